@@ -1,0 +1,92 @@
+"""The errors of Cuelight: few types under one base, and the suggestion that goes with a misspelt name."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+
+class CuelightError(Exception):
+    """Base of every error that Cuelight raises on purpose.
+
+    The message says what is wrong, where, what was expected, and what to do.
+    """
+
+
+class CuelightWarning(UserWarning):
+    """Base of every warning that Cuelight gives on purpose."""
+
+
+@dataclass(frozen=True)
+class Problem:
+    """One thing that is wrong with what a user wrote.
+
+    Args:
+        message: What is wrong, what was expected, and what to do.
+        path: The key path in dot notation, such as ``trainer.callbacks.0.params.patience``; empty for the whole file.
+        where: ``file.yaml:12`` or ``command line``; empty if it was given in Python.
+    """
+
+    message: str
+    path: str = ""
+    where: str = ""
+
+    def __str__(self) -> str:
+        """The problem as one line."""
+        return ": ".join(part for part in (self.where, self.path, self.message) if part)
+
+
+class ConfigError(CuelightError):
+    """What a user wrote cannot be run; carries every problem that was found, not only the first.
+
+    Args:
+        problems: One entry for each thing that is wrong.
+    """
+
+    def __init__(self, problems: Sequence[Problem]) -> None:
+        self.problems = tuple(problems)
+        count = len(self.problems)
+        heading = "1 problem in the configuration" if count == 1 else f"{count} problems in the configuration"
+        super().__init__("\n".join([f"{heading}:", *(f"  {problem}" for problem in self.problems)]))
+
+
+class DataError(CuelightError):
+    """A dataset cannot be read; the message names the file or folder."""
+
+
+class CheckpointError(CuelightError):
+    """A checkpoint cannot be written, found or trusted."""
+
+
+class TrainingInterrupted(CuelightError):
+    """Training was stopped by a signal, after its state was saved.
+
+    Args:
+        signal_number: The signal, such as ``signal.SIGINT``.
+    """
+
+    def __init__(self, signal_number: int) -> None:
+        self.signal_number = signal_number
+        super().__init__(f"training was stopped by signal {signal_number}")
+
+
+def did_you_mean(word: str, candidates: Iterable[str]) -> str:
+    """Suggest the candidate nearest to a misspelt word.
+
+    Args:
+        word: What was written.
+        candidates: What would have been right.
+
+    Returns:
+        ``' Did you mean "x"?'`` with a leading space, or an empty string if nothing is near.
+
+    Example:
+        >>> did_you_mean("EarlyStoping", ["EarlyStopping", "Timer"])
+        ' Did you mean "EarlyStopping"?'
+        >>> did_you_mean("zzz", ["Timer"])
+        ''
+    """
+    by_lower_case = {candidate.lower(): candidate for candidate in candidates}
+    near = difflib.get_close_matches(word.lower(), by_lower_case, n=1, cutoff=0.6)
+    return f' Did you mean "{by_lower_case[near[0]]}"?' if near else ""
