@@ -24,7 +24,7 @@ class Problem:
 
     Args:
         message: What is wrong, what was expected, and what to do.
-        path: The key path in dot notation, such as ``trainer.callbacks.0.params.patience``; empty for the whole file.
+        path: The key path in dot notation, such as ``trainer.callbacks.0.name``; empty for the whole file.
         where: ``file.yaml:12`` or ``command line``; empty if it was given in Python.
     """
 

@@ -1,0 +1,34 @@
+"""Random numbers that depend on the place in the training, not on its history."""
+
+from __future__ import annotations
+
+import random
+from typing import Any
+
+import lightning.pytorch as pl
+import numpy as np
+import torch
+
+
+class SeedEachBatch(pl.Callback):
+    """Seeds Python, NumPy and torch before each training batch, from the seed, the rank and the batch's number.
+
+    A run that was resumed, from any batch and after any crash, so draws the same dropout masks as one that was
+    never interrupted, and no state of a random generator has to be saved.
+
+    Args:
+        seed: The seed of the run.
+    """
+
+    def __init__(self, seed: int = 42) -> None:
+        self.seed = seed
+
+    def on_train_batch_start(
+        self, trainer: pl.Trainer, pl_module: pl.LightningModule, batch: Any, batch_idx: int
+    ) -> None:
+        """Seed for this batch."""
+        place = (self.seed, trainer.global_rank, trainer.current_epoch, batch_idx)
+        state = np.random.SeedSequence(place).generate_state(2)
+        torch.manual_seed(int(state[0]))
+        np.random.seed(int(state[1]))  # noqa: NPY002 - the global generator is what libraries draw from
+        random.seed(int(state[1]))

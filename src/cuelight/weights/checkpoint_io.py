@@ -1,0 +1,124 @@
+"""Checkpoints that are written whole and read without running code."""
+
+from __future__ import annotations
+
+import os
+import pickle
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import torch
+from lightning.fabric.plugins import TorchCheckpointIO
+from lightning.fabric.utilities.cloud_io import get_filesystem
+from lightning.fabric.utilities.types import _PATH
+
+from cuelight.errors import CheckpointError
+from cuelight.files import atomic_write
+
+
+class AtomicCheckpointIO(TorchCheckpointIO):  # type: ignore[misc]
+    """Lightning plugin that writes a checkpoint beside its place and renames it, and never unpickles objects.
+
+    Remote paths (``s3://`` and the like) are written by Lightning's own code, because object stores replace a file
+    in one step by themselves.
+
+    Example:
+        >>> from lightning.pytorch import Trainer
+        >>> trainer = Trainer(plugins=[AtomicCheckpointIO()], logger=False, accelerator="cpu")
+    """
+
+    def save_checkpoint(self, checkpoint: dict[str, Any], path: _PATH, storage_options: Any | None = None) -> None:
+        """Write a checkpoint, whole or not at all.
+
+        Args:
+            checkpoint: What Lightning collected.
+            path: Where it shall be.
+            storage_options: Not used, as in Lightning's own plugin.
+
+        Raises:
+            CheckpointError: If the file system refuses, with the reason; an older file of that name is intact.
+        """
+        if _is_remote(path):
+            super().save_checkpoint(checkpoint, path, storage_options)
+            return
+        target = Path(path)
+        try:
+            with atomic_write(target) as file:
+                torch.save(checkpoint, file)
+        except (OSError, RuntimeError) as error:
+            # torch reports a short write as a RuntimeError of its zip writer, with the OSError as its context.
+            raise _write_error(target, error) from error
+
+    def load_checkpoint(
+        self,
+        path: _PATH,
+        map_location: Callable[..., Any] | None = None,
+        weights_only: bool | None = None,
+    ) -> dict[str, Any]:
+        """Read a checkpoint without running code.
+
+        Args:
+            path: The file.
+            map_location: Where the tensors go; the CPU if left out.
+            weights_only: Ignored: it is always true.
+
+        Returns:
+            What was saved.
+
+        Raises:
+            CheckpointError: If the file is missing, damaged, or holds more than tensors and plain values.
+        """
+        return load_checkpoint(path, map_location=map_location or "cpu")
+
+
+def load_checkpoint(path: _PATH, map_location: Any = "cpu") -> dict[str, Any]:
+    """Read a checkpoint of Lightning's without running any code that it may carry.
+
+    Args:
+        path: The file, local or of any protocol that fsspec knows.
+        map_location: Where the tensors go.
+
+    Returns:
+        The content, a mapping with ``state_dict`` and what else the trainer saved.
+
+    Raises:
+        CheckpointError: If the file is missing, damaged, or holds more than tensors and plain values.
+    """
+    filesystem = get_filesystem(path)
+    if not filesystem.isfile(str(path)):
+        raise CheckpointError(f"{path}: there is no such checkpoint file.")
+    try:
+        with filesystem.open(str(path), "rb") as file:
+            content = torch.load(file, map_location=map_location, weights_only=True)
+    except pickle.UnpicklingError as error:
+        raise CheckpointError(
+            f"{path}: refused, because it holds more than tensors and plain values, and loading such a file can run "
+            f"code. Expected a checkpoint saved by Lightning. What was found: {_first_line(error)}"
+        ) from error
+    except (RuntimeError, EOFError, OSError, ValueError, KeyError) as error:
+        raise CheckpointError(
+            f"{path}: this is no readable checkpoint; it is damaged or of another format ({_first_line(error)})."
+        ) from error
+    if not isinstance(content, dict) or "state_dict" not in content:
+        raise CheckpointError(f"{path}: this file has no `state_dict`, so it is no checkpoint of Lightning's.")
+    return content
+
+
+def _is_remote(path: _PATH) -> bool:
+    return "://" in str(path) and not str(path).startswith("file://")
+
+
+def _write_error(path: Path, error: BaseException) -> CheckpointError:
+    cause = error if isinstance(error, OSError) else error.__context__
+    reason = os.strerror(cause.errno) if isinstance(cause, OSError) and cause.errno else _first_line(error)
+    kept = "The checkpoint saved there before is intact." if path.exists() else "No file was left behind."
+    return CheckpointError(
+        f"{path}: the checkpoint could not be written: {reason}. {kept} "
+        "Free some space or choose another folder, then go on with `cuelight train --resume`."
+    )
+
+
+def _first_line(error: BaseException) -> str:
+    text = str(error).strip()
+    return text.splitlines()[0] if text else type(error).__name__
