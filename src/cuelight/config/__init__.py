@@ -1,0 +1,26 @@
+"""What a user may write, read safely and checked as a whole; imports neither torch nor Lightning."""
+
+from cuelight.config.resolving import PartCheck, load_config
+from cuelight.config.schema import (
+    CallbackPart,
+    Config,
+    ExporterConfig,
+    OptimizerPart,
+    Part,
+    SchedulerPart,
+    TrackerConfig,
+    TrainerConfig,
+)
+
+__all__ = [
+    "CallbackPart",
+    "Config",
+    "ExporterConfig",
+    "OptimizerPart",
+    "Part",
+    "PartCheck",
+    "SchedulerPart",
+    "TrackerConfig",
+    "TrainerConfig",
+    "load_config",
+]

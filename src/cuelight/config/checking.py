@@ -1,0 +1,154 @@
+"""Check a tree against the schema, and say in words what does not fit."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any
+
+from pydantic import BaseModel, ValidationError
+from pydantic.fields import FieldInfo
+from pydantic_core import ErrorDetails
+
+from cuelight.config.environment import EnvironmentText, has_reference
+from cuelight.config.expectations import expected, members, mismatch
+from cuelight.config.paths import join
+from cuelight.config.scalars import read_scalar
+from cuelight.config.schema import Config, Part
+from cuelight.errors import Problem, did_you_mean
+
+_Loc = tuple[str | int, ...]
+
+
+def check(tree: dict[Any, Any]) -> tuple[Config | None, list[Problem]]:
+    """Check a tree against the schema.
+
+    Args:
+        tree: Mappings, lists and scalars, with environment variables filled in.
+
+    Returns:
+        The configuration, None if the tree does not fit, and what does not fit: one problem per key.
+    """
+    try:
+        return Config.model_validate(tree), []
+    except ValidationError as error:
+        found = [_Finding(tree, details) for details in error.errors(include_url=False)]
+    # The text of an environment variable may be meant as a number: read it as one where text does not fit.
+    readable = [finding for finding in found if has_reference(finding.value)]
+    for finding in readable:
+        tree = _with(tree, finding.path, as_scalars(finding.value))
+    if readable:
+        try:
+            return Config.model_validate(tree), []
+        except ValidationError as error:
+            remaining = {_Finding(tree, details).path for details in error.errors(include_url=False)}
+        found = [finding for finding in found if finding.path in remaining]
+    problems: dict[_Loc, Problem] = {}
+    for finding in found:
+        problems.setdefault(finding.path, finding.problem())
+    return None, list(problems.values())
+
+
+def as_scalars(value: object) -> object:
+    """Read the texts that came from environment variables as unquoted words of YAML.
+
+    Args:
+        value: Mappings, lists and scalars.
+
+    Returns:
+        The same, with numbers and booleans in place of texts that read as such.
+    """
+    if isinstance(value, EnvironmentText):
+        scalar = read_scalar(str(value).strip())
+        return value if isinstance(scalar, str) else scalar
+    if isinstance(value, dict):
+        return {key: as_scalars(item) for key, item in value.items()}
+    return [as_scalars(item) for item in value] if isinstance(value, list) else value
+
+
+class _Finding:
+    """One error of Pydantic, brought to the key of the schema that it is about."""
+
+    def __init__(self, tree: Any, details: ErrorDetails) -> None:
+        self.details = details
+        self.annotation: Any = Config
+        self.model: type[BaseModel] = Config
+        self.value: Any = tree
+        path: list[str | int] = []
+        for step in details["loc"]:
+            model = _model_in(self.annotation)
+            if isinstance(self.value, list) and isinstance(step, int) and model:
+                self.annotation, self.value = model, self.value[step]
+            elif isinstance(self.value, dict) and model and not _is_list(self.annotation):
+                self.model = model
+                field = model.model_fields.get(str(step))
+                self.annotation = _annotation(field) if field else None
+                self.value = self.value.get(step)
+            else:
+                break  # below a key, such as the member of a union that was tried
+            path.append(step)
+        self.path: _Loc = tuple(path)
+
+    def problem(self) -> Problem:
+        """The error in words."""
+        kind = self.details["type"]
+        if kind in {"extra_forbidden", "invalid_key"}:
+            message = self._unknown_key()
+        elif kind == "missing":
+            message = f"this key is missing; expected {expected(self.annotation)}"
+        elif kind in {"value_error", "string_too_short", "too_short"}:
+            reason = self.details.get("ctx", {}).get("error", "expected a text that is not empty")
+            message = f"{reason}, got {mismatch(self.annotation, self.value).partition(', got ')[2]}"
+        else:
+            message = mismatch(self.annotation, self.value)
+        return Problem(message, join(self.path))
+
+    def _unknown_key(self) -> str:
+        key = str(self.path[-1]) if self.path else ""
+        known = list(self.model.model_fields)
+        suggestion = did_you_mean(key, known)
+        homes = [
+            name
+            for name, field in Config.model_fields.items()
+            if (section := _model_in(_annotation(field))) and key in section.model_fields and section is not Part
+        ]
+        if suggestion:
+            advice = suggestion
+        elif issubclass(self.model, Part):
+            advice = f" Parameters go under params; the keys here are {_listed(known)}."
+        elif homes:
+            advice = f" It belongs in {homes[0]}."
+        elif key in Config.model_fields:
+            advice = " It belongs at the top of the file, without indentation."
+        else:
+            advice = f" Expected {_listed(known)}." if known else " Nothing can be set here yet."
+        return f'unknown key "{key}".{advice}'
+
+
+def _annotation(field: FieldInfo) -> Any:
+    """The type of a field together with its bounds, which Pydantic keeps apart."""
+    return Annotated[(field.annotation, *field.metadata)] if field.metadata else field.annotation
+
+
+def _model_in(annotation: Any) -> type[BaseModel] | None:
+    """The section that a type holds, itself or as the entries of a list."""
+    for member in members(annotation):
+        for candidate in (member, *getattr(member, "__args__", ())):
+            if isinstance(candidate, type) and issubclass(candidate, BaseModel):
+                return candidate
+    return None
+
+
+def _is_list(annotation: Any) -> bool:
+    return any(getattr(member, "__origin__", None) is list for member in members(annotation))
+
+
+def _with(tree: Any, path: _Loc, value: object) -> Any:
+    """A copy of the tree with another value at a path."""
+    if not path:
+        return value
+    if isinstance(tree, list):
+        return [_with(item, path[1:], value) if index == path[0] else item for index, item in enumerate(tree)]
+    return {key: _with(item, path[1:], value) if key == path[0] else item for key, item in tree.items()}
+
+
+def _listed(names: list[str]) -> str:
+    return ", ".join(names[:-1]) + " or " + names[-1] if len(names) > 1 else "".join(names)

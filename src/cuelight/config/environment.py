@@ -1,0 +1,139 @@
+"""Environment variables, read only where a file names them: ``${env:NAME}`` or ``${env:NAME:-default}``.
+
+What was read stays out of sight: it shows itself as the text that the file has.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+from cuelight.config.paths import join
+from cuelight.errors import Problem
+
+if TYPE_CHECKING:
+    from typing_extensions import Self
+
+_REFERENCE = re.compile(r"\$\$\{|\$\{(?P<inside>[^{}]*)(?P<end>\}?)")
+_VARIABLE = re.compile(r"env:(?P<name>[A-Za-z_][A-Za-z0-9_]*)(:-(?P<default>.*))?", re.DOTALL)
+
+
+class EnvironmentText(str):
+    """Text with the value of an environment variable in it, which shows only what the file has.
+
+    Args:
+        value: The text with the value filled in.
+        template: The text as the file has it, such as ``${env:NAME}``.
+    """
+
+    __slots__ = ("template",)
+    template: str
+
+    def __new__(cls, value: str, template: str) -> Self:
+        """Make the text."""
+        text = super().__new__(cls, value)
+        text.template = template
+        return text
+
+    def __repr__(self) -> str:
+        """What the file has; never the value."""
+        return repr(self.template)
+
+    def __reduce__(self) -> tuple[type[EnvironmentText], tuple[str, str]]:
+        """Copies keep the template."""
+        return EnvironmentText, (str(self), self.template)
+
+
+def fill_in(
+    tree: object, environment: Mapping[str, str] | None = None
+) -> tuple[Any, dict[tuple[str | int, ...], str], list[Problem]]:
+    """Replace the references in the texts of a tree by the values of environment variables.
+
+    Values are not looked into again, and keys are left alone. ``$${`` stands for ``${``.
+
+    Args:
+        tree: Mappings, lists and scalars.
+        environment: The variables; those of the process if left out.
+
+    Returns:
+        The new tree, the text that the file has for each path that changed, and what is wrong.
+    """
+    variables = os.environ if environment is None else environment
+    templates: dict[tuple[str | int, ...], str] = {}
+    problems: list[Problem] = []
+
+    def fill(node: object, path: tuple[str | int, ...]) -> object:
+        if isinstance(node, dict):
+            return {key: fill(value, (*path, key)) for key, value in node.items()}
+        if isinstance(node, list):
+            return [fill(value, (*path, index)) for index, value in enumerate(node)]
+        if not isinstance(node, str) or "${" not in node:
+            return node
+        try:
+            text = _REFERENCE.sub(lambda match: _value(match, variables), node)
+        except _ReferenceError as error:
+            problems.append(Problem(str(error), join(path)))
+            return node
+        templates[path] = node
+        return EnvironmentText(text, node)
+
+    return fill(tree, ()), templates, problems
+
+
+def has_reference(node: object) -> bool:
+    """Whether text from an environment variable is anywhere in a tree.
+
+    Args:
+        node: Mappings, lists and scalars.
+
+    Returns:
+        True if there is an :class:`EnvironmentText`.
+    """
+    if isinstance(node, Mapping):
+        return any(has_reference(value) for value in node.values())
+    if isinstance(node, list):
+        return any(has_reference(value) for value in node)
+    return isinstance(node, EnvironmentText)
+
+
+def hide(message: str, node: object) -> str:
+    """Replace the values of environment variables in a message by the text that the file has.
+
+    Args:
+        message: A message that someone else wrote, such as a constructor that refuses its arguments.
+        node: The tree that the constructor was given.
+
+    Returns:
+        The message without the values.
+    """
+    if isinstance(node, EnvironmentText):
+        return message.replace(str(node), node.template) if node else message
+    children = node.values() if isinstance(node, Mapping) else node if isinstance(node, list) else ()
+    for child in children:
+        message = hide(message, child)
+    return message
+
+
+class _ReferenceError(ValueError):
+    """A reference that cannot be filled in."""
+
+
+def _value(match: re.Match[str], variables: Mapping[str, str]) -> str:
+    written = match[0]
+    if written == "$${":
+        return "${"
+    variable = _VARIABLE.fullmatch(match["inside"])
+    if not match["end"]:
+        raise _ReferenceError(f'"{written}" has no closing brace; expected ${{env:NAME}}')
+    if variable is None:
+        like = f"${{env:{match['inside']}}}" if re.fullmatch(r"\w+", match["inside"]) else "${env:NAME}"
+        raise _ReferenceError(
+            f'"{written}" is not a reference; expected {like} for an environment variable ($${{ is a plain ${{)'
+        )
+    name, default = variable["name"], variable["default"]
+    value = variables.get(name, default)
+    if value is None:
+        raise _ReferenceError(f"the environment variable {name} is not set; set it, or write ${{env:{name}:-default}}")
+    return value

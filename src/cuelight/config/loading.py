@@ -1,0 +1,175 @@
+"""Read a YAML file into plain mappings, lists and scalars, with the line of every key.
+
+Only plain data can come out: tags are refused, words mean what YAML 1.2 says, and the size and depth of
+what a file may expand to are bounded.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import yaml
+
+from cuelight.config.composing import Composer
+from cuelight.config.syntax import explain
+from cuelight.errors import ConfigError, Problem
+
+_LARGEST_FILE = 1024 * 1024
+
+
+class Location(NamedTuple):
+    """A place in what a user wrote.
+
+    Args:
+        source: The file, ``command line`` or ``override``; empty for a value given in Python.
+        line: The line, counted from 1; 0 where there are no lines.
+    """
+
+    source: str
+    line: int = 0
+
+    def __str__(self) -> str:
+        """The place as ``file.yaml:12``."""
+        return f"{self.source}:{self.line}" if self.line else self.source
+
+
+@dataclass
+class Document:
+    """A tree of plain data, and where each of its keys was written.
+
+    Args:
+        tree: Mappings, lists and scalars.
+        locations: The place of each key and list entry, by its path; every step of the path is text.
+        source: Where the tree as a whole comes from.
+    """
+
+    tree: Any
+    locations: dict[tuple[str, ...], Location] = field(default_factory=dict)
+    source: str = ""
+
+    def locate(self, path: tuple[str, ...]) -> Location:
+        """The place of a path, or of the nearest key above it.
+
+        Args:
+            path: The keys and indices that lead to it, as text.
+
+        Returns:
+            The place.
+        """
+        for length in range(len(path), 0, -1):
+            if (location := self.locations.get(path[:length])) is not None:
+                return location
+        return Location(self.source, 1 if self.locations else 0)
+
+
+def read_document(path: Path | str) -> Document:
+    """Read a YAML file.
+
+    Args:
+        path: The file.
+
+    Returns:
+        What is in it, and where.
+
+    Raises:
+        ConfigError: The file cannot be read or is not YAML that Cuelight accepts.
+    """
+    file, source = Path(path), str(path)
+    try:
+        if file.is_dir():
+            inside = sorted(entry.name for entry in file.iterdir() if entry.suffix in {".yaml", ".yml"})
+            found = f"; in it: {', '.join(inside[:5])}" if inside else ""
+            raise _refused(source, f"this is a folder; expected a YAML file{found}")
+        if file.exists() and not file.is_file():
+            raise _refused(source, "this is not a regular file; expected a YAML file")
+        if file.stat().st_size > _LARGEST_FILE:
+            raise _refused(source, "the file is larger than 1 MiB; expected a YAML file written by a person")
+        content = file.read_bytes()
+    except FileNotFoundError:
+        raise _refused(source, f"there is no such file{_other_files(file)}") from None
+    except OSError as error:
+        raise _refused(source, f"the file cannot be read: {error.strerror or error}") from error
+    return parse_document(_decoded(content, source), source)
+
+
+def parse_document(text: str, source: str) -> Document:
+    """Read YAML text that should hold one mapping.
+
+    Args:
+        text: The YAML.
+        source: What to call it in messages, such as the file's name.
+
+    Returns:
+        What is in it, and where.
+
+    Raises:
+        ConfigError: The text is not YAML that Cuelight accepts.
+    """
+    composer, tree = _composed(text, source)
+    if tree is None:
+        raise _refused(
+            source, "the file is empty; expected at least model: and data: (cuelight init writes a starter file)"
+        )
+    if not isinstance(tree, dict):
+        kind = "a list" if isinstance(tree, list) else "one text or number"
+        hint = "; a key needs a colon and a space after it" if isinstance(tree, str) and ":" in tree else ""
+        raise _refused(f"{source}:1", f"the file holds {kind}; expected keys such as model: and data: at its top{hint}")
+    locations = {path: Location(source, line) for path, line in composer.lines.items()}
+    return Document(tree, locations, source)
+
+
+def parse_value(text: str, source: str) -> Any:
+    """Read a single value, as written after ``key=`` on the command line.
+
+    Args:
+        text: A scalar, ``[a, b]`` or ``{a: b}``.
+        source: What to call it in messages.
+
+    Returns:
+        The value: mappings, lists and scalars.
+
+    Raises:
+        ConfigError: The text is not YAML that Cuelight accepts.
+    """
+    return _composed(text, source, with_lines=False)[1]
+
+
+def _composed(text: str, source: str, *, with_lines: bool = True) -> tuple[Composer, Any]:
+    composer = Composer()
+    try:
+        tree = composer.compose(text)
+    except yaml.YAMLError as error:
+        line, message = explain(error, text)
+        composer.problems = [(line, "", message)]
+        tree = None
+    if composer.problems:
+        raise ConfigError(
+            [
+                Problem(message, path, str(Location(source, line if with_lines else 0)))
+                for line, path, message in sorted(composer.problems)
+            ]
+        )
+    return composer, tree
+
+
+def _decoded(content: bytes, source: str) -> str:
+    try:
+        return content.decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        line = content[: error.start].count(b"\n") + 1
+        raise _refused(f"{source}:{line}", "this is not UTF-8 text; save the file with the encoding UTF-8") from None
+
+
+def _other_files(file: Path) -> str:
+    """The YAML files beside a missing one, for the message."""
+    folder = file.parent
+    if not folder.is_dir():
+        return f", and no folder {folder} either"
+    others = sorted(entry.name for entry in folder.iterdir() if entry.suffix in {".yaml", ".yml"})
+    return f'; the folder "{folder.resolve().name}" has {", ".join(others[:5])}' if others else ""
+
+
+def _refused(where: str, message: str) -> ConfigError:
+    return ConfigError([Problem(message, where=where)])

@@ -1,0 +1,85 @@
+"""Change a configuration from the command line (``trainer.epochs=3``) or by a dict in Python."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+
+from cuelight.config import paths
+from cuelight.config.loading import Document, Location, parse_value
+from cuelight.config.plain import to_plain
+from cuelight.errors import ConfigError, Problem
+
+COMMAND_LINE = "command line"
+OVERRIDE = "override"
+
+
+def apply_overrides(document: Document, overrides: Sequence[str] | Mapping[str, object]) -> list[Problem]:
+    """Apply overrides to a document, in place and in their order.
+
+    A text sets one value: ``a.b.0.c=value``, with the value as YAML. A mapping may be nested, may have dot
+    paths as keys, and is merged key by key; a list in it replaces the list that was there.
+
+    Args:
+        document: The document to change.
+        overrides: The texts, or the mapping.
+
+    Returns:
+        What is wrong with the overrides; what is right is applied all the same.
+    """
+    problems: list[Problem] = []
+    if isinstance(overrides, str):
+        overrides = [overrides]
+    source = OVERRIDE if isinstance(overrides, Mapping) else COMMAND_LINE
+    if isinstance(overrides, Mapping):
+        settings = iter(list(_leaves(to_plain(overrides, problems, source))))
+    else:
+        settings = _parsed(overrides, problems)
+    for path, value in settings:
+        problems += _set(document, path, value, source)
+    return problems
+
+
+def _set(document: Document, path: str, value: object, source: str) -> list[Problem]:
+    try:
+        steps = paths.split(path)
+        # What the override has to make on the way was written in the override, too.
+        made = next((n for n in range(1, len(steps)) if not paths.exists(document.tree, paths.join(steps[:n]))), None)
+        paths.put(document.tree, path, value)
+    except paths.PathError as error:
+        return [Problem(str(error), path, source)]
+    _relocate(document, steps[:made], Location(source))
+    return []
+
+
+def _parsed(overrides: Sequence[str], problems: list[Problem]) -> Iterator[tuple[str, object]]:
+    for override in overrides:
+        path, equals, text = override.partition("=")
+        if not equals or not path.strip():
+            problems.append(
+                Problem(
+                    f'"{override}" is not an override; expected key=value, such as trainer.epochs=3', where=COMMAND_LINE
+                )
+            )
+            continue
+        try:
+            yield path.strip(), parse_value(text, COMMAND_LINE)
+        except ConfigError as error:
+            problems += [
+                Problem(f"{problem.message} (in the value {text})", path.strip(), COMMAND_LINE)
+                for problem in error.problems
+            ]
+
+
+def _leaves(tree: object, above: str = "") -> Iterator[tuple[str, object]]:
+    if isinstance(tree, dict) and (tree or not above):
+        for key, value in tree.items():
+            yield from _leaves(value, f"{above}.{key}" if above else str(key))
+    else:
+        yield above, tree
+
+
+def _relocate(document: Document, path: tuple[str, ...], location: Location) -> None:
+    """From now on, the path and all below it were written in the override."""
+    for known in [known for known in document.locations if known[: len(path)] == path]:
+        del document.locations[known]
+    document.locations[path] = location

@@ -1,0 +1,156 @@
+"""Dot paths, such as ``trainer.callbacks.0.params.patience``, on trees of mappings, lists and scalars."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from cuelight.errors import did_you_mean
+
+
+class PathError(LookupError):
+    """A dot path leads nowhere; the message says at which step and what is there instead."""
+
+
+def split(path: str) -> tuple[str, ...]:
+    """Split a dot path into its keys and indices.
+
+    Args:
+        path: Keys and indices with dots between them; an empty text is the tree itself.
+
+    Returns:
+        The keys and indices, all as text.
+
+    Raises:
+        PathError: A key between two dots is empty.
+
+    Example:
+        >>> split("trainer.callbacks.0.name")
+        ('trainer', 'callbacks', '0', 'name')
+    """
+    if not path:
+        return ()
+    parts = tuple(path.split("."))
+    if not all(parts) or any(part != part.strip() for part in parts):
+        raise PathError(f'"{path}" is not a path of keys with dots between them, such as trainer.epochs')
+    return parts
+
+
+def join(parts: Iterable[object]) -> str:
+    """Write keys and indices as one dot path.
+
+    Args:
+        parts: Keys and indices.
+
+    Returns:
+        The dot path.
+
+    Example:
+        >>> join(["trainer", "callbacks", 0])
+        'trainer.callbacks.0'
+    """
+    return ".".join(str(part) for part in parts)
+
+
+def get(tree: object, path: str) -> Any:
+    """Look a value up.
+
+    Args:
+        tree: Mappings, lists and scalars.
+        path: Where to look, in dot notation.
+
+    Returns:
+        What is there.
+
+    Raises:
+        PathError: Nothing is there.
+
+    Example:
+        >>> get({"callbacks": [{"name": "Timer"}]}, "callbacks.0.name")
+        'Timer'
+    """
+    node = tree
+    for step, part in enumerate(split(path)):
+        node = _child(node, part, join(split(path)[:step]))
+    return node
+
+
+def exists(tree: object, path: str) -> bool:
+    """Whether there is something at a path.
+
+    Args:
+        tree: Mappings, lists and scalars.
+        path: Where to look, in dot notation.
+
+    Returns:
+        True if :func:`get` would find a value, None included.
+    """
+    try:
+        get(tree, path)
+    except PathError:
+        return False
+    return True
+
+
+def put(tree: dict[Any, Any], path: str, value: object) -> None:
+    """Set a value in place; mappings that are missing on the way, or empty (null), are made.
+
+    Args:
+        tree: Mappings, lists and scalars.
+        path: Where to put the value, in dot notation.
+        value: What to put there.
+
+    Raises:
+        PathError: The path is empty, goes through a scalar, or names an entry that a list does not have.
+    """
+    *parents, last = split(path) or ("",)
+    if not last:
+        raise PathError("the path is empty: write a key, such as trainer.epochs")
+    node: Any = tree
+    for step, part in enumerate(parents):
+        above = join(parents[:step])
+        if isinstance(node, dict):
+            key = _key(node, part)
+            if node.get(key) is None:
+                node[key] = {}
+            node = node[key]
+        else:
+            node = _child(node, part, above)
+    if isinstance(node, dict):
+        node[_key(node, last)] = value
+    elif isinstance(node, list):
+        node[_index(node, last, join(parents))] = value
+    else:
+        raise PathError(_no_keys(node, join(parents)))
+
+
+def _child(node: object, part: str, above: str) -> object:
+    if isinstance(node, Mapping):
+        key = _key(node, part)
+        if key in node:
+            return node[key]
+        place = f"{above} has" if above else "there is"
+        raise PathError(f'{place} no key "{part}".{did_you_mean(part, map(str, node))}')
+    if isinstance(node, (list, tuple)):
+        return node[_index(node, part, above)]
+    raise PathError(_no_keys(node, above))
+
+
+def _key(node: Mapping[Any, object], part: str) -> str | int:
+    """The key that a part of a path means: an integer where the mapping has integer keys."""
+    if part in node or not (part.isascii() and part.removeprefix("-").isdigit()):
+        return part
+    return int(part) if node and all(isinstance(key, int) for key in node) else part
+
+
+def _index(node: list[Any] | tuple[Any, ...], part: str, above: str) -> int:
+    count = len(node)
+    allowed = {0: "it has no entries", 1: "its only entry is 0"}.get(count, f"its entries are 0 to {count - 1}")
+    if part.isascii() and part.isdigit() and len(part) < 10 and int(part) < count:  # noqa: PLR2004
+        return int(part)
+    raise PathError(f'{above} is a list and has no entry "{part}": {allowed}')
+
+
+def _no_keys(node: object, above: str) -> str:
+    kind = "empty (null)" if node is None else "a single value"
+    return f"{above} is {kind}: it has no keys below it"

@@ -1,0 +1,52 @@
+"""Bring what a Python caller gives to the plain data that a YAML file could hold."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from typing import Any
+
+from cuelight.config.composing import DEEPEST
+from cuelight.config.environment import EnvironmentText
+from cuelight.config.paths import join
+from cuelight.errors import Problem
+
+
+def to_plain(value: object, problems: list[Problem], where: str = "", path: tuple[object, ...] = ()) -> Any:
+    """Copy a value into dicts, lists, texts, numbers, booleans and None.
+
+    Args:
+        value: Mappings, lists, tuples, scalars and file paths.
+        problems: Where to add what cannot be written in YAML.
+        where: What to call the source in the problems.
+        path: Where the value is in the whole.
+
+    Returns:
+        The copy; None in place of what cannot be written.
+    """
+    if value is None or isinstance(value, (bool, int, float, str, os.PathLike)):
+        return _plain_scalar(value)
+    if len(path) > DEEPEST:
+        message = f"values are nested more than {DEEPEST} levels deep"
+    elif isinstance(value, Mapping):
+        if all(isinstance(key, (str, int)) and not isinstance(key, bool) for key in value):
+            return {_plain_scalar(key): to_plain(item, problems, where, (*path, key)) for key, item in value.items()}
+        message = "a key is neither text nor a whole number"
+    elif isinstance(value, (list, tuple)):
+        return [to_plain(item, problems, where, (*path, index)) for index, item in enumerate(value)]
+    else:
+        kind = type(value).__name__
+        message = f"a value of the type {kind} cannot be written in YAML; expected text, numbers, lists and mappings"
+    problems.append(Problem(message, join(path), where))
+    return None
+
+
+def _plain_scalar(value: str | float | os.PathLike[str] | None) -> Any:
+    """The built-in type of a scalar that may be of a subclass, such as a NumPy float."""
+    if isinstance(value, (EnvironmentText, os.PathLike)):
+        return value.template if isinstance(value, EnvironmentText) else os.fspath(value)
+    if value is None or isinstance(value, bool):
+        return value
+    if isinstance(value, str):
+        return str.__str__(value)
+    return int(value) if isinstance(value, int) else float(value)

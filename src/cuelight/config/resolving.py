@@ -1,0 +1,107 @@
+"""From what a user wrote to a checked configuration, with one report of everything that is wrong."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from cuelight.config.checking import check
+from cuelight.config.environment import fill_in
+from cuelight.config.loading import Document, Location, read_document
+from cuelight.config.overrides import COMMAND_LINE, OVERRIDE, apply_overrides
+from cuelight.config.plain import to_plain
+from cuelight.config.schema import Config
+from cuelight.errors import ConfigError, Problem
+
+PartCheck = Callable[[str, Mapping[str, Any], str], list[Problem]]
+"""Checks one part: kind (model, data, optimizer, scheduler, callback), entry, dot path -> what is wrong."""
+
+
+def load_config(
+    source: Path | str | Mapping[str, Any],
+    overrides: Sequence[str] | Mapping[str, Any] = (),
+    check_part: PartCheck | None = None,
+) -> Config:
+    """Read and check a configuration.
+
+    Args:
+        source: A YAML file, or a mapping such as :meth:`Config.to_dict` gives.
+        overrides: Texts such as ``trainer.epochs=3``, or a mapping such as ``{"trainer.epochs": 3}``.
+        check_part: Checks the name and the parameters of each part; only their form is checked if left out.
+
+    Returns:
+        The configuration, complete with defaults, environment variables filled in.
+
+    Raises:
+        ConfigError: With every problem found, each with its file, line and key path, in the order of the file.
+    """
+    document = _document(source)
+    problems = apply_overrides(document, overrides)
+    tree, templates, unset = fill_in(document.tree)
+    config, unfitting = check(tree)
+    broken = {problem.path for problem in unset}
+    problems += [*unset, *(problem for problem in unfitting if problem.path not in broken)]
+    if check_part is not None:
+        for kind, entry, path in _parts(tree):
+            problems += [problem for problem in check_part(kind, entry, path) if problem.path not in broken]
+    if problems or config is None:
+        raise ConfigError(_located(problems, document))
+    config._templates.update(templates)  # noqa: SLF001 - ours, filled in once
+    return config
+
+
+def _document(source: Path | str | Mapping[str, Any]) -> Document:
+    if not isinstance(source, Mapping):
+        document = read_document(source)
+        document.tree.setdefault("name", _name_of(Path(source)))
+        return document
+    problems: list[Problem] = []
+    tree = to_plain(source, problems)
+    if problems:
+        raise ConfigError(problems)
+    return Document(tree)
+
+
+def _name_of(file: Path) -> str:
+    """The name of a file as the name of a run, which is a folder."""
+    name = "".join(letter if letter.isalnum() or letter in " ._+=-" else "-" for letter in file.stem)
+    return name.lstrip(" .+=-").rstrip(" .") or "run"
+
+
+def _parts(tree: dict[str, Any]) -> Iterator[tuple[str, dict[str, Any], str]]:
+    """The parts whose form is right: kind, entry and path."""
+    trainer = tree.get("trainer")
+    trainer = trainer if isinstance(trainer, dict) else {}
+    callbacks = trainer.get("callbacks")
+    candidates = [
+        ("model", tree.get("model"), "model"),
+        ("data", tree.get("data"), "data"),
+        ("optimizer", trainer.get("optimizer"), "trainer.optimizer"),
+        ("scheduler", trainer.get("scheduler"), "trainer.scheduler"),
+        *(
+            ("callback", entry, f"trainer.callbacks.{index}")
+            for index, entry in enumerate(callbacks if isinstance(callbacks, list) else ())
+        ),
+    ]
+    for kind, entry, path in candidates:
+        if not isinstance(entry, dict):
+            continue
+        complete = {"name": "AdamW", **entry} if kind == "optimizer" else entry
+        if isinstance(complete.get("name"), str) and isinstance(complete.get("params") or {}, dict):
+            yield kind, {**complete, "params": complete.get("params") or {}}, path
+
+
+def _located(problems: list[Problem], document: Document) -> list[Problem]:
+    """The problems with their places, each once, in the order of the file; overrides come last."""
+
+    def locate(problem: Problem) -> tuple[Location, Problem]:
+        if problem.where:
+            return Location(problem.where), problem
+        location = document.locate(tuple(problem.path.split(".")) if problem.path else ())
+        return location, replace(problem, where=str(location))
+
+    located = dict.fromkeys(locate(problem) for problem in problems)
+    ranked = sorted(located, key=lambda pair: (pair[0].source in {COMMAND_LINE, OVERRIDE}, pair[0].line))
+    return [problem for _, problem in ranked]

@@ -1,0 +1,61 @@
+"""Say in plain words what is wrong with text that is not YAML."""
+
+from __future__ import annotations
+
+import re
+
+import yaml
+from yaml.reader import ReaderError
+
+from cuelight.config.composing import TooLargeError
+
+_ADVICE = (
+    (
+        "mapping values are not allowed here",
+        'no colon is expected here: a line may lack its colon or be indented too far, or text with ": " needs quotes',
+    ),
+    ("sequence entries are not allowed here", "a list entry (- ...) must start on a line of its own"),
+    ("expected ',' or ']'", "the list that starts with [ has no ] or lacks a comma"),
+    ("expected ',' or '}'", "the mapping that starts with { has no } or lacks a comma"),
+    ("unexpected end of stream", "the quotation mark opened here is never closed"),
+    ("could not find expected ':'", 'this line has no colon after its key; expected "key: value"'),
+    ("expected <block end>", "this line is not indented like its neighbours"),
+    ("did not find expected key", "this line is not indented like its neighbours"),
+    ("unknown escape character", "a backslash means something inside \"...\"; use single quotes: '...'"),
+    ("undefined tag handle", "tags (!...) are not allowed; put text that starts with ! in quotes"),
+    ("expected the node content", "a value is missing before this place"),
+)
+
+
+def explain(error: yaml.YAMLError, text: str) -> tuple[int, str]:
+    """Turn an error of the YAML parser into what a person can act on.
+
+    Args:
+        error: What the parser raised.
+        text: What it was reading.
+
+    Returns:
+        The line, counted from 1, and the message.
+    """
+    if isinstance(error, TooLargeError):
+        return error.line, error.message
+    if isinstance(error, ReaderError):
+        line = text[: error.position].count("\n") + 1
+        return line, f"the character U+{ord(text[error.position]):04X} is not allowed in YAML; remove it"
+    if not isinstance(error, yaml.MarkedYAMLError) or error.problem_mark is None:
+        return 1, f"this is not YAML: {error}"
+    problem = error.problem or ""
+    mark = error.problem_mark
+    if "end of stream" in problem or "'<stream end>'" in problem:
+        mark = error.context_mark or mark
+    unexpected = re.search(r"found character '(.+)' that cannot start any token", problem)
+    if unexpected:
+        return mark.line + 1, _unexpected_character(unexpected[1])
+    advice = next((advice for known, advice in _ADVICE if known in problem), f"this is not YAML: {problem}")
+    return mark.line + 1, advice
+
+
+def _unexpected_character(character: str) -> str:
+    if character == "\\t":
+        return "there is a tab; YAML is indented with spaces, so replace it by spaces"
+    return f"a text that starts with {character} needs quotes"
