@@ -1,0 +1,1 @@
+"""What learns: one LightningModule for each task, and how it is optimized."""

@@ -1,0 +1,93 @@
+"""How many optimizer steps and epochs a training will have, counted before it begins."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import lightning.pytorch as pl
+from lightning.pytorch.callbacks import GradientAccumulationScheduler
+from lightning.pytorch.utilities.model_helpers import is_overridden
+from torch.utils.data import DataLoader
+from torch.utils.data.distributed import DistributedSampler
+
+
+@dataclass(frozen=True)
+class TrainingLength:
+    """The length of a whole training, also when only its rest is still to be run.
+
+    Args:
+        steps: Optimizer steps.
+        epochs: Epochs that are begun; the last may be cut short by ``max_steps``.
+    """
+
+    steps: int
+    epochs: int
+
+
+def training_length(module: pl.LightningModule, accumulate: Mapping[int, int] | None = None) -> TrainingLength | None:
+    """Count the optimizer steps and epochs of the training that a module is attached to.
+
+    ``Trainer.estimated_stepping_batches`` does not serve here: it ignores ``GradientAccumulationScheduler``, and by
+    loading the training data early it makes a resume forget the position of a stateful data loader.
+
+    Args:
+        module: A module inside ``trainer.fit``.
+        accumulate: The number of batches per optimizer step, by the first epoch for which it holds; read off the
+            trainer if left out.
+
+    Returns:
+        The length, or ``None`` if the training has no end that can be known.
+    """
+    trainer = module.trainer
+    max_epochs = math.inf if trainer.max_epochs in (None, -1) else trainer.max_epochs
+    max_steps = math.inf if trainer.max_steps == -1 else trainer.max_steps
+    batches = training_batches(module)
+    if math.isinf(max_steps) and (math.isinf(max_epochs) or math.isinf(batches)):
+        return None
+    if batches == 0:
+        return TrainingLength(0, 0)
+    factors = accumulate if accumulate is not None else _accumulation(trainer)
+    steps, epochs = 0.0, 0
+    while steps < max_steps and epochs < max_epochs:
+        steps += batches if math.isinf(batches) else math.ceil(batches / _factor(factors, epochs))
+        epochs += 1
+    return TrainingLength(int(min(steps, max_steps)), epochs)
+
+
+def training_batches(module: pl.LightningModule) -> float:
+    """Count the training batches of one epoch on this process.
+
+    Args:
+        module: A module inside ``trainer.fit``.
+
+    Returns:
+        The number of batches under ``limit_train_batches``; infinite if the data has no length.
+    """
+    trainer = module.trainer
+    datamodule = getattr(trainer, "datamodule", None)
+    loader = datamodule.train_dataloader() if datamodule and is_overridden("train_dataloader", datamodule) else None
+    own_share = trainer.world_size == 1 or isinstance(getattr(loader, "sampler", None), DistributedSampler)
+    if not isinstance(loader, DataLoader) or not own_share:
+        # From elsewhere, several at once, or still to be divided among the processes: Lightning knows.
+        trainer.fit_loop.setup_data()
+        return float(trainer.num_training_batches)
+    try:
+        length = len(loader)
+    except TypeError:  # an IterableDataset without a length
+        return math.inf
+    limit = trainer.limit_train_batches
+    return min(length, limit) if isinstance(limit, int) else int(length * limit)
+
+
+def _accumulation(trainer: pl.Trainer) -> Mapping[int, int]:
+    for callback in trainer.callbacks:  # type: ignore[attr-defined]
+        if isinstance(callback, GradientAccumulationScheduler):
+            return callback.scheduling
+    return {0: trainer.accumulate_grad_batches}
+
+
+def _factor(accumulate: Mapping[int, int], epoch: int) -> int:
+    begun = [first for first in accumulate if first <= epoch]
+    return accumulate[max(begun)] if begun else 1
