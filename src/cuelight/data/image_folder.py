@@ -1,0 +1,214 @@
+"""Images in folders that are named after their class."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Annotated
+
+import lightning.pytorch as pl
+from pydantic import Field
+
+from cuelight.data import folders
+from cuelight.data.loaders import evaluation_loader, training_loader
+from cuelight.data.loading import CheckedLoader, ResumableLoader, SkippedFiles
+from cuelight.data.preprocessing import (
+    IMAGENET_MEAN,
+    IMAGENET_STD,
+    ColorOrder,
+    Preprocessing,
+    ResizeMode,
+)
+from cuelight.data.reading import ImageFiles
+from cuelight.data.splits import stratified_split
+from cuelight.data.transforms import TransformPart, build_augmentation, sees_whole_image
+from cuelight.errors import DataError
+
+# The luma of ImageNet.
+_GRAY_MEAN = (0.449,)
+_GRAY_STD = (0.226,)
+
+
+class ImageFolder(pl.LightningDataModule):
+    """Images in folders named after their class, with or without folders for train, val and test above them.
+
+    ``path/train/cat/1.jpg`` with ``path/val`` and ``path/test`` beside ``train``, or ``path/cat/1.jpg``. What is
+    missing of val and test is split off the training images, by class.
+
+    Args:
+        path: The folder.
+        size: Height and width in pixels that the model sees; one number for a square.
+        mean: Mean of each channel on the 0-1 scale, in the order of ``color``; that of ImageNet if left out.
+        std: Standard deviation of each channel on the 0-1 scale; that of ImageNet if left out.
+        color: Order of the channels that the model sees.
+        resize: ``crop`` scales the shorter side and cuts the middle out, ``letterbox`` scales the longer side and
+            fills with black, ``stretch`` ignores the aspect ratio.
+        transforms: Augmentation of the training images, by the names of ``torchvision.transforms.v2``, in order.
+            With one that crops or resizes, such as RandomResizedCrop, they see the image as it was read; otherwise
+            they see it at its final size.
+        val_split: Share of the training images that becomes validation where there is no folder val.
+        test_split: Share that becomes test where there is no folder test; with 0 there is no test.
+        split_seed: Chooses which images these are. It does not follow ``seed``, so that results of runs with
+            different seeds can be compared.
+        on_error: ``raise`` stops at an image that cannot be read, at a class without images, and at a class that
+            training does not know. ``skip`` leaves them out and logs how many: in training the next image takes the
+            place of one that cannot be read, in validation and test it counts nowhere.
+        batch_size: Images per batch and device.
+        num_workers: Processes that load images, for each of train, val and test.
+        seed: Seed of the order and of augmentation.
+    """
+
+    def __init__(
+        self,
+        path: str | Path,
+        size: Annotated[int, Field(ge=1)] | tuple[int, int] = 224,
+        mean: Sequence[float] | None = None,
+        std: Sequence[float] | None = None,
+        color: ColorOrder = "RGB",
+        resize: ResizeMode = "crop",
+        transforms: list[TransformPart] | None = None,
+        val_split: Annotated[float, Field(gt=0, lt=1)] = 0.15,
+        test_split: Annotated[float, Field(ge=0, lt=1)] = 0.15,
+        split_seed: int = 0,
+        on_error: folders.OnError = "raise",
+        batch_size: int = 32,
+        num_workers: int = 2,
+        seed: int = 42,
+    ) -> None:
+        super().__init__()
+        self.path = path
+        self.size = size
+        self.mean = mean
+        self.std = std
+        self.color = color
+        self.resize = resize
+        self.transforms = transforms
+        self.val_split = val_split
+        self.test_split = test_split
+        self.split_seed = split_seed
+        self.on_error = on_error
+        self.batch_size = batch_size
+        self.num_workers = num_workers
+        self.seed = seed
+        self._class_names: list[str] | None = None
+        self._splits: dict[str, ImageFiles] = {}
+        self._skipped: dict[str, SkippedFiles] = {}
+
+    @property
+    def class_names(self) -> list[str]:
+        """The names of the class folders of training, sorted.
+
+        Raises:
+            DataError: There is no such folder, or no class in it.
+        """
+        if self._class_names is None:
+            folder = folders.find_splits(Path(self.path))["train"]
+            self._class_names = folders.find_classes(folder, self.on_error)
+        return list(self._class_names)
+
+    @property
+    def preprocessing(self) -> Preprocessing:
+        """How the model sees an image."""
+        mean, std = (_GRAY_MEAN, _GRAY_STD) if self.color == "GRAY" else (IMAGENET_MEAN, IMAGENET_STD)
+        order = -1 if self.color == "BGR" else 1
+        return Preprocessing(
+            size=(self.size, self.size) if isinstance(self.size, int) else (self.size[0], self.size[1]),
+            mean=mean[::order] if self.mean is None else tuple(self.mean),
+            std=std[::order] if self.std is None else tuple(self.std),
+            color=self.color,
+            resize=self.resize,
+        )
+
+    def setup(self, stage: str | None = None) -> None:
+        """List the files and split them; no image is read.
+
+        Args:
+            stage: Any; all is listed at once.
+
+        Raises:
+            DataError: The folder is not laid out as it has to be; names what is wrong.
+        """
+        if self._splits:
+            return
+        found = folders.find_splits(Path(self.path))
+        listed = {split: self._list(folder) for split, folder in found.items()}
+        missing = {"val": self.val_split, "test": self.test_split}
+        missing = {split: ratio for split, ratio in missing.items() if split not in listed}
+        if sum(missing.values()) >= 1:
+            raise DataError(f"{self.path}: val_split and test_split leave nothing for training; lower them.")
+        train = listed["train"]
+        parts = stratified_split(train.labels, list(missing.values()), self.split_seed)
+        for split, part in zip(("train", *missing), parts, strict=True):
+            listed[split] = ImageFiles([train.paths[i] for i in part], [train.labels[i] for i in part])
+        self._splits = {split: files for split, files in listed.items() if len(files)}
+        if self.on_error == "skip":
+            self._skipped = {split: SkippedFiles(split, len(files)) for split, files in self._splits.items()}
+
+    def train_dataloader(self) -> ResumableLoader:
+        """Load for training.
+
+        Returns:
+            Batches of float32 ``(N, C, H, W)`` and int64 ``(N,)``.
+        """
+        return training_loader(
+            self._splits["train"],
+            self.preprocessing,
+            batch_size=self.batch_size,
+            num_workers=self.num_workers,
+            seed=self.seed,
+            trainer=self.trainer,
+            augmentation=build_augmentation(self.transforms),
+            augment_first=sees_whole_image(self.transforms),
+            skipped=self._skipped.get("train"),
+        )
+
+    def val_dataloader(self) -> CheckedLoader:
+        """Load for validation.
+
+        Returns:
+            Batches of float32 ``(N, C, H, W)`` and int64 ``(N,)``.
+
+        Raises:
+            DataError: There are too few images to split any off.
+        """
+        return self._evaluation_loader("val")
+
+    def test_dataloader(self) -> CheckedLoader:
+        """Load for test.
+
+        Returns:
+            Batches of float32 ``(N, C, H, W)`` and int64 ``(N,)``.
+
+        Raises:
+            DataError: There is no test split.
+        """
+        return self._evaluation_loader("test")
+
+    def teardown(self, stage: str) -> None:
+        """Report the images that were skipped in a pass that was not finished.
+
+        Args:
+            stage: What ends.
+        """
+        for skipped in self._skipped.values():
+            skipped.report()
+
+    def _evaluation_loader(self, split: str) -> CheckedLoader:
+        if split not in self._splits:
+            raise DataError(
+                f"{self.path}: there are no images for {split}. Add a folder {split} with one folder per class, set "
+                f"{split}_split above 0, or add images: a class needs three to be split."
+            )
+        return evaluation_loader(
+            self._splits[split],
+            self.preprocessing,
+            batch_size=self.batch_size,
+            num_workers=self.num_workers,
+            trainer=self.trainer,
+            skipped=self._skipped.get(split),
+        )
+
+    def _list(self, folder: Path) -> ImageFiles:
+        files = folders.list_classes(folder, self.class_names, self.on_error)
+        paths = [path for of_class in files for path in of_class]
+        return ImageFiles(paths, [label for label, of_class in enumerate(files) for _ in of_class])

@@ -1,0 +1,92 @@
+"""Reading an image file the way people see it."""
+
+from __future__ import annotations
+
+import struct
+import zlib
+from collections.abc import Sequence
+
+import numpy as np
+from PIL import Image, ImageOps, UnidentifiedImageError
+
+from cuelight.data.samples import UnreadableImageError
+
+_ORIENTATION_TAG = 0x0112
+
+# What Pillow raises for broken files of its many formats.
+_UNREADABLE = (
+    OSError,
+    SyntaxError,
+    ValueError,
+    EOFError,
+    IndexError,
+    OverflowError,
+    struct.error,
+    zlib.error,
+    Image.DecompressionBombError,
+)
+
+
+def read_image(path: str) -> Image.Image:
+    """Read an image file, upright, with 8 bits per channel.
+
+    Args:
+        path: The file.
+
+    Returns:
+        The image, turned as its EXIF orientation asks; of 16 bits the upper 8.
+
+    Raises:
+        UnreadableImageError: The file is missing, or is not a whole image.
+    """
+    try:
+        with Image.open(path) as image:
+            image.load()
+            if image.getexif().get(_ORIENTATION_TAG, 1) != 1:
+                ImageOps.exif_transpose(image, in_place=True)
+            return _with_8_bits(image)
+    except FileNotFoundError as error:
+        raise UnreadableImageError(path, "there is no such file any more") from error
+    except UnidentifiedImageError as error:
+        raise UnreadableImageError(path, "it is not an image, or of a format that Pillow does not know") from error
+    except _UNREADABLE as error:
+        raise UnreadableImageError(path, str(error) or type(error).__name__) from error
+
+
+class ImageFiles:
+    """Labelled image files.
+
+    Args:
+        paths: The files.
+        labels: The class of each.
+    """
+
+    def __init__(self, paths: Sequence[str], labels: Sequence[int]) -> None:
+        self.paths = list(paths)
+        self.labels = list(labels)
+
+    def __len__(self) -> int:
+        """Number of files."""
+        return len(self.paths)
+
+    def __getitem__(self, index: int) -> tuple[Image.Image, int]:
+        """Read one file.
+
+        Args:
+            index: Its position.
+
+        Returns:
+            The image and its label.
+
+        Raises:
+            UnreadableImageError: The file is missing, or is not a whole image.
+        """
+        return read_image(self.paths[index]), self.labels[index]
+
+
+def _with_8_bits(image: Image.Image) -> Image.Image:
+    if image.mode.startswith("I;16"):
+        return Image.fromarray((np.asarray(image) >> 8).astype(np.uint8))
+    if image.mode == "P" and "transparency" in image.info:
+        return image.convert("RGBA")  # Pillow warns of a palette with transparency converted to anything else
+    return image

@@ -1,0 +1,123 @@
+"""Which samples come in which order: a function of seed, epoch and rank, never of the history of the process."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sized
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+from torch.utils.data import DistributedSampler
+
+NO_SAMPLE = -1
+
+
+class SampleKey(NamedTuple):
+    """Asks a dataset for one sample.
+
+    Args:
+        position: Which sample of the dataset; ``NO_SAMPLE`` only takes a place in the batch, and nothing is read.
+        seed: Seeds the random transforms of this sample; 64 bits.
+    """
+
+    position: int
+    seed: int
+
+
+class EpochSampler(DistributedSampler[SampleKey]):
+    """The training order: a new permutation each epoch, the same number of samples on every rank.
+
+    Lightning leaves a ``DistributedSampler`` as it is and tells it the epoch.
+
+    Args:
+        dataset: Anything with a length.
+        batch_size: Samples per batch and rank. A last batch of a single sample is left out, because BatchNorm
+            cannot use it; unless it is the only one, or every batch is that small.
+        seed: Seed of the order and of the random transforms.
+        num_replicas: Number of ranks. If they do not divide the samples, the first of the order are repeated.
+        rank: The rank that asks.
+        shuffle: Off, every epoch has the order of the dataset.
+
+    Attributes:
+        first_batch: The batch at which the next pass begins; the samples before it are not even named.
+    """
+
+    def __init__(
+        self,
+        dataset: Sized,
+        batch_size: int = 1,
+        seed: int = 0,
+        num_replicas: int = 1,
+        rank: int = 0,
+        shuffle: bool = True,
+    ) -> None:
+        super().__init__(dataset, num_replicas=num_replicas, rank=rank, shuffle=shuffle, seed=seed)  # type: ignore[arg-type]
+        self.batch_size = batch_size
+        self.first_batch = 0
+
+    def __len__(self) -> int:
+        """Number of samples of this rank in a whole epoch."""
+        count: int = self.num_samples
+        last = count % self.batch_size
+        return count - 1 if last == 1 and count > 1 < self.batch_size else count
+
+    def __iter__(self) -> Iterator[SampleKey]:
+        """The keys of the samples of this rank, from the first batch on."""
+        order = np.arange(len(self.dataset))  # type: ignore[arg-type]
+        if self.shuffle:
+            np.random.default_rng((self.seed, self.epoch)).shuffle(order)
+        padded = np.resize(order, self.total_size)
+        indices = padded[self.rank :: self.num_replicas][: len(self)][self.first_batch * self.batch_size :]
+        return _keys(indices, self.seed, self.epoch)
+
+
+class EvaluationSampler(DistributedSampler[SampleKey]):
+    """The order of the dataset, dealt out to the ranks so that each sample is there exactly once.
+
+    All ranks get the same number of batches (``DistributedDataParallel`` exchanges buffers at each), which no
+    repeated sample has to ensure: where a rank would have a batch less, its last full batch is split in two. With
+    ``batch_size`` 1 nothing can be split, and the last ranks may have a batch less.
+
+    Args:
+        dataset: Anything with a length.
+        batch_size: Samples per batch and rank.
+        seed: Seed of random transforms, if any; the same in every epoch.
+        num_replicas: Number of ranks.
+        rank: The rank that asks.
+    """
+
+    def __init__(
+        self, dataset: Sized, batch_size: int = 1, seed: int = 0, num_replicas: int = 1, rank: int = 0
+    ) -> None:
+        super().__init__(dataset, num_replicas=num_replicas, rank=rank, shuffle=False, seed=seed)  # type: ignore[arg-type]
+        self.batch_size = batch_size
+
+    def __len__(self) -> int:
+        """Number of places in the batches of this rank."""
+        return len(self._indices())
+
+    def __iter__(self) -> Iterator[SampleKey]:
+        """The keys of the samples of this rank."""
+        return _keys(self._indices(), self.seed, 0)
+
+    def _indices(self) -> NDArray[np.int64]:
+        indices = np.arange(self.rank, len(self.dataset), self.num_replicas)  # type: ignore[arg-type]
+        most = -(-len(self.dataset) // self.num_replicas)  # type: ignore[arg-type]
+        batch_too_few = most > len(indices) and len(indices) % self.batch_size == 0
+        if batch_too_few and len(indices) > 0 and self.batch_size > 1:
+            indices = np.insert(indices, len(indices) - 1, NO_SAMPLE)
+        return indices
+
+
+def _keys(indices: NDArray[np.int64], seed: int, epoch: int) -> Iterator[SampleKey]:
+    return map(SampleKey, indices.tolist(), _sample_seeds(indices, seed, epoch).tolist())
+
+
+def _sample_seeds(indices: NDArray[np.int64], seed: int, epoch: int) -> NDArray[np.uint64]:
+    """Independent seeds for the samples of an epoch: SplitMix64 (Steele, Lea and Flood, 2014) on the index."""
+    base = np.random.SeedSequence((seed, epoch)).generate_state(1, np.uint64)
+    state = base + (indices.astype(np.uint64) + np.uint64(1)) * np.uint64(0x9E3779B97F4A7C15)
+    state = (state ^ (state >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
+    state = (state ^ (state >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
+    seeds: NDArray[np.uint64] = state ^ (state >> np.uint64(31))
+    return seeds

@@ -1,0 +1,48 @@
+"""Dividing labelled samples into training, validation and test."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+_SMALLEST_CLASS_TO_SPLIT = 3
+
+
+def stratified_split(labels: Sequence[int], ratios: Sequence[float], seed: int) -> list[NDArray[np.int64]]:
+    """Divide samples so that every class has about the same share in each part.
+
+    A class of at least three samples has one in every part whose ratio is not 0; a smaller one stays whole, in the
+    first part.
+
+    Args:
+        labels: The class of each sample.
+        ratios: The share of each part after the first, which gets what remains; their sum is less than 1.
+        seed: Seed of the choice.
+
+    Returns:
+        Positions in ``labels`` of each part, in ascending order; the first part first.
+
+    Example:
+        >>> [part.tolist() for part in stratified_split([0, 0, 0, 0, 1, 1, 1, 1], [0.25], seed=0)]
+        [[0, 1, 3, 4, 5, 6], [2, 7]]
+    """
+    generator = np.random.default_rng(seed)
+    parts: list[list[NDArray[np.int64]]] = [[] for _ in range(len(ratios) + 1)]
+    for label in np.unique(labels):
+        members = np.flatnonzero(np.asarray(labels) == label)
+        generator.shuffle(members)
+        sizes = _part_sizes(len(members), ratios)
+        for part, chosen in zip(parts, np.split(members, np.cumsum(sizes)[:-1]), strict=True):
+            part.append(chosen)
+    return [np.sort(np.concatenate(part)) for part in parts]
+
+
+def _part_sizes(count: int, ratios: Sequence[float]) -> list[int]:
+    if count < _SMALLEST_CLASS_TO_SPLIT:
+        return [count, *(0 for _ in ratios)]
+    others = [max(1, round(count * ratio)) if ratio > 0 else 0 for ratio in ratios]
+    while sum(others) >= count:  # the first part keeps at least one
+        others[others.index(max(others))] -= 1
+    return [count - sum(others), *others]
