@@ -1,26 +1,146 @@
-"""The checkpoint from which a training goes on."""
+"""The checkpoint from which a training goes on, whatever ended it."""
 
 from __future__ import annotations
 
-from lightning.pytorch.callbacks import ModelCheckpoint
+import signal
+from pathlib import Path
+from typing import Any
+
+import lightning.pytorch as pl
+import torch
+from lightning.pytorch.callbacks import Checkpoint
+
+from cuelight.errors import TrainingInterrupted
+from cuelight.signals import StopSignal
 
 LAST_CHECKPOINT = "last.ckpt"
+_METRICS_KEY = "callback_metrics"
 
 
-class LastCheckpoint(ModelCheckpoint):  # type: ignore[misc]
-    """Saves ``last.ckpt`` at the end of every epoch, after all that the epoch changed.
+class LastCheckpoint(Checkpoint):
+    """Saves ``last.ckpt`` after every epoch, and on Ctrl-C or SIGTERM, which then stop the training.
 
-    Lightning's ``save_last`` writes only when the monitored checkpoint of the same callback was written too; this
-    one always does.
+    A stop comes at a batch boundary, after the next optimizer step, so that no accumulated gradient is lost; a
+    second signal ends the process at once. During validation the state from before it is saved, and a resume
+    validates again from the first batch. All processes of a distributed training stop together, whichever of them
+    got the signal. The metrics known to the callbacks are saved too, because a resumed training may need one before
+    it validates again.
+
+    It belongs at the end of the list: a checkpoint holds the states of the callbacks as they are when it is saved.
 
     Args:
-        dirpath: The folder; ``checkpoints`` in the run directory if left out.
+        dirpath: The folder; ``checkpoints`` in the trainer's ``default_root_dir`` if left out.
+
+    Raises:
+        TrainingInterrupted: Out of ``trainer.fit``, once the state is saved after a signal.
     """
 
     def __init__(self, dirpath: str | None = None) -> None:
-        super().__init__(
-            dirpath=dirpath,
-            filename=LAST_CHECKPOINT.removesuffix(".ckpt"),
-            save_on_train_epoch_end=True,
-            enable_version_counter=False,
-        )
+        self.dirpath = dirpath
+        self._stop = StopSignal()
+        self._step_before_batch = 0
+        self._metrics_to_restore: dict[str, float] = {}
+
+    @property
+    def received_signal(self) -> int | None:
+        """The number of the signal that asked for a stop; ``None`` if none did."""
+        return self._stop.received
+
+    def on_sanity_check_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        """Listen for signals, from the first batch that the trainer runs."""
+        self._stop.listen()
+
+    def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        """Listen for signals, also where there was no sanity check, and give back the metrics of a resumed run."""
+        self._stop.listen()
+        restored = {name: torch.tensor(value) for name, value in self._metrics_to_restore.items()}
+        trainer.callback_metrics.update(restored)
+
+    def on_train_batch_start(
+        self, trainer: pl.Trainer, pl_module: pl.LightningModule, batch: Any, batch_idx: int
+    ) -> None:
+        """Note where the optimizer stands."""
+        self._step_before_batch = trainer.global_step
+
+    def on_train_batch_end(
+        self, trainer: pl.Trainer, pl_module: pl.LightningModule, outputs: Any, batch: Any, batch_idx: int
+    ) -> None:
+        """Stop after an optimizer step, if asked to, unless a validation or the end of the epoch comes next."""
+        stepped = trainer.global_step > self._step_before_batch
+        if self._asked_to_stop(trainer) and stepped and not _validation_or_epoch_end_follows(trainer, batch_idx):
+            self._save_and_stop(trainer)
+
+    def on_validation_batch_end(
+        self,
+        trainer: pl.Trainer,
+        pl_module: pl.LightningModule,
+        outputs: Any,
+        batch: Any,
+        batch_idx: int,
+        dataloader_idx: int = 0,
+    ) -> None:
+        """Stop within a validation, if asked to."""
+        if trainer.state.fn == "fit" and not trainer.sanity_checking and self._asked_to_stop(trainer):
+            _forget_this_validation(trainer)
+            self._save_and_stop(trainer)
+
+    def on_train_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        """Save, and stop if asked to."""
+        if self._asked_to_stop(trainer):
+            self._save_and_stop(trainer)
+        self._save(trainer)
+
+    def on_save_checkpoint(
+        self, trainer: pl.Trainer, pl_module: pl.LightningModule, checkpoint: dict[str, Any]
+    ) -> None:
+        """Put the metrics known to the callbacks into every checkpoint."""
+        checkpoint[_METRICS_KEY] = {name: float(value) for name, value in trainer.callback_metrics.items()}
+
+    def on_load_checkpoint(
+        self, trainer: pl.Trainer, pl_module: pl.LightningModule, checkpoint: dict[str, Any]
+    ) -> None:
+        """Keep the metrics until the training starts."""
+        self._metrics_to_restore = dict(checkpoint.get(_METRICS_KEY, {}))
+
+    def on_exception(self, trainer: pl.Trainer, pl_module: pl.LightningModule, exception: BaseException) -> None:
+        """Give the signals back."""
+        self._stop.unlisten()
+
+    def teardown(self, trainer: pl.Trainer, pl_module: pl.LightningModule, stage: str) -> None:
+        """Give the signals back."""
+        self._stop.unlisten()
+
+    def _asked_to_stop(self, trainer: pl.Trainer) -> bool:
+        asked = self._stop.received is not None
+        if trainer.world_size > 1:
+            asked = trainer.strategy.reduce_boolean_decision(asked, all=False)
+        return asked
+
+    def _save(self, trainer: pl.Trainer) -> None:
+        if trainer.fast_dev_run:
+            return
+        folder = Path(self.dirpath) if self.dirpath else Path(trainer.default_root_dir) / "checkpoints"
+        trainer.save_checkpoint(folder / LAST_CHECKPOINT)
+
+    def _save_and_stop(self, trainer: pl.Trainer) -> None:
+        self._save(trainer)
+        raise TrainingInterrupted(self._stop.received or signal.SIGTERM)
+
+
+def _validation_or_epoch_end_follows(trainer: pl.Trainer, batch_idx: int) -> bool:
+    """Whether a checkpoint saved now would make a resume skip the validation that comes after this batch."""
+    if trainer.fit_loop.epoch_loop.batch_progress.is_last_batch:
+        return True
+    interval = trainer.val_check_batch
+    return bool(interval) and (batch_idx + 1) % (interval or 1) == 0
+
+
+def _forget_this_validation(trainer: pl.Trainer) -> None:
+    """Make the saved progress say that the validation under way has begun and has seen no batch.
+
+    Lightning then runs it again from its first batch; left as it is, the resumed validation would see only the
+    batches that remain, and its metrics would be of those alone.
+    """
+    progress = trainer.fit_loop.epoch_loop.val_loop.batch_progress
+    progress.reset()
+    progress.total.load_state_dict({"ready": 1, "started": 1, "processed": 0, "completed": 0})

@@ -1,0 +1,64 @@
+"""The data and the model of a configuration, made to fit each other."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import lightning.pytorch as pl
+
+from cuelight import registry
+from cuelight.config import Config
+from cuelight.data.protocols import DescribesImages, NamesClasses
+from cuelight.models.optimization import Optimization
+
+
+def build_data(config: Config) -> pl.LightningDataModule:
+    """Make the data module that a configuration names.
+
+    Args:
+        config: A checked configuration.
+
+    Returns:
+        The data module, with the batch size, worker count and seed of the trainer section if it takes them.
+    """
+    trainer = config.trainer
+    data: pl.LightningDataModule = registry.data.build(
+        config.data, batch_size=trainer.batch_size, num_workers=trainer.num_workers, seed=trainer.seed
+    )
+    return data
+
+
+def build_model(config: Config, data: pl.LightningDataModule) -> pl.LightningModule:
+    """Make the module that a configuration names, with as many inputs and outputs as the data asks for.
+
+    Args:
+        config: A checked configuration; it becomes the ``hparams`` of the module, so that its checkpoints describe
+            themselves.
+        data: The data module.
+
+    Returns:
+        The module, with fresh weights drawn from the global generator.
+    """
+    trainer = config.trainer
+    optimization = Optimization(trainer.optimizer, trainer.scheduler, max_steps=trainer.max_steps)
+    provided: dict[str, Any] = {"optimization": optimization}
+    if isinstance(data, NamesClasses):
+        provided |= {"class_names": list(data.class_names), "num_classes": len(data.class_names)}
+    if isinstance(data, DescribesImages):
+        provided |= {"in_channels": data.preprocessing.channels, "input_size": data.preprocessing.size}
+    model: pl.LightningModule = registry.models.build(config.model, **provided)
+    model.save_hyperparameters(config.to_dict())
+    if trainer.compile:
+        compile_networks(model)
+    return model
+
+
+def compile_networks(model: pl.LightningModule) -> None:
+    """Compile each network that a module holds, in place; the names in its ``state_dict`` stay.
+
+    Args:
+        model: The module; its children with parameters are compiled at their first forward pass.
+    """
+    for network in model.children():
+        if any(True for _ in network.parameters()):
+            network.compile()

@@ -1,0 +1,42 @@
+"""``cuelight init``."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from importlib import resources
+from pathlib import Path
+
+from cuelight.errors import CuelightError, did_you_mean
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Write the starter file of a task.
+
+    Args:
+        arguments: The parsed command line.
+
+    Returns:
+        The exit code.
+
+    Raises:
+        CuelightError: If there is no such task, or the file exists already.
+    """
+    folder = resources.files("cuelight.cli") / "starters"
+    tasks = sorted(entry.name.removesuffix(".yaml") for entry in folder.iterdir() if entry.name.endswith(".yaml"))
+    if arguments.task not in tasks:
+        known = ", ".join(tasks)
+        raise CuelightError(
+            f'there is no starter file for the task "{arguments.task}". Expected one of: {known}.'
+            f"{did_you_mean(arguments.task, tasks)}"
+        )
+    target = Path(arguments.file)
+    try:
+        with target.open("x") as file:
+            file.write((folder / f"{arguments.task}.yaml").read_text())
+    except FileExistsError:
+        raise CuelightError(f"{target} exists already. Choose another name with --file.") from None
+    except OSError as error:
+        raise CuelightError(f"{target} cannot be written: {error.strerror}.") from error
+    sys.stdout.write(f"{target} written. Next: cuelight plan {target}, then cuelight train {target}\n")
+    return 0

@@ -1,0 +1,42 @@
+"""Where every command begins and ends: arguments, errors and exit codes."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Sequence
+
+from cuelight.cli.parser import build_parser
+from cuelight.errors import ConfigError, CuelightError, TrainingInterrupted
+
+EXIT_FAILED = 1
+EXIT_USAGE = 2  # as argparse does
+EXIT_SIGNAL = 128  # as shells do: 130 after SIGINT, 143 after SIGTERM
+_SIGINT = 2
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run one command.
+
+    Args:
+        arguments: What follows the name of the program; the command line of this process if left out.
+
+    Returns:
+        The exit code: 0, 1 after a failure, 2 after a mistake in the arguments or the configuration, 130 and 143
+        after SIGINT and SIGTERM.
+    """
+    parsed = build_parser().parse_args(arguments)
+    try:
+        return int(parsed.command(parsed))
+    except ConfigError as error:
+        return _report(error, EXIT_USAGE)
+    except TrainingInterrupted as error:
+        return EXIT_SIGNAL + error.signal_number
+    except CuelightError as error:
+        return _report(error, EXIT_FAILED)
+    except KeyboardInterrupt:
+        return EXIT_SIGNAL + _SIGINT
+
+
+def _report(error: CuelightError, code: int) -> int:
+    sys.stderr.write(f"error: {error}\n")
+    return code

@@ -1,0 +1,83 @@
+"""``cuelight plan``."""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Mapping
+from typing import Any
+
+from rich.console import Console
+from rich.table import Table
+
+from cuelight import registry
+from cuelight.cli.display import set_up_display
+from cuelight.plan import hook_order, main_metric
+from cuelight.registry import load_source
+from cuelight.run import Run
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Check a file and print what will run.
+
+    Args:
+        arguments: The parsed command line.
+
+    Returns:
+        The exit code.
+    """
+    display = set_up_display(quiet=False)
+    for source in arguments.source:
+        load_source(source)
+    planned = Run.from_yaml(arguments.config, arguments.overrides)
+    planned.display = display
+    console = Console(highlight=False)
+    console.print(_settings(planned))
+    callbacks = planned.plan()
+    console.print("\n[bold]Callbacks[/bold], in the order in which they run for every hook")
+    listing = _table()
+    for number, entry in enumerate(callbacks, start=1):
+        listing.add_row(f"{number}", entry.name, f"[dim]{entry.origin}[/dim]")
+    for index, part in enumerate(planned.config.trainer.callbacks):
+        if not part.active:
+            listing.add_row("-", f"[strike]{part.name}[/strike]", f"[dim]trainer.callbacks.{index}: active: false[/dim]")
+    console.print(listing)
+    console.print("\n[bold]Hook by hook[/bold]")
+    model = registry.models.get(planned.config.model.name)
+    console.print(_hooks(hook_order([entry.callback for entry in callbacks], model)))
+    best = main_metric(planned.config)
+    chosen = f"the best {best[0]}" if best else "the lowest val/loss"
+    console.print(f"\n[bold]After the training[/bold]\n  test the checkpoint with {chosen}, if the data has a test split")
+    return 0
+
+
+def _settings(planned: Run) -> Table:
+    trainer = planned.config.trainer
+    table = _table()
+    table.add_row("run", planned.config.name)
+    table.add_row("model", _part(planned.config.model.name, planned.config.model.params))
+    table.add_row("data", _part(planned.config.data.name, planned.config.data.params))
+    table.add_row("optimizer", _part(trainer.optimizer.name, trainer.optimizer.params))
+    if trainer.scheduler:
+        table.add_row("scheduler", f"{_part(trainer.scheduler.name, trainer.scheduler.params)} per {trainer.scheduler.interval}")
+    limits = {"epochs": trainer.epochs, "max_steps": trainer.max_steps, "max_time": trainer.max_time}
+    length = ", ".join(f"{name} {value}" for name, value in limits.items() if value is not None)
+    table.add_row("training", f"{length}, batch_size {trainer.batch_size}, seed {trainer.seed}")
+    table.add_row("device", f"{trainer.accelerator}, devices {trainer.devices}, precision {trainer.precision}")
+    return table
+
+
+def _hooks(order: Mapping[str, list[str]]) -> Table:
+    table = _table()
+    for hook, names in order.items():
+        table.add_row(hook, " → ".join(names))
+    return table
+
+
+def _part(name: str, params: Mapping[str, Any]) -> str:
+    return name + "".join(f"  {key}: {value}" for key, value in params.items())
+
+
+def _table() -> Table:
+    table = Table(show_header=False, box=None, padding=(0, 2, 0, 0))
+    table.add_column(no_wrap=True)
+    return table

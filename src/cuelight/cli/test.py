@@ -1,0 +1,28 @@
+"""``cuelight test``."""
+
+from __future__ import annotations
+
+import argparse
+
+from cuelight.cli.display import print_summary, set_up_display
+from cuelight.registry import load_source
+from cuelight.run import Run
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Measure a checkpoint.
+
+    Args:
+        arguments: The parsed command line.
+
+    Returns:
+        The exit code.
+    """
+    display = set_up_display(arguments.quiet)
+    for source in arguments.source:
+        load_source(source)
+    trained = Run.load(arguments.run, arguments.overrides)
+    trained.display = display
+    result = trained.test(arguments.run if arguments.run.endswith(".ckpt") else None, arguments.view)
+    print_summary(result)
+    return 0

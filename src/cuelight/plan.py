@@ -1,0 +1,149 @@
+"""What will run, in which order, and why it is there."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import lightning.pytorch as pl
+from lightning.pytorch.callbacks import Checkpoint, EarlyStopping, ModelCheckpoint
+
+from cuelight import registry
+from cuelight.callbacks.last_checkpoint import LastCheckpoint
+from cuelight.callbacks.seed_each_batch import SeedEachBatch
+from cuelight.callbacks.stop_after_steps import StopAfterSteps
+from cuelight.config.schema import Config, Part
+
+LOSS_MONITOR = "val/loss"
+
+# In the order in which a fit, and then a test, comes to them.
+HOOKS = (
+    "setup", "on_fit_start", "on_sanity_check_start", "on_sanity_check_end", "on_train_start",
+    "on_train_epoch_start", "on_train_batch_start", "on_before_zero_grad", "on_before_backward", "on_after_backward",
+    "on_before_optimizer_step", "on_train_batch_end",
+    "on_validation_start", "on_validation_epoch_start", "on_validation_batch_start", "on_validation_batch_end",
+    "on_validation_epoch_end", "on_validation_end",
+    "on_train_epoch_end", "on_save_checkpoint", "on_load_checkpoint", "on_exception", "on_train_end", "on_fit_end",
+    "on_test_start", "on_test_epoch_start", "on_test_batch_start", "on_test_batch_end", "on_test_epoch_end",
+    "on_test_end", "on_predict_start", "on_predict_epoch_start", "on_predict_batch_start", "on_predict_batch_end",
+    "on_predict_epoch_end", "on_predict_end", "teardown",
+)  # fmt: skip
+
+
+@dataclass(frozen=True)
+class PlannedCallback:
+    """A callback in its place.
+
+    Args:
+        callback: The callback itself.
+        origin: Where it comes from: an entry of the file by its key path, or what Cuelight added it for.
+    """
+
+    callback: pl.Callback
+    origin: str
+
+    @property
+    def name(self) -> str:
+        """The name of its class."""
+        return type(self.callback).__name__
+
+
+def planned_callbacks(config: Config, display: pl.Callback | None = None) -> list[PlannedCallback]:
+    """List every callback of a run, in the order in which they run for each hook.
+
+    Args:
+        config: A checked configuration.
+        display: What shows the progress, if anything.
+
+    Returns:
+        What Cuelight adds before, the entries of the file that are active, what Cuelight adds after.
+    """
+    from_file = [
+        PlannedCallback(registry.callbacks.build(part), f"trainer.callbacks.{index}")
+        for index, part in enumerate(config.trainer.callbacks)
+        if part.active
+    ]
+    before = [PlannedCallback(SeedEachBatch(config.trainer.seed), "added: a resumed run repeats itself")]
+    if display is not None:
+        before.append(PlannedCallback(display, "added: shows the progress"))
+    return [*before, *from_file, *_added_after(config, [planned.callback for planned in from_file])]
+
+
+def main_metric(config: Config) -> tuple[str, str] | None:
+    """Tell by what the best model is chosen.
+
+    Args:
+        config: A checked configuration.
+
+    Returns:
+        The name of the logged metric, such as ``val/accuracy``, and its mode ``min`` or ``max``; ``None`` if the
+        model names no main metric.
+    """
+    model = registry.models.get(config.model.name)
+    metric = getattr(model, "main_metric", None)
+    return (f"val/{metric}", getattr(model, "main_metric_mode", "max")) if metric else None
+
+
+def hook_order(callbacks: Sequence[pl.Callback], model: type[pl.LightningModule]) -> dict[str, list[str]]:
+    """Tell who runs for each hook, in order.
+
+    Args:
+        callbacks: All callbacks, in the order of the trainer.
+        model: The class of the module, which comes after the callbacks; in ``on_train_epoch_end`` it comes before
+            those that monitor a metric, because Lightning lets them see what the module logs there.
+
+    Returns:
+        For each hook that anyone implements, the class names in order.
+    """
+    order = {}
+    for hook in HOOKS:
+        users = [callback for callback in callbacks if _implements(callback, hook)]
+        late = [callback for callback in users if hook == "on_train_epoch_end" and _monitors(callback)]
+        early = [callback for callback in users if callback not in late]
+        names = [type(callback).__name__ for callback in early]
+        if _model_implements(model, hook):
+            names.append(f"{model.__name__} (the model)")
+        names += [type(callback).__name__ for callback in late]
+        if names:
+            order[hook] = names
+    return order
+
+
+def _added_after(config: Config, from_file: Sequence[pl.Callback]) -> list[PlannedCallback]:
+    added = []
+    validates = config.trainer.validation_interval > 0
+    if validates and not any(isinstance(callback, ModelCheckpoint) for callback in from_file):
+        added.append(PlannedCallback(_best(LOSS_MONITOR, "min"), f"added: keeps the lowest {LOSS_MONITOR}"))
+        metric = main_metric(config)
+        if metric is not None:
+            added.append(PlannedCallback(_best(*metric), f"added: keeps the best {metric[0]}"))
+    if config.trainer.max_steps is not None:
+        added.append(PlannedCallback(StopAfterSteps(config.trainer.max_steps), "added: trainer.max_steps"))
+    if config.trainer.max_time is not None:
+        timer = registry.callbacks.build(Part(name="Timer", params={"duration": config.trainer.max_time}))
+        added.append(PlannedCallback(timer, "added: trainer.max_time"))
+    added.append(PlannedCallback(LastCheckpoint(), "added: saves last.ckpt, also on Ctrl-C and SIGTERM"))
+    return added
+
+
+def _best(monitor: str, mode: str) -> ModelCheckpoint:
+    return ModelCheckpoint(
+        monitor=monitor,
+        mode=mode,
+        filename=f"best_{monitor.rpartition('/')[2]}",
+        auto_insert_metric_name=False,
+        enable_version_counter=False,
+    )
+
+
+def _implements(callback: pl.Callback, hook: str) -> bool:
+    return getattr(type(callback), hook) is not getattr(pl.Callback, hook)
+
+
+def _model_implements(model: type[pl.LightningModule], hook: str) -> bool:
+    inherited = getattr(pl.LightningModule, hook, None)
+    return inherited is not None and getattr(model, hook) is not inherited
+
+
+def _monitors(callback: pl.Callback) -> bool:
+    return isinstance(callback, Checkpoint | EarlyStopping)

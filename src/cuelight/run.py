@@ -1,0 +1,251 @@
+"""A configuration made runnable: plan it, train it, resume it, test it."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import lightning.pytorch as pl
+import torch
+
+from cuelight import registry
+from cuelight.building import build_data, build_model
+from cuelight.callbacks.last_checkpoint import LAST_CHECKPOINT, LastCheckpoint
+from cuelight.config import Config, load_config
+from cuelight.errors import CheckpointError, TrainingInterrupted
+from cuelight.evaluation import View, evaluate, write_results
+from cuelight.files import remove_partial_files, write_text
+from cuelight.plan import PlannedCallback, planned_callbacks
+from cuelight.run_directory import (
+    CHECKPOINT_FOLDER,
+    CONFIG_FILE,
+    find_run_directory,
+    is_first_process,
+    make_run_directory,
+)
+from cuelight.tracking.loggers import build_loggers
+from cuelight.trainer import build_trainer, take_model_callbacks
+from cuelight.weights.best import BestCheckpoint, best_checkpoint
+from cuelight.weights.checkpoint_io import load_checkpoint
+
+logger = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class Result:
+    """What a training or a test came to.
+
+    Args:
+        directory: The run directory.
+        checkpoint: The checkpoint that was measured; ``None`` if there was nothing to measure.
+        metrics: The metrics by name; empty if there was nothing to measure.
+        best: The best checkpoint of the run, if one was kept.
+    """
+
+    directory: Path
+    checkpoint: Path | None = None
+    metrics: Mapping[str, float] = field(default_factory=dict)
+    best: BestCheckpoint | None = None
+
+
+class Run:
+    """One configuration, and the run directory that belongs to it once it was trained.
+
+    Args:
+        config: A checked configuration, as ``load_config`` gives it.
+        directory: The run directory; ``None`` for a run that does not exist yet.
+        display: A callback that shows the progress, if any shall.
+
+    Example:
+        >>> run = Run.from_yaml("examples/digits.yaml", ["trainer.epochs=1"])  # doctest: +SKIP
+        >>> run.train().metrics["test/accuracy"]  # doctest: +SKIP
+        0.95
+    """
+
+    def __init__(self, config: Config, directory: Path | None = None, display: pl.Callback | None = None) -> None:
+        self.config = config
+        self.directory = directory
+        self.display = display
+
+    @classmethod
+    def from_yaml(
+        cls, source: str | Path | Mapping[str, Any], overrides: Sequence[str] | Mapping[str, Any] = ()
+    ) -> Run:
+        """Read and check a configuration.
+
+        Args:
+            source: The path of a YAML file, or the same as a mapping.
+            overrides: ``a.b.0.c=value`` texts, or a mapping from dot paths to values.
+
+        Returns:
+            A run that can be planned and trained.
+
+        Raises:
+            ConfigError: With everything that is wrong with the file.
+        """
+        return cls(load_config(source, overrides, registry.check_part))
+
+    @classmethod
+    def load(cls, path: str | Path, overrides: Sequence[str] | Mapping[str, Any] = ()) -> Run:
+        """Open a run that was trained before.
+
+        Args:
+            path: A run directory, or a checkpoint inside one.
+            overrides: What to change in its configuration.
+
+        Returns:
+            The run.
+
+        Raises:
+            CheckpointError: If there is no run at that path.
+            ConfigError: If its configuration cannot be used, such as for a model of one's own that is not known.
+        """
+        directory = find_run_directory(Path(path))
+        return cls(load_config(directory / CONFIG_FILE, overrides, registry.check_part), directory)
+
+    def plan(self) -> list[PlannedCallback]:
+        """List every callback that a training will run, in order, without reading data.
+
+        Returns:
+            The callbacks and where each comes from.
+        """
+        return planned_callbacks(self.config, self.display)
+
+    def train(self, output: str | Path = "runs", resume: str | Path | None = None) -> Result:
+        """Train, keep the best and the last checkpoint, and test the best one where the data has a test split.
+
+        Args:
+            output: The folder of all runs; not used if this run has its directory already.
+            resume: The checkpoint to go on from, in the directory of this run.
+
+        Returns:
+            The run directory, the best checkpoint and its test results.
+
+        Raises:
+            TrainingInterrupted: On a signal, after ``last.ckpt`` was saved.
+            CheckpointError: If a checkpoint cannot be read or written.
+        """
+        resumed_from = load_checkpoint(resume)["global_step"] if resume else None
+        directory = self._prepare_directory(Path(output))
+        pl.seed_everything(self.config.trainer.seed, workers=True, verbose=False)
+        data = build_data(self.config)
+        model = build_model(self.config, data)
+        callbacks = [planned.callback for planned in self.plan()] + take_model_callbacks(model)
+        loggers = build_loggers(self.config.tracker, directory, resumed_from)
+        trainer = build_trainer(self.config.trainer, callbacks, loggers, directory)
+        trainer.fit(model, datamodule=data, ckpt_path=resume, weights_only=True)
+        _raise_if_stopped(callbacks)
+        if not _leave_process_group(trainer):
+            return Result(directory)
+        return self._test_best(data, trainer)
+
+    def resume(self, checkpoint: str | Path | None = None) -> Result:
+        """Go on with a training in its own run directory.
+
+        Args:
+            checkpoint: Where to go on from; ``last.ckpt`` if left out. If there is none yet, because the training
+                ended before its first one, the training starts from its beginning.
+
+        Returns:
+            As ``train``.
+
+        Raises:
+            CheckpointError: If this run has no directory yet, or the checkpoint cannot be read.
+        """
+        last = self._checkpoint_folder() / LAST_CHECKPOINT
+        if checkpoint is None and not last.is_file():
+            logger.warning("%s does not exist: the training starts from its beginning.", last)
+            return self.train()
+        return self.train(resume=checkpoint or last)
+
+    def test(self, checkpoint: str | Path | None = None, view: View = "test") -> Result:
+        """Measure a checkpoint of this run.
+
+        Args:
+            checkpoint: The file; the best one of the run if left out.
+            view: The split of the data: ``test`` or ``val``.
+
+        Returns:
+            The metrics, also written to ``test/results.json`` in the run directory.
+
+        Raises:
+            CheckpointError: If there is no checkpoint, or it cannot be read.
+        """
+        best = self.best()
+        measured = Path(checkpoint) if checkpoint else best.path if best else None
+        if measured is None:
+            raise CheckpointError(f"{self.directory}: this run has no checkpoint to test. Train it first.")
+        metrics = evaluate(self.config, measured, build_data(self.config), view, self.display)
+        return self._record(measured, view, metrics, best)
+
+    def best(self) -> BestCheckpoint | None:
+        """Find the best checkpoint: by the main metric, or by the loss where there is none of the metric.
+
+        Returns:
+            The checkpoint, or ``None`` if none was kept.
+
+        Raises:
+            CheckpointError: If this run has no directory yet.
+        """
+        folder = self._checkpoint_folder()
+        if not (folder / LAST_CHECKPOINT).is_file():
+            return None
+        return best_checkpoint(load_checkpoint(folder / LAST_CHECKPOINT).get("callbacks", {}), folder)
+
+    def _checkpoint_folder(self) -> Path:
+        if self.directory is None:
+            raise CheckpointError("This run has no directory yet, so it has no checkpoints: train it first.")
+        return self.directory / CHECKPOINT_FOLDER
+
+    def _prepare_directory(self, output: Path) -> Path:
+        if self.directory is None:
+            self.directory = make_run_directory(output, self.config.name)
+        if is_first_process():
+            remove_partial_files(self.directory)
+            write_text(self.directory / CONFIG_FILE, self.config.to_yaml())
+        return self.directory
+
+    def _test_best(self, data: pl.LightningDataModule, trainer: pl.Trainer) -> Result:
+        best = self.best()
+        measured = best.path if best else self._checkpoint_folder() / LAST_CHECKPOINT
+        if not measured.is_file() or not _has_test_split(data):
+            return Result(trainer.default_root_dir, best=best)
+        metrics = evaluate(self.config, measured, data, "test", self.display, trainer)
+        for tracker in trainer.loggers:
+            tracker.log_metrics(metrics, trainer.global_step)
+            tracker.save()
+        return self._record(measured, "test", metrics, best)
+
+    def _record(
+        self, measured: Path, view: View, metrics: Mapping[str, float], best: BestCheckpoint | None
+    ) -> Result:
+        directory = self._checkpoint_folder().parent
+        write_results(directory, view, measured, metrics)
+        return Result(directory, measured, metrics, best)
+
+
+def _raise_if_stopped(callbacks: Sequence[pl.Callback]) -> None:
+    """A signal that came after the last batch finds the training complete, and still means: go no further."""
+    for callback in callbacks:
+        if isinstance(callback, LastCheckpoint) and callback.received_signal is not None:
+            raise TrainingInterrupted(callback.received_signal)
+
+
+def _leave_process_group(trainer: pl.Trainer) -> bool:
+    """End the distributed part of a run.
+
+    Returns:
+        Whether this process is the one that goes on.
+    """
+    first = trainer.is_global_zero
+    if torch.distributed.is_available() and torch.distributed.is_initialized():
+        torch.distributed.barrier()
+        torch.distributed.destroy_process_group()
+    return first
+
+
+def _has_test_split(data: pl.LightningDataModule) -> bool:
+    return type(data).test_dataloader is not pl.LightningDataModule.test_dataloader

@@ -1,0 +1,98 @@
+"""The folder of a run: made once, agreed on by all processes, and found again."""
+
+from __future__ import annotations
+
+import os
+import secrets
+from datetime import datetime
+from pathlib import Path
+
+from torch.distributed import TCPStore
+
+from cuelight.errors import CheckpointError
+
+CONFIG_FILE = "config.yaml"
+CHECKPOINT_FOLDER = "checkpoints"
+_SHARED_VARIABLE = "CUELIGHT_RUN_DIRECTORY"
+
+
+def make_run_directory(root: Path, name: str) -> Path:
+    """Make ``root/name/<time>-<short id>``, the same one for every process of a distributed run.
+
+    Args:
+        root: The folder of all runs.
+        name: The name of the run, from the configuration.
+
+    Returns:
+        The absolute path of the new folder.
+    """
+    if _is_child_of_lightning():
+        return Path(os.environ[_SHARED_VARIABLE])
+    if os.environ.get("TORCHELASTIC_RUN_ID") and int(os.environ.get("WORLD_SIZE", "1")) > 1:
+        directory = _agree_under_torchrun(root / name)
+    elif "SLURM_JOB_ID" in os.environ and int(os.environ.get("SLURM_NTASKS", "1")) > 1:
+        # All tasks of a job see the same number, and a job that is queued again goes on in its folder.
+        directory = root / name / f"slurm-{os.environ['SLURM_JOB_ID']}"
+        directory.mkdir(parents=True, exist_ok=True)
+    else:
+        directory = _make_new(root / name)
+    directory = directory.absolute()
+    os.environ[_SHARED_VARIABLE] = str(directory)  # for the processes that Lightning starts from this one
+    return directory
+
+
+def find_run_directory(path: Path) -> Path:
+    """Find the run directory that a path stands for.
+
+    Args:
+        path: A run directory, or a file or folder inside one, such as a checkpoint.
+
+    Returns:
+        The absolute path of the folder that holds ``config.yaml``.
+
+    Raises:
+        CheckpointError: If the path does not exist or is in no run directory.
+    """
+    if not path.exists():
+        raise CheckpointError(f"{path}: there is no such run directory or checkpoint.")
+    candidates = [path, *path.absolute().parents][:4]
+    for candidate in candidates:
+        if (candidate / CONFIG_FILE).is_file():
+            return candidate.absolute()
+    raise CheckpointError(
+        f"{path}: this is no run directory: there is no {CONFIG_FILE} in it or above it. Expected a folder such as "
+        "runs/<name>/<time>-<id>, or a checkpoint inside one."
+    )
+
+
+def _make_new(parent: Path) -> Path:
+    parent.mkdir(parents=True, exist_ok=True)
+    while True:
+        moment = datetime.now().astimezone().strftime("%Y%m%d-%H%M%S")
+        directory = parent / f"{moment}-{secrets.token_hex(2)}"
+        try:
+            directory.mkdir()
+        except FileExistsError:
+            continue  # another run took the same name in the same second: draw again
+        else:
+            return directory
+
+
+def _is_child_of_lightning() -> bool:
+    """Whether Lightning's launcher started this process from a first one, whose environment it has."""
+    return _SHARED_VARIABLE in os.environ and int(os.environ.get("LOCAL_RANK", "0")) > 0
+
+
+def _agree_under_torchrun(parent: Path) -> Path:
+    """Let the first process choose and tell the others, over the store that torchrun itself keeps."""
+    store = TCPStore(os.environ["MASTER_ADDR"], int(os.environ["MASTER_PORT"]), is_master=False)
+    key = f"cuelight/run_directory/{os.environ.get('TORCHELASTIC_RESTART_COUNT', '0')}"
+    if os.environ["RANK"] == "0":
+        store.set(key, str(_make_new(parent)))
+    return Path(store.get(key).decode())
+
+
+def is_first_process() -> bool:
+    """Tell whether this process is the one that writes for all, before any process group exists."""
+    rank = os.environ.get("RANK", os.environ.get("SLURM_PROCID", os.environ.get("LOCAL_RANK", "0")))
+    return int(rank) == 0

@@ -1,0 +1,99 @@
+"""Lightning's Trainer, with the callbacks in the order that was asked for."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import lightning.pytorch as pl
+from lightning.pytorch.callbacks import Checkpoint, ProgressBar
+from lightning.pytorch.loggers import Logger
+from lightning.pytorch.strategies import SingleDeviceStrategy
+
+from cuelight.config.schema import TrainerConfig
+from cuelight.weights.checkpoint_io import AtomicCheckpointIO
+
+
+def build_trainer(
+    config: TrainerConfig, callbacks: Sequence[pl.Callback], loggers: Sequence[Logger], directory: Path
+) -> pl.Trainer:
+    """Make the trainer of a run.
+
+    Args:
+        config: The ``trainer`` section.
+        callbacks: All callbacks, in the order in which they shall run for every hook.
+        loggers: Where metrics go.
+        directory: The run directory, ``default_root_dir`` of the trainer.
+
+    Returns:
+        A trainer whose ``callbacks`` are exactly those given, in their order.
+    """
+    fraction = config.validation_interval if isinstance(config.validation_interval, float) else None
+    trainer = pl.Trainer(
+        accelerator=config.accelerator,
+        devices=config.devices,
+        num_nodes=config.num_nodes,
+        strategy=config.strategy,
+        precision=config.precision,
+        max_epochs=config.epochs,
+        accumulate_grad_batches=config.accumulate_grad_batches,
+        gradient_clip_val=config.gradient_clip_val,
+        check_val_every_n_epoch=1 if fraction else int(config.validation_interval),
+        val_check_interval=fraction,
+        deterministic=config.deterministic,
+        log_every_n_steps=config.log_every_n_steps,
+        default_root_dir=directory,
+        logger=list(loggers) or False,
+        callbacks=list(callbacks),
+        plugins=[AtomicCheckpointIO()],
+        enable_checkpointing=any(isinstance(callback, Checkpoint) for callback in callbacks),
+        enable_progress_bar=any(isinstance(callback, ProgressBar) for callback in callbacks),
+        enable_model_summary=False,
+    )
+    # Lightning moves checkpoint and tuner callbacks and adds those of installed plug-ins; here the list is as given.
+    trainer.callbacks = list(callbacks)
+    return trainer
+
+
+def build_evaluator(
+    config: TrainerConfig, callbacks: Sequence[pl.Callback], trained_by: pl.Trainer | None
+) -> pl.Trainer:
+    """Make a trainer that evaluates on one device, apart from any training.
+
+    Args:
+        config: The ``trainer`` section; its accelerator and precision hold here too.
+        callbacks: What shows the progress, and nothing that changes or saves anything.
+        trained_by: The trainer of the training before, if there was one: its device is used.
+
+    Returns:
+        A trainer that logs nothing and writes nothing.
+    """
+    strategy = SingleDeviceStrategy(device=trained_by.strategy.root_device) if trained_by else "auto"
+    return pl.Trainer(
+        accelerator=config.accelerator,
+        devices=1,
+        strategy=strategy,
+        precision=config.precision,
+        logger=False,
+        callbacks=list(callbacks),
+        enable_checkpointing=False,
+        enable_progress_bar=any(isinstance(callback, ProgressBar) for callback in callbacks),
+        enable_model_summary=False,
+    )
+
+
+def take_model_callbacks(module: pl.LightningModule) -> list[pl.Callback]:
+    """Take over the callbacks that a module brings by ``configure_callbacks``.
+
+    Lightning would add them at every fit and test, replace those of the same type, and reorder all. They are asked
+    for once instead, and the module then has none to offer.
+
+    Args:
+        module: The module; its ``configure_callbacks`` returns an empty list from now on.
+
+    Returns:
+        The callbacks that the module brought.
+    """
+    brought = module.configure_callbacks()
+    module.configure_callbacks = list  # type: ignore[method-assign]
+    return list(brought) if isinstance(brought, Sequence) else [brought]

@@ -1,0 +1,1 @@
+"""What several tests need: tiny data and a tiny model, both real."""
