@@ -9,7 +9,6 @@ import yaml
 
 from cuelight.config.scalars import read_scalar
 
-
 # PyYAML writes these as they are, and reads them as line breaks, which it folds.
 _UNUSUAL_BREAKS = re.compile("[\\x85\\u2028\\u2029]")
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import collections.abc
 import enum
+import numbers
 import types
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import PurePath
@@ -18,7 +19,7 @@ from cuelight.errors import did_you_mean
 
 _SINGULAR = {
     int: "a whole number", float: "a number", str: "text", bool: "true or false",
-    None: "null", type(None): "null", PurePath: "a path", complex: "a number",
+    None: "null", type(None): "null", PurePath: "a path", numbers.Number: "a number",
 }  # fmt: skip
 _PLURAL = {int: "whole numbers", float: "numbers", str: "texts", PurePath: "paths", Any: "values"}
 _BOUNDS = (("ge", "at least"), ("gt", "more than"), ("le", "at most"), ("lt", "less than"))
@@ -219,7 +220,8 @@ def _cut(text: str) -> str:
 def _either(phrases: list[str], word: str = "or") -> str:
     if len(phrases) <= 1:
         return "".join(phrases)
-    comma = "," if len(phrases) > 2 or "number of" in phrases[0] else ""  # noqa: PLR2004
+    long = len(phrases) > 2 or any(words in phrases[0] for words in ("number of", " from "))  # noqa: PLR2004
+    comma = "," if long else ""
     return f"{', '.join(phrases[:-1])}{comma} {word} {phrases[-1]}"
 
 

@@ -1,0 +1,40 @@
+"""Which names a file may use: closed lists of callbacks, models, data, optimizers, schedulers and transforms.
+
+One's own classes join by ``@registry.callbacks.register`` in a file given by ``--source``, or by an entry point of
+an installed package in the group ``cuelight.callbacks`` (or models, data, optimizers, schedulers, transforms).
+"""
+
+from typing import Annotated
+
+from cuelight.config import Part
+from cuelight.registry.describe import ParameterInfo, PartInfo
+from cuelight.registry.kinds import PartKind
+from cuelight.registry.parts import Registry, check_part, registry_of
+from cuelight.registry.source import load_source
+
+callbacks = registry_of("callback")
+models = registry_of("model")
+data = registry_of("data")
+optimizers = registry_of("optimizer")
+schedulers = registry_of("scheduler")
+transforms = registry_of("transform")
+
+TransformPart = Annotated[Part, PartKind("transform")]
+"""A transform of torchvision by name and parameters, as the type of a parameter."""
+
+__all__ = [
+    "ParameterInfo",
+    "PartInfo",
+    "PartKind",
+    "Registry",
+    "TransformPart",
+    "callbacks",
+    "check_part",
+    "data",
+    "load_source",
+    "models",
+    "optimizers",
+    "registry_of",
+    "schedulers",
+    "transforms",
+]

@@ -1,0 +1,47 @@
+"""The closed lists: every name that Cuelight itself offers, and where its class is.
+
+A class is imported when its name is used, so that listing the names costs nothing.
+"""
+
+from __future__ import annotations
+
+
+def _all_from(module: str, names: str) -> dict[str, str]:
+    return {name: f"{module}:{name}" for name in names.split()}
+
+
+CALLBACKS = _all_from(
+    "cuelight.callbacks.lightning",
+    "EarlyStopping ModelCheckpoint LearningRateMonitor DeviceStatsMonitor RichModelSummary "
+    "GradientAccumulationScheduler StochasticWeightAveraging Timer ModelPruning",
+)
+
+MODELS = {"ClassificationModel": "cuelight.models.classification:ClassificationModel"}
+
+DATA = {
+    "Digits": "cuelight.data.digits:Digits",
+    "ImageFolder": "cuelight.data.image_folder:ImageFolder",
+}
+
+# Left out: SparseAdam (sparse gradients only) and Muon (matrices only; it needs a second optimizer for the rest).
+OPTIMIZERS = _all_from(
+    "torch.optim",
+    "ASGD Adadelta Adafactor Adagrad Adam AdamW Adamax LBFGS NAdam RAdam RMSprop Rprop SGD",
+)
+
+# Left out: those whose arguments are functions or other schedulers.
+SCHEDULERS = _all_from(
+    "torch.optim.lr_scheduler",
+    "ConstantLR CosineAnnealingLR CosineAnnealingWarmRestarts CyclicLR ExponentialLR LinearLR MultiStepLR "
+    "OneCycleLR PolynomialLR ReduceLROnPlateau StepLR",
+)
+
+# Left out: those that need boxes or key points, change the type, make several images of one, or take functions.
+TRANSFORMS = _all_from(
+    "torchvision.transforms.v2",
+    "AugMix AutoAugment CenterCrop ColorJitter ElasticTransform GaussianBlur GaussianNoise Grayscale JPEG Pad "
+    "RandAugment RandomAdjustSharpness RandomAffine RandomAutocontrast RandomChannelPermutation RandomCrop "
+    "RandomEqualize RandomErasing RandomGrayscale RandomHorizontalFlip RandomInvert RandomPerspective "
+    "RandomPhotometricDistort RandomPosterize RandomResize RandomResizedCrop RandomRotation RandomShortestSize "
+    "RandomSolarize RandomVerticalFlip RandomZoomOut Resize TrivialAugmentWide",
+)

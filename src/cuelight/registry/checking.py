@@ -1,0 +1,95 @@
+"""Check the parameters of a part against the signature of its class."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from cuelight.config import Part
+from cuelight.config.expectations import expected, mismatch
+from cuelight.errors import Problem, did_you_mean
+from cuelight.registry.kinds import Kind
+from cuelight.registry.signatures import Parameter, Signature
+from cuelight.registry.values import UnfitError, convert, part_kind
+
+CheckPart = Callable[[str, Mapping[str, Any], str], list[Problem]]
+
+
+def check_parameters(
+    name: str, kind: Kind, signature: Signature, parameters: Mapping[Any, Any], path: str, check_part: CheckPart
+) -> list[Problem]:
+    """Check parameters.
+
+    Args:
+        name: The registered name of the part.
+        kind: The kind of the part.
+        signature: What its class takes.
+        parameters: What the file sets.
+        path: Where the part is, in dot notation.
+        check_part: Checks parts within the parameters.
+
+    Returns:
+        What is wrong: unknown, reserved, unfit and missing parameters.
+    """
+    problems: list[Problem] = []
+    known = {key: value for key, value in signature.parameters.items() if key not in kind.reserved}
+    for key, value in parameters.items():
+        place = f"{path}.params.{key}"
+        if key in kind.reserved:
+            problems.append(Problem(f'"{key}" is not set here: {kind.reserved[key]}.', place))
+        elif key in known:
+            problems += _check_value(known[key], value, place, check_part)
+        elif not signature.takes_any:
+            problems.append(Problem(_unknown(name, str(key), list(known)), place))
+    for key, parameter in known.items():
+        if parameter.required and key not in parameters and key not in kind.supplied:
+            message = f'{name} needs the parameter "{key}"; expected {expected(parameter.annotation)}.'
+            problems.append(Problem(message, f"{path}.params.{key}"))
+    return problems
+
+
+def _check_value(parameter: Parameter, value: object, path: str, check_part: CheckPart) -> list[Problem]:
+    nested = part_kind(parameter.annotation)
+    if nested and value is not None:
+        kind, is_list = nested
+        if not is_list:
+            return _check_nested(kind, value, path, check_part)
+        if isinstance(value, list):
+            return [
+                problem
+                for index, entry in enumerate(value)
+                for problem in _check_nested(kind, entry, f"{path}.{index}", check_part)
+            ]
+    try:
+        convert(parameter.annotation, value)
+    except UnfitError:
+        return [Problem(mismatch(parameter.annotation, value), path)]
+    return []
+
+
+def _check_nested(kind: str, entry: object, path: str, check_part: CheckPart) -> list[Problem]:
+    if not isinstance(entry, dict):
+        return [Problem(mismatch(Part, entry), path)]
+    keys = list(Part.model_fields)
+    problems = [
+        Problem(
+            f'unknown key "{key}".{did_you_mean(str(key), keys) or " Parameters go under params."}', f"{path}.{key}"
+        )
+        for key in entry
+        if key not in keys
+    ]
+    name, parameters = entry.get("name"), entry.get("params")
+    if "name" not in entry:
+        return [*problems, Problem(f"this key is missing; expected the name of a {kind}", f"{path}.name")]
+    if not isinstance(name, str) or not name:
+        return [*problems, Problem(mismatch(str, name), f"{path}.name")]
+    if parameters is not None and not isinstance(parameters, dict):
+        return [*problems, Problem(mismatch(dict[str, Any], parameters), f"{path}.params")]
+    return problems + check_part(kind, entry, path)
+
+
+def _unknown(name: str, key: str, known: list[str]) -> str:
+    message = f'{name} has no parameter "{key}".'
+    if suggestion := did_you_mean(key, known):
+        return message + suggestion
+    return f"{message} It has {', '.join(known)}." if known else f"{message} It takes none."

@@ -1,0 +1,128 @@
+"""Describe a registered class for people: one line of help, and each parameter with its type and default."""
+
+from __future__ import annotations
+
+import enum
+import types
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Annotated, Any, Literal, Union, get_args, get_origin
+
+from cuelight.registry.kinds import Kind
+from cuelight.registry.signatures import parameter_help, signature_of, summary
+from cuelight.registry.values import part_kind
+
+
+@dataclass(frozen=True)
+class ParameterInfo:
+    """One parameter that a file may set.
+
+    Args:
+        name: Its name.
+        annotation: Its type as text, such as ``float | None``; empty where the class does not say.
+        default: Its default as text, as one would write it in YAML; empty if it is required.
+        required: Whether the file must set it.
+        help: What the docstring says.
+    """
+
+    name: str
+    annotation: str
+    default: str
+    required: bool
+    help: str
+
+
+@dataclass(frozen=True)
+class PartInfo:
+    """A registered part.
+
+    Args:
+        name: Its registered name.
+        summary: The first sentence of its docstring.
+        parameters: What a file may set.
+    """
+
+    name: str
+    summary: str
+    parameters: tuple[ParameterInfo, ...]
+
+
+def describe(name: str, factory: Callable[..., Any], kind: Kind) -> PartInfo:
+    """Describe a class.
+
+    Args:
+        name: Its registered name.
+        factory: The class or function.
+        kind: Its kind.
+
+    Returns:
+        The description, without the parameters that only the run supplies.
+    """
+    texts = parameter_help(factory)
+    parameters = tuple(
+        ParameterInfo(
+            parameter.name,
+            type_text(parameter.annotation),
+            "" if parameter.required else _default_text(parameter.default),
+            parameter.required and parameter.name not in kind.supplied,
+            texts.get(parameter.name, ""),
+        )
+        for parameter in signature_of(factory).parameters.values()
+        if parameter.name not in kind.reserved
+    )
+    return PartInfo(name, summary(factory), parameters)
+
+
+def type_text(annotation: Any) -> str:
+    """Write a type briefly.
+
+    Args:
+        annotation: The type.
+
+    Returns:
+        Text without module names; empty for Any.
+
+    Example:
+        >>> type_text(list[float] | None)
+        'list[float] | None'
+    """
+    if annotation is Any:
+        return ""
+    if nested := part_kind(annotation):
+        optional = " | None" if type(None) in get_args(annotation) else ""
+        return (f"list of {nested[0]} parts" if nested[1] else f"{nested[0]} part") + optional
+    args = get_args(annotation)
+    if get_origin(annotation) is Annotated:
+        return type_text(args[0])
+    if get_origin(annotation) in (Union, types.UnionType):
+        return " | ".join(dict.fromkeys(type_text(arg) or "Any" for arg in args))
+    return _member_text(annotation)
+
+
+def _member_text(annotation: Any) -> str:
+    origin, args = get_origin(annotation), get_args(annotation)
+    if origin is Literal or (isinstance(annotation, type) and issubclass(annotation, enum.Enum)):
+        return " | ".join(repr(choice) for choice in args or [member.value for member in annotation])
+    name = getattr(origin or annotation, "__name__", str(annotation))
+    if annotation is type(None):
+        return "None"
+    if not args:
+        return name
+    inner = (
+        "..." if arg is Ellipsis else "[...]" if isinstance(arg, list) else type_text(arg) or "Any" for arg in args
+    )
+    return f"{name}[{', '.join(inner)}]"
+
+
+def _default_text(default: object) -> str:
+    if default is None or isinstance(default, bool):
+        return {None: "null", True: "true", False: "false"}[default]
+    if isinstance(default, enum.Enum):
+        return str(default.value)
+    if isinstance(default, str):
+        return default or '""'
+    if isinstance(default, (list, tuple)):
+        return "[" + ", ".join(map(_default_text, default)) + "]"
+    if callable(default):
+        return getattr(default, "__name__", "a function")
+    return repr(default)

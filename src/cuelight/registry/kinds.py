@@ -1,0 +1,83 @@
+"""The kinds of parts, and which parameters of each the run supplies instead of the file."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from cuelight.registry import builtins
+
+
+@dataclass(frozen=True)
+class Kind:
+    """A kind of part.
+
+    Args:
+        name: Singular, as in messages.
+        plural: As in the group of its entry points, ``cuelight.<plural>``.
+        builtins: Where the classes are that Cuelight offers, as ``module:attribute`` by name.
+        reserved: Parameters that a file may not set, each with what to do instead.
+        supplied: Parameters that a file may set, and that the run supplies if it does not.
+    """
+
+    name: str
+    plural: str
+    builtins: Mapping[str, str]
+    reserved: Mapping[str, str] = field(default_factory=dict)
+    supplied: frozenset[str] = frozenset()
+
+
+@dataclass(frozen=True)
+class PartKind:
+    """Marks a parameter that takes parts, so that their names and parameters are checked as well.
+
+    ``Annotated[Part, PartKind("transform")]`` is a part, ``list[Annotated[Part, PartKind("transform")]]`` a list.
+
+    Args:
+        name: The kind of the parts.
+    """
+
+    name: str
+
+
+KINDS = (
+    Kind("callback", "callbacks", builtins.CALLBACKS),
+    Kind(
+        "model",
+        "models",
+        builtins.MODELS,
+        reserved={
+            "class_names": "they are taken from the data",
+            "optimization": "set trainer.optimizer and trainer.scheduler",
+        },
+        supplied=frozenset({"num_classes", "in_channels", "input_size"}),
+    ),
+    Kind(
+        "data",
+        "data",
+        builtins.DATA,
+        reserved={
+            "batch_size": "set trainer.batch_size",
+            "num_workers": "set trainer.num_workers",
+            "seed": "set trainer.seed",
+        },
+    ),
+    Kind(
+        "optimizer",
+        "optimizers",
+        builtins.OPTIMIZERS,
+        reserved={"params": "the parameters of the model are used"},
+    ),
+    Kind(
+        "scheduler",
+        "schedulers",
+        builtins.SCHEDULERS,
+        reserved={
+            "optimizer": "set trainer.optimizer",
+            "last_epoch": "a resumed run goes on where it stopped",
+        },
+        # How long training is; worked out from the trainer section where the file does not say it.
+        supplied=frozenset({"T_max", "total_steps", "total_iters", "epochs", "steps_per_epoch"}),
+    ),
+    Kind("transform", "transforms", builtins.TRANSFORMS),
+)

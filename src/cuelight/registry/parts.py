@@ -1,0 +1,255 @@
+"""The registry: the closed lists of names that a file may use, and how a name becomes an object."""
+
+from __future__ import annotations
+
+import importlib
+from collections.abc import Callable, Mapping
+from importlib.metadata import EntryPoint, entry_points
+from typing import Any, TypeVar, overload
+
+from cuelight.config import Part
+from cuelight.config.environment import hide
+from cuelight.errors import ConfigError, CuelightError, Problem, did_you_mean
+from cuelight.registry.checking import check_parameters
+from cuelight.registry.describe import PartInfo, describe
+from cuelight.registry.kinds import KINDS, Kind
+from cuelight.registry.signatures import signature_of
+from cuelight.registry.values import convert
+
+Factory = Callable[..., Any]
+_Registered = TypeVar("_Registered", bound=Factory)
+
+_MOST_LISTED = 15
+
+
+class Registry:
+    """The names of one kind of part.
+
+    A name comes from the closed list of Cuelight, from :meth:`register`, or from an entry point of an installed
+    package in the group ``cuelight.<plural of the kind>``. Nothing else can be named.
+
+    Args:
+        kind: The kind of the parts.
+
+    Example:
+        >>> from cuelight import registry
+        >>> @registry.callbacks.register
+        ... class SayHello:
+        ...     '''Greets.'''
+        ...
+        ...     def __init__(self, greeting: str = "hello") -> None:
+        ...         self.greeting = greeting
+        >>> registry.callbacks.build({"name": "SayHello", "params": {"greeting": "hi"}}).greeting
+        'hi'
+    """
+
+    def __init__(self, kind: Kind) -> None:
+        self.kind = kind
+        self._own: dict[str, Factory] = {}
+        self._entry_points: dict[str, EntryPoint] | None = None
+
+    @overload
+    def register(self, cls: _Registered) -> _Registered: ...
+
+    @overload
+    def register(self, *, name: str | None = None) -> Callable[[_Registered], _Registered]: ...
+
+    def register(self, cls: _Registered | None = None, *, name: str | None = None) -> Any:
+        """Register a class or function of one's own; a decorator.
+
+        Args:
+            cls: What to register.
+            name: The name for it in YAML; its own name if left out.
+
+        Returns:
+            What was given, or the decorator.
+
+        Raises:
+            CuelightError: The name is taken.
+        """
+        if cls is None:
+            return lambda decorated: self._add(decorated, name)
+        return self._add(cls, name)
+
+    def names(self) -> list[str]:
+        """Every name that a file may use.
+
+        Returns:
+            Names: those of Cuelight, then those of packages and of ``--source`` files.
+
+        Raises:
+            CuelightError: Two packages, or a package and Cuelight, offer the same name.
+        """
+        return [*self.kind.builtins, *self._plug_ins(), *self._own]
+
+    def get(self, name: str) -> Factory:
+        """Look a name up, and import what it stands for.
+
+        Args:
+            name: A registered name.
+
+        Returns:
+            The class or function.
+
+        Raises:
+            CuelightError: There is no such name, or what it stands for cannot be imported.
+        """
+        if name in self._own:
+            return self._own[name]
+        plug_in = self._plug_ins().get(name)
+        if name not in self.kind.builtins and plug_in is None:
+            raise CuelightError(self._unknown(name))
+        try:
+            if plug_in is not None:
+                factory: Factory = plug_in.load()
+            else:
+                module, _, attribute = self.kind.builtins[name].partition(":")
+                factory = getattr(importlib.import_module(module), attribute)
+        except (ImportError, AttributeError) as error:
+            source = f" of the package {plug_in.dist.name}" if plug_in is not None and plug_in.dist else ""
+            raise CuelightError(f'the {self.kind.name} "{name}"{source} cannot be imported: {error}') from error
+        if not callable(factory):
+            raise CuelightError(f'the {self.kind.name} "{name}" is no class; the package that offers it must name one')
+        return factory
+
+    def describe(self, name: str) -> PartInfo:
+        """Describe a registered part.
+
+        Args:
+            name: A registered name.
+
+        Returns:
+            Its summary and parameters, from the code itself.
+
+        Raises:
+            CuelightError: There is no such name, or what it stands for cannot be imported.
+        """
+        return describe(name, self.get(name), self.kind)
+
+    def problems(self, part: Mapping[str, Any], path: str) -> list[Problem]:
+        """Check the name and the parameters of a part against the signature of its class; nothing is made.
+
+        Args:
+            part: An entry with ``name`` and perhaps ``params``.
+            path: Where the entry is, in dot notation.
+
+        Returns:
+            What is wrong.
+        """
+        name, parameters = part["name"], part.get("params") or {}
+        if name not in self.names():
+            return [Problem(self._unknown(name), f"{path}.name")]
+        try:
+            signature = signature_of(self.get(name))
+        except CuelightError as error:
+            return [Problem(str(error), f"{path}.name")]
+        return check_parameters(str(name), self.kind, signature, parameters, path, check_part)
+
+    def build(self, part: Part | Mapping[str, Any], /, **provided: Any) -> Any:
+        """Make the object that a part describes.
+
+        Args:
+            part: Name and parameters.
+            **provided: What the run supplies. Each is passed on only if the class takes it, and only if the file
+                does not set it.
+
+        Returns:
+            The object.
+
+        Raises:
+            ConfigError: The part is not right, or its class refuses the parameters.
+        """
+        entry = {"name": part.name, "params": part.params} if isinstance(part, Part) else part
+        if found := self.problems(entry, ""):
+            raise ConfigError([Problem(item.message, item.path.removeprefix(".")) for item in found])
+        name = str(entry["name"])
+        parameters: Any = entry.get("params") or {}
+        factory = self.get(name)
+        signature = signature_of(factory)
+        arguments = {key: value for key, value in provided.items() if key in signature.parameters}
+        for key, value in parameters.items():
+            known = signature.parameters.get(key)
+            arguments[key] = convert(known.annotation if known else Any, value)
+        try:
+            return factory(**arguments)
+        except (TypeError, ValueError) as error:
+            reason = hide(str(error), parameters)
+            raise ConfigError([Problem(f"{name} refuses its parameters: {reason}")]) from error
+
+    def _add(self, factory: _Registered, name: str | None) -> _Registered:
+        chosen = name or str(getattr(factory, "__name__", ""))
+        if not callable(factory) or not chosen.isidentifier():
+            raise CuelightError(f"{factory!r} cannot be registered as a {self.kind.name}: expected a named class")
+        before = self._own.get(chosen)
+        # A cell of a notebook that is run again replaces what it made before.
+        same = before is not None and _origin(before) == _origin(factory)
+        if chosen in self.names() and not same:
+            raise CuelightError(
+                f'the name "{chosen}" is already taken by another {self.kind.name}; choose another one, such as '
+                f'@{self.kind.plural}.register(name="My{chosen}")'
+            )
+        self._own[chosen] = factory
+        return factory
+
+    def _plug_ins(self) -> dict[str, EntryPoint]:
+        if self._entry_points is None:
+            found: dict[str, EntryPoint] = {}
+            for point in entry_points(group=f"cuelight.{self.kind.plural}"):
+                taken = point.name in self.kind.builtins or point.name in self._own
+                if taken or (point.name in found and found[point.name].value != point.value):
+                    package = point.dist.name if point.dist else point.value
+                    raise CuelightError(
+                        f'the package {package} offers a {self.kind.name} under the name "{point.name}", which is '
+                        "already taken; uninstall one of the two"
+                    )
+                found[point.name] = point
+            self._entry_points = found
+        return self._entry_points
+
+    def _unknown(self, name: object) -> str:
+        names = self.names()
+        shown = repr(name) if not isinstance(name, str) else f'"{getattr(name, "template", name)}"'
+        message = f"there is no {self.kind.name} named {shown}."
+        last = str(name).replace(":", ".").rpartition(".")[2]
+        if last != name and last in names:
+            return f'{message} Write "{last}" alone.'
+        listed = names if len(names) <= _MOST_LISTED else [*names[:_MOST_LISTED], f"... ({len(names)} in all)"]
+        return message + (did_you_mean(str(name), names) or f" There is {', '.join(listed)}.")
+
+
+def check_part(kind: str, part: Mapping[str, Any], path: str) -> list[Problem]:
+    """Check one part of a configuration; what :func:`cuelight.config.load_config` takes.
+
+    Args:
+        kind: The kind of the part.
+        part: An entry with ``name`` and perhaps ``params``.
+        path: Where the entry is, in dot notation.
+
+    Returns:
+        What is wrong.
+    """
+    return registry_of(kind).problems(part, path)
+
+
+def registry_of(kind: str) -> Registry:
+    """The registry of a kind of part.
+
+    Args:
+        kind: callback, model, data, optimizer, scheduler or transform.
+
+    Returns:
+        The registry.
+
+    Raises:
+        CuelightError: There is no such kind.
+    """
+    if kind not in _REGISTRIES:
+        raise CuelightError(f'there is no kind of part named "{kind}"; there is {", ".join(_REGISTRIES)}')
+    return _REGISTRIES[kind]
+
+
+def _origin(factory: Factory) -> tuple[str, str]:
+    return getattr(factory, "__module__", ""), getattr(factory, "__qualname__", "")
+
+
+_REGISTRIES = {kind.name: Registry(kind) for kind in KINDS}

@@ -1,0 +1,172 @@
+"""Read from a class what parameters it takes, with their types, defaults and help."""
+
+from __future__ import annotations
+
+import inspect
+import re
+import typing
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import Any
+
+_SECTION = re.compile(r"^(Args|Arguments|Parameters|Keyword Args|Keyword Arguments):\s*$")
+_ENTRY = re.compile(r"^\*{0,2}(?P<name>\w+)\s*(\((?P<type>[^:]*)\))?\s*:\s*(?P<text>.*)$")
+_MARKUP = (
+    (re.compile(r":\w+:`~?(?:[\w.]+\.)?([^`<]+?)(?:\s*<[^>]+>)?`"), r"\1"),  # :class:`~torch.Tensor` -> Tensor
+    (re.compile(r"`([^`<]+?)\s*<[^>]+>`_+"), r"\1"),  # `text <url>`_ -> text
+    (re.compile(r"`+([^`]+)`+_*"), r"\1"),
+)
+
+
+@dataclass(frozen=True)
+class Parameter:
+    """One parameter of a constructor.
+
+    Args:
+        name: Its name.
+        annotation: Its type; Any where the class does not say.
+        default: Its default; ``inspect.Parameter.empty`` if it is required.
+    """
+
+    name: str
+    annotation: Any
+    default: Any
+
+    @property
+    def required(self) -> bool:
+        """Whether there is no default."""
+        return self.default is inspect.Parameter.empty
+
+
+@dataclass(frozen=True)
+class Signature:
+    """What a class or function can be called with.
+
+    Args:
+        parameters: The parameters by name.
+        takes_any: Whether it also takes parameters of any other name.
+    """
+
+    parameters: dict[str, Parameter]
+    takes_any: bool
+
+
+def signature_of(factory: Callable[..., Any]) -> Signature:
+    """Read the parameters of a class or function.
+
+    Where a constructor passes ``**kwargs`` on, the parameters of the base classes count as well.
+
+    Args:
+        factory: The class or function.
+
+    Returns:
+        The parameters that can be given by name, without ``self``.
+    """
+    parameters: dict[str, Parameter] = {}
+    takes_any = False
+    for function, skip in _constructors(factory):
+        takes_any = False
+        for position, item in enumerate(inspect.signature(function).parameters.values()):
+            if item.kind is item.VAR_KEYWORD:
+                takes_any = True
+            elif position >= skip and item.kind in (item.POSITIONAL_OR_KEYWORD, item.KEYWORD_ONLY):
+                annotation = _annotation(function, item)
+                parameters.setdefault(item.name, Parameter(item.name, annotation, item.default))
+        if not takes_any:
+            break
+    return Signature(parameters, takes_any)
+
+
+def parameter_help(factory: Callable[..., Any]) -> dict[str, str]:
+    """Read what the docstrings say about each parameter, those of the base classes included.
+
+    Args:
+        factory: The class or function.
+
+    Returns:
+        The first paragraph of each parameter's text, in one line and without markup.
+    """
+    texts: dict[str, str] = {}
+    for source in factory.__mro__ if isinstance(factory, type) else (factory,):
+        own = vars(source).get("__init__") if isinstance(source, type) else None
+        for docstring in (source.__doc__, getattr(own, "__doc__", None)):
+            for name, text in _entries(inspect.cleandoc(docstring or "")):
+                texts.setdefault(name, text)
+    return texts
+
+
+def summary(factory: Callable[..., Any]) -> str:
+    """The first sentence of the docstring.
+
+    Args:
+        factory: The class or function.
+
+    Returns:
+        One line without markup; empty if there is no docstring.
+    """
+    paragraph = (inspect.getdoc(factory) or "").partition("\n\n")[0]
+    return _sentence(_without_markup(paragraph))
+
+
+def _constructors(factory: Callable[..., Any]) -> Iterator[tuple[Callable[..., Any], int]]:
+    """What is called when the factory is, most derived first, with how many first arguments are bound."""
+    if not isinstance(factory, type):
+        yield factory, 0
+        return
+    for base in factory.__mro__[:-1]:
+        if inspect.isfunction(constructor := vars(base).get("__init__")):
+            yield constructor, 1
+
+
+def _annotation(function: Callable[..., Any], item: inspect.Parameter) -> Any:
+    if item.annotation is item.empty:
+        return Any
+
+    def carrier() -> None: ...
+
+    # One at a time: a name that only a type checker imports spoils only its own annotation.
+    carrier.__annotations__ = {item.name: item.annotation}
+    names = getattr(inspect.unwrap(function), "__globals__", {})
+    try:
+        annotation = typing.get_type_hints(carrier, globalns=names, include_extras=True)[item.name]
+    except (NameError, TypeError, AttributeError, SyntaxError):
+        return Any
+    return typing.Optional[annotation] if item.default is None else annotation  # noqa: UP045 - not known here
+
+
+def _entries(docstring: str) -> Iterator[tuple[str, str]]:
+    """The parameters that the sections ``Args:`` of a Google docstring describe, with their texts."""
+    indent, name, lines = -1, "", list[str]()
+    inside = False
+    for line in [*docstring.splitlines(), "end"]:
+        depth = len(line) - len(line.lstrip())
+        if inside and line.strip():
+            indent = depth if indent < 0 else indent
+            if depth <= indent:
+                if name:
+                    yield name, _first_paragraph(lines)
+                entry = _ENTRY.match(line.strip()) if depth == indent and depth > 0 else None
+                name, lines = (entry["name"], [entry["text"]]) if entry else ("", [])
+                inside = depth > 0
+            else:
+                lines.append(line.strip())
+        elif inside:
+            lines.append("")
+        if _SECTION.match(line):
+            inside, indent, name = True, -1, ""
+
+
+def _first_paragraph(lines: list[str]) -> str:
+    text = "\n".join(lines).strip().partition("\n\n")[0]
+    return _without_markup(text.partition("\n..")[0])
+
+
+def _without_markup(text: str) -> str:
+    for pattern, plain in _MARKUP:
+        text = pattern.sub(plain, text)
+    return " ".join(text.split())
+
+
+def _sentence(text: str) -> str:
+    match = re.match(r".*?[.!?](?=\s+[A-Z]|$)", text)
+    return match[0] if match else text
