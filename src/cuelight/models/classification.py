@@ -53,7 +53,7 @@ class ClassificationModel(pl.LightningModule):
 
     Example:
         >>> model = ClassificationModel("resnet18", num_classes=10, in_channels=1, input_size=(28, 28))
-        >>> model(model.example_input_array).shape
+        >>> model.eval()(model.example_input_array).shape
         torch.Size([1, 10])
     """
 
@@ -123,6 +123,11 @@ class ClassificationModel(pl.LightningModule):
         )
         return loss
 
+    def on_validation_epoch_start(self) -> None:
+        """Start the metrics anew; what ``trainer.validate`` left behind are tensors of inference mode."""
+        self.val_loss.reset()
+        self.val_metrics.reset()
+
     def validation_step(self, batch: Sequence[Tensor], batch_idx: int) -> None:
         """Count a validation batch into the metrics.
 
@@ -187,12 +192,13 @@ class ClassificationModel(pl.LightningModule):
     def _evaluate(self, mean_loss: MeanMetric, metrics: MetricCollection, batch: Sequence[Tensor]) -> None:
         images, labels = batch
         logits = self(images)
-        mean_loss.update(functional.cross_entropy(logits, labels), weight=len(labels))
+        mean_loss.update(functional.cross_entropy(logits, labels, reduction="none"))
         metrics.update(logits, labels)
 
 
 def _mean_loss() -> MeanMetric:
-    return MeanMetric(nan_strategy="disable")  # a loss that is no number must show
+    # A loss that is no number must show; torchmetrics would leave it out. (With "disable" it ignores weights.)
+    return MeanMetric(nan_strategy="disable")
 
 
 def _evaluation_metrics(num_classes: int, prefix: str) -> MetricCollection:
