@@ -9,7 +9,7 @@ from pydantic.fields import FieldInfo
 from pydantic_core import ErrorDetails
 
 from cuelight.config.environment import EnvironmentText, has_reference
-from cuelight.config.expectations import expected, members, mismatch
+from cuelight.config.expectations import expected, members, mismatch, shown
 from cuelight.config.paths import join
 from cuelight.config.scalars import read_scalar
 from cuelight.config.schema import Config, Part
@@ -96,7 +96,7 @@ class _Finding:
             message = f"this key is missing; expected {expected(self.annotation)}"
         elif kind in {"value_error", "string_too_short", "too_short"}:
             reason = self.details.get("ctx", {}).get("error", "expected a text that is not empty")
-            message = f"{reason}, got {mismatch(self.annotation, self.value).partition(', got ')[2]}"
+            message = f"{reason}, got {shown(self.value)}."
         else:
             message = mismatch(self.annotation, self.value)
         return Problem(message, join(self.path))

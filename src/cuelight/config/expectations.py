@@ -176,12 +176,18 @@ def _hint(annotation: Any, value: object) -> str:
     kinds = list(members(annotation))
     if value is None:
         return " The value after the colon is missing."
-    if not isinstance(value, str) or isinstance(value, EnvironmentText):
-        return ""
+    if isinstance(value, (int, float)) and str in kinds:
+        return f' Write "{_flow(value)}" in quotes if text is meant.'
+    if isinstance(value, str) and not isinstance(value, EnvironmentText):
+        return _text_hint(kinds, value)
+    return ""
+
+
+def _text_hint(kinds: list[Any], value: str) -> str:
+    """The hint for a text that was written where something else was expected."""
     if any(_is(kind, BaseModel) for kind in kinds):
-        if value.isidentifier():
-            return f" Write {{name: {value}}}."
-        return " A colon needs a space after it." if ":" in value else ""
+        named = f" Write {{name: {value}}}." if value.isidentifier() else ""
+        return named or (" A colon needs a space after it." if ":" in value else "")
     if bool in kinds and value.lower() in _SPOKEN_BOOLEANS:
         return f" Write {_SPOKEN_BOOLEANS[value.lower()]}: {value} is text here, as in YAML 1.2."
     choices = [str(choice) for kind in kinds if get_origin(kind) is Literal for choice in get_args(kind)]

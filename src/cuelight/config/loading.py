@@ -136,6 +136,18 @@ def parse_value(text: str, source: str) -> Any:
     return _composed(text, source, with_lines=False)[1]
 
 
+def printable(text: str) -> str:
+    """Make text safe to show: a file must not be able to steer the terminal that shows a message about it.
+
+    Args:
+        text: Text that may quote a file.
+
+    Returns:
+        The text with control characters escaped.
+    """
+    return "".join(letter if letter.isprintable() else repr(letter)[1:-1] for letter in text)
+
+
 def _composed(text: str, source: str, *, with_lines: bool = True) -> tuple[Composer, Any]:
     composer = Composer()
     try:
@@ -147,7 +159,7 @@ def _composed(text: str, source: str, *, with_lines: bool = True) -> tuple[Compo
     if composer.problems:
         raise ConfigError(
             [
-                Problem(message, path, str(Location(source, line if with_lines else 0)))
+                Problem(printable(message), printable(path), str(Location(source, line if with_lines else 0)))
                 for line, path, message in sorted(composer.problems)
             ]
         )

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 
 from cuelight.config import paths
+from cuelight.config.composing import DEEPEST
 from cuelight.config.loading import Document, Location, parse_value
 from cuelight.config.plain import to_plain
 from cuelight.errors import ConfigError, Problem
@@ -42,6 +43,8 @@ def apply_overrides(document: Document, overrides: Sequence[str] | Mapping[str, 
 def _set(document: Document, path: str, value: object, source: str) -> list[Problem]:
     try:
         steps = paths.split(path)
+        if len(steps) > DEEPEST:
+            raise paths.PathError(f"values are nested more than {DEEPEST} levels deep")  # noqa: TRY301 - one report
         # What the override has to make on the way was written in the override, too.
         made = next((n for n in range(1, len(steps)) if not paths.exists(document.tree, paths.join(steps[:n]))), None)
         paths.put(document.tree, path, value)

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from cuelight.config.checking import check
 from cuelight.config.environment import fill_in
-from cuelight.config.loading import Document, Location, read_document
+from cuelight.config.loading import Document, Location, printable, read_document
 from cuelight.config.overrides import COMMAND_LINE, OVERRIDE, apply_overrides
 from cuelight.config.plain import to_plain
 from cuelight.config.schema import Config
@@ -97,10 +96,11 @@ def _located(problems: list[Problem], document: Document) -> list[Problem]:
     """The problems with their places, each once, in the order of the file; overrides come last."""
 
     def locate(problem: Problem) -> tuple[Location, Problem]:
-        if problem.where:
-            return Location(problem.where), problem
-        location = document.locate(tuple(problem.path.split(".")) if problem.path else ())
-        return location, replace(problem, where=str(location))
+        location = Location(problem.where)
+        if not problem.where:
+            location = document.locate(tuple(problem.path.split(".")) if problem.path else ())
+        message, path = printable(problem.message), printable(problem.path)
+        return location, Problem(message, path, str(location))
 
     located = dict.fromkeys(locate(problem) for problem in problems)
     ranked = sorted(located, key=lambda pair: (pair[0].source in {COMMAND_LINE, OVERRIDE}, pair[0].line))

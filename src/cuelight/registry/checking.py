@@ -52,14 +52,11 @@ def _check_value(parameter: Parameter, value: object, path: str, check_part: Che
     nested = part_kind(parameter.annotation)
     if nested and value is not None:
         kind, is_list = nested
-        if not is_list:
-            return _check_nested(kind, value, path, check_part)
-        if isinstance(value, list):
-            return [
-                problem
-                for index, entry in enumerate(value)
-                for problem in _check_nested(kind, entry, f"{path}.{index}", check_part)
-            ]
+        entries = list(enumerate(value)) if isinstance(value, list) and is_list else []
+        places = [(f"{path}.{index}", entry) for index, entry in entries] if is_list else [(path, value)]
+        problems = [problem for place, entry in places for problem in _check_nested(kind, entry, place, check_part)]
+        if problems:
+            return problems
     try:
         convert(parameter.annotation, value)
     except UnfitError:
