@@ -18,12 +18,12 @@ class Rows(TensorDataset):
     """Rows by the keys of EpochSampler."""
 
     def __getitem__(self, key):
-        features, labels = super().__getitem__(getattr(key, "index", key))
-        return features, labels, None
+        features, labels = super().__getitem__(key.position)
+        return features, labels
 
 
 def _collate(samples):
-    features, labels, _ = zip(*samples, strict=True)
+    features, labels = zip(*samples, strict=True)
     return torch.stack(features), torch.stack(labels), ()
 
 

@@ -129,7 +129,7 @@ class LastCheckpoint(Checkpoint):
 
 def _validation_or_epoch_end_follows(trainer: pl.Trainer, batch_idx: int) -> bool:
     """Whether a checkpoint saved now would make a resume skip the validation that comes after this batch."""
-    if trainer.fit_loop.epoch_loop.batch_progress.is_last_batch:
+    if trainer.should_stop or trainer.fit_loop.epoch_loop.batch_progress.is_last_batch:
         return True
     interval = trainer.val_check_batch
     return bool(interval) and (batch_idx + 1) % (interval or 1) == 0
