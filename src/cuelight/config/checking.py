@@ -42,7 +42,8 @@ def check(tree: dict[Any, Any]) -> tuple[Config | None, list[Problem]]:
             remaining = {_Finding(tree, details).path for details in error.errors(include_url=False)}
         found = [finding for finding in found if finding.path in remaining]
     problems: dict[_Loc, Problem] = {}
-    for finding in found:
+    # A misspelt key comes before the key that is missing because of it.
+    for finding in sorted(found, key=lambda finding: finding.details["type"] == "missing"):
         problems.setdefault(finding.path, finding.problem())
     return None, list(problems.values())
 

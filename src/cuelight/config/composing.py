@@ -184,11 +184,11 @@ class Composer:
         if event.anchor not in self._anchors:
             message = f'"*{event.anchor}" refers to no anchor above; put text with a * in quotes'
             self._problem(event, path, message)
-            return _Node(None, line)
+            return _Node({}, line)
         node = self._anchors[event.anchor]
         if node is None:
             self._problem(event, path, f'"*{event.anchor}" refers to the value that it is part of')
-            return _Node(None, line)
+            return _Node({}, line)
         self._count(node.size, depth + node.depth, line)
         return _Node(_copied(node.value), line, node.size, node.depth)
 

@@ -1,0 +1,56 @@
+import pytest
+
+from cuelight.config import paths
+
+
+@pytest.fixture
+def tree():
+    return {"a": {"b": [{"c": 1}, None]}, "n": None, "steps": {0: 1, 4: 2}}
+
+
+def test_get_goes_through_mappings_lists_and_integer_keys(tree):
+    assert paths.get(tree, "a.b.0.c") == 1
+    assert paths.get(tree, "a.b.1") is None
+    assert paths.get(tree, "steps.4") == 2
+    assert paths.get(tree, "") is tree
+
+
+@pytest.mark.parametrize("path", ["a.x", "a.b.2", "a.b.-1", "a.b.0.c.d", "n.x", "a..b", "a.b.x", "steps.1"])
+def test_a_path_that_leads_nowhere(tree, path):
+    assert not paths.exists(tree, path)
+    with pytest.raises(paths.PathError):
+        paths.get(tree, path)
+
+
+def test_the_message_suggests_a_near_key():
+    with pytest.raises(paths.PathError, match=r'trainer has no key "epoch"\. Did you mean "epochs"'):
+        paths.get({"trainer": {"epochs": 1}}, "trainer.epoch")
+
+
+def test_put_sets_makes_and_keeps_integer_keys(tree):
+    paths.put(tree, "a.b.0.c", 2)
+    paths.put(tree, "a.b.1", "x")
+    paths.put(tree, "n.new.deep", 3)
+    paths.put(tree, "steps.8", 4)
+    assert tree == {"a": {"b": [{"c": 2}, "x"]}, "n": {"new": {"deep": 3}}, "steps": {0: 1, 4: 2, 8: 4}}
+
+
+@pytest.mark.parametrize(
+    ("path", "message"),
+    [
+        ("a.b.2.c", r'a\.b is a list and has no entry "2": its entries are 0 to 1'),
+        ("a.b.x", 'no entry "x"'),
+        ("a.b.0.c.d", r"a\.b\.0\.c is a single value"),
+        ("a.b.1.d", r"a.b.1 is empty \(null\)"),
+        ("", "the path is empty"),
+        ("a. b", "not a path"),
+    ],
+)
+def test_put_refuses(tree, path, message):
+    with pytest.raises(paths.PathError, match=message):
+        paths.put(tree, path, 0)
+
+
+def test_huge_index_is_refused_without_converting_it(tree):
+    with pytest.raises(paths.PathError, match="no entry"):
+        paths.put(tree, f"a.b.{'9' * 5000}", 0)
