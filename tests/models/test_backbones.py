@@ -56,5 +56,5 @@ def test_right_ones_have_no_problems():
 
 
 def test_an_argument_that_the_network_does_not_take():
-    with pytest.raises(ConfigError, match="test_resnet does not take these arguments: .*window"):
+    with pytest.raises(ConfigError, match=r"test_resnet does not take these arguments: .*window"):
         build("test_resnet", window=3)

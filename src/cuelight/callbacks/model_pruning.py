@@ -1,0 +1,169 @@
+"""Pruning, with layers and functions by name."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from fnmatch import fnmatchcase
+from typing import Any, Literal
+
+import lightning.pytorch as pl
+from lightning.pytorch import callbacks
+from torch import Tensor, nn
+from torch.nn.utils import prune
+
+from cuelight.errors import CuelightError, did_you_mean
+
+_MOST_SHOWN = 5
+
+
+class ModelPruning(callbacks.ModelPruning):
+    """Sets the least important weights to zero, after every epoch or validation.
+
+    Unlike with Lightning's own, a resumed training keeps what was pruned before, and the weights go back to their
+    first values at every pruning, not only at the first.
+
+    Args:
+        pruning_fn: How weights are chosen.
+        parameters_to_prune: Names of layers, or patterns with * and ?, such as layer4.*; a name stands for all inside
+            it and may leave out what comes first. All layers if left out.
+        parameter_names: Which parameters of a layer; both if left out.
+        use_global_unstructured: Whether the weights of all layers are ranked together, instead of within each layer.
+        amount: Fraction to prune each time (0.0 to 1.0), or number of weights (a whole number).
+        apply_pruning: Whether to prune at all.
+        make_pruning_permanent: Whether checkpoints and the trained model hold plain weights with zeros.
+        use_lottery_ticket_hypothesis: Whether the weights that remain go back to their first values (J. Frankle and
+            M. Carbin, 2019, "The Lottery Ticket Hypothesis").
+        resample_parameters: Whether they are drawn anew instead.
+        pruning_dim: Dimension along which a structured function removes channels.
+        pruning_norm: Order of the norm for ln_structured.
+        verbose: 0 reports nothing, 1 the share of zeros, 2 the same for each layer.
+        prune_on_train_epoch_end: Prune after a training epoch; false prunes after a validation.
+
+    Raises:
+        CuelightError: When training starts, if a pattern matches no layer.
+    """
+
+    def __init__(
+        self,
+        pruning_fn: Literal["ln_structured", "l1_unstructured", "random_structured", "random_unstructured"],
+        parameters_to_prune: str | Sequence[str] = (),
+        parameter_names: list[Literal["weight", "bias"]] | None = None,
+        use_global_unstructured: bool = True,
+        amount: int | float = 0.5,  # noqa: PYI041 - 1 is a number of weights, 1.0 all of them
+        apply_pruning: bool = True,
+        make_pruning_permanent: bool = True,
+        use_lottery_ticket_hypothesis: bool = True,
+        resample_parameters: bool = False,
+        pruning_dim: int | None = None,
+        pruning_norm: int | None = None,
+        verbose: Literal[0, 1, 2] = 0,
+        prune_on_train_epoch_end: bool = True,
+    ) -> None:
+        super().__init__(
+            pruning_fn=pruning_fn,
+            parameter_names=list(parameter_names) if parameter_names else None,
+            use_global_unstructured=use_global_unstructured,
+            amount=amount,
+            apply_pruning=apply_pruning,
+            make_pruning_permanent=make_pruning_permanent,
+            use_lottery_ticket_hypothesis=use_lottery_ticket_hypothesis,
+            resample_parameters=resample_parameters,
+            pruning_dim=pruning_dim,
+            pruning_norm=pruning_norm,
+            verbose=verbose,
+            prune_on_train_epoch_end=prune_on_train_epoch_end,
+        )
+        self.patterns = [parameters_to_prune] if isinstance(parameters_to_prune, str) else list(parameters_to_prune)
+        self._names: dict[nn.Module, str] = {}
+        self._selected: dict[str, tuple[nn.Module, str]] = {}
+        self._loaded_masks: dict[str, Tensor] = {}
+
+    def setup(self, trainer: pl.Trainer, pl_module: pl.LightningModule, stage: str) -> None:
+        """Find the layers by their names.
+
+        Args:
+            trainer: The trainer.
+            pl_module: The module.
+            stage: What begins.
+        """
+        self._names = {module: name for name, module in pl_module.named_modules()}
+        super().setup(trainer, pl_module, stage)
+
+    def filter_parameters_to_prune(
+        self, parameters_to_prune: Sequence[tuple[nn.Module, str]] = ()
+    ) -> Sequence[tuple[nn.Module, str]]:
+        """Choose the parameters that the patterns name.
+
+        Args:
+            parameters_to_prune: All that can be pruned, as pairs of a layer and the name of its parameter.
+
+        Returns:
+            Those to prune.
+
+        Raises:
+            CuelightError: If a pattern matches none of them.
+        """
+        layers = {self._names[module]: None for module, _ in parameters_to_prune}
+        for pattern in self.patterns:
+            if not any(_matches(layer, pattern) for layer in layers):
+                raise CuelightError(_no_match(pattern, list(layers)))
+        self._selected = {
+            f"{self._names[module]}.{name}": (module, name)
+            for module, name in parameters_to_prune
+            if not self.patterns or any(_matches(self._names[module], pattern) for pattern in self.patterns)
+        }
+        return list(self._selected.values())
+
+    def apply_lottery_ticket_hypothesis(self) -> None:
+        """Take the remaining weights back to their first values."""
+        super().apply_lottery_ticket_hypothesis()
+        for module, parameter in self._selected.values():
+            weights = getattr(module, f"{parameter}_orig")
+            # Lightning hands over the memory of the first values themselves, which training would then change.
+            weights.data = weights.data.clone()
+
+    def on_fit_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        """Prune again what the checkpoint had pruned; now, because the optimizer must see the parameters before."""
+        for name, mask in self._loaded_masks.items():
+            module, parameter = self._selected[name]
+            prune.custom_from_mask(module, parameter, mask.to(getattr(module, parameter).device))  # type: ignore[no-untyped-call]
+        self._loaded_masks = {}
+
+    def state_dict(self) -> dict[str, Any]:
+        """Tell the state.
+
+        Returns:
+            The mask of each pruned parameter: false where it is zero.
+        """
+        live = {
+            name: getattr(module, f"{parameter}_mask").bool()
+            for name, (module, parameter) in self._selected.items()
+            if hasattr(module, f"{parameter}_mask")
+        }
+        return {"masks": live or self._loaded_masks}
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        """Take a state.
+
+        Args:
+            state_dict: What ``state_dict`` gave.
+        """
+        self._loaded_masks = dict(state_dict["masks"])
+
+
+def _matches(layer: str, pattern: str) -> bool:
+    """Whether a pattern names a layer or what is around it, from any part of the name on."""
+    return any(fnmatchcase(name, form) for name in _with_parents(layer) for form in (pattern, f"*.{pattern}"))
+
+
+def _with_parents(layer: str) -> Iterator[str]:
+    parts = layer.split(".")
+    for end in range(len(parts), 0, -1):
+        yield ".".join(parts[:end])
+
+
+def _no_match(pattern: str, layers: list[str]) -> str:
+    names = list(dict.fromkeys(name for layer in layers for name in _with_parents(layer)))
+    some = ", ".join(names[:_MOST_SHOWN])
+    suggestion = did_you_mean(pattern, names) or did_you_mean(pattern, [name.rpartition(".")[2] for name in names])
+    return f'ModelPruning: no layer that can be pruned matches "{pattern}".{suggestion} There are {some}, ...'

@@ -1,0 +1,71 @@
+"""Stochastic weight averaging, with functions by name."""
+
+from __future__ import annotations
+
+from typing import Any, Literal
+
+import lightning.pytorch as pl
+from lightning.pytorch import callbacks
+from torch.optim.swa_utils import get_ema_avg_fn
+
+AVERAGING_FUNCTIONS = {"average": None, "ema": get_ema_avg_fn()}  # type: ignore[no-untyped-call]
+
+
+class StochasticWeightAveraging(callbacks.StochasticWeightAveraging):
+    """Averages the weights of the last epochs, under a learning rate of its own.
+
+    The average replaces the weights when training ends (P. Izmailov et al., 2018, "Averaging Weights Leads to Wider
+    Optima and Better Generalization"); checkpoints saved before hold the weights that are trained on.
+
+    Args:
+        swa_lrs: Learning rate while averaging; one for all parameter groups, or a list with one for each.
+        swa_epoch_start: Epoch (from 1) in which averaging starts, or as a fraction of all epochs.
+        annealing_epochs: Epochs in which the learning rate changes to swa_lrs.
+        annealing_strategy: How it changes: along a cosine or a line.
+        avg_fn: "average" weighs all epochs the same; "ema" is an exponential moving average with a decay of 0.999.
+        device: Where the average is kept, such as cpu; null keeps it beside the model.
+    """
+
+    def __init__(
+        self,
+        swa_lrs: float | list[float],
+        swa_epoch_start: int | float = 0.8,  # noqa: PYI041 - 1 is an epoch, 1.0 a fraction
+        annealing_epochs: int = 10,
+        annealing_strategy: Literal["cos", "linear"] = "cos",
+        avg_fn: Literal["average", "ema"] = "average",
+        device: str | None = "cpu",
+    ) -> None:
+        super().__init__(
+            swa_lrs=[float(rate) for rate in swa_lrs] if isinstance(swa_lrs, list) else float(swa_lrs),
+            swa_epoch_start=swa_epoch_start,
+            annealing_epochs=annealing_epochs,
+            annealing_strategy=annealing_strategy,
+            avg_fn=AVERAGING_FUNCTIONS[avg_fn],
+            device=device,
+        )
+        self._loaded: dict[str, Any] | None = None
+
+    def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        """Go on averaging in the middle of an epoch, where Lightning would wait for the next to begin."""
+        if self._loaded is not None and trainer.fit_loop.restarted_mid_epoch:
+            self.on_train_epoch_start(trainer, pl_module)
+
+    def state_dict(self) -> dict[str, Any]:
+        """Tell the state.
+
+        Returns:
+            The state; what was loaded, as long as averaging has not gone on from it.
+        """
+        if self._loaded is not None and self.n_averaged is None:
+            return self._loaded
+        state: dict[str, Any] = super().state_dict()
+        return state
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        """Take a state.
+
+        Args:
+            state_dict: What ``state_dict`` gave.
+        """
+        super().load_state_dict(state_dict)
+        self._loaded = state_dict
