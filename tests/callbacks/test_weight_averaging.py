@@ -24,7 +24,7 @@ class Model(BoringModel):
         return torch.optim.SGD(self.parameters(), lr=0.1)
 
 
-def fit(*callbacks, epochs=5, resume=None):
+def fit(*callbacks, epochs=7, resume=None):
     torch.manual_seed(0)
     model = Model()
     trainer = pl.Trainer(accelerator="cpu", max_epochs=epochs, limit_train_batches=4, limit_val_batches=1, logger=False,
