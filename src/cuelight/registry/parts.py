@@ -137,8 +137,6 @@ class Registry:
             What is wrong.
         """
         name, parameters = part["name"], part.get("params") or {}
-        if name not in self.names():
-            return [Problem(self._unknown(name), f"{path}.name")]
         try:
             signature = signature_of(self.get(name))
         except CuelightError as error:

@@ -40,8 +40,6 @@ def load_source(path: Path | str) -> None:
         raise CuelightError(
             f'{path}: there is already a module named "{file.stem}" ({origin or "a part of Python"}); rename the file'
         )
-    if loaded:
-        return
     try:
         importlib.import_module(file.stem)
     except Exception as error:
