@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, cast
 
 import lightning.pytorch as pl
 
@@ -26,6 +26,18 @@ def build_data(config: Config) -> pl.LightningDataModule:
         config.data, batch_size=trainer.batch_size, num_workers=trainer.num_workers, seed=trainer.seed
     )
     return data
+
+
+def model_class(config: Config) -> type[pl.LightningModule]:
+    """Look up the class of the model.
+
+    Args:
+        config: A checked configuration.
+
+    Returns:
+        The class.
+    """
+    return cast("type[pl.LightningModule]", registry.models.get(config.model.name))
 
 
 def build_model(config: Config, data: pl.LightningDataModule) -> pl.LightningModule:

@@ -9,10 +9,13 @@ import lightning.pytorch as pl
 from lightning.pytorch.callbacks import Checkpoint, EarlyStopping, ModelCheckpoint
 
 from cuelight import registry
+from cuelight.building import model_class
 from cuelight.callbacks.last_checkpoint import LastCheckpoint
 from cuelight.callbacks.seed_each_batch import SeedEachBatch
 from cuelight.callbacks.stop_after_steps import StopAfterSteps
 from cuelight.config.schema import Config, Part
+from cuelight.errors import ConfigError
+from cuelight.rules import refusals
 
 LOSS_MONITOR = "val/loss"
 
@@ -57,12 +60,17 @@ def planned_callbacks(config: Config, display: pl.Callback | None = None) -> lis
 
     Returns:
         What Cuelight adds before, the entries of the file that are active, what Cuelight adds after.
+
+    Raises:
+        ConfigError: If callbacks cannot work together.
     """
     from_file = [
         PlannedCallback(registry.callbacks.build(part), f"trainer.callbacks.{index}")
         for index, part in enumerate(config.trainer.callbacks)
         if part.active
     ]
+    if problems := refusals(config, model_class(config), [(entry.origin, entry.callback) for entry in from_file]):
+        raise ConfigError(problems)
     before = [PlannedCallback(SeedEachBatch(config.trainer.seed), "added: a resumed run repeats itself")]
     if display is not None:
         before.append(PlannedCallback(display, "added: shows the progress"))
@@ -79,7 +87,7 @@ def main_metric(config: Config) -> tuple[str, str] | None:
         The name of the logged metric, such as ``val/accuracy``, and its mode ``min`` or ``max``; ``None`` if the
         model names no main metric.
     """
-    model = registry.models.get(config.model.name)
+    model = model_class(config)
     metric = getattr(model, "main_metric", None)
     return (f"val/{metric}", getattr(model, "main_metric_mode", "max")) if metric else None
 

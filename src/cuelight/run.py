@@ -19,6 +19,7 @@ from cuelight.errors import CheckpointError, TrainingInterrupted
 from cuelight.evaluation import View, evaluate, write_results
 from cuelight.files import remove_partial_files, write_text
 from cuelight.plan import PlannedCallback, planned_callbacks
+from cuelight.rules import cautions
 from cuelight.run_directory import (
     CHECKPOINT_FOLDER,
     CONFIG_FILE,
@@ -109,10 +110,18 @@ class Run:
     def plan(self) -> list[PlannedCallback]:
         """List every callback that a training will run, in order, without reading data.
 
+        What may not be meant so is logged as a warning.
+
         Returns:
             The callbacks and where each comes from.
+
+        Raises:
+            ConfigError: If callbacks cannot work together.
         """
-        return planned_callbacks(self.config, self.display)
+        planned = planned_callbacks(self.config, self.display)
+        for caution in cautions([entry.callback for entry in planned]):
+            logger.warning(caution)
+        return planned
 
     def train(self, output: str | Path = "runs", resume: str | Path | None = None) -> Result:
         """Train, keep the best and the last checkpoint, and test the best one where the data has a test split.
@@ -128,12 +137,13 @@ class Run:
             TrainingInterrupted: On a signal, after ``last.ckpt`` was saved.
             CheckpointError: If a checkpoint cannot be read or written.
         """
+        planned = self.plan()
         resumed_from = load_checkpoint(resume)["global_step"] if resume else None
         directory = self._prepare_directory(Path(output))
         pl.seed_everything(self.config.trainer.seed, workers=True, verbose=False)
         data = build_data(self.config)
         model = build_model(self.config, data)
-        callbacks = [planned.callback for planned in self.plan()] + take_model_callbacks(model)
+        callbacks = [entry.callback for entry in planned] + take_model_callbacks(model)
         loggers = build_loggers(self.config.tracker, directory, resumed_from)
         trainer = build_trainer(self.config.trainer, callbacks, loggers, directory)
         trainer.fit(model, datamodule=data, ckpt_path=resume, weights_only=True)
@@ -212,16 +222,14 @@ class Run:
         best = self.best()
         measured = best.path if best else self._checkpoint_folder() / LAST_CHECKPOINT
         if not measured.is_file() or not _has_test_split(data):
-            return Result(trainer.default_root_dir, best=best)
+            return Result(self._checkpoint_folder().parent, best=best)
         metrics = evaluate(self.config, measured, data, "test", self.display, trainer)
         for tracker in trainer.loggers:
             tracker.log_metrics(metrics, trainer.global_step)
             tracker.save()
         return self._record(measured, "test", metrics, best)
 
-    def _record(
-        self, measured: Path, view: View, metrics: Mapping[str, float], best: BestCheckpoint | None
-    ) -> Result:
+    def _record(self, measured: Path, view: View, metrics: Mapping[str, float], best: BestCheckpoint | None) -> Result:
         directory = self._checkpoint_folder().parent
         write_results(directory, view, measured, metrics)
         return Result(directory, measured, metrics, best)

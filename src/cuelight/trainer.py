@@ -51,7 +51,7 @@ def build_trainer(
         enable_model_summary=False,
     )
     # Lightning moves checkpoint and tuner callbacks and adds those of installed plug-ins; here the list is as given.
-    trainer.callbacks = list(callbacks)
+    trainer.callbacks = list(callbacks)  # type: ignore[attr-defined]  # Lightning declares it nowhere
     return trainer
 
 

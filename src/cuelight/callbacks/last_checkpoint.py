@@ -117,7 +117,7 @@ class LastCheckpoint(Checkpoint):
         return asked
 
     def _save(self, trainer: pl.Trainer) -> None:
-        if trainer.fast_dev_run:
+        if trainer.fast_dev_run:  # type: ignore[attr-defined]  # Lightning sets it by setattr
             return
         folder = Path(self.dirpath) if self.dirpath else Path(trainer.default_root_dir) / "checkpoints"
         trainer.save_checkpoint(folder / LAST_CHECKPOINT)

@@ -50,6 +50,7 @@ class ProgressDisplay(ProgressBar):
 
     def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Show the bar of the whole training."""
+        self._epoch_began = time.monotonic()  # a resume in the middle of an epoch does not start it anew
         self._open(_batches_of_training(trainer), _batches_done(trainer))
 
     def on_train_epoch_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
@@ -79,8 +80,7 @@ class ProgressDisplay(ProgressBar):
         """Show the bar of the validation."""
         self._open()
         if self._bars:
-            batches = self.total_val_batches_current_dataloader if trainer.state.fn == "validate" else None
-            self._bars.start_stage("validation", batches or _total(trainer.num_val_batches))
+            self._bars.start_stage("validation", _total(trainer.num_val_batches))
 
     def on_validation_batch_end(self, *_: Any, **__: Any) -> None:
         """Move the bar."""
@@ -204,12 +204,10 @@ def _epoch_name(trainer: pl.Trainer) -> str:
 
 def _batches_of_training(trainer: pl.Trainer) -> int:
     """Count the batches of the whole training; 0 if that is not known."""
-    per_epoch = trainer.num_training_batches
-    if per_epoch == float("inf"):
+    per_epoch, epochs = trainer.num_training_batches, trainer.max_epochs
+    if epochs is None or epochs < 0 or per_epoch == float("inf"):
         return 0
-    by_epochs = int(per_epoch) * trainer.max_epochs if (trainer.max_epochs or -1) > 0 else 0
-    by_steps = trainer.max_steps * trainer.accumulate_grad_batches if trainer.max_steps > 0 else 0
-    return min(by_epochs or by_steps, by_steps or by_epochs)
+    return int(per_epoch) * epochs
 
 
 def _batches_done(trainer: pl.Trainer) -> int:

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import argparse
 
-from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
 from cuelight import registry
+from cuelight.cli.display import output_console
 from cuelight.registry import load_source
 
 
@@ -23,13 +23,13 @@ def run(arguments: argparse.Namespace) -> int:
     """
     for source in arguments.source:
         load_source(source)
-    console = Console(highlight=False)
+    console = output_console()
     for name in arguments.names or registry.callbacks.names():
         info = registry.callbacks.describe(name)
         console.print(Text(name, style="bold"), Text(info.summary))
         table = Table(show_header=False, box=None, padding=(0, 2, 0, 2))
         for parameter in info.parameters:
-            default = Text("required", style="yellow") if parameter.required else Text(repr(parameter.default))
+            default = Text("required", style="yellow") if parameter.required else Text(str(parameter.default))
             table.add_row(parameter.name, default, Text(parameter.annotation, style="dim"), Text(parameter.help))
         console.print(table if info.parameters else Text("  no parameters", style="dim"))
         console.print()

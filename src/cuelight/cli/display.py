@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import os
+import sys
 import warnings
 from pathlib import Path
 
@@ -20,7 +21,7 @@ _NOISE = (
     r".*is smaller than the logging interval.*",
     r".*Checkpoint directory .* exists and is not empty.*",
     r".*Experiment logs directory .* exists and is not empty.*",
-    r".*isn't compatible with NumPy.*",
+    r".*isinstance\(treespec, LeafSpec\).*",
 )
 
 
@@ -50,30 +51,69 @@ def set_up_display(quiet: bool) -> ProgressDisplay | None:
     return None if quiet else ProgressDisplay(console)
 
 
+def output_console() -> Console:
+    """Make the console for standard output; where it is no terminal, lines are not broken at 80 columns.
+
+    Returns:
+        The console.
+    """
+    console = Console(highlight=False)
+    return console if console.is_terminal else Console(highlight=False, width=200)
+
+
+def two_columns() -> Table:
+    """Make a table of names and texts, without lines.
+
+    Returns:
+        The empty table.
+    """
+    table = Table(show_header=False, box=None, padding=(0, 2, 0, 0))
+    table.add_column(no_wrap=True)
+    table.add_column(overflow="fold")
+    return table
+
+
+def print_hint(text: str) -> None:
+    """Print what to do next to standard error, also when quiet.
+
+    Args:
+        text: One line.
+    """
+    sys.stderr.write(f"{text}\n")
+
+
 def print_summary(result: Result) -> None:
     """Print what a run came to: best checkpoint, results, files, next commands.
 
     Args:
         result: What ``Run.train`` or ``Run.test`` returned.
     """
-    table = Table(show_header=False, box=None, pad_edge=False)
-    table.add_column(style="bold", no_wrap=True)
-    table.add_column(overflow="fold")
+    table = two_columns()
     if result.best:
-        table.add_row("best checkpoint", f"{_short(result.best.path)}  ({result.best.monitor} {result.best.score:.4f})")
+        table.add_row("best checkpoint", f"{short(result.best.path)}  ({result.best.monitor} {result.best.score:.4f})")
     if result.checkpoint and (result.best is None or result.checkpoint != result.best.path):
-        table.add_row("measured", _short(result.checkpoint))
+        table.add_row("measured", short(result.checkpoint))
     for name, value in result.metrics.items():
-        table.add_row(name, f"{value:.4f}")
+        table.add_row(name, f"[bold]{value:.4f}[/bold]")
     if result.directory:
-        run = _short(result.directory)
+        run = short(result.directory)
         table.add_row("files", run)
-        table.add_row("curves", f"tensorboard --logdir {run}")
+        table.add_row("see the curves", f"tensorboard --logdir {run}")
         table.add_row("test again", f"cuelight test {run}")
-        table.add_row("train on", f"cuelight train --resume {run} trainer.epochs=N")
-    Console().print(table, soft_wrap=True)
+        table.add_row("train longer", f"cuelight train --resume {run} trainer.epochs=N")
+    console = output_console()
+    console.print()
+    console.print(table)
 
 
-def _short(path: Path) -> str:
+def short(path: Path) -> str:
+    """Write a path as short as it can be typed.
+
+    Args:
+        path: An absolute path.
+
+    Returns:
+        The path relative to the working directory, if it is inside.
+    """
     relative = os.path.relpath(path)
     return relative if not relative.startswith("..") else str(path)

@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 import argparse
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
-from rich.console import Console
 from rich.table import Table
 
-from cuelight import registry
-from cuelight.cli.display import set_up_display
-from cuelight.plan import hook_order, main_metric
+from cuelight.building import model_class
+from cuelight.cli.display import output_console, set_up_display, two_columns
+from cuelight.plan import PlannedCallback, hook_order, main_metric
 from cuelight.registry import load_source
 from cuelight.run import Run
 
@@ -30,35 +29,32 @@ def run(arguments: argparse.Namespace) -> int:
         load_source(source)
     planned = Run.from_yaml(arguments.config, arguments.overrides)
     planned.display = display
-    console = Console(highlight=False)
+    console = output_console()
     console.print(_settings(planned))
     callbacks = planned.plan()
     console.print("\n[bold]Callbacks[/bold], in the order in which they run for every hook")
-    listing = _table()
-    for number, entry in enumerate(callbacks, start=1):
-        listing.add_row(f"{number}", entry.name, f"[dim]{entry.origin}[/dim]")
-    for index, part in enumerate(planned.config.trainer.callbacks):
-        if not part.active:
-            listing.add_row("-", f"[strike]{part.name}[/strike]", f"[dim]trainer.callbacks.{index}: active: false[/dim]")
-    console.print(listing)
+    console.print(_listing(planned, callbacks))
     console.print("\n[bold]Hook by hook[/bold]")
-    model = registry.models.get(planned.config.model.name)
-    console.print(_hooks(hook_order([entry.callback for entry in callbacks], model)))
+    console.print(_hooks(hook_order([entry.callback for entry in callbacks], model_class(planned.config))))
     best = main_metric(planned.config)
     chosen = f"the best {best[0]}" if best else "the lowest val/loss"
-    console.print(f"\n[bold]After the training[/bold]\n  test the checkpoint with {chosen}, if the data has a test split")
+    console.print(
+        f"\n[bold]After the training[/bold]\n  test the checkpoint with {chosen}, if the data has a test split"
+    )
     return 0
 
 
 def _settings(planned: Run) -> Table:
     trainer = planned.config.trainer
-    table = _table()
+    table = two_columns()
     table.add_row("run", planned.config.name)
     table.add_row("model", _part(planned.config.model.name, planned.config.model.params))
     table.add_row("data", _part(planned.config.data.name, planned.config.data.params))
     table.add_row("optimizer", _part(trainer.optimizer.name, trainer.optimizer.params))
     if trainer.scheduler:
-        table.add_row("scheduler", f"{_part(trainer.scheduler.name, trainer.scheduler.params)} per {trainer.scheduler.interval}")
+        table.add_row(
+            "scheduler", _part(f"{trainer.scheduler.name} per {trainer.scheduler.interval}", trainer.scheduler.params)
+        )
     limits = {"epochs": trainer.epochs, "max_steps": trainer.max_steps, "max_time": trainer.max_time}
     length = ", ".join(f"{name} {value}" for name, value in limits.items() if value is not None)
     table.add_row("training", f"{length}, batch_size {trainer.batch_size}, seed {trainer.seed}")
@@ -66,8 +62,18 @@ def _settings(planned: Run) -> Table:
     return table
 
 
+def _listing(planned: Run, callbacks: Sequence[PlannedCallback]) -> Table:
+    table = two_columns()
+    for number, entry in enumerate(callbacks, start=1):
+        table.add_row(f"{number:2} {entry.name}", f"[dim]{entry.origin}[/dim]")
+    for index, part in enumerate(planned.config.trainer.callbacks):
+        if not part.active:
+            table.add_row(f" - {part.name}", f"[dim]trainer.callbacks.{index}, switched off by active: false[/dim]")
+    return table
+
+
 def _hooks(order: Mapping[str, list[str]]) -> Table:
-    table = _table()
+    table = two_columns()
     for hook, names in order.items():
         table.add_row(hook, " → ".join(names))
     return table
@@ -75,9 +81,3 @@ def _hooks(order: Mapping[str, list[str]]) -> Table:
 
 def _part(name: str, params: Mapping[str, Any]) -> str:
     return name + "".join(f"  {key}: {value}" for key, value in params.items())
-
-
-def _table() -> Table:
-    table = Table(show_header=False, box=None, padding=(0, 2, 0, 0))
-    table.add_column(no_wrap=True)
-    return table

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+from pathlib import Path
 
 from cuelight.cli.display import print_summary, set_up_display
 from cuelight.registry import load_source
@@ -23,6 +24,6 @@ def run(arguments: argparse.Namespace) -> int:
         load_source(source)
     trained = Run.load(arguments.run, arguments.overrides)
     trained.display = display
-    result = trained.test(arguments.run if arguments.run.endswith(".ckpt") else None, arguments.view)
+    result = trained.test(arguments.run if Path(arguments.run).is_file() else None, arguments.view)
     print_summary(result)
     return 0

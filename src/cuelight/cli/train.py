@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import argparse
+from pathlib import Path
 
-from cuelight.cli.display import print_summary, set_up_display
-from cuelight.errors import ConfigError, Problem
+from cuelight.cli.display import print_hint, print_summary, set_up_display, short
+from cuelight.errors import ConfigError, Problem, TrainingInterrupted
 from cuelight.registry import load_source
-from cuelight.run import Run
+from cuelight.run import Result, Run
 from cuelight.run_directory import is_first_process
 
 
@@ -23,26 +24,41 @@ def run(arguments: argparse.Namespace) -> int:
     display = set_up_display(arguments.quiet)
     for source in arguments.source:
         load_source(source)
-    if arguments.resume:
-        overrides = [text for text in (arguments.config, *arguments.overrides) if text is not None]
-        _refuse_file(overrides)
-        training = Run.load(arguments.resume, overrides)
-        training.display = display
-        checkpoint = arguments.resume if str(arguments.resume).endswith(".ckpt") else None
-        result = training.resume(checkpoint)
-    else:
-        if arguments.config is None:
-            raise ConfigError([Problem("expected a YAML file, or --resume with a run directory", where="command line")])
-        training = Run.from_yaml(arguments.config, arguments.overrides)
-        training.display = display
-        result = training.train(arguments.output)
+    training = _resumed(arguments) if arguments.resume else _new(arguments)
+    training.display = display
+    try:
+        result = _train(training, arguments)
+    except TrainingInterrupted:
+        if is_first_process() and training.directory is not None:
+            print_hint(f"All is saved. To go on: cuelight train --resume {short(training.directory)}")
+        raise
     if is_first_process() and not arguments.quiet:
         print_summary(result)
     return 0
 
 
+def _new(arguments: argparse.Namespace) -> Run:
+    if arguments.config is None:
+        raise ConfigError([Problem("expected a YAML file, or --resume with a run directory", where="command line")])
+    return Run.from_yaml(arguments.config, arguments.overrides)
+
+
+def _resumed(arguments: argparse.Namespace) -> Run:
+    overrides = [text for text in (arguments.config, *arguments.overrides) if text is not None]
+    _refuse_file(overrides)
+    return Run.load(arguments.resume, overrides)
+
+
+def _train(training: Run, arguments: argparse.Namespace) -> Result:
+    if not arguments.resume:
+        return training.train(arguments.output)
+    return training.resume(arguments.resume if Path(arguments.resume).is_file() else None)
+
+
 def _refuse_file(overrides: list[str]) -> None:
     for text in overrides:
         if "=" not in text:
-            message = f'got "{text}" beside --resume, which takes its configuration from the run directory; leave it out'
+            message = (
+                f'got "{text}" beside --resume, which takes its configuration from the run directory; leave it out'
+            )
             raise ConfigError([Problem(message, where="command line")])

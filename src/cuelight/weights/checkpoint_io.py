@@ -17,7 +17,7 @@ from cuelight.errors import CheckpointError
 from cuelight.files import atomic_write
 
 
-class AtomicCheckpointIO(TorchCheckpointIO):  # type: ignore[misc]
+class AtomicCheckpointIO(TorchCheckpointIO):
     """Lightning plugin that writes a checkpoint beside its place and renames it, and never unpickles objects.
 
     Remote paths (``s3://`` and the like) are written by Lightning's own code, because object stores replace a file

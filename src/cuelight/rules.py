@@ -1,0 +1,137 @@
+"""Combinations of callbacks that cannot work, or not as one might expect."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+
+import lightning.pytorch as pl
+from lightning.pytorch.callbacks import (
+    Checkpoint,
+    DeviceStatsMonitor,
+    EarlyStopping,
+    GradientAccumulationScheduler,
+    LearningRateMonitor,
+    ModelCheckpoint,
+    StochasticWeightAveraging,
+)
+
+from cuelight.config.schema import Config
+from cuelight.errors import Problem, did_you_mean
+
+
+def refusals(
+    config: Config, model: type[pl.LightningModule], callbacks: Sequence[tuple[str, pl.Callback]]
+) -> list[Problem]:
+    """Find what would fail, or silently do nothing, once the training runs.
+
+    Args:
+        config: A checked configuration.
+        model: The class of its model.
+        callbacks: The callbacks of the file with their key paths, in order.
+
+    Returns:
+        One problem for each; empty if all can work.
+    """
+    return [
+        *_double_accumulation(config, callbacks),
+        *_nowhere_to_log(config, callbacks),
+        *_same_state(callbacks),
+        *_unknown_metrics(config, model, callbacks),
+    ]
+
+
+def cautions(callbacks: Sequence[pl.Callback]) -> list[str]:
+    """Find what works, but perhaps not as it was meant.
+
+    Args:
+        callbacks: All callbacks, in the order in which they run.
+
+    Returns:
+        One sentence or two for each.
+    """
+    return [*_early_checkpoints(callbacks), *_averaging_with_early_stop(callbacks), *_nothing_kept(callbacks)]
+
+
+def _double_accumulation(config: Config, callbacks: Sequence[tuple[str, pl.Callback]]) -> Iterator[Problem]:
+    factor = config.trainer.accumulate_grad_batches
+    for path, callback in callbacks:
+        if isinstance(callback, GradientAccumulationScheduler) and factor != 1:
+            yield Problem(
+                f"GradientAccumulationScheduler decides how many batches are accumulated, and so does "
+                f"trainer.accumulate_grad_batches: {factor}. Leave one of them out.",
+                path,
+            )
+
+
+def _nowhere_to_log(config: Config, callbacks: Sequence[tuple[str, pl.Callback]]) -> Iterator[Problem]:
+    if config.tracker.tensorboard or config.tracker.csv:
+        return
+    for path, callback in callbacks:
+        if isinstance(callback, (LearningRateMonitor, DeviceStatsMonitor)):
+            yield Problem(
+                f"{type(callback).__name__} logs to the trackers, and all of them are off. Switch one on under "
+                "tracker, or set active: false.",
+                path,
+            )
+
+
+def _same_state(callbacks: Sequence[tuple[str, pl.Callback]]) -> Iterator[Problem]:
+    first: dict[str, str] = {}
+    for path, callback in callbacks:
+        keeps_state = type(callback).state_dict is not pl.Callback.state_dict
+        earlier = first.setdefault(callback.state_key, path)
+        if keeps_state and earlier != path:
+            yield Problem(
+                f"{type(callback).__name__} has the same purpose as {earlier}, so that a checkpoint could not hold "
+                "the states of both. Let them monitor different metrics or save at different times, or leave one out.",
+                path,
+            )
+
+
+def _unknown_metrics(
+    config: Config, model: type[pl.LightningModule], callbacks: Sequence[tuple[str, pl.Callback]]
+) -> Iterator[Problem]:
+    logged: Sequence[str] | None = getattr(model, "logged_metrics", None)
+    if logged is None:
+        return
+    monitored = [(f"{path}.params.monitor", getattr(callback, "monitor", None)) for path, callback in callbacks]
+    scheduler = config.trainer.scheduler
+    if scheduler is not None and scheduler.name == "ReduceLROnPlateau":
+        monitored.append(("trainer.scheduler.monitor", scheduler.monitor))
+    for path, metric in monitored:
+        if metric is not None and metric not in logged:
+            yield Problem(
+                f'{model.__name__} logs no metric "{metric}".{did_you_mean(metric, logged)} It logs: '
+                f"{', '.join(logged)}.",
+                path,
+            )
+
+
+def _early_checkpoints(callbacks: Sequence[pl.Callback]) -> Iterator[str]:
+    for index, callback in enumerate(callbacks):
+        later = [other for other in callbacks[index + 1 :] if isinstance(other, EarlyStopping)]
+        if isinstance(callback, Checkpoint) and later:
+            yield (
+                f"{type(callback).__name__} stands before EarlyStopping, so its files hold the state that "
+                "EarlyStopping had an epoch earlier. Put it after, unless that is what you want."
+            )
+
+
+def _averaging_with_early_stop(callbacks: Sequence[pl.Callback]) -> Iterator[str]:
+    averages = any(isinstance(callback, StochasticWeightAveraging) for callback in callbacks)
+    if averages and any(isinstance(callback, EarlyStopping) for callback in callbacks):
+        yield (
+            "StochasticWeightAveraging writes its average into the model after the last planned epoch; if "
+            "EarlyStopping ends the training before, the average is lost."
+        )
+    if averages:
+        yield (
+            "StochasticWeightAveraging averages beside the training: validation and the best checkpoints see the "
+            "weights that are being trained, not the average."
+        )
+
+
+def _nothing_kept(callbacks: Sequence[pl.Callback]) -> Iterator[str]:
+    best = [callback for callback in callbacks if isinstance(callback, ModelCheckpoint) and callback.monitor]
+    if not any(callback.save_top_k != 0 for callback in best):
+        yield "No callback keeps a best checkpoint, so the test after the training measures last.ckpt."
