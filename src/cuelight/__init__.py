@@ -18,11 +18,6 @@ _HOMES = {
     "Result": "cuelight.run",
     "Run": "cuelight.run",
 }
-    "Config": "cuelight.config",
-    "load_config": "cuelight.config",
-    "Result": "cuelight.run",
-    "Run": "cuelight.run",
-}
 
 
 def __getattr__(name: str) -> Any:
