@@ -52,7 +52,7 @@ def build_model(config: Config, data: pl.LightningDataModule) -> pl.LightningMod
         The module, with fresh weights drawn from the global generator.
     """
     trainer = config.trainer
-    optimization = Optimization(trainer.optimizer, trainer.scheduler)
+    optimization = Optimization(trainer.optimizer, trainer.scheduler, trainer.max_steps)
     provided: dict[str, Any] = {"optimization": optimization}
     if isinstance(data, NamesClasses):
         provided |= {"class_names": list(data.class_names), "num_classes": len(data.class_names)}

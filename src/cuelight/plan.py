@@ -7,14 +7,16 @@ from dataclasses import dataclass
 
 import lightning.pytorch as pl
 from lightning.pytorch.callbacks import Checkpoint, EarlyStopping, ModelCheckpoint
+from lightning.pytorch.utilities.exceptions import MisconfigurationException
 
 from cuelight import registry
 from cuelight.building import model_class
 from cuelight.callbacks.last_checkpoint import LastCheckpoint
 from cuelight.callbacks.seed_each_batch import SeedEachBatch
+from cuelight.callbacks.step_on_plateau import StepOnPlateau
 from cuelight.callbacks.stop_after_steps import StopAfterSteps
 from cuelight.config.schema import Config, Part
-from cuelight.errors import ConfigError
+from cuelight.errors import ConfigError, Problem
 from cuelight.rules import refusals
 
 LOSS_MONITOR = "val/loss"
@@ -65,7 +67,7 @@ def planned_callbacks(config: Config, display: pl.Callback | None = None) -> lis
         ConfigError: If callbacks cannot work together.
     """
     from_file = [
-        PlannedCallback(registry.callbacks.build(part), f"trainer.callbacks.{index}")
+        PlannedCallback(_build(part, f"trainer.callbacks.{index}"), f"trainer.callbacks.{index}")
         for index, part in enumerate(config.trainer.callbacks)
         if part.active
     ]
@@ -74,6 +76,9 @@ def planned_callbacks(config: Config, display: pl.Callback | None = None) -> lis
     before = [PlannedCallback(SeedEachBatch(config.trainer.seed), "added: a resumed run repeats itself")]
     if display is not None:
         before.append(PlannedCallback(display, "added: shows the progress"))
+    scheduler = config.trainer.scheduler
+    if scheduler is not None and scheduler.name == "ReduceLROnPlateau":
+        before.append(PlannedCallback(StepOnPlateau(), "added: steps ReduceLROnPlateau before checkpoints are saved"))
     return [*before, *from_file, *_added_after(config, [planned.callback for planned in from_file])]
 
 
@@ -115,6 +120,14 @@ def hook_order(callbacks: Sequence[pl.Callback], model: type[pl.LightningModule]
         if names:
             order[hook] = names
     return order
+
+
+def _build(part: Part, path: str) -> pl.Callback:
+    try:
+        callback: pl.Callback = registry.callbacks.build(part)
+    except MisconfigurationException as error:
+        raise ConfigError([Problem(f"{part.name} refuses its parameters: {error}", f"{path}.params")]) from error
+    return callback
 
 
 def _added_after(config: Config, from_file: Sequence[pl.Callback]) -> list[PlannedCallback]:

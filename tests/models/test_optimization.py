@@ -33,8 +33,8 @@ class Module(BoringModel):
         return DataLoader(RandomDataset(32, 10))
 
 
-def fit(scheduler, accumulate=None, module=Module, **options):
-    model = module(Optimization(SGD, scheduler, accumulate))
+def fit(scheduler, limit=None, module=Module, **options):
+    model = module(Optimization(SGD, scheduler, limit))
     trainer = pl.Trainer(
         accelerator="cpu",
         logger=False,
@@ -111,10 +111,9 @@ def test_constant_lr_keeps_its_own_length():
     assert [rates[0], rates[10], rates[20]] == pytest.approx([0.05, 0.05, 0.1])
 
 
-def test_told_accumulation_is_used():
-    rates = fit(SchedulerPart(name="CosineAnnealingLR", interval="step"), accumulate={0: 3}, accumulate_grad_batches=3)
-    assert len(rates.rates) == 4 * 3 + 1
-    assert rates.rates[-1] == pytest.approx(0, abs=1e-12)
+def test_schedule_ends_at_a_limit_that_the_trainer_does_not_know():
+    rates = fit(SchedulerPart(name="CosineAnnealingLR", interval="step"), limit=13).rates
+    assert rates[13] == pytest.approx(0, abs=1e-12)
 
 
 def test_plateau_lowers_the_rate():

@@ -90,19 +90,6 @@ def test_counts_without_starting_to_load():
     assert data.iterators == 1
 
 
-def test_accumulation_can_be_told():
-    class Told(Counted):
-        def configure_optimizers(self):
-            self.counted = training_length(self, {0: 1, 2: 4})
-            return torch.optim.SGD(self.parameters(), lr=0.1)
-
-    model = Told()
-    trainer = pl.Trainer(accelerator="cpu", logger=False, enable_checkpointing=False, enable_progress_bar=False,
-                         enable_model_summary=False, max_epochs=3, limit_val_batches=0)  # fmt: skip
-    trainer.fit(model, datamodule=Data())
-    assert model.counted == TrainingLength(10 + 10 + math.ceil(10 / 4), 3)
-
-
 def test_data_without_a_length_needs_max_steps():
     endless = DataLoader(Endless())
     assert fit(endless, max_epochs=-1, max_steps=7)[0].counted == TrainingLength(7, 1)

@@ -119,8 +119,9 @@ class ProgressDisplay(ProgressBar):
 
     def _report_epoch(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         if self._enabled and self._finished_epoch:
-            metrics = _as_text(self.get_metrics(trainer, pl_module))
-            self._console.print(self._finished_epoch.format(metrics), highlight=False)
+            metrics = self.get_metrics(trainer, pl_module)
+            of_epoch = {name: value for name, value in metrics.items() if not name.endswith("_step")}
+            self._console.print(self._finished_epoch.format(_as_text(of_epoch)), highlight=False)
         self._finished_epoch = ""
 
     def _open(self, training_batches: int | None = None, done: int = 0) -> None:

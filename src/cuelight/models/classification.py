@@ -59,6 +59,14 @@ class ClassificationModel(pl.LightningModule):
 
     main_metric: ClassVar[str] = "accuracy"
     main_metric_mode: ClassVar[str] = "max"
+    logged_metrics: ClassVar[tuple[str, ...]] = (
+        "train/loss",
+        "train/loss_step",
+        "train/accuracy",
+        "val/loss",
+        "val/accuracy",
+        "val/f1",
+    )
 
     def __init__(
         self,
@@ -116,6 +124,7 @@ class ClassificationModel(pl.LightningModule):
         self.log("train/loss_step", loss.detach(), prog_bar=True)
         self.log_dict(
             {"train/loss": loss.detach(), "train/accuracy": accuracy},
+            prog_bar=True,
             on_step=False,
             on_epoch=True,
             batch_size=len(labels),

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Mapping
 from typing import Any
 
 import lightning.pytorch as pl
@@ -43,8 +42,7 @@ class Optimization:
     Args:
         optimizer: Name and parameters of the optimizer.
         scheduler: Name and parameters of the scheduler; ``None`` keeps the learning rate constant.
-        accumulate: The number of batches per optimizer step, by the first epoch (from 0) for which it holds; read
-            off the trainer if left out.
+        max_steps: A limit in optimizer steps that the trainer does not know of; the schedule ends there.
 
     Raises:
         ConfigError: If the scheduler cannot work as asked for.
@@ -61,14 +59,12 @@ class Optimization:
         >>> module = Module(Optimization(Part(name="SGD", params={"lr": 0.1})))
     """
 
-    def __init__(
-        self, optimizer: Part, scheduler: SchedulerPart | None = None, accumulate: Mapping[int, int] | None = None
-    ) -> None:
+    def __init__(self, optimizer: Part, scheduler: SchedulerPart | None = None, max_steps: int | None = None) -> None:
         if scheduler is not None and (problems := scheduler_problems(scheduler)):
             raise ConfigError(problems)
         self.optimizer = optimizer
         self.scheduler = scheduler
-        self.accumulate = accumulate
+        self.max_steps = max_steps
 
     def __call__(self, module: pl.LightningModule) -> OptimizerLRScheduler:
         """Build for one module, inside ``configure_optimizers``.
@@ -95,7 +91,7 @@ class Optimization:
                 "optimizer": optimizer,
                 "lr_scheduler": {"scheduler": plateau, "interval": "epoch", "monitor": self.scheduler.monitor},
             }
-        schedule = _build_schedule(self.scheduler, optimizer, module, self.accumulate)
+        schedule = _build_schedule(self.scheduler, optimizer, module, self.max_steps)
         return {
             "optimizer": optimizer,
             "lr_scheduler": {"scheduler": schedule, "interval": self.scheduler.interval},
@@ -123,12 +119,12 @@ def scheduler_problems(scheduler: SchedulerPart, path: str = _SCHEDULER_PATH) ->
 
 
 def _build_schedule(
-    part: SchedulerPart, optimizer: Optimizer, module: pl.LightningModule, accumulate: Mapping[int, int] | None
+    part: SchedulerPart, optimizer: Optimizer, module: pl.LightningModule, max_steps: int | None
 ) -> LRScheduler:
     parameter = _missing_length(part)
     params: dict[str, Any] = dict(part.params)
     if parameter or part.warmup:
-        total = _in_intervals(training_length(module, accumulate), part)
+        total = _in_intervals(training_length(module, max_steps), part)
         if total and part.warmup >= total:
             message = (
                 f"a warm-up of {part.warmup} is as long as the whole training of {total}, both in {part.interval}s; "

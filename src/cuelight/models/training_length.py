@@ -26,7 +26,7 @@ class TrainingLength:
     epochs: int
 
 
-def training_length(module: pl.LightningModule, accumulate: Mapping[int, int] | None = None) -> TrainingLength | None:
+def training_length(module: pl.LightningModule, max_steps: int | None = None) -> TrainingLength | None:
     """Count the optimizer steps and epochs of the training that a module is attached to.
 
     ``Trainer.estimated_stepping_batches`` does not serve here: it ignores ``GradientAccumulationScheduler``, and by
@@ -34,26 +34,26 @@ def training_length(module: pl.LightningModule, accumulate: Mapping[int, int] | 
 
     Args:
         module: A module inside ``trainer.fit``.
-        accumulate: The number of batches per optimizer step, by the first epoch for which it holds; read off the
-            trainer if left out.
+        max_steps: A limit in optimizer steps that the trainer does not know of.
 
     Returns:
         The length, or ``None`` if the training has no end that can be known.
     """
     trainer = module.trainer
     max_epochs = math.inf if trainer.max_epochs in (None, -1) else trainer.max_epochs
-    max_steps = math.inf if trainer.max_steps == -1 else trainer.max_steps
+    limits = [limit for limit in (trainer.max_steps, max_steps) if limit is not None and limit != -1]
+    last_step = min(limits, default=math.inf)
     batches = training_batches(module)
-    if math.isinf(max_steps) and (math.isinf(max_epochs) or math.isinf(batches)):
+    if math.isinf(last_step) and (math.isinf(max_epochs) or math.isinf(batches)):
         return None
     if batches == 0:
         return TrainingLength(0, 0)
-    factors = accumulate if accumulate is not None else _accumulation(trainer)
+    factors = _accumulation(trainer)
     steps, epochs = 0.0, 0
-    while steps < max_steps and epochs < max_epochs:
+    while steps < last_step and epochs < max_epochs:
         steps += batches if math.isinf(batches) else math.ceil(batches / _factor(factors, epochs))
         epochs += 1
-    return TrainingLength(int(min(steps, max_steps)), epochs)
+    return TrainingLength(int(min(steps, last_step)), epochs)
 
 
 def training_batches(module: pl.LightningModule) -> float:
