@@ -50,6 +50,10 @@ class ConfigError(CuelightError):
         heading = "1 problem in the configuration" if count == 1 else f"{count} problems in the configuration"
         super().__init__("\n".join([f"{heading}:", *(f"  {problem}" for problem in self.problems)]))
 
+    def __reduce__(self) -> tuple[type[ConfigError], tuple[Sequence[Problem]]]:
+        """Survive the way to another process; an exception is made anew there from its text otherwise."""
+        return type(self), (self.problems,)
+
 
 class DataError(CuelightError):
     """A dataset cannot be read; the message names the file or folder."""
@@ -69,6 +73,10 @@ class TrainingInterrupted(CuelightError):
     def __init__(self, signal_number: int) -> None:
         self.signal_number = signal_number
         super().__init__(f"training was stopped by signal {signal_number}")
+
+    def __reduce__(self) -> tuple[type[TrainingInterrupted], tuple[int]]:
+        """Survive the way to another process."""
+        return type(self), (self.signal_number,)
 
 
 def did_you_mean(word: str, candidates: Iterable[str]) -> str:
