@@ -1,0 +1,208 @@
+"""Parts of one's own, given by ``--source`` as a user would: few digits, and callbacks that tell what happens."""
+
+import os
+import signal
+from pathlib import Path
+
+import lightning.pytorch as pl
+import numpy as np
+import torch
+from lightning.pytorch.callbacks import BatchSizeFinder
+from torch import nn
+from torch.nn import functional
+
+from cuelight import registry
+from cuelight.data.digits import DigitImages, Digits
+from cuelight.plan import HOOKS
+
+
+@registry.data.register
+class FewDigits(Digits):
+    """Digits out of a file of few.
+
+    Args:
+        file: An ``.npz`` file with images and labels.
+        batch_size: Images per batch.
+        seed: Seed of the order.
+    """
+
+    def __init__(self, file: str, batch_size: int = 8, seed: int = 42) -> None:
+        super().__init__(batch_size=batch_size, num_workers=0, seed=seed)
+        self.file = file
+
+    def setup(self, stage=None):
+        content = np.load(self.file)
+        images, labels = torch.from_numpy(content["images"]), torch.from_numpy(content["labels"])
+        count = len(labels) // 2
+        train = DigitImages(images[:count], labels[:count])
+        rest = DigitImages(images[count:], labels[count:])
+        self._splits = {"train": train, "val": rest, "test": rest}
+
+
+@registry.models.register
+class SmallNet(pl.LightningModule):
+    """A convolution with BatchNorm and dropout; trains in milliseconds.
+
+    Args:
+        num_classes: Number of classes.
+        lr: Learning rate.
+        brings: Labels of the recording callbacks that this module brings by itself.
+        skewed: Report an accuracy that falls while the loss does.
+        wide: Number of channels.
+    """
+
+    main_metric = "accuracy"
+    main_metric_mode = "max"
+
+    def __init__(
+        self, num_classes: int = 10, optimization: object = None, brings: list[str] | None = None, wide: int = 8
+    ) -> None:
+        super().__init__()
+        self.network = nn.Sequential(
+            nn.Conv2d(1, wide, 3, stride=3), nn.BatchNorm2d(wide), nn.ReLU(), nn.Flatten(), nn.Dropout(0.3),
+            nn.Linear(wide * 81, num_classes),
+        )  # fmt: skip
+        self.optimization = optimization
+        self.brings = brings or []
+
+    def forward(self, images):
+        return self.network(images)
+
+    def training_step(self, batch, batch_idx):
+        loss = functional.cross_entropy(self(batch[0]), batch[1])
+        self.log("train/loss", loss, on_step=True, on_epoch=True)
+        return loss
+
+    def validation_step(self, batch, batch_idx):
+        self._evaluate(batch, "val")
+
+    def test_step(self, batch, batch_idx):
+        self._evaluate(batch, "test")
+
+    def configure_optimizers(self):
+        return self.optimization(self)
+
+    def configure_callbacks(self):
+        return [record_as(label) for label in self.brings]
+
+    def _evaluate(self, batch, view):
+        images, labels = batch
+        logits = self(images)
+        self.log(f"{view}/loss", functional.cross_entropy(logits, labels), batch_size=len(labels))
+        self.log(f"{view}/accuracy", (logits.argmax(1) == labels).float().mean(), batch_size=len(labels))
+
+
+RECORD = []
+"""Who ran for which hook, in order: pairs of hook and class name."""
+
+
+def recording(base, name, hooks=HOOKS):
+    """Make a callback class that notes each hook and then does what its base does."""
+
+    def hook_method(hook):
+        def method(self, *arguments, **options):
+            RECORD.append((hook, name))
+            return getattr(base, hook)(self, *arguments, **options)
+
+        return method
+
+    made = type(name, (base,), {hook: hook_method(hook) for hook in hooks if hasattr(base, hook)})
+    # What was added has no signature to check against; the base has.
+    made.__module__ = __name__
+    return made
+
+
+class Labelled(pl.Callback):
+    """A callback of a given name."""
+
+
+class RecordingTuner(BatchSizeFinder):
+    """What Lightning would move to the front; it finds nothing, so that the training stays as it is."""
+
+    def fit_loop_setup(self) -> None:
+        """Find nothing."""
+
+    def scale_batch_size(self, trainer, pl_module) -> None:
+        """Find nothing."""
+
+
+def record_as(name):
+    """A recording callback whose class has this name."""
+    return recording(Labelled, name)()
+
+
+@registry.callbacks.register
+class Events(pl.Callback):
+    """Writes a line for each thing that happens in a training into a file or a named pipe.
+
+    Args:
+        path: Where to.
+        stop_at: The number of the event at which this process sends itself a signal, if any.
+        stop_by: Which signal.
+    """
+
+    def __init__(self, path: str, signal_at: int | None = None, signal_name: str = "SIGINT", times: int = 1) -> None:
+        self.path = path
+        self.signal_at = signal_at
+        self.signal_name = signal_name
+        self.times = times
+        self.count = 0
+        self.descriptor = None
+
+    def setup(self, trainer, pl_module, stage):
+        if self.descriptor is None:
+            self.descriptor = os.open(self.path, os.O_WRONLY | os.O_CREAT | os.O_APPEND)
+
+    def _happened(self, what, trainer):
+        if trainer.sanity_checking:
+            return
+        self.count += 1
+        # One write of a short line is never mixed with another.
+        os.write(self.descriptor, f"{what} {trainer.current_epoch} {trainer.global_step}\n".encode())
+        if self.count == self.signal_at:
+            for _ in range(self.times):
+                os.kill(os.getpid(), getattr(signal, self.signal_name))
+
+    def on_train_epoch_start(self, trainer, pl_module):
+        self._happened("epoch_start", trainer)
+
+    def on_train_batch_start(self, trainer, *_):
+        self._happened("batch_start", trainer)
+
+    def on_after_backward(self, trainer, pl_module):
+        self._happened("backward", trainer)
+
+    def on_train_batch_end(self, trainer, *_):
+        self._happened("batch_end", trainer)
+
+    def on_validation_batch_end(self, trainer, *_):
+        self._happened("validation_batch", trainer)
+
+    def on_validation_end(self, trainer, pl_module):
+        self._happened("validation_end", trainer)
+
+    def on_save_checkpoint(self, trainer, pl_module, checkpoint):
+        self._happened("save", trainer)
+
+    def on_train_epoch_end(self, trainer, pl_module):
+        self._happened("epoch_end", trainer)
+
+    def on_train_end(self, trainer, pl_module):
+        self._happened("train_end", trainer)
+
+
+@registry.callbacks.register
+class Probe(pl.Callback):
+    """Writes what a training is like, step by step, for tests of the trainer section.
+
+    Args:
+        path: A text file; a line of ``step batch_in_epoch epoch gradient_norm`` for each optimizer step.
+    """
+
+    def __init__(self, path: str) -> None:
+        self.path = path
+
+    def on_before_optimizer_step(self, trainer, pl_module, optimizer):
+        norm = torch.linalg.vector_norm(torch.stack([p.grad.norm() for p in pl_module.parameters()]))
+        with Path(self.path).open("a") as file:
+            file.write(f"{trainer.global_step} {trainer.fit_loop.batch_idx} {trainer.current_epoch} {norm}\n")

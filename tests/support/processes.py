@@ -1,0 +1,98 @@
+"""Commands in processes of their own.
+
+They are forked from one process that has imported everything, because that takes longer than a tiny training. What
+runs is the same: ``main`` with the arguments, in a process with its own signals, directory and standard streams.
+"""
+
+import multiprocessing
+import os
+import resource
+import signal
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+
+_PRELOADED = [
+    "cuelight.run",
+    "cuelight.cli.train",
+    "cuelight.cli.test",
+    "cuelight.cli.plan",
+    "cuelight.cli.init",
+    "cuelight.cli.callbacks",
+    "cuelight.models.classification",
+    "cuelight.data.digits",
+    "cuelight.callbacks.lightning",
+    "tensorboard.compat.tensorflow_stub",
+    "torch.utils.tensorboard",
+    "timm",
+]
+_context = multiprocessing.get_context("forkserver")
+_context.set_forkserver_preload(_PRELOADED)
+
+
+@dataclass(frozen=True)
+class Finished:
+    """What a command left behind."""
+
+    code: int  # negative: the signal that killed it
+    out: str
+    err: str
+
+
+class Command:
+    """A running ``cuelight`` command."""
+
+    def __init__(self, *arguments, folder, terminal=None, environment=None, largest_file=None):
+        self.folder = Path(folder)
+        self.folder.mkdir(parents=True, exist_ok=True)
+        number = len(list(self.folder.glob(".out-*")))
+        self._files = self.folder / f".out-{number}", self.folder / f".err-{number}"
+        streams = [str(file) for file in self._files] if terminal is None else [terminal, terminal]
+        for file in self._files:
+            file.touch()
+        arguments = [str(argument) for argument in arguments]
+        options = (arguments, str(self.folder), streams, environment or {}, largest_file)
+        self._process = _context.Process(target=_run, args=options)
+        self._process.start()
+        self.pid = self._process.pid
+
+    def send(self, number):
+        os.kill(self.pid, number)
+
+    def wait(self, seconds=240):
+        self._process.join(seconds)
+        if self._process.exitcode is None:
+            self._process.kill()
+            self._process.join()
+            raise AssertionError(f"the command hangs\n{self._read(1)}")
+        return Finished(self._process.exitcode, self._read(0), self._read(1))
+
+    def _read(self, number):
+        return self._files[number].read_text(errors="replace")
+
+
+def cuelight(*arguments, folder, **options):
+    """Run a command to its end."""
+    return Command(*arguments, folder=folder, **options).wait()
+
+
+def _run(arguments, folder, streams, environment, largest_file):
+    os.chdir(folder)
+    for name in ("RANK", "LOCAL_RANK", "WORLD_SIZE", "CUELIGHT_RUN_DIRECTORY", "FORCE_COLOR", "NO_COLOR"):
+        os.environ.pop(name, None)
+    os.environ.update(environment)
+    flags = os.O_WRONLY | os.O_CREAT
+    for number, path in enumerate(streams, start=1):
+        descriptor = os.open(path, flags)
+        os.dup2(descriptor, number)
+        os.close(descriptor)
+    sys.stdout, sys.stderr = (open(number, "w", buffering=1, closefd=False) for number in (1, 2))  # noqa: SIM115
+    if largest_file is not None:
+        signal.signal(signal.SIGXFSZ, signal.SIG_IGN)  # the write then fails, as on a full disk
+        resource.setrlimit(resource.RLIMIT_FSIZE, (largest_file, largest_file))
+    torch.set_num_threads(1)
+    from cuelight.cli import main
+
+    sys.exit(main(arguments))

@@ -1,0 +1,121 @@
+"""Imports go downward only, and what must be quick imports nothing heavy."""
+
+import ast
+import subprocess
+import sys
+from graphlib import TopologicalSorter
+from pathlib import Path
+
+import pytest
+
+import cuelight
+
+SOURCE = Path(cuelight.__file__).parent
+
+# From the ground up. A new file or folder of the package gets its place here before anything may use it.
+FLOORS = [
+    {"errors", "version"},
+    {"files", "signals"},
+    {"config"},
+    {"registry"},
+    {"weights"},
+    {"explain"},
+    {"deploy"},
+    {"tracking"},
+    {"provenance"},
+    {"data"},
+    {"models"},
+    {"callbacks"},
+    {"run_directory"},
+    {"building", "rules", "trainer"},
+    {"plan"},
+    {"evaluation"},
+    {"run"},
+    {"cli"},
+    {"__init__", "__main__"},
+]
+HEIGHT = {room: height for height, floor in enumerate(FLOORS) for room in floor}
+MODULES = {
+    ".".join(["cuelight", *path.relative_to(SOURCE).with_suffix("").parts]).removesuffix(".__init__"): path
+    for path in sorted(SOURCE.rglob("*.py"))
+}
+
+
+def room_of(module):
+    parts = module.split(".")
+    return parts[1] if len(parts) > 1 else "__init__"
+
+
+def imports_of(path, module):
+    """Every module that a file names in an import, at any depth of its code."""
+    package = module if path.name == "__init__.py" else module.rpartition(".")[0]
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.Import):
+            yield from ((alias.name, node.lineno) for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            parents = package.split(".")[: len(package.split(".")) + 1 - node.level]
+            base = ".".join([*parents, *filter(None, [node.module])]) if node.level else node.module
+            for alias in node.names:
+                inner = f"{base}.{alias.name}"
+                yield (inner if inner in MODULES else base), node.lineno
+
+
+IMPORTS = [
+    (module, name, f"{path.relative_to(SOURCE.parent)}:{line}")
+    for module, path in MODULES.items()
+    for name, line in imports_of(path, module)
+]
+OWN_IMPORTS = [entry for entry in IMPORTS if entry[1].split(".")[0] == "cuelight"]
+
+
+def test_every_room_has_its_floor() -> None:
+    unplaced = {room_of(module) for module in MODULES} - HEIGHT.keys()
+    assert not unplaced, f"give {', '.join(sorted(unplaced))} a place in FLOORS"
+
+
+def test_imports_go_down_or_stay_in_the_room() -> None:
+    assert len(OWN_IMPORTS) > 50  # the parsing finds something at all
+    upward = [
+        f"{where}: {room_of(module)} imports {name}"
+        for module, name, where in OWN_IMPORTS
+        if room_of(module) != room_of(name) and HEIGHT[room_of(name)] >= HEIGHT[room_of(module)]
+    ]
+    assert not upward, "\n".join(upward)
+
+
+def test_no_module_imports_itself_by_way_of_others() -> None:
+    graph = {module: set() for module in MODULES}
+    for module, name, _ in OWN_IMPORTS:
+        graph[module].add(name)
+    order = TopologicalSorter(graph).static_order()
+    assert set(order) == set(MODULES)  # a circle raises CycleError, which names it
+
+
+@pytest.mark.parametrize("room", ["errors", "version", "config"])
+def test_ground_floor_is_light(room) -> None:
+    allowed = {*sys.stdlib_module_names, "cuelight", "pydantic", "pydantic_core", "typing_extensions", "yaml"}
+    heavy = [
+        f"{where}: {name}"
+        for module, name, where in IMPORTS
+        if room_of(module) == room and name.split(".")[0] not in allowed
+    ]
+    assert not heavy, "\n".join(heavy)
+
+
+def imported_by(code):
+    program = f"import sys\ntry:\n    {code}\nexcept SystemExit:\n    pass\nprint('\\n' + ' '.join(sys.modules))"
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
+    return {name.split(".")[0] for name in done.stdout.splitlines()[-1].split()}
+
+
+@pytest.mark.parametrize("arguments", [["--help"], ["--version"], ["train", "--help"]], ids=" ".join)
+def test_help_imports_nothing_heavy(arguments) -> None:
+    imported = imported_by(f"from cuelight.cli import main; main({arguments})")
+    assert "cuelight" in imported
+    assert not imported & {"torch", "lightning", "pydantic", "rich", "yaml", "numpy", "timm", "torchmetrics"}
+
+
+def test_reading_a_configuration_imports_neither_torch_nor_lightning() -> None:
+    imported = imported_by("from cuelight import load_config; import cuelight.errors")
+    assert "pydantic" in imported
+    assert not imported & {"torch", "lightning", "rich", "numpy"}
