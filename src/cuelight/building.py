@@ -40,16 +40,17 @@ def model_class(config: Config) -> type[pl.LightningModule]:
     return cast("type[pl.LightningModule]", registry.models.get(config.model.name))
 
 
-def build_model(config: Config, data: pl.LightningDataModule) -> pl.LightningModule:
+def build_model(config: Config, data: pl.LightningDataModule, fresh: bool = True) -> pl.LightningModule:
     """Make the module that a configuration names, with as many inputs and outputs as the data asks for.
 
     Args:
         config: A checked configuration; it becomes the ``hparams`` of the module, so that its checkpoints describe
             themselves.
         data: The data module.
+        fresh: False if the weights are replaced anyway: then no pretrained ones are fetched.
 
     Returns:
-        The module, with fresh weights drawn from the global generator.
+        The module; its weights are drawn from the global generator unless it starts from pretrained ones.
     """
     trainer = config.trainer
     optimization = Optimization(trainer.optimizer, trainer.scheduler, trainer.max_steps)
@@ -58,7 +59,10 @@ def build_model(config: Config, data: pl.LightningDataModule) -> pl.LightningMod
         provided |= {"class_names": list(data.class_names), "num_classes": len(data.class_names)}
     if isinstance(data, DescribesImages):
         provided |= {"in_channels": data.preprocessing.channels, "input_size": data.preprocessing.size}
-    model: pl.LightningModule = registry.models.build(config.model, **provided)
+    part = config.model
+    if not fresh and part.params.get("pretrained"):
+        part = part.model_copy(update={"params": part.params | {"pretrained": False}})
+    model: pl.LightningModule = registry.models.build(part, **provided)
     model.save_hyperparameters(config.to_dict())
     if trainer.compile:
         compile_networks(model)

@@ -11,6 +11,7 @@ import lightning.pytorch as pl
 
 from cuelight.building import build_model
 from cuelight.config import Config
+from cuelight.errors import CheckpointError
 from cuelight.files import write_text
 from cuelight.trainer import build_evaluator
 from cuelight.weights.checkpoint_io import load_checkpoint
@@ -44,9 +45,14 @@ def evaluate(
         CheckpointError: If the file is missing, damaged or of another model.
     """
     content = load_checkpoint(checkpoint)
-    model = build_model(config, data)
+    model = build_model(config, data, fresh=False)
     model.on_load_checkpoint(content)
-    model.load_state_dict(content["state_dict"])
+    try:
+        model.load_state_dict(content["state_dict"])
+    except RuntimeError as error:
+        raise CheckpointError(
+            f"{checkpoint}: its weights do not fit {config.model.name} as configured: {error}"
+        ) from error
     trainer = build_evaluator(config.trainer, [display] if display else [], trained_by)
     run = trainer.test if view == "test" else trainer.validate
     results: list[Mapping[str, float]] = run(model, datamodule=data, verbose=False)

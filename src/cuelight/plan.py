@@ -6,8 +6,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import lightning.pytorch as pl
+from lightning.fabric.utilities.exceptions import MisconfigurationException
 from lightning.pytorch.callbacks import Checkpoint, EarlyStopping, ModelCheckpoint
-from lightning.pytorch.utilities.exceptions import MisconfigurationException
 
 from cuelight import registry
 from cuelight.building import model_class

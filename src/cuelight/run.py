@@ -40,13 +40,13 @@ class Result:
     """What a training or a test came to.
 
     Args:
-        directory: The run directory.
+        directory: The run directory, if there is one.
         checkpoint: The checkpoint that was measured; ``None`` if there was nothing to measure.
         metrics: The metrics by name; empty if there was nothing to measure.
         best: The best checkpoint of the run, if one was kept.
     """
 
-    directory: Path
+    directory: Path | None
     checkpoint: Path | None = None
     metrics: Mapping[str, float] = field(default_factory=dict)
     best: BestCheckpoint | None = None
@@ -94,7 +94,7 @@ class Run:
         """Open a run that was trained before.
 
         Args:
-            path: A run directory, or a checkpoint inside one.
+            path: A run directory, or a checkpoint; one outside of any run directory describes itself.
             overrides: What to change in its configuration.
 
         Returns:
@@ -105,7 +105,8 @@ class Run:
             ConfigError: If its configuration cannot be used, such as for a model of one's own that is not known.
         """
         directory = find_run_directory(Path(path))
-        return cls(load_config(directory / CONFIG_FILE, overrides, registry.check_part), directory)
+        described: Path | dict[str, Any] = directory / CONFIG_FILE if directory else _own_config(path)
+        return cls(load_config(described, overrides, registry.check_part), directory)
 
     def plan(self) -> list[PlannedCallback]:
         """List every callback that a training will run, in order, without reading data.
@@ -142,7 +143,7 @@ class Run:
         directory = self._prepare_directory(Path(output))
         pl.seed_everything(self.config.trainer.seed, workers=True, verbose=False)
         data = build_data(self.config)
-        model = build_model(self.config, data)
+        model = build_model(self.config, data, fresh=resume is None)
         callbacks = [entry.callback for entry in planned] + take_model_callbacks(model)
         loggers = build_loggers(self.config.tracker, directory, resumed_from)
         trainer = build_trainer(self.config.trainer, callbacks, loggers, directory)
@@ -179,15 +180,15 @@ class Run:
             view: The split of the data: ``test`` or ``val``.
 
         Returns:
-            The metrics, also written to ``test/results.json`` in the run directory.
+            The metrics, also written to ``test/results.json`` if this run has a directory.
 
         Raises:
             CheckpointError: If there is no checkpoint, or it cannot be read.
         """
-        best = self.best()
+        best = self.best() if self.directory else None
         measured = Path(checkpoint) if checkpoint else best.path if best else None
         if measured is None:
-            raise CheckpointError(f"{self.directory}: this run has no checkpoint to test. Train it first.")
+            raise CheckpointError(f"{self.directory or 'This run'} has no checkpoint to test: train it first.")
         metrics = evaluate(self.config, measured, build_data(self.config), view, self.display)
         return self._record(measured, view, metrics, best)
 
@@ -222,7 +223,7 @@ class Run:
         best = self.best()
         measured = best.path if best else self._checkpoint_folder() / LAST_CHECKPOINT
         if not measured.is_file() or not _has_test_split(data):
-            return Result(self._checkpoint_folder().parent, best=best)
+            return Result(self.directory, best=best)
         metrics = evaluate(self.config, measured, data, "test", self.display, trainer)
         for tracker in trainer.loggers:
             tracker.log_metrics(metrics, trainer.global_step)
@@ -230,9 +231,19 @@ class Run:
         return self._record(measured, "test", metrics, best)
 
     def _record(self, measured: Path, view: View, metrics: Mapping[str, float], best: BestCheckpoint | None) -> Result:
-        directory = self._checkpoint_folder().parent
-        write_results(directory, view, measured, metrics)
-        return Result(directory, measured, metrics, best)
+        if self.directory is not None:
+            write_results(self.directory, view, measured, metrics)
+        return Result(self.directory, measured, metrics, best)
+
+
+def _own_config(checkpoint: str | Path) -> dict[str, Any]:
+    described = load_checkpoint(checkpoint).get("hyper_parameters", {})
+    if "model" not in described or "data" not in described:
+        raise CheckpointError(
+            f"{checkpoint}: this checkpoint does not say how it was trained, so Cuelight did not save it. Expected one "
+            "out of a run directory."
+        )
+    return dict(described)
 
 
 def _raise_if_stopped(callbacks: Sequence[pl.Callback]) -> None:

@@ -41,17 +41,17 @@ def make_run_directory(root: Path, name: str) -> Path:
     return directory
 
 
-def find_run_directory(path: Path) -> Path:
+def find_run_directory(path: Path) -> Path | None:
     """Find the run directory that a path stands for.
 
     Args:
         path: A run directory, or a file or folder inside one, such as a checkpoint.
 
     Returns:
-        The absolute path of the folder that holds ``config.yaml``.
+        The absolute path of the folder that holds ``config.yaml``; ``None`` for a file that is in no run directory.
 
     Raises:
-        CheckpointError: If the path does not exist or is in no run directory.
+        CheckpointError: If the path does not exist, or is a folder that is no run directory.
     """
     if not path.exists():
         raise CheckpointError(f"{path}: there is no such run directory or checkpoint.")
@@ -59,6 +59,8 @@ def find_run_directory(path: Path) -> Path:
     for candidate in candidates:
         if (candidate / CONFIG_FILE).is_file():
             return candidate.absolute()
+    if path.is_file():
+        return None
     raise CheckpointError(
         f"{path}: this is no run directory: there is no {CONFIG_FILE} in it or above it. Expected a folder such as "
         "runs/<name>/<time>-<id>, or a checkpoint inside one."

@@ -104,9 +104,12 @@ def test_label_smoothing_counts_in_training_only():
     losses = [trainer().validate(model, loader(), verbose=False)[0]["val/loss"] for model in (plain, smoothed)]
     assert losses[0] == losses[1]
     images, labels = images_and_labels(8)
-    smoothed.log = smoothed.log_dict = lambda *args, **kwargs: None
-    expected = torch.nn.functional.cross_entropy(smoothed(images), labels, label_smoothing=0.2)
-    assert smoothed.training_step((images, labels), 0).item() == pytest.approx(expected.item())
+    with torch.no_grad():
+        expected = torch.nn.functional.cross_entropy(smoothed.train()(images), labels, label_smoothing=0.2)
+    smoothed.optimization = Optimization(Part(name="SGD", params={"lr": 0.0}))
+    run = trainer()
+    run.fit(smoothed, DataLoader(TensorDataset(images, labels), 8))
+    assert run.callback_metrics["train/loss"] == pytest.approx(expected.item())
 
 
 def test_a_loss_that_is_no_number_shows(model):
@@ -178,6 +181,61 @@ def test_plain_training_uses_adamw(model):
     optimizer = model.configure_optimizers()
     assert type(optimizer) is torch.optim.AdamW
     assert optimizer.param_groups[0]["lr"] == 1e-3
+
+
+class Batches(DataLoader):
+    """A loader that goes on where it was, as Lightning asks of one."""
+
+    def __init__(self, *arguments):
+        super().__init__(*arguments)
+        self.given = self.skip = 0
+
+    def __iter__(self):
+        skip, self.skip, self.given = self.skip, 0, self.skip
+        for number, batch in enumerate(super().__iter__()):
+            if number >= skip:
+                self.given = number + 1
+                yield batch
+
+    def state_dict(self):
+        return {"given": self.given}
+
+    def load_state_dict(self, state):
+        self.skip = state["given"]
+
+
+def test_training_metrics_go_on_in_the_middle_of_an_epoch(tmp_path):
+    class Save(pl.Callback):
+        def on_train_batch_end(self, trainer, pl_module, outputs, batch, batch_idx):
+            if (trainer.current_epoch, batch_idx) == (1, 0):
+                trainer.save_checkpoint(tmp_path / "middle.ckpt")
+
+    def fit(*callbacks, resume=None):
+        torch.manual_seed(0)
+        run = trainer(max_epochs=2, callbacks=list(callbacks))
+        data = Batches(TensorDataset(*images_and_labels(22)), 8)
+        run.fit(ClassificationModel(**SMALL), data, ckpt_path=resume, weights_only=True)
+        return {name: run.callback_metrics[name] for name in ("train/loss", "train/accuracy")}
+
+    assert fit(Save()) == fit(resume=tmp_path / "middle.ckpt")
+
+
+def test_training_metrics_of_an_epoch_that_is_cut_short(model):
+    run = trainer(max_steps=2)
+    run.fit(model, loader())
+    assert run.callback_metrics.keys() >= {"train/loss", "train/accuracy", "train/loss_step"}
+
+
+def test_training_metrics_are_seen_by_all_callbacks_and_start_anew(model):
+    seen = []
+
+    class Keep(pl.Callback):
+        def on_train_epoch_end(self, trainer, pl_module):
+            seen.append(float(trainer.callback_metrics["train/loss"]))
+
+    model.optimization = Optimization(Part(name="SGD", params={"lr": 0.0}))
+    trainer(max_epochs=2, callbacks=[Keep()]).fit(model, loader())
+    assert seen[0] == seen[1]
 
 
 def test_resumed_equals_uninterrupted(tmp_path):
