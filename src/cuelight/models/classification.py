@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Annotated, Any, ClassVar
 
 import lightning.pytorch as pl
@@ -12,26 +12,27 @@ from lightning.pytorch.utilities.types import OptimizerLRScheduler
 from pydantic import Field
 from torch import Tensor
 from torch.nn import functional
-from torchmetrics import MeanMetric, MetricCollection
+from torchmetrics import MeanMetric, Metric, MetricCollection
 from torchmetrics.classification import MulticlassAccuracy, MulticlassF1Score
 
 from cuelight.config.schema import Part
 from cuelight.errors import ConfigError, Problem
-from cuelight.models.backbones import build_backbone
+from cuelight.models.backbones import backbone_problems, build_backbone
 from cuelight.models.optimization import Optimization
 
 logger = logging.getLogger(__name__)
 
 _MIN_CLASSES = 2
 _CLASS_NAMES = "class_names"
+_TRAINING_METRICS = "training_metrics"
 
 
 class ClassificationModel(pl.LightningModule):
     """Classifies images with any network of timm.
 
     Batches are images ``(N, C, H, W)`` and labels ``(N,)`` of integers. Logged are ``train/loss`` and
-    ``train/accuracy`` (averages of the epoch), ``train/loss_step``, and for validation and test ``loss``,
-    ``accuracy`` (over all images) and ``f1`` (the mean over the classes), each exact over all images of all
+    ``train/accuracy`` of each epoch, ``train/loss_step`` every ``log_every_n_steps``, and for validation and test
+    ``loss``, ``accuracy`` (over all images) and ``f1`` (the mean over the classes), each exact over all images of all
     processes. The loss is the cross-entropy; label smoothing counts in training only, so that ``val/loss`` can be
     compared between trainings.
 
@@ -91,8 +92,23 @@ class ClassificationModel(pl.LightningModule):
             backbone, pretrained, self.num_classes, in_channels, (height, width), drop_rate, backbone_params or {}
         )
         self.example_input_array = torch.zeros(1, in_channels, height, width)
+        self.train_loss, self.train_accuracy = _mean_loss(), _accuracy(self.num_classes)
         self.val_loss, self.val_metrics = _mean_loss(), _evaluation_metrics(self.num_classes, "val/")
         self.test_loss, self.test_metrics = _mean_loss(), _evaluation_metrics(self.num_classes, "test/")
+
+    @classmethod
+    def parameter_problems(cls, params: Mapping[str, Any], path: str) -> list[Problem]:
+        """Check the backbone before anything is made.
+
+        Args:
+            params: The parameters that a file sets.
+            path: Their key path, for the messages.
+
+        Returns:
+            What is wrong.
+        """
+        backbone, pretrained = params.get("backbone", "resnet18"), bool(params.get("pretrained"))
+        return backbone_problems(backbone, pretrained, params.get("backbone_params"), path)
 
     def forward(self, images: Tensor) -> Tensor:
         """Compute the logits.
@@ -107,7 +123,7 @@ class ClassificationModel(pl.LightningModule):
         return logits
 
     def training_step(self, batch: Sequence[Tensor], batch_idx: int) -> Tensor:
-        """Compute the loss of a batch and log it with the accuracy.
+        """Compute the loss of a batch and count it and the accuracy.
 
         Args:
             batch: Images ``(N, C, H, W)`` and labels ``(N,)``.
@@ -118,19 +134,26 @@ class ClassificationModel(pl.LightningModule):
         """
         images, labels = batch
         logits = self(images)
-        loss = functional.cross_entropy(logits, labels, label_smoothing=self.label_smoothing)
-        # The mean of each batch, weighted by its size, is the accuracy in a quarter of a metric object's time.
-        accuracy = (logits.detach().argmax(dim=1) == labels).float().mean()
-        self.log("train/loss_step", loss.detach(), prog_bar=True)
-        self.log_dict(
-            {"train/loss": loss.detach(), "train/accuracy": accuracy},
-            prog_bar=True,
-            on_step=False,
-            on_epoch=True,
-            batch_size=len(labels),
-            sync_dist=True,
-        )
+        losses = functional.cross_entropy(logits, labels, label_smoothing=self.label_smoothing, reduction="none")
+        self.train_loss.update(losses.detach())
+        self.train_accuracy.update(logits.detach(), labels)
+        loss = losses.mean()
+        # Logging costs Lightning several times what the metrics cost, so it happens only where it is seen.
+        log_every_n_steps = self.trainer.log_every_n_steps  # type: ignore[attr-defined]
+        if batch_idx == 0 or (log_every_n_steps and (self.global_step + 1) % log_every_n_steps == 0):
+            self.log("train/loss_step", loss.detach(), prog_bar=True)
+        if self.trainer.is_last_batch:
+            self._log_training_metrics()
         return loss
+
+    def on_train_epoch_start(self) -> None:
+        """Start the metrics anew."""
+        self.train_loss.reset()
+        self.train_accuracy.reset()
+
+    def on_train_epoch_end(self) -> None:
+        """Log the metrics also where the epoch was cut short."""
+        self._log_training_metrics()
 
     def on_validation_epoch_start(self) -> None:
         """Start the metrics anew; what ``trainer.validate`` left behind are tensors of inference mode."""
@@ -174,19 +197,24 @@ class ClassificationModel(pl.LightningModule):
         return self.optimization(self)
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
-        """Keep the names of the classes with the weights.
+        """Keep the names of the classes with the weights, and what this epoch has counted so far.
 
         Args:
             checkpoint: What is about to be saved.
         """
         checkpoint[_CLASS_NAMES] = self.class_names
+        checkpoint[_TRAINING_METRICS] = {"loss": _state(self.train_loss), "accuracy": _state(self.train_accuracy)}
 
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
-        """Take the names of the classes, if this model was made without.
+        """Take the names of the classes, if this model was made without, and go on counting.
 
         Args:
             checkpoint: What was loaded.
         """
+        if counted := checkpoint.get(_TRAINING_METRICS):
+            # Of several processes each goes on with what the first had counted, which stands for its share.
+            self.train_loss.load_state_dict(counted["loss"])
+            self.train_accuracy.load_state_dict(counted["accuracy"])
         saved = checkpoint.get(_CLASS_NAMES)
         if self.class_names is None:
             self.class_names = saved
@@ -197,6 +225,10 @@ class ClassificationModel(pl.LightningModule):
                 saved,
                 self.class_names,
             )
+
+    def _log_training_metrics(self) -> None:
+        self.log("train/loss", self.train_loss, on_step=False, on_epoch=True)
+        self.log("train/accuracy", self.train_accuracy, on_step=False, on_epoch=True)
 
     def _evaluate(self, mean_loss: MeanMetric, metrics: MetricCollection, batch: Sequence[Tensor]) -> None:
         images, labels = batch
@@ -210,10 +242,21 @@ def _mean_loss() -> MeanMetric:
     return MeanMetric(nan_strategy="disable")
 
 
+def _accuracy(num_classes: int) -> MulticlassAccuracy:
+    return MulticlassAccuracy(num_classes, average="micro", validate_args=False)
+
+
 def _evaluation_metrics(num_classes: int, prefix: str) -> MetricCollection:
-    accuracy = MulticlassAccuracy(num_classes, average="micro", validate_args=False)
     f1 = MulticlassF1Score(num_classes, average="macro", validate_args=False)
-    return MetricCollection({"accuracy": accuracy, "f1": f1}, prefix=prefix, compute_groups=False)
+    return MetricCollection({"accuracy": _accuracy(num_classes), "f1": f1}, prefix=prefix, compute_groups=False)
+
+
+def _state(metric: Metric) -> dict[str, Tensor]:
+    """The state of a metric that is no part of the model's own ``state_dict``."""
+    metric.persistent(True)
+    state = {name: value.clone() for name, value in metric.state_dict().items()}
+    metric.persistent(False)
+    return state
 
 
 def _count_classes(num_classes: int | None, class_names: list[str] | None) -> int:
