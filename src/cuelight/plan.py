@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import lightning.pytorch as pl
@@ -17,6 +17,7 @@ from cuelight.callbacks.step_on_plateau import StepOnPlateau
 from cuelight.callbacks.stop_after_steps import StopAfterSteps
 from cuelight.config.schema import Config, Part
 from cuelight.errors import ConfigError, Problem
+from cuelight.models.optimization import scheduler_problems
 from cuelight.rules import refusals
 
 LOSS_MONITOR = "val/loss"
@@ -42,10 +43,12 @@ class PlannedCallback:
     Args:
         callback: The callback itself.
         origin: Where it comes from: an entry of the file by its key path, or what Cuelight added it for.
+        at_end: Whether Cuelight adds it after all others.
     """
 
     callback: pl.Callback
     origin: str
+    at_end: bool = False
 
     @property
     def name(self) -> str:
@@ -64,15 +67,9 @@ def planned_callbacks(config: Config, display: pl.Callback | None = None) -> lis
         What Cuelight adds before, the entries of the file that are active, what Cuelight adds after.
 
     Raises:
-        ConfigError: If callbacks cannot work together.
+        ConfigError: If a callback refuses its parameters.
     """
-    from_file = [
-        PlannedCallback(_build(part, f"trainer.callbacks.{index}"), f"trainer.callbacks.{index}")
-        for index, part in enumerate(config.trainer.callbacks)
-        if part.active
-    ]
-    if problems := refusals(config, model_class(config), [(entry.origin, entry.callback) for entry in from_file]):
-        raise ConfigError(problems)
+    from_file = list(_from_file(config))
     before = [PlannedCallback(SeedEachBatch(config.trainer.seed), "added: a resumed run repeats itself")]
     if display is not None:
         before.append(PlannedCallback(display, "added: shows the progress"))
@@ -80,6 +77,40 @@ def planned_callbacks(config: Config, display: pl.Callback | None = None) -> lis
     if scheduler is not None and scheduler.name == "ReduceLROnPlateau":
         before.append(PlannedCallback(StepOnPlateau(), "added: steps ReduceLROnPlateau before checkpoints are saved"))
     return [*before, *from_file, *_added_after(config, [planned.callback for planned in from_file])]
+
+
+def place_model_callbacks(planned: Sequence[PlannedCallback], brought: Sequence[pl.Callback]) -> list[PlannedCallback]:
+    """Place the callbacks that a module brings by itself: after those of the file.
+
+    Args:
+        planned: What ``planned_callbacks`` gave.
+        brought: What the module's ``configure_callbacks`` gave.
+
+    Returns:
+        All, with those of the module before what Cuelight adds at the end, so that the checkpoints that it saves
+        hold their states too.
+    """
+    own = [PlannedCallback(callback, "brought by the model") for callback in brought]
+    end = next(index for index, entry in enumerate(planned) if entry.at_end)
+    return [*planned[:end], *own, *planned[end:]]
+
+
+def check_together(config: Config) -> list[Problem]:
+    """Check whether parts that are right each by itself can work together.
+
+    Args:
+        config: A configuration whose parts were checked.
+
+    Returns:
+        One problem for each thing that cannot work.
+    """
+    scheduler = config.trainer.scheduler
+    problems = scheduler_problems(scheduler) if scheduler else []
+    try:
+        callbacks = [(entry.origin, entry.callback) for entry in _from_file(config)]
+    except ConfigError as error:
+        return [*problems, *error.problems]
+    return [*problems, *refusals(config, model_class(config), callbacks)]
 
 
 def main_metric(config: Config) -> tuple[str, str] | None:
@@ -122,29 +153,32 @@ def hook_order(callbacks: Sequence[pl.Callback], model: type[pl.LightningModule]
     return order
 
 
-def _build(part: Part, path: str) -> pl.Callback:
-    try:
-        callback: pl.Callback = registry.callbacks.build(part)
-    except MisconfigurationException as error:
-        raise ConfigError([Problem(f"{part.name} refuses its parameters: {error}", f"{path}.params")]) from error
-    return callback
+def _from_file(config: Config) -> Iterator[PlannedCallback]:
+    for index, part in enumerate(config.trainer.callbacks):
+        path = f"trainer.callbacks.{index}"
+        if not part.active:
+            continue
+        try:
+            yield PlannedCallback(registry.callbacks.build(part), path)
+        except (MisconfigurationException, ConfigError) as error:
+            raise ConfigError([Problem(f"{part.name} refuses its parameters: {error}", f"{path}.params")]) from error
 
 
 def _added_after(config: Config, from_file: Sequence[pl.Callback]) -> list[PlannedCallback]:
-    added = []
+    added: list[tuple[pl.Callback, str]] = []
     validates = config.trainer.validation_interval > 0
     if validates and not any(isinstance(callback, ModelCheckpoint) for callback in from_file):
-        added.append(PlannedCallback(_best(LOSS_MONITOR, "min"), f"added: keeps the lowest {LOSS_MONITOR}"))
+        added.append((_best(LOSS_MONITOR, "min"), f"added: keeps the lowest {LOSS_MONITOR}"))
         metric = main_metric(config)
         if metric is not None:
-            added.append(PlannedCallback(_best(*metric), f"added: keeps the best {metric[0]}"))
+            added.append((_best(*metric), f"added: keeps the best {metric[0]}"))
     if config.trainer.max_steps is not None:
-        added.append(PlannedCallback(StopAfterSteps(config.trainer.max_steps), "added: trainer.max_steps"))
+        added.append((StopAfterSteps(config.trainer.max_steps), "added: trainer.max_steps"))
     if config.trainer.max_time is not None:
         timer = registry.callbacks.build(Part(name="Timer", params={"duration": config.trainer.max_time}))
-        added.append(PlannedCallback(timer, "added: trainer.max_time"))
-    added.append(PlannedCallback(LastCheckpoint(), "added: saves last.ckpt, also on Ctrl-C and SIGTERM"))
-    return added
+        added.append((timer, "added: trainer.max_time"))
+    added.append((LastCheckpoint(), "added: saves last.ckpt, also on Ctrl-C and SIGTERM"))
+    return [PlannedCallback(callback, origin, at_end=True) for callback, origin in added]
 
 
 def _best(monitor: str, mode: str) -> ModelCheckpoint:

@@ -18,7 +18,7 @@ from cuelight.config import Config, load_config
 from cuelight.errors import CheckpointError, TrainingInterrupted
 from cuelight.evaluation import View, evaluate, write_results
 from cuelight.files import remove_partial_files, write_text
-from cuelight.plan import PlannedCallback, planned_callbacks
+from cuelight.plan import PlannedCallback, place_model_callbacks, planned_callbacks
 from cuelight.rules import cautions
 from cuelight.run_directory import (
     CHECKPOINT_FOLDER,
@@ -87,7 +87,7 @@ class Run:
         Raises:
             ConfigError: With everything that is wrong with the file.
         """
-        return cls(load_config(source, overrides, registry.check_part))
+        return cls(load_config(source, overrides, registry.check_part, check_together))
 
     @classmethod
     def load(cls, path: str | Path, overrides: Sequence[str] | Mapping[str, Any] = ()) -> Run:
@@ -106,7 +106,7 @@ class Run:
         """
         directory = find_run_directory(Path(path))
         described: Path | dict[str, Any] = directory / CONFIG_FILE if directory else _own_config(path)
-        return cls(load_config(described, overrides, registry.check_part), directory)
+        return cls(load_config(described, overrides, registry.check_part, check_together), directory)
 
     def plan(self) -> list[PlannedCallback]:
         """List every callback that a training will run, in order, without reading data.
@@ -115,9 +115,6 @@ class Run:
 
         Returns:
             The callbacks and where each comes from.
-
-        Raises:
-            ConfigError: If callbacks cannot work together.
         """
         planned = planned_callbacks(self.config, self.display)
         for caution in cautions([entry.callback for entry in planned]):
@@ -144,7 +141,7 @@ class Run:
         pl.seed_everything(self.config.trainer.seed, workers=True, verbose=False)
         data = build_data(self.config)
         model = build_model(self.config, data, fresh=resume is None)
-        callbacks = [entry.callback for entry in planned] + take_model_callbacks(model)
+        callbacks = [entry.callback for entry in place_model_callbacks(planned, take_model_callbacks(model))]
         loggers = build_loggers(self.config.tracker, directory, resumed_from)
         trainer = build_trainer(self.config.trainer, callbacks, loggers, directory)
         trainer.fit(model, datamodule=data, ckpt_path=resume, weights_only=True)
