@@ -18,7 +18,7 @@ from cuelight.config import Config, load_config
 from cuelight.errors import CheckpointError, TrainingInterrupted
 from cuelight.evaluation import View, evaluate, write_results
 from cuelight.files import remove_partial_files, write_text
-from cuelight.plan import PlannedCallback, place_model_callbacks, planned_callbacks
+from cuelight.plan import PlannedCallback, check_together, place_model_callbacks, planned_callbacks
 from cuelight.rules import cautions
 from cuelight.run_directory import (
     CHECKPOINT_FOLDER,
