@@ -13,7 +13,7 @@ from cuelight.building import build_model
 from cuelight.config import Config
 from cuelight.errors import CheckpointError
 from cuelight.files import write_text
-from cuelight.trainer import build_evaluator, take_model_callbacks
+from cuelight.trainer import build_evaluator
 from cuelight.weights.checkpoint_io import load_checkpoint
 
 View = Literal["test", "val"]

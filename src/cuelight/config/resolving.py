@@ -17,11 +17,15 @@ from cuelight.errors import ConfigError, Problem
 PartCheck = Callable[[str, Mapping[str, Any], str], list[Problem]]
 """Checks one part: kind (model, data, optimizer, scheduler, callback), entry, dot path -> what is wrong."""
 
+WholeCheck = Callable[[Config], list[Problem]]
+"""Checks a configuration whose parts are all right -> what cannot work together."""
+
 
 def load_config(
     source: Path | str | Mapping[str, Any],
     overrides: Sequence[str] | Mapping[str, Any] = (),
     check_part: PartCheck | None = None,
+    check_whole: WholeCheck | None = None,
 ) -> Config:
     """Read and check a configuration.
 
@@ -29,6 +33,7 @@ def load_config(
         source: A YAML file, or a mapping such as :meth:`Config.to_dict` gives.
         overrides: Texts such as ``trainer.epochs=3``, or a mapping such as ``{"trainer.epochs": 3}``.
         check_part: Checks the name and the parameters of each part; only their form is checked if left out.
+        check_whole: Checks whether parts that are right each by itself can work together.
 
     Returns:
         The configuration, complete with defaults, environment variables filled in.
@@ -45,6 +50,8 @@ def load_config(
     if check_part is not None:
         for kind, entry, path in _parts(tree):
             problems += [problem for problem in check_part(kind, entry, path) if problem.path not in broken]
+    if check_whole is not None and config is not None and not problems:
+        problems = check_whole(config)
     if problems or config is None:
         raise ConfigError(_located(problems, document))
     config._templates.update(templates)  # noqa: SLF001 - ours, filled in once

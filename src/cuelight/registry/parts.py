@@ -129,6 +129,9 @@ class Registry:
     def problems(self, part: Mapping[str, Any], path: str) -> list[Problem]:
         """Check the name and the parameters of a part against the signature of its class; nothing is made.
 
+        A class that knows more about its parameters than their types, such as which names a library has, says so in
+        a class method ``parameter_problems(params, path)`` that returns further problems.
+
         Args:
             part: An entry with ``name`` and perhaps ``params``.
             path: Where the entry is, in dot notation.
@@ -138,10 +141,15 @@ class Registry:
         """
         name, parameters = part["name"], part.get("params") or {}
         try:
-            signature = signature_of(self.get(name))
+            factory = self.get(name)
+            signature = signature_of(factory)
         except CuelightError as error:
             return [Problem(str(error), f"{path}.name")]
-        return check_parameters(str(name), self.kind, signature, parameters, path, check_part)
+        found = check_parameters(str(name), self.kind, signature, parameters, path, check_part)
+        further = getattr(factory, "parameter_problems", None)
+        if further is not None and not found:
+            found = list(further(parameters, f"{path}.params".removeprefix(".")))
+        return found
 
     def build(self, part: Part | Mapping[str, Any], /, **provided: Any) -> Any:
         """Make the object that a part describes.
