@@ -21,8 +21,9 @@ from cuelight.data.preprocessing import (
 )
 from cuelight.data.reading import ImageFiles
 from cuelight.data.splits import stratified_split
-from cuelight.data.transforms import TransformPart, build_augmentation, sees_whole_image
+from cuelight.data.transforms import build_augmentation, sees_whole_image
 from cuelight.errors import DataError
+from cuelight.registry import TransformPart
 
 # The luma of ImageNet.
 _GRAY_MEAN = (0.449,)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import signal
 from collections.abc import Callable, Iterator, Mapping
+from types import FrameType
 from typing import Any, NamedTuple
 
 import torch
@@ -104,15 +105,25 @@ class CheckedLoader(DataLoader[Batch]):
 
     def _check(self, batches: Iterator[Batch], first: int) -> Iterator[LabelledImages]:
         handed_out = 0
-        for number, (images, labels, unreadable) in enumerate(batches, first + 1):
-            self._note(unreadable)
-            if number == len(self) and self.skipped is not None:
-                self.skipped.report()  # here, because a loop that knows the length asks for no more
-            if images is not None:
-                handed_out += 1
-                yield images, labels
-            elif self.needs_every_batch:
-                break
+        try:
+            for number, (images, labels, unreadable) in enumerate(batches, first + 1):
+                self._note(unreadable)
+                if number == len(self) and self.skipped is not None:
+                    self.skipped.report()  # here, because a loop that knows the length asks for no more
+                if images is not None:
+                    handed_out += 1
+                    yield images, labels
+                elif self.needs_every_batch:
+                    break
+            self._require_some(handed_out)
+        except DataError:
+            # Lets go of the workers before the traceback does: torch takes 10 seconds to end them once the garbage
+            # collector has closed their queues.
+            del batches
+            self._iterator = None
+            raise
+
+    def _require_some(self, handed_out: int) -> None:
         if handed_out == 0 and self.skipped is not None and self.skipped.reasons:
             raise DataError(self.skipped.none_left())
 
@@ -257,7 +268,12 @@ def leave_signals_to_main_process(_worker_id: int) -> None:
         _worker_id: Number of the worker.
     """
     signal.signal(signal.SIGINT, signal.SIG_IGN)
-    signal.signal(signal.SIGTERM, signal.SIG_IGN)
+    signal.signal(signal.SIGTERM, _ignore_once)
+
+
+def _ignore_once(number: int, _frame: FrameType | None) -> None:
+    """Ignore the first signal only, because torch ends a worker that hangs with the same one."""
+    signal.signal(number, signal.SIG_DFL)
 
 
 def _set_epoch(sampler: Any, epoch: int) -> None:

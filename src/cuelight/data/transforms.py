@@ -3,16 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Annotated
 
 from torchvision.transforms import v2
 
 from cuelight import registry
 from cuelight.config import Part
 from cuelight.data.samples import Augmentation
-from cuelight.registry import PartKind
-
-TransformPart = Annotated[Part, PartKind("transform")]
 
 # These choose their output size from what they see, so they are given the image at its own size.
 _SIZED = frozenset({"CenterCrop", "RandomCrop", "RandomResize", "RandomResizedCrop", "RandomShortestSize", "Resize"})
