@@ -13,7 +13,7 @@ from cuelight.building import build_model
 from cuelight.config import Config
 from cuelight.errors import CheckpointError
 from cuelight.files import write_text
-from cuelight.trainer import build_evaluator
+from cuelight.trainer import build_evaluator, take_model_callbacks
 from cuelight.weights.checkpoint_io import load_checkpoint
 
 View = Literal["test", "val"]
@@ -46,6 +46,7 @@ def evaluate(
     """
     content = load_checkpoint(checkpoint)
     model = build_model(config, data, fresh=False)
+    take_model_callbacks(model)  # they belong to the training; fresh ones would know nothing of it
     model.on_load_checkpoint(content)
     try:
         model.load_state_dict(content["state_dict"])
