@@ -1,0 +1,85 @@
+"""Callbacks that cannot work together are refused before anything is read, with the place in the file."""
+
+import logging
+
+import pytest
+
+from cuelight.errors import ConfigError
+from cuelight.run import Run
+from support.experiments import write_yaml
+
+CLASSIFICATION = {"name": "ClassificationModel", "params": {"backbone": "resnet10t"}}
+
+
+def refuse(tmp_path, callbacks, trainer=None, **sections):
+    tree = {"model": CLASSIFICATION, "data": {"name": "Digits"}} | sections
+    tree["trainer"] = (trainer or {}) | {"callbacks": callbacks}
+    with pytest.raises(ConfigError) as refused:
+        Run.from_yaml(write_yaml(tmp_path / "bad.yaml", tree))
+    return [str(problem).removeprefix(str(tmp_path)) for problem in refused.value.problems]
+
+
+def caution(callbacks, caplog):
+    tree = {"model": CLASSIFICATION, "data": {"name": "Digits"}, "trainer": {"callbacks": callbacks}}
+    with caplog.at_level(logging.WARNING):
+        Run.from_yaml(tree).plan()
+    return caplog.text
+
+
+def test_all_that_cannot_work_is_in_one_report(tmp_path) -> None:
+    problems = refuse(
+        tmp_path,
+        [
+            {"name": "ModelCheckpoint", "params": {"monitor": "val_loss"}},
+            {"name": "GradientAccumulationScheduler", "params": {"scheduling": {0: 2}}},
+        ],
+        {"accumulate_grad_batches": 2, "scheduler": {"name": "ReduceLROnPlateau", "monitor": "val/los"}},
+    )
+    assert len(problems) == 3
+    assert 'logs no metric "val_loss". Did you mean "val/loss"?' in "".join(problems)
+    assert 'logs no metric "val/los". Did you mean "val/loss"?' in "".join(problems)
+    assert "trainer.accumulate_grad_batches: 2. Leave one of them out." in "".join(problems)
+    assert all("bad.yaml:" in problem for problem in problems)
+
+
+def test_monitors_that_log_need_a_tracker(tmp_path) -> None:
+    off = {"tensorboard": False, "csv": False}
+    (problem,) = refuse(tmp_path, [{"name": "LearningRateMonitor"}], tracker=off)
+    assert "logs to the trackers, and all of them are off" in problem
+
+
+def test_two_checkpoints_of_one_purpose(tmp_path) -> None:
+    entry = {"name": "ModelCheckpoint", "params": {"monitor": "val/loss"}}
+    (problem,) = refuse(tmp_path, [entry, {"name": "Timer"}, entry])
+    assert "trainer.callbacks.2" in problem
+    assert "same purpose as trainer.callbacks.0" in problem
+
+
+def test_an_entry_that_is_off_is_not_checked() -> None:
+    entry = {"name": "ModelCheckpoint", "params": {"monitor": "val/loss"}}
+    tree = {"model": CLASSIFICATION, "data": {"name": "Digits"}}
+    Run.from_yaml(tree | {"trainer": {"callbacks": [entry, entry | {"active": False}]}})
+
+
+def test_an_unknown_backbone_is_named_with_its_line(tmp_path) -> None:
+    model = {"name": "ClassificationModel", "params": {"backbone": "resnet81"}}
+    (problem,) = refuse(tmp_path, [], model=model)
+    assert "model.params.backbone" in problem
+    assert '"resnet18"' in problem
+
+
+def test_checkpoint_before_early_stopping_is_a_caution(caplog) -> None:
+    checkpoint = {"name": "ModelCheckpoint", "params": {"monitor": "val/loss"}}
+    stopping = {"name": "EarlyStopping", "params": {"monitor": "val/loss"}}
+    assert "stands before EarlyStopping" in caution([checkpoint, stopping], caplog)
+    caplog.clear()
+    assert "stands before EarlyStopping" not in caution([stopping, checkpoint], caplog)
+
+
+def test_averaging_that_nobody_measures_is_a_caution(caplog) -> None:
+    assert "not the average" in caution([{"name": "StochasticWeightAveraging", "params": {"swa_lrs": 0.01}}], caplog)
+
+
+def test_keeping_no_best_is_a_caution(caplog) -> None:
+    keep_none = {"name": "ModelCheckpoint", "params": {"monitor": "val/loss", "save_top_k": 0}}
+    assert "measures last.ckpt" in caution([keep_none], caplog)
