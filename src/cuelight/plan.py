@@ -133,8 +133,9 @@ def hook_order(callbacks: Sequence[pl.Callback], model: type[pl.LightningModule]
 
     Args:
         callbacks: All callbacks, in the order of the trainer.
-        model: The class of the module, which comes after the callbacks; in ``on_train_epoch_end`` it comes before
-            those that monitor a metric, because Lightning lets them see what the module logs there.
+        model: The class of the module, which comes after the callbacks. Lightning makes two exceptions: in
+            ``on_train_epoch_end`` it comes before those that monitor a metric, so that they see what it logs there,
+            and in ``on_load_checkpoint`` it comes first.
 
     Returns:
         For each hook that anyone implements, the class names in order.
@@ -142,7 +143,7 @@ def hook_order(callbacks: Sequence[pl.Callback], model: type[pl.LightningModule]
     order = {}
     for hook in HOOKS:
         users = [callback for callback in callbacks if _implements(callback, hook)]
-        late = [callback for callback in users if hook == "on_train_epoch_end" and _monitors(callback)]
+        late = [callback for callback in users if _comes_after_model(callback, hook)]
         early = [callback for callback in users if callback not in late]
         names = [type(callback).__name__ for callback in early]
         if _model_implements(model, hook):
@@ -200,5 +201,6 @@ def _model_implements(model: type[pl.LightningModule], hook: str) -> bool:
     return inherited is not None and getattr(model, hook) is not inherited
 
 
-def _monitors(callback: pl.Callback) -> bool:
-    return isinstance(callback, Checkpoint | EarlyStopping)
+def _comes_after_model(callback: pl.Callback, hook: str) -> bool:
+    monitors = isinstance(callback, Checkpoint | EarlyStopping)
+    return hook == "on_load_checkpoint" or (hook == "on_train_epoch_end" and monitors)
