@@ -7,7 +7,7 @@ from pathlib import Path
 import lightning.pytorch as pl
 import numpy as np
 import torch
-from lightning.pytorch.callbacks import BatchSizeFinder
+from lightning.pytorch.callbacks import BatchSizeFinder, EarlyStopping, ModelCheckpoint
 from torch import nn
 from torch.nn import functional
 
@@ -47,7 +47,6 @@ class SmallNet(pl.LightningModule):
         num_classes: Number of classes.
         lr: Learning rate.
         brings: Labels of the recording callbacks that this module brings by itself.
-        skewed: Report an accuracy that falls while the loss does.
         wide: Number of channels.
     """
 
@@ -83,52 +82,68 @@ class SmallNet(pl.LightningModule):
         return self.optimization(self)
 
     def configure_callbacks(self):
-        return [record_as(label) for label in self.brings]
+        return [recording(Nothing, label)() for label in self.brings]
 
     def _evaluate(self, batch, view):
         images, labels = batch
         logits = self(images)
-        self.log(f"{view}/loss", functional.cross_entropy(logits, labels), batch_size=len(labels))
-        self.log(f"{view}/accuracy", (logits.argmax(1) == labels).float().mean(), batch_size=len(labels))
+        hits = (logits.argmax(1) == labels).float().mean()
+        loss = functional.cross_entropy(logits, labels)
+        self.log_dict({f"{view}/loss": loss, f"{view}/accuracy": hits}, batch_size=len(labels), prog_bar=True)
 
 
 RECORD = []
-"""Who ran for which hook, in order: pairs of hook and class name."""
+"""Who ran for which hook, in order: pairs of the hook and the class name."""
 
 
-def recording(base, name, hooks=HOOKS):
-    """Make a callback class that notes each hook and then does what its base does."""
+def recording(base, name):
+    """Make a class that notes each hook before it does what its base does."""
 
-    def hook_method(hook):
+    def noting(hook):
         def method(self, *arguments, **options):
             RECORD.append((hook, name))
             return getattr(base, hook)(self, *arguments, **options)
 
         return method
 
-    made = type(name, (base,), {hook: hook_method(hook) for hook in hooks if hasattr(base, hook)})
-    # What was added has no signature to check against; the base has.
-    made.__module__ = __name__
-    return made
+    methods = {hook: noting(hook) for hook in HOOKS if hasattr(base, hook)}
+    return type(name, (base,), methods)
 
 
-class Labelled(pl.Callback):
-    """A callback of a given name."""
+class Nothing(pl.Callback):
+    """Does nothing."""
 
 
-class RecordingTuner(BatchSizeFinder):
-    """What Lightning would move to the front; it finds nothing, so that the training stays as it is."""
+class IdleTuner(BatchSizeFinder):
+    """A tuner, which Lightning would move to the front; it finds nothing, so that the training stays as it is."""
 
-    def fit_loop_setup(self) -> None:
+    def setup(self, trainer, pl_module, stage=None):
+        """Accept any trainer."""
+
+    def scale_batch_size(self, trainer, pl_module):
         """Find nothing."""
 
-    def scale_batch_size(self, trainer, pl_module) -> None:
-        """Find nothing."""
+
+for label in ("First", "Second", "Third"):
+    registry.callbacks.register(recording(Nothing, label))
 
 
-def record_as(name):
-    """A recording callback whose class has this name."""
-    return recording(Labelled, name)()
+@registry.callbacks.register(name="Keeper")
+def keeper(monitor: str):
+    """A recording ModelCheckpoint."""
+    return recording(ModelCheckpoint, "Keeper")(monitor=monitor)
+
+
+@registry.callbacks.register(name="Stopper")
+def stopper(monitor: str):
+    """A recording EarlyStopping."""
+    return recording(EarlyStopping, "Stopper")(monitor=monitor)
+
+
+@registry.callbacks.register(name="Tuner")
+def tuner():
+    """A recording tuner."""
+    return recording(IdleTuner, "Tuner")()
 
 
 @registry.callbacks.register
@@ -137,8 +152,9 @@ class Events(pl.Callback):
 
     Args:
         path: Where to.
-        stop_at: The number of the event at which this process sends itself a signal, if any.
-        stop_by: Which signal.
+        signal_at: The number of the event at which this process sends itself a signal, if any.
+        signal_name: Which signal.
+        times: How often.
     """
 
     def __init__(self, path: str, signal_at: int | None = None, signal_name: str = "SIGINT", times: int = 1) -> None:
