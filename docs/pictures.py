@@ -1,0 +1,127 @@
+"""Make the pictures of the documentation from what the product really does: ``python docs/pictures.py``.
+
+Each is made anew from a run of the commands that the documentation shows. Names on the command line choose some of
+them: ``python docs/pictures.py plan augmentation``. The training takes a minute or two.
+"""
+
+from __future__ import annotations
+
+import csv
+import shutil
+import sys
+import tempfile
+from pathlib import Path
+
+import matplotlib as mpl
+
+mpl.use("Agg")
+
+import torch
+from matplotlib import pyplot as plt
+from terminal import draw, frame, record, screen
+
+from cuelight.config import Part
+from cuelight.data.digits import Digits
+
+ROOT = Path(__file__).parent.parent
+PICTURES = Path(__file__).parent / "pictures"
+CUELIGHT = Path(sys.executable).with_name("cuelight")
+_COLUMNS = 12
+
+
+def make_training(folder: Path) -> None:
+    """Draw a training while it runs, its end, and its curves."""
+    output = record([str(CUELIGHT), "train", "examples/digits.yaml"], folder, columns=110)
+    draw(screen(frame(output, 0.6)), "cuelight train examples/digits.yaml", PICTURES / "training.png")
+    draw(screen(output), "cuelight train examples/digits.yaml", PICTURES / "results.png")
+    _draw_curves(next(folder.glob("runs/digits/*/metrics.csv")))
+
+
+def make_plan(folder: Path) -> None:
+    """Draw what ``cuelight plan`` prints."""
+    output = record([str(CUELIGHT), "plan", "examples/digits.yaml"], folder, columns=120)
+    draw(screen(output), "cuelight plan examples/digits.yaml", PICTURES / "plan.png")
+
+
+def make_callbacks(folder: Path) -> None:
+    """Draw what ``cuelight callbacks`` prints about one callback."""
+    output = record([str(CUELIGHT), "callbacks", "Timer", "RichModelSummary"], folder, columns=120)
+    draw(screen(output), "cuelight callbacks Timer RichModelSummary", PICTURES / "callbacks.png")
+
+
+def make_augmentation(_: Path) -> None:
+    """Draw digits as they are read, and as three epochs of training see them."""
+    transforms = [
+        Part(name="RandomAffine", params={"degrees": 10, "translate": [0.1, 0.1], "scale": [0.9, 1.1]}),
+    ]
+    plain, augmented = (Digits(transforms=chosen, num_workers=0) for chosen in (None, transforms))
+    rows = {"as read": _images(plain, 0)} | {f"epoch {epoch + 1}": _images(augmented, epoch) for epoch in range(3)}
+    figure, axes = plt.subplots(len(rows), _COLUMNS, figsize=(9, 3.05), layout="constrained")
+    for line, (title, images) in zip(axes, rows.items(), strict=True):
+        for axis, image in zip(line, images, strict=True):
+            axis.imshow(image, cmap="gray", vmin=0, vmax=255, interpolation="nearest")
+            axis.set(xticks=[], yticks=[])
+        line[0].set_ylabel(title, rotation=0, ha="right", va="center")
+    _save(figure, "augmentation.png")
+
+
+def _images(data: Digits, epoch: int) -> list[torch.Tensor]:
+    """Load the same few digits as an epoch of a training sees them."""
+    data.setup()
+    loader = data.train_dataloader()
+    loader.sampler.set_epoch(epoch)
+    keys = {key.position: key for key in loader.sampler}
+    return [loader.dataset[keys[position]].image[0] for position in range(100, 290 * _COLUMNS, 290)]
+
+
+def _draw_curves(metrics: Path) -> None:
+    with metrics.open(newline="") as file:
+        rows = list(csv.DictReader(file))
+
+    def series(name: str) -> tuple[list[int], list[float]]:
+        points = [(int(row["step"]), float(row[name])) for row in rows if row.get(name)]
+        return [step for step, _ in points], [value for _, value in points]
+
+    figure, (losses, accuracies, rates) = plt.subplots(1, 3, figsize=(11, 3.1), layout="constrained")
+    losses.plot(*series("train/loss_step"), color="tab:blue", alpha=0.4, linewidth=1, label="train/loss_step")
+    losses.plot(*series("train/loss"), "o-", color="tab:blue", label="train/loss")
+    losses.plot(*series("val/loss"), "o-", color="tab:orange", label="val/loss")
+    losses.set(yscale="log", ylabel="loss")
+    accuracies.plot(*series("train/accuracy"), "o-", color="tab:blue", label="train/accuracy")
+    accuracies.plot(*series("val/accuracy"), "o-", color="tab:orange", label="val/accuracy")
+    accuracies.plot(*series("test/accuracy"), "*", color="tab:green", markersize=12, label="test/accuracy")
+    accuracies.set(ylabel="accuracy", ylim=(None, 1.02))
+    rates.plot(*series("lr-AdamW"), color="tab:red", label="lr-AdamW")
+    rates.set(ylabel="learning rate")
+    rates.ticklabel_format(axis="y", style="plain")
+    for axes in (losses, accuracies, rates):
+        axes.set(xlabel="optimizer step")
+        axes.grid(alpha=0.3)
+        axes.legend(fontsize=8, loc="best")
+        axes.spines[["top", "right"]].set_visible(False)
+    _save(figure, "curves.png")
+
+
+def _save(figure: plt.Figure, name: str) -> None:
+    PICTURES.mkdir(exist_ok=True)
+    figure.savefig(PICTURES / name, dpi=130)
+    plt.close(figure)
+
+
+def main(names: list[str]) -> None:
+    """Make all pictures, or those that are named.
+
+    Args:
+        names: Some of training, plan, callbacks and augmentation.
+    """
+    makers = {
+        "training": make_training, "plan": make_plan, "callbacks": make_callbacks, "augmentation": make_augmentation,
+    }  # fmt: skip
+    with tempfile.TemporaryDirectory() as folder:
+        shutil.copytree(ROOT / "examples", Path(folder, "examples"))
+        for name in names or makers:
+            makers[name](Path(folder))
+
+
+if __name__ == "__main__":
+    main(sys.argv[1:])

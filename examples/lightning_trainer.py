@@ -1,0 +1,83 @@
+"""Cuelight's callbacks in a plain Trainer of Lightning's, with a module that knows nothing of Cuelight.
+
+``python examples/lightning_trainer.py`` trains into ``runs/plain``. Press Ctrl-C: the state is saved at the next batch.
+Run it again: it goes on there.
+"""
+
+from pathlib import Path
+
+import lightning.pytorch as pl
+import torch
+from lightning.pytorch.callbacks import ModelCheckpoint
+from torch import Tensor, nn
+from torch.nn import functional
+
+from cuelight.callbacks.last_checkpoint import LastCheckpoint
+from cuelight.callbacks.lightning import ModelPruning, Timer
+from cuelight.callbacks.seed_each_batch import SeedEachBatch
+from cuelight.data.digits import Digits
+from cuelight.errors import TrainingInterrupted
+from cuelight.weights.checkpoint_io import AtomicCheckpointIO
+
+DIRECTORY = Path("runs", "plain")
+
+
+class Perceptron(pl.LightningModule):
+    """Two linear layers."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.hidden = nn.Linear(28 * 28, 128)
+        self.classifier = nn.Linear(128, 10)
+
+    def forward(self, images: Tensor) -> Tensor:
+        """Compute the logits ``(N, 10)`` of images ``(N, 1, 28, 28)``."""
+        logits: Tensor = self.classifier(functional.relu(self.hidden(images.flatten(1))))
+        return logits
+
+    def training_step(self, batch: tuple[Tensor, Tensor]) -> Tensor:
+        """Compute the loss of a batch."""
+        images, labels = batch
+        return functional.cross_entropy(self(images), labels)
+
+    def validation_step(self, batch: tuple[Tensor, Tensor]) -> None:
+        """Measure a validation batch."""
+        images, labels = batch
+        self.log("val/accuracy", (self(images).argmax(dim=1) == labels).float().mean(), batch_size=len(labels))
+
+    def configure_optimizers(self) -> torch.optim.Optimizer:
+        """Train all parameters with AdamW."""
+        return torch.optim.AdamW(self.parameters(), lr=1e-3)
+
+
+def main() -> None:
+    """Train, or go on where a Ctrl-C stopped the training before."""
+    pl.seed_everything(42)
+    trainer = pl.Trainer(
+        max_epochs=100,
+        accelerator="cpu",
+        default_root_dir=DIRECTORY,
+        logger=False,
+        plugins=[AtomicCheckpointIO()],
+        callbacks=[
+            SeedEachBatch(42),
+            ModelPruning("l1_unstructured", parameters_to_prune="hidden", parameter_names=["weight"], amount=0.05),
+            Timer("10m"),
+            ModelCheckpoint(monitor="val/accuracy", mode="max"),
+            LastCheckpoint(),
+        ],
+    )
+    last = DIRECTORY / "checkpoints" / "last.ckpt"
+    try:
+        trainer.fit(
+            Perceptron(),
+            datamodule=Digits(batch_size=64),
+            ckpt_path=last if last.is_file() else None,
+            weights_only=True,
+        )
+    except TrainingInterrupted as stopped:
+        raise SystemExit(128 + stopped.signal_number) from stopped
+
+
+if __name__ == "__main__":
+    main()
