@@ -1,0 +1,69 @@
+"""Each benchmark measures what it says, with settings too small for its figures to mean anything."""
+
+import importlib
+import sys
+from pathlib import Path
+
+import pytest
+
+BENCHMARKS = Path(__file__).parent.parent / "benchmarks"
+
+
+@pytest.fixture
+def benchmark_named(monkeypatch):
+    monkeypatch.syspath_prepend(str(BENCHMARKS))
+    monkeypatch.delitem(sys.modules, "common", raising=False)
+    return importlib.import_module
+
+
+def test_ratios_compare_within_a_round(benchmark_named):
+    common = benchmark_named("common")
+    assert common.ratios({"own": [2.0, 30.0], "peer": [1.0, 10.0]}, "own", "peer") == [2.0, 3.0]
+
+
+def test_rounds_begin_with_another_measure_each_time(benchmark_named):
+    order = []
+    measures = {name: lambda name=name: order.append(name) or 1.0 for name in ("a", "b")}
+    values = benchmark_named("common").interleave(measures, 2)
+    assert order == ["a", "b", "b", "a"]
+    assert values == {"a": [1.0, 1.0], "b": [1.0, 1.0]}
+
+
+@pytest.mark.parametrize(("limit", "at_most", "code"), [(2, True, 0), (1.9, True, 1), (2, False, 0), (2.1, False, 1)])
+def test_the_exit_code_tells_whether_the_target_is_met(benchmark_named, capsys, limit, at_most, code):
+    common = benchmark_named("common")
+    values = {"peer": [1.0, 1.0, 1.0], "own": [2.0, 2.0, 9.0]}
+    assert common.report("claim", "s", values, "peer", {"own": common.Target(limit, at_most)}) == code
+    assert ("MISSED" in capsys.readouterr().out) == bool(code)
+
+
+def test_help(benchmark_named):
+    benchmark = benchmark_named("help")
+    values = benchmark.measure(rounds=1)
+    assert benchmark_named("common").ratios(values, benchmark.OWN, benchmark.PEER)[0] > 0
+    assert benchmark.heavy_imports() == set()
+
+
+def test_input_pipeline(benchmark_named):
+    benchmark = benchmark_named("input_pipeline")
+    values = benchmark.measure(images=8, rounds=1, workers=0)
+    ratios = benchmark_named("common").ratios
+    assert ratios(values, benchmark.TRAINING, benchmark.PLAIN_TRAINING)[0] > 0
+    assert ratios(values, benchmark.EVALUATION, benchmark.PLAIN_EVALUATION)[0] > 0
+
+
+@pytest.mark.slow
+def test_step_overhead(benchmark_named, monkeypatch):
+    monkeypatch.setenv("TERM", "xterm-256color")
+    benchmark = benchmark_named("step_overhead")
+    values = benchmark.measure(steps=8, rounds=1, batch_size=4, callbacks=(0, 2))
+    ratios = benchmark_named("common").ratios
+    variants = (benchmark.NO_TERMINAL, benchmark.TERMINAL, benchmark.with_callbacks(2))
+    assert all(ratios(values, variant, benchmark.PLAIN)[0] > 0 for variant in variants)
+
+
+@pytest.mark.slow
+def test_first_step(benchmark_named):
+    benchmark = benchmark_named("first_step")
+    values = benchmark.measure(rounds=1)
+    assert benchmark_named("common").ratios(values, benchmark.OWN, benchmark.PEER)[0] > 0
