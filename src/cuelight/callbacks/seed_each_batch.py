@@ -29,6 +29,14 @@ class SeedEachBatch(pl.Callback):
         """Seed for this batch."""
         place = (self.seed, trainer.global_rank, trainer.current_epoch, batch_idx)
         state = np.random.SeedSequence(place).generate_state(2)
-        torch.manual_seed(int(state[0]))
+        _seed_torch(int(state[0]), trainer.strategy.root_device)
         np.random.seed(int(state[1]))  # noqa: NPY002 - the global generator is what libraries draw from
         random.seed(int(state[1]))
+
+
+def _seed_torch(seed: int, device: torch.device) -> None:
+    """Seed the CPU and the device in use; ``torch.manual_seed`` walks the stack for each kind of device that is not."""
+    torch.default_generator.manual_seed(seed)
+    seed_device = getattr(getattr(torch, device.type, None), "manual_seed", None)  # such as torch.cuda.manual_seed
+    if seed_device is not None:
+        seed_device(seed)
