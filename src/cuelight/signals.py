@@ -25,21 +25,31 @@ class StopSignal:
 
     def __init__(self) -> None:
         self.received: int | None = None
-        self._previous: dict[int, Any] = {}
+        self._owners: dict[int, Any] = {}
+
+    def note_owners(self) -> None:
+        """Note who has the signals now, so that they can be given back.
+
+        Lightning takes SIGTERM when a fit begins, and keeps it when the fit ends by an exception.
+        """
+        self.received = None
+        self._owners = {number: signal.getsignal(number) for number in _SIGNALS}
 
     def listen(self) -> None:
         """Take the signals over; does nothing outside the main thread, where Python allows no handlers."""
-        if self._previous or threading.current_thread() is not threading.main_thread():
+        if threading.current_thread() is not threading.main_thread():
             return
-        self.received = None
+        if not self._owners:
+            self.note_owners()
         for number in _SIGNALS:
-            self._previous[number] = signal.signal(number, self._note)
+            signal.signal(number, self._note)
 
     def unlisten(self) -> None:
-        """Give the signals back to whoever had them."""
-        for number, handler in self._previous.items():
-            signal.signal(number, handler)
-        self._previous = {}
+        """Give the signals back to who had them when that was noted."""
+        if threading.current_thread() is threading.main_thread():
+            for number, handler in self._owners.items():
+                signal.signal(number, handler)
+        self._owners = {}
 
     def _note(self, number: int, _: FrameType | None) -> None:
         if self.received is not None:

@@ -39,12 +39,17 @@ class LastCheckpoint(Checkpoint):
         self.dirpath = dirpath
         self._stop = StopSignal()
         self._step_before_batch = 0
+        self._saved_to_stop = False
         self._metrics_to_restore: dict[str, float] = {}
 
     @property
     def received_signal(self) -> int | None:
         """The number of the signal that asked for a stop; ``None`` if none did."""
         return self._stop.received
+
+    def setup(self, trainer: pl.Trainer, pl_module: pl.LightningModule, stage: str) -> None:
+        """Note who has the signals."""
+        self._stop.note_owners()
 
     def on_sanity_check_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Listen for signals, from the first batch that the trainer runs."""
@@ -53,22 +58,32 @@ class LastCheckpoint(Checkpoint):
     def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Listen for signals, also where there was no sanity check, and give back the metrics of a resumed run."""
         self._stop.listen()
+        self._saved_to_stop = False
         restored = {name: torch.tensor(value) for name, value in self._metrics_to_restore.items()}
         trainer.callback_metrics.update(restored)
+
+    def on_train_epoch_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        """Stop if all was saved for it."""
+        self._stop_if_saved()
 
     def on_train_batch_start(
         self, trainer: pl.Trainer, pl_module: pl.LightningModule, batch: Any, batch_idx: int
     ) -> None:
-        """Note where the optimizer stands."""
+        """Stop if all was saved for it, and note where the optimizer stands."""
+        self._stop_if_saved()
         self._step_before_batch = trainer.global_step
 
     def on_train_batch_end(
         self, trainer: pl.Trainer, pl_module: pl.LightningModule, outputs: Any, batch: Any, batch_idx: int
     ) -> None:
-        """Stop after an optimizer step, if asked to, unless a validation or the end of the epoch comes next."""
+        """Save to stop after an optimizer step, unless a validation or the end of the epoch comes next.
+
+        The stop itself comes at the next hook, when Lightning has logged the metrics of this batch.
+        """
         stepped = trainer.global_step > self._step_before_batch
         if self._asked_to_stop(trainer) and stepped and not _validation_or_epoch_end_follows(trainer, batch_idx):
-            self._save_and_stop(trainer)
+            self._save(trainer)
+            self._saved_to_stop = True
 
     def on_validation_batch_end(
         self,
@@ -79,16 +94,20 @@ class LastCheckpoint(Checkpoint):
         batch_idx: int,
         dataloader_idx: int = 0,
     ) -> None:
-        """Stop within a validation, if asked to."""
-        if trainer.state.fn == "fit" and not trainer.sanity_checking and self._asked_to_stop(trainer):
+        """Stop within a validation, if asked to; the validation that ends a training is let pass."""
+        within_training = trainer.state.fn == "fit" and not trainer.sanity_checking and not trainer.should_stop
+        if within_training and self._asked_to_stop(trainer):
             _forget_this_validation(trainer)
-            self._save_and_stop(trainer)
+            self._save(trainer)
+            self._saved_to_stop = True
+            self._stop_if_saved()
 
     def on_train_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        """Save, and stop if asked to."""
-        if self._asked_to_stop(trainer):
-            self._save_and_stop(trainer)
+        """Save; a stop that was asked for comes when Lightning has logged the metrics of this epoch."""
         self._save(trainer)
+        self._saved_to_stop = self._asked_to_stop(trainer)
+        if _was_last_epoch(trainer):
+            self._stop_if_saved()  # or the steps that come after a training would run
 
     def on_save_checkpoint(
         self, trainer: pl.Trainer, pl_module: pl.LightningModule, checkpoint: dict[str, Any]
@@ -122,9 +141,14 @@ class LastCheckpoint(Checkpoint):
         folder = Path(self.dirpath) if self.dirpath else Path(trainer.default_root_dir) / "checkpoints"
         trainer.save_checkpoint(folder / LAST_CHECKPOINT)
 
-    def _save_and_stop(self, trainer: pl.Trainer) -> None:
-        self._save(trainer)
-        raise TrainingInterrupted(self._stop.received or signal.SIGTERM)
+    def _stop_if_saved(self) -> None:
+        if self._saved_to_stop:
+            raise TrainingInterrupted(self._stop.received or signal.SIGTERM)
+
+
+def _was_last_epoch(trainer: pl.Trainer) -> bool:
+    epochs = trainer.max_epochs
+    return trainer.should_stop or (epochs is not None and 0 < epochs <= trainer.current_epoch + 1)
 
 
 def _validation_or_epoch_end_follows(trainer: pl.Trainer, batch_idx: int) -> bool:
