@@ -120,7 +120,8 @@ class ProgressDisplay(ProgressBar):
     def _report_epoch(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         if self._enabled and self._finished_epoch:
             metrics = self.get_metrics(trainer, pl_module)
-            of_epoch = {name: value for name, value in metrics.items() if not name.endswith("_step")}
+            names = [name for name in metrics if not name.endswith("_step")]
+            of_epoch = {name: metrics[name] for name in sorted(names, key=_stage_of)}
             self._console.print(self._finished_epoch.format(_as_text(of_epoch)), highlight=False)
         self._finished_epoch = ""
 
@@ -221,4 +222,9 @@ def _total(batches: list[int | float]) -> int | None:
 
 
 def _as_text(metrics: Mapping[str, Any]) -> str:
-    return "  ".join(f"{name} {float(value):.4g}" for name, value in metrics.items())
+    return "  ".join(f"{name} {float(value):<7.4g}" for name, value in metrics.items())
+
+
+def _stage_of(metric: str) -> bool:
+    """Sort what was measured in training before the rest."""
+    return not metric.startswith("train")
