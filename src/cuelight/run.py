@@ -136,7 +136,7 @@ class Run:
             CheckpointError: If a checkpoint cannot be read or written.
         """
         planned = self.plan()
-        resumed_from = load_checkpoint(resume)["global_step"] if resume else None
+        resumed_from = load_checkpoint(resume)["global_step"] if resume else 0
         directory = self._prepare_directory(Path(output))
         pl.seed_everything(self.config.trainer.seed, workers=True, verbose=False)
         data = build_data(self.config)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 from lightning.pytorch.loggers import Logger, TensorBoardLogger
 
@@ -16,14 +17,16 @@ def build_loggers(config: TrackerConfig, directory: Path, resumed_from: int | No
     Args:
         config: The ``tracker`` section.
         directory: The run directory.
-        resumed_from: The step of the checkpoint from which training goes on, if it does.
+        resumed_from: The step at which training goes on, 0 where it starts again in its directory: what was logged
+            from that step on is logged anew and replaced.
 
     Returns:
         One logger for each tracker that is switched on.
     """
     loggers: list[Logger] = []
     if config.tensorboard:
-        loggers.append(TensorBoardLogger(save_dir=directory, name="", version="", default_hp_metric=False))
+        place: dict[str, Any] = {"save_dir": directory, "name": "", "version": ""}
+        loggers.append(TensorBoardLogger(**place, default_hp_metric=False, purge_step=resumed_from))
     if config.csv:
         loggers.append(ResumableCSVLogger(directory, resumed_from))
     return loggers

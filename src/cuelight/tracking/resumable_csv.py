@@ -3,13 +3,18 @@
 from __future__ import annotations
 
 import csv
+import io
+import warnings
 from pathlib import Path
 from typing import Any
 
 from lightning.fabric.loggers.logger import rank_zero_experiment
 from lightning.pytorch.loggers import CSVLogger
 
+from cuelight.files import write_text
+
 METRICS_FILE = "metrics.csv"
+_FILE_BEFORE = ".metrics.csv.before"
 
 
 class ResumableCSVLogger(CSVLogger):
@@ -33,12 +38,17 @@ class ResumableCSVLogger(CSVLogger):
     def experiment(self) -> Any:
         """The writer of the file, made when first needed."""
         if self._experiment is None:
-            path = self._directory / METRICS_FILE
-            rows = [row for row in _read_rows(path) if self._keeps(row)]
-            writer = super().experiment  # from here on the old file is gone
+            path, before = self._directory / METRICS_FILE, self._directory / _FILE_BEFORE
+            if path.is_file() and not before.is_file():
+                path.replace(before)  # Lightning would delete it; a kill from here on loses nothing
+            rows = [row for row in _read_rows(before) if self._keeps(row)]
+            with warnings.catch_warnings():
+                warnings.filterwarnings("ignore", message=".*exists and is not empty.*")
+                writer = super().experiment
             if rows:
                 writer.metrics_keys = list(rows[0])
                 _write_rows(path, rows)
+            before.unlink(missing_ok=True)
         return super().experiment
 
     def _keeps(self, row: dict[str, str]) -> bool:
@@ -55,7 +65,8 @@ def _read_rows(path: Path) -> list[dict[str, str]]:
 
 
 def _write_rows(path: Path, rows: list[dict[str, str]]) -> None:
-    with path.open("w", newline="") as file:
-        writer = csv.DictWriter(file, fieldnames=list(rows[0]))
-        writer.writeheader()
-        writer.writerows(rows)
+    text = io.StringIO(newline="")
+    writer = csv.DictWriter(text, fieldnames=list(rows[0]))
+    writer.writeheader()
+    writer.writerows(rows)
+    write_text(path, text.getvalue())

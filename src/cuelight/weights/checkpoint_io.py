@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import os
 import pickle
+import re
+import struct
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -15,6 +17,12 @@ from lightning.fabric.utilities.types import _PATH
 
 from cuelight.errors import CheckpointError
 from cuelight.files import atomic_write
+
+# What torch's reader runs into in files that are something else, or that end too early.
+_UNREADABLE = (
+    RuntimeError, EOFError, OSError, ValueError, LookupError, TypeError, AttributeError, AssertionError,
+    ArithmeticError, MemoryError, struct.error,
+)  # fmt: skip
 
 
 class AtomicCheckpointIO(TorchCheckpointIO):
@@ -92,14 +100,9 @@ def load_checkpoint(path: _PATH, map_location: Any = "cpu") -> dict[str, Any]:
         with filesystem.open(str(path), "rb") as file:
             content = torch.load(file, map_location=map_location, weights_only=True)
     except pickle.UnpicklingError as error:
-        raise CheckpointError(
-            f"{path}: refused, because it holds more than tensors and plain values, and loading such a file can run "
-            f"code. Expected a checkpoint saved by Lightning. What was found: {_first_line(error)}"
-        ) from error
-    except (RuntimeError, EOFError, OSError, ValueError, KeyError) as error:
-        raise CheckpointError(
-            f"{path}: this is no readable checkpoint; it is damaged or of another format ({_first_line(error)})."
-        ) from error
+        raise _refusal(path, error) from error
+    except _UNREADABLE as error:
+        raise _unreadable(path, _first_line(error)) from error
     if not isinstance(content, dict) or "state_dict" not in content:
         raise CheckpointError(f"{path}: this file has no `state_dict`, so it is no checkpoint of Lightning's.")
     return content
@@ -117,6 +120,21 @@ def _write_error(path: Path, error: BaseException) -> CheckpointError:
         f"{path}: the checkpoint could not be written: {reason}. {kept} "
         "Free some space or choose another folder, then go on with `cuelight train --resume`."
     )
+
+
+def _refusal(path: _PATH, error: pickle.UnpicklingError) -> CheckpointError:
+    """Name what torch refused; the rest of its message tells how to load the file in spite of it."""
+    name = re.search(r"GLOBAL (\S+)", str(error))
+    if name is None:
+        return _unreadable(path, "no pickle of tensors")
+    return CheckpointError(
+        f"{path}: refused, because it holds more than tensors and plain values, and loading such a file can run code. "
+        f"Expected a checkpoint saved by Lightning. What was found: {name.group(1)}."
+    )
+
+
+def _unreadable(path: _PATH, reason: str) -> CheckpointError:
+    return CheckpointError(f"{path}: this is no readable checkpoint; it is damaged or of another format ({reason}).")
 
 
 def _first_line(error: BaseException) -> str:
