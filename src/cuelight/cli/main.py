@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import argparse
 import sys
 from collections.abc import Sequence
 
@@ -24,7 +25,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         The exit code: 0, 1 after a failure, 2 after a mistake in the arguments or the configuration, 130 and 143
         after SIGINT and SIGTERM.
     """
-    parsed = build_parser().parse_args(arguments)
+    parsed = _parse(arguments)
     try:
         return int(parsed.command(parsed))
     except ConfigError as error:
@@ -35,6 +36,18 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return _report(error, EXIT_FAILED)
     except KeyboardInterrupt:
         return EXIT_SIGNAL + _SIGINT
+
+
+def _parse(arguments: Sequence[str] | None) -> argparse.Namespace:
+    """Parse, with changes of values also after an option, where argparse itself does not look for them."""
+    parser = build_parser()
+    parsed, rest = parser.parse_known_args(arguments)
+    unknown = [text for text in rest if text.startswith("-") or "=" not in text or "overrides" not in parsed]
+    if unknown:
+        parser.error(f"unrecognized arguments: {' '.join(unknown)}")
+    if rest:
+        parsed.overrides = [*parsed.overrides, *rest]
+    return parsed
 
 
 def _report(error: CuelightError, code: int) -> int:
