@@ -13,6 +13,7 @@ from torch.optim.lr_scheduler import LinearLR, LRScheduler, SequentialLR
 from cuelight import registry
 from cuelight.config.schema import Part, SchedulerPart
 from cuelight.errors import ConfigError, Problem
+from cuelight.models.longer_schedule import keep_own_length
 from cuelight.models.training_length import TrainingLength, training_length
 
 _SCHEDULER_PATH = "trainer.scheduler"
@@ -47,7 +48,7 @@ class Optimization:
     Raises:
         ConfigError: If the scheduler cannot work as asked for.
 
-    Example:
+    Examples:
         >>> from cuelight.config.schema import Part
         >>> class Module(pl.LightningModule):
         ...     def __init__(self, optimization):
@@ -140,10 +141,13 @@ def _build_schedule(
                 raise ConfigError([Problem(message, f"{_SCHEDULER_PATH}.params.{parameter}")])
             params[parameter] = max(1, total - part.warmup)
     main: LRScheduler = registry.schedulers.build(part.model_copy(update={"params": params}), optimizer=optimizer)
-    if not part.warmup:
-        return main
-    rise = LinearLR(optimizer, start_factor=1 / (part.warmup + 1), total_iters=part.warmup)
-    return SequentialLR(optimizer, [rise, main], milestones=[part.warmup])
+    schedule = main
+    if part.warmup:
+        rise = LinearLR(optimizer, start_factor=1 / (part.warmup + 1), total_iters=part.warmup)
+        schedule = SequentialLR(optimizer, [rise, main], milestones=[part.warmup])
+    if parameter:
+        keep_own_length(schedule, optimizer, parameter)
+    return schedule
 
 
 def _missing_length(part: SchedulerPart) -> str | None:
