@@ -2,6 +2,7 @@
 
 import os
 import signal
+from contextlib import suppress
 from pathlib import Path
 
 import lightning.pytorch as pl
@@ -69,8 +70,11 @@ class SmallNet(pl.LightningModule):
 
     def training_step(self, batch, batch_idx):
         loss = functional.cross_entropy(self(batch[0]), batch[1])
-        self.log("train/loss", loss, on_step=True, on_epoch=True)
+        self.log("train/loss", loss)
         return loss
+
+    def on_train_epoch_end(self):
+        self.log("train/epoch", float(self.current_epoch))
 
     def validation_step(self, batch, batch_idx):
         self._evaluate(batch, "val")
@@ -222,3 +226,40 @@ class Probe(pl.Callback):
         norm = torch.linalg.vector_norm(torch.stack([p.grad.norm() for p in pl_module.parameters()]))
         with Path(self.path).open("a") as file:
             file.write(f"{trainer.global_step} {trainer.fit_loop.batch_idx} {trainer.current_epoch} {norm}\n")
+
+
+@registry.callbacks.register
+class FillDisk(pl.Callback):
+    """Fills a disk at the start of an epoch.
+
+    Args:
+        folder: A folder on the disk.
+        epoch: The epoch.
+    """
+
+    def __init__(self, folder: str, epoch: int) -> None:
+        self.folder = folder
+        self.epoch = epoch
+
+    def on_train_epoch_start(self, trainer, pl_module):
+        if trainer.current_epoch == self.epoch:
+            with Path(self.folder, "filling").open("wb", buffering=0) as file, suppress(OSError):
+                while True:
+                    file.write(bytes(1024))
+
+
+@registry.callbacks.register
+class StepNorms(pl.Callback):
+    """Writes the norm of the gradient with which each optimizer step was made, after any clipping.
+
+    Args:
+        path: A text file.
+    """
+
+    def __init__(self, path: str) -> None:
+        self.path = path
+
+    def on_train_batch_end(self, trainer, pl_module, *_):
+        norm = torch.linalg.vector_norm(torch.stack([p.grad.norm() for p in pl_module.parameters()]))
+        with Path(self.path).open("a") as file:
+            file.write(f"{norm}\n")

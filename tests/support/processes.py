@@ -9,7 +9,9 @@ import os
 import resource
 import signal
 import sys
+from contextlib import contextmanager
 from dataclasses import dataclass
+from multiprocessing.connection import wait
 from pathlib import Path
 
 import torch
@@ -28,6 +30,8 @@ _PRELOADED = [
     "torch.utils.tensorboard",
     "timm",
 ]
+_LONGEST_LINE = 100
+
 _context = multiprocessing.get_context("forkserver")
 _context.set_forkserver_preload(_PRELOADED)
 
@@ -61,16 +65,38 @@ class Command:
     def send(self, number):
         os.kill(self.pid, number)
 
-    def wait(self, seconds=240):
+    def wait(self, seconds=120):
         self._process.join(seconds)
         if self._process.exitcode is None:
-            self._process.kill()
-            self._process.join()
-            raise AssertionError(f"the command hangs\n{self._read(1)}")
+            self._fail("hangs")
         return Finished(self._process.exitcode, self._read(0), self._read(1))
+
+    def wait_for_lines(self, pipe, count, seconds=120):
+        """Wait until the command has written so many lines into a named pipe."""
+        while count > 0:
+            ready = wait([pipe, self._process.sentinel], seconds)
+            if pipe not in ready:
+                self._fail("ended before it told enough" if ready else "hangs")
+            count -= os.read(pipe, 1 if count < _LONGEST_LINE else count // _LONGEST_LINE).count(b"\n")
+
+    def _fail(self, what):
+        self._process.kill()
+        self._process.join()
+        raise AssertionError(f"the command {what}\n{self._read(0)}\n{self._read(1)}")
 
     def _read(self, number):
         return self._files[number].read_text(errors="replace")
+
+
+@contextmanager
+def named_pipe(path):
+    """A named pipe, open for reading and writing, so that neither side ever waits for the other to come."""
+    os.mkfifo(path)
+    descriptor = os.open(path, os.O_RDWR)
+    try:
+        yield descriptor
+    finally:
+        os.close(descriptor)
 
 
 def cuelight(*arguments, folder, **options):
@@ -80,6 +106,7 @@ def cuelight(*arguments, folder, **options):
 
 def _run(arguments, folder, streams, environment, largest_file):
     os.chdir(folder)
+    signal.signal(signal.SIGINT, signal.default_int_handler)  # a background job has it switched off
     for name in ("RANK", "LOCAL_RANK", "WORLD_SIZE", "CUELIGHT_RUN_DIRECTORY", "FORCE_COLOR", "NO_COLOR"):
         os.environ.pop(name, None)
     os.environ.update(environment)

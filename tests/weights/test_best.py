@@ -1,0 +1,117 @@
+"""The best checkpoint: by metric or by loss, wherever the run directory is now."""
+
+import lightning.pytorch as pl
+import pytest
+import torch
+from lightning.pytorch.callbacks import ModelCheckpoint
+
+from cuelight.weights.best import best_checkpoint
+from cuelight.weights.checkpoint_io import load_checkpoint
+from support.tiny import TinyData, TinyModel
+
+
+class Scored(TinyModel):
+    """Reports what the test says instead of what was measured, one value for each epoch."""
+
+    losses = (3.0, 1.0, 2.0)
+    accuracies = (0.9, 0.2, 0.5)
+
+    def validation_step(self, batch, batch_idx):
+        epoch = self.current_epoch
+        self.log_dict({"val/loss": self.losses[epoch], "val/accuracy": self.accuracies[epoch], "val/other": -epoch})
+
+
+def keep(monitor, mode="min", **options):
+    return ModelCheckpoint(monitor=monitor, mode=mode, auto_insert_metric_name=False, **options)
+
+
+def train(folder, *callbacks):
+    trainer = pl.Trainer(
+        max_epochs=3, accelerator="cpu", logger=False, enable_progress_bar=False, enable_model_summary=False,
+        num_sanity_val_steps=0, default_root_dir=folder, callbacks=list(callbacks),
+    )  # fmt: skip
+    trainer.fit(Scored(), datamodule=TinyData())
+    folder = folder / "checkpoints"
+    trainer.save_checkpoint(folder / "last.ckpt")
+    return folder, load_checkpoint(folder / "last.ckpt")["callbacks"]
+
+
+LOSS = ("val/loss", "min", {"filename": "best_loss"})
+METRIC = ("val/accuracy", "max", {"filename": "best_accuracy"})
+
+
+def made(*kinds):
+    return [keep(monitor, mode, **options) for monitor, mode, options in kinds]
+
+
+@pytest.mark.parametrize("order", [(LOSS, METRIC), (METRIC, LOSS)], ids=["loss first", "metric first"])
+def test_preference(tmp_path, order) -> None:
+    folder, states = train(tmp_path, *made(*order))
+    metric, loss = best_checkpoint(states, folder), best_checkpoint(states, folder, "loss")
+    assert (metric.path.name, metric.monitor, metric.mode) == ("best_accuracy.ckpt", "val/accuracy", "max")
+    assert metric.score == pytest.approx(0.9)
+    assert (loss.path.name, loss.monitor, loss.mode, loss.score) == ("best_loss.ckpt", "val/loss", "min", 1.0)
+    assert load_checkpoint(metric.path)["epoch"] == 0
+    assert load_checkpoint(loss.path)["epoch"] == 1
+
+
+@pytest.mark.parametrize(("only", "prefer"), [(LOSS, "metric"), (METRIC, "loss")])
+def test_the_other_where_the_preferred_one_was_not_kept(tmp_path, only, prefer) -> None:
+    folder, states = train(tmp_path, *made(only))
+    assert best_checkpoint(states, folder, prefer).monitor == only[0]
+
+
+def test_missing_file_is_passed_over(tmp_path) -> None:
+    folder, states = train(tmp_path, *made(LOSS, METRIC))
+    (folder / "best_accuracy.ckpt").unlink()
+    assert best_checkpoint(states, folder).monitor == "val/loss"
+    (folder / "best_loss.ckpt").unlink()
+    assert best_checkpoint(states, folder) is None
+
+
+def test_moved_run_directory(tmp_path) -> None:
+    _, states = train(tmp_path / "before", *made(LOSS, METRIC))
+    (tmp_path / "before").rename(tmp_path / "after")
+    moved = tmp_path / "after" / "checkpoints"
+    assert best_checkpoint(states, moved).path == moved / "best_accuracy.ckpt"
+
+
+def test_copied_run_directory_uses_its_own_files(tmp_path) -> None:
+    folder, states = train(tmp_path / "original", *made(LOSS))
+    copy = tmp_path / "copy"
+    copy.mkdir()
+    (copy / "best_loss.ckpt").write_bytes((folder / "best_loss.ckpt").read_bytes())
+    assert best_checkpoint(states, copy).path == copy / "best_loss.ckpt"
+
+
+def test_folder_of_ones_own(tmp_path) -> None:
+    folder, states = train(tmp_path / "run", keep("val/accuracy", "max", dirpath=tmp_path / "elsewhere"))
+    assert best_checkpoint(states, folder).path.parent == tmp_path / "elsewhere"
+
+
+def test_checkpoints_by_time_or_interval_are_no_best(tmp_path) -> None:
+    by_steps = ModelCheckpoint(every_n_train_steps=2, filename="steps")
+    folder, states = train(tmp_path, by_steps, *made(LOSS))
+    assert (folder / "steps.ckpt").is_file()
+    assert best_checkpoint(states, folder).monitor == "val/loss"
+    folder, states = train(tmp_path / "other", ModelCheckpoint(every_n_train_steps=2))
+    assert best_checkpoint(states, folder) is None
+
+
+def test_several_of_the_same_kind_the_first_of_the_list_wins(tmp_path) -> None:
+    folder, states = train(tmp_path, keep("val/other", "max", filename="other"), *made(LOSS, METRIC))
+    assert best_checkpoint(states, folder).monitor == "val/other"
+    assert best_checkpoint(states, folder, "loss").monitor == "val/loss"
+
+
+def test_nothing_was_kept(tmp_path) -> None:
+    assert best_checkpoint({}, tmp_path) is None
+    assert best_checkpoint({"EarlyStopping": {"wait_count": 0}}, tmp_path) is None
+
+
+def test_score_that_is_no_number_still_names_a_file(tmp_path) -> None:
+    file = tmp_path / "best.ckpt"
+    file.touch()
+    state = {"monitor": "val/loss", "best_model_score": torch.tensor(float("nan")), "best_model_path": str(file)}
+    key = "ModelCheckpoint{'monitor': 'val/loss', 'mode': 'min'}"
+    assert best_checkpoint({key: state}, tmp_path).path == file
