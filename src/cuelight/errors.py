@@ -89,7 +89,7 @@ def did_you_mean(word: str, candidates: Iterable[str]) -> str:
     Returns:
         ``' Did you mean "x"?'`` with a leading space, or an empty string if nothing is near.
 
-    Example:
+    Examples:
         >>> did_you_mean("EarlyStoping", ["EarlyStopping", "Timer"])
         ' Did you mean "EarlyStopping"?'
         >>> did_you_mean("zzz", ["Timer"])

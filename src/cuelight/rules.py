@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 
 import lightning.pytorch as pl
+from lightning.pytorch.accelerators import AcceleratorRegistry
 from lightning.pytorch.callbacks import (
     Checkpoint,
     DeviceStatsMonitor,
@@ -14,6 +15,7 @@ from lightning.pytorch.callbacks import (
     ModelCheckpoint,
     StochasticWeightAveraging,
 )
+from lightning.pytorch.strategies import StrategyRegistry
 
 from cuelight.config.schema import Config
 from cuelight.errors import Problem, did_you_mean
@@ -33,6 +35,7 @@ def refusals(
         One problem for each; empty if all can work.
     """
     return [
+        *_unknown_hardware(config),
         *_double_accumulation(config, callbacks),
         *_nowhere_to_log(config, callbacks),
         *_same_state(callbacks),
@@ -50,6 +53,20 @@ def cautions(callbacks: Sequence[pl.Callback]) -> list[str]:
         One sentence or two for each.
     """
     return [*_early_checkpoints(callbacks), *_averaging_with_early_stop(callbacks), *_nothing_kept(callbacks)]
+
+
+def _unknown_hardware(config: Config) -> Iterator[Problem]:
+    accelerators = ["gpu", *AcceleratorRegistry.available_accelerators()]  # gpu: whichever kind there is
+    for key, value, registered in (
+        ("accelerator", config.trainer.accelerator, accelerators),
+        ("strategy", config.trainer.strategy, StrategyRegistry.available_strategies()),
+    ):
+        known = ["auto", *sorted(registered)]
+        if value not in known:
+            yield Problem(
+                f'Lightning knows no {key} "{value}".{did_you_mean(value, known)} Known are: {", ".join(known)}.',
+                f"trainer.{key}",
+            )
 
 
 def _double_accumulation(config: Config, callbacks: Sequence[tuple[str, pl.Callback]]) -> Iterator[Problem]:

@@ -60,7 +60,7 @@ class Run:
         directory: The run directory; ``None`` for a run that does not exist yet.
         display: A callback that shows the progress, if any shall.
 
-    Example:
+    Examples:
         >>> run = Run.from_yaml("examples/digits.yaml", ["trainer.epochs=1"])  # doctest: +SKIP
         >>> run.train().metrics["test/accuracy"]  # doctest: +SKIP
         0.95

@@ -10,6 +10,7 @@ import lightning.pytorch as pl
 from lightning.pytorch.callbacks import ProgressBar
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
+from rich.table import Column
 
 _SECONDS_BETWEEN_READINGS = 0.5  # reading a metric waits for the GPU
 
@@ -69,7 +70,9 @@ class ProgressDisplay(ProgressBar):
         self._bars.advance_training()
         if time.monotonic() - self._last_reading > _SECONDS_BETWEEN_READINGS:
             self._last_reading = time.monotonic()
-            self._bars.show_metrics(_as_text(self.get_metrics(trainer, pl_module)))
+            metrics = self.get_metrics(trainer, pl_module)
+            of_step = {name: value for name, value in metrics.items() if name.endswith("_step")}
+            self._bars.show_metrics(_as_text(of_step or metrics))
 
     def on_train_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Note how long the epoch took."""
@@ -156,7 +159,7 @@ class _Bars:
             BarColumn(),
             MofNCompleteColumn(),
             TimeRemainingColumn(elapsed_when_finished=True),
-            TextColumn("{task.fields[metrics]}"),
+            TextColumn("{task.fields[metrics]}", table_column=Column(no_wrap=True, overflow="ellipsis")),
             console=console,
             transient=True,
             refresh_per_second=5,

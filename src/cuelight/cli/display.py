@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import logging
 import os
+import shlex
 import sys
 import warnings
+from collections.abc import Sequence
 from pathlib import Path
 
 from rich.console import Console
@@ -82,11 +84,12 @@ def print_hint(text: str) -> None:
     sys.stderr.write(f"{text}\n")
 
 
-def print_summary(result: Result) -> None:
+def print_summary(result: Result, sources: Sequence[str]) -> None:
     """Print what a run came to: best checkpoint, results, files, next commands.
 
     Args:
         result: What ``Run.train`` or ``Run.test`` returned.
+        sources: The files given by ``--source``, which the next commands need too.
     """
     table = two_columns()
     if result.best:
@@ -99,11 +102,23 @@ def print_summary(result: Result) -> None:
         run = short(result.directory)
         table.add_row("files", run)
         table.add_row("see the curves", f"tensorboard --logdir {run}")
-        table.add_row("test again", f"cuelight test {run}")
-        table.add_row("train longer", f"cuelight train --resume {run} trainer.epochs=N")
+        table.add_row("test again", f"cuelight test {run}{source_options(sources)}")
+        table.add_row("train longer", f"cuelight train --resume {run} trainer.epochs=N{source_options(sources)}")
     console = output_console()
     console.print()
     console.print(table)
+
+
+def source_options(sources: Sequence[str]) -> str:
+    """Repeat the options by which parts of one's own were given.
+
+    Args:
+        sources: The files.
+
+    Returns:
+        What to add to a command; empty without files.
+    """
+    return "".join(f" --source {shlex.quote(source)}" for source in sources)
 
 
 def short(path: Path) -> str:

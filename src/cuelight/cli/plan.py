@@ -6,6 +6,7 @@ import argparse
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+import yaml
 from rich.table import Table
 
 from cuelight.building import model_class
@@ -80,4 +81,7 @@ def _hooks(order: Mapping[str, list[str]]) -> Table:
 
 
 def _part(name: str, params: Mapping[str, Any]) -> str:
-    return name + "".join(f"  {key}: {value}" for key, value in params.items())
+    if not params:
+        return name
+    written = yaml.safe_dump(dict(params), default_flow_style=True, sort_keys=False, width=1000)
+    return f"{name}  {written.strip()[1:-1]}"

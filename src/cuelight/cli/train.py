@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-from cuelight.cli.display import print_hint, print_summary, set_up_display, short
+from cuelight.cli.display import print_hint, print_summary, set_up_display, short, source_options
 from cuelight.errors import ConfigError, Problem, TrainingInterrupted
 from cuelight.registry import load_source
 from cuelight.run import Result, Run
@@ -30,10 +30,11 @@ def run(arguments: argparse.Namespace) -> int:
         result = _train(training, arguments)
     except TrainingInterrupted:
         if is_first_process() and training.directory is not None:
-            print_hint(f"All is saved. To go on: cuelight train --resume {short(training.directory)}")
+            go_on = f"cuelight train --resume {short(training.directory)}{source_options(arguments.source)}"
+            print_hint(f"All is saved. To go on: {go_on}")
         raise
     if is_first_process() and not arguments.quiet:
-        print_summary(result)
+        print_summary(result, arguments.source)
     return 0
 
 

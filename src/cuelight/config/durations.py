@@ -29,7 +29,7 @@ def read_duration(value: str | Mapping[str, float]) -> timedelta:
     Raises:
         ValueError: It is none of these; the message says what was expected.
 
-    Example:
+    Examples:
         >>> read_duration("1h30m").total_seconds()
         5400.0
         >>> read_duration("00:12:00:00") == read_duration({"hours": 12})

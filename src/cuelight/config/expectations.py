@@ -49,7 +49,7 @@ def expected(annotation: Any) -> str:
     Returns:
         Words such as ``a whole number of at least 1, or null``.
 
-    Example:
+    Examples:
         >>> expected(int | None)
         'a whole number or null'
     """

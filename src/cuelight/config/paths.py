@@ -24,7 +24,7 @@ def split(path: str) -> tuple[str, ...]:
     Raises:
         PathError: A key between two dots is empty.
 
-    Example:
+    Examples:
         >>> split("trainer.callbacks.0.name")
         ('trainer', 'callbacks', '0', 'name')
     """
@@ -45,7 +45,7 @@ def join(parts: Iterable[object]) -> str:
     Returns:
         The dot path.
 
-    Example:
+    Examples:
         >>> join(["trainer", "callbacks", 0])
         'trainer.callbacks.0'
     """
@@ -65,7 +65,7 @@ def get(tree: object, path: str) -> Any:
     Raises:
         PathError: Nothing is there.
 
-    Example:
+    Examples:
         >>> get({"callbacks": [{"name": "Timer"}]}, "callbacks.0.name")
         'Timer'
     """

@@ -35,7 +35,7 @@ def read_scalar(text: str) -> Scalar:
     Returns:
         None, a boolean, a number, or the text itself.
 
-    Example:
+    Examples:
         >>> [read_scalar(text) for text in ("1e-3", "10", "true", "on", "~")]
         [0.001, 10, True, 'on', None]
     """

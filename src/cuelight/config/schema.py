@@ -156,7 +156,7 @@ class TrainerConfig(_Section):
     batch_size: AtLeast1 = 32
     precision: Precision = "32-true"
     accelerator: Name = "auto"
-    devices: int | Text | list[int] = "auto"
+    devices: int | Literal["auto"] | list[int] = "auto"
     num_nodes: AtLeast1 = 1
     strategy: Name = "auto"
     accumulate_grad_batches: AtLeast1 = 1

@@ -50,7 +50,8 @@ def training_loader(
     sampler = EpochSampler(dataset, batch_size, seed, world_size, rank)
     used_batches = None
     if trainer is not None:
-        # Lightning calls iter() before it sets the epoch of a training that is resumed.
+        # Lightning calls iter() before it sets the epoch of a training that is resumed: known here, the pass that
+        # is started then need not be started again.
         sampler.set_epoch(_processed(trainer.fit_loop.epoch_progress))
         used_batches = partial(_processed, trainer.fit_loop.epoch_loop.batch_progress)
 

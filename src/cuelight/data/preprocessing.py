@@ -38,7 +38,7 @@ class Preprocessing:
     Raises:
         ConfigError: A value is out of its range, or mean and std do not have one number per channel.
 
-    Example:
+    Examples:
         >>> preprocessing = Preprocessing(size=(32, 48), mean=(0.5,), std=(0.25,), color="GRAY")
         >>> preprocessing(Image.new("RGB", (640, 480))).shape
         torch.Size([1, 32, 48])

@@ -11,7 +11,7 @@ import numpy as np
 import torch
 from PIL import Image
 from torch import Tensor
-from torch.utils.data import Dataset
+from torch.utils.data import Dataset, default_collate, get_worker_info
 
 from cuelight.data.preprocessing import Preprocessing
 from cuelight.data.sampling import NO_SAMPLE, SampleKey
@@ -205,7 +205,14 @@ class Collate:
         labels = torch.tensor([sample.label for sample in readable], dtype=torch.int64)
         if not readable:
             return Batch(None, labels, unreadable)
-        return Batch(self.preprocessing.normalize(torch.stack([s.image for s in readable])), labels, unreadable)
+        return Batch(self._images(readable), labels, unreadable)
+
+    def _images(self, samples: Sequence[Sample]) -> Tensor:
+        if get_worker_info() is None:
+            return self.preprocessing.normalize(torch.stack([sample.image for sample in samples]))
+        # default_collate writes into memory that is shared with the main process; image by image stays in the cache.
+        images: Tensor = default_collate([self.preprocessing.normalize(sample.image) for sample in samples])
+        return images
 
 
 def _seed_transforms(seed: int) -> None:

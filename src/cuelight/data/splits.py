@@ -24,7 +24,7 @@ def stratified_split(labels: Sequence[int], ratios: Sequence[float], seed: int) 
     Returns:
         Positions in ``labels`` of each part, in ascending order; the first part first.
 
-    Example:
+    Examples:
         >>> [part.tolist() for part in stratified_split([0, 0, 0, 0, 1, 1, 1, 1], [0.25], seed=0)]
         [[0, 1, 3, 4, 5, 6], [2, 7]]
     """

@@ -52,7 +52,7 @@ class ClassificationModel(pl.LightningModule):
         ConfigError: If the backbone or one of its arguments is not known, or there are fewer than two classes.
         CuelightError: If the pretrained weights cannot be fetched.
 
-    Example:
+    Examples:
         >>> model = ClassificationModel("resnet18", num_classes=10, in_channels=1, input_size=(28, 28))
         >>> model.eval()(model.example_input_array).shape
         torch.Size([1, 10])
@@ -227,8 +227,8 @@ class ClassificationModel(pl.LightningModule):
             )
 
     def _log_training_metrics(self) -> None:
-        self.log("train/loss", self.train_loss, on_step=False, on_epoch=True)
-        self.log("train/accuracy", self.train_accuracy, on_step=False, on_epoch=True)
+        self.log("train/loss", self.train_loss, prog_bar=True, on_step=False, on_epoch=True)
+        self.log("train/accuracy", self.train_accuracy, prog_bar=True, on_step=False, on_epoch=True)
 
     def _evaluate(self, mean_loss: MeanMetric, metrics: MetricCollection, batch: Sequence[Tensor]) -> None:
         images, labels = batch

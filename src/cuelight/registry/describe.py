@@ -82,7 +82,7 @@ def type_text(annotation: Any) -> str:
     Returns:
         Text without module names; empty for Any.
 
-    Example:
+    Examples:
         >>> type_text(list[float] | None)
         'list[float] | None'
     """

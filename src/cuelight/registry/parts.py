@@ -31,7 +31,7 @@ class Registry:
     Args:
         kind: The kind of the parts.
 
-    Example:
+    Examples:
         >>> from cuelight import registry
         >>> @registry.callbacks.register
         ... class SayHello:

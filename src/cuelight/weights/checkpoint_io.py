@@ -31,7 +31,7 @@ class AtomicCheckpointIO(TorchCheckpointIO):
     Remote paths (``s3://`` and the like) are written by Lightning's own code, because object stores replace a file
     in one step by themselves.
 
-    Example:
+    Examples:
         >>> from lightning.pytorch import Trainer
         >>> trainer = Trainer(plugins=[AtomicCheckpointIO()], logger=False, accelerator="cpu")
     """
