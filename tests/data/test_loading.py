@@ -269,6 +269,18 @@ def test_workers_end_with_the_loader(make_loader) -> None:
     assert not any(worker.is_alive() for worker in workers)
 
 
+def test_workers_end_with_an_error(make_loader, files: ImageFiles) -> None:
+    _destroy(files, 20)
+    loader = make_loader(2)
+    batches = iter(loader)
+    workers = loader._iterator._workers
+    with pytest.raises(DataError) as error:
+        list(batches)
+
+    assert error.value is not None  # and its traceback, which holds the loader
+    assert not any(worker.is_alive() for worker in workers)
+
+
 def test_evaluation_has_no_place_to_save(files: ImageFiles) -> None:
     loader = evaluation_loader(files, PREPROCESSING, batch_size=4, num_workers=0)
 
