@@ -8,6 +8,7 @@ import sys
 from pathlib import Path
 
 import pytest
+
 from support.experiments import OWN_PARTS, experiment, last, metric_rows, only_run, same_training, write_yaml
 
 EPOCHS = 20

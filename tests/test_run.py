@@ -4,6 +4,7 @@ import json
 import shutil
 
 import pytest
+from PIL import Image
 
 from cuelight.config import Config
 from cuelight.errors import CheckpointError, ConfigError
@@ -143,3 +144,20 @@ def test_longer_training_has_the_learning_rate_of_one_that_was_planned_so(digits
     group, expected = rates(run)[0], rates(at_once)[0]
     assert group["lr"] == pytest.approx(expected["lr"], rel=1e-9, abs=1e-12)
     assert group["betas"] == pytest.approx(expected["betas"])
+
+
+def test_data_without_a_test_split_is_trained_and_not_tested(tmp_path) -> None:
+    for name in ("dark", "light"):
+        folder = tmp_path / "images" / name
+        folder.mkdir(parents=True)
+        for number in range(6):
+            level = number if name == "dark" else 255 - number
+            Image.new("RGB", (8, 8), (level, level, level)).save(folder / f"{number}.png")
+    tree = {
+        "model": {"name": "ClassificationModel", "params": {"backbone": "test_resnet"}},
+        "data": {"name": "ImageFolder", "params": {"path": str(tmp_path / "images"), "size": 32, "test_split": 0.0}},
+        "trainer": {"epochs": 1, "batch_size": 4, "num_workers": 0, "accelerator": "cpu"},
+    }
+    result = Run.from_yaml(tree).train(tmp_path / "runs")
+    assert result.best is not None
+    assert dict(result.metrics) == {}

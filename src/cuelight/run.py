@@ -15,6 +15,7 @@ from cuelight import registry
 from cuelight.building import build_data, build_model
 from cuelight.callbacks.last_checkpoint import LAST_CHECKPOINT, LastCheckpoint
 from cuelight.config import Config, load_config
+from cuelight.data.protocols import NamesSplits
 from cuelight.errors import CheckpointError, TrainingInterrupted
 from cuelight.evaluation import View, evaluate, write_results
 from cuelight.files import remove_partial_files, write_text
@@ -264,4 +265,6 @@ def _leave_process_group(trainer: pl.Trainer) -> bool:
 
 
 def _has_test_split(data: pl.LightningDataModule) -> bool:
+    if isinstance(data, NamesSplits):
+        return "test" in data.split_names
     return type(data).test_dataloader is not pl.LightningDataModule.test_dataloader

@@ -102,6 +102,11 @@ class Digits(pl.LightningDataModule):
         """How the model sees a digit."""
         return Preprocessing(size=(self.size, self.size), mean=(MEAN,), std=(STD,), color="GRAY")
 
+    @property
+    def split_names(self) -> list[str]:
+        """The splits that have images; known after ``setup``."""
+        return list(self._splits)
+
     def setup(self, stage: str | None = None) -> None:
         """Read and split the digits.
 

@@ -120,6 +120,11 @@ class ImageFolder(pl.LightningDataModule):
             resize=self.resize,
         )
 
+    @property
+    def split_names(self) -> list[str]:
+        """The splits that have images; known after ``setup``."""
+        return list(self._splits)
+
     def setup(self, stage: str | None = None) -> None:
         """List the files and split them; no image is read.
 

@@ -15,6 +15,15 @@ class NamesClasses(Protocol):
         """The name of each class, in the order of the labels."""
 
 
+@runtime_checkable
+class NamesSplits(Protocol):
+    """Data that may lack a split."""
+
+    @property
+    def split_names(self) -> Sequence[str]:
+        """Which of ``train``, ``val`` and ``test`` there are; known after ``setup``."""
+
+
 class ImageShape(Protocol):
     """How the images reach the model."""
 
