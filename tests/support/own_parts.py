@@ -49,17 +49,23 @@ class SmallNet(pl.LightningModule):
         lr: Learning rate.
         brings: Labels of the recording callbacks that this module brings by itself.
         wide: Number of channels.
+        dropout: Share of what is dropped.
     """
 
     main_metric = "accuracy"
     main_metric_mode = "max"
 
     def __init__(
-        self, num_classes: int = 10, optimization: object = None, brings: list[str] | None = None, wide: int = 8
+        self,
+        num_classes: int = 10,
+        optimization: object = None,
+        brings: list[str] | None = None,
+        wide: int = 8,
+        dropout: float = 0.3,
     ) -> None:
         super().__init__()
         self.network = nn.Sequential(
-            nn.Conv2d(1, wide, 3, stride=3), nn.BatchNorm2d(wide), nn.ReLU(), nn.Flatten(), nn.Dropout(0.3),
+            nn.Conv2d(1, wide, 3, stride=3), nn.BatchNorm2d(wide), nn.ReLU(), nn.Flatten(), nn.Dropout(dropout),
             nn.Linear(wide * 81, num_classes),
         )  # fmt: skip
         self.optimization = optimization
