@@ -6,13 +6,13 @@ import lightning.pytorch as pl
 import pytest
 import torch
 from lightning.pytorch.callbacks import EarlyStopping, ModelCheckpoint
-from support.tiny import TinyData, TinyModel
 
 from cuelight.callbacks.last_checkpoint import LastCheckpoint
 from cuelight.callbacks.seed_each_batch import SeedEachBatch
 from cuelight.callbacks.stop_after_steps import StopAfterSteps
 from cuelight.errors import TrainingInterrupted
 from cuelight.weights.checkpoint_io import AtomicCheckpointIO
+from support.tiny import TinyData, TinyModel
 
 NEVER = -1
 
