@@ -89,14 +89,37 @@ def test_killed_again_and_again(digits, tmp_path, uninterrupted) -> None:
     assert same_training(run, directory)
 
 
+@pytest.fixture
+def trained(digits, tmp_path):
+    """A run of one epoch."""
+    file = write_yaml(tmp_path / "tiny.yaml", experiment(digits, epochs=1))
+    assert cuelight("train", file, *SOURCE, folder=tmp_path).code == 0
+    return only_run(tmp_path / "runs")
+
+
+def contents(folder):
+    return {path.name: path.read_bytes() for path in folder.iterdir()}
+
+
+@pytest.mark.parametrize("share", [0.2, 0.6, 0.99])
+def test_killed_in_the_middle_of_writing_a_checkpoint(trained, tmp_path, share) -> None:
+    """The system kills a process that writes more into a file than it may: at an exact byte."""
+    checkpoints = trained / "checkpoints"
+    before = contents(checkpoints)
+    size = int(min(map(len, before.values())) * share)
+    longer = ("train", "--resume", trained, "trainer.epochs=2", *SOURCE)
+    killed = cuelight(*longer, folder=tmp_path, largest_file=size, dies_of_it=True)
+    assert killed.code == -signal.SIGXFSZ, killed.err
+    after = contents(checkpoints)
+    (partial,) = after.keys() - before.keys()
+    assert len(after.pop(partial)) == size
+    assert after == before
+    assert cuelight(*longer, folder=tmp_path).code == 0
+    assert contents(checkpoints).keys() == before.keys()
+
+
 class TestFullDisk:
     """A disk that is full while a checkpoint is saved; a limit on the size of files fails in the same place."""
-
-    @pytest.fixture
-    def trained(self, digits, tmp_path):
-        file = write_yaml(tmp_path / "tiny.yaml", experiment(digits, epochs=1))
-        assert cuelight("train", file, *SOURCE, folder=tmp_path).code == 0
-        return only_run(tmp_path / "runs")
 
     @pytest.mark.parametrize("largest", [0, 20_000])
     def test_error_names_file_and_reason_and_the_last_checkpoint_is_intact(self, trained, tmp_path, largest) -> None:

@@ -48,7 +48,7 @@ class Finished:
 class Command:
     """A running ``cuelight`` command."""
 
-    def __init__(self, *arguments, folder, terminal=None, environment=None, largest_file=None):
+    def __init__(self, *arguments, folder, terminal=None, environment=None, largest_file=None, dies_of_it=False):
         self.folder = Path(folder)
         self.folder.mkdir(parents=True, exist_ok=True)
         number = len(list(self.folder.glob(".out-*")))
@@ -57,7 +57,7 @@ class Command:
         for file in self._files:
             file.touch()
         arguments = [str(argument) for argument in arguments]
-        options = (arguments, str(self.folder), streams, environment or {}, largest_file)
+        options = (arguments, str(self.folder), streams, environment or {}, largest_file, dies_of_it)
         self._process = _context.Process(target=_run, args=options)
         self._process.start()
         self.pid = self._process.pid
@@ -104,7 +104,7 @@ def cuelight(*arguments, folder, **options):
     return Command(*arguments, folder=folder, **options).wait()
 
 
-def _run(arguments, folder, streams, environment, largest_file):
+def _run(arguments, folder, streams, environment, largest_file, dies_of_it):
     os.chdir(folder)
     signal.signal(signal.SIGINT, signal.default_int_handler)  # a background job has it switched off
     for name in ("RANK", "LOCAL_RANK", "WORLD_SIZE", "CUELIGHT_RUN_DIRECTORY", "FORCE_COLOR", "NO_COLOR"):
@@ -117,7 +117,8 @@ def _run(arguments, folder, streams, environment, largest_file):
         os.close(descriptor)
     sys.stdout, sys.stderr = (open(number, "w", buffering=1, closefd=False) for number in (1, 2))  # noqa: SIM115
     if largest_file is not None:
-        signal.signal(signal.SIGXFSZ, signal.SIG_IGN)  # the write then fails, as on a full disk
+        # Left alone, the write fails, as on a full disk.
+        signal.signal(signal.SIGXFSZ, signal.SIG_DFL if dies_of_it else signal.SIG_IGN)
         resource.setrlimit(resource.RLIMIT_FSIZE, (largest_file, largest_file))
     torch.set_num_threads(1)
     from cuelight.cli import main
