@@ -12,6 +12,8 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
 from rich.table import Column
 
+from cuelight.callbacks.stop_after_steps import StopAfterSteps
+
 _SECONDS_BETWEEN_READINGS = 0.5  # reading a metric waits for the GPU
 
 
@@ -210,9 +212,14 @@ def _epoch_name(trainer: pl.Trainer) -> str:
 def _batches_of_training(trainer: pl.Trainer) -> int:
     """Count the batches of the whole training; 0 if that is not known."""
     per_epoch, epochs = trainer.num_training_batches, trainer.max_epochs
-    if epochs is None or epochs < 0 or per_epoch == float("inf"):
-        return 0
-    return int(per_epoch) * epochs
+    limits = [
+        callback.max_steps * trainer.accumulate_grad_batches
+        for callback in trainer.callbacks  # type: ignore[attr-defined]  # Lightning declares it nowhere
+        if isinstance(callback, StopAfterSteps)
+    ]
+    if epochs is not None and epochs >= 0 and per_epoch != float("inf"):
+        limits.append(int(per_epoch) * epochs)
+    return min(limits, default=0)
 
 
 def _batches_done(trainer: pl.Trainer) -> int:

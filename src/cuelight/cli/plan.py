@@ -6,6 +6,7 @@ import argparse
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+import lightning.pytorch as pl
 import yaml
 from rich.table import Table
 
@@ -70,6 +71,10 @@ def _listing(planned: Run, callbacks: Sequence[PlannedCallback]) -> Table:
     for index, part in enumerate(planned.config.trainer.callbacks):
         if not part.active:
             table.add_row(f" - {part.name}", f"[dim]trainer.callbacks.{index}, switched off by active: false[/dim]")
+    if model_class(planned.config).configure_callbacks is not pl.LightningModule.configure_callbacks:
+        table.add_row(
+            " + what the model brings", "[dim]known when it is made; placed right after those of the file[/dim]"
+        )
     return table
 
 
