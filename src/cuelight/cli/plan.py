@@ -73,7 +73,7 @@ def _listing(planned: Run, callbacks: Sequence[PlannedCallback]) -> Table:
             table.add_row(f" - {part.name}", f"[dim]trainer.callbacks.{index}, switched off by active: false[/dim]")
     if model_class(planned.config).configure_callbacks is not pl.LightningModule.configure_callbacks:
         table.add_row(
-            " + what the model brings", "[dim]known when it is made; placed right after those of the file[/dim]"
+            " + what the model brings", "[dim]known when it is made; right after those of the file[/dim]"
         )
     return table
 
