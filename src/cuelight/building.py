@@ -25,6 +25,7 @@ def build_data(config: Config) -> pl.LightningDataModule:
     data: pl.LightningDataModule = registry.data.build(
         config.data, batch_size=trainer.batch_size, num_workers=trainer.num_workers, seed=trainer.seed
     )
+    data.save_hyperparameters({}, logger=False)  # those that it has stay, but are not logged beside the configuration
     return data
 
 
@@ -63,7 +64,8 @@ def build_model(config: Config, data: pl.LightningDataModule, fresh: bool = True
     if not fresh and part.params.get("pretrained"):
         part = part.model_copy(update={"params": part.params | {"pretrained": False}})
     model: pl.LightningModule = registry.models.build(part, **provided)
-    model.save_hyperparameters(config.to_dict())
+    own = set(model.hparams)  # a module may have saved hyperparameters of its own, which its code reads
+    model.save_hyperparameters({key: value for key, value in config.to_dict().items() if key not in own}, logger=False)
     if trainer.compile:
         compile_networks(model)
     return model

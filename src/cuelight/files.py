@@ -56,12 +56,12 @@ def write_text(path: Path, text: str) -> None:
 
 
 def remove_partial_files(folder: Path) -> None:
-    """Remove the temporary files that a killed process left below a folder.
+    """Remove the temporary files that a killed process left in a folder.
 
     Args:
-        folder: The folder to clean; nothing happens if it does not exist.
+        folder: The folder to clean, without those inside it; nothing happens if it does not exist.
     """
-    for leftover in folder.rglob(f".*{TEMPORARY_SUFFIX}"):
+    for leftover in folder.glob(f".*{TEMPORARY_SUFFIX}"):
         leftover.unlink(missing_ok=True)
 
 

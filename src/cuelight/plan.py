@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from typing import Literal
 
 import lightning.pytorch as pl
 from lightning.fabric.utilities.exceptions import MisconfigurationException
@@ -12,6 +13,7 @@ from lightning.pytorch.callbacks import Checkpoint, EarlyStopping, ModelCheckpoi
 from cuelight import registry
 from cuelight.building import model_class
 from cuelight.callbacks.last_checkpoint import LastCheckpoint
+from cuelight.callbacks.lightning import ModelCheckpoint as ResumableModelCheckpoint
 from cuelight.callbacks.seed_each_batch import SeedEachBatch
 from cuelight.callbacks.step_on_plateau import StepOnPlateau
 from cuelight.callbacks.stop_after_steps import StopAfterSteps
@@ -21,6 +23,7 @@ from cuelight.models.optimization import scheduler_problems
 from cuelight.rules import refusals
 
 LOSS_MONITOR = "val/loss"
+Mode = Literal["min", "max"]
 
 # In the order in which a fit, and then a test, comes to them.
 HOOKS = (
@@ -113,7 +116,7 @@ def check_together(config: Config) -> list[Problem]:
     return [*problems, *refusals(config, model_class(config), callbacks)]
 
 
-def main_metric(config: Config) -> tuple[str, str] | None:
+def main_metric(config: Config) -> tuple[str, Mode] | None:
     """Tell by what the best model is chosen.
 
     Args:
@@ -125,7 +128,8 @@ def main_metric(config: Config) -> tuple[str, str] | None:
     """
     model = model_class(config)
     metric = getattr(model, "main_metric", None)
-    return (f"val/{metric}", getattr(model, "main_metric_mode", "max")) if metric else None
+    mode: Mode = "min" if getattr(model, "main_metric_mode", "max") == "min" else "max"
+    return (f"val/{metric}", mode) if metric else None
 
 
 def hook_order(callbacks: Sequence[pl.Callback], model: type[pl.LightningModule]) -> dict[str, list[str]]:
@@ -167,8 +171,7 @@ def _from_file(config: Config) -> Iterator[PlannedCallback]:
 
 def _added_after(config: Config, from_file: Sequence[pl.Callback]) -> list[PlannedCallback]:
     added: list[tuple[pl.Callback, str]] = []
-    validates = config.trainer.validation_interval > 0
-    if validates and not any(isinstance(callback, ModelCheckpoint) for callback in from_file):
+    if not any(isinstance(callback, ModelCheckpoint) for callback in from_file):
         added.append((_best(LOSS_MONITOR, "min"), f"added: keeps the lowest {LOSS_MONITOR}"))
         metric = main_metric(config)
         if metric is not None:
@@ -182,8 +185,8 @@ def _added_after(config: Config, from_file: Sequence[pl.Callback]) -> list[Plann
     return [PlannedCallback(callback, origin, at_end=True) for callback, origin in added]
 
 
-def _best(monitor: str, mode: str) -> ModelCheckpoint:
-    return ModelCheckpoint(
+def _best(monitor: str, mode: Mode) -> ModelCheckpoint:
+    return ResumableModelCheckpoint(
         monitor=monitor,
         mode=mode,
         filename=f"best_{monitor.rpartition('/')[2]}",

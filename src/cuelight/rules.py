@@ -36,6 +36,7 @@ def refusals(
     """
     return [
         *_unknown_hardware(config),
+        *_fight_over_last(callbacks),
         *_double_accumulation(config, callbacks),
         *_nowhere_to_log(config, callbacks),
         *_same_state(callbacks),
@@ -67,6 +68,16 @@ def _unknown_hardware(config: Config) -> Iterator[Problem]:
                 f'Lightning knows no {key} "{value}".{did_you_mean(value, known)} Known are: {", ".join(known)}.',
                 f"trainer.{key}",
             )
+
+
+def _fight_over_last(callbacks: Sequence[tuple[str, pl.Callback]]) -> Iterator[Problem]:
+    for path, callback in callbacks:
+        if not isinstance(callback, ModelCheckpoint):
+            continue
+        for key, taken in (("save_last", callback.save_last), ("filename", callback.filename == "last")):
+            if taken:
+                message = "last.ckpt is always kept, and a resume needs it as it is. Leave this out."
+                yield Problem(message, f"{path}.params.{key}")
 
 
 def _double_accumulation(config: Config, callbacks: Sequence[tuple[str, pl.Callback]]) -> Iterator[Problem]:

@@ -19,7 +19,7 @@ from cuelight.data.protocols import NamesSplits
 from cuelight.errors import CheckpointError, TrainingInterrupted
 from cuelight.evaluation import View, evaluate, write_results
 from cuelight.files import remove_partial_files, write_text
-from cuelight.plan import PlannedCallback, check_together, place_model_callbacks, planned_callbacks
+from cuelight.plan import PlannedCallback, check_together, main_metric, place_model_callbacks, planned_callbacks
 from cuelight.rules import cautions
 from cuelight.run_directory import (
     CHECKPOINT_FOLDER,
@@ -31,7 +31,7 @@ from cuelight.run_directory import (
 from cuelight.tracking.loggers import build_loggers
 from cuelight.trainer import build_trainer, take_model_callbacks
 from cuelight.weights.best import BestCheckpoint, best_checkpoint
-from cuelight.weights.checkpoint_io import load_checkpoint
+from cuelight.weights.checkpoint_io import AtomicCheckpointIO, load_checkpoint
 
 logger = logging.getLogger(__name__)
 
@@ -118,8 +118,9 @@ class Run:
             The callbacks and where each comes from.
         """
         planned = planned_callbacks(self.config, self.display)
-        for caution in cautions([entry.callback for entry in planned]):
-            logger.warning(caution)
+        if is_first_process():
+            for caution in cautions([entry.callback for entry in planned]):
+                logger.warning(caution)
         return planned
 
     def train(self, output: str | Path = "runs", resume: str | Path | None = None) -> Result:
@@ -137,14 +138,19 @@ class Run:
             CheckpointError: If a checkpoint cannot be read or written.
         """
         planned = self.plan()
-        resumed_from = load_checkpoint(resume)["global_step"] if resume else 0
+        resumed_from = _step_of(resume) if resume else 0
+        if not resume:
+            self._refuse_to_overwrite()
         directory = self._prepare_directory(Path(output))
         pl.seed_everything(self.config.trainer.seed, workers=True, verbose=False)
         data = build_data(self.config)
         model = build_model(self.config, data, fresh=resume is None)
         callbacks = [entry.callback for entry in place_model_callbacks(planned, take_model_callbacks(model))]
         loggers = build_loggers(self.config.tracker, directory, resumed_from)
-        trainer = build_trainer(self.config.trainer, callbacks, loggers, directory)
+        for tracker in loggers:
+            tracker.log_hyperparams(self.config.to_dict())
+        saved_with = AtomicCheckpointIO(self.config.to_dict())
+        trainer = build_trainer(self.config.trainer, callbacks, loggers, directory, saved_with)
         trainer.fit(model, datamodule=data, ckpt_path=resume, weights_only=True)
         _raise_if_stopped(callbacks)
         if not _leave_process_group(trainer):
@@ -164,11 +170,17 @@ class Run:
         Raises:
             CheckpointError: If this run has no directory yet, or the checkpoint cannot be read.
         """
-        last = self._checkpoint_folder() / LAST_CHECKPOINT
+        folder = self._checkpoint_folder()
+        last = folder / LAST_CHECKPOINT
+        others = sorted(path.name for path in folder.glob("*.ckpt"))
         if checkpoint is None and not last.is_file():
+            if others:
+                raise CheckpointError(
+                    f"{last} does not exist, but there are {', '.join(others)}. Give the one to go on from: "
+                    f"cuelight train --resume {folder / others[0]}"
+                )
             logger.warning("%s does not exist: the training starts from its beginning.", last)
-            return self.train()
-        return self.train(resume=checkpoint or last)
+        return self.train(resume=checkpoint or (last if last.is_file() else None))
 
     def test(self, checkpoint: str | Path | None = None, view: View = "test") -> Result:
         """Measure a checkpoint of this run.
@@ -202,20 +214,33 @@ class Run:
         folder = self._checkpoint_folder()
         if not (folder / LAST_CHECKPOINT).is_file():
             return None
-        return best_checkpoint(load_checkpoint(folder / LAST_CHECKPOINT).get("callbacks", {}), folder)
+        states = load_checkpoint(folder / LAST_CHECKPOINT).get("callbacks", {})
+        metric = main_metric(self.config)
+        return best_checkpoint(states, folder, main_metric=metric[0] if metric else None)
 
     def _checkpoint_folder(self) -> Path:
         if self.directory is None:
-            raise CheckpointError("This run has no directory yet, so it has no checkpoints: train it first.")
+            raise CheckpointError(
+                "This run has no directory. Train it first; a checkpoint that was copied out of its run directory goes "
+                "on from <run directory>/checkpoints only."
+            )
         return self.directory / CHECKPOINT_FOLDER
 
     def _prepare_directory(self, output: Path) -> Path:
         if self.directory is None:
             self.directory = make_run_directory(output, self.config.name)
         if is_first_process():
-            remove_partial_files(self.directory)
+            for folder in (self.directory, self.directory / CHECKPOINT_FOLDER, self.directory / "test"):
+                remove_partial_files(folder)
             write_text(self.directory / CONFIG_FILE, self.config.to_yaml())
         return self.directory
+
+    def _refuse_to_overwrite(self) -> None:
+        kept = self.directory and is_first_process() and next((self.directory / CHECKPOINT_FOLDER).glob("*.ckpt"), None)
+        if kept:
+            raise CheckpointError(
+                f"{self.directory} holds a training already ({kept.name}). Use resume() to go on with it, or a new Run."
+            )
 
     def _test_best(self, data: pl.LightningDataModule, trainer: pl.Trainer) -> Result:
         best = self.best()
@@ -242,6 +267,16 @@ def _own_config(checkpoint: str | Path) -> dict[str, Any]:
             "out of a run directory."
         )
     return dict(described)
+
+
+def _step_of(checkpoint: str | Path) -> int:
+    content = load_checkpoint(checkpoint)
+    if "optimizer_states" not in content or "global_step" not in content:
+        raise CheckpointError(
+            f"{checkpoint}: this file holds weights alone, so a training cannot go on from it. Expected a whole "
+            "checkpoint, such as last.ckpt."
+        )
+    return int(content["global_step"])
 
 
 def _raise_if_stopped(callbacks: Sequence[pl.Callback]) -> None:

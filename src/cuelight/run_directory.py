@@ -31,8 +31,7 @@ def make_run_directory(root: Path, name: str) -> Path:
     if os.environ.get("TORCHELASTIC_RUN_ID") and int(os.environ.get("WORLD_SIZE", "1")) > 1:
         directory = _agree_under_torchrun(root / name)
     elif "SLURM_JOB_ID" in os.environ and int(os.environ.get("SLURM_NTASKS", "1")) > 1:
-        # All tasks of a job see the same number, and a job that is queued again goes on in its folder.
-        directory = root / name / f"slurm-{os.environ['SLURM_JOB_ID']}"
+        directory = root / name / _slurm_name()
         directory.mkdir(parents=True, exist_ok=True)
     else:
         directory = _make_new(root / name)
@@ -45,7 +44,7 @@ def find_run_directory(path: Path) -> Path | None:
     """Find the run directory that a path stands for.
 
     Args:
-        path: A run directory, or a file or folder inside one, such as a checkpoint.
+        path: A run directory, or a checkpoint in its ``checkpoints`` folder.
 
     Returns:
         The absolute path of the folder that holds ``config.yaml``; ``None`` for a file that is in no run directory.
@@ -55,16 +54,16 @@ def find_run_directory(path: Path) -> Path | None:
     """
     if not path.exists():
         raise CheckpointError(f"{path}: there is no such run directory or checkpoint.")
-    candidates = [path, *path.absolute().parents][:4]
-    for candidate in candidates:
-        if (candidate / CONFIG_FILE).is_file():
-            return candidate.absolute()
+    path = path.resolve()
     if path.is_file():
-        return None
-    raise CheckpointError(
-        f"{path}: this is no run directory: there is no {CONFIG_FILE} in it or above it. Expected a folder such as "
-        "runs/<name>/<time>-<id>, or a checkpoint inside one."
-    )
+        inside = path.parent.name == CHECKPOINT_FOLDER and (path.parent.parent / CONFIG_FILE).is_file()
+        return path.parent.parent if inside else None
+    if not (path / CONFIG_FILE).is_file():
+        raise CheckpointError(
+            f"{path}: this is no run directory: there is no {CONFIG_FILE} in it. Expected a folder such as "
+            "runs/<name>/<time>-<id>, or a checkpoint."
+        )
+    return path
 
 
 def _make_new(parent: Path) -> Path:
@@ -78,6 +77,12 @@ def _make_new(parent: Path) -> Path:
             continue  # another run took the same name in the same second: draw again
         else:
             return directory
+
+
+def _slurm_name() -> str:
+    """What all tasks of one step of a job see alike, and no other step and no second try of the job."""
+    job, step, restarts = (os.environ.get(f"SLURM_{key}", "0") for key in ("JOB_ID", "STEP_ID", "RESTART_COUNT"))
+    return f"slurm-{job}.{step}" + (f"-{restarts}" if restarts != "0" else "")
 
 
 def _is_child_of_lightning() -> bool:

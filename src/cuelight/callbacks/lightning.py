@@ -6,17 +6,19 @@ is documented here in one line is documented at length by Lightning.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import timedelta
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
+import lightning.pytorch as pl
 from lightning.pytorch import callbacks
 from lightning.pytorch.callbacks import DeviceStatsMonitor, LearningRateMonitor
 
 from cuelight.callbacks.model_pruning import ModelPruning
 from cuelight.callbacks.weight_averaging import StochasticWeightAveraging
 from cuelight.config.durations import read_duration
+from cuelight.errors import ConfigError, Problem, did_you_mean
 
 __all__ = [
     "DeviceStatsMonitor",
@@ -81,6 +83,9 @@ class EarlyStopping(callbacks.EarlyStopping):
 class ModelCheckpoint(callbacks.ModelCheckpoint):
     """Saves checkpoints, the best by a metric or at fixed intervals.
 
+    The sanity check finds a monitored metric of the validation that is never logged. In a run directory that was
+    moved it goes on with its scores; Lightning's own forgets them, and then takes the next model for the best.
+
     Args:
         dirpath: Folder for the files; the checkpoints folder of the run if left out.
         filename: Name with metrics in braces, such as "{epoch}-{step}", without .ckpt.
@@ -135,6 +140,26 @@ class ModelCheckpoint(callbacks.ModelCheckpoint):
             save_on_train_epoch_end=save_on_train_epoch_end,
             enable_version_counter=enable_version_counter,
         )
+
+    def on_validation_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        """Save if this validation calls for it.
+
+        Raises:
+            ConfigError: In the sanity check, if the monitored metric was not logged.
+        """
+        if trainer.sanity_checking and self.monitor and self.monitor.startswith("val"):
+            logged = sorted(trainer.callback_metrics)
+            if self.monitor not in logged:
+                raise ConfigError([Problem(_not_logged(type(pl_module).__name__, self.monitor, logged))])
+        super().on_validation_end(trainer, pl_module)
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        """Go on with the scores of a checkpoint.
+
+        Args:
+            state_dict: What ``state_dict`` gave, perhaps in another place.
+        """
+        super().load_state_dict(_in_folder(state_dict, Path(self.dirpath)) if self.dirpath else state_dict)
 
 
 class RichModelSummary(callbacks.RichModelSummary):
@@ -196,3 +221,23 @@ class Timer(callbacks.Timer):
 
 def _duration(value: str | Mapping[str, float] | timedelta | None) -> timedelta | None:
     return read_duration(value) if isinstance(value, (str, Mapping)) else value
+
+
+def _not_logged(model: str, metric: str, logged: Sequence[str]) -> str:
+    return (
+        f'{model} logs no metric "{metric}" in validation.{did_you_mean(metric, logged)} It logged: '
+        f"{', '.join(logged) or 'nothing'}. Log it, or configure a ModelCheckpoint that monitors what is logged."
+    )
+
+
+def _in_folder(state: dict[str, Any], folder: Path) -> dict[str, Any]:
+    """Rewrite the paths in a state to the folder where the files now are."""
+    if not state.get("best_model_path") or not (folder / Path(state["best_model_path"]).name).is_file():
+        return state
+
+    def here(path: str) -> str:
+        return str(folder / Path(path).name) if path else path
+
+    paths = {key: here(state[key]) for key in ("best_model_path", "kth_best_model_path", "last_model_path")}
+    kept = {here(path): score for path, score in state["best_k_models"].items()}
+    return state | paths | {"best_k_models": kept, "dirpath": str(folder)}

@@ -34,7 +34,10 @@ class BestCheckpoint:
 
 
 def best_checkpoint(
-    callback_states: Mapping[str, Mapping[str, Any]], folder: Path, prefer: Preference = "metric"
+    callback_states: Mapping[str, Mapping[str, Any]],
+    folder: Path,
+    prefer: Preference = "metric",
+    main_metric: str | None = None,
 ) -> BestCheckpoint | None:
     """Choose among the checkpoints that the ``ModelCheckpoint`` callbacks of a run kept.
 
@@ -42,12 +45,14 @@ def best_checkpoint(
         callback_states: The state of each callback by its ``state_key``: ``checkpoint["callbacks"]`` of a file, or
             the same collected from a live trainer.
         folder: The checkpoint folder of the run; a run directory that was moved is found there.
-        prefer: ``metric`` for the best by the main metric, ``loss`` for the best by the validation loss.
+        prefer: ``metric`` for the best by a metric, ``loss`` for the best by the validation loss.
+        main_metric: The name of the metric that comes before others, such as ``val/accuracy``.
 
     Returns:
         The preferred one; the other where that does not exist; ``None`` if no file exists at all.
     """
     found = list(_existing(callback_states, folder))
+    found.sort(key=lambda best: best.monitor != main_metric)
     preferred = [best for best in found if best.by_loss == (prefer == "loss")]
     return next(iter(preferred or found), None)
 

@@ -24,17 +24,34 @@ _UNREADABLE = (
     ArithmeticError, MemoryError, struct.error,
 )  # fmt: skip
 
+_HYPER_PARAMETERS = frozenset({
+    "hyper_parameters", "hparams_name", "hparams_type",
+    "datamodule_hyper_parameters", "datamodule_hparams_name", "datamodule_hparams_type",
+})  # fmt: skip
+
 
 class AtomicCheckpointIO(TorchCheckpointIO):
     """Lightning plugin that writes a checkpoint beside its place and renames it, and never unpickles objects.
 
+    The first file that it writes is read back at once, so that a state which cannot be read is found at the first
+    save and not after the training.
+
     Remote paths (``s3://`` and the like) are written by Lightning's own code, because object stores replace a file
     in one step by themselves.
+
+    Args:
+        hyper_parameters: What every checkpoint says of how it was trained, in place of what module and data module
+            collected by themselves, which may be objects or secrets. Left as it is if left out.
 
     Examples:
         >>> from lightning.pytorch import Trainer
         >>> trainer = Trainer(plugins=[AtomicCheckpointIO()], logger=False, accelerator="cpu")
     """
+
+    def __init__(self, hyper_parameters: dict[str, Any] | None = None) -> None:
+        super().__init__()
+        self.hyper_parameters = hyper_parameters
+        self._read_back = False
 
     def save_checkpoint(self, checkpoint: dict[str, Any], path: _PATH, storage_options: Any | None = None) -> None:
         """Write a checkpoint, whole or not at all.
@@ -47,6 +64,9 @@ class AtomicCheckpointIO(TorchCheckpointIO):
         Raises:
             CheckpointError: If the file system refuses, with the reason; an older file of that name is intact.
         """
+        if self.hyper_parameters is not None:
+            checkpoint = {key: value for key, value in checkpoint.items() if key not in _HYPER_PARAMETERS}
+            checkpoint["hyper_parameters"] = self.hyper_parameters
         if _is_remote(path):
             super().save_checkpoint(checkpoint, path, storage_options)
             return
@@ -57,6 +77,9 @@ class AtomicCheckpointIO(TorchCheckpointIO):
         except (OSError, RuntimeError) as error:
             # torch reports a short write as a RuntimeError of its zip writer, with the OSError as its context.
             raise _write_error(target, error) from error
+        if not self._read_back:
+            load_checkpoint(target)
+            self._read_back = True
 
     def load_checkpoint(
         self,
