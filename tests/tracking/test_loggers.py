@@ -52,7 +52,7 @@ def test_both_trackers_have_the_same_curves(digits, tmp_path) -> None:
         ({"csv": False}, {"events"}),
         ({}, {"events", "metrics.csv"}),
     ],
-    ids=str,
+    ids=["none", "csv", "tensorboard", "both"],
 )
 def test_each_can_be_switched_off(digits, tmp_path, tracker, files) -> None:
     run = run_of(digits, tracker, epochs=1)
