@@ -49,4 +49,4 @@ def test_suggestion_ignores_case_and_needs_nearness() -> None:
 def test_every_error_has_the_same_base() -> None:
     own = [value for value in vars(errors).values() if isinstance(value, type) and issubclass(value, Exception)]
     assert len(own) >= 5
-    assert all(issubclass(error, (CuelightError, errors.CuelightWarning)) for error in own)
+    assert all(issubclass(error, CuelightError) for error in own)

@@ -14,10 +14,6 @@ class CuelightError(Exception):
     """
 
 
-class CuelightWarning(UserWarning):
-    """Base of every warning that Cuelight gives on purpose."""
-
-
 @dataclass(frozen=True)
 class Problem:
     """One thing that is wrong with what a user wrote.

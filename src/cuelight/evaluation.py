@@ -74,8 +74,8 @@ def write_results(directory: Path, view: View, checkpoint: Path, metrics: Mappin
     """
     path = directory / "test" / RESULTS_FILE
     results: dict[str, Any] = json.loads(path.read_text()) if path.is_file() else {}
-    inside = checkpoint.is_relative_to(directory)
-    measured = str(checkpoint.relative_to(directory) if inside else checkpoint)
+    file, folder = checkpoint.absolute(), directory.absolute()
+    measured = str(file.relative_to(folder) if file.is_relative_to(folder) else file)
     results[view] = {"checkpoint": measured, "metrics": dict(metrics)}
     write_text(path, json.dumps(results, indent=2) + "\n")
     return path

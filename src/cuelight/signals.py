@@ -1,4 +1,4 @@
-"""Signals that ask for a stop, noted instead of obeyed at once."""
+"""Signals that ask for a stop, noted so that a training can save first and a command can say what ended it."""
 
 from __future__ import annotations
 
@@ -8,11 +8,12 @@ import signal
 import sys
 import threading
 from types import FrameType
-from typing import Any
+from typing import Any, final
 
 logger = logging.getLogger(__name__)
 
 _SIGNALS = (signal.SIGINT, signal.SIGTERM)
+_NOBODY = (signal.SIG_DFL, signal.default_int_handler)
 _SHOW_CURSOR = b"\x1b[?25h\n"
 
 
@@ -57,6 +58,43 @@ class StopSignal:
         self.received = number
         name = signal.Signals(number).name
         logger.warning("%s: stopping at the next batch boundary, with all saved; a second signal stops at once.", name)
+
+
+@final
+class NotedSignal:
+    """Ends what runs within a ``with`` by an exception at SIGINT and SIGTERM, and notes which of them came.
+
+    SIGINT raises KeyboardInterrupt, SIGTERM raises SystemExit. Lightning turns the one into ``sys.exit(1)`` and the
+    other into ``sys.exit(0)``; the note tells what it was. A signal that was ignored or taken before stays as it was,
+    and so do both outside the main thread, where Python allows no handlers.
+
+    Attributes:
+        number: The number of the signal that came last, ``None`` if none did.
+    """
+
+    def __init__(self) -> None:
+        self.number: int | None = None
+        self._owners: dict[int, Any] = {}
+
+    def __enter__(self) -> NotedSignal:
+        """Take over the signals that nobody has."""
+        if threading.current_thread() is threading.main_thread():
+            owners = {number: signal.getsignal(number) for number in _SIGNALS}
+            self._owners = {number: owner for number, owner in owners.items() if owner in _NOBODY}
+            for number in self._owners:
+                signal.signal(number, self._end)
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        """Give them back."""
+        for number, owner in self._owners.items():
+            signal.signal(number, owner)
+
+    def _end(self, number: int, _: FrameType | None) -> None:
+        self.number = number
+        if number == signal.SIGINT:
+            raise KeyboardInterrupt
+        raise SystemExit(128 + number)
 
 
 def _die(number: int) -> None:

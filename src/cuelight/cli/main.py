@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 import argparse
+import signal
 import sys
 from collections.abc import Sequence
 
 from cuelight.cli.parser import build_parser
 from cuelight.errors import ConfigError, CuelightError, TrainingInterrupted
+from cuelight.signals import NotedSignal
 
 EXIT_FAILED = 1
 EXIT_USAGE = 2  # as argparse does
 EXIT_SIGNAL = 128  # as shells do: 130 after SIGINT, 143 after SIGTERM
-_SIGINT = 2
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -25,6 +26,18 @@ def main(arguments: Sequence[str] | None = None) -> int:
         The exit code: 0, 1 after a failure, 2 after a mistake in the arguments or the configuration, 130 and 143
         after SIGINT and SIGTERM.
     """
+    with NotedSignal() as noted:
+        try:
+            code = _run(arguments)
+        except (KeyboardInterrupt, SystemExit) as ending:
+            if noted.number is None and isinstance(ending, SystemExit):
+                raise
+            code = EXIT_SIGNAL + (noted.number or signal.SIGINT)
+        # Whoever caught the exception of a signal may have gone on, or ended with a code of its own.
+        return code if noted.number is None else EXIT_SIGNAL + noted.number
+
+
+def _run(arguments: Sequence[str] | None) -> int:
     parsed = _parse(arguments)
     try:
         return int(parsed.command(parsed))
@@ -34,8 +47,6 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return EXIT_SIGNAL + error.signal_number
     except CuelightError as error:
         return _report(error, EXIT_FAILED)
-    except KeyboardInterrupt:
-        return EXIT_SIGNAL + _SIGINT
 
 
 def _parse(arguments: Sequence[str] | None) -> argparse.Namespace:

@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
-from torch.utils.data import DataLoader
+from torch.utils.data import DataLoader, DistributedSampler
 
 from cuelight.data.samples import Batch, Unreadable, UnreadableImageError
 from cuelight.data.sampling import EpochSampler
@@ -96,7 +96,7 @@ class CheckedLoader(DataLoader[Batch]):
         """One pass; the worker processes start at once.
 
         Raises:
-            DataError: An image cannot be read, or none at all can.
+            DataError: An image cannot be read, or none at all can; or, on several ranks, none of a batch.
         """
         return self._check(self._start(), 0)
 
@@ -115,6 +115,8 @@ class CheckedLoader(DataLoader[Batch]):
                     yield images, labels
                 elif self.needs_every_batch:
                     break
+                else:
+                    self._require_one_rank(unreadable)
             self._require_some(handed_out)
         except DataError:
             # Lets go of the workers before the traceback does: torch takes 10 seconds to end them once the garbage
@@ -126,6 +128,13 @@ class CheckedLoader(DataLoader[Batch]):
     def _require_some(self, handed_out: int) -> None:
         if handed_out == 0 and self.skipped is not None and self.skipped.reasons:
             raise DataError(self.skipped.none_left())
+
+    def _require_one_rank(self, unreadable: tuple[Unreadable, ...]) -> None:
+        if unreadable and isinstance(self.sampler, DistributedSampler) and self.sampler.num_replicas > 1:
+            raise DataError(
+                f"{unreadable[0].path}: neither this nor any other image of its batch can be read, and with several "
+                "devices no batch can be skipped. Replace or remove the files, or raise batch_size."
+            )
 
     def _note(self, unreadable: tuple[Unreadable, ...]) -> None:
         for each in unreadable:

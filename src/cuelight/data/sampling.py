@@ -9,6 +9,8 @@ import numpy as np
 from numpy.typing import NDArray
 from torch.utils.data import DistributedSampler
 
+from cuelight.errors import DataError
+
 NO_SAMPLE = -1
 
 
@@ -75,8 +77,7 @@ class EvaluationSampler(DistributedSampler[SampleKey]):
     """The order of the dataset, dealt out to the ranks so that each sample is there exactly once.
 
     All ranks get the same number of batches (``DistributedDataParallel`` exchanges buffers at each), which no
-    repeated sample has to ensure: where a rank would have a batch less, its last full batch is split in two. With
-    ``batch_size`` 1 nothing can be split, and the last ranks may have a batch less.
+    repeated sample has to ensure: where a rank would have a batch less, its last full batch is split in two.
 
     Args:
         dataset: Anything with a length.
@@ -84,11 +85,16 @@ class EvaluationSampler(DistributedSampler[SampleKey]):
         seed: Seed of random transforms, if any; the same in every epoch.
         num_replicas: Number of ranks.
         rank: The rank that asks.
+
+    Raises:
+        DataError: The ranks cannot get the same number of batches: there are fewer samples than ranks, or
+            ``batch_size`` is 1, so that no batch can be split.
     """
 
     def __init__(
         self, dataset: Sized, batch_size: int = 1, seed: int = 0, num_replicas: int = 1, rank: int = 0
     ) -> None:
+        _refuse_unequal_batches(len(dataset), batch_size, num_replicas)
         super().__init__(dataset, num_replicas=num_replicas, rank=rank, shuffle=False, seed=seed)  # type: ignore[arg-type]
         self.batch_size = batch_size
 
@@ -104,9 +110,22 @@ class EvaluationSampler(DistributedSampler[SampleKey]):
         indices = np.arange(self.rank, len(self.dataset), self.num_replicas)  # type: ignore[arg-type]
         most = -(-len(self.dataset) // self.num_replicas)  # type: ignore[arg-type]
         batch_too_few = most > len(indices) and len(indices) % self.batch_size == 0
-        if batch_too_few and len(indices) > 0 and self.batch_size > 1:
+        if batch_too_few:
             indices = np.insert(indices, len(indices) - 1, NO_SAMPLE)
         return indices
+
+
+def _refuse_unequal_batches(count: int, batch_size: int, num_replicas: int) -> None:
+    if count < num_replicas:
+        raise DataError(
+            f"{count} images for validation or test cannot be dealt out to {num_replicas} devices, each of which needs "
+            "one. Add images, or lower trainer.devices."
+        )
+    if batch_size == 1 and count % num_replicas != 0:
+        raise DataError(
+            f"{count} images for validation or test cannot be dealt out evenly to {num_replicas} devices with a "
+            "batch_size of 1, and each device needs the same number of batches. Raise batch_size to 2 or more."
+        )
 
 
 def _keys(indices: NDArray[np.int64], seed: int, epoch: int) -> Iterator[SampleKey]:
