@@ -16,7 +16,7 @@ from torchvision.transforms import v2
 from cuelight import registry
 from cuelight.config import Part
 from cuelight.config.environment import EnvironmentText
-from cuelight.errors import ConfigError, CuelightError
+from cuelight.errors import ConfigError, CuelightError, Problem
 from cuelight.registry import Registry, TransformPart
 from cuelight.registry.kinds import KINDS, Kind
 
@@ -191,9 +191,11 @@ def test_messages_about_names():
     def message(name):
         return registry.optimizers.problems({"name": name}, "at")[0].message
 
-    assert message("Adamw2") == 'there is no optimizer named "Adamw2". Did you mean "AdamW"?'
+    own = " Parts of one's own need --source FILE.py."
+    assert message("Adamw2") == f'there is no optimizer named "Adamw2". Did you mean "AdamW"?{own}'
     assert message("torch.optim:SGD") == 'there is no optimizer named "torch.optim:SGD". Write "SGD" alone.'
     assert message("zzz").startswith('there is no optimizer named "zzz". There is ASGD, Adadelta')
+    assert message("zzz").endswith(own)
     assert "hunter2" not in message(EnvironmentText("hunter2", "${env:X}"))
 
 
@@ -303,6 +305,26 @@ def test_a_constructor_that_refuses_is_reported_without_secrets():
 
     with pytest.raises(ConfigError, match=r"bad token \$\{env:X\}"):
         own.build({"name": "Refuses", "params": {"token": EnvironmentText("hunter2", "${env:X}")}})
+
+
+def test_further_checks_are_given_converted_parameters_and_show_no_secrets():
+    own = fresh("model")
+
+    @own.register
+    class Picky:
+        def __init__(self, pretrained: bool = False, token: str = "", path: Path | None = None) -> None: ...
+
+        @classmethod
+        def parameter_problems(cls, params, path):
+            assert params["path"] == Path("x")
+            return [Problem(f"{params['token']} of no use", f"{path}.token")] if params["pretrained"] else []
+
+    token = EnvironmentText("hunter2", "${env:X}")
+    for written, found in (("false", []), ("true", ["at.params.token: ${env:X} of no use"])):
+        params = {"pretrained": EnvironmentText(written, "${env:P}"), "token": token, "path": "x"}
+        assert problems(own, params, "Picky") == found
+    with pytest.raises(ConfigError, match=r"params.token: \$\{env:X\} of no use"):
+        own.build({"name": "Picky", "params": params})
 
 
 def test_a_taken_name_is_refused_and_a_cell_that_runs_again_is_not():

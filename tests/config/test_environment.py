@@ -5,7 +5,7 @@ import pytest
 
 from cuelight.config import load_config
 from cuelight.config.environment import EnvironmentText, fill_in, hide
-from cuelight.errors import ConfigError
+from cuelight.errors import ConfigError, Problem
 
 VARIABLES = {"A": "one", "NESTED": "${env:A}", "EMPTY": ""}
 SECRET = "hunter2"
@@ -105,3 +105,37 @@ def test_errors_never_show_the_value(config_with_secret):
     assert len(caught.value.problems) == 6
     assert SECRET not in str(caught.value)
     assert "trainer.epochs: expected a whole number of at least 0, got the text of ${env:SECRET}." in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("message", "hidden"),
+    [
+        ("abcd abcdef", "${env:SHORTER} ${env:LONGER}"),  # a value that another one begins with
+        ("expected true or false, at least 5", "expected true or false, at least 5"),
+        ("no accelerator \"5\", no 'true'", "no accelerator \"${env:FIVE}\", no '${env:TRUE}'"),
+        ("5", "${env:FIVE}"),
+        (repr("a\nb\n"), "'${env:LINES}'"),
+    ],
+)
+def test_hide_leaves_common_words_and_finds_the_whole_value(message, hidden):
+    values = {"SHORTER": "abcd", "LONGER": "abcdef", "TRUE": "true", "FIVE": "5", "LINES": "a\nb\n", "EMPTY": ""}
+    tree, _, _ = fill_in([f"${{env:{name}}}" for name in values], values)
+    assert hide(message, tree) == hidden
+
+
+def test_messages_that_others_wrote_do_not_show_the_value(config_with_secret):
+    def part(kind, entry, path):
+        return [Problem(f"{path} knows no {SECRET}", path)]
+
+    with pytest.raises(ConfigError) as caught:
+        load_config(config_with_secret, check_part=part)
+    assert {problem.message for problem in caught.value.problems} == {
+        "model knows no ${env:SECRET}",
+        "data knows no ${env:SECRET}",
+    }
+
+    def whole(config):
+        return [Problem(f"no accelerator {config.trainer.accelerator}", "trainer.accelerator")]
+
+    with pytest.raises(ConfigError, match=r"trainer.accelerator: no accelerator \$\{env:SECRET\}"):
+        load_config(config_with_secret, check_whole=whole)

@@ -55,7 +55,7 @@ def test_empty_sections_mean_their_defaults():
         ({"validation_interval": 1.5}, "trainer.validation_interval: expected a whole number of at least 1, or a number more than 0 and less than 1, got 1.5."),
         ({"accelerator": 5}, 'trainer.accelerator: expected text, got 5. Write "5" in quotes if text is meant.'),
         ({"strategy": ""}, 'trainer.strategy: expected a text that is not empty, got the text "".'),
-        ({"devices": ["a"]}, "trainer.devices: expected a whole number, text, or a list of whole numbers, got the list [a]."),
+        ({"devices": ["a"]}, 'trainer.devices: expected a whole number, "auto", or a list of whole numbers, got the list [a].'),
         ({"epoch": 5}, 'trainer.epoch: unknown key "epoch". Did you mean "epochs"?'),
         ({"model": 5}, 'trainer.model: unknown key "model". It belongs at the top of the file, without indentation.'),
         ({"scheduler": {"name": "StepLR", "interval": "epcoh"}}, 'trainer.scheduler.interval: expected "epoch" or "step", got the text "epcoh". Did you mean "epoch"?'),
@@ -80,6 +80,16 @@ def test_a_literal_suggests_the_nearest():
 @pytest.mark.parametrize("value", ["90 minuts", {"hour": 1}, 5, "", {}, "0m", {"hours": -1}, {"hours": True}])
 def test_max_time_refuses(value):
     assert message({"max_time": value}).startswith('trainer.max_time: expected a duration such as "90m"')
+
+
+@pytest.mark.parametrize("value", [0, -2, []])
+def test_devices_refuses(value):
+    assert message({"devices": value}).startswith("trainer.devices: expected how many devices (at least 1, or -1")
+
+
+@pytest.mark.parametrize("value", [-1, 1, [0], [0, 1], "auto"])
+def test_devices_accepts(value):
+    assert load({"devices": value}).trainer.devices == value
 
 
 @pytest.mark.parametrize("value", ["90m", "1h30m", "00:01:30:00", {"hours": 1.5}, None])

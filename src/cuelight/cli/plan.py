@@ -4,17 +4,23 @@ from __future__ import annotations
 
 import argparse
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 import lightning.pytorch as pl
 import yaml
+from lightning.pytorch.callbacks import ModelCheckpoint
+from rich.markup import escape
 from rich.table import Table
 
 from cuelight.building import model_class
+from cuelight.callbacks.last_checkpoint import LAST_CHECKPOINT
 from cuelight.cli.display import output_console, set_up_display, two_columns
+from cuelight.config.environment import hide
 from cuelight.plan import PlannedCallback, hook_order, main_metric
 from cuelight.registry import load_source
 from cuelight.run import Run
+from cuelight.weights.best import BestCheckpoint
 
 
 def run(arguments: argparse.Namespace) -> int:
@@ -38,29 +44,26 @@ def run(arguments: argparse.Namespace) -> int:
     console.print(_listing(planned, callbacks))
     console.print("\n[bold]Hook by hook[/bold]")
     console.print(_hooks(hook_order([entry.callback for entry in callbacks], model_class(planned.config))))
-    best = main_metric(planned.config)
-    chosen = f"the best {best[0]}" if best else "the lowest val/loss"
-    console.print(
-        f"\n[bold]After the training[/bold]\n  test the checkpoint with {chosen}, if the data has a test split"
-    )
+    chosen = _tested_checkpoint(planned, callbacks)
+    console.print(f"\n[bold]After the training[/bold]\n  test {escape(chosen)}, if the data has a test split")
     return 0
 
 
 def _settings(planned: Run) -> Table:
-    trainer = planned.config.trainer
+    # The dump has the references to environment variables as the file has them.
+    written = planned.config.to_dict()
+    trainer = written["trainer"]
+    rows = [("run", written["name"]), *((key, _part(written[key])) for key in ("model", "data"))]
+    rows.append(("optimizer", _part(trainer["optimizer"])))
+    if scheduler := trainer["scheduler"]:
+        rows.append(("scheduler", _part(scheduler, f" per {scheduler['interval']}")))
+    limits = [f"{key} {trainer[key]}" for key in ("epochs", "max_steps", "max_time") if trainer[key] is not None]
+    rows.append(("training", f"{', '.join(limits)}, batch_size {trainer['batch_size']}, seed {trainer['seed']}"))
+    hardware = [f"{key} {trainer[key]}" for key in ("devices", "precision")]
+    rows.append(("device", ", ".join([trainer["accelerator"], *hardware])))
     table = two_columns()
-    table.add_row("run", planned.config.name)
-    table.add_row("model", _part(planned.config.model.name, planned.config.model.params))
-    table.add_row("data", _part(planned.config.data.name, planned.config.data.params))
-    table.add_row("optimizer", _part(trainer.optimizer.name, trainer.optimizer.params))
-    if trainer.scheduler:
-        table.add_row(
-            "scheduler", _part(f"{trainer.scheduler.name} per {trainer.scheduler.interval}", trainer.scheduler.params)
-        )
-    limits = {"epochs": trainer.epochs, "max_steps": trainer.max_steps, "max_time": trainer.max_time}
-    length = ", ".join(f"{name} {value}" for name, value in limits.items() if value is not None)
-    table.add_row("training", f"{length}, batch_size {trainer.batch_size}, seed {trainer.seed}")
-    table.add_row("device", f"{trainer.accelerator}, devices {trainer.devices}, precision {trainer.precision}")
+    for name, text in rows:
+        table.add_row(name, escape(text))
     return table
 
 
@@ -68,13 +71,15 @@ def _listing(planned: Run, callbacks: Sequence[PlannedCallback]) -> Table:
     table = two_columns()
     for number, entry in enumerate(callbacks, start=1):
         table.add_row(f"{number:2} {entry.name}", f"[dim]{entry.origin}[/dim]")
+    written = planned.config.to_dict()["trainer"]["callbacks"]
     for index, part in enumerate(planned.config.trainer.callbacks):
         if not part.active:
-            table.add_row(f" - {part.name}", f"[dim]trainer.callbacks.{index}, switched off by active: false[/dim]")
+            table.add_row(
+                f" - {escape(written[index]['name'])}",
+                f"[dim]trainer.callbacks.{index}, switched off by active: false[/dim]",
+            )
     if model_class(planned.config).configure_callbacks is not pl.LightningModule.configure_callbacks:
-        table.add_row(
-            " + what the model brings", "[dim]known when it is made; right after those of the file[/dim]"
-        )
+        table.add_row(" + what the model brings", "[dim]known when it is made; right after those of the file[/dim]")
     return table
 
 
@@ -85,8 +90,24 @@ def _hooks(order: Mapping[str, list[str]]) -> Table:
     return table
 
 
-def _part(name: str, params: Mapping[str, Any]) -> str:
-    if not params:
+def _part(part: Mapping[str, Any], note: str = "") -> str:
+    name = f"{part['name']}{note}"
+    if not part["params"]:
         return name
-    written = yaml.safe_dump(dict(params), default_flow_style=True, sort_keys=False, width=1000)
-    return f"{name}  {written.strip()[1:-1]}"
+    params = yaml.safe_dump(part["params"], default_flow_style=True, sort_keys=False, width=1000)
+    return f"{name}  {params.strip()[1:-1]}"
+
+
+def _tested_checkpoint(planned: Run, callbacks: Sequence[PlannedCallback]) -> str:
+    """Which checkpoint ``train`` will test, by the rule of :func:`cuelight.weights.best.best_checkpoint`."""
+    kept = [
+        BestCheckpoint(Path(), callback.monitor, callback.mode, score=0.0)
+        for callback in (entry.callback for entry in callbacks)
+        if isinstance(callback, ModelCheckpoint) and callback.monitor and callback.save_top_k != 0
+    ]
+    if not kept:
+        return LAST_CHECKPOINT
+    metric = main_metric(planned.config)
+    best = min(kept, key=lambda one: (one.by_loss, metric is None or one.monitor != metric[0]))
+    monitor = hide(best.monitor, [part.params for part in planned.config.trainer.callbacks])
+    return f"the checkpoint with the {'lowest' if best.by_loss else 'best'} {monitor}"

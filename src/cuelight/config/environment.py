@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
 from cuelight.config.paths import join
@@ -18,6 +18,8 @@ if TYPE_CHECKING:
 
 _REFERENCE = re.compile(r"\$\$\{|\$\{(?P<inside>[^{}]*)(?P<end>\}?)")
 _VARIABLE = re.compile(r"env:(?P<name>[A-Za-z_][A-Za-z0-9_]*)(:-(?P<default>.*))?", re.DOTALL)
+_SHORTEST_SECRET = 4
+_COMMON_WORDS = frozenset({"true", "false", "null", "none", "auto", "text", "name", "list", "number"})
 
 
 class EnvironmentText(str):
@@ -106,14 +108,33 @@ def hide(message: str, node: object) -> str:
         node: The tree that the constructor was given.
 
     Returns:
-        The message without the values.
+        The message without the values. Common words and texts of less than four characters are no secrets, and are
+        part of many a message: they are replaced only where they are quoted, or are the whole message.
     """
+    templates: dict[str, str] = {}
+    for text in _texts(node):
+        for shown in (str(text), repr(str(text))[1:-1]):
+            templates.setdefault(shown, text.template)
+    templates.pop("", None)
+    if not templates:
+        return message
+    # All at once: one value may be a part of another one, or of a template.
+    longest_first = sorted(templates, key=len, reverse=True)
+    return re.sub("|".join(map(_occurrence, longest_first)), lambda match: templates[match[0]], message)
+
+
+def _texts(node: object) -> Iterator[EnvironmentText]:
     if isinstance(node, EnvironmentText):
-        return message.replace(str(node), node.template) if node else message
-    children = node.values() if isinstance(node, Mapping) else node if isinstance(node, list) else ()
-    for child in children:
-        message = hide(message, child)
-    return message
+        yield node
+    for child in node.values() if isinstance(node, Mapping) else node if isinstance(node, list) else ():
+        yield from _texts(child)
+
+
+def _occurrence(value: str) -> str:
+    """The pattern that finds a value in a message."""
+    if len(value) >= _SHORTEST_SECRET and value.lower() not in _COMMON_WORDS:
+        return re.escape(value)
+    return rf"(?<![^\"']){re.escape(value)}(?![^\"'])"
 
 
 class _ReferenceError(ValueError):

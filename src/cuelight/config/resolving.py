@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from cuelight.config.checking import check
-from cuelight.config.environment import fill_in
+from cuelight.config.environment import fill_in, hide
 from cuelight.config.loading import Document, Location, printable, read_document
 from cuelight.config.overrides import COMMAND_LINE, OVERRIDE, apply_overrides
 from cuelight.config.plain import to_plain
@@ -53,7 +53,7 @@ def load_config(
     if check_whole is not None and config is not None and not problems:
         problems = check_whole(config)
     if problems or config is None:
-        raise ConfigError(_located(problems, document))
+        raise ConfigError(_located(problems, document, tree))
     config._templates.update(templates)  # noqa: SLF001 - ours, filled in once
     return config
 
@@ -99,14 +99,17 @@ def _parts(tree: dict[str, Any]) -> Iterator[tuple[str, dict[str, Any], str]]:
             yield kind, {**complete, "params": complete.get("params") or {}}, path
 
 
-def _located(problems: list[Problem], document: Document) -> list[Problem]:
-    """The problems with their places, each once, in the order of the file; overrides come last."""
+def _located(problems: list[Problem], document: Document, tree: dict[str, Any]) -> list[Problem]:
+    """The problems with their places, each once, in the order of the file; overrides come last.
+
+    Whoever wrote a message, no value of an environment variable in ``tree`` gets any further than here.
+    """
 
     def locate(problem: Problem) -> tuple[Location, Problem]:
         location = Location(problem.where)
         if not problem.where:
             location = document.locate(tuple(problem.path.split(".")) if problem.path else ())
-        message, path = printable(problem.message), printable(problem.path)
+        message, path = printable(hide(problem.message, tree)), printable(problem.path)
         return location, Problem(message, path, str(location))
 
     located = dict.fromkeys(locate(problem) for problem in problems)

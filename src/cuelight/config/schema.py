@@ -48,6 +48,12 @@ def _max_time(value: object) -> object:
     return value
 
 
+def _devices(value: object) -> object:
+    if value == [] or (isinstance(value, int) and not isinstance(value, bool) and (value == 0 or value < -1)):
+        raise ValueError("expected how many devices (at least 1, or -1 for all), or a list that is not empty")
+    return value
+
+
 def _empty_if_null(value: object) -> object:
     """A section whose keys are all commented out reads as null, and means its defaults."""
     return {} if value is None else value
@@ -131,7 +137,7 @@ class TrainerConfig(_Section):
         batch_size: Images per batch and process.
         precision: Lightning's precision, such as ``bf16-mixed``.
         accelerator: Lightning's accelerator: auto, cpu, gpu, mps, tpu.
-        devices: How many devices, which (a list of indices), or auto.
+        devices: How many devices (-1 for all), which (a list of indices), or auto.
         num_nodes: Number of machines.
         strategy: Lightning's strategy: auto, ddp, fsdp.
         accumulate_grad_batches: Batches per optimizer step.
@@ -156,7 +162,7 @@ class TrainerConfig(_Section):
     batch_size: AtLeast1 = 32
     precision: Precision = "32-true"
     accelerator: Name = "auto"
-    devices: int | Literal["auto"] | list[int] = "auto"
+    devices: Annotated[int | Literal["auto"] | list[int], AfterValidator(_devices)] = "auto"
     num_nodes: AtLeast1 = 1
     strategy: Name = "auto"
     accumulate_grad_batches: AtLeast1 = 1

@@ -34,7 +34,10 @@ def find_splits(root: Path) -> dict[str, Path]:
         DataError: There is no such folder, or it has val or test and no train.
     """
     if not root.exists():
-        raise DataError(f"{root}: there is no such folder (looked for {root.absolute()}).")
+        raise DataError(
+            f"{root}: there is no such folder (looked for {root.absolute()}). A relative path is relative to the "
+            "working directory; data.params.path=... changes it."
+        )
     if not root.is_dir():
         raise DataError(f"{root}: this is a file, not a folder. {_LAYOUT}")
     found = {

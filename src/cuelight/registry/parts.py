@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from importlib.metadata import EntryPoint, entry_points
 from typing import Any, TypeVar, overload
 
@@ -13,13 +14,14 @@ from cuelight.errors import ConfigError, CuelightError, Problem, did_you_mean
 from cuelight.registry.checking import check_parameters
 from cuelight.registry.describe import PartInfo, describe
 from cuelight.registry.kinds import KINDS, Kind
-from cuelight.registry.signatures import signature_of
+from cuelight.registry.signatures import Signature, signature_of
 from cuelight.registry.values import convert
 
 Factory = Callable[..., Any]
 _Registered = TypeVar("_Registered", bound=Factory)
 
 _MOST_LISTED = 15
+_OWN_PARTS = " Parts of one's own need --source FILE.py."
 
 
 class Registry:
@@ -130,7 +132,8 @@ class Registry:
         """Check the name and the parameters of a part against the signature of its class; nothing is made.
 
         A class that knows more about its parameters than their types, such as which names a library has, says so in
-        a class method ``parameter_problems(params, path)`` that returns further problems.
+        a class method ``parameter_problems(params, path)`` that returns further problems; it is given what the class
+        would be given: parameters converted to their types, with the values of environment variables in them.
 
         Args:
             part: An entry with ``name`` and perhaps ``params``.
@@ -148,7 +151,8 @@ class Registry:
         found = check_parameters(str(name), self.kind, signature, parameters, path, check_part)
         further = getattr(factory, "parameter_problems", None)
         if further is not None and not found:
-            found = list(further(parameters, f"{path}.params".removeprefix(".")))
+            further_found = further(_converted(signature, parameters), f"{path}.params".removeprefix("."))
+            found = [replace(problem, message=hide(problem.message, parameters)) for problem in further_found]
         return found
 
     def build(self, part: Part | Mapping[str, Any], /, **provided: Any) -> Any:
@@ -173,11 +177,8 @@ class Registry:
         factory = self.get(name)
         signature = signature_of(factory)
         arguments = {key: value for key, value in provided.items() if key in signature.parameters}
-        for key, value in parameters.items():
-            known = signature.parameters.get(key)
-            arguments[key] = convert(known.annotation if known else Any, value)
         try:
-            return factory(**arguments)
+            return factory(**(arguments | _converted(signature, parameters)))
         except (TypeError, ValueError) as error:
             reason = hide(str(error), parameters)
             raise ConfigError([Problem(f"{name} refuses its parameters: {reason}")]) from error
@@ -220,7 +221,7 @@ class Registry:
         if last != name and last in names:
             return f'{message} Write "{last}" alone.'
         listed = names if len(names) <= _MOST_LISTED else [*names[:_MOST_LISTED], f"... ({len(names)} in all)"]
-        return message + (did_you_mean(str(name), names) or f" There is {', '.join(listed)}.")
+        return message + (did_you_mean(str(name), names) or f" There is {', '.join(listed)}.") + _OWN_PARTS
 
 
 def check_part(kind: str, part: Mapping[str, Any], path: str) -> list[Problem]:
@@ -252,6 +253,11 @@ def registry_of(kind: str) -> Registry:
     if kind not in _REGISTRIES:
         raise CuelightError(f'there is no kind of part named "{kind}"; there is {", ".join(_REGISTRIES)}')
     return _REGISTRIES[kind]
+
+
+def _converted(signature: Signature, parameters: Mapping[str, Any]) -> dict[str, Any]:
+    known = signature.parameters
+    return {key: convert(known[key].annotation if key in known else Any, value) for key, value in parameters.items()}
 
 
 def _origin(factory: Factory) -> tuple[str, str]:

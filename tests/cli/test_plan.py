@@ -1,0 +1,93 @@
+"""What ``cuelight plan`` says, and what it keeps to itself."""
+
+import re
+
+import pytest
+
+from cuelight.cli.main import main
+from cuelight.errors import ConfigError, DataError
+from cuelight.run import Run
+from support.experiments import OWN_PARTS, experiment, own_parts, write_yaml
+
+SECRET = "hunter2"
+
+
+@pytest.fixture
+def plan(tmp_path, capsys, monkeypatch):
+    """Plan a tree and give what was printed."""
+    own_parts()
+    monkeypatch.setattr("cuelight.cli.plan.load_source", lambda source: None)  # loaded above, once
+    monkeypatch.setattr("logging.basicConfig", lambda **settings: None)
+
+    def planned(tree):
+        assert main(["plan", str(write_yaml(tmp_path / "x.yaml", tree)), "--source", str(OWN_PARTS)]) == 0
+        return capsys.readouterr().out
+
+    return planned
+
+
+def checkpoints(*monitors, **more):
+    params = ({"monitor": name, "mode": "min" if "loss" in name else "max", **more} for name in monitors)
+    return [{"name": "ModelCheckpoint", "params": entry} for entry in params]
+
+
+@pytest.mark.parametrize(
+    ("callbacks", "tested"),
+    [
+        ([], "the checkpoint with the best val/accuracy"),
+        (checkpoints("val/loss"), "the checkpoint with the lowest val/loss"),
+        (checkpoints("val/loss", "val/f1"), "the checkpoint with the best val/f1"),
+        (checkpoints("val/loss", "val/f1", "val/accuracy"), "the checkpoint with the best val/accuracy"),
+        (checkpoints("val/accuracy", save_top_k=0), "last.ckpt"),
+        ([{"name": "ModelCheckpoint", "params": {"every_n_epochs": 2}}], "last.ckpt"),
+    ],
+)
+def test_says_which_checkpoint_is_tested(plan, monkeypatch, digits, callbacks, tested):
+    monkeypatch.setattr(own_parts().SmallNet, "main_metric", "accuracy", raising=False)
+    monkeypatch.setattr(own_parts().SmallNet, "logged_metrics", ("val/loss", "val/accuracy", "val/f1"), raising=False)
+    assert plan(experiment(digits, callbacks=callbacks)).endswith(f"  test {tested}, if the data has a test split\n")
+
+
+def test_shows_references_and_not_values(plan, monkeypatch):
+    for name, value in {"FILE": SECRET, "WIDE": "4", "METRIC": "val/loss", "TIME": "17m", "STOPPER": "Timer"}.items():
+        monkeypatch.setenv(name, value)
+    tree = experiment("${env:FILE}", max_time="${env:TIME}")
+    tree["model"]["params"] = {"wide": "${env:WIDE}", "brings": ["[b]"]}
+    tree["trainer"]["callbacks"] = [
+        {"name": "ModelCheckpoint", "params": {"monitor": "${env:METRIC}"}},
+        {"name": "${env:STOPPER}", "active": False, "params": {"duration": "00:00:01:00"}},
+    ]
+    out = plan(tree)
+    for text in ("file: '${env:FILE}'", "wide: '${env:WIDE}'", "max_time ${env:TIME}", " - ${env:STOPPER}", "['[b]']"):
+        assert text in out
+    assert "test the checkpoint with the lowest ${env:METRIC}," in out
+    assert not re.search(rf"{SECRET}|17m|val/loss|- Timer", out)
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"model": {"name": "ClassificationModel", "params": {"backbone": "${env:SECRET}"}}},
+        {"trainer": {"accelerator": "${env:SECRET}"}},
+        {"trainer": {"strategy": "${env:SECRET}"}},
+        {"trainer": {"callbacks": [{"name": "EarlyStopping", "params": {"monitor": "${env:SECRET}"}}]}},
+        {"trainer": {"scheduler": {"name": "ReduceLROnPlateau", "monitor": "${env:SECRET}"}}},
+        {"trainer": {"callbacks": [{"name": "EarlyStopping", "params": {"monitor": "a", "mode": "${env:SECRET}"}}]}},
+    ],
+    ids=str,
+)
+def test_no_refusal_shows_the_value(monkeypatch, change):
+    monkeypatch.setenv("SECRET", SECRET)
+    with pytest.raises(ConfigError) as caught:
+        Run.from_yaml({"model": {"name": "ClassificationModel"}, "data": {"name": "Digits"}, **change})
+    assert "${env:SECRET}" in str(caught.value)
+    assert SECRET not in str(caught.value)
+
+
+def test_a_missing_folder_of_images_says_what_a_path_is_relative_to(monkeypatch, tmp_path):
+    monkeypatch.chdir(tmp_path)
+    tree = {"model": {"name": "ClassificationModel"}, "data": {"name": "ImageFolder", "params": {"path": "pets"}}}
+    with pytest.raises(DataError) as caught:
+        Run.from_yaml(tree).train()
+    assert f"looked for {tmp_path / 'pets'}" in str(caught.value)
+    assert "relative to the working directory; data.params.path=... changes it." in str(caught.value)
