@@ -5,8 +5,8 @@ import os
 import signal
 import subprocess
 import sys
-from pathlib import Path
 
+import numpy as np
 import pytest
 
 from support.experiments import OWN_PARTS, experiment, last, metric_rows, only_run, same_training, write_yaml
@@ -71,16 +71,32 @@ def test_torchrun_trains_like_lightnings_own_launcher(tmp_path, config) -> None:
 
 
 @pytest.mark.slow
-def test_two_devices_see_each_digit_once(tmp_path, digits) -> None:
-    results = []
+def test_two_devices_validate_each_digit_once(tmp_path, digits) -> None:
+    """Validation tells: the final test runs on one device in any case."""
+    content = np.load(digits)
+    odd = tmp_path / "odd.npz"  # 40 digits for training, 41 for validation
+    np.savez(odd, **{name: np.concatenate([content[name], content[name][:1]]) for name in ("images", "labels")})
+    validated = []
     for devices, batch_size in ((1, 8), (2, 4)):
-        tree = experiment(digits, epochs=2, devices=devices, batch_size=batch_size)
-        # BatchNorm and dropout differ by design between one batch of 8 and two of 4; without a step nothing else may.
+        # A BatchNorm would differ by design between batches of 8 and of 4; with neither it nor a step nothing may.
+        tree = experiment(odd, epochs=1, devices=devices, batch_size=batch_size, scheduler=None)
         tree["trainer"]["optimizer"] = {"name": "SGD", "params": {"lr": 0.0}}
-        tree["trainer"]["scheduler"] = None
-        folder = tmp_path / str(devices)
-        code, _, err = finish(start(folder, write_yaml(tmp_path / f"{devices}.yaml", tree)))
+        network = {"backbone": "resnet10t", "backbone_params": {"norm_layer": "layernorm2d"}}
+        tree["model"] = {"name": "ClassificationModel", "params": network}
+        code, _, err = finish(start(tmp_path / str(devices), write_yaml(tmp_path / f"{devices}.yaml", tree)))
         assert code == 0, err
-        (path,) = Path(folder).glob("runs/*/*/test/results.json")
-        results.append(json.loads(path.read_text())["test"]["metrics"]["test/accuracy"])
-    assert results[0] == pytest.approx(results[1])
+        (row,) = (row for row in metric_rows(only_run(tmp_path / str(devices) / "runs")) if row["val/loss"])
+        validated.append([float(row[name]) for name in ("val/loss", "val/accuracy", "val/f1")])
+    assert validated[0] == pytest.approx(validated[1], rel=1e-5)
+
+
+def test_a_batch_size_that_two_devices_cannot_share_is_refused(tmp_path, digits) -> None:
+    content = np.load(digits)
+    odd = tmp_path / "odd.npz"
+    np.savez(odd, images=content["images"][:13], labels=content["labels"][:13])  # 7 for validation
+    tree = experiment(odd, epochs=1, devices=2, strategy="ddp", batch_size=1, scheduler=None)
+    code, _, err = finish(start(tmp_path, write_yaml(tmp_path / "odd.yaml", tree)))
+    assert code == 1, err
+    assert "7 images for validation or test cannot be dealt out evenly to 2 devices" in err
+    assert "Raise batch_size" in err
+    assert "Traceback" not in err

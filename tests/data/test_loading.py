@@ -157,16 +157,17 @@ def test_loading_draws_nothing_from_the_global_generator(make_loader, num_worker
     assert torch.equal(torch.get_rng_state(), before)
 
 
+class Rank:
+    world_size = 3
+
+    class strategy:  # noqa: N801
+        root_device = torch.device("cpu")
+
+    def __init__(self, rank: int) -> None:
+        self.global_rank = rank
+
+
 def test_ranks_together_evaluate_each_image_once(files: ImageFiles) -> None:
-    class Rank:
-        world_size = 3
-
-        class strategy:  # noqa: N801
-            root_device = torch.device("cpu")
-
-        def __init__(self, rank: int) -> None:
-            self.global_rank = rank
-
     numbered = ImageFiles(files.paths[:34], range(34))
     seen: list[int] = []
     for rank in range(3):
@@ -215,6 +216,16 @@ def test_in_evaluation_a_skipped_image_counts_nowhere(files: ImageFiles, num_wor
     (record,) = caplog.records  # a second pass has nothing new to say
     assert "val: skipped 5 of 36 images that cannot be read" in record.getMessage()
     assert all(path in record.getMessage() for path in destroyed)
+
+
+def test_several_ranks_refuse_to_skip_a_whole_batch(files: ImageFiles) -> None:
+    destroyed = _destroy(files, 1, 12, 15, 18, 21)  # of rank 0 the whole second batch, of rank 1 a single image
+    options = {"batch_size": 4, "num_workers": 0, "skipped": SkippedFiles("val", 36)}
+    sizes = [len(labels) for _, labels in evaluation_loader(files, PREPROCESSING, trainer=Rank(1), **options)]  # type: ignore[arg-type]
+    assert sizes == [3, 4, 4]
+    with pytest.raises(DataError, match="no batch can be skipped") as error:
+        list(evaluation_loader(files, PREPROCESSING, trainer=Rank(0), **options))  # type: ignore[arg-type]
+    assert destroyed[1] in str(error.value)
 
 
 @pytest.mark.parametrize("num_workers", [0, 2])

@@ -6,6 +6,7 @@ import pytest
 from torch.utils.data import DistributedSampler
 
 from cuelight.data.sampling import NO_SAMPLE, EpochSampler, EvaluationSampler
+from cuelight.errors import DataError
 
 
 def _positions(sampler: EpochSampler | EvaluationSampler) -> list[int]:
@@ -69,7 +70,7 @@ def test_training_ranks_get_as_many_samples_each_and_together_all() -> None:
 
 
 @pytest.mark.parametrize("count", [3, 9, 10, 11, 12, 13, 25])
-@pytest.mark.parametrize("batch_size", [1, 2, 4])
+@pytest.mark.parametrize("batch_size", [2, 4])
 def test_evaluation_over_three_ranks_has_each_sample_once(count: int, batch_size: int) -> None:
     samplers = [EvaluationSampler(range(count), batch_size, num_replicas=3, rank=rank) for rank in range(3)]
     seen = Counter(position for sampler in samplers for position in _positions(sampler) if position != NO_SAMPLE)
@@ -78,8 +79,9 @@ def test_evaluation_over_three_ranks_has_each_sample_once(count: int, batch_size
     assert all(len(sampler) == len(list(sampler)) for sampler in samplers)
 
 
-@pytest.mark.parametrize("count", [7, 10, 13, 20, 25])
-@pytest.mark.parametrize("batch_size", [2, 4])
+@pytest.mark.parametrize(
+    ("count", "batch_size"), [*((count, size) for count in (3, 7, 10, 13, 20, 25) for size in (2, 4)), (3, 1), (9, 1)]
+)
 def test_evaluation_ranks_get_as_many_batches_each_and_none_is_empty(count: int, batch_size: int) -> None:
     batches = []
     for rank in range(3):
@@ -88,6 +90,13 @@ def test_evaluation_ranks_get_as_many_batches_each_and_none_is_empty(count: int,
 
     assert len({len(of_rank) for of_rank in batches}) == 1
     assert all(set(batch) != {NO_SAMPLE} for of_rank in batches for batch in of_rank)
+
+
+@pytest.mark.parametrize(("count", "batch_size", "advice"), [(10, 1, "Raise batch_size"), (2, 8, "Add images")])
+@pytest.mark.parametrize("rank", [0, 1, 2])
+def test_evaluation_that_ranks_cannot_share_is_refused_on_each(count, batch_size, advice, rank) -> None:
+    with pytest.raises(DataError, match=f"{count} images .* 3 devices.*{advice}"):
+        EvaluationSampler(range(count), batch_size, num_replicas=3, rank=rank)
 
 
 def test_evaluation_is_the_same_in_every_epoch() -> None:

@@ -1,0 +1,99 @@
+"""The exit code tells what ended a command, whatever Lightning made of it."""
+
+import signal
+import threading
+
+import pytest
+
+from cuelight.cli import main
+from support.experiments import OWN_PARTS, experiment, only_run, write_yaml
+from support.processes import cuelight
+
+INTERRUPTED_NET = """
+import os
+import signal
+from own_parts import SmallNet
+from cuelight import registry
+
+
+@registry.models.register
+class InterruptedNet(SmallNet):
+    def __init__(self, hook: str, name: str, num_classes: int = 10, optimization: object = None) -> None:
+        super().__init__(num_classes, optimization)
+        self.hook, self.signal_name = hook, name
+
+    def setup(self, stage):
+        if stage == "fit":
+            self._interrupt("setup")
+
+    def test_step(self, batch, batch_idx):
+        self._interrupt("test")
+        super().test_step(batch, batch_idx)
+
+    def _interrupt(self, hook):
+        if hook == self.hook:
+            os.kill(os.getpid(), getattr(signal, self.signal_name))
+"""
+
+
+def interrupted(digits, folder, hook, name):
+    """The arguments of a training that gets a signal at a hook."""
+    source = folder / "interrupted_net.py"
+    source.write_text(INTERRUPTED_NET)
+    tree = experiment(digits, epochs=1)
+    tree["model"] = {"name": "InterruptedNet", "params": {"hook": hook, "name": name}}
+    return write_yaml(folder / "tiny.yaml", tree), ("--source", OWN_PARTS, "--source", source)
+
+
+@pytest.mark.parametrize("hook", ["setup", "test"])
+@pytest.mark.parametrize(("name", "code"), [("SIGINT", 130), ("SIGTERM", 143)])
+def test_signal_beside_the_training_loop(digits, tmp_path, hook, name, code) -> None:
+    file, sources = interrupted(digits, tmp_path, hook, name)
+    done = cuelight("train", file, *sources, folder=tmp_path)
+    assert done.code == code, done.err
+    assert "Traceback" not in done.err
+    assert not (only_run(tmp_path / "runs") / "test" / "results.json").exists()
+
+
+@pytest.mark.parametrize(("name", "code"), [("SIGINT", 130), ("SIGTERM", 143)])
+def test_signal_in_a_test_of_its_own(digits, tmp_path, name, code) -> None:
+    file, sources = interrupted(digits, tmp_path, "never", name)
+    assert cuelight("train", file, *sources, folder=tmp_path).code == 0
+    directory = only_run(tmp_path / "runs")
+    done = cuelight("test", directory, "model.params.hook=test", *sources, folder=tmp_path)
+    assert done.code == code, done.err
+    assert "Traceback" not in done.err
+
+
+def test_a_swallowed_signal_still_shows_in_the_exit_code(tmp_path) -> None:
+    source = tmp_path / "swallowing.py"
+    source.write_text("import signal\ntry:\n    signal.raise_signal(signal.SIGTERM)\nexcept SystemExit:\n    pass\n")
+    assert cuelight("plan", "missing.yaml", "--source", source, folder=tmp_path).code == 143
+
+
+def test_exit_of_another_kind_stays(capsys) -> None:
+    with pytest.raises(SystemExit) as ending:
+        main(["nonsense"])
+    assert ending.value.code == 2
+    assert "nonsense" in capsys.readouterr().err
+
+
+def test_signals_are_given_back_and_ignored_ones_left_alone(tmp_path, capsys) -> None:
+    source = tmp_path / "raising.py"
+    source.write_text("import signal\nsignal.raise_signal(signal.SIGTERM)\n")
+    before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        assert main(["plan", "missing.yaml", "--source", str(source)]) == 143
+        assert {number: signal.getsignal(number) for number in before} == before
+        signal.signal(signal.SIGTERM, signal.SIG_IGN)
+        assert main(["plan", "missing.yaml", "--source", str(source)]) in {1, 2}  # the file is missing
+    finally:
+        signal.signal(signal.SIGTERM, before[signal.SIGTERM])
+
+
+def test_commands_run_outside_the_main_thread(capsys) -> None:
+    codes = []
+    thread = threading.Thread(target=lambda: codes.append(main(["plan", "missing.yaml"])))
+    thread.start()
+    thread.join()
+    assert codes in ([1], [2])
