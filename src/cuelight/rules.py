@@ -17,6 +17,7 @@ from lightning.pytorch.callbacks import (
 )
 from lightning.pytorch.strategies import StrategyRegistry
 
+from cuelight.callbacks.model_pruning import ModelPruning
 from cuelight.config.schema import Config
 from cuelight.errors import Problem, did_you_mean
 
@@ -53,7 +54,12 @@ def cautions(callbacks: Sequence[pl.Callback]) -> list[str]:
     Returns:
         One sentence or two for each.
     """
-    return [*_early_checkpoints(callbacks), *_averaging_with_early_stop(callbacks), *_nothing_kept(callbacks)]
+    return [
+        *_early_checkpoints(callbacks),
+        *_averaging_with_early_stop(callbacks),
+        *_pruning_back_to_first_values(callbacks),
+        *_nothing_kept(callbacks),
+    ]
 
 
 def _unknown_hardware(config: Config) -> Iterator[Problem]:
@@ -154,8 +160,18 @@ def _averaging_with_early_stop(callbacks: Sequence[pl.Callback]) -> Iterator[str
         )
     if averages:
         yield (
-            "StochasticWeightAveraging averages beside the training: validation and the best checkpoints see the "
-            "weights that are being trained, not the average."
+            "StochasticWeightAveraging averages beside the training: validation, the best checkpoints and so the test "
+            "see the weights that are being trained, not the average. That is saved in the end, as "
+            "checkpoints/swa.ckpt: measure it with cuelight test."
+        )
+
+
+def _pruning_back_to_first_values(callbacks: Sequence[pl.Callback]) -> Iterator[str]:
+    if any(isinstance(callback, ModelPruning) and callback.use_lottery_ticket_hypothesis for callback in callbacks):
+        yield (
+            "ModelPruning takes the weights back to their first values at every pruning, so that validation and "
+            "checkpoints after it see untrained weights. Set use_lottery_ticket_hypothesis: false to keep what was "
+            "learned."
         )
 
 

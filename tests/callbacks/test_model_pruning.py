@@ -5,8 +5,10 @@ from lightning.pytorch import callbacks
 from lightning.pytorch.demos.boring_classes import BoringModel
 from torch import nn
 
+from cuelight import registry
 from cuelight.callbacks.lightning import ModelPruning
-from cuelight.errors import CuelightError
+from cuelight.errors import ConfigError, CuelightError
+from cuelight.rules import cautions
 
 
 class Model(BoringModel):
@@ -21,13 +23,14 @@ class Model(BoringModel):
         return self.layer(self.backbone["layer4"](self.backbone["layer1"](x)))
 
 
-def fit(callback, epochs=1, **options):
+def fit(callback, epochs=1, ckpt_path=None, model=None, **options):
     torch.manual_seed(0)
-    model = Model()
-    trainer = pl.Trainer(accelerator="cpu", max_epochs=epochs, limit_train_batches=2, limit_val_batches=1, logger=False,
+    model = model or Model()
+    trainer = pl.Trainer(accelerator="cpu", max_epochs=epochs, limit_train_batches=2, logger=False,
                          enable_checkpointing=False, enable_progress_bar=False, enable_model_summary=False,
-                         callbacks=[callback] if isinstance(callback, pl.Callback) else callback)  # fmt: skip
-    trainer.fit(model, weights_only=True, **options)
+                         callbacks=[callback] if isinstance(callback, pl.Callback) else callback,
+                         **{"limit_val_batches": 1} | options)  # fmt: skip
+    trainer.fit(model, weights_only=True, ckpt_path=ckpt_path)
     return model
 
 
@@ -95,3 +98,84 @@ def test_weights_go_back_to_their_first_values_every_time():
     kept = layer != 0
     assert kept.any()
     assert torch.equal(layer[kept], first[kept])
+
+
+class Watch(pl.Callback):
+    """Notes the weights that are measured and those that are saved."""
+
+    def __init__(self):
+        self.measured, self.saved = [], []
+
+    def on_validation_batch_start(self, trainer, pl_module, batch, batch_idx, dataloader_idx=0):
+        if not trainer.sanity_checking:
+            self.measured.append(pl_module.backbone["layer4"](torch.eye(32)).clone())
+
+    def on_train_epoch_end(self, trainer, pl_module):
+        self.saved.append(pl_module.backbone["layer4"](torch.eye(32)).detach().clone())
+
+
+@pytest.mark.parametrize("each_epoch", [True, False])
+@pytest.mark.parametrize("lottery", [True, False])
+def test_what_is_saved_was_measured(each_epoch, lottery):
+    watch = Watch()
+    callback = ModelPruning("l1_unstructured", "layer4", ["weight"], amount=0.5, use_lottery_ticket_hypothesis=lottery,
+                            prune_on_train_epoch_end=each_epoch)  # fmt: skip
+    model = fit([callback, watch], epochs=2)
+    assert len(watch.measured) == 2
+    for measured, saved in zip(watch.measured, watch.saved, strict=True):
+        assert torch.equal(measured, saved)
+    assert zeros(model) == {"backbone.layer4.weight": pytest.approx(0.75)}  # once per epoch
+
+
+def test_an_epoch_of_many_validations_prunes_at_its_last():
+    watch = Watch()
+    callback = ModelPruning("l1_unstructured", "layer4", ["weight"], amount=0.5, use_lottery_ticket_hypothesis=False)
+    model = fit([callback, watch], val_check_interval=1)
+    assert len(watch.measured) == 2
+    assert zeros(model) == {"backbone.layer4.weight": pytest.approx(0.5)}
+    assert torch.equal(watch.measured[1], watch.saved[0])
+
+
+def test_without_validation_the_end_of_the_epoch_prunes():
+    callback = ModelPruning("l1_unstructured", "layer4", ["weight"], amount=0.5)
+    assert zeros(fit(callback, epochs=2, limit_val_batches=0)) == {"backbone.layer4.weight": pytest.approx(0.75)}
+
+
+def test_a_resume_within_the_validation_prunes_no_more(tmp_path):
+    class Save(pl.Callback):
+        def on_validation_batch_start(self, trainer, pl_module, batch, batch_idx, dataloader_idx=0):
+            if not trainer.sanity_checking:
+                trainer.save_checkpoint(tmp_path / "validation.ckpt")
+
+    def new():
+        return ModelPruning("l1_unstructured", "layer4", ["weight"], amount=0.5, use_lottery_ticket_hypothesis=False)
+
+    fit([new(), Save()])
+    model = fit(new(), ckpt_path=tmp_path / "validation.ckpt")
+    assert zeros(model) == {"backbone.layer4.weight": pytest.approx(0.5)}
+
+
+def test_the_first_values_are_those_of_the_first_training(tmp_path):
+    class Save(pl.Callback):
+        def on_train_epoch_end(self, trainer, pl_module):
+            if trainer.current_epoch == 0:
+                trainer.save_checkpoint(tmp_path / "one.ckpt")
+
+    fit([ModelPruning("l1_unstructured", "layer4", amount=0.1), Save()])
+    other = Model()
+    torch.nn.init.ones_(other.backbone["layer4"].weight)  # as a model built without its pretrained weights
+    fit(ModelPruning("l1_unstructured", "layer4", amount=0.1), epochs=2, ckpt_path=tmp_path / "one.ckpt", model=other)
+    layer, first = other.backbone["layer4"].weight, Model().backbone["layer4"].weight
+    assert torch.equal(layer[layer != 0], first[layer != 0])
+
+
+def test_pruning_that_could_not_be_loaded_again_is_refused():
+    part = {"name": "ModelPruning", "params": {"pruning_fn": "l1_unstructured", "make_pruning_permanent": False}}
+    with pytest.raises(ConfigError, match="neither tested nor resumed"):
+        registry.callbacks.build(part)
+
+
+def test_a_plan_warns_of_weights_that_go_back():
+    assert any("first values" in text for text in cautions([ModelPruning("l1_unstructured")]))
+    kept = ModelPruning("l1_unstructured", use_lottery_ticket_hypothesis=False)
+    assert not any("first values" in text for text in cautions([kept]))

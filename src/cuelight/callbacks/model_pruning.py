@@ -7,6 +7,7 @@ from fnmatch import fnmatchcase
 from typing import Any, Literal
 
 import lightning.pytorch as pl
+import torch
 from lightning.pytorch import callbacks
 from torch import Tensor, nn
 from torch.nn.utils import prune
@@ -14,13 +15,15 @@ from torch.nn.utils import prune
 from cuelight.errors import CuelightError, did_you_mean
 
 _MOST_SHOWN = 5
+_NEVER = -1
 
 
 class ModelPruning(callbacks.ModelPruning):
-    """Sets the least important weights to zero, after every epoch or validation.
+    """Sets the least important weights to zero, once in every epoch or at every validation.
 
-    Unlike with Lightning's own, a resumed training keeps what was pruned before, and the weights go back to their
-    first values at every pruning, not only at the first.
+    Unlike with Lightning's own, the validation at the end of an epoch sees the pruned weights, so that a checkpoint
+    holds what was measured; a resumed training keeps what was pruned before; and the weights go back to their first
+    values at every pruning, not only at the first. State holds these first values as well.
 
     Args:
         pruning_fn: How weights are chosen.
@@ -30,16 +33,18 @@ class ModelPruning(callbacks.ModelPruning):
         use_global_unstructured: Whether the weights of all layers are ranked together, instead of within each layer.
         amount: Fraction to prune each time (0.0 to 1.0), or number of weights (a whole number).
         apply_pruning: Whether to prune at all.
-        make_pruning_permanent: Whether checkpoints and the trained model hold plain weights with zeros.
+        make_pruning_permanent: Must be true: checkpoints and the trained model hold plain weights with zeros.
         use_lottery_ticket_hypothesis: Whether the weights that remain go back to their first values (J. Frankle and
             M. Carbin, 2019, "The Lottery Ticket Hypothesis").
         resample_parameters: Whether they are drawn anew instead.
         pruning_dim: Dimension along which a structured function removes channels.
         pruning_norm: Order of the norm for ln_structured.
         verbose: 0 reports nothing, 1 the share of zeros, 2 the same for each layer.
-        prune_on_train_epoch_end: Prune after a training epoch; false prunes after a validation.
+        prune_on_train_epoch_end: Prune after the last batch of every epoch, before the validation that follows it;
+            false prunes before every validation, which may be several times in an epoch or not in each.
 
     Raises:
+        ValueError: If make_pruning_permanent is false.
         CuelightError: When training starts, if a pattern matches no layer.
     """
 
@@ -59,6 +64,11 @@ class ModelPruning(callbacks.ModelPruning):
         verbose: Literal[0, 1, 2] = 0,
         prune_on_train_epoch_end: bool = True,
     ) -> None:
+        if not make_pruning_permanent:
+            raise ValueError(
+                "make_pruning_permanent: false would save checkpoints that can be neither tested nor resumed, because "
+                "they hold weight_orig and weight_mask in place of weight. Leave it out: the zeros are kept without it"
+            )
         super().__init__(
             pruning_fn=pruning_fn,
             parameter_names=list(parameter_names) if parameter_names else None,
@@ -74,9 +84,13 @@ class ModelPruning(callbacks.ModelPruning):
             prune_on_train_epoch_end=prune_on_train_epoch_end,
         )
         self.patterns = [parameters_to_prune] if isinstance(parameters_to_prune, str) else list(parameters_to_prune)
+        self.use_lottery_ticket_hypothesis = use_lottery_ticket_hypothesis
+        self._once_per_epoch = prune_on_train_epoch_end
+        self._pruned_at = _NEVER
         self._names: dict[nn.Module, str] = {}
         self._selected: dict[str, tuple[nn.Module, str]] = {}
         self._loaded_masks: dict[str, Tensor] = {}
+        self._loaded_first_values: dict[str, Tensor] = {}
 
     def setup(self, trainer: pl.Trainer, pl_module: pl.LightningModule, stage: str) -> None:
         """Find the layers by their names.
@@ -87,6 +101,7 @@ class ModelPruning(callbacks.ModelPruning):
             stage: What begins.
         """
         self._names = {module: name for name, module in pl_module.named_modules()}
+        self._pruned_at = _NEVER
         super().setup(trainer, pl_module, stage)
 
     def filter_parameters_to_prune(
@@ -127,20 +142,46 @@ class ModelPruning(callbacks.ModelPruning):
         for name, mask in self._loaded_masks.items():
             module, parameter = self._selected[name]
             prune.custom_from_mask(module, parameter, mask.to(getattr(module, parameter).device))  # type: ignore[no-untyped-call]
-        self._loaded_masks = {}
+        # The model of a resumed training begins without its pretrained weights, so its own first values are others.
+        for name, tensor in self._first_values().items():
+            tensor.data.copy_(self._loaded_first_values.get(name, tensor))
+        self._loaded_masks, self._loaded_first_values = {}, {}
+
+    def on_validation_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        """Prune before the weights are measured."""
+        if trainer.state.fn != "fit" or trainer.sanity_checking:
+            return
+        if self._once_per_epoch and not _ends_epoch(trainer):
+            return
+        with torch.inference_mode(False):  # the masks must serve the training as well
+            self._prune_once(trainer)
+
+    def on_validation_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        """Not prune: checkpoints of what was just measured are saved next."""
+
+    def on_train_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        """Prune in an epoch that ends without a validation."""
+        if self._once_per_epoch:
+            self._prune_once(trainer)
 
     def state_dict(self) -> dict[str, Any]:
         """Tell the state.
 
         Returns:
-            The mask of each pruned parameter: false where it is zero.
+            The mask of each pruned parameter (false where it is zero), the first values to which the parameters go
+            back, and when the last pruning was.
         """
         live = {
             name: getattr(module, f"{parameter}_mask").bool()
             for name, (module, parameter) in self._selected.items()
             if hasattr(module, f"{parameter}_mask")
         }
-        return {"masks": live or self._loaded_masks}
+        first_values = {name: tensor.detach() for name, tensor in self._first_values().items()}
+        return {
+            "masks": live or self._loaded_masks,
+            "first_values": self._loaded_first_values or first_values,
+            "pruned_at": self._pruned_at,
+        }
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
         """Take a state.
@@ -149,6 +190,30 @@ class ModelPruning(callbacks.ModelPruning):
             state_dict: What ``state_dict`` gave.
         """
         self._loaded_masks = dict(state_dict["masks"])
+        self._loaded_first_values = dict(state_dict["first_values"])
+        self._pruned_at = state_dict["pruned_at"]
+
+    def _prune_once(self, trainer: pl.Trainer) -> None:
+        """Prune, unless it was done in this epoch or step; a resumed training may repeat the validation of both."""
+        now = trainer.current_epoch if self._once_per_epoch else trainer.global_step
+        if now != self._pruned_at:
+            self._run_pruning(trainer.current_epoch)
+            self._pruned_at = now
+
+    def _first_values(self) -> dict[str, Tensor]:
+        """The first values by the names of their parameters; none if the weights do not go back to them."""
+        names = list(self._selected)
+        return {
+            names[index]: getattr(layer["data"], parameter)
+            for layer in (self._original_layers or {}).values()
+            for index, parameter in layer["names"]
+        }
+
+
+def _ends_epoch(trainer: pl.Trainer) -> bool:
+    """Whether no training batch of this epoch comes after the present validation."""
+    out_of_steps = 0 <= trainer.max_steps <= trainer.global_step
+    return trainer.should_stop or out_of_steps or trainer.fit_loop.epoch_loop.batch_progress.is_last_batch
 
 
 def _matches(layer: str, pattern: str) -> bool:

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any, Literal
 
 import lightning.pytorch as pl
 from lightning.pytorch import callbacks
 from torch.optim.swa_utils import get_ema_avg_fn
 
+SWA_CHECKPOINT = "swa.ckpt"
 AVERAGING_FUNCTIONS = {"average": None, "ema": get_ema_avg_fn()}  # type: ignore[no-untyped-call]
 
 
@@ -15,7 +17,8 @@ class StochasticWeightAveraging(callbacks.StochasticWeightAveraging):
     """Averages the weights of the last epochs, under a learning rate of its own.
 
     The average replaces the weights when training ends (P. Izmailov et al., 2018, "Averaging Weights Leads to Wider
-    Optima and Better Generalization"); checkpoints saved before hold the weights that are trained on.
+    Optima and Better Generalization"), and is saved as ``swa.ckpt`` in ``checkpoints`` of the trainer's
+    ``default_root_dir``, if checkpoints are saved at all; those saved before hold the weights that are trained on.
 
     Args:
         swa_lrs: Learning rate while averaging; one for all parameter groups, or a list with one for each.
@@ -49,6 +52,14 @@ class StochasticWeightAveraging(callbacks.StochasticWeightAveraging):
         """Go on averaging in the middle of an epoch, where Lightning would wait for the next to begin."""
         if self._loaded is not None and trainer.fit_loop.restarted_mid_epoch:
             self.on_train_epoch_start(trainer, pl_module)
+
+    def on_train_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        """Put the average into the model, and save it, because all other checkpoints are saved before."""
+        super().on_train_end(trainer, pl_module)
+        last_epoch = self.swa_end + int(bool(self._model_contains_batch_norm))  # one more measures the statistics
+        ended = self._max_epochs == -1 or trainer.current_epoch - 1 == last_epoch
+        if ended and self.n_averaged is not None and trainer.checkpoint_callbacks and not trainer.fast_dev_run:  # type: ignore[attr-defined]  # Lightning sets it by setattr
+            trainer.save_checkpoint(Path(trainer.default_root_dir) / "checkpoints" / SWA_CHECKPOINT)
 
     def state_dict(self) -> dict[str, Any]:
         """Tell the state.
