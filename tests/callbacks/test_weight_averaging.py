@@ -1,6 +1,7 @@
 import lightning.pytorch as pl
 import pytest
 import torch
+from lightning.pytorch.callbacks import ModelCheckpoint
 from lightning.pytorch.demos.boring_classes import BoringModel
 from torch.utils.data import DataLoader
 
@@ -67,3 +68,46 @@ def test_resumed_equals_uninterrupted(tmp_path, batch, strategy):
     whole = fit(new(), Save(tmp_path / "a.ckpt", batch))
     resumed = fit(new(), resume=tmp_path / "a.ckpt")
     assert torch.equal(whole.layer.weight, resumed.layer.weight)
+
+
+class WithStatistics(Model):
+    def __init__(self):
+        super().__init__()
+        self.norm = torch.nn.BatchNorm1d(32)
+
+    def forward(self, x):
+        return super().forward(self.norm(x))
+
+    def train_dataloader(self):
+        return DataLoader(torch.randn(8, 32), batch_size=4)  # statistics need more than one
+
+
+@pytest.mark.parametrize("kind", [Model, WithStatistics])
+def test_the_average_is_in_a_file_of_its_own(tmp_path, kind):
+    def end(kept, stop_after=None):
+        model, path = kind(), tmp_path / f"{kept}{stop_after}"
+        saved = [ModelCheckpoint(path / "checkpoints", save_last=True)] if kept else []
+        stop = [StopAfterEpoch(stop_after)] if stop_after else []
+        trainer = pl.Trainer(accelerator="cpu", max_epochs=3, limit_train_batches=2, limit_val_batches=1, logger=False,
+                             enable_checkpointing=kept, enable_progress_bar=False, enable_model_summary=False,
+                             default_root_dir=path, num_sanity_val_steps=0,
+                             callbacks=[*stop, StochasticWeightAveraging(RATE, swa_epoch_start=1), *saved])  # fmt: skip
+        trainer.fit(model)
+        return model, path / "checkpoints" / "swa.ckpt"
+
+    model, file = end(kept=True)
+    saved = torch.load(file, weights_only=True)["state_dict"]
+    torch.testing.assert_close(saved["layer.weight"], torch.stack(model.history[:3]).mean(dim=0))
+    for name, tensor in model.state_dict().items():
+        assert torch.equal(saved[name], tensor), name
+    kind().load_state_dict(saved)
+    assert not end(kept=True, stop_after=1)[1].exists()  # the average was lost, so nothing may claim to be it
+    assert not end(kept=False)[1].exists()
+
+
+class StopAfterEpoch(pl.Callback):
+    def __init__(self, epoch):
+        self.epoch = epoch
+
+    def on_train_epoch_end(self, trainer, pl_module):
+        trainer.should_stop = trainer.current_epoch == self.epoch - 1
