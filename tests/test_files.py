@@ -60,7 +60,7 @@ def test_after_a_kill_the_old_file_is_there_and_the_rest_is_removed(tmp_path) ->
     assert done.returncode == -signal.SIGKILL
     assert path.read_text() == "old"
     assert len(list(path.parent.iterdir())) == 2
-    remove_partial_files(tmp_path)
+    remove_partial_files(path.parent)
     assert list(path.parent.iterdir()) == [path]
 
 
@@ -69,7 +69,9 @@ def test_only_what_is_partial_is_removed(tmp_path) -> None:
     for path in kept:
         path.touch()
     (tmp_path / "folder").mkdir()
-    (tmp_path / "folder" / ".last.ckpt.abc123.partial").touch()
+    kept.append(tmp_path / "folder" / ".of-someone-else.partial")
+    kept[-1].touch()
+    (tmp_path / ".last.ckpt.abc123.partial").touch()
     remove_partial_files(tmp_path)
     assert sorted(path for path in tmp_path.rglob("*") if path.is_file()) == sorted(kept)
     remove_partial_files(tmp_path / "nowhere")

@@ -27,7 +27,7 @@ FLOORS = [
     {"models"},
     {"callbacks"},
     {"run_directory"},
-    {"building", "rules", "trainer"},
+    {"building", "ending", "rules", "trainer"},
     {"plan"},
     {"evaluation"},
     {"run"},

@@ -86,20 +86,22 @@ def test_processes_of_torchrun_agree(tmp_path) -> None:
     assert len(list((tmp_path / "runs" / "tiny").iterdir())) == 1
 
 
-@pytest.mark.parametrize("inside", ["", "checkpoints", "checkpoints/last.ckpt", "config.yaml"])
-def test_found_from_anything_inside(tmp_path, inside) -> None:
+@pytest.mark.parametrize("inside", ["", "checkpoints/last.ckpt"])
+def test_found_from_itself_and_its_checkpoints(tmp_path, inside) -> None:
     (tmp_path / "checkpoints").mkdir()
     for name in ("checkpoints/last.ckpt", "config.yaml"):
         (tmp_path / name).touch()
     assert find_run_directory(tmp_path / inside) == tmp_path
 
 
-def test_not_found_far_above(tmp_path) -> None:
+def test_a_config_of_the_users_above_is_no_run(tmp_path) -> None:
     (tmp_path / "config.yaml").touch()
-    far = tmp_path / "a" / "b" / "c" / "d" / "e"
-    far.mkdir(parents=True)
+    inside = tmp_path / "runs"
+    inside.mkdir()
     with pytest.raises(CheckpointError, match="this is no run directory"):
-        find_run_directory(far)
+        find_run_directory(inside)
+    (inside / "copied.ckpt").touch()
+    assert find_run_directory(inside / "copied.ckpt") is None
 
 
 def test_missing_path_is_named(tmp_path) -> None:

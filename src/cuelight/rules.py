@@ -14,6 +14,7 @@ from lightning.pytorch.callbacks import (
     LearningRateMonitor,
     ModelCheckpoint,
     StochasticWeightAveraging,
+    Timer,
 )
 from lightning.pytorch.strategies import StrategyRegistry
 
@@ -38,6 +39,8 @@ def refusals(
     return [
         *_unknown_hardware(config),
         *_fight_over_last(callbacks),
+        *_files_elsewhere(callbacks),
+        *_two_timers(config, callbacks),
         *_double_accumulation(config, callbacks),
         *_nowhere_to_log(config, callbacks),
         *_same_state(callbacks),
@@ -84,6 +87,22 @@ def _fight_over_last(callbacks: Sequence[tuple[str, pl.Callback]]) -> Iterator[P
             if taken:
                 message = "last.ckpt is always kept, and a resume needs it as it is. Leave this out."
                 yield Problem(message, f"{path}.params.{key}")
+
+
+def _files_elsewhere(callbacks: Sequence[tuple[str, pl.Callback]]) -> Iterator[Problem]:
+    for path, callback in callbacks:
+        filename = str(getattr(callback, "filename", None) or "")
+        if filename.startswith("/") or ".." in filename.split("/"):
+            message = (
+                f'expected a file name inside the checkpoint folder, got "{filename}". Set dirpath for another one.'
+            )
+            yield Problem(message, f"{path}.params.filename")
+
+
+def _two_timers(config: Config, callbacks: Sequence[tuple[str, pl.Callback]]) -> Iterator[Problem]:
+    for path, callback in callbacks:
+        if isinstance(callback, Timer) and config.trainer.max_time is not None:
+            yield Problem("Timer limits the training, and so does trainer.max_time. Leave one of them out.", path)
 
 
 def _double_accumulation(config: Config, callbacks: Sequence[tuple[str, pl.Callback]]) -> Iterator[Problem]:

@@ -13,9 +13,10 @@ import torch
 
 from cuelight import registry
 from cuelight.building import build_data, build_model
-from cuelight.callbacks.last_checkpoint import LAST_CHECKPOINT, LastCheckpoint
+from cuelight.callbacks.last_checkpoint import LastCheckpoint
 from cuelight.config import Config, load_config
 from cuelight.data.protocols import NamesSplits
+from cuelight.ending import why_it_ended
 from cuelight.errors import CheckpointError, TrainingInterrupted
 from cuelight.evaluation import View, evaluate, write_results
 from cuelight.files import remove_partial_files, write_text
@@ -32,6 +33,7 @@ from cuelight.tracking.loggers import build_loggers
 from cuelight.trainer import build_trainer, take_model_callbacks
 from cuelight.weights.best import BestCheckpoint, best_checkpoint
 from cuelight.weights.checkpoint_io import AtomicCheckpointIO, load_checkpoint
+from cuelight.weights.resuming import LAST_CHECKPOINT, latest_checkpoint, step_of
 
 logger = logging.getLogger(__name__)
 
@@ -123,39 +125,24 @@ class Run:
                 logger.warning(caution)
         return planned
 
-    def train(self, output: str | Path = "runs", resume: str | Path | None = None) -> Result:
+    def train(self, output: str | Path = "runs") -> Result:
         """Train, keep the best and the last checkpoint, and test the best one where the data has a test split.
 
         Args:
             output: The folder of all runs; not used if this run has its directory already.
-            resume: The checkpoint to go on from, in the directory of this run.
 
         Returns:
             The run directory, the best checkpoint and its test results.
 
         Raises:
             TrainingInterrupted: On a signal, after ``last.ckpt`` was saved.
-            CheckpointError: If a checkpoint cannot be read or written.
+            CheckpointError: If a checkpoint cannot be written, or this run holds a training already.
         """
-        planned = self.plan()
-        resumed_from = _step_of(resume) if resume else 0
-        if not resume:
-            self._refuse_to_overwrite()
-        directory = self._prepare_directory(Path(output))
-        pl.seed_everything(self.config.trainer.seed, workers=True, verbose=False)
-        data = build_data(self.config)
-        model = build_model(self.config, data, fresh=resume is None)
-        callbacks = [entry.callback for entry in place_model_callbacks(planned, take_model_callbacks(model))]
-        loggers = build_loggers(self.config.tracker, directory, resumed_from)
-        for tracker in loggers:
-            tracker.log_hyperparams(self.config.to_dict())
-        saved_with = AtomicCheckpointIO(self.config.to_dict())
-        trainer = build_trainer(self.config.trainer, callbacks, loggers, directory, saved_with)
-        trainer.fit(model, datamodule=data, ckpt_path=resume, weights_only=True)
-        _raise_if_stopped(callbacks)
-        if not _leave_process_group(trainer):
-            return Result(directory)
-        return self._test_best(data, trainer)
+        if self.directory is not None and is_first_process() and any(self._checkpoint_folder().glob("*.ckpt")):
+            raise CheckpointError(
+                f"{self.directory} holds a training already. Use resume() to go on with it, or a new Run to train anew."
+            )
+        return self._train(Path(output), None)
 
     def resume(self, checkpoint: str | Path | None = None) -> Result:
         """Go on with a training in its own run directory.
@@ -170,17 +157,8 @@ class Run:
         Raises:
             CheckpointError: If this run has no directory yet, or the checkpoint cannot be read.
         """
-        folder = self._checkpoint_folder()
-        last = folder / LAST_CHECKPOINT
-        others = sorted(path.name for path in folder.glob("*.ckpt"))
-        if checkpoint is None and not last.is_file():
-            if others:
-                raise CheckpointError(
-                    f"{last} does not exist, but there are {', '.join(others)}. Give the one to go on from: "
-                    f"cuelight train --resume {folder / others[0]}"
-                )
-            logger.warning("%s does not exist: the training starts from its beginning.", last)
-        return self.train(resume=checkpoint or (last if last.is_file() else None))
+        chosen = Path(checkpoint) if checkpoint else latest_checkpoint(self._checkpoint_folder())
+        return self._train(self._checkpoint_folder().parent, chosen)
 
     def test(self, checkpoint: str | Path | None = None, view: View = "test") -> Result:
         """Measure a checkpoint of this run.
@@ -221,7 +199,7 @@ class Run:
     def _checkpoint_folder(self) -> Path:
         if self.directory is None:
             raise CheckpointError(
-                "This run has no directory. Train it first; a checkpoint that was copied out of its run directory goes "
+                "This run has no directory: train it first. A checkpoint that was copied out of its run directory goes "
                 "on from <run directory>/checkpoints only."
             )
         return self.directory / CHECKPOINT_FOLDER
@@ -235,12 +213,26 @@ class Run:
             write_text(self.directory / CONFIG_FILE, self.config.to_yaml())
         return self.directory
 
-    def _refuse_to_overwrite(self) -> None:
-        kept = self.directory and is_first_process() and next((self.directory / CHECKPOINT_FOLDER).glob("*.ckpt"), None)
-        if kept:
-            raise CheckpointError(
-                f"{self.directory} holds a training already ({kept.name}). Use resume() to go on with it, or a new Run."
-            )
+    def _train(self, output: Path, resume: Path | None) -> Result:
+        planned = self.plan()
+        resumed_from = step_of(resume) if resume else 0
+        directory = self._prepare_directory(output)
+        pl.seed_everything(self.config.trainer.seed, workers=True, verbose=False)
+        data = build_data(self.config)
+        model = build_model(self.config, data, fresh=resume is None)
+        callbacks = [entry.callback for entry in place_model_callbacks(planned, take_model_callbacks(model))]
+        loggers = build_loggers(self.config.tracker, directory, resumed_from)
+        for tracker in loggers:
+            tracker.log_hyperparams(self.config.to_dict())
+        saved_with = AtomicCheckpointIO(self.config.to_dict())
+        trainer = build_trainer(self.config.trainer, callbacks, loggers, directory, saved_with)
+        trainer.fit(model, datamodule=data, ckpt_path=resume, weights_only=True)
+        _raise_if_stopped(callbacks)
+        if not _leave_process_group(trainer):
+            return Result(directory)
+        if reason := why_it_ended(trainer):
+            logger.info(reason)
+        return self._test_best(data, trainer)
 
     def _test_best(self, data: pl.LightningDataModule, trainer: pl.Trainer) -> Result:
         best = self.best()
@@ -267,16 +259,6 @@ def _own_config(checkpoint: str | Path) -> dict[str, Any]:
             "out of a run directory."
         )
     return dict(described)
-
-
-def _step_of(checkpoint: str | Path) -> int:
-    content = load_checkpoint(checkpoint)
-    if "optimizer_states" not in content or "global_step" not in content:
-        raise CheckpointError(
-            f"{checkpoint}: this file holds weights alone, so a training cannot go on from it. Expected a whole "
-            "checkpoint, such as last.ckpt."
-        )
-    return int(content["global_step"])
 
 
 def _raise_if_stopped(callbacks: Sequence[pl.Callback]) -> None:

@@ -25,7 +25,20 @@ def make_run_directory(root: Path, name: str) -> Path:
 
     Returns:
         The absolute path of the new folder.
+
+    Raises:
+        CheckpointError: If it cannot be made.
     """
+    try:
+        return _make(root, name)
+    except OSError as error:
+        raise CheckpointError(
+            f"{root / name}: the run directory cannot be made: {error.strerror}. Choose another folder with --output, "
+            "or another name."
+        ) from error
+
+
+def _make(root: Path, name: str) -> Path:
     if _is_child_of_lightning():
         return Path(os.environ[_SHARED_VARIABLE])
     if os.environ.get("TORCHELASTIC_RUN_ID") and int(os.environ.get("WORLD_SIZE", "1")) > 1:

@@ -12,8 +12,8 @@ from lightning.pytorch.callbacks import Checkpoint
 
 from cuelight.errors import TrainingInterrupted
 from cuelight.signals import StopSignal
+from cuelight.weights.resuming import LAST_CHECKPOINT
 
-LAST_CHECKPOINT = "last.ckpt"
 _METRICS_KEY = "callback_metrics"
 
 

@@ -14,13 +14,13 @@ from rich.markup import escape
 from rich.table import Table
 
 from cuelight.building import model_class
-from cuelight.callbacks.last_checkpoint import LAST_CHECKPOINT
 from cuelight.cli.display import output_console, set_up_display, two_columns
 from cuelight.config.environment import hide
 from cuelight.plan import PlannedCallback, hook_order, main_metric
 from cuelight.registry import load_source
 from cuelight.run import Run
 from cuelight.weights.best import BestCheckpoint
+from cuelight.weights.resuming import LAST_CHECKPOINT
 
 
 def run(arguments: argparse.Namespace) -> int:

@@ -25,5 +25,6 @@ def run(arguments: argparse.Namespace) -> int:
     trained = Run.load(arguments.run, arguments.overrides)
     trained.display = display
     result = trained.test(arguments.run if Path(arguments.run).is_file() else None, arguments.view)
-    print_summary(result, arguments.source)
+    if not arguments.quiet:
+        print_summary(result, arguments.source)
     return 0
