@@ -26,7 +26,7 @@ FILE = [
 ]
 NAMES = [entry["name"] for entry in FILE]
 MONITORING = {"Keeper", "Stopper"}
-MODEL = "SmallNet (the model)"
+MODEL = "TinyNet (the model)"
 # Hooks of a prediction, which nothing runs yet.
 NEVER_RUN = {hook for hook in HOOKS if "predict" in hook}
 
@@ -117,14 +117,14 @@ def crash(*_):
 def full_model(parts):
     hooks = [hook for hook in HOOKS if hasattr(pl.LightningModule, hook)]
     does_nothing = {hook: (lambda self, *arguments, **options: None) for hook in hooks}
-    return type("SmallNet", (parts.SmallNet,), does_nothing)
+    return type("TinyNet", (parts.TinyNet,), does_nothing)
 
 
 @pytest.mark.parametrize("with_all_hooks", [False, True])
 def test_plan_is_what_runs(digits, tmp_path, parts, with_all_hooks, monkeypatch) -> None:
     run = run_of(digits)
     if with_all_hooks:
-        monkeypatch.setitem(registered_models(), "SmallNet", full_model(parts))
+        monkeypatch.setitem(registered_models(), "TinyNet", full_model(parts))
     planned, ran = observed(run, tmp_path, parts)
     for hooks in planned:
         assert hooks.keys() <= set(HOOKS)

@@ -96,7 +96,7 @@ def test_every_problem_of_a_file_is_reported_at_once(digits, tmp_path) -> None:
 def test_model_that_does_not_fit_fails_without_a_traceback(file, tmp_path, trained) -> None:
     directory, _ = trained
     done = cuelight("test", directory, "model.params.wide=4", *SOURCE, folder=tmp_path)
-    assert_refused(done, 1, "do not fit SmallNet")
+    assert_refused(done, 1, "do not fit TinyNet")
 
 
 def test_changes_of_values_may_stand_between_options(file, tmp_path) -> None:
@@ -180,7 +180,7 @@ class TestTrain:
         }  # fmt: skip
         assert yaml.safe_load((directory / "config.yaml").read_text())["trainer"]["epochs"] == 2
         assert metric_rows(directory)
-        assert last(directory)["hyper_parameters"]["model"]["name"] == "SmallNet"
+        assert last(directory)["hyper_parameters"]["model"]["name"] == "TinyNet"
 
     def test_lines_without_a_terminal(self, trained) -> None:
         _, done = trained

@@ -12,12 +12,12 @@ from support.processes import cuelight
 INTERRUPTED_NET = """
 import os
 import signal
-from own_parts import SmallNet
+from own_parts import TinyNet
 from cuelight import registry
 
 
 @registry.models.register
-class InterruptedNet(SmallNet):
+class InterruptedNet(TinyNet):
     def __init__(self, hook: str, name: str, num_classes: int = 10, optimization: object = None) -> None:
         super().__init__(num_classes, optimization)
         self.hook, self.signal_name = hook, name

@@ -43,8 +43,8 @@ def checkpoints(*monitors, **more):
     ],
 )
 def test_says_which_checkpoint_is_tested(plan, monkeypatch, digits, callbacks, tested):
-    monkeypatch.setattr(own_parts().SmallNet, "main_metric", "accuracy", raising=False)
-    monkeypatch.setattr(own_parts().SmallNet, "logged_metrics", ("val/loss", "val/accuracy", "val/f1"), raising=False)
+    monkeypatch.setattr(own_parts().TinyNet, "main_metric", "accuracy", raising=False)
+    monkeypatch.setattr(own_parts().TinyNet, "logged_metrics", ("val/loss", "val/accuracy", "val/f1"), raising=False)
     assert plan(experiment(digits, callbacks=callbacks)).endswith(f"  test {tested}, if the data has a test split\n")
 
 

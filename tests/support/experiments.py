@@ -47,7 +47,7 @@ def experiment(digits, **trainer):
     }
     return {
         "name": "tiny",
-        "model": {"name": "SmallNet"},
+        "model": {"name": "TinyNet"},
         "data": {"name": "FewDigits", "params": {"file": str(digits)}},
         "trainer": settings | copy.deepcopy(trainer),
     }

@@ -41,7 +41,7 @@ class FewDigits(Digits):
 
 
 @registry.models.register
-class SmallNet(pl.LightningModule):
+class TinyNet(pl.LightningModule):
     """A convolution with BatchNorm and dropout; trains in milliseconds.
 
     Args:
