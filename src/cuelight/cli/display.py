@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import argparse
 import logging
 import os
 import shlex
@@ -15,6 +16,7 @@ from rich.logging import RichHandler
 from rich.table import Table
 
 from cuelight.callbacks.progress import ProgressDisplay
+from cuelight.registry import load_source
 from cuelight.run import Result
 
 # Advice of Lightning's that a user of a YAML file cannot follow, or that Cuelight has seen to.
@@ -51,6 +53,21 @@ def set_up_display(quiet: bool) -> ProgressDisplay | None:
     for noise in _NOISE:
         warnings.filterwarnings("ignore", message=noise)
     return None if quiet else ProgressDisplay(console)
+
+
+def begin(arguments: argparse.Namespace) -> ProgressDisplay | None:
+    """Do what every command that runs something does first: set up the display and load parts of one's own.
+
+    Args:
+        arguments: The parsed command line, with ``quiet`` and ``source``.
+
+    Returns:
+        The callback that shows the progress; ``None`` if quiet.
+    """
+    display = set_up_display(arguments.quiet)
+    for source in arguments.source:
+        load_source(source)
+    return display
 
 
 def output_console() -> Console:

@@ -5,8 +5,7 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-from cuelight.cli.display import print_summary, set_up_display
-from cuelight.registry import load_source
+from cuelight.cli.display import begin, print_summary
 from cuelight.run import Run
 
 
@@ -19,9 +18,7 @@ def run(arguments: argparse.Namespace) -> int:
     Returns:
         The exit code.
     """
-    display = set_up_display(arguments.quiet)
-    for source in arguments.source:
-        load_source(source)
+    display = begin(arguments)
     trained = Run.load(arguments.run, arguments.overrides)
     trained.display = display
     result = trained.test(arguments.run if Path(arguments.run).is_file() else None, arguments.view)

@@ -5,9 +5,8 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-from cuelight.cli.display import print_hint, print_summary, set_up_display, short, source_options
+from cuelight.cli.display import begin, print_hint, print_summary, short, source_options
 from cuelight.errors import ConfigError, Problem, TrainingInterrupted
-from cuelight.registry import load_source
 from cuelight.run import Result, Run
 from cuelight.run_directory import is_first_process
 
@@ -21,9 +20,7 @@ def run(arguments: argparse.Namespace) -> int:
     Returns:
         The exit code.
     """
-    display = set_up_display(arguments.quiet)
-    for source in arguments.source:
-        load_source(source)
+    display = begin(arguments)
     training = _resumed(arguments) if arguments.resume else _new(arguments)
     training.display = display
     try:
