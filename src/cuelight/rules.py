@@ -18,6 +18,7 @@ from lightning.pytorch.callbacks import (
 )
 from lightning.pytorch.strategies import StrategyRegistry
 
+from cuelight.callbacks.ema_callback import EMACallback, conflicts
 from cuelight.callbacks.model_pruning import ModelPruning
 from cuelight.config.schema import Config
 from cuelight.errors import Problem, did_you_mean
@@ -42,6 +43,7 @@ def refusals(
         *_files_elsewhere(callbacks),
         *_two_timers(config, callbacks),
         *_double_accumulation(config, callbacks),
+        *_two_averages(callbacks),
         *_nowhere_to_log(config, callbacks),
         *_same_state(callbacks),
         *_unknown_metrics(config, model, callbacks),
@@ -114,6 +116,12 @@ def _double_accumulation(config: Config, callbacks: Sequence[tuple[str, pl.Callb
                 f"trainer.accumulate_grad_batches: {factor}. Leave one of them out.",
                 path,
             )
+
+
+def _two_averages(callbacks: Sequence[tuple[str, pl.Callback]]) -> Iterator[Problem]:
+    path = next((path for path, callback in callbacks if isinstance(callback, EMACallback)), "")
+    for reason in conflicts([callback for _, callback in callbacks]):
+        yield Problem(reason, path)
 
 
 def _nowhere_to_log(config: Config, callbacks: Sequence[tuple[str, pl.Callback]]) -> Iterator[Problem]:

@@ -10,11 +10,14 @@ def _all_from(module: str, names: str) -> dict[str, str]:
     return {name: f"{module}:{name}" for name in names.split()}
 
 
-CALLBACKS = _all_from(
-    "cuelight.callbacks.lightning",
-    "EarlyStopping ModelCheckpoint LearningRateMonitor DeviceStatsMonitor RichModelSummary "
-    "GradientAccumulationScheduler StochasticWeightAveraging Timer ModelPruning",
-)
+CALLBACKS = {
+    "EMACallback": "cuelight.callbacks.ema_callback:EMACallback",
+    **_all_from(
+        "cuelight.callbacks.lightning",
+        "EarlyStopping ModelCheckpoint LearningRateMonitor DeviceStatsMonitor RichModelSummary "
+        "GradientAccumulationScheduler StochasticWeightAveraging Timer ModelPruning",
+    ),
+}
 
 MODELS = {"ClassificationModel": "cuelight.models.classification:ClassificationModel"}
 

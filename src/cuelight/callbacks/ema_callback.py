@@ -1,0 +1,310 @@
+"""The moving average of the weights: measured, saved and shipped in place of the weights that are trained."""
+
+from __future__ import annotations
+
+import logging
+import weakref
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from functools import partial
+from typing import Any
+
+import lightning.pytorch as pl
+import torch
+from lightning.pytorch.callbacks import ModelPruning, StochasticWeightAveraging, WeightAveraging
+from lightning.pytorch.strategies import DeepSpeedStrategy, FSDPStrategy
+from torch.nn.parameter import is_lazy
+from torch.optim import Optimizer
+from torch.utils.hooks import RemovableHandle
+
+from cuelight.callbacks.around import surround
+from cuelight.errors import CuelightError
+from cuelight.weights.averaging import AveragedWeights, decay_at
+from cuelight.weights.pruned_names import with_plain_names
+from cuelight.weights.sharded_state import gather_state, scatter_state
+
+RAW_STATE = "current_model_state"
+AVERAGING_STATE = "averaging_state"
+_UPDATES = "n_averaged"
+_OWN_STATE = "ema_state"
+_FEW_STEPS = 10
+
+logger = logging.getLogger(__name__)
+
+
+class EMACallback(pl.Callback):
+    """Keeps an exponential moving average of the weights, which is what is validated, tested, saved and exported.
+
+    After every optimizer step, average = d * average + (1 - d) * weights, with d = decay * (1 - exp(-t / decay_tau))
+    at the t-th update. It begins with the weights at the start of the training.
+
+    Validation sees the average, and so does all that comes after the training. Checkpoints hold it as state_dict,
+    and the weights that are trained as current_model_state: the keys of Lightning's own EMAWeightAveraging, so that
+    each goes on from a checkpoint of the other. Its place among the callbacks makes no difference.
+
+    Args:
+        decay: Share of the old average in the new (0.0 up to, not including, 1.0). The default follows the weights so
+            closely that it averages next to nothing; 0.99 to 0.9999 are usual.
+        use_dynamic_decay: Whether the decay grows from 0 to its value, so that the first weights are soon forgotten.
+        decay_tau: Number of updates after which a growing decay has reached 63 % of its value.
+        update_every_n_steps: Optimizer steps from one update to the next.
+        update_starting_at_step: Optimizer steps before the average begins, with the weights of then.
+        average_buffers: Whether floating-point buffers such as the statistics of BatchNorm are averaged too; or
+            patterns with * and ?, for those whose name fits one.
+        device: Where the average is kept, such as cpu to save the memory of a GPU; with the model if left out.
+
+    Raises:
+        ValueError: If a parameter is out of its range.
+        CuelightError: When training starts, if another callback cannot work beside it.
+    """
+
+    def __init__(
+        self,
+        decay: float = 0.5,
+        use_dynamic_decay: bool = True,
+        decay_tau: float = 2000,
+        update_every_n_steps: int = 1,
+        update_starting_at_step: int = 0,
+        average_buffers: bool | list[str] = True,
+        device: str | None = None,
+    ) -> None:
+        _require("decay", decay, 0 <= decay < 1, "0.0 up to, not including, 1.0")
+        _require("decay_tau", decay_tau, decay_tau > 0, "more than 0")
+        _require("update_every_n_steps", update_every_n_steps, update_every_n_steps >= 1, "1 or more")
+        _require("update_starting_at_step", update_starting_at_step, update_starting_at_step >= 0, "0 or more")
+        self.decay = decay
+        self.use_dynamic_decay = use_dynamic_decay
+        self.decay_tau = decay_tau
+        self.update_every_n_steps = update_every_n_steps
+        self.update_starting_at_step = update_starting_at_step
+        self.average_buffers = average_buffers
+        self.device = device
+        self.weights: AveragedWeights | None = None
+        self._steps = 0
+        self._ended = False
+        self._watches: list[RemovableHandle] = []
+        self._attached_to: weakref.ref[pl.Trainer] | None = None
+
+    @property
+    def updates(self) -> int:
+        """How often the average was updated."""
+        return self.weights.updates if self.weights else 0
+
+    @property
+    def skipped(self) -> int:
+        """How often it was not, because the weights held NaN or infinity."""
+        return self.weights.skipped if self.weights else 0
+
+    def setup(self, trainer: pl.Trainer, pl_module: pl.LightningModule, stage: str) -> None:
+        """Begin anew: what the model holds now is where training and average start from."""
+        if stage != "fit":
+            return
+        for reason in [*conflicts(trainer.callbacks), *_unknown_sharding(trainer)]:  # type: ignore[attr-defined]
+            raise CuelightError(reason)
+        self.weights, self._steps, self._ended = None, -1, False
+        self._attach(trainer)
+
+    def on_load_checkpoint(
+        self, trainer: pl.Trainer, pl_module: pl.LightningModule, checkpoint: dict[str, Any]
+    ) -> None:
+        """Take the average from where Lightning has loaded it to, the module, and give the module its own weights."""
+        self.weights = None
+        if trainer.state.fn != "fit":
+            return  # these weights are to be evaluated as they are
+        if RAW_STATE not in checkpoint:
+            self._warn(trainer, "The checkpoint has no average of weights, so the average begins with its weights.")
+            return
+        own: dict[str, Any] = checkpoint.get(_OWN_STATE, {})
+        self._steps = own.get("steps", -1)
+        self.weights = self._average_of(pl_module)
+        self.weights.load_exact_averages(own.get("exact_averages", {}))
+        self.weights.updates = int(checkpoint.get(AVERAGING_STATE, {}).get(_UPDATES, 0))
+        self.weights.skipped = own.get("skipped", 0)
+        if self.weights.is_sharded:
+            scatter_state(pl_module, checkpoint[RAW_STATE], pl_module.strict_loading)
+        else:
+            pl_module.load_state_dict(checkpoint[RAW_STATE], strict=pl_module.strict_loading)
+
+    def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        """Watch the optimizers, and say so if this average cannot do much."""
+        if self._steps < 0:
+            self._steps = trainer.global_step
+        if self.weights:
+            self.weights.refresh()  # the module may have gone to another device since it was loaded
+        self._watches = [
+            optimizer.register_step_post_hook(partial(self._after_step, trainer)) for optimizer in trainer.optimizers
+        ]
+        self._advise(trainer)
+
+    def on_train_epoch_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        """See whether parameters came or went."""
+        if self.weights:
+            self.weights.refresh()
+
+    def on_train_batch_start(
+        self, trainer: pl.Trainer, pl_module: pl.LightningModule, batch: Any, batch_idx: int
+    ) -> None:
+        """Begin the average, from the weights before the first step."""
+        self._begin_if_due(pl_module)
+
+    def on_before_optimizer_step(
+        self, trainer: pl.Trainer, pl_module: pl.LightningModule, optimizer: Optimizer
+    ) -> None:
+        """Begin the average of a module that made its parameters in its first forward pass."""
+        self._begin_if_due(pl_module)
+
+    def on_exception(self, trainer: pl.Trainer, pl_module: pl.LightningModule, exception: BaseException) -> None:
+        """Leave the weights that are trained in the model, unless the training had come to its end."""
+        if self.weights and not self._ended:
+            self.weights.take_from_model()
+
+    def teardown(self, trainer: pl.Trainer, pl_module: pl.LightningModule, stage: str) -> None:
+        """Stop watching the optimizers."""
+        while self._watches:
+            self._watches.pop().remove()
+
+    def _attach(self, trainer: pl.Trainer) -> None:
+        """Be there before and after all callbacks, whatever their order: to swap, and to complete checkpoints."""
+        if self._attached_to is not None and self._attached_to() is trainer:
+            return
+        surround(trainer.fit_loop.epoch_loop.val_loop, "run", partial(self._while_validating, trainer))
+        surround(trainer.fit_loop, "on_run_end", self._when_trained)
+        saving = trainer._checkpoint_connector  # noqa: SLF001 - the only place that every way of saving passes
+        surround(saving, "dump_checkpoint", partial(self._while_saving, trainer))
+        self._attached_to = weakref.ref(trainer)
+
+    def _while_validating(self, trainer: pl.Trainer, validate: Callable[[], Any]) -> Any:
+        if self.weights is None or trainer.sanity_checking:
+            return validate()
+        with self.weights.in_model():
+            return validate()
+
+    def _when_trained(self, end: Callable[[], Any]) -> Any:
+        """Leave the average in the model: it is what was measured, and what comes next shall use it."""
+        if self.weights:
+            self.weights.put_in_model()
+        self._ended = True
+        return end()
+
+    def _while_saving(self, trainer: pl.Trainer, dump: Callable[..., dict[str, Any]], *args: Any, **kwargs: Any) -> Any:
+        if self.weights is None:
+            return dump(*args, **kwargs)
+        with self.weights.in_model():
+            checkpoint: dict[str, Any] = dump(*args, **kwargs)
+            checkpoint["state_dict"] = self._to_keep(checkpoint["state_dict"])
+        with self.weights.out_of_model():
+            checkpoint[RAW_STATE] = self._to_keep(self._raw_state(trainer))
+        checkpoint[AVERAGING_STATE] = {_UPDATES: torch.tensor(self.weights.updates)}
+        checkpoint[_OWN_STATE] = {
+            "steps": self._steps,
+            "skipped": self.weights.skipped,
+            "exact_averages": self.weights.exact_averages(),
+        }
+        return checkpoint
+
+    def _raw_state(self, trainer: pl.Trainer) -> dict[str, Any]:
+        if self.weights and self.weights.is_sharded:
+            return gather_state(trainer.lightning_module)
+        return trainer.strategy.lightning_module_state_dict()
+
+    def _to_keep(self, state: Mapping[str, Any]) -> dict[str, Any]:
+        """Make a state dict outlive the next exchange, which overwrites what sharded modules hold."""
+        plain = with_plain_names(state)
+        if self.weights and self.weights.is_sharded:
+            return {name: value.clone() for name, value in plain.items()}
+        return plain
+
+    def _begin_if_due(self, pl_module: pl.LightningModule) -> None:
+        due = self.weights is None and self._steps >= self.update_starting_at_step
+        if due and not any(is_lazy(parameter) for parameter in pl_module.parameters()):
+            self.weights = self._average_of(pl_module)
+
+    def _average_of(self, pl_module: pl.LightningModule) -> AveragedWeights:
+        return AveragedWeights(pl_module, self.average_buffers, self.device)
+
+    def _after_step(self, trainer: pl.Trainer, optimizer: Optimizer, *_: Any) -> None:
+        if not _has_stepped(optimizer):
+            return
+        self._steps += 1
+        if self.weights is None or self._steps % self.update_every_n_steps != 0:
+            return
+        agree = trainer.strategy.reduce_boolean_decision if self.weights.is_sharded else None
+        decay = self._decay_at(self.weights.updates + 1)
+        if not self.weights.update(decay, agree) and self.weights.skipped == 1:
+            self._warn(
+                trainer,
+                f"The weights hold NaN or infinity after step {self._steps}. The average is not updated as long as "
+                "they do, and keeps its last good values.",
+            )
+
+    def _decay_at(self, update: int) -> float:
+        return decay_at(update, self.decay, self.decay_tau if self.use_dynamic_decay else None)
+
+    def _advise(self, trainer: pl.Trainer) -> None:
+        steps = trainer.estimated_stepping_batches
+        updates = max(1, int(min(steps, 1e9) // self.update_every_n_steps))
+        memory = self.update_every_n_steps / (1 - self._decay_at(updates))
+        if memory < _FEW_STEPS:
+            why = f"decay {self.decay}"
+            if self.use_dynamic_decay and self.decay >= 1 - self.update_every_n_steps / _FEW_STEPS:
+                why = f"decay_tau {self.decay_tau:g} in a training of {updates} updates"
+            self._warn(
+                trainer,
+                f"EMACallback: with {why}, the average spans about {max(1, round(memory))} of the last steps, which "
+                "changes next to nothing. Usual are a decay of 0.99 to 0.9999, and a decay_tau of at most a tenth of "
+                "the training.",
+            )
+
+    def _warn(self, trainer: pl.Trainer, message: str) -> None:
+        if trainer.is_global_zero:
+            logger.warning(message)
+
+
+def conflicts(callbacks: Sequence[pl.Callback]) -> Iterator[str]:
+    """Find callbacks that cannot work beside an ``EMACallback``.
+
+    Args:
+        callbacks: All callbacks of a trainer.
+
+    Returns:
+        For each, why it cannot, and what to do; nothing if there is no ``EMACallback``.
+    """
+    averages = [callback for callback in callbacks if isinstance(callback, EMACallback)]
+    if not averages:
+        return
+    others = [callback for callback in callbacks if isinstance(callback, (StochasticWeightAveraging, WeightAveraging))]
+    for other in [*averages[1:], *others]:
+        yield (
+            f"EMACallback and {_another(other)} would each put its own average into the model at the end, and only one "
+            "can be what was measured. Leave one of them out."
+        )
+    for callback in callbacks:
+        if isinstance(callback, ModelPruning) and callback._use_lottery_ticket_hypothesis:  # noqa: SLF001
+            yield (
+                "EMACallback cannot average over a ModelPruning that takes the weights back to their first values: the "
+                "average would mix trained with untrained weights. Set use_lottery_ticket_hypothesis: false."
+            )
+
+
+def _another(callback: pl.Callback) -> str:
+    return "another EMACallback" if isinstance(callback, EMACallback) else type(callback).__name__
+
+
+def _unknown_sharding(trainer: pl.Trainer) -> Iterator[str]:
+    if isinstance(trainer.strategy, (FSDPStrategy, DeepSpeedStrategy)):
+        yield (
+            f"EMACallback cannot average the weights of {type(trainer.strategy).__name__}, which keeps them in flat "
+            "buffers of its own. Use ModelParallelStrategy (fully_shard), whose weights it keeps sharded, or ddp."
+        )
+
+
+def _has_stepped(optimizer: Optimizer) -> bool:
+    """Whether a step changed anything: there were gradients, and a gradient scaler did not veto them."""
+    vetoed = getattr(optimizer, "found_inf", None)  # set by the scaler for optimizers that look at it themselves
+    if vetoed is not None and bool(vetoed):
+        return False
+    return any(parameter.grad is not None for group in optimizer.param_groups for parameter in group["params"])
+
+
+def _require(name: str, value: object, fine: bool, expected: str) -> None:
+    if not fine:
+        raise ValueError(f"{name}: expected {expected}, got {value!r}.")

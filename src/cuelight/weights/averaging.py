@@ -1,0 +1,255 @@
+"""Exponential moving average of the weights of a module."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from fnmatch import fnmatchcase
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from cuelight.weights.pruned_names import is_mask
+from cuelight.weights.tensor_groups import TensorGroup, fitting_average, group_tensors
+
+
+def decay_at(update: int, decay: float, tau: float | None = None) -> float:
+    """Compute the decay of one update.
+
+    Args:
+        update: The number of the update, counted from 1.
+        decay: The decay that is used, or approached.
+        tau: Time constant in updates, with which a small decay at the start grows to ``decay``; constant if left out.
+
+    Returns:
+        ``decay`` * (1 - exp(-``update`` / ``tau``)), or ``decay``.
+
+    Examples:
+        >>> decay_at(1, decay=0.999)
+        0.999
+        >>> round(decay_at(2000, decay=0.999, tau=2000), 3)
+        0.631
+    """
+    return decay if tau is None else -decay * math.expm1(-update / tau)
+
+
+class AveragedWeights:
+    """The moving average of a module's floating-point parameters and buffers, which the module can hold itself.
+
+    The average begins with what the module holds. There is one copy of the weights: average and module exchange their
+    memory. Parameters that several layers share are averaged once; weights in half precision in single precision.
+    Integer buffers, those outside the state dict and pruning masks have no average: they are the module's own.
+
+    B. Polyak and A. Juditsky, 1992, "Acceleration of Stochastic Approximation by Averaging"; in this form:
+    D. Kingma and J. Ba, 2015, "Adam: A Method for Stochastic Optimization", section 7.2.
+
+    Args:
+        module: The module.
+        average_buffers: Whether floating-point buffers, such as the statistics of BatchNorm, are averaged too; or
+            patterns of names, such as ``*.running_mean``, for some of them.
+        device: Where the average is kept; with the module if left out.
+
+    Examples:
+        >>> layer = nn.Linear(1, 1, bias=False)
+        >>> _ = nn.init.zeros_(layer.weight)
+        >>> average = AveragedWeights(layer)
+        >>> _ = nn.init.ones_(layer.weight)
+        >>> average.update(decay=0.75)
+        True
+        >>> with average.in_model():
+        ...     layer.weight.item()
+        0.25
+        >>> layer.weight.item()
+        1.0
+    """
+
+    def __init__(
+        self,
+        module: nn.Module,
+        average_buffers: bool | Sequence[str] = True,
+        device: torch.device | str | None = None,
+    ) -> None:
+        self.updates = 0
+        self.skipped = 0
+        self.is_in_model = False
+        self._module = module
+        self._average_buffers = average_buffers
+        self._device = torch.device(device) if device is not None else None
+        self._places: list[_Place] = []
+        self._live: list[Tensor] = []
+        self._groups: list[TensorGroup] = []
+        self.refresh()
+
+    @property
+    def is_sharded(self) -> bool:
+        """Whether tensors of the module are spread over processes."""
+        return any(group.is_sharded for group in self._groups)
+
+    def update(self, decay: float, agree: Callable[[bool], bool] | None = None) -> bool:
+        """Move the average towards the module: average = decay * average + (1 - decay) * module.
+
+        Nothing is changed if the module holds NaN or infinity anywhere; that is counted in ``skipped``.
+
+        Args:
+            decay: Between 0 and 1.
+            agree: Makes one answer of those of all processes, where each sees only a part of the module.
+
+        Returns:
+            Whether the average was updated.
+        """
+        with _ordinary_tensors():
+            if self._is_outdated():
+                self.refresh()
+            finite = all(group.is_finite() for group in self._groups)
+            if not (agree(finite) if agree else finite):
+                self.skipped += 1
+                return False
+            for group in self._groups:
+                group.update(1 - decay)
+        self.updates += 1
+        return True
+
+    def put_in_model(self) -> None:
+        """Let the module hold the average, and keep its own weights aside."""
+        if self._is_outdated() and not self.is_in_model:
+            self.refresh()
+        self.is_in_model = True
+        with _ordinary_tensors():
+            for group in self._groups:
+                group.put_average()
+        self._forget_gathered()
+
+    def take_from_model(self) -> None:
+        """Let the module hold its own weights, whatever happened before."""
+        with _ordinary_tensors():
+            for group in self._groups:
+                group.put_raw()
+        self._forget_gathered()
+        self.is_in_model = False
+
+    @contextmanager
+    def in_model(self) -> Iterator[None]:
+        """Let the module hold the average as long as the context lasts, whatever it held before."""
+        if self.is_in_model:
+            yield
+            return
+        try:
+            self.put_in_model()
+            yield
+        finally:
+            self.take_from_model()
+
+    @contextmanager
+    def out_of_model(self) -> Iterator[None]:
+        """Let the module hold its own weights as long as the context lasts, whatever it held before."""
+        if not self.is_in_model:
+            yield
+            return
+        for group in self._groups:
+            group.take_over()
+        try:
+            self.take_from_model()
+            yield
+        finally:
+            self.put_in_model()
+
+    def exact_averages(self) -> dict[str, Tensor]:
+        """Give the averages that the module can hold only rounded, by name."""
+        averages = self._averages()
+        return {
+            place.name: averages[id(tensor)]
+            for place, tensor in zip(self._places, self._live, strict=True)
+            if averages[id(tensor)].dtype != tensor.dtype
+        }
+
+    def load_exact_averages(self, averages: dict[str, Tensor]) -> None:
+        """Take averages by name, as ``exact_averages`` gave them."""
+        own = self._averages()
+        with _ordinary_tensors():
+            for place, tensor in zip(self._places, self._live, strict=True):
+                if place.name in averages:
+                    own[id(tensor)].copy_(averages[place.name])
+
+    def refresh(self) -> None:
+        """Find parameters and buffers that came, went, changed their type or device, or were replaced by others."""
+        averages = self._averages()
+        by_name = {place.name: averages[id(live)] for place, live in zip(self._places, self._live, strict=True)}
+        self._places = list(_places_to_average(self._module, self._average_buffers))
+        self._live = [place.tensor() for place in self._places]
+        with _ordinary_tensors():
+            kept = [
+                fitting_average(tensor, averages.get(id(tensor), by_name.get(place.name)), self._device)
+                for place, tensor in zip(self._places, self._live, strict=True)
+            ]
+            self._groups = group_tensors(self._live, kept)
+
+    def _averages(self) -> dict[int, Tensor]:
+        return {
+            id(tensor): average
+            for group in self._groups
+            for tensor, average in zip(group.live, group.average, strict=True)
+        }
+
+    def _is_outdated(self) -> bool:
+        return any(
+            place.holder.get(place.key) is not live for place, live in zip(self._places, self._live, strict=True)
+        )
+
+    def _forget_gathered(self) -> None:
+        """Let sharded modules gather their parameters anew, which they may still hold from before the exchange."""
+        if self.is_sharded:
+            for module in self._module.modules():
+                if hasattr(module, "reshard"):
+                    module.reshard()  # type: ignore[operator]
+
+
+@dataclass(frozen=True)
+class _Place:
+    """Where a module keeps a tensor; ``holder`` is its own dictionary of parameters or buffers."""
+
+    name: str
+    holder: dict[str, Any]
+    key: str
+
+    def tensor(self) -> Tensor:
+        tensor: Tensor = self.holder[self.key]
+        return tensor
+
+
+def _places_to_average(module: nn.Module, average_buffers: bool | Sequence[str]) -> Iterator[_Place]:
+    seen: set[int] = set()
+    for place in _all_places(module, average_buffers):
+        tensor = place.holder[place.key]
+        if tensor is None or id(tensor) in seen or not (tensor.is_floating_point() or tensor.is_complex()):
+            continue
+        seen.add(id(tensor))
+        yield place
+
+
+def _all_places(module: nn.Module, average_buffers: bool | Sequence[str]) -> Iterator[_Place]:
+    for prefix, part in module.named_modules():
+        start = f"{prefix}." if prefix else ""
+        # Where a module keeps its tensors tells at once when one was replaced, which no public method does.
+        parameters, buffers = part._parameters, part._buffers  # noqa: SLF001
+        passing = part._non_persistent_buffers_set  # noqa: SLF001
+        for key in parameters:
+            yield _Place(start + key, parameters, key)
+        for key in buffers:
+            if key not in passing and not is_mask(key, parameters) and _chosen(start + key, average_buffers):
+                yield _Place(start + key, buffers, key)
+
+
+def _chosen(name: str, average_buffers: bool | Sequence[str]) -> bool:
+    if isinstance(average_buffers, bool):
+        return average_buffers
+    return any(fnmatchcase(name, pattern) for pattern in average_buffers)
+
+
+@contextmanager
+def _ordinary_tensors() -> Iterator[None]:
+    """Make no tensor that inference mode would mark, so that training can go on with it."""
+    with torch.inference_mode(False), torch.no_grad():
+        yield

@@ -1,0 +1,51 @@
+"""State dicts of pruned models under the names that the model had before."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from torch import Tensor
+
+_VALUES = "_orig"
+_MASK = "_mask"
+
+
+def with_plain_names(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """Put ``weight`` in place of the ``weight_orig`` and ``weight_mask`` of ``torch.nn.utils.prune``.
+
+    Args:
+        state: A state dict, of a pruned model or not.
+
+    Returns:
+        The same with pruned values as zeros, so that a model that was never pruned can load it.
+
+    Examples:
+        >>> import torch
+        >>> state = {"weight_orig": torch.ones(2), "weight_mask": torch.tensor([1.0, 0.0]), "bias": torch.ones(1)}
+        >>> with_plain_names(state)
+        {'weight': tensor([1., 0.]), 'bias': tensor([1.])}
+    """
+    plain: dict[str, Tensor] = {}
+    for name, tensor in state.items():
+        if name.endswith(_VALUES) and _stem(name) + _MASK in state:
+            plain[_stem(name)] = tensor * state[_stem(name) + _MASK].to(tensor.dtype)
+        elif not is_mask(name, state):
+            plain[name] = tensor
+    return plain
+
+
+def is_mask(name: str, state: Mapping[str, object]) -> bool:
+    """Tell whether a name is that of a pruning mask.
+
+    Args:
+        name: The name of a buffer.
+        state: The parameters beside it, by name.
+
+    Returns:
+        Whether it is ``..._mask`` and there is an ``..._orig`` beside it.
+    """
+    return name.endswith(_MASK) and _stem(name) + _VALUES in state
+
+
+def _stem(name: str) -> str:
+    return name.removesuffix(_VALUES).removesuffix(_MASK)

@@ -1,0 +1,167 @@
+"""Tensors of a model beside their averages, and the three ways in which the two can change places."""
+
+from __future__ import annotations
+
+import math
+from collections import defaultdict
+from collections.abc import Sequence
+from typing import Any
+
+import torch
+from torch import Tensor
+
+
+class TensorGroup:
+    """Tensors of one device and type, which exchange their memory with their averages: no value is copied.
+
+    Args:
+        live: The tensors of the model.
+        average: Their averages, in the same order.
+    """
+
+    is_sharded = False
+
+    def __init__(self, live: Sequence[Tensor], average: Sequence[Tensor]) -> None:
+        self.live = list(live)
+        self.average = list(average)
+        self._raw: list[Tensor] | None = None
+
+    def is_finite(self) -> bool:
+        """Tell whether the model holds neither NaN nor infinity here."""
+        values = self._values()
+        if values[0].is_cpu:
+            # The sum of a tensor is the fastest pass over it that keeps NaN and infinities; half would overflow.
+            sums = [value.sum(dtype=_at_least_float32(value.dtype)) for value in values]
+        else:
+            sums = list(torch._foreach_norm(values, dtype=torch.float32))  # noqa: SLF001 - one kernel for all
+        return math.isfinite(abs(torch.stack(sums).sum().item()))
+
+    def update(self, weight: float) -> None:
+        """Move every average towards the model's value, by a fraction of the distance."""
+        torch._foreach_lerp_(self.average, self._values(), weight)
+
+    def put_average(self) -> None:
+        """Let the model hold the averages."""
+        if self._raw is None:
+            self._raw = [tensor.data for tensor in self.live]
+        for tensor, average in zip(self.live, self.average, strict=True):
+            tensor.data = average
+
+    def put_raw(self) -> None:
+        """Let the model hold its own values again; also after an interrupt in the middle of an exchange."""
+        for tensor, raw in zip(self.live, self._raw or (), strict=False):
+            tensor.data = raw
+        self._raw = None
+
+    def take_over(self) -> None:
+        """Take what the model holds as its averages, while they are in the model: a callback may have changed them."""
+        self.average = [tensor.data for tensor in self.live]
+
+    def _values(self) -> list[Tensor]:
+        return self.live
+
+
+class ConvertedGroup(TensorGroup):
+    """Averages of another type or device than the model, such as of weights in half precision.
+
+    While the model holds the averages, there is one more copy of its values.
+    """
+
+    def update(self, weight: float) -> None:
+        """Move every average towards the model's value, converted one after the other."""
+        for average, tensor in zip(self.average, self.live, strict=True):
+            average.lerp_(tensor.detach().to(average), weight)
+
+    def put_average(self) -> None:
+        """Let the model hold the averages, in its own type and on its device."""
+        if self._raw is None:
+            self._raw = [tensor.data for tensor in self.live]
+        for tensor, average, raw in zip(self.live, self.average, self._raw, strict=True):
+            tensor.data = average.to(raw)
+
+    def take_over(self) -> None:
+        """Leave the averages, which are more exact than what the model holds."""
+
+
+class ShardedGroup(TensorGroup):
+    """Shards of tensors that are spread over processes (``fully_shard``).
+
+    The collective operations read from the memory of the shard, so values are copied there. While the model holds
+    the averages, there is one more copy of its shard.
+    """
+
+    is_sharded = True
+
+    def put_average(self) -> None:
+        """Let the shard hold the averages."""
+        if self._raw is None:
+            self._raw = [value.clone() for value in self._values()]
+        torch._foreach_copy_(self._values(), self.average)
+
+    def put_raw(self) -> None:
+        """Let the shard hold its own values again."""
+        if self._raw is not None:
+            torch._foreach_copy_(self._values(), self._raw)
+        self._raw = None
+
+    def take_over(self) -> None:
+        """Leave the averages, which the shard holds a copy of."""
+
+    def _values(self) -> list[Tensor]:
+        return [_local(tensor) for tensor in self.live]
+
+
+def fitting_average(tensor: Tensor, average: Tensor | None, device: torch.device | None) -> Tensor:
+    """Make the average that goes with a tensor.
+
+    Args:
+        tensor: A floating-point tensor of a model.
+        average: The average that there is, which may be of another type or device.
+        device: Where the average shall be; with the tensor if left out.
+
+    Returns:
+        The average where it belongs, or, if there is none of this shape, a copy of what the tensor holds: of the
+        local shard if the tensor is sharded, in single precision if the tensor is in half.
+    """
+    local = _local(tensor)
+    known = average is not None and average.shape == local.shape
+    source = average if average is not None and known else local
+    return source.to(device=device or local.device, dtype=_at_least_float32(local.dtype), copy=not known)
+
+
+def group_tensors(live: Sequence[Tensor], average: Sequence[Tensor]) -> list[TensorGroup]:
+    """Sort tensors by device, type and the way in which they change places with their averages.
+
+    Args:
+        live: Floating-point tensors of a model.
+        average: Their averages, in the same order.
+
+    Returns:
+        The groups.
+    """
+    members: dict[Any, tuple[list[Tensor], list[Tensor]]] = defaultdict(lambda: ([], []))
+    for tensor, mean in zip(live, average, strict=True):
+        lives, averages = members[_kind(tensor, mean), tensor.device, tensor.dtype, mean.device]
+        lives.append(tensor)
+        averages.append(mean)
+    return [kind(*pairs) for (kind, *_), pairs in members.items()]
+
+
+def _kind(live: Tensor, average: Tensor) -> type[TensorGroup]:
+    if _is_sharded(live):
+        return ShardedGroup
+    same = live.dtype == average.dtype and live.device == average.device
+    return TensorGroup if same else ConvertedGroup
+
+
+def _is_sharded(tensor: Tensor) -> bool:
+    return hasattr(tensor, "to_local")  # a DTensor, without the import of all that it needs
+
+
+def _local(tensor: Tensor) -> Tensor:
+    local = tensor.detach()
+    return local.to_local() if _is_sharded(tensor) else local  # type: ignore[attr-defined]
+
+
+def _at_least_float32(dtype: torch.dtype) -> torch.dtype:
+    return torch.promote_types(dtype, torch.float32) if dtype.itemsize < torch.float32.itemsize else dtype
