@@ -50,6 +50,7 @@ class AveragedWeights:
         module: The module.
         average_buffers: Whether floating-point buffers, such as the statistics of BatchNorm, are averaged too; or
             patterns of names, such as ``*.running_mean``, for some of them.
+        skip_nonfinite: Whether NaN and infinity in the module keep it from being averaged.
         device: Where the average is kept; with the module if left out.
 
     Examples:
@@ -70,6 +71,7 @@ class AveragedWeights:
         self,
         module: nn.Module,
         average_buffers: bool | Sequence[str] = True,
+        skip_nonfinite: bool = True,
         device: torch.device | str | None = None,
     ) -> None:
         self.updates = 0
@@ -77,6 +79,7 @@ class AveragedWeights:
         self.is_in_model = False
         self._module = module
         self._average_buffers = average_buffers
+        self._skip_nonfinite = skip_nonfinite
         self._device = torch.device(device) if device is not None else None
         self._places: list[_Place] = []
         self._live: list[Tensor] = []
@@ -91,7 +94,7 @@ class AveragedWeights:
     def update(self, decay: float, agree: Callable[[bool], bool] | None = None) -> bool:
         """Move the average towards the module: average = decay * average + (1 - decay) * module.
 
-        Nothing is changed if the module holds NaN or infinity anywhere; that is counted in ``skipped``.
+        Nothing is changed if the module holds NaN or infinity anywhere, which is counted in ``skipped``.
 
         Args:
             decay: Between 0 and 1.
@@ -103,8 +106,7 @@ class AveragedWeights:
         with _ordinary_tensors():
             if self._is_outdated():
                 self.refresh()
-            finite = all(group.is_finite() for group in self._groups)
-            if not (agree(finite) if agree else finite):
+            if self._skip_nonfinite and not self._is_finite(agree):
                 self.skipped += 1
                 return False
             for group in self._groups:
@@ -185,6 +187,10 @@ class AveragedWeights:
                 for place, tensor in zip(self._places, self._live, strict=True)
             ]
             self._groups = group_tensors(self._live, kept)
+
+    def _is_finite(self, agree: Callable[[bool], bool] | None) -> bool:
+        finite = all(group.is_finite() for group in self._groups)
+        return agree(finite) if agree else finite
 
     def _averages(self) -> dict[int, Tensor]:
         return {
