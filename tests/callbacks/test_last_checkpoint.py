@@ -81,6 +81,7 @@ def fit(directory, moment=NEVER, trouble=None, resume=None, interval="step", max
         {"interval": "epoch"},
         {"accumulate_grad_batches": 2},
         {"val_check_interval": 0.5},
+        {"accumulate_grad_batches": 3, "val_check_interval": 2},
         {"check_val_every_n_epoch": 2},
         {"max_steps": 12},
     ],

@@ -12,10 +12,12 @@ import lightning.pytorch as pl
 import torch
 from lightning.pytorch.callbacks import ModelPruning, StochasticWeightAveraging, WeightAveraging
 from lightning.pytorch.strategies import DeepSpeedStrategy, FSDPStrategy
+from torch import Tensor
 from torch.nn.parameter import is_lazy
 from torch.optim import Optimizer
 from torch.utils.hooks import RemovableHandle
 
+from cuelight.callbacks.accumulated_gradients import restore_gradients, save_gradients, saved_gradients
 from cuelight.callbacks.around import surround
 from cuelight.errors import CuelightError
 from cuelight.weights.averaging import AveragedWeights, decay_at
@@ -85,6 +87,7 @@ class EMACallback(pl.Callback):
         self.weights: AveragedWeights | None = None
         self._steps = 0
         self._ended = False
+        self._gradients_to_restore: dict[str, Tensor] = {}
         self._watches: list[RemovableHandle] = []
         self._attached_to: weakref.ref[pl.Trainer] | None = None
 
@@ -114,6 +117,7 @@ class EMACallback(pl.Callback):
         self.weights = None
         if trainer.state.fn != "fit":
             return  # these weights are to be evaluated as they are
+        self._gradients_to_restore = saved_gradients(checkpoint)
         if RAW_STATE not in checkpoint:
             self._warn(trainer, "The checkpoint has no average of weights, so the average begins with its weights.")
             return
@@ -134,6 +138,8 @@ class EMACallback(pl.Callback):
             self._steps = trainer.global_step
         if self.weights:
             self.weights.refresh()  # the module may have gone to another device since it was loaded
+        restore_gradients(pl_module, self._gradients_to_restore)
+        self._gradients_to_restore = {}
         self._watches = [
             optimizer.register_step_post_hook(partial(self._after_step, trainer)) for optimizer in trainer.optimizers
         ]
@@ -197,6 +203,8 @@ class EMACallback(pl.Callback):
             checkpoint["state_dict"] = self._to_keep(checkpoint["state_dict"])
         with self.weights.out_of_model():
             checkpoint[RAW_STATE] = self._to_keep(self._raw_state(trainer))
+        if "optimizer_states" in checkpoint:
+            save_gradients(trainer, trainer.lightning_module, checkpoint)
         checkpoint[AVERAGING_STATE] = {_UPDATES: torch.tensor(self.weights.updates)}
         checkpoint[_OWN_STATE] = {
             "steps": self._steps,

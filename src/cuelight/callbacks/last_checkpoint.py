@@ -10,6 +10,7 @@ import lightning.pytorch as pl
 import torch
 from lightning.pytorch.callbacks import Checkpoint
 
+from cuelight.callbacks.accumulated_gradients import restore_gradients, save_gradients, saved_gradients
 from cuelight.errors import TrainingInterrupted
 from cuelight.signals import StopSignal
 from cuelight.weights.resuming import LAST_CHECKPOINT
@@ -24,7 +25,7 @@ class LastCheckpoint(Checkpoint):
     second signal ends the process at once. During validation the state from before it is saved, and a resume
     validates again from the first batch. All processes of a distributed training stop together, whichever of them
     got the signal. The metrics known to the callbacks are saved too, because a resumed training may need one before
-    it validates again.
+    it validates again, and so are the gradients of batches that wait for their optimizer step.
 
     It belongs at the end of the list: a checkpoint holds the states of the callbacks as they are when it is saved.
 
@@ -41,6 +42,7 @@ class LastCheckpoint(Checkpoint):
         self._step_before_batch = 0
         self._saved_to_stop = False
         self._metrics_to_restore: dict[str, float] = {}
+        self._gradients_to_restore: dict[str, torch.Tensor] = {}
 
     @property
     def received_signal(self) -> int | None:
@@ -61,6 +63,8 @@ class LastCheckpoint(Checkpoint):
         self._saved_to_stop = False
         restored = {name: torch.tensor(value) for name, value in self._metrics_to_restore.items()}
         trainer.callback_metrics.update(restored)
+        restore_gradients(pl_module, self._gradients_to_restore)
+        self._gradients_to_restore = {}
 
     def on_train_epoch_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Stop if all was saved for it."""
@@ -112,14 +116,16 @@ class LastCheckpoint(Checkpoint):
     def on_save_checkpoint(
         self, trainer: pl.Trainer, pl_module: pl.LightningModule, checkpoint: dict[str, Any]
     ) -> None:
-        """Put the metrics known to the callbacks into every checkpoint."""
+        """Put the metrics known to the callbacks, and gradients that wait for more, into every checkpoint."""
         checkpoint[_METRICS_KEY] = {name: float(value) for name, value in trainer.callback_metrics.items()}
+        save_gradients(trainer, pl_module, checkpoint)
 
     def on_load_checkpoint(
         self, trainer: pl.Trainer, pl_module: pl.LightningModule, checkpoint: dict[str, Any]
     ) -> None:
-        """Keep the metrics until the training starts."""
+        """Keep metrics and gradients until the training starts."""
         self._metrics_to_restore = dict(checkpoint.get(_METRICS_KEY, {}))
+        self._gradients_to_restore = saved_gradients(checkpoint)
 
     def on_exception(self, trainer: pl.Trainer, pl_module: pl.LightningModule, exception: BaseException) -> None:
         """Give the signals back."""
