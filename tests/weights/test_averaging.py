@@ -90,12 +90,14 @@ class TestUpdate:
             torch.testing.assert_close(held[name], expected[name], rtol=1e-5, atol=1e-6)
         assert average.updates == 3
 
-    def test_integer_buffers_are_those_of_the_module(self) -> None:
+    def test_integer_buffers_are_copied(self) -> None:
         module = network()
         average = AveragedWeights(module)
         module(torch.randn(2, 3, 4, 4))
         average.update(0.9)
+        module(torch.randn(2, 3, 4, 4))
         assert averaged_state(average, module)["1.num_batches_tracked"] == 1
+        assert module[1].num_batches_tracked == 2
 
     @pytest.mark.parametrize(
         ("chosen", "names"),
@@ -248,8 +250,7 @@ class TestChangingPlaces:
             average.take_from_model()
         assert sum(max(0, event.self_cpu_memory_usage) for event in profile.key_averages()) == 0
         assert [tensor.data_ptr() for tensor in module.state_dict().values()] == addresses
-        moved = [one != other for one, other in zip(addresses, elsewhere, strict=True)]
-        assert moved == [tensor.is_floating_point() for tensor in module.state_dict().values()]
+        assert all(one != other for one, other in zip(addresses, elsewhere, strict=True))
 
     def test_parameters_stay_the_same_objects(self) -> None:
         module = network()

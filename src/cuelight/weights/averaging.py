@@ -37,11 +37,11 @@ def decay_at(update: int, decay: float, tau: float | None = None) -> float:
 
 
 class AveragedWeights:
-    """The moving average of a module's floating-point parameters and buffers, which the module can hold itself.
+    """The moving average of a module's parameters and buffers, which the module can hold itself.
 
     The average begins with what the module holds. There is one copy of the weights: average and module exchange their
     memory. Parameters that several layers share are averaged once; weights in half precision in single precision.
-    Integer buffers, those outside the state dict and pruning masks have no average: they are the module's own.
+    Integer buffers are copied at each update. Buffers outside the state dict and pruning masks are the module's own.
 
     B. Polyak and A. Juditsky, 1992, "Acceleration of Stochastic Approximation by Averaging"; in this form:
     D. Kingma and J. Ba, 2015, "Adam: A Method for Stochastic Optimization", section 7.2.
@@ -229,7 +229,7 @@ def _places_to_average(module: nn.Module, average_buffers: bool | Sequence[str])
     seen: set[int] = set()
     for place in _all_places(module, average_buffers):
         tensor = place.holder[place.key]
-        if tensor is None or id(tensor) in seen or not (tensor.is_floating_point() or tensor.is_complex()):
+        if tensor is None or id(tensor) in seen:
             continue
         seen.add(id(tensor))
         yield place
@@ -244,14 +244,15 @@ def _all_places(module: nn.Module, average_buffers: bool | Sequence[str]) -> Ite
         for key in parameters:
             yield _Place(start + key, parameters, key)
         for key in buffers:
-            if key not in passing and not is_mask(key, parameters) and _chosen(start + key, average_buffers):
-                yield _Place(start + key, buffers, key)
+            place = _Place(start + key, buffers, key)
+            if key not in passing and not is_mask(key, parameters) and _is_chosen(place, average_buffers):
+                yield place
 
 
-def _chosen(name: str, average_buffers: bool | Sequence[str]) -> bool:
+def _is_chosen(place: _Place, average_buffers: bool | Sequence[str]) -> bool:
     if isinstance(average_buffers, bool):
         return average_buffers
-    return any(fnmatchcase(name, pattern) for pattern in average_buffers)
+    return any(fnmatchcase(place.name, pattern) for pattern in average_buffers)
 
 
 @contextmanager

@@ -61,6 +61,18 @@ class TensorGroup:
         return self.live
 
 
+class CopiedGroup(TensorGroup):
+    """Tensors that cannot be averaged, such as counters: an update copies them, so that they fit the averages."""
+
+    def is_finite(self) -> bool:
+        """Tell that integers always are."""
+        return True
+
+    def update(self, weight: float) -> None:
+        """Take the model's values."""
+        torch._foreach_copy_(self.average, self.live)
+
+
 class ConvertedGroup(TensorGroup):
     """Averages of another type or device than the model, such as of weights in half precision.
 
@@ -115,9 +127,9 @@ def fitting_average(tensor: Tensor, average: Tensor | None, device: torch.device
     """Make the average that goes with a tensor.
 
     Args:
-        tensor: A floating-point tensor of a model.
+        tensor: A tensor of a model.
         average: The average that there is, which may be of another type or device.
-        device: Where the average shall be; with the tensor if left out.
+        device: Where the average shall be; with the tensor if left out, and if it cannot be averaged.
 
     Returns:
         The average where it belongs, or, if there is none of this shape, a copy of what the tensor holds: of the
@@ -126,6 +138,8 @@ def fitting_average(tensor: Tensor, average: Tensor | None, device: torch.device
     local = _local(tensor)
     known = average is not None and average.shape == local.shape
     source = average if average is not None and known else local
+    if not (local.is_floating_point() or local.is_complex()):
+        return source.to(local, copy=not known)
     return source.to(device=device or local.device, dtype=_at_least_float32(local.dtype), copy=not known)
 
 
@@ -133,7 +147,7 @@ def group_tensors(live: Sequence[Tensor], average: Sequence[Tensor]) -> list[Ten
     """Sort tensors by device, type and the way in which they change places with their averages.
 
     Args:
-        live: Floating-point tensors of a model.
+        live: Tensors of a model.
         average: Their averages, in the same order.
 
     Returns:
@@ -150,6 +164,8 @@ def group_tensors(live: Sequence[Tensor], average: Sequence[Tensor]) -> list[Ten
 def _kind(live: Tensor, average: Tensor) -> type[TensorGroup]:
     if _is_sharded(live):
         return ShardedGroup
+    if not (live.is_floating_point() or live.is_complex()):
+        return CopiedGroup
     same = live.dtype == average.dtype and live.device == average.device
     return TensorGroup if same else ConvertedGroup
 
