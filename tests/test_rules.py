@@ -48,6 +48,20 @@ def test_monitors_that_log_need_a_tracker(tmp_path) -> None:
     assert "logs to the trackers, and all of them are off" in problem
 
 
+@pytest.mark.parametrize(
+    ("other", "reason"),
+    [
+        ({"name": "EMACallback"}, "another EMACallback would each put its own average"),
+        ({"name": "StochasticWeightAveraging", "params": {"swa_lrs": 0.1}}, "StochasticWeightAveraging would each"),
+        ({"name": "ModelPruning", "params": {"pruning_fn": "l1_unstructured"}}, "use_lottery_ticket_hypothesis: false"),
+    ],
+)
+def test_what_cannot_work_beside_an_average(tmp_path, other, reason) -> None:
+    (problem,) = refuse(tmp_path, [{"name": "Timer"}, {"name": "EMACallback"}, other])
+    assert reason in problem
+    assert "trainer.callbacks.1" in problem
+
+
 def test_two_checkpoints_of_one_purpose(tmp_path) -> None:
     entry = {"name": "ModelCheckpoint", "params": {"monitor": "val/loss"}}
     (problem,) = refuse(tmp_path, [entry, {"name": "Timer"}, entry])

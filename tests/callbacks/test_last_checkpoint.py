@@ -7,6 +7,7 @@ import pytest
 import torch
 from lightning.pytorch.callbacks import EarlyStopping, ModelCheckpoint
 
+from cuelight.callbacks.ema_callback import EMACallback
 from cuelight.callbacks.last_checkpoint import LastCheckpoint
 from cuelight.callbacks.seed_each_batch import SeedEachBatch
 from cuelight.callbacks.stop_after_steps import StopAfterSteps
@@ -45,13 +46,14 @@ def interrupt() -> None:
     signal.raise_signal(signal.SIGINT)
 
 
-def fit(directory, moment=NEVER, trouble=None, resume=None, interval="step", max_steps=None, **options):
+def fit(directory, moment=NEVER, trouble=None, resume=None, interval="step", max_steps=None, averaged=False, **options):
     torch.manual_seed(1)
     model = TinyModel(interval)
     watcher = TroubleAt(moment, trouble)
     early, best = EarlyStopping("val/loss", patience=50), ModelCheckpoint(monitor="val/loss", filename="best")
     limit = [StopAfterSteps(max_steps)] if max_steps else []
-    callbacks = [SeedEachBatch(1), watcher, early, best, *limit, LastCheckpoint()]
+    average = [EMACallback(0.9, decay_tau=3)] if averaged else []
+    callbacks = [SeedEachBatch(1), watcher, early, best, *average, *limit, LastCheckpoint()]
     trainer = pl.Trainer(
         max_epochs=3,
         accelerator="cpu",
@@ -84,6 +86,8 @@ def fit(directory, moment=NEVER, trouble=None, resume=None, interval="step", max
         {"accumulate_grad_batches": 3, "val_check_interval": 2},
         {"check_val_every_n_epoch": 2},
         {"max_steps": 12},
+        {"averaged": True},
+        {"averaged": True, "accumulate_grad_batches": 3, "val_check_interval": 2},
     ],
     ids=str,
 )

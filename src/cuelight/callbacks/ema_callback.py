@@ -178,6 +178,7 @@ class EMACallback(pl.Callback):
             return
         surround(trainer.fit_loop.epoch_loop.val_loop, "run", partial(self._while_validating, trainer))
         surround(trainer.fit_loop, "on_run_end", self._when_trained)
+        surround(trainer.fit_loop, "run", self._when_nothing_is_left)
         saving = trainer._checkpoint_connector  # noqa: SLF001 - the only place that every way of saving passes
         surround(saving, "dump_checkpoint", partial(self._while_saving, trainer))
         self._attached_to = weakref.ref(trainer)
@@ -194,6 +195,14 @@ class EMACallback(pl.Callback):
             self.weights.put_in_model()
         self._ended = True
         return end()
+
+    def _when_nothing_is_left(self, run: Callable[[], Any]) -> Any:
+        """Leave the average in the model also after a resume with nothing left to train, which skips the above."""
+        result = run()
+        if self.weights and not self._ended:
+            self.weights.put_in_model()
+            self._ended = True
+        return result
 
     def _while_saving(self, trainer: pl.Trainer, dump: Callable[..., dict[str, Any]], *args: Any, **kwargs: Any) -> Any:
         if self.weights is None:
@@ -252,19 +261,22 @@ class EMACallback(pl.Callback):
         return decay_at(update, self.decay, self.decay_tau if self.use_dynamic_decay else None)
 
     def _advise(self, trainer: pl.Trainer) -> None:
-        steps = trainer.estimated_stepping_batches
-        updates = max(1, int(min(steps, 1e9) // self.update_every_n_steps))
-        memory = self.update_every_n_steps / (1 - self._decay_at(updates))
-        if memory < _FEW_STEPS:
-            why = f"decay {self.decay}"
-            if self.use_dynamic_decay and self.decay >= 1 - self.update_every_n_steps / _FEW_STEPS:
-                why = f"decay_tau {self.decay_tau:g} in a training of {updates} updates"
-            self._warn(
-                trainer,
-                f"EMACallback: with {why}, the average spans about {max(1, round(memory))} of the last steps, which "
-                "changes next to nothing. Usual are a decay of 0.99 to 0.9999, and a decay_tau of at most a tenth of "
-                "the training.",
-            )
+        """Say so if the average will be next to the weights themselves, as with the default decay."""
+        updates = max(1, int(min(trainer.estimated_stepping_batches, 1e9) // self.update_every_n_steps))
+        steps = round(self.update_every_n_steps / (1 - self._decay_at(updates)))
+        if steps >= _FEW_STEPS:
+            return
+        grows_too_slowly = self.update_every_n_steps / (1 - self.decay) >= _FEW_STEPS
+        cause = (
+            f"decay_tau {self.decay_tau:g} in a training of {updates} updates"
+            if grows_too_slowly
+            else (f"decay {self.decay:g}")
+        )
+        self._warn(
+            trainer,
+            f"EMACallback averages next to nothing: with {cause}, it reaches back about {steps} optimizer steps. "
+            "Usual are a decay of 0.99 to 0.9999, and a decay_tau of at most a tenth of the updates.",
+        )
 
     def _warn(self, trainer: pl.Trainer, message: str) -> None:
         if trainer.is_global_zero:

@@ -17,6 +17,7 @@ from lightning.fabric.utilities.types import _PATH
 
 from cuelight.errors import CheckpointError
 from cuelight.files import atomic_write
+from cuelight.weights.pruned_names import with_plain_names
 
 # What torch's reader runs into in files that are something else, or that end too early.
 _UNREADABLE = (
@@ -64,6 +65,9 @@ class AtomicCheckpointIO(TorchCheckpointIO):
         Raises:
             CheckpointError: If the file system refuses, with the reason; an older file of that name is intact.
         """
+        # Lightning's ModelPruning sees to the names too, but not where only the weights are saved.
+        if "state_dict" in checkpoint:
+            checkpoint = {**checkpoint, "state_dict": with_plain_names(checkpoint["state_dict"])}
         if self.hyper_parameters is not None:
             checkpoint = {key: value for key, value in checkpoint.items() if key not in _HYPER_PARAMETERS}
             checkpoint["hyper_parameters"] = self.hyper_parameters
