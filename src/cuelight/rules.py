@@ -18,7 +18,8 @@ from lightning.pytorch.callbacks import (
 )
 from lightning.pytorch.strategies import StrategyRegistry
 
-from cuelight.callbacks.ema_callback import EMACallback, conflicts
+from cuelight.callbacks.beside_average import conflicts
+from cuelight.callbacks.ema_callback import EMACallback
 from cuelight.callbacks.model_pruning import ModelPruning
 from cuelight.config.schema import Config
 from cuelight.errors import Problem, did_you_mean
@@ -43,7 +44,7 @@ def refusals(
         *_files_elsewhere(callbacks),
         *_two_timers(config, callbacks),
         *_double_accumulation(config, callbacks),
-        *_two_averages(callbacks),
+        *_beside_average(callbacks),
         *_nowhere_to_log(config, callbacks),
         *_same_state(callbacks),
         *_unknown_metrics(config, model, callbacks),
@@ -118,10 +119,11 @@ def _double_accumulation(config: Config, callbacks: Sequence[tuple[str, pl.Callb
             )
 
 
-def _two_averages(callbacks: Sequence[tuple[str, pl.Callback]]) -> Iterator[Problem]:
-    path = next((path for path, callback in callbacks if isinstance(callback, EMACallback)), "")
-    for reason in conflicts([callback for _, callback in callbacks]):
-        yield Problem(reason, path)
+def _beside_average(callbacks: Sequence[tuple[str, pl.Callback]]) -> Iterator[Problem]:
+    averages = [(path, callback) for path, callback in callbacks if isinstance(callback, EMACallback)]
+    for path, average in averages[:1]:
+        for reason in conflicts(average, [callback for _, callback in callbacks]):
+            yield Problem(reason, path)
 
 
 def _nowhere_to_log(config: Config, callbacks: Sequence[tuple[str, pl.Callback]]) -> Iterator[Problem]:

@@ -4,14 +4,12 @@ from __future__ import annotations
 
 import logging
 import weakref
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from functools import partial
 from typing import Any
 
 import lightning.pytorch as pl
 import torch
-from lightning.pytorch.callbacks import ModelPruning, StochasticWeightAveraging, WeightAveraging
-from lightning.pytorch.strategies import DeepSpeedStrategy, FSDPStrategy
 from torch import Tensor
 from torch.nn.parameter import is_lazy
 from torch.optim import Optimizer
@@ -19,6 +17,7 @@ from torch.utils.hooks import RemovableHandle
 
 from cuelight.callbacks.accumulated_gradients import restore_gradients, save_gradients, saved_gradients
 from cuelight.callbacks.around import surround
+from cuelight.callbacks.beside_average import conflicts, unknown_sharding
 from cuelight.errors import CuelightError
 from cuelight.weights.averaging import AveragedWeights, decay_at
 from cuelight.weights.pruned_names import with_plain_names
@@ -91,6 +90,10 @@ class EMACallback(pl.Callback):
         self._watches: list[RemovableHandle] = []
         self._attached_to: weakref.ref[pl.Trainer] | None = None
 
+    def __getstate__(self) -> dict[str, Any]:
+        """Leave out what belongs to one trainer in one process."""
+        return {**self.__dict__, "_attached_to": None, "_watches": []}
+
     @property
     def updates(self) -> int:
         """How often the average was updated."""
@@ -105,7 +108,8 @@ class EMACallback(pl.Callback):
         """Begin anew: what the model holds now is where training and average start from."""
         if stage != "fit":
             return
-        for reason in [*conflicts(trainer.callbacks), *_unknown_sharding(trainer)]:  # type: ignore[attr-defined]
+        callbacks: list[pl.Callback] = trainer.callbacks  # type: ignore[attr-defined]  # Lightning declares it nowhere
+        for reason in [*conflicts(self, callbacks), *unknown_sharding(trainer.strategy)]:
             raise CuelightError(reason)
         self.weights, self._steps, self._ended = None, -1, False
         self._attach(trainer)
@@ -119,7 +123,8 @@ class EMACallback(pl.Callback):
             return  # these weights are to be evaluated as they are
         self._gradients_to_restore = saved_gradients(checkpoint)
         if RAW_STATE not in checkpoint:
-            self._warn(trainer, "The checkpoint has no average of weights, so the average begins with its weights.")
+            if checkpoint["global_step"] >= self.update_starting_at_step:
+                self._warn(trainer, "The checkpoint has no average of weights: the average begins with its weights.")
             return
         own: dict[str, Any] = checkpoint.get(_OWN_STATE, {})
         self._steps = own.get("steps", -1)
@@ -166,9 +171,13 @@ class EMACallback(pl.Callback):
         """Leave the weights that are trained in the model, unless the training had come to its end."""
         if self.weights and not self._ended:
             self.weights.take_from_model()
+        self._stop_watching()
 
     def teardown(self, trainer: pl.Trainer, pl_module: pl.LightningModule, stage: str) -> None:
         """Stop watching the optimizers."""
+        self._stop_watching()
+
+    def _stop_watching(self) -> None:
         while self._watches:
             self._watches.pop().remove()
 
@@ -177,62 +186,60 @@ class EMACallback(pl.Callback):
         if self._attached_to is not None and self._attached_to() is trainer:
             return
         surround(trainer.fit_loop.epoch_loop.val_loop, "run", partial(self._while_validating, trainer))
-        surround(trainer.fit_loop, "on_run_end", self._when_trained)
-        surround(trainer.fit_loop, "run", self._when_nothing_is_left)
+        surround(trainer.fit_loop, "on_run_end", partial(self._when_trained, trainer))
+        surround(trainer.fit_loop, "run", partial(self._when_nothing_is_left, trainer))
         saving = trainer._checkpoint_connector  # noqa: SLF001 - the only place that every way of saving passes
         surround(saving, "dump_checkpoint", partial(self._while_saving, trainer))
         self._attached_to = weakref.ref(trainer)
 
+    def _average_for(self, trainer: pl.Trainer) -> AveragedWeights | None:
+        """Give the average, as long as this callback is one of the trainer's."""
+        return self.weights if self in trainer.callbacks else None  # type: ignore[attr-defined]
+
     def _while_validating(self, trainer: pl.Trainer, validate: Callable[[], Any]) -> Any:
-        if self.weights is None or trainer.sanity_checking:
+        average = self._average_for(trainer)
+        if average is None or trainer.sanity_checking:
             return validate()
-        with self.weights.in_model():
+        with average.in_model():
             return validate()
 
-    def _when_trained(self, end: Callable[[], Any]) -> Any:
+    def _when_trained(self, trainer: pl.Trainer, end: Callable[[], Any]) -> Any:
         """Leave the average in the model: it is what was measured, and what comes next shall use it."""
-        if self.weights:
-            self.weights.put_in_model()
-        self._ended = True
+        self._leave_average(trainer)
         return end()
 
-    def _when_nothing_is_left(self, run: Callable[[], Any]) -> Any:
+    def _when_nothing_is_left(self, trainer: pl.Trainer, run: Callable[[], Any]) -> Any:
         """Leave the average in the model also after a resume with nothing left to train, which skips the above."""
         result = run()
-        if self.weights and not self._ended:
-            self.weights.put_in_model()
-            self._ended = True
+        self._leave_average(trainer)
         return result
 
+    def _leave_average(self, trainer: pl.Trainer) -> None:
+        average = self._average_for(trainer)
+        if average and not average.is_in_model:
+            average.put_in_model()
+        self._ended = True
+
     def _while_saving(self, trainer: pl.Trainer, dump: Callable[..., dict[str, Any]], *args: Any, **kwargs: Any) -> Any:
-        if self.weights is None:
+        average = self._average_for(trainer)
+        if average is None:
             return dump(*args, **kwargs)
-        with self.weights.in_model():
+        with average.in_model():
             checkpoint: dict[str, Any] = dump(*args, **kwargs)
-            checkpoint["state_dict"] = self._to_keep(checkpoint["state_dict"])
-        with self.weights.out_of_model():
-            checkpoint[RAW_STATE] = self._to_keep(self._raw_state(trainer))
+            checkpoint["state_dict"] = _to_keep(checkpoint["state_dict"], average.is_sharded)
+        with average.out_of_model():
+            module = trainer.lightning_module
+            raw = gather_state(module) if average.is_sharded else trainer.strategy.lightning_module_state_dict()
+            checkpoint[RAW_STATE] = _to_keep(raw, average.is_sharded)
         if "optimizer_states" in checkpoint:
             save_gradients(trainer, trainer.lightning_module, checkpoint)
-        checkpoint[AVERAGING_STATE] = {_UPDATES: torch.tensor(self.weights.updates)}
+        checkpoint[AVERAGING_STATE] = {_UPDATES: torch.tensor(average.updates)}
         checkpoint[_OWN_STATE] = {
             "steps": self._steps,
-            "skipped": self.weights.skipped,
-            "exact_averages": self.weights.exact_averages(),
+            "skipped": average.skipped,
+            "exact_averages": average.exact_averages(),
         }
         return checkpoint
-
-    def _raw_state(self, trainer: pl.Trainer) -> dict[str, Any]:
-        if self.weights and self.weights.is_sharded:
-            return gather_state(trainer.lightning_module)
-        return trainer.strategy.lightning_module_state_dict()
-
-    def _to_keep(self, state: Mapping[str, Any]) -> dict[str, Any]:
-        """Make a state dict outlive the next exchange, which overwrites what sharded modules hold."""
-        plain = with_plain_names(state)
-        if self.weights and self.weights.is_sharded:
-            return {name: value.clone() for name, value in plain.items()}
-        return plain
 
     def _begin_if_due(self, pl_module: pl.LightningModule) -> None:
         due = self.weights is None and self._steps >= self.update_starting_at_step
@@ -274,7 +281,8 @@ class EMACallback(pl.Callback):
         )
         self._warn(
             trainer,
-            f"EMACallback averages next to nothing: with {cause}, it reaches back about {steps} optimizer steps. "
+            f"EMACallback averages next to nothing: with {cause}, it reaches back about {steps} optimizer "
+            f"step{'s' if steps > 1 else ''}. "
             "Usual are a decay of 0.99 to 0.9999, and a decay_tau of at most a tenth of the updates.",
         )
 
@@ -283,42 +291,10 @@ class EMACallback(pl.Callback):
             logger.warning(message)
 
 
-def conflicts(callbacks: Sequence[pl.Callback]) -> Iterator[str]:
-    """Find callbacks that cannot work beside an ``EMACallback``.
-
-    Args:
-        callbacks: All callbacks of a trainer.
-
-    Returns:
-        For each, why it cannot, and what to do; nothing if there is no ``EMACallback``.
-    """
-    averages = [callback for callback in callbacks if isinstance(callback, EMACallback)]
-    if not averages:
-        return
-    others = [callback for callback in callbacks if isinstance(callback, (StochasticWeightAveraging, WeightAveraging))]
-    for other in [*averages[1:], *others]:
-        yield (
-            f"EMACallback and {_another(other)} would each put its own average into the model at the end, and only one "
-            "can be what was measured. Leave one of them out."
-        )
-    for callback in callbacks:
-        if isinstance(callback, ModelPruning) and callback._use_lottery_ticket_hypothesis:  # noqa: SLF001
-            yield (
-                "EMACallback cannot average over a ModelPruning that takes the weights back to their first values: the "
-                "average would mix trained with untrained weights. Set use_lottery_ticket_hypothesis: false."
-            )
-
-
-def _another(callback: pl.Callback) -> str:
-    return "another EMACallback" if isinstance(callback, EMACallback) else type(callback).__name__
-
-
-def _unknown_sharding(trainer: pl.Trainer) -> Iterator[str]:
-    if isinstance(trainer.strategy, (FSDPStrategy, DeepSpeedStrategy)):
-        yield (
-            f"EMACallback cannot average the weights of {type(trainer.strategy).__name__}, which keeps them in flat "
-            "buffers of its own. Use ModelParallelStrategy (fully_shard), whose weights it keeps sharded, or ddp."
-        )
+def _to_keep(state: Mapping[str, Any], sharded: bool) -> dict[str, Any]:
+    """Make a state dict outlive the next exchange, which writes over what sharded modules hold."""
+    plain = with_plain_names(state)
+    return {name: value.clone() for name, value in plain.items()} if sharded else plain
 
 
 def _has_stepped(optimizer: Optimizer) -> bool:

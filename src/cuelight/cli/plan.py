@@ -14,6 +14,7 @@ from rich.markup import escape
 from rich.table import Table
 
 from cuelight.building import model_class
+from cuelight.callbacks.ema_callback import EMACallback
 from cuelight.cli.display import output_console, set_up_display, two_columns
 from cuelight.config.environment import hide
 from cuelight.plan import PlannedCallback, hook_order, main_metric
@@ -70,7 +71,9 @@ def _settings(planned: Run) -> Table:
 def _listing(planned: Run, callbacks: Sequence[PlannedCallback]) -> Table:
     table = two_columns()
     for number, entry in enumerate(callbacks, start=1):
-        table.add_row(f"{number:2} {entry.name}", f"[dim]{entry.origin}[/dim]")
+        averages = "; validation and checkpoints see its average, wherever it stands"
+        note = averages if isinstance(entry.callback, EMACallback) else ""
+        table.add_row(f"{number:2} {entry.name}", f"[dim]{entry.origin}{note}[/dim]")
     written = planned.config.to_dict()["trainer"]["callbacks"]
     for index, part in enumerate(planned.config.trainer.callbacks):
         if not part.active:
