@@ -52,6 +52,18 @@ def test_input_pipeline(benchmark_named):
     assert ratios(values, benchmark.EVALUATION, benchmark.PLAIN_EVALUATION)[0] > 0
 
 
+def test_ema(benchmark_named):
+    benchmark = benchmark_named("ema")
+    updates, swaps, memory = benchmark.measure("test_resnet", "cpu", rounds=1)
+    steps = benchmark.measure_step("test_resnet", "cpu", rounds=1, batch_size=2, side=32)
+    ratios = benchmark_named("common").ratios
+    assert all(ratios(updates, name, benchmark.BARE)[0] > 0 for name in updates)
+    assert ratios(swaps, benchmark.LIGHTNING, benchmark.OWN)[0] > 0
+    assert ratios(steps, benchmark.OWN, benchmark.STEP)[0] > 0
+    for name, target in benchmark.MEMORY_TARGETS.items():
+        assert target.met(ratios(memory, name, benchmark.WEIGHTS)[0]), name
+
+
 @pytest.mark.slow
 def test_step_overhead(benchmark_named, monkeypatch):
     monkeypatch.setenv("TERM", "xterm-256color")
