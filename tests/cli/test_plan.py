@@ -48,6 +48,11 @@ def test_says_which_checkpoint_is_tested(plan, monkeypatch, digits, callbacks, t
     assert plan(experiment(digits, callbacks=callbacks)).endswith(f"  test {tested}, if the data has a test split\n")
 
 
+def test_says_that_an_average_is_seen_from_any_place(plan, digits):
+    shown = plan(experiment(digits, callbacks=[{"name": "Timer"}, {"name": "EMACallback"}]))
+    assert "trainer.callbacks.1; validation and checkpoints see its average" in shown
+
+
 def test_shows_references_and_not_values(plan, monkeypatch):
     for name, value in {"FILE": SECRET, "WIDE": "4", "METRIC": "val/loss", "TIME": "17m", "STOPPER": "Timer"}.items():
         monkeypatch.setenv(name, value)

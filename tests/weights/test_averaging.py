@@ -378,3 +378,34 @@ class TestRefresh:
         module.double()
         average.refresh()
         assert all(torch.equal(held[name].double(), value) for name, value in averaged_state(average, module).items())
+
+
+@pytest.mark.gpu
+class TestOnTheGpu:
+    def test_the_average_is_right_and_changes_places(self) -> None:
+        module = network().cuda()
+        average, first = AveragedWeights(module), state(module)
+        move(module)
+        own = state(module)
+        assert average.update(0.9)
+        held = averaged_state(average, module)
+        torch.testing.assert_close(held["0.weight"], 0.9 * first["0.weight"] + 0.1 * own["0.weight"])
+        assert equal(state(module), own)
+
+    def test_what_is_not_finite_is_found(self) -> None:
+        module = network().cuda()
+        average = AveragedWeights(module)
+        module[3].bias.data[1] = -math.inf
+        assert not average.update(0.9)
+
+    def test_the_average_may_be_kept_on_the_cpu(self) -> None:
+        module = network().cuda()
+        average, first = AveragedWeights(module, device="cpu"), state(module)
+        move(module)
+        own = state(module)
+        before = torch.cuda.memory_allocated()
+        average.update(0.9)
+        assert torch.cuda.memory_allocated() == before
+        held = averaged_state(average, module)
+        torch.testing.assert_close(held["0.weight"], 0.9 * first["0.weight"] + 0.1 * own["0.weight"])
+        assert equal(state(module), own)

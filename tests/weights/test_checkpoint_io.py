@@ -43,6 +43,13 @@ def refused(path):
     return message
 
 
+def test_pruned_weights_have_their_plain_names_in_every_file(tmp_path):
+    pruned = {"layer.weight_orig": torch.ones(2), "layer.weight_mask": torch.tensor([1.0, 0.0])}
+    AtomicCheckpointIO().save_checkpoint({"state_dict": pruned}, tmp_path / "pruned.ckpt")
+    state = load_checkpoint(tmp_path / "pruned.ckpt")["state_dict"]
+    assert {name: value.tolist() for name, value in state.items()} == {"layer.weight": [1, 0]}
+
+
 def test_written_and_read(saved) -> None:
     content = AtomicCheckpointIO().load_checkpoint(saved)
     assert content["global_step"] == 3
