@@ -43,6 +43,12 @@ def refused(path):
     return message
 
 
+def test_bare_weights_come_back_from_another_process(tmp_path):
+    AtomicCheckpointIO().save_checkpoint(CONTENT["state_dict"], tmp_path / "weights")
+    weights = AtomicCheckpointIO().load_checkpoint(tmp_path / "weights")
+    assert torch.equal(weights["weight"], CONTENT["state_dict"]["weight"])
+
+
 def test_pruned_weights_have_their_plain_names_in_every_file(tmp_path):
     pruned = {"layer.weight_orig": torch.ones(2), "layer.weight_mask": torch.tensor([1.0, 0.0])}
     AtomicCheckpointIO().save_checkpoint({"state_dict": pruned}, tmp_path / "pruned.ckpt")

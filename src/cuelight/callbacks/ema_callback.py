@@ -198,7 +198,7 @@ class EMACallback(pl.Callback):
 
     def _while_validating(self, trainer: pl.Trainer, validate: Callable[[], Any]) -> Any:
         average = self._average_for(trainer)
-        if average is None or trainer.sanity_checking:
+        if average is None:
             return validate()
         with average.in_model():
             return validate()

@@ -82,7 +82,7 @@ class AtomicCheckpointIO(TorchCheckpointIO):
             # torch reports a short write as a RuntimeError of its zip writer, with the OSError as its context.
             raise _write_error(target, error) from error
         if not self._read_back:
-            load_checkpoint(target)
+            _read(target, "cpu")
             self._read_back = True
 
     def load_checkpoint(
@@ -91,7 +91,7 @@ class AtomicCheckpointIO(TorchCheckpointIO):
         map_location: Callable[..., Any] | None = None,
         weights_only: bool | None = None,
     ) -> dict[str, Any]:
-        """Read a checkpoint without running code.
+        """Read a checkpoint without running code, or the bare state dict that processes hand back after a training.
 
         Args:
             path: The file.
@@ -104,7 +104,8 @@ class AtomicCheckpointIO(TorchCheckpointIO):
         Raises:
             CheckpointError: If the file is missing, damaged, or holds more than tensors and plain values.
         """
-        return load_checkpoint(path, map_location=map_location or "cpu")
+        content = _read(path, map_location or "cpu")
+        return content if _is_bare_state(content) else _checked(path, content)
 
 
 def load_checkpoint(path: _PATH, map_location: Any = "cpu") -> dict[str, Any]:
@@ -120,19 +121,30 @@ def load_checkpoint(path: _PATH, map_location: Any = "cpu") -> dict[str, Any]:
     Raises:
         CheckpointError: If the file is missing, damaged, or holds more than tensors and plain values.
     """
+    return _checked(path, _read(path, map_location))
+
+
+def _read(path: _PATH, map_location: Any) -> Any:
     filesystem = get_filesystem(path)
     if not filesystem.isfile(str(path)):
         raise CheckpointError(f"{path}: there is no such checkpoint file.")
     try:
         with filesystem.open(str(path), "rb") as file:
-            content = torch.load(file, map_location=map_location, weights_only=True)
+            return torch.load(file, map_location=map_location, weights_only=True)
     except pickle.UnpicklingError as error:
         raise _refusal(path, error) from error
     except _UNREADABLE as error:
         raise _unreadable(path, _first_line(error)) from error
+
+
+def _checked(path: _PATH, content: Any) -> dict[str, Any]:
     if not isinstance(content, dict) or "state_dict" not in content:
         raise CheckpointError(f"{path}: this file has no `state_dict`, so it is no checkpoint of Lightning's.")
     return content
+
+
+def _is_bare_state(content: Any) -> bool:
+    return isinstance(content, dict) and all(isinstance(value, torch.Tensor) for value in content.values())
 
 
 def _is_remote(path: _PATH) -> bool:

@@ -29,12 +29,13 @@ class TensorGroup:
     def is_finite(self) -> bool:
         """Tell whether the model holds neither NaN nor infinity here."""
         values = self._values()
-        if values[0].is_cuda:
-            parts = list(torch._foreach_norm(values, dtype=torch.float32))  # noqa: SLF001 - one kernel for all
-        else:
+        if values[0].is_cpu:
             # The sum is the fastest pass over a tensor that keeps NaN and infinities; in half it would overflow.
-            parts = [value.sum(dtype=_at_least_float32(value.dtype)) for value in values]
-        return math.isfinite(abs(torch.stack(parts).sum().item()))
+            total = sum(value.sum(dtype=_at_least_float32(value.dtype)).item() for value in values)
+        else:
+            norms = torch._foreach_norm(values, dtype=torch.float32)  # noqa: SLF001 - one kernel, one wait for it
+            total = torch.stack(list(norms)).sum().item()
+        return math.isfinite(abs(total))
 
     def update(self, weight: float) -> None:
         """Move every average towards the model's value, by a fraction of the distance."""
