@@ -1,7 +1,7 @@
 """Make the pictures of the documentation from what the product really does: ``python docs/pictures.py``.
 
 Each is made anew from a run of the commands that the documentation shows. Names on the command line choose some of
-them: ``python docs/pictures.py plan augmentation``. The training takes a minute or two.
+them: ``python docs/pictures.py plan augmentation``. The training takes a minute or two, the three of averaging more.
 """
 
 from __future__ import annotations
@@ -20,6 +20,7 @@ import torch
 from matplotlib import pyplot as plt
 from terminal import draw, frame, record, screen
 
+from cuelight import Run
 from cuelight.config import Part
 from cuelight.data.digits import Digits
 
@@ -27,6 +28,12 @@ ROOT = Path(__file__).parent.parent
 PICTURES = Path(__file__).parent / "pictures"
 CUELIGHT = Path(sys.executable).with_name("cuelight")
 _COLUMNS = 12
+_NO_SCHEDULE = {"trainer.epochs": 8, "trainer.scheduler": None, "trainer.optimizer.params.lr": 0.005}
+_AVERAGES = {
+    "no average": [],
+    "decay: 0.5, decay_tau: 2000 (defaults)": [{"name": "EMACallback"}],
+    "decay: 0.97, decay_tau: 40": [{"name": "EMACallback", "params": {"decay": 0.97, "decay_tau": 40}}],
+}
 
 
 def make_training(folder: Path) -> None:
@@ -65,6 +72,31 @@ def make_augmentation(_: Path) -> None:
     _save(figure, "augmentation.png")
 
 
+def make_averaging(folder: Path) -> None:
+    """Draw what is validated in three trainings that differ in their EMACallback alone."""
+    figure, (losses, accuracies) = plt.subplots(1, 2, figsize=(9, 3.3), layout="constrained")
+    lines = (
+        {"color": "tab:blue", "linewidth": 5, "alpha": 0.35},
+        {"color": "tab:orange", "linestyle": "--"},
+        {"color": "tab:green", "marker": "o"},
+    )
+    for (label, callbacks), line in zip(_AVERAGES.items(), lines, strict=True):
+        run = Run.from_yaml(folder / "examples" / "digits.yaml", {**_NO_SCHEDULE, "trainer.callbacks": callbacks})
+        metrics = Path(run.train(folder / "averaging").directory, "metrics.csv")
+        for axes, name in ((losses, "val/loss"), (accuracies, "val/accuracy")):
+            _, values = _series(metrics, name)
+            axes.plot(range(1, len(values) + 1), values, label=label, **line)
+    losses.set(yscale="log", ylabel="val/loss", yticks=[0.05, 0.1, 0.2, 0.5], yticklabels=["0.05", "0.1", "0.2", "0.5"])
+    losses.minorticks_off()
+    accuracies.set(ylabel="val/accuracy", ylim=(None, 1.0))
+    for axes in (losses, accuracies):
+        axes.set(xlabel="epoch")
+        axes.grid(alpha=0.3)
+        axes.spines[["top", "right"]].set_visible(False)
+    accuracies.legend(fontsize=9, loc="lower right")
+    _save(figure, "averaging.png")
+
+
 def _images(data: Digits, epoch: int) -> list[torch.Tensor]:
     """Load the same few digits as an epoch of a training sees them."""
     data.setup()
@@ -74,13 +106,16 @@ def _images(data: Digits, epoch: int) -> list[torch.Tensor]:
     return [loader.dataset[keys[position]].image[0] for position in range(100, 290 * _COLUMNS, 290)]
 
 
-def _draw_curves(metrics: Path) -> None:
+def _series(metrics: Path, name: str) -> tuple[list[int], list[float]]:
+    """Read the steps at which a value was logged, and the values."""
     with metrics.open(newline="") as file:
-        rows = list(csv.DictReader(file))
+        points = [(int(row["step"]), float(row[name])) for row in csv.DictReader(file) if row.get(name)]
+    return [step for step, _ in points], [value for _, value in points]
 
+
+def _draw_curves(metrics: Path) -> None:
     def series(name: str) -> tuple[list[int], list[float]]:
-        points = [(int(row["step"]), float(row[name])) for row in rows if row.get(name)]
-        return [step for step, _ in points], [value for _, value in points]
+        return _series(metrics, name)
 
     figure, (losses, accuracies, rates) = plt.subplots(1, 3, figsize=(11, 3.1), layout="constrained")
     losses.plot(*series("train/loss_step"), color="tab:blue", alpha=0.4, linewidth=1, label="train/loss_step")
@@ -112,10 +147,11 @@ def main(names: list[str]) -> None:
     """Make all pictures, or those that are named.
 
     Args:
-        names: Some of training, plan, callbacks and augmentation.
+        names: Some of training, plan, callbacks, augmentation and averaging.
     """
     makers = {
         "training": make_training, "plan": make_plan, "callbacks": make_callbacks, "augmentation": make_augmentation,
+        "averaging": make_averaging,
     }  # fmt: skip
     with tempfile.TemporaryDirectory() as folder:
         shutil.copytree(ROOT / "examples", Path(folder, "examples"))

@@ -12,6 +12,7 @@ from lightning.pytorch.callbacks import ModelCheckpoint
 from torch import Tensor, nn
 from torch.nn import functional
 
+from cuelight.callbacks.ema_callback import EMACallback
 from cuelight.callbacks.last_checkpoint import LastCheckpoint
 from cuelight.callbacks.lightning import ModelPruning, Timer
 from cuelight.callbacks.seed_each_batch import SeedEachBatch
@@ -61,7 +62,14 @@ def main() -> None:
         plugins=[AtomicCheckpointIO()],
         callbacks=[
             SeedEachBatch(42),
-            ModelPruning("l1_unstructured", parameters_to_prune="hidden", parameter_names=["weight"], amount=0.05),
+            EMACallback(decay=0.997, decay_tau=500),
+            ModelPruning(
+                "l1_unstructured",
+                parameters_to_prune="hidden",
+                parameter_names=["weight"],
+                amount=0.05,
+                use_lottery_ticket_hypothesis=False,
+            ),
             Timer("10m"),
             ModelCheckpoint(monitor="val/accuracy", mode="max"),
             LastCheckpoint(),

@@ -472,21 +472,23 @@ class SaveAt(pl.Callback):
         {"accumulate_grad_batches": 3},
         {"accumulate_grad_batches": 4, "val_check_interval": 3},
         {"precision": "bf16-true"},
+        {"model": SkipsSomeBatches, "update_every_n_steps": 3},
     ],
     ids=str,
 )
 def test_resumed_from_any_moment_equals_uninterrupted(tmp_path, options, before):
-    def run(saver, resume=None):
-        ema, by_hand = EMACallback(**DECAY), AverageByHand()
-        parts = [saver, ema] if before else [ema, saver]
-        _, module = fit(tmp_path, [SeedEachBatch(1), by_hand, *parts], resume=resume, max_epochs=3, **options)
+    def run(saver, resume=None, model=TinyModel, update_every_n_steps=1, **others):
+        ema, by_hand = EMACallback(**DECAY, update_every_n_steps=update_every_n_steps), AverageByHand()
+        parts = [SeedEachBatch(1), by_hand, *([saver, ema] if before else [ema, saver])]
+        torch.manual_seed(0)
+        _, module = fit(tmp_path, parts, model(), resume, max_epochs=3, **others)
         return weights_of(module), by_hand.raw, ema.weights.exact_averages(), ema.updates
 
     counter = SaveAt()
-    average, raw, exact, updates = run(counter)
+    average, raw, exact, updates = run(counter, **options)
     for moment in range(1, counter.moments):
-        run(SaveAt(moment))
-        resumed = run(SaveAt(), resume=tmp_path / f"{moment}.ckpt")
+        run(SaveAt(moment), **options)
+        resumed = run(SaveAt(), tmp_path / f"{moment}.ckpt", **options)
         assert same(average, resumed[0]), moment
         assert same(raw, resumed[1]), moment
         assert same(exact, resumed[2]), moment

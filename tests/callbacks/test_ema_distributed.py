@@ -5,6 +5,7 @@ import pytest
 import torch
 from lightning.pytorch.callbacks import EMAWeightAveraging
 from lightning.pytorch.strategies import ModelParallelStrategy
+from torch.nn import functional
 
 from cuelight.callbacks.ema_callback import EMACallback
 from support.averages import ByHand, EvenData, EvenModel, close, equal, quiet_trainer, weights_of
@@ -35,24 +36,32 @@ class Save(pl.Callback):
 
 
 class Run:
-    """A training with an average by hand, and files of three moments unless it is resumed."""
+    """A training with an average by hand, and files of three moments unless it is resumed.
 
-    def __init__(self, folder, model=EvenModel, averaging=True, resume=None, more=(), **settings):
+    To look at a sharded model makes it forget what it has gathered, so one training is watched by nobody.
+    """
+
+    def __init__(self, folder, model=EvenModel, averaging=True, watched=True, resume=None, more=(), **settings):
         torch.manual_seed(0)
         self.model, self.ema, self.hand = model(), EMACallback(DECAY, decay_tau=TAU), ByHand(DECAY, TAU)
         saved = Save(folder, self.hand)
-        callbacks = [self.hand, *more, *([saved] if resume is None else []), *([self.ema] if averaging else [])]
+        watching = [self.hand, saved] if resume is None else [self.hand]
+        callbacks = [*(watching if watched else []), *more, *([self.ema] if averaging else [])]
         trainer = quiet_trainer(folder, callbacks, **settings)
         trainer.fit(self.model, datamodule=EvenData(), ckpt_path=resume, weights_only=True)
-        if resume is None:
+        if watched and resume is None:
             saved.save(trainer, "trained")
         self.expected = saved.expected
 
     def facts(self):
         """What another process can be told."""
         names = "average", "raw", "validated", "ended"
-        counts = {"updates": self.ema.updates, "skipped": self.ema.skipped, "expected": self.expected}
-        return {name: getattr(self.hand, name) for name in names} | counts
+        return {name: getattr(self.hand, name) for name in names} | {
+            "updates": self.ema.updates,
+            "skipped": self.ema.skipped,
+            "expected": self.expected,
+            "losses": self.model.losses,
+        }
 
 
 def saved_at(moment, folder):
@@ -66,6 +75,13 @@ def saved_at(moment, folder):
     dcp_to_torch_save(path, folder / f"{moment}.joined")
     joined = torch.load(folder / f"{moment}.joined", weights_only=True)
     return joined["state_dict"], torch.load(path / "meta.pt", weights_only=True)["current_model_state"]
+
+
+def loss_of(weights):
+    model = EvenModel()
+    model.load_state_dict(weights)
+    features, labels = EvenData().rows.tensors
+    return functional.cross_entropy(model(features), labels).item()
 
 
 def ddp_fit(folder, **settings):
@@ -189,12 +205,14 @@ def sharded_fits(folder, size, distributed):
     settings = {"model": ShardedModel, "max_epochs": 3}
     whole = Run(folder, **settings, **sharding(size, distributed))
     stored = [average.shape for group in whole.ema.weights._groups for average in group.average]
+    unwatched = Run(folder / "unwatched", watched=False, **settings, **sharding(size, distributed))
     without = Run(folder / "without", averaging=False, **settings, **sharding(size, distributed))
     resumed = Run(folder, resume=folder / "epoch", **settings, **sharding(size, distributed))
     return {
         "whole": whole.facts(),
         "stored": stored,
         "exchanges": exchanges(whole),
+        "unwatched": unwatched.facts(),
         "without": without.facts(),
         "resumed": resumed.facts(),
     }
@@ -267,6 +285,15 @@ class TestShards:
         for rank in ranks:
             pairs = zip(rank["whole"]["raw"], rank["without"]["raw"], strict=True)
             assert all(equal(one, other) for one, other in pairs)
+
+    def test_training_goes_on_with_the_weights_that_it_had(self, ranks) -> None:
+        for rank in ranks:
+            assert rank["unwatched"]["losses"]["training"] == rank["without"]["losses"]["training"]
+
+    def test_validation_measures_the_average(self, ranks) -> None:
+        measured = torch.tensor([rank["unwatched"]["losses"]["validation"] for rank in ranks]).mean(0)
+        expected = [loss_of(average) for _, average in ranks[0]["whole"]["validated"]]
+        assert measured.view(3, 5).mean(1).tolist() == pytest.approx(expected, rel=1e-5)
 
     def test_ranks_store_each_value_once(self, ranks) -> None:
         stored = [sum(shape.numel() for shape in rank["stored"]) for rank in ranks]

@@ -28,7 +28,7 @@ class LateModel(EvenModel):
     def configure_model(self):
         if self.network is None:
             made = EvenModel()
-            self.network, self.scale = made.network, made.scale
+            self.network, self.scale, self.losses = made.network, made.scale, made.losses
 
 
 class CrashingModel(EvenModel):

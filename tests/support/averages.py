@@ -85,25 +85,35 @@ class ByHand(pl.Callback):
 
 
 class EvenModel(pl.LightningModule):
-    """No dropout, and BatchNorm only if asked for: a batch has the same gradient whole or in equal parts."""
+    """No dropout, and BatchNorm only if asked for: a batch has the same gradient whole or in equal parts.
+
+    Attributes:
+        losses: Of every batch of training and of validation.
+    """
 
     def __init__(self, norm=False):
         super().__init__()
         norms = [nn.BatchNorm1d(8)] if norm else []
         self.network = nn.Sequential(nn.Linear(FEATURES, 8), *norms, nn.Tanh(), nn.Linear(8, 3))
         self.scale = nn.Parameter(torch.ones(1))
+        self.losses = {"training": [], "validation": []}
 
     def forward(self, features):
         return self.scale * self.network(features)
 
     def training_step(self, batch, batch_idx):
-        return functional.cross_entropy(self(batch[0]), batch[1])
+        return self._loss("training", *batch)
 
     def validation_step(self, batch, batch_idx):
-        self.log("val/loss", functional.cross_entropy(self(batch[0]), batch[1]), sync_dist=True)
+        self.log("val/loss", self._loss("validation", *batch), sync_dist=True)
 
     def configure_optimizers(self):
         return torch.optim.SGD(self.parameters(), lr=0.2, momentum=0.9)
+
+    def _loss(self, stage, features, labels):
+        loss = functional.cross_entropy(self(features), labels)
+        self.losses[stage].append(loss.item())
+        return loss
 
 
 class EvenData(pl.LightningDataModule):
