@@ -568,7 +568,9 @@ class TestWithOthers:
         trainer.test(module, datamodule=TinyData(), ckpt_path=tmp_path / "other.ckpt", weights_only=True, verbose=False)
         assert same(tested.weights, weights_of(other))
         trainer.save_checkpoint(tmp_path / "then.ckpt")
-        assert same(load(tmp_path / "then.ckpt")["state_dict"], weights_of(other))
+        checkpoint = load(tmp_path / "then.ckpt")
+        assert same(checkpoint["state_dict"], weights_of(other))
+        assert "current_model_state" not in checkpoint
 
     def test_predictions_are_those_of_the_average(self, tmp_path):
         by_hand = AverageByHand()
