@@ -539,6 +539,10 @@ class TestWithOthers:
         if pruning is ModelPruning:  # Lightning's own prunes after the validation
             torch.testing.assert_close(saved(inputs), outputs)
         assert same(weights_of(saved), weights_of(module))
+        trainer.save_checkpoint(tmp_path / "end.ckpt")
+        for name, value in load(tmp_path / "end.ckpt")["current_model_state"].items():
+            assert torch.equal(value == 0, saved.state_dict()[name] == 0), name
+        assert same(weights_of(saved), weights_of(module))
 
     def test_a_pruned_training_can_be_resumed(self, tmp_path):
         def parts():

@@ -48,5 +48,6 @@ def unknown_sharding(strategy: Strategy) -> Iterator[str]:
     if isinstance(strategy, (FSDPStrategy, DeepSpeedStrategy)):
         yield (
             f"The weights of {type(strategy).__name__} cannot be averaged, because it keeps them in flat buffers of "
-            "its own. Use ModelParallelStrategy (fully_shard), where the average is sharded like the weights, or ddp."
+            "its own. Use ddp, or, in a Trainer of your own, ModelParallelStrategy (fully_shard): there the average is "
+            "sharded like the weights."
         )

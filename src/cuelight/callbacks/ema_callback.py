@@ -20,14 +20,15 @@ from cuelight.callbacks.around import surround
 from cuelight.callbacks.beside_average import conflicts, unknown_sharding
 from cuelight.errors import CuelightError
 from cuelight.weights.averaging import AveragedWeights, decay_at
-from cuelight.weights.pruned_names import with_plain_names
+from cuelight.weights.pruned_names import with_plain_names, zero_what_is_pruned
 from cuelight.weights.sharded_state import gather_state, scatter_state
 
 RAW_STATE = "current_model_state"
 AVERAGING_STATE = "averaging_state"
 _UPDATES = "n_averaged"
 _OWN_STATE = "ema_state"
-_FEW_STEPS = 10
+_SHORT_REACH = 5
+_VERY_LONG = 10**6
 
 logger = logging.getLogger(__name__)
 
@@ -217,6 +218,7 @@ class EMACallback(pl.Callback):
     def _leave_average(self, trainer: pl.Trainer) -> None:
         average = self._average_for(trainer)
         if average and not average.is_in_model:
+            zero_what_is_pruned(trainer.lightning_module)  # masks that become permanent next reach the average alone
             average.put_in_model()
         self._ended = True
 
@@ -269,21 +271,19 @@ class EMACallback(pl.Callback):
 
     def _advise(self, trainer: pl.Trainer) -> None:
         """Say so if the average will be next to the weights themselves, as with the default decay."""
-        updates = max(1, int(min(trainer.estimated_stepping_batches, 1e9) // self.update_every_n_steps))
-        steps = round(self.update_every_n_steps / (1 - self._decay_at(updates)))
-        if steps >= _FEW_STEPS:
+        steps = min(trainer.estimated_stepping_batches, _VERY_LONG) - self.update_starting_at_step
+        updates = max(1, int(steps // self.update_every_n_steps))
+        reach = 1 / (1 - self._decay_at(updates))
+        if reach >= _SHORT_REACH:
             return
-        grows_too_slowly = self.update_every_n_steps / (1 - self.decay) >= _FEW_STEPS
-        cause = (
-            f"decay_tau {self.decay_tau:g} in a training of {updates} updates"
-            if grows_too_slowly
-            else (f"decay {self.decay:g}")
-        )
+        cause = f"decay {self.decay:g}"
+        if 1 / (1 - self.decay) >= _SHORT_REACH:
+            cause = f"decay_tau {self.decay_tau:g} in {updates} updates"
+        better, sooner = 1 - 1 / max(10, updates / 15), max(1, updates // 10)
         self._warn(
             trainer,
-            f"EMACallback averages next to nothing: with {cause}, it reaches back about {steps} optimizer "
-            f"step{'s' if steps > 1 else ''}. "
-            "Usual are a decay of 0.99 to 0.9999, and a decay_tau of at most a tenth of the updates.",
+            f"EMACallback averages next to nothing: with {cause}, it reaches back over about {reach:.1f} updates. "
+            f"Usual are 5 to 10 % of a training, here about decay: {better:.4g} and decay_tau: {sooner}.",
         )
 
     def _warn(self, trainer: pl.Trainer, message: str) -> None:

@@ -122,14 +122,16 @@ class AveragedWeights:
         with _ordinary_tensors():
             for group in self._groups:
                 group.put_average()
-        self._forget_gathered()
+        if self.is_sharded:
+            self._forget_gathered()
 
     def take_from_model(self) -> None:
         """Let the module hold its own weights, whatever happened before."""
         with _ordinary_tensors():
             for group in self._groups:
                 group.put_raw()
-        self._forget_gathered()
+        if self.is_sharded:
+            self._forget_gathered()
         self.is_in_model = False
 
     @contextmanager
@@ -177,6 +179,7 @@ class AveragedWeights:
 
     def refresh(self) -> None:
         """Find parameters and buffers that came, went, changed their type or device, or were replaced by others."""
+        self._forget_gathered()  # or the whole parameters would be found in place of the shards
         averages = self._averages()
         by_name = {place.name: averages[id(live)] for place, live in zip(self._places, self._live, strict=True)}
         self._places = list(_places_to_average(self._module, self._average_buffers))
@@ -205,11 +208,10 @@ class AveragedWeights:
         )
 
     def _forget_gathered(self) -> None:
-        """Let sharded modules gather their parameters anew, which they may still hold from before the exchange."""
-        if self.is_sharded:
-            for module in self._module.modules():
-                if hasattr(module, "reshard"):
-                    module.reshard()  # type: ignore[operator]
+        """Let sharded modules gather their parameters anew, which they may still hold from before."""
+        for module in self._module.modules():
+            if hasattr(module, "reshard"):
+                module.reshard()  # type: ignore[operator]
 
 
 @dataclass(frozen=True)

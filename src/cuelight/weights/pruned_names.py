@@ -1,10 +1,10 @@
-"""State dicts of pruned models under the names that the model had before."""
+"""Models pruned by ``torch.nn.utils.prune``, whose parameters have other names as long as they are masked."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 
-from torch import Tensor
+from torch import Tensor, nn
 
 _VALUES = "_orig"
 _MASK = "_mask"
@@ -32,6 +32,18 @@ def with_plain_names(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
         elif not is_mask(name, state):
             plain[name] = tensor
     return plain
+
+
+def zero_what_is_pruned(module: nn.Module) -> None:
+    """Set the hidden values behind the pruning masks of a module to zero, which changes nothing that it computes.
+
+    Args:
+        module: The module; unchanged if it is not pruned.
+    """
+    parameters = dict(module.named_parameters())
+    for name, mask in module.named_buffers():
+        if is_mask(name, parameters):
+            parameters[_stem(name) + _VALUES].data.mul_(mask)
 
 
 def is_mask(name: str, state: Mapping[str, object]) -> bool:
