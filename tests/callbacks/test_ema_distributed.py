@@ -321,7 +321,6 @@ class TestShards:
     def test_statistics_of_batches_are_averaged_on_each_rank(self, tmp_path) -> None:
         assert all(close(rank["ended"], rank["average"]) for rank in on_ranks(sharded_statistics, tmp_path))
 
-    @pytest.mark.xfail(strict=True, reason="sharded weights in half precision cannot be averaged yet")
     def test_half_precision_resumed_equals_uninterrupted(self, tmp_path) -> None:
         for whole, resumed in on_ranks(sharded_halves, tmp_path):
             assert equal(whole["ended"], resumed["ended"])

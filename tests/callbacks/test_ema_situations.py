@@ -176,7 +176,6 @@ def test_resumed_after_a_crash_equals_uninterrupted(tmp_path, epoch) -> None:
     assert equal(whole.hand.raw[-1], resumed.hand.raw[-1])
 
 
-@pytest.mark.xfail(strict=True, reason="the length of a stream is taken for one step")
 def test_a_stream_of_unknown_length_is_not_warned_about(tmp_path, caplog) -> None:
     usual = {"decay": 0.999, "use_dynamic_decay": True, "decay_tau": 100}
     Run(tmp_path, Situation(data=StreamData, average=usual))

@@ -271,8 +271,9 @@ class EMACallback(pl.Callback):
 
     def _advise(self, trainer: pl.Trainer) -> None:
         """Say so if the average will be next to the weights themselves, as with the default decay."""
-        steps = min(trainer.estimated_stepping_batches, _VERY_LONG) - self.update_starting_at_step
-        updates = max(1, int(steps // self.update_every_n_steps))
+        steps = trainer.estimated_stepping_batches  # negative or infinite if unknown
+        known = min(steps, _VERY_LONG) if steps > 0 else _VERY_LONG
+        updates = max(1, int((known - self.update_starting_at_step) // self.update_every_n_steps))
         reach = 1 / (1 - self._decay_at(updates))
         if reach >= _SHORT_REACH:
             return

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
@@ -13,6 +13,7 @@ import torch
 from torch import Tensor, nn
 
 from cuelight.weights.pruned_names import is_mask
+from cuelight.weights.sharded_state import gather_like, is_sharded, shard_like
 from cuelight.weights.tensor_groups import TensorGroup, fitting_average, group_tensors
 
 
@@ -161,33 +162,34 @@ class AveragedWeights:
             self.put_in_model()
 
     def exact_averages(self) -> dict[str, Tensor]:
-        """Give the averages that the module can hold only rounded, by name."""
+        """Give the averages that the module can hold only rounded, whole and by name."""
         averages = self._averages()
+        rounded = [(place, live) for place, live in self._located() if averages[id(live)].dtype != live.dtype]
         return {
-            place.name: averages[id(tensor)]
-            for place, tensor in zip(self._places, self._live, strict=True)
-            if averages[id(tensor)].dtype != tensor.dtype
+            place.name: gather_like(averages[id(live)], live) if is_sharded(live) else averages[id(live)]
+            for place, live in rounded
         }
 
-    def load_exact_averages(self, averages: dict[str, Tensor]) -> None:
+    def load_exact_averages(self, averages: Mapping[str, Tensor]) -> None:
         """Take averages by name, as ``exact_averages`` gave them."""
         own = self._averages()
         with _ordinary_tensors():
-            for place, tensor in zip(self._places, self._live, strict=True):
+            for place, live in self._located():
                 if place.name in averages:
-                    own[id(tensor)].copy_(averages[place.name])
+                    exact = averages[place.name]
+                    own[id(live)].copy_(shard_like(exact, live) if is_sharded(live) else exact)
 
     def refresh(self) -> None:
         """Find parameters and buffers that came, went, changed their type or device, or were replaced by others."""
         self._forget_gathered()  # or the whole parameters would be found in place of the shards
         averages = self._averages()
-        by_name = {place.name: averages[id(live)] for place, live in zip(self._places, self._live, strict=True)}
+        by_name = {place.name: averages[id(live)] for place, live in self._located()}
         self._places = list(_places_to_average(self._module, self._average_buffers))
         self._live = [place.tensor() for place in self._places]
         with _ordinary_tensors():
             kept = [
                 fitting_average(tensor, averages.get(id(tensor), by_name.get(place.name)), self._device)
-                for place, tensor in zip(self._places, self._live, strict=True)
+                for place, tensor in self._located()
             ]
             self._groups = group_tensors(self._live, kept)
 
@@ -206,6 +208,9 @@ class AveragedWeights:
         return any(
             place.holder.get(place.key) is not live for place, live in zip(self._places, self._live, strict=True)
         )
+
+    def _located(self) -> Iterator[tuple[_Place, Tensor]]:
+        return zip(self._places, self._live, strict=True)
 
     def _forget_gathered(self) -> None:
         """Let sharded modules gather their parameters anew, which they may still hold from before."""

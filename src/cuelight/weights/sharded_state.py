@@ -1,11 +1,11 @@
-"""Whole state dicts of modules whose parameters are spread over processes (``fully_shard``)."""
+"""Modules whose parameters are spread over processes (``fully_shard``), as a whole."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from typing import Any
 
-from torch import nn
+from torch import Tensor, nn
 
 
 def gather_state(module: nn.Module) -> dict[str, Any]:
@@ -40,3 +40,48 @@ def scatter_state(module: nn.Module, state: Mapping[str, Any], strict: bool = Tr
 
     options = StateDictOptions(full_state_dict=True, strict=strict)
     set_model_state_dict(module, dict(state), options=options)
+
+
+def is_sharded(tensor: Tensor) -> bool:
+    """Tell whether a tensor is spread over processes.
+
+    Args:
+        tensor: Any tensor.
+
+    Returns:
+        Whether it is a ``DTensor``; that type itself takes seconds to import.
+    """
+    return hasattr(tensor, "to_local")
+
+
+def gather_like(shard: Tensor, like: Any) -> Tensor:
+    """Gather a tensor whose shards lie as those of another; every process has to call it.
+
+    Args:
+        shard: The shard of this process.
+        like: A ``DTensor``.
+
+    Returns:
+        The whole tensor, on the CPU.
+    """
+    from torch.distributed.tensor import DTensor  # noqa: PLC0415 - takes seconds, and few need it
+
+    whole = DTensor.from_local(
+        shard, like.device_mesh, like.placements, run_check=False, shape=like.shape, stride=like.stride()
+    )
+    return whole.full_tensor().cpu()
+
+
+def shard_like(whole: Tensor, like: Any) -> Tensor:
+    """Find the shard of this process; every process has to call it with the same tensor.
+
+    Args:
+        whole: The whole tensor.
+        like: A ``DTensor``.
+
+    Returns:
+        The part of ``whole`` that lies as the shard of ``like`` in this process.
+    """
+    from torch.distributed.tensor import distribute_tensor  # noqa: PLC0415 - takes seconds, and few need it
+
+    return distribute_tensor(whole.to(like.device), like.device_mesh, like.placements).to_local()

@@ -10,6 +10,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from cuelight.weights.sharded_state import is_sharded
+
 
 class TensorGroup:
     """Tensors of one device and type, which exchange their memory with their averages: no value is copied.
@@ -82,8 +84,7 @@ class ConvertedGroup(TensorGroup):
 
     def update(self, weight: float) -> None:
         """Move every average towards the model's value, converted one after the other."""
-        for average, tensor in zip(self.average, self.live, strict=True):
-            average.lerp_(tensor.detach().to(average), weight)
+        _lerp_converted(self.average, self.live, weight)
 
     def put_average(self) -> None:
         """Let the model hold the averages, in its own type and on its device."""
@@ -104,6 +105,14 @@ class ShardedGroup(TensorGroup):
     """
 
     is_sharded = True
+
+    def update(self, weight: float) -> None:
+        """Move every average of a shard towards its value."""
+        values = self._values()
+        if values[0].dtype == self.average[0].dtype and values[0].device == self.average[0].device:
+            torch._foreach_lerp_(self.average, values, weight)
+        else:
+            _lerp_converted(self.average, values, weight)
 
     def put_average(self) -> None:
         """Let the shard hold the averages."""
@@ -162,8 +171,13 @@ def group_tensors(live: Sequence[Tensor], average: Sequence[Tensor]) -> list[Ten
     return [kind(*pairs) for (kind, *_), pairs in members.items()]
 
 
+def _lerp_converted(averages: Sequence[Tensor], values: Sequence[Tensor], weight: float) -> None:
+    for average, value in zip(averages, values, strict=True):
+        average.lerp_(value.detach().to(average), weight)
+
+
 def _kind(live: Tensor, average: Tensor) -> type[TensorGroup]:
-    if _is_sharded(live):
+    if is_sharded(live):
         return ShardedGroup
     if not (live.is_floating_point() or live.is_complex()):
         return CopiedGroup
@@ -171,13 +185,9 @@ def _kind(live: Tensor, average: Tensor) -> type[TensorGroup]:
     return TensorGroup if same else ConvertedGroup
 
 
-def _is_sharded(tensor: Tensor) -> bool:
-    return hasattr(tensor, "to_local")  # a DTensor, without the import of all that it needs
-
-
 def _local(tensor: Tensor) -> Tensor:
     local = tensor.detach()
-    return local.to_local() if _is_sharded(tensor) else local  # type: ignore[attr-defined]
+    return local.to_local() if is_sharded(tensor) else local  # type: ignore[attr-defined]
 
 
 def _at_least_float32(dtype: torch.dtype) -> torch.dtype:
