@@ -27,7 +27,7 @@ from cuelight.callbacks.ema_callback import EMACallback
 from cuelight.callbacks.model_pruning import ModelPruning
 from cuelight.callbacks.seed_each_batch import SeedEachBatch
 from cuelight.errors import CuelightError
-from support.moving_average import AverageByHand, near, same, weights_of
+from support.averages import AverageByHand, close, equal, weights_of
 from support.tiny import FEATURES, TinyData, TinyModel
 
 DECAY = {"decay": 0.9, "decay_tau": 5}
@@ -111,7 +111,7 @@ class TestWhenItIsUpdated:
     def test_after_each_optimizer_step_and_only_then(self, tmp_path, model, options, updates):
         ema, by_hand = EMACallback(**DECAY), AverageByHand()
         _, module = fit(tmp_path, [ema, by_hand], model(), **options)
-        assert near(weights_of(module), by_hand.average)
+        assert close(weights_of(module), by_hand.average)
         assert ema.updates == by_hand.updates == updates
 
     @pytest.mark.parametrize("batches", [1, 2])
@@ -120,14 +120,14 @@ class TestWhenItIsUpdated:
         half = MixedPrecision("16-mixed", "cpu", scaler)
         ema, by_hand = EMACallback(**DECAY), AverageByHand()
         trainer, module = fit(tmp_path, [ema, by_hand], plugins=[half], accumulate_grad_batches=batches)
-        assert near(weights_of(module), by_hand.average)
+        assert close(weights_of(module), by_hand.average)
         assert 0 < by_hand.updates < trainer.global_step
         assert ema.updates == by_hand.updates
 
     def test_with_an_accumulation_that_changes(self, tmp_path):
         ema, by_hand = EMACallback(**DECAY), AverageByHand()
         _, module = fit(tmp_path, [GradientAccumulationScheduler({0: 1, 1: 4}), ema, by_hand])
-        assert near(weights_of(module), by_hand.average)
+        assert close(weights_of(module), by_hand.average)
         assert ema.updates == 5 + 2
 
     def test_after_each_step_of_several_optimizers(self, tmp_path):
@@ -138,13 +138,13 @@ class TestWhenItIsUpdated:
             by_hand.step(weights)
         held = weights_of(module)
         parameters = [name for name, _ in module.named_parameters()]
-        assert near({name: held[name] for name in parameters}, {name: by_hand.average[name] for name in parameters})
+        assert close({name: held[name] for name in parameters}, {name: by_hand.average[name] for name in parameters})
         assert ema.updates == 2 * (5 + 3)
 
     def test_with_a_constant_decay(self, tmp_path):
         by_hand = AverageByHand(decay=0.8, tau=None)
         _, module = fit(tmp_path, [EMACallback(0.8, use_dynamic_decay=False), by_hand])
-        assert near(weights_of(module), by_hand.average)
+        assert close(weights_of(module), by_hand.average)
 
     def test_every_n_steps(self, tmp_path):
         ema = EMACallback(**DECAY, update_every_n_steps=4)
@@ -169,7 +169,7 @@ class TestWhenItIsUpdated:
         with_average, without = AverageByHand(), AverageByHand()
         fit(tmp_path, [SeedEachBatch(1), EMACallback(**DECAY), with_average])
         fit(tmp_path, [SeedEachBatch(1), without])
-        assert same(with_average.raw, without.raw)
+        assert equal(with_average.raw, without.raw)
 
     def test_weights_that_are_not_finite_are_skipped_and_reported(self, tmp_path, caplog):
         class Diverges(TinyModel):
@@ -199,8 +199,8 @@ def _watch(hook):
                 {name: weights[name] for name in names}
                 for weights in (weights_of(pl_module), self.by_hand.average, self.by_hand.raw)
             )
-            averaged = near(held, average)
-            assert averaged or same(held, raw)
+            averaged = close(held, average)
+            assert averaged or equal(held, raw)
             self.seen.setdefault(hook, set()).add("average" if averaged else "raw")
 
     return note
@@ -257,8 +257,8 @@ class TestItsPlaceInTheList:
         torch.manual_seed(0)
         trainer.fit(TinyModel(), datamodule=TinyData())
         checkpoint = load(tmp_path / "step.ckpt")
-        assert near(checkpoint["state_dict"], seventh.average)
-        assert same(checkpoint["current_model_state"], seventh.raw)
+        assert close(checkpoint["state_dict"], seventh.average)
+        assert equal(checkpoint["current_model_state"], seventh.raw)
 
     def test_the_sanity_check_sees_what_the_module_holds(self, tmp_path):
         class Sanity(pl.Callback):
@@ -271,7 +271,7 @@ class TestItsPlaceInTheList:
         sanity, model = Sanity(), TinyModel()
         first = weights_of(model)
         fit(tmp_path, [EMACallback(**DECAY), sanity], model)
-        assert same(sanity.seen, first)
+        assert equal(sanity.seen, first)
 
 
 def crash_in(hook, at=2):
@@ -306,9 +306,9 @@ class TestAfterAnException:
         with pytest.raises(Crash):
             fit(tmp_path, [by_hand, *around], model)
         checkpoint = load(tmp_path / "on_exception.ckpt")
-        assert same(weights_of(model), by_hand.raw)
-        assert same(checkpoint["current_model_state"], by_hand.raw)
-        assert near(checkpoint["state_dict"], by_hand.average)
+        assert equal(weights_of(model), by_hand.raw)
+        assert equal(checkpoint["current_model_state"], by_hand.raw)
+        assert close(checkpoint["state_dict"], by_hand.average)
         assert checkpoint["averaging_state"]["n_averaged"] == by_hand.updates
 
     def test_ctrl_c_in_validation(self, tmp_path):
@@ -320,13 +320,13 @@ class TestAfterAnException:
         by_hand, model = AverageByHand(), Interrupted()
         with pytest.raises(SystemExit):
             fit(tmp_path, [EMACallback(**DECAY), by_hand], model)
-        assert same(weights_of(model), by_hand.raw)
+        assert equal(weights_of(model), by_hand.raw)
 
     def test_when_the_training_had_ended_the_model_keeps_the_average(self, tmp_path):
         by_hand, model = AverageByHand(), TinyModel()
         with pytest.raises(Crash):
             fit(tmp_path, [crash_in("on_train_end", at=1), EMACallback(**DECAY), by_hand], model)
-        assert near(weights_of(model), by_hand.average)
+        assert close(weights_of(model), by_hand.average)
 
 
 class TestCheckpoints:
@@ -357,8 +357,8 @@ class TestCheckpoints:
         for file in files:
             checkpoint = load(file)
             average, raw = kept[checkpoint["global_step"]]
-            assert near(checkpoint["state_dict"], average), file
-            assert same(checkpoint["current_model_state"], raw), file
+            assert close(checkpoint["state_dict"], average), file
+            assert equal(checkpoint["current_model_state"], raw), file
             assert checkpoint["averaging_state"]["n_averaged"] == checkpoint["global_step"]
 
     @pytest.mark.parametrize("weights_only", [False, True])
@@ -367,9 +367,9 @@ class TestCheckpoints:
         trainer, module = fit(tmp_path, [by_hand, EMACallback(**DECAY)])
         trainer.save_checkpoint(tmp_path / "end.ckpt", weights_only=weights_only)
         checkpoint = load(tmp_path / "end.ckpt")
-        assert same(checkpoint["state_dict"], weights_of(module))
-        assert same(checkpoint["current_model_state"], by_hand.raw)
-        assert near(weights_of(module), by_hand.average)
+        assert equal(checkpoint["state_dict"], weights_of(module))
+        assert equal(checkpoint["current_model_state"], by_hand.raw)
+        assert close(weights_of(module), by_hand.average)
 
     def test_callbacks_that_change_what_is_saved_see_the_average(self, tmp_path):
         class Sees(pl.Callback):
@@ -379,8 +379,8 @@ class TestCheckpoints:
 
         sees, by_hand = Sees(), AverageByHand()
         fit(tmp_path, [by_hand, sees, EMACallback(**DECAY), ModelCheckpoint(tmp_path)])
-        assert same(sees.held, sees.saved)
-        assert near(sees.held, by_hand.average)
+        assert equal(sees.held, sees.saved)
+        assert close(sees.held, by_hand.average)
 
     def test_without_average_it_begins_with_their_weights_and_says_so(self, tmp_path, caplog):
         trainer, _ = fit(tmp_path, [])
@@ -395,7 +395,7 @@ class TestCheckpoints:
 
         ema, first = EMACallback(**DECAY), First()
         fit(tmp_path, [ema, first], resume=tmp_path / "plain.ckpt", max_epochs=3)
-        assert same(first.average, plain)
+        assert equal(first.average, plain)
         assert "no average" in caplog.text
         assert ema.updates == 5
 
@@ -410,7 +410,7 @@ class TestCheckpoints:
 
         first = First()
         fit(tmp_path, [first], resume=tmp_path / "averaged.ckpt", max_epochs=3)
-        assert same(first.weights, expected)
+        assert equal(first.weights, expected)
 
     def test_lightnings_own_callback_goes_on_from_ours(self, tmp_path):
         trainer, _ = fit(tmp_path, [EMACallback(**DECAY)])
@@ -423,8 +423,8 @@ class TestCheckpoints:
 
         theirs, first = EMAWeightAveraging(decay=0.9), First()
         fit(tmp_path, [theirs, first], resume=tmp_path / "ours.ckpt", max_epochs=3)
-        assert same(first.raw, ours["current_model_state"])
-        assert same(first.average, ours["state_dict"])
+        assert equal(first.raw, ours["current_model_state"])
+        assert equal(first.average, ours["state_dict"])
         assert theirs._average_model.n_averaged == 15
 
     def test_ours_goes_on_from_lightnings_own(self, tmp_path):
@@ -439,7 +439,7 @@ class TestCheckpoints:
 
         ema, first = EMACallback(0.9), First()
         fit(tmp_path, [ema, first], resume=tmp_path / "theirs.ckpt", max_epochs=3)
-        assert same(first.raw, theirs["current_model_state"])
+        assert equal(first.raw, theirs["current_model_state"])
         assert all(
             torch.equal(value, theirs["state_dict"][name])
             for name, value in first.average.items()
@@ -489,9 +489,9 @@ def test_resumed_from_any_moment_equals_uninterrupted(tmp_path, options, before)
     for moment in range(1, counter.moments):
         run(SaveAt(moment), **options)
         resumed = run(SaveAt(), tmp_path / f"{moment}.ckpt", **options)
-        assert same(average, resumed[0]), moment
-        assert same(raw, resumed[1]), moment
-        assert same(exact, resumed[2]), moment
+        assert equal(average, resumed[0]), moment
+        assert equal(raw, resumed[1]), moment
+        assert equal(exact, resumed[2]), moment
         assert updates == resumed[3], moment
 
 
@@ -538,11 +538,11 @@ class TestWithOthers:
         assert any((value == 0).float().mean() > 0.3 for value in saved.state_dict().values())
         if pruning is ModelPruning:  # Lightning's own prunes after the validation
             torch.testing.assert_close(saved(inputs), outputs)
-        assert same(weights_of(saved), weights_of(module))
+        assert equal(weights_of(saved), weights_of(module))
         trainer.save_checkpoint(tmp_path / "end.ckpt")
         for name, value in load(tmp_path / "end.ckpt")["current_model_state"].items():
             assert torch.equal(value == 0, saved.state_dict()[name] == 0), name
-        assert same(weights_of(saved), weights_of(module))
+        assert equal(weights_of(saved), weights_of(module))
 
     def test_a_pruned_training_can_be_resumed(self, tmp_path):
         def parts():
@@ -551,7 +551,7 @@ class TestWithOthers:
 
         _, uninterrupted = fit(tmp_path, parts(), max_epochs=3)
         _, resumed = fit(tmp_path, parts(), resume=tmp_path / "epoch=1-step=10.ckpt", max_epochs=3)
-        assert near(weights_of(resumed), weights_of(uninterrupted))
+        assert close(weights_of(resumed), weights_of(uninterrupted))
 
     def test_weights_loaded_for_a_test_are_tested_as_they_are(self, tmp_path):
         other = TinyModel()
@@ -568,12 +568,12 @@ class TestWithOthers:
         trainer, module = fit(tmp_path, [EMACallback(**DECAY), tested])
         trained = weights_of(module)
         trainer.test(module, datamodule=TinyData(), verbose=False)
-        assert same(tested.weights, trained)
+        assert equal(tested.weights, trained)
         trainer.test(module, datamodule=TinyData(), ckpt_path=tmp_path / "other.ckpt", weights_only=True, verbose=False)
-        assert same(tested.weights, weights_of(other))
+        assert equal(tested.weights, weights_of(other))
         trainer.save_checkpoint(tmp_path / "then.ckpt")
         checkpoint = load(tmp_path / "then.ckpt")
-        assert same(checkpoint["state_dict"], weights_of(other))
+        assert equal(checkpoint["state_dict"], weights_of(other))
         assert "current_model_state" not in checkpoint
 
     def test_predictions_are_those_of_the_average(self, tmp_path):
@@ -596,7 +596,7 @@ class TestWithOthers:
         held = weights_of(module)
         trainer.fit_loop.max_epochs = 3
         trainer.fit(module, datamodule=TinyData())
-        assert same(first.weights, held)
+        assert equal(first.weights, held)
         assert ema.updates == 5
 
     def test_learning_rate_finder(self, tmp_path):
@@ -637,7 +637,7 @@ class TestWithOthers:
         by_hand = AverageByHand()
         trainer, module = fit(tmp_path, [EMACallback(**DECAY), by_hand], MadeLate())
         trainer.save_checkpoint(tmp_path / "late.ckpt")
-        assert near(weights_of(module), by_hand.average)
+        assert close(weights_of(module), by_hand.average)
         resumed = EMACallback(**DECAY)
         fit(tmp_path, [resumed], MadeLate(), resume=tmp_path / "late.ckpt", max_epochs=3)
         assert resumed.updates == 15
@@ -655,7 +655,7 @@ class TestWithOthers:
         model, by_hand = Tied(), AverageByHand()
         frozen = model.network[0].weight.detach().clone()
         _, module = fit(tmp_path, [EMACallback(**DECAY), by_hand], model)
-        assert near(weights_of(module), by_hand.average)
+        assert close(weights_of(module), by_hand.average)
         assert torch.equal(module.network[0].weight, frozen)
         assert module.again.weight is module.network[4].weight
 
@@ -666,7 +666,7 @@ class TestWithOthers:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
             trainer.fit(torch.compile(model, backend="aot_eager"), datamodule=TinyData())
-        assert near(weights_of(model), by_hand.average)
+        assert close(weights_of(model), by_hand.average)
 
 
 class TestParameters:

@@ -173,6 +173,13 @@ class ShardedModel(EvenModel):
         fully_shard(self, mesh=mesh)  # its own parameter stays gathered after a forward pass
 
 
+class ShardedAsOneModel(EvenModel):
+    def configure_model(self):
+        from torch.distributed.fsdp import fully_shard
+
+        fully_shard(self, mesh=self.device_mesh["data_parallel"])
+
+
 class NormedShardedModel(ShardedModel):
     def __init__(self):
         super().__init__(norm=True)
@@ -232,6 +239,13 @@ def exchanges(run):
 
 def sharded_statistics(folder):
     return Run(folder, model=NormedShardedModel, **sharding(2)).facts()
+
+
+def sharded_after_sanity_check(folder):
+    """What is measured in one epoch, with and without a check before that leaves parameters gathered."""
+    settings = {"model": ShardedAsOneModel, "max_epochs": 1, "watched": False}
+    runs = [Run(folder, num_sanity_val_steps=batches, **settings, **sharding(2)) for batches in (0, 2)]
+    return [run.model.losses["validation"][-5:] for run in runs]
 
 
 def sharded_halves(folder):
@@ -320,6 +334,10 @@ class TestShards:
 
     def test_statistics_of_batches_are_averaged_on_each_rank(self, tmp_path) -> None:
         assert all(close(rank["ended"], rank["average"]) for rank in on_ranks(sharded_statistics, tmp_path))
+
+    def test_begins_with_the_first_weights_also_after_a_sanity_check(self, tmp_path) -> None:
+        for without, checked in on_ranks(sharded_after_sanity_check, tmp_path):
+            assert without == checked
 
     def test_half_precision_resumed_equals_uninterrupted(self, tmp_path) -> None:
         for whole, resumed in on_ranks(sharded_halves, tmp_path):

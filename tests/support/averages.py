@@ -31,6 +31,31 @@ def close(one, other, tolerance=1e-6):
     )
 
 
+class AverageByHand(pl.Callback):
+    """Averages copies of the weights after each batch that changed a parameter."""
+
+    def __init__(self, decay=0.9, tau=5):
+        self.decay, self.tau = decay, tau
+        self.average, self.raw, self.updates = {}, {}, 0
+
+    def on_train_start(self, trainer, pl_module):
+        if not self.average:
+            self.average = self.raw = weights_of(pl_module)
+
+    def on_train_batch_end(self, trainer, pl_module, *_):
+        before, self.raw = self.raw, weights_of(pl_module)
+        if any(not torch.equal(before[name], self.raw[name]) for name, _ in pl_module.named_parameters()):
+            self.step(self.raw)
+
+    def step(self, weights):
+        self.updates += 1
+        decay = self.decay * (1 - math.exp(-self.updates / self.tau)) if self.tau else self.decay
+        self.average = {
+            name: decay * self.average[name] + (1 - decay) * value if value.is_floating_point() else value
+            for name, value in weights.items()
+        }
+
+
 class ByHand(pl.Callback):
     """Averages copies of the weights, and keeps what the model held at the moments that matter.
 
