@@ -1,7 +1,9 @@
 """The average is what is measured and saved, whatever happens in a training and wherever the callback stands."""
 
+import copy
 import inspect
 import itertools
+import pickle
 import warnings
 from types import SimpleNamespace
 
@@ -694,3 +696,11 @@ class TestParameters:
     def test_no_hint_where_it_averages(self, tmp_path, caplog):
         fit(tmp_path, [EMACallback(0.99, decay_tau=1)])
         assert "next to nothing" not in caplog.text
+
+    def test_a_copy_of_a_callback_that_was_used_begins_anew(self, tmp_path):
+        ema = EMACallback(**DECAY, average_buffers=["*.running_mean"])
+        fit(tmp_path, [ema])
+        for copied in (copy.deepcopy(ema), pickle.loads(pickle.dumps(ema))):
+            assert copied.updates == 0
+            fit(tmp_path, [copied])
+            assert (copied.updates, copied.average_buffers) == (10, ["*.running_mean"])

@@ -92,8 +92,8 @@ class EMACallback(pl.Callback):
         self._attached_to: weakref.ref[pl.Trainer] | None = None
 
     def __getstate__(self) -> dict[str, Any]:
-        """Leave out what belongs to one trainer in one process."""
-        return {**self.__dict__, "_attached_to": None, "_watches": []}
+        """Leave out what belongs to one training: a copy begins anew."""
+        return {**self.__dict__, "weights": None, "_attached_to": None, "_watches": []}
 
     @property
     def updates(self) -> int:

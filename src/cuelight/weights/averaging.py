@@ -117,7 +117,7 @@ class AveragedWeights:
 
     def put_in_model(self) -> None:
         """Let the module hold the average, and keep its own weights aside."""
-        if self._is_outdated() and not self.is_in_model:
+        if self._is_outdated():
             self.refresh()
         self.is_in_model = True
         with _ordinary_tensors():
@@ -180,7 +180,12 @@ class AveragedWeights:
                     own[id(live)].copy_(shard_like(exact, live) if is_sharded(live) else exact)
 
     def refresh(self) -> None:
-        """Find parameters and buffers that came, went, changed their type or device, or were replaced by others."""
+        """Find parameters and buffers that came, went, changed their type or device, or were replaced by others.
+
+        While the module holds the average, this does nothing, because its own weights would be lost.
+        """
+        if self.is_in_model:
+            return
         self._forget_gathered()  # or the whole parameters would be found in place of the shards
         averages = self._averages()
         by_name = {place.name: averages[id(live)] for place, live in self._located()}
@@ -205,9 +210,7 @@ class AveragedWeights:
         }
 
     def _is_outdated(self) -> bool:
-        return any(
-            place.holder.get(place.key) is not live for place, live in zip(self._places, self._live, strict=True)
-        )
+        return any(place.holder.get(place.key) is not live for place, live in self._located())
 
     def _located(self) -> Iterator[tuple[_Place, Tensor]]:
         return zip(self._places, self._live, strict=True)
