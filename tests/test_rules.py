@@ -62,6 +62,12 @@ def test_what_cannot_work_beside_an_average(tmp_path, other, reason) -> None:
     assert "trainer.callbacks.1" in problem
 
 
+def test_a_parameter_out_of_its_range_is_named(tmp_path) -> None:
+    (problem,) = refuse(tmp_path, [{"name": "EMACallback", "params": {"decay": 1.0}}])
+    assert "bad.yaml:" in problem
+    assert problem.endswith("decay: expected a number from 0.0 up to, not including, 1.0, got 1.0.")
+
+
 def test_two_checkpoints_of_one_purpose(tmp_path) -> None:
     entry = {"name": "ModelCheckpoint", "params": {"monitor": "val/loss"}}
     (problem,) = refuse(tmp_path, [entry, {"name": "Timer"}, entry])

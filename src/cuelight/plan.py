@@ -165,7 +165,9 @@ def _from_file(config: Config) -> Iterator[PlannedCallback]:
             continue
         try:
             yield PlannedCallback(registry.callbacks.build(part), path)
-        except (MisconfigurationException, ConfigError) as error:
+        except ConfigError as error:
+            raise ConfigError([Problem(problem.message, f"{path}.params") for problem in error.problems]) from error
+        except MisconfigurationException as error:
             raise ConfigError([Problem(f"{part.name} refuses its parameters: {error}", f"{path}.params")]) from error
 
 

@@ -3,6 +3,7 @@
 import copy
 import inspect
 import itertools
+import math
 import pickle
 import warnings
 from types import SimpleNamespace
@@ -677,25 +678,46 @@ class TestParameters:
         [
             {"decay": 1.0},
             {"decay": -0.1},
+            {"decay": "0.9"},
+            {"decay": None},
             {"decay_tau": 0},
+            {"decay_tau": math.inf},
             {"update_every_n_steps": 0},
+            {"update_every_n_steps": 1.5},
             {"update_starting_at_step": -1},
+            {"device": "cud"},
         ],
         ids=str,
     )
     def test_out_of_range_is_refused(self, parameters):
-        (name,) = parameters
-        with pytest.raises(ValueError, match=f"{name}: expected"):
+        ((name, value),) = parameters.items()
+        with pytest.raises(ValueError, match=f"EMACallback: {name}: expected a .*, got {value!r}"):
             EMACallback(**parameters)
 
-    @pytest.mark.parametrize("parameters", [{}, {"decay": 0.999}, {"decay": 0.5, "use_dynamic_decay": False}], ids=str)
-    def test_a_hint_where_it_averages_next_to_nothing(self, tmp_path, parameters, caplog):
-        fit(tmp_path, [EMACallback(**parameters)], fast_dev_run=True)
-        assert "next to nothing" in caplog.text
+    def test_a_pattern_that_fits_no_buffer_is_refused(self, tmp_path):
+        with pytest.raises(CuelightError, match=r'no buffer fits "\*.runing_mean". Did you mean ".*running_mean"\?'):
+            fit(tmp_path, [EMACallback(**DECAY, average_buffers="*.runing_mean")])
 
-    def test_no_hint_where_it_averages(self, tmp_path, caplog):
-        fit(tmp_path, [EMACallback(0.99, decay_tau=1)])
-        assert "next to nothing" not in caplog.text
+    @pytest.mark.parametrize(
+        ("parameters", "hint"),
+        [
+            ({}, "next to nothing: with decay 0.5, it reaches back over about 2 updates"),
+            ({"decay": 0.999}, "next to nothing: decay_tau 2000 is long for 10 updates"),
+            ({"decay": 0.5, "use_dynamic_decay": False}, "next to nothing: with decay 0.5"),
+            ({"decay": 0.999, "use_dynamic_decay": False}, "the first weights still have a share of 99%"),
+            ({"decay": 0.9, "update_every_n_steps": 11}, "never averages"),
+            ({"decay": 0.9, "update_starting_at_step": 10}, "never averages"),
+        ],
+        ids=str,
+    )
+    def test_a_hint_where_it_does_not_average(self, tmp_path, parameters, hint, caplog):
+        fit(tmp_path, [EMACallback(**parameters)])
+        assert hint in caplog.text
+
+    @pytest.mark.parametrize("options", [{}, {"fast_dev_run": True}], ids=str)
+    def test_no_hint_where_it_averages(self, tmp_path, options, caplog):
+        fit(tmp_path, [EMACallback(0.9, decay_tau=1)], **options)
+        assert "EMACallback" not in caplog.text
 
     def test_a_copy_of_a_callback_that_was_used_begins_anew(self, tmp_path):
         ema = EMACallback(**DECAY, average_buffers=["*.running_mean"])

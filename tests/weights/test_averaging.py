@@ -124,6 +124,24 @@ class TestUpdate:
         with average.in_model():
             assert module.cache.tolist() == [1, 1, 1]
 
+    def test_one_pattern_may_be_given_alone(self) -> None:
+        module = network()
+        average = AveragedWeights(module, average_buffers="*.running_mean")
+        move(module)
+        held, own = averaged_state(average, module), state(module)
+        assert not torch.equal(held["1.running_mean"], own["1.running_mean"])
+        assert torch.equal(held["1.running_var"], own["1.running_var"])
+
+    @pytest.mark.parametrize("decay", [-0.1, 1.5, math.nan])
+    def test_a_decay_out_of_range_is_refused(self, decay) -> None:
+        with pytest.raises(ValueError, match="decay: expected a number from 0 to 1"):
+            AveragedWeights(network()).update(decay)
+
+    def test_is_refused_while_the_module_holds_the_average(self) -> None:
+        average = AveragedWeights(network())
+        with average.in_model(), pytest.raises(RuntimeError, match="holds the average now"):
+            average.update(0.9)
+
     def test_leaves_the_module_alone(self) -> None:
         module = network()
         average = AveragedWeights(module)

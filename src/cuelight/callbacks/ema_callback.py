@@ -18,7 +18,8 @@ from torch.utils.hooks import RemovableHandle
 from cuelight.callbacks.accumulated_gradients import restore_gradients, save_gradients, saved_gradients
 from cuelight.callbacks.around import surround
 from cuelight.callbacks.beside_average import conflicts, unknown_sharding
-from cuelight.errors import CuelightError
+from cuelight.callbacks.ema_parameters import fault_in_training, faults
+from cuelight.errors import CuelightError, Problem
 from cuelight.weights.averaging import AveragedWeights, decay_at
 from cuelight.weights.pruned_names import with_plain_names, zero_what_is_pruned
 from cuelight.weights.sharded_state import gather_state, scatter_state
@@ -27,7 +28,6 @@ RAW_STATE = "current_model_state"
 AVERAGING_STATE = "averaging_state"
 _UPDATES = "n_averaged"
 _OWN_STATE = "ema_state"
-_SHORT_REACH = 5
 _VERY_LONG = 10**6
 
 logger = logging.getLogger(__name__)
@@ -68,20 +68,18 @@ class EMACallback(pl.Callback):
         decay_tau: float = 2000,
         update_every_n_steps: int = 1,
         update_starting_at_step: int = 0,
-        average_buffers: bool | list[str] = True,
+        average_buffers: bool | str | list[str] = True,
         skip_nonfinite: bool = True,
         device: str | None = None,
     ) -> None:
-        _require("decay", decay, 0 <= decay < 1, "0.0 up to, not including, 1.0")
-        _require("decay_tau", decay_tau, decay_tau > 0, "more than 0")
-        _require("update_every_n_steps", update_every_n_steps, update_every_n_steps >= 1, "1 or more")
-        _require("update_starting_at_step", update_starting_at_step, update_starting_at_step >= 0, "0 or more")
+        for name, fault in faults(locals()):
+            raise ValueError(f"EMACallback: {name}: {fault}")
         self.decay = decay
         self.use_dynamic_decay = use_dynamic_decay
         self.decay_tau = decay_tau
         self.update_every_n_steps = update_every_n_steps
         self.update_starting_at_step = update_starting_at_step
-        self.average_buffers = average_buffers
+        self.average_buffers = [average_buffers] if isinstance(average_buffers, str) else average_buffers
         self.skip_nonfinite = skip_nonfinite
         self.device = device
         self.weights: AveragedWeights | None = None
@@ -90,6 +88,19 @@ class EMACallback(pl.Callback):
         self._gradients_to_restore: dict[str, Tensor] = {}
         self._watches: list[RemovableHandle] = []
         self._attached_to: weakref.ref[pl.Trainer] | None = None
+
+    @classmethod
+    def parameter_problems(cls, params: Mapping[str, Any], path: str) -> list[Problem]:
+        """Check the ranges before anything is made.
+
+        Args:
+            params: The parameters that a file sets.
+            path: Their key path, for the messages.
+
+        Returns:
+            What is wrong.
+        """
+        return [Problem(fault, f"{path}.{name}") for name, fault in faults(params)]
 
     def __getstate__(self) -> dict[str, Any]:
         """Leave out what belongs to one training: a copy begins anew."""
@@ -270,22 +281,14 @@ class EMACallback(pl.Callback):
         return decay_at(update, self.decay, self.decay_tau if self.use_dynamic_decay else None)
 
     def _advise(self, trainer: pl.Trainer) -> None:
-        """Say so if the average will be next to the weights themselves, as with the default decay."""
+        """Say so if the average will be next to the weights themselves, as with the default decay, or to the first."""
         steps = trainer.estimated_stepping_batches  # negative or infinite if unknown
-        known = min(steps, _VERY_LONG) if steps > 0 else _VERY_LONG
-        updates = max(1, int((known - self.update_starting_at_step) // self.update_every_n_steps))
-        reach = 1 / (1 - self._decay_at(updates))
-        if reach >= _SHORT_REACH:
-            return
-        cause = f"decay {self.decay:g}"
-        if 1 / (1 - self.decay) >= _SHORT_REACH:
-            cause = f"decay_tau {self.decay_tau:g} in {updates} updates"
-        better, sooner = 1 - 1 / max(10, updates / 15), max(1, updates // 10)
-        self._warn(
-            trainer,
-            f"EMACallback averages next to nothing: with {cause}, it reaches back over about {reach:.1f} updates. "
-            f"Usual are 5 to 10 % of a training, here about decay: {better:.4g} and decay_tau: {sooner}.",
-        )
+        known = int(min(steps, _VERY_LONG)) if steps > 0 else _VERY_LONG
+        updates = (known - self.update_starting_at_step) // self.update_every_n_steps
+        tau = self.decay_tau if self.use_dynamic_decay else None
+        fault = fault_in_training(updates, self.decay, tau)
+        if fault and not trainer.fast_dev_run:  # type: ignore[attr-defined]  # Lightning sets it by setattr
+            self._warn(trainer, f"EMACallback {fault}")
 
     def _warn(self, trainer: pl.Trainer, message: str) -> None:
         if trainer.is_global_zero:
@@ -304,8 +307,3 @@ def _has_stepped(optimizer: Optimizer) -> bool:
     if vetoed is not None and bool(vetoed):
         return False
     return any(parameter.grad is not None for group in optimizer.param_groups for parameter in group["params"])
-
-
-def _require(name: str, value: object, fine: bool, expected: str) -> None:
-    if not fine:
-        raise ValueError(f"{name}: expected {expected}, got {value!r}.")

@@ -12,6 +12,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from cuelight.errors import CuelightError, did_you_mean
 from cuelight.weights.pruned_names import is_mask
 from cuelight.weights.sharded_state import gather_like, is_sharded, shard_like
 from cuelight.weights.tensor_groups import TensorGroup, fitting_average, group_tensors
@@ -54,6 +55,9 @@ class AveragedWeights:
         skip_nonfinite: Whether NaN and infinity in the module keep it from being averaged.
         device: Where the average is kept; with the module if left out.
 
+    Raises:
+        CuelightError: If a pattern fits no buffer.
+
     Examples:
         >>> layer = nn.Linear(1, 1, bias=False)
         >>> _ = nn.init.zeros_(layer.weight)
@@ -71,7 +75,7 @@ class AveragedWeights:
     def __init__(
         self,
         module: nn.Module,
-        average_buffers: bool | Sequence[str] = True,
+        average_buffers: bool | str | Sequence[str] = True,
         skip_nonfinite: bool = True,
         device: torch.device | str | None = None,
     ) -> None:
@@ -79,12 +83,13 @@ class AveragedWeights:
         self.skipped = 0
         self.is_in_model = False
         self._module = module
-        self._average_buffers = average_buffers
+        self._average_buffers = [average_buffers] if isinstance(average_buffers, str) else average_buffers
         self._skip_nonfinite = skip_nonfinite
         self._device = torch.device(device) if device is not None else None
         self._places: list[_Place] = []
         self._live: list[Tensor] = []
         self._groups: list[TensorGroup] = []
+        _check_patterns(module, self._average_buffers)
         self.refresh()
 
     @property
@@ -103,7 +108,15 @@ class AveragedWeights:
 
         Returns:
             Whether the average was updated.
+
+        Raises:
+            ValueError: If the decay is out of its range.
+            RuntimeError: If the module holds the average at this moment.
         """
+        if not 0 <= decay <= 1:
+            raise ValueError(f"decay: expected a number from 0 to 1, got {decay!r}.")
+        if self.is_in_model:
+            raise RuntimeError("The module holds the average now. Update it when it holds its own weights again.")
         with _ordinary_tensors():
             if self._is_outdated():
                 self.refresh()
@@ -263,6 +276,17 @@ def _is_chosen(place: _Place, average_buffers: bool | Sequence[str]) -> bool:
     if isinstance(average_buffers, bool):
         return average_buffers
     return any(fnmatchcase(place.name, pattern) for pattern in average_buffers)
+
+
+def _check_patterns(module: nn.Module, average_buffers: bool | Sequence[str]) -> None:
+    names = [name for name, _ in module.named_buffers()]
+    for pattern in [] if isinstance(average_buffers, bool) else average_buffers:
+        if not any(fnmatchcase(name, pattern) for name in names):
+            some = ", ".join(names[:3]) or "none"
+            raise CuelightError(
+                f'average_buffers: no buffer fits "{pattern}".{did_you_mean(pattern, names)} Buffers of this module: '
+                f"{some}{', ...' if len(names) > len(names[:3]) else ''}."
+            )
 
 
 @contextmanager
