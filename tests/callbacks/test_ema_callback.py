@@ -23,13 +23,16 @@ from lightning.pytorch.callbacks import (
 )
 from lightning.pytorch.plugins import MixedPrecision
 from lightning.pytorch.strategies import FSDPStrategy
+from timm.optim import Lookahead
 from torch import nn
 from torch.nn import functional
+from torch.nn.utils import prune
 
 from cuelight.callbacks.ema_callback import EMACallback
 from cuelight.callbacks.model_pruning import ModelPruning
 from cuelight.callbacks.seed_each_batch import SeedEachBatch
 from cuelight.errors import CuelightError
+from cuelight.weights.checkpoint_io import AtomicCheckpointIO
 from support.averages import AverageByHand, close, equal, weights_of
 from support.tiny import FEATURES, TinyData, TinyModel
 
@@ -95,6 +98,26 @@ class TwoOptimizers(TinyModel):
     def configure_optimizers(self):
         layers = list(self.network)
         return torch.optim.SGD(layers[0].parameters(), 0.1), torch.optim.SGD(layers[-1].parameters(), 0.1)
+
+
+class Wrapper(torch.optim.Optimizer):
+    """Hands everything on to another optimizer, and has none of what torch's own constructor prepares."""
+
+    def __init__(self, inner):
+        self.inner = inner
+
+    param_groups = property(lambda self: self.inner.param_groups)
+    state = property(lambda self: self.inner.state)
+    defaults = property(lambda self: self.inner.defaults)
+
+    def step(self, closure=None):
+        return self.inner.step(closure)
+
+    def zero_grad(self, set_to_none=True):
+        self.inner.zero_grad(set_to_none)
+
+    def state_dict(self):
+        return self.inner.state_dict()
 
 
 class TestWhenItIsUpdated:
@@ -174,6 +197,23 @@ class TestWhenItIsUpdated:
         fit(tmp_path, [SeedEachBatch(1), without])
         assert equal(with_average.raw, without.raw)
 
+    @pytest.mark.parametrize("optimizer", [Lookahead, Wrapper])
+    def test_after_the_steps_of_an_optimizer_around_another(self, tmp_path, optimizer):
+        class Wrapped(TinyModel):
+            def configure_optimizers(self):
+                return optimizer(torch.optim.SGD(self.parameters(), 0.1))
+
+        ema, by_hand = EMACallback(**DECAY), AverageByHand()
+        _, module = fit(tmp_path, [ema, by_hand], Wrapped())
+        assert ema.updates == 10
+        assert close(weights_of(module), by_hand.average)
+
+    def test_optimizers_are_left_as_they_were(self, tmp_path):
+        trainer, _ = fit(tmp_path, [EMACallback(**DECAY)])
+        without, _ = fit(tmp_path, [])
+        assert vars(trainer.optimizers[0]).keys() == vars(without.optimizers[0]).keys()
+        assert "around" not in repr(trainer.optimizers[0].step)
+
     def test_weights_that_are_not_finite_are_skipped_and_reported(self, tmp_path, caplog):
         class Diverges(TinyModel):
             def training_step(self, batch, batch_idx):
@@ -239,6 +279,7 @@ class TestItsPlaceInTheList:
         trainer.callbacks = [by_hand, *itertools.chain(*(parts[index] for index in order))]
         torch.manual_seed(0)
         trainer.fit(StepByHand(), datamodule=TinyData())
+        assert watchers[0].seen.keys() >= SEES_AVERAGE
         for watcher in watchers:
             for hook, seen in watcher.seen.items():
                 assert seen == {"average" if hook in SEES_AVERAGE else "raw"}, hook
@@ -476,12 +517,14 @@ class SaveAt(pl.Callback):
         {"accumulate_grad_batches": 4, "val_check_interval": 3},
         {"precision": "bf16-true"},
         {"model": SkipsSomeBatches, "update_every_n_steps": 3},
+        {"model": SkipsSomeBatches, "accumulate_grad_batches": 2, "update_starting_at_step": 3},
     ],
     ids=str,
 )
 def test_resumed_from_any_moment_equals_uninterrupted(tmp_path, options, before):
-    def run(saver, resume=None, model=TinyModel, update_every_n_steps=1, **others):
-        ema, by_hand = EMACallback(**DECAY, update_every_n_steps=update_every_n_steps), AverageByHand()
+    def run(saver, resume=None, model=TinyModel, update_every_n_steps=1, update_starting_at_step=0, **others):
+        ema = EMACallback(0.9, True, 5, update_every_n_steps, update_starting_at_step)
+        by_hand = AverageByHand()
         parts = [SeedEachBatch(1), by_hand, *([saver, ema] if before else [ema, saver])]
         torch.manual_seed(0)
         _, module = fit(tmp_path, parts, model(), resume, max_epochs=3, **others)
@@ -528,10 +571,10 @@ class TestWithOthers:
                 super().validation_step(batch, batch_idx)
                 self.measured = batch[0], self(batch[0])
 
-        prune = pruning("l1_unstructured", amount=0.5, use_lottery_ticket_hypothesis=False, parameter_names=["weight"])
+        pruner = pruning("l1_unstructured", amount=0.5, use_lottery_ticket_hypothesis=False, parameter_names=["weight"])
         ema, saver = EMACallback(**DECAY), ModelCheckpoint(tmp_path, "pruned", save_weights_only=weights_only)
         trainer = make_trainer(tmp_path, [saver])
-        trainer.callbacks = [ema, prune, saver] if first else [prune, ema, saver]
+        trainer.callbacks = [ema, pruner, saver] if first else [pruner, ema, saver]
         torch.manual_seed(0)
         module = Measured()
         trainer.fit(module, datamodule=TinyData())
@@ -549,12 +592,43 @@ class TestWithOthers:
 
     def test_a_pruned_training_can_be_resumed(self, tmp_path):
         def parts():
-            prune = ModelPruning("l1_unstructured", amount=0.3, use_lottery_ticket_hypothesis=False)
-            return [SeedEachBatch(1), EMACallback(**DECAY), prune, ModelCheckpoint(tmp_path, save_top_k=-1)]
+            pruner = ModelPruning("l1_unstructured", amount=0.3, use_lottery_ticket_hypothesis=False)
+            return [SeedEachBatch(1), EMACallback(**DECAY), pruner, ModelCheckpoint(tmp_path, save_top_k=-1)]
 
         _, uninterrupted = fit(tmp_path, parts(), max_epochs=3)
         _, resumed = fit(tmp_path, parts(), resume=tmp_path / "epoch=1-step=10.ckpt", max_epochs=3)
-        assert close(weights_of(resumed), weights_of(uninterrupted))
+        assert equal(weights_of(resumed), weights_of(uninterrupted))
+
+    def test_a_model_that_is_pruned_by_itself_keeps_its_names(self, tmp_path):
+        class Pruned(TinyModel):
+            def __init__(self):
+                super().__init__()
+                prune.l1_unstructured(self.network[0], "weight", 0.5)
+
+        def parts():
+            return [SeedEachBatch(1), EMACallback(**DECAY), ModelCheckpoint(tmp_path, save_top_k=-1)]
+
+        plugins = [AtomicCheckpointIO()]
+        _, uninterrupted = fit(tmp_path, parts(), Pruned(), max_epochs=3, plugins=plugins)
+        _, resumed = fit(tmp_path, parts(), Pruned(), tmp_path / "epoch=1-step=10.ckpt", max_epochs=3, plugins=plugins)
+        assert equal(weights_of(resumed), weights_of(uninterrupted))
+
+    def test_another_model_has_no_average(self, tmp_path):
+        trainer, _ = fit(tmp_path, [EMACallback(**DECAY)])
+        trainer.test(other := TinyModel(), datamodule=TinyData(), verbose=False)
+        trainer.save_checkpoint(tmp_path / "other.ckpt")
+        checkpoint = load(tmp_path / "other.ckpt")
+        assert equal(checkpoint["state_dict"], weights_of(other))
+        assert "current_model_state" not in checkpoint
+
+    def test_another_trainer_leaves_the_model_of_the_first_alone(self, tmp_path):
+        ema = EMACallback(**DECAY)
+        trainer, module = fit(tmp_path, [ema])
+        _, second = fit(tmp_path, [ema], max_epochs=1)
+        held = weights_of(module), weights_of(second)
+        trainer.save_checkpoint(tmp_path / "first.ckpt")
+        assert equal(load(tmp_path / "first.ckpt")["state_dict"], held[0])
+        assert equal(weights_of(second), held[1])
 
     def test_weights_loaded_for_a_test_are_tested_as_they_are(self, tmp_path):
         other = TinyModel()

@@ -87,7 +87,7 @@ def fit(directory, moment=NEVER, trouble=None, resume=None, interval="step", max
         {"check_val_every_n_epoch": 2},
         {"max_steps": 12},
         {"averaged": True},
-        {"averaged": True, "accumulate_grad_batches": 3, "val_check_interval": 2},
+        pytest.param({"averaged": True, "accumulate_grad_batches": 3, "val_check_interval": 2}, marks=pytest.mark.slow),
     ],
     ids=str,
 )

@@ -246,6 +246,15 @@ class TestNotFinite:
         module.load_state_dict(before)
         assert average.update(0.9)
 
+    @pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
+    def test_a_mask_of_infinities_is_copied(self, dtype) -> None:
+        module = nn.Linear(2, 2).to(dtype)
+        module.register_buffer("mask", torch.full((2, 2), -math.inf, dtype=dtype).triu(1))
+        average, mask = AveragedWeights(module), module.mask.clone()
+        assert average.update(0.9)
+        with average.in_model():
+            assert torch.equal(module.mask, mask)
+
     def test_processes_agree(self) -> None:
         average = AveragedWeights(network())
         assert not average.update(0.9, agree=lambda finite: False)
@@ -318,6 +327,30 @@ class TestChangingPlaces:
         module(torch.randn(2, 3, 4, 4)).sum().backward()
         torch.optim.SGD(module.parameters(), 0.1).step()
         assert average.update(0.9)
+
+    def test_a_buffer_that_is_replaced_while_the_average_is_in_the_model_comes_back(self) -> None:
+        module = nn.Module()
+        module.register_buffer("seen", torch.zeros(1))
+        average = AveragedWeights(module)
+        module.seen = module.seen + 10
+        average.update(0.5)
+        with average.in_model():
+            module.seen = module.seen * 1.0
+            assert module.seen == 5
+        assert module.seen == 10
+
+    def test_a_module_that_was_moved_holds_both_all_the_same(self) -> None:
+        module = network()
+        average, first = AveragedWeights(module), state(module)
+        move(module)
+        own = state(module)
+        average.put_in_model()
+        module._apply(lambda tensor: tensor.clone())
+        with average.out_of_model():
+            assert equal(state(module), own)
+        assert equal(state(module), first)
+        average.take_from_model()
+        assert equal(state(module), own)
 
     def test_state_dict_taken_before_an_exchange_keeps_its_values(self) -> None:
         module = network()

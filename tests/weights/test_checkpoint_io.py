@@ -44,16 +44,9 @@ def refused(path):
 
 
 def test_bare_weights_come_back_from_another_process(tmp_path):
-    AtomicCheckpointIO().save_checkpoint(CONTENT["state_dict"], tmp_path / "weights")
-    weights = AtomicCheckpointIO().load_checkpoint(tmp_path / "weights")
+    AtomicCheckpointIO().save_checkpoint(CONTENT["state_dict"], tmp_path / ".temp.ckpt")
+    weights = AtomicCheckpointIO().load_checkpoint(tmp_path / ".temp.ckpt")
     assert torch.equal(weights["weight"], CONTENT["state_dict"]["weight"])
-
-
-def test_pruned_weights_have_their_plain_names_in_every_file(tmp_path):
-    pruned = {"layer.weight_orig": torch.ones(2), "layer.weight_mask": torch.tensor([1.0, 0.0])}
-    AtomicCheckpointIO().save_checkpoint({"state_dict": pruned}, tmp_path / "pruned.ckpt")
-    state = load_checkpoint(tmp_path / "pruned.ckpt")["state_dict"]
-    assert {name: value.tolist() for name, value in state.items()} == {"layer.weight": [1, 0]}
 
 
 def test_written_and_read(saved) -> None:

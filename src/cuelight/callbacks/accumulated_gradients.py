@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Mapping
 from typing import Any
 
@@ -30,6 +31,8 @@ def save_gradients(trainer: pl.Trainer, pl_module: pl.LightningModule, checkpoin
         for name, parameter in pl_module.named_parameters()
         if parameter.requires_grad and not hasattr(parameter, "to_local")
     }
+    if trainer.world_size > 1 and sys.exc_info()[0] is not None:
+        return  # the other processes may be anywhere, so nothing can be asked of them
     if trainer.world_size > 1:
         checkpoint[_KEY] = {name: _mean_gradient(trainer, parameter) for name, parameter in trainable.items()}
     else:

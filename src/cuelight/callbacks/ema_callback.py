@@ -10,10 +10,10 @@ from typing import Any
 
 import lightning.pytorch as pl
 import torch
+from lightning.pytorch.callbacks import ModelPruning
 from torch import Tensor
 from torch.nn.parameter import is_lazy
 from torch.optim import Optimizer
-from torch.utils.hooks import RemovableHandle
 
 from cuelight.callbacks.accumulated_gradients import restore_gradients, save_gradients, saved_gradients
 from cuelight.callbacks.around import surround
@@ -85,9 +85,11 @@ class EMACallback(pl.Callback):
         self.weights: AveragedWeights | None = None
         self._steps = 0
         self._ended = False
+        self._skipping = False
         self._gradients_to_restore: dict[str, Tensor] = {}
-        self._watches: list[RemovableHandle] = []
-        self._attached_to: weakref.ref[pl.Trainer] | None = None
+        self._watches: list[Callable[[], None]] = []
+        self._trainer: weakref.ref[pl.Trainer] | None = None
+        self._attached_to: list[weakref.ref[pl.Trainer]] = []
 
     @classmethod
     def parameter_problems(cls, params: Mapping[str, Any], path: str) -> list[Problem]:
@@ -104,7 +106,7 @@ class EMACallback(pl.Callback):
 
     def __getstate__(self) -> dict[str, Any]:
         """Leave out what belongs to one training: a copy begins anew."""
-        return {**self.__dict__, "weights": None, "_attached_to": None, "_watches": []}
+        return {**self.__dict__, "weights": None, "_trainer": None, "_attached_to": [], "_watches": []}
 
     @property
     def updates(self) -> int:
@@ -123,7 +125,8 @@ class EMACallback(pl.Callback):
         callbacks: list[pl.Callback] = trainer.callbacks  # type: ignore[attr-defined]  # Lightning declares it nowhere
         for reason in [*conflicts(self, callbacks), *unknown_sharding(trainer.strategy)]:
             raise CuelightError(reason)
-        self.weights, self._steps, self._ended = None, -1, False
+        self.weights, self._steps, self._ended, self._skipping = None, -1, False, False
+        self._gradients_to_restore = {}
         self._attach(trainer)
 
     def on_load_checkpoint(
@@ -134,12 +137,12 @@ class EMACallback(pl.Callback):
         if trainer.state.fn != "fit":
             return  # these weights are to be evaluated as they are
         self._gradients_to_restore = saved_gradients(checkpoint)
-        if RAW_STATE not in checkpoint:
-            if checkpoint["global_step"] >= self.update_starting_at_step:
-                self._warn(trainer, "The checkpoint has no average of weights: the average begins with its weights.")
-            return
         own: dict[str, Any] = checkpoint.get(_OWN_STATE, {})
         self._steps = own.get("steps", -1)
+        if RAW_STATE not in checkpoint:
+            if checkpoint["global_step"] >= max(1, self.update_starting_at_step):
+                self._warn(trainer, "The checkpoint has no average of weights: the average begins with its weights.")
+            return
         self.weights = self._average_of(pl_module)
         self.weights.load_exact_averages(own.get("exact_averages", {}))
         self.weights.updates = int(checkpoint.get(AVERAGING_STATE, {}).get(_UPDATES, 0))
@@ -157,8 +160,11 @@ class EMACallback(pl.Callback):
             self.weights.refresh()  # the module may have gone to another device since it was loaded
         restore_gradients(pl_module, self._gradients_to_restore)
         self._gradients_to_restore = {}
+        self._ended = False
+        # Torch has hooks for this, but not on the first step of some optimizers, and on others never.
         self._watches = [
-            optimizer.register_step_post_hook(partial(self._after_step, trainer)) for optimizer in trainer.optimizers
+            surround(optimizer, "step", partial(self._around_step, trainer, optimizer))
+            for optimizer in trainer.optimizers
         ]
         self._advise(trainer)
 
@@ -191,22 +197,29 @@ class EMACallback(pl.Callback):
 
     def _stop_watching(self) -> None:
         while self._watches:
-            self._watches.pop().remove()
+            self._watches.pop()()
 
     def _attach(self, trainer: pl.Trainer) -> None:
         """Be there before and after all callbacks, whatever their order: to swap, and to complete checkpoints."""
-        if self._attached_to is not None and self._attached_to() is trainer:
+        self._trainer = weakref.ref(trainer)
+        if any(attached() is trainer for attached in self._attached_to):
             return
         surround(trainer.fit_loop.epoch_loop.val_loop, "run", partial(self._while_validating, trainer))
         surround(trainer.fit_loop, "on_run_end", partial(self._when_trained, trainer))
         surround(trainer.fit_loop, "run", partial(self._when_nothing_is_left, trainer))
         saving = trainer._checkpoint_connector  # noqa: SLF001 - the only place that every way of saving passes
         surround(saving, "dump_checkpoint", partial(self._while_saving, trainer))
-        self._attached_to = weakref.ref(trainer)
+        self._attached_to.append(self._trainer)
+
+    def _is_at_work_in(self, trainer: pl.Trainer) -> bool:
+        callbacks = trainer.callbacks  # type: ignore[attr-defined]
+        return self in callbacks and self._trainer is not None and self._trainer() is trainer
 
     def _average_for(self, trainer: pl.Trainer) -> AveragedWeights | None:
-        """Give the average, as long as this callback is one of the trainer's."""
-        return self.weights if self in trainer.callbacks else None  # type: ignore[attr-defined]
+        """Give the average, if it is that of the model which the trainer has now."""
+        if self.weights is None or not self._is_at_work_in(trainer):
+            return None
+        return self.weights if self.weights.module is trainer.lightning_module else None
 
     def _while_validating(self, trainer: pl.Trainer, validate: Callable[[], Any]) -> Any:
         average = self._average_for(trainer)
@@ -236,23 +249,26 @@ class EMACallback(pl.Callback):
     def _while_saving(self, trainer: pl.Trainer, dump: Callable[..., dict[str, Any]], *args: Any, **kwargs: Any) -> Any:
         average = self._average_for(trainer)
         if average is None:
-            return dump(*args, **kwargs)
-        with average.in_model():
             checkpoint: dict[str, Any] = dump(*args, **kwargs)
-            checkpoint["state_dict"] = _to_keep(checkpoint["state_dict"], average.is_sharded)
+            if trainer.state.fn == "fit" and self._is_at_work_in(trainer):
+                self._save_progress(trainer, checkpoint, {})
+            return checkpoint
+        pruned = any(isinstance(callback, ModelPruning) for callback in trainer.callbacks)  # type: ignore[attr-defined]
+        with average.in_model():
+            checkpoint = dump(*args, **kwargs)
+            checkpoint["state_dict"] = _to_keep(checkpoint["state_dict"], average.is_sharded, pruned)
         with average.out_of_model():
             module = trainer.lightning_module
             raw = gather_state(module) if average.is_sharded else trainer.strategy.lightning_module_state_dict()
-            checkpoint[RAW_STATE] = _to_keep(raw, average.is_sharded)
+            checkpoint[RAW_STATE] = _to_keep(raw, average.is_sharded, pruned)
+        checkpoint[AVERAGING_STATE] = {_UPDATES: torch.tensor(average.updates)}
+        self._save_progress(trainer, checkpoint, average.exact_averages())
+        return checkpoint
+
+    def _save_progress(self, trainer: pl.Trainer, checkpoint: dict[str, Any], exact: dict[str, Tensor]) -> None:
+        checkpoint[_OWN_STATE] = {"steps": self._steps, "skipped": self.skipped, "exact_averages": exact}
         if "optimizer_states" in checkpoint:
             save_gradients(trainer, trainer.lightning_module, checkpoint)
-        checkpoint[AVERAGING_STATE] = {_UPDATES: torch.tensor(average.updates)}
-        checkpoint[_OWN_STATE] = {
-            "steps": self._steps,
-            "skipped": average.skipped,
-            "exact_averages": average.exact_averages(),
-        }
-        return checkpoint
 
     def _begin_if_due(self, pl_module: pl.LightningModule) -> None:
         due = self.weights is None and self._steps >= self.update_starting_at_step
@@ -262,20 +278,26 @@ class EMACallback(pl.Callback):
     def _average_of(self, pl_module: pl.LightningModule) -> AveragedWeights:
         return AveragedWeights(pl_module, self.average_buffers, self.skip_nonfinite, self.device)
 
-    def _after_step(self, trainer: pl.Trainer, optimizer: Optimizer, *_: Any) -> None:
-        if not _has_stepped(optimizer):
-            return
-        self._steps += 1
-        if self.weights is None or self._steps % self.update_every_n_steps != 0:
-            return
-        agree = trainer.strategy.reduce_boolean_decision if self.weights.is_sharded else None
-        decay = self._decay_at(self.weights.updates + 1)
-        if not self.weights.update(decay, agree) and self.weights.skipped == 1:
+    def _around_step(
+        self, trainer: pl.Trainer, optimizer: Optimizer, step: Callable[..., Any], *args: Any, **kwargs: Any
+    ) -> Any:
+        result = step(*args, **kwargs)
+        if _has_stepped(optimizer):
+            self._steps += 1
+            if self.weights is not None and self._steps % self.update_every_n_steps == 0:
+                self._update(trainer, self.weights)
+        return result
+
+    def _update(self, trainer: pl.Trainer, average: AveragedWeights) -> None:
+        agree = trainer.strategy.reduce_boolean_decision if average.is_sharded else None
+        updated = average.update(self._decay_at(average.updates + 1), agree)
+        if not updated and not self._skipping:
             self._warn(
                 trainer,
                 f"The weights hold NaN or infinity after step {self._steps}. The average is not updated as long as "
                 "they do, and keeps its last good values.",
             )
+        self._skipping = not updated
 
     def _decay_at(self, update: int) -> float:
         return decay_at(update, self.decay, self.decay_tau if self.use_dynamic_decay else None)
@@ -295,9 +317,9 @@ class EMACallback(pl.Callback):
             logger.warning(message)
 
 
-def _to_keep(state: Mapping[str, Any], sharded: bool) -> dict[str, Any]:
+def _to_keep(state: Mapping[str, Any], sharded: bool, pruned: bool) -> dict[str, Any]:
     """Make a state dict outlive the next exchange, which writes over what sharded modules hold."""
-    plain = with_plain_names(state)
+    plain = with_plain_names(state) if pruned else dict(state)
     return {name: value.clone() for name, value in plain.items()} if sharded else plain
 
 
@@ -306,4 +328,5 @@ def _has_stepped(optimizer: Optimizer) -> bool:
     vetoed = getattr(optimizer, "found_inf", None)  # set by the scaler for optimizers that look at it themselves
     if vetoed is not None and bool(vetoed):
         return False
-    return any(parameter.grad is not None for group in optimizer.param_groups for parameter in group["params"])
+    groups = getattr(optimizer, "param_groups", None)
+    return groups is None or any(parameter.grad is not None for group in groups for parameter in group["params"])

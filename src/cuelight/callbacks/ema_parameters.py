@@ -13,6 +13,7 @@ from cuelight.weights.averaging import decay_at
 
 _SHORT_REACH = 5
 _MUCH = 0.05
+_LONG = 10**5
 
 
 def _is_device(name: str) -> bool:
@@ -81,6 +82,8 @@ def fault_in_training(updates: int, decay: float, tau: float | None) -> str:
             f"averages over more than this training: with decay {decay:g} from the start, the first weights still have "
             f"a share of {decay**updates:.0%} after {updates} updates."
         )
+    if fault and updates > _LONG:
+        return f"{fault} Usual is to average over the last 5 to 10 % of the updates."
     better, sooner = 1 - 1 / max(10, updates / 15), max(1, updates // 10)
     return fault and f"{fault} For the last 5 to 10 % of the training: decay: {better:.4g}, decay_tau: {sooner}."
 

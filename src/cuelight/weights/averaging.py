@@ -82,7 +82,7 @@ class AveragedWeights:
         self.updates = 0
         self.skipped = 0
         self.is_in_model = False
-        self._module = module
+        self.module = module
         self._average_buffers = [average_buffers] if isinstance(average_buffers, str) else average_buffers
         self._skip_nonfinite = skip_nonfinite
         self._device = torch.device(device) if device is not None else None
@@ -144,6 +144,7 @@ class AveragedWeights:
         with _ordinary_tensors():
             for group in self._groups:
                 group.put_raw()
+            self._put_back_replaced()
         if self.is_sharded:
             self._forget_gathered()
         self.is_in_model = False
@@ -166,6 +167,7 @@ class AveragedWeights:
         if not self.is_in_model:
             yield
             return
+        self._find_replaced()
         for group in self._groups:
             group.take_over()
         try:
@@ -202,7 +204,7 @@ class AveragedWeights:
         self._forget_gathered()  # or the whole parameters would be found in place of the shards
         averages = self._averages()
         by_name = {place.name: averages[id(live)] for place, live in self._located()}
-        self._places = list(_places_to_average(self._module, self._average_buffers))
+        self._places = list(_places_to_average(self.module, self._average_buffers))
         self._live = [place.tensor() for place in self._places]
         with _ordinary_tensors():
             kept = [
@@ -210,6 +212,19 @@ class AveragedWeights:
                 for place, tensor in self._located()
             ]
             self._groups = group_tensors(self._live, kept)
+
+    def _put_back_replaced(self) -> None:
+        """Undo what the module did to its own average, such as a new tensor in place of a buffer."""
+        for place, live in self._located():
+            if place.holder.get(place.key, live) is not live and not is_sharded(live):
+                place.holder[place.key] = live
+
+    def _find_replaced(self) -> None:
+        """Follow a module that got new tensors while it holds the average, as on its way to another device."""
+        found = {id(live): place.holder.get(place.key, live) for place, live in self._located() if not is_sharded(live)}
+        self._live = [found.get(id(live), live) for live in self._live]
+        for group in self._groups:
+            group.live = [found.get(id(live), live) for live in group.live]
 
     def _is_finite(self, agree: Callable[[bool], bool] | None) -> bool:
         finite = all(group.is_finite() for group in self._groups)
@@ -230,7 +245,7 @@ class AveragedWeights:
 
     def _forget_gathered(self) -> None:
         """Let sharded modules gather their parameters anew, which they may still hold from before."""
-        for module in self._module.modules():
+        for module in self.module.modules():
             if hasattr(module, "reshard"):
                 module.reshard()  # type: ignore[operator]
 

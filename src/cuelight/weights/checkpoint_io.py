@@ -17,13 +17,15 @@ from lightning.fabric.utilities.types import _PATH
 
 from cuelight.errors import CheckpointError
 from cuelight.files import atomic_write
-from cuelight.weights.pruned_names import with_plain_names
 
 # What torch's reader runs into in files that are something else, or that end too early.
 _UNREADABLE = (
     RuntimeError, EOFError, OSError, ValueError, LookupError, TypeError, AttributeError, AssertionError,
     ArithmeticError, MemoryError, struct.error,
 )  # fmt: skip
+
+# Where Lightning's processes leave the bare state dict for the one that started them.
+_HANDED_BACK = ".temp.ckpt"
 
 _HYPER_PARAMETERS = frozenset({
     "hyper_parameters", "hparams_name", "hparams_type",
@@ -65,9 +67,6 @@ class AtomicCheckpointIO(TorchCheckpointIO):
         Raises:
             CheckpointError: If the file system refuses, with the reason; an older file of that name is intact.
         """
-        # Lightning's ModelPruning sees to the names too, but not where only the weights are saved.
-        if "state_dict" in checkpoint:
-            checkpoint = {**checkpoint, "state_dict": with_plain_names(checkpoint["state_dict"])}
         if self.hyper_parameters is not None:
             checkpoint = {key: value for key, value in checkpoint.items() if key not in _HYPER_PARAMETERS}
             checkpoint["hyper_parameters"] = self.hyper_parameters
@@ -105,7 +104,7 @@ class AtomicCheckpointIO(TorchCheckpointIO):
             CheckpointError: If the file is missing, damaged, or holds more than tensors and plain values.
         """
         content = _read(path, map_location or "cpu")
-        return content if _is_bare_state(content) else _checked(path, content)
+        return content if Path(path).name == _HANDED_BACK else _checked(path, content)
 
 
 def load_checkpoint(path: _PATH, map_location: Any = "cpu") -> dict[str, Any]:
@@ -141,10 +140,6 @@ def _checked(path: _PATH, content: Any) -> dict[str, Any]:
     if not isinstance(content, dict) or "state_dict" not in content:
         raise CheckpointError(f"{path}: this file has no `state_dict`, so it is no checkpoint of Lightning's.")
     return content
-
-
-def _is_bare_state(content: Any) -> bool:
-    return isinstance(content, dict) and all(isinstance(value, torch.Tensor) for value in content.values())
 
 
 def _is_remote(path: _PATH) -> bool:

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from typing import Any
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from cuelight.weights.sharded_state import is_sharded
 
@@ -148,7 +148,7 @@ def fitting_average(tensor: Tensor, average: Tensor | None, device: torch.device
     local = _local(tensor)
     known = average is not None and average.shape == local.shape
     source = average if average is not None and known else local
-    if not (local.is_floating_point() or local.is_complex()):
+    if not _can_be_averaged(tensor, source):
         return source.to(local, copy=not known)
     return source.to(device=device or local.device, dtype=_at_least_float32(local.dtype), copy=not known)
 
@@ -179,10 +179,17 @@ def _lerp_converted(averages: Sequence[Tensor], values: Sequence[Tensor], weight
 def _kind(live: Tensor, average: Tensor) -> type[TensorGroup]:
     if is_sharded(live):
         return ShardedGroup
-    if not (live.is_floating_point() or live.is_complex()):
+    if not _can_be_averaged(live, average):
         return CopiedGroup
     same = live.dtype == average.dtype and live.device == average.device
     return TensorGroup if same else ConvertedGroup
+
+
+def _can_be_averaged(live: Tensor, average: Tensor) -> bool:
+    """Tell integers, and buffers such as masks that hold infinity on purpose, from all others."""
+    if not (live.is_floating_point() or live.is_complex()):
+        return False
+    return isinstance(live, nn.Parameter) or is_sharded(live) or bool(average.isfinite().all())
 
 
 def _local(tensor: Tensor) -> Tensor:
