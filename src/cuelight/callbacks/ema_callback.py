@@ -161,6 +161,7 @@ class EMACallback(pl.Callback):
         restore_gradients(pl_module, self._gradients_to_restore)
         self._gradients_to_restore = {}
         self._ended = False
+        self._stop_watching()  # of a trial, such as that of LearningRateFinder
         # Torch has hooks for this, but not on the first step of some optimizers, and on others never.
         self._watches = [
             surround(optimizer, "step", partial(self._around_step, trainer, optimizer))
