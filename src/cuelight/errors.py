@@ -59,6 +59,14 @@ class CheckpointError(CuelightError):
     """A checkpoint cannot be written, found or trusted."""
 
 
+class ExportError(CuelightError):
+    """A model cannot be exported, or what was exported does not do what the model does."""
+
+
+class ArchiveError(CuelightError):
+    """An archive cannot be written or read, or does not fit the model inside."""
+
+
 class TrainingInterrupted(CuelightError):
     """Training was stopped by a signal, after its state was saved.
 

@@ -12,9 +12,9 @@ from PIL import Image
 from cuelight import registry
 from cuelight.config import Part
 from cuelight.data.image_folder import ImageFolder
-from cuelight.data.preprocessing import IMAGENET_MEAN
 from cuelight.data.protocols import DescribesImages, NamesClasses
 from cuelight.errors import DataError
+from cuelight.preprocessing import IMAGENET_MEAN
 
 
 def _set_up(path: Path, **params) -> ImageFolder:

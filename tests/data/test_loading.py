@@ -14,9 +14,9 @@ from torchvision.transforms import v2
 
 from cuelight.data.loaders import evaluation_loader, training_loader
 from cuelight.data.loading import CheckedLoader, ResumableLoader, SkippedFiles
-from cuelight.data.preprocessing import Preprocessing
 from cuelight.data.reading import ImageFiles
 from cuelight.errors import DataError
+from cuelight.preprocessing import Preprocessing
 
 PREPROCESSING = Preprocessing(size=(20, 20), mean=(0.5,), std=(0.5,), color="GRAY")
 AUGMENTATION = v2.Compose([v2.RandomAffine(20, translate=(0.2, 0.2)), v2.ColorJitter(0.5, 0.5)])

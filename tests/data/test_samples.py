@@ -8,9 +8,9 @@ import pytest
 import torch
 from torch import Tensor
 
-from cuelight.data.preprocessing import Preprocessing
 from cuelight.data.samples import Collate, Sample, SeededDataset, Unreadable, UnreadableImageError
 from cuelight.data.sampling import NO_SAMPLE, SampleKey
+from cuelight.preprocessing import Preprocessing
 
 PREPROCESSING = Preprocessing(size=(4, 4), mean=(0.5,), std=(0.5,), color="GRAY")
 

@@ -191,7 +191,29 @@ class TrackerConfig(_Section):
 
 
 class ExporterConfig(_Section):
-    """How a trained model leaves; no options yet."""
+    """How a trained model leaves.
+
+    Attributes:
+        name: Name of the files, without their endings; the name of the run if left out.
+        opset: Version of the ONNX operators.
+        dynamic_batch: Whether the number of images per batch is free; one image if not.
+        half_precision: Whether the weights are stored, and the model computes, as float16. Inputs and outputs stay
+            float32.
+        simplify: Whether the graph is simplified by onnxslim.
+        preprocessing: Whether the graph normalizes by itself; it then takes uint8 images, RGB or grey.
+        tolerance: How far the outputs of ONNX Runtime may be from those of PyTorch, as a share of the largest output;
+            0.001 if left out, 0.02 with half precision.
+        compression: Of the NN Archive; weights hardly compress.
+    """
+
+    name: Annotated[Text, AfterValidator(_run_name)] | None = None
+    opset: Annotated[int, Field(ge=11, le=23)] = 17
+    dynamic_batch: bool = False
+    half_precision: bool = False
+    simplify: bool = True
+    preprocessing: bool = False
+    tolerance: Annotated[float, Field(gt=0)] | None = None
+    compression: Literal["none", "gz", "bz2", "xz"] = "none"
 
 
 class Config(_Section):

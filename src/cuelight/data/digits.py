@@ -15,10 +15,10 @@ from torch import Tensor
 
 from cuelight.data.loaders import evaluation_loader, training_loader
 from cuelight.data.loading import CheckedLoader, ResumableLoader
-from cuelight.data.preprocessing import Preprocessing
 from cuelight.data.splits import stratified_split
 from cuelight.data.transforms import build_augmentation, sees_whole_image
 from cuelight.errors import DataError
+from cuelight.preprocessing import Preprocessing
 from cuelight.registry import TransformPart
 
 CLASS_NAMES = [str(digit) for digit in range(10)]

@@ -12,17 +12,17 @@ from pydantic import Field
 from cuelight.data import folders
 from cuelight.data.loaders import evaluation_loader, training_loader
 from cuelight.data.loading import CheckedLoader, ResumableLoader, SkippedFiles
-from cuelight.data.preprocessing import (
+from cuelight.data.reading import ImageFiles
+from cuelight.data.splits import stratified_split
+from cuelight.data.transforms import build_augmentation, sees_whole_image
+from cuelight.errors import DataError
+from cuelight.preprocessing import (
     IMAGENET_MEAN,
     IMAGENET_STD,
     ColorOrder,
     Preprocessing,
     ResizeMode,
 )
-from cuelight.data.reading import ImageFiles
-from cuelight.data.splits import stratified_split
-from cuelight.data.transforms import build_augmentation, sees_whole_image
-from cuelight.errors import DataError
 from cuelight.registry import TransformPart
 
 # The luma of ImageNet.

@@ -8,9 +8,9 @@ from typing import Any, Protocol
 import lightning.pytorch as pl
 
 from cuelight.data.loading import CheckedLoader, ResumableLoader, SkippedFiles
-from cuelight.data.preprocessing import Preprocessing
 from cuelight.data.samples import Augmentation, Collate, Images, SeededDataset
 from cuelight.data.sampling import EpochSampler, EvaluationSampler
+from cuelight.preprocessing import Preprocessing
 
 
 class _Progress(Protocol):

@@ -13,9 +13,9 @@ from PIL import Image
 from torch import Tensor
 from torch.utils.data import Dataset, default_collate, get_worker_info
 
-from cuelight.data.preprocessing import Preprocessing
 from cuelight.data.sampling import NO_SAMPLE, SampleKey
 from cuelight.errors import DataError
+from cuelight.preprocessing import Preprocessing
 
 Augmentation = Callable[[Tensor], Tensor]
 

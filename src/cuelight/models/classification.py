@@ -58,6 +58,8 @@ class ClassificationModel(pl.LightningModule):
         torch.Size([1, 10])
     """
 
+    task: ClassVar[str] = "classification"
+    output_names: ClassVar[tuple[str, ...]] = ("logits",)
     main_metric: ClassVar[str] = "accuracy"
     main_metric_mode: ClassVar[str] = "max"
     logged_metrics: ClassVar[tuple[str, ...]] = (
@@ -195,6 +197,16 @@ class ClassificationModel(pl.LightningModule):
             What ``optimization`` makes for this module.
         """
         return self.optimization(self)
+
+    def archive_heads(self) -> list[dict[str, Any]]:
+        """Say how a device decodes the logits.
+
+        Returns:
+            The one head of an NN Archive.
+        """
+        names = self.class_names or [str(index) for index in range(self.num_classes)]
+        metadata = {"classes": names, "n_classes": self.num_classes, "is_softmax": False}
+        return [{"parser": "ClassificationParser", "outputs": list(self.output_names), "metadata": metadata}]
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         """Keep the names of the classes with the weights, and what this epoch has counted so far.

@@ -7,8 +7,8 @@ import yaml
 from PIL import Image
 from torchvision.transforms import v2
 
-from cuelight.data.preprocessing import IMAGENET_MEAN, IMAGENET_STD, Preprocessing
 from cuelight.errors import ConfigError
+from cuelight.preprocessing import IMAGENET_MEAN, IMAGENET_STD, Preprocessing
 
 
 def _photo(height: int, width: int) -> Image.Image:

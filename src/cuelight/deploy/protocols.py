@@ -1,0 +1,37 @@
+"""What a module may tell about itself, so that its files describe it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any, Protocol, runtime_checkable
+
+
+@runtime_checkable
+class NamesTask(Protocol):
+    """A module that says what it does."""
+
+    @property
+    def task(self) -> str:
+        """Such as ``classification``."""
+
+
+@runtime_checkable
+class NamesOutputs(Protocol):
+    """A module that names what ``forward`` returns."""
+
+    @property
+    def output_names(self) -> Sequence[str]:
+        """One name for each output, in order."""
+
+
+@runtime_checkable
+class BringsHeads(Protocol):
+    """A module that says how its outputs are decoded on a device."""
+
+    def archive_heads(self) -> Sequence[Mapping[str, Any]]:
+        """The heads of an NN Archive.
+
+        Returns:
+            One mapping for each head, as luxonis-ml's schema has it: ``parser``, ``outputs`` (names out of
+            ``output_names``) and ``metadata``.
+        """
