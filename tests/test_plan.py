@@ -9,10 +9,13 @@ from lightning.pytorch.callbacks import ModelCheckpoint
 
 from cuelight.building import build_data, build_model, model_class
 from cuelight.callbacks.progress import ProgressDisplay
+from cuelight.callbacks.test_on_train_end import TestOnTrainEnd
+from cuelight.data.description import describe_data
 from cuelight.errors import ConfigError
 from cuelight.plan import HOOKS, hook_order, main_metric, place_model_callbacks
 from cuelight.run import Run
 from cuelight.tracking.loggers import build_loggers
+from cuelight.train_end.finished_training import StepSkipped
 from cuelight.trainer import build_trainer, take_model_callbacks
 from support.experiments import experiment, own_parts
 
@@ -86,7 +89,7 @@ def observed(run, directory, parts):
     for action in ("fit", "resume", "crash", "validate", "test"):
         run.display = ProgressDisplay()
         data = build_data(run.config)
-        module = build_model(run.config, data)
+        module = build_model(run.config, describe_data(data))
         placed = place_model_callbacks(run.plan(), take_model_callbacks(module))
         callbacks = [entry.callback for entry in placed]
         planned.append(hook_order(callbacks, model_type))
@@ -114,6 +117,10 @@ def crash(*_):
     raise Crash
 
 
+def skip(*_):
+    raise StepSkipped("not here.")
+
+
 def full_model(parts):
     hooks = [hook for hook in HOOKS if hasattr(pl.LightningModule, hook)]
     does_nothing = {hook: (lambda self, *arguments, **options: None) for hook in hooks}
@@ -123,6 +130,7 @@ def full_model(parts):
 @pytest.mark.parametrize("with_all_hooks", [False, True])
 def test_plan_is_what_runs(digits, tmp_path, parts, with_all_hooks, monkeypatch) -> None:
     run = run_of(digits)
+    monkeypatch.setattr(TestOnTrainEnd, "work", skip)  # the copy that it measures would record as well
     if with_all_hooks:
         monkeypatch.setitem(registered_models(), "TinyNet", full_model(parts))
     planned, ran = observed(run, tmp_path, parts)
@@ -152,7 +160,7 @@ def added(run):
 def test_best_and_last_checkpoints_are_added_at_the_end(digits, parts) -> None:
     plan = run_of(digits, callbacks=[{"name": "First"}]).plan()
     assert [entry.name for entry in plan] == [
-        "SeedEachBatch", "First", "ModelCheckpoint", "ModelCheckpoint", "LastCheckpoint",
+        "SeedEachBatch", "First", "ModelCheckpoint", "ModelCheckpoint", "TestOnTrainEnd", "LastCheckpoint",
     ]  # fmt: skip
     assert plan[1].origin == "trainer.callbacks.0"
     kept = [
@@ -163,7 +171,7 @@ def test_best_and_last_checkpoints_are_added_at_the_end(digits, parts) -> None:
 
 def test_checkpoints_of_the_file_replace_those_that_would_be_added(digits, parts) -> None:
     plan = run_of(digits).plan()
-    assert [entry.name for entry in plan] == ["SeedEachBatch", *NAMES, "LastCheckpoint"]
+    assert [entry.name for entry in plan] == ["SeedEachBatch", *NAMES, "TestOnTrainEnd", "LastCheckpoint"]
 
 
 @pytest.mark.parametrize(

@@ -102,4 +102,4 @@ def test_averaging_that_nobody_measures_is_a_caution(caplog) -> None:
 
 def test_keeping_no_best_is_a_caution(caplog) -> None:
     keep_none = {"name": "ModelCheckpoint", "params": {"monitor": "val/loss", "save_top_k": 0}}
-    assert "measures last.ckpt" in caution([keep_none], caplog)
+    assert "there is nothing to test or to export" in caution([keep_none], caplog)

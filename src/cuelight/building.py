@@ -8,7 +8,7 @@ import lightning.pytorch as pl
 
 from cuelight import registry
 from cuelight.config import Config
-from cuelight.data.protocols import DescribesImages, NamesClasses
+from cuelight.data.description import DataDescription
 from cuelight.models.optimization import Optimization
 
 
@@ -41,13 +41,13 @@ def model_class(config: Config) -> type[pl.LightningModule]:
     return cast("type[pl.LightningModule]", registry.models.get(config.model.name))
 
 
-def build_model(config: Config, data: pl.LightningDataModule, fresh: bool = True) -> pl.LightningModule:
+def build_model(config: Config, data: DataDescription, fresh: bool = True) -> pl.LightningModule:
     """Make the module that a configuration names, with as many inputs and outputs as the data asks for.
 
     Args:
         config: A checked configuration; it becomes the ``hparams`` of the module, so that its checkpoints describe
             themselves.
-        data: The data module.
+        data: What the data tells of itself.
         fresh: False if the weights are replaced anyway: then no pretrained ones are fetched.
 
     Returns:
@@ -56,10 +56,10 @@ def build_model(config: Config, data: pl.LightningDataModule, fresh: bool = True
     trainer = config.trainer
     optimization = Optimization(trainer.optimizer, trainer.scheduler, trainer.max_steps)
     provided: dict[str, Any] = {"optimization": optimization}
-    if isinstance(data, NamesClasses):
+    if data.class_names is not None:
         provided |= {"class_names": list(data.class_names), "num_classes": len(data.class_names)}
-    if isinstance(data, DescribesImages):
-        provided |= {"in_channels": data.preprocessing.channels, "input_size": data.preprocessing.size}
+    if data.channels is not None:
+        provided |= {"in_channels": data.channels, "input_size": data.size}
     part = config.model
     if not fresh and part.params.get("pretrained"):
         part = part.model_copy(update={"params": part.params | {"pretrained": False}})

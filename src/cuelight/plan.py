@@ -17,6 +17,7 @@ from cuelight.callbacks.lightning import ModelCheckpoint as ResumableModelCheckp
 from cuelight.callbacks.seed_each_batch import SeedEachBatch
 from cuelight.callbacks.step_on_plateau import StepOnPlateau
 from cuelight.callbacks.stop_after_steps import StopAfterSteps
+from cuelight.callbacks.test_on_train_end import TestOnTrainEnd
 from cuelight.config.schema import Config, Part
 from cuelight.errors import ConfigError, Problem
 from cuelight.models.optimization import scheduler_problems
@@ -178,6 +179,8 @@ def _added_after(config: Config, from_file: Sequence[pl.Callback]) -> list[Plann
         metric = main_metric(config)
         if metric is not None:
             added.append((_best(*metric), f"added: keeps the best {metric[0]}"))
+    if not any(part.name == "TestOnTrainEnd" for part in config.trainer.callbacks):
+        added.append((TestOnTrainEnd(), "added: tests the best checkpoint; an entry with active: false leaves it out"))
     if config.trainer.max_steps is not None:
         added.append((StopAfterSteps(config.trainer.max_steps), "added: trainer.max_steps"))
     if config.trainer.max_time is not None:

@@ -21,6 +21,7 @@ from lightning.pytorch.strategies import StrategyRegistry
 from cuelight.callbacks.beside_average import conflicts
 from cuelight.callbacks.ema_callback import EMACallback
 from cuelight.callbacks.model_pruning import ModelPruning
+from cuelight.callbacks.train_end_step import TrainEndStep
 from cuelight.config.schema import Config
 from cuelight.errors import Problem, did_you_mean
 
@@ -47,6 +48,7 @@ def refusals(
         *_beside_average(callbacks),
         *_nowhere_to_log(config, callbacks),
         *_same_state(callbacks),
+        *_impossible_steps(callbacks),
         *_unknown_metrics(config, model, callbacks),
     ]
 
@@ -151,6 +153,19 @@ def _same_state(callbacks: Sequence[tuple[str, pl.Callback]]) -> Iterator[Proble
             )
 
 
+def _impossible_steps(callbacks: Sequence[tuple[str, pl.Callback]]) -> Iterator[Problem]:
+    seen: dict[str, str] = {}
+    for path, callback in callbacks:
+        if not isinstance(callback, TrainEndStep):
+            continue
+        if problem := callback.problem():
+            yield Problem(problem, path)
+        if callback.step_name in seen:
+            message = f"{callback.step_name} stands at {seen[callback.step_name]} already, and would be overwritten."
+            yield Problem(f"{message} Leave one of them.", path)
+        seen[callback.step_name] = path
+
+
 def _unknown_metrics(
     config: Config, model: type[pl.LightningModule], callbacks: Sequence[tuple[str, pl.Callback]]
 ) -> Iterator[Problem]:
@@ -207,4 +222,7 @@ def _pruning_back_to_first_values(callbacks: Sequence[pl.Callback]) -> Iterator[
 def _nothing_kept(callbacks: Sequence[pl.Callback]) -> Iterator[str]:
     best = [callback for callback in callbacks if isinstance(callback, ModelCheckpoint) and callback.monitor]
     if not any(callback.save_top_k != 0 for callback in best):
-        yield "No callback keeps a best checkpoint, so the test after the training measures last.ckpt."
+        yield (
+            "No callback keeps a best checkpoint, so there is nothing to test or to export after the training. Add "
+            "ModelCheckpoint with a monitor, or measure checkpoints/last.ckpt with cuelight test."
+        )

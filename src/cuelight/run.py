@@ -10,16 +10,21 @@ from typing import Any
 
 import lightning.pytorch as pl
 import torch
+from rich.console import Console
 
 from cuelight import registry
 from cuelight.building import build_data, build_model
 from cuelight.callbacks.last_checkpoint import LastCheckpoint
+from cuelight.callbacks.progress import ProgressDisplay
+from cuelight.callbacks.train_end_step import TrainEndStep, train_end_steps
 from cuelight.config import Config, load_config
-from cuelight.data.protocols import NamesSplits
+from cuelight.data.description import DATA_DESCRIPTION, describe_data
 from cuelight.ending import why_it_ended
-from cuelight.errors import CheckpointError, TrainingInterrupted
-from cuelight.evaluation import View, evaluate, write_results
+from cuelight.errors import CheckpointError, CuelightError, DataError, TrainingInterrupted
+from cuelight.evaluation.evaluate import View
+from cuelight.evaluation.results import write_results
 from cuelight.files import remove_partial_files, write_text
+from cuelight.finished_run import finished_run, kept_checkpoints
 from cuelight.plan import PlannedCallback, check_together, main_metric, place_model_callbacks, planned_callbacks
 from cuelight.rules import cautions
 from cuelight.run_directory import (
@@ -30,10 +35,16 @@ from cuelight.run_directory import (
     make_run_directory,
 )
 from cuelight.tracking.loggers import build_loggers
+from cuelight.train_end.display import showing
+from cuelight.train_end.exporting import archive, archive_path, export, onnx_path
+from cuelight.train_end.finished_training import FinishedTraining, StepSkipped
+from cuelight.train_end.outcomes import Outcome, read_outcomes
+from cuelight.train_end.testing import measure
+from cuelight.train_end.verifying import Check, verify
 from cuelight.trainer import build_trainer, take_model_callbacks
-from cuelight.weights.best import BestCheckpoint, best_checkpoint
+from cuelight.weights.best import BestCheckpoint, Preference, best_checkpoint
 from cuelight.weights.checkpoint_io import AtomicCheckpointIO, load_checkpoint
-from cuelight.weights.resuming import LAST_CHECKPOINT, latest_checkpoint, step_of
+from cuelight.weights.resuming import latest_checkpoint, step_of
 
 logger = logging.getLogger(__name__)
 
@@ -47,12 +58,19 @@ class Result:
         checkpoint: The checkpoint that was measured; ``None`` if there was nothing to measure.
         metrics: The metrics by name; empty if there was nothing to measure.
         best: The best checkpoint of the run, if one was kept.
+        outcomes: What became of the steps after the training.
     """
 
     directory: Path | None
     checkpoint: Path | None = None
     metrics: Mapping[str, float] = field(default_factory=dict)
     best: BestCheckpoint | None = None
+    outcomes: tuple[Outcome, ...] = ()
+
+    @property
+    def failed(self) -> bool:
+        """Whether a step after the training failed."""
+        return any(outcome.status == "failed" for outcome in self.outcomes)
 
 
 class Run:
@@ -126,7 +144,7 @@ class Run:
         return planned
 
     def train(self, output: str | Path = "runs") -> Result:
-        """Train, keep the best and the last checkpoint, and test the best one where the data has a test split.
+        """Train, keep the best and the last checkpoint, and run the steps after the training.
 
         Args:
             output: The folder of all runs; not used if this run has its directory already.
@@ -138,7 +156,7 @@ class Run:
             TrainingInterrupted: On a signal, after ``last.ckpt`` was saved.
             CheckpointError: If a checkpoint cannot be written, or this run holds a training already.
         """
-        if self.directory is not None and is_first_process() and any(self._checkpoint_folder().glob("*.ckpt")):
+        if is_first_process() and self.has_checkpoints():
             raise CheckpointError(
                 f"{self.directory} holds a training already. Use resume() to go on with it, or a new Run to train anew."
             )
@@ -165,23 +183,109 @@ class Run:
 
         Args:
             checkpoint: The file; the best one of the run if left out.
-            view: The split of the data: ``test`` or ``val``.
+            view: The split of the data: ``test``, ``val`` or ``train``.
 
         Returns:
             The metrics, also written to ``test/results.json`` if this run has a directory.
 
         Raises:
             CheckpointError: If there is no checkpoint, or it cannot be read.
+            DataError: If the data cannot be read, or has no such split.
         """
-        best = self.best() if self.directory else None
-        measured = Path(checkpoint) if checkpoint else best.path if best else None
-        if measured is None:
-            raise CheckpointError(f"{self.directory or 'This run'} has no checkpoint to test: train it first.")
-        metrics = evaluate(self.config, measured, build_data(self.config), view, self.display)
-        return self._record(measured, view, metrics, best)
+        measured = self._chosen(checkpoint, "test")
+        training = self._finished(Path())
+        try:
+            found = measure(training, measured, view, [self.display] if self.display else [])
+        except StepSkipped as reason:
+            raise DataError(f"{self.config.data.name}: {reason}") from reason
+        if self.directory is not None:
+            write_results(self.directory, found)
+        return Result(self.directory, measured, found.metrics, self._best_or_none())
 
-    def best(self) -> BestCheckpoint | None:
-        """Find the best checkpoint: by the main metric, or by the loss where there is none of the metric.
+    def export(
+        self, checkpoint: str | Path | None = None, output: str | Path | None = None, prefer: Preference = "metric"
+    ) -> Path:
+        """Export a checkpoint of this run as ONNX, checked against PyTorch.
+
+        Args:
+            checkpoint: The file; the best one of the run if left out.
+            output: The file to write; ``export/<name>.onnx`` in the run directory if left out, or in the working
+                directory where there is none.
+            prefer: Which best one: by the main metric, or by the validation loss.
+
+        Returns:
+            The ONNX file.
+
+        Raises:
+            CheckpointError: If there is no checkpoint, or it cannot be read.
+            ExportError: If it cannot be exported, or does something else afterwards.
+        """
+        chosen = self._chosen(checkpoint, "export", prefer)
+        training = self._finished(Path())
+        path = Path(output) if output else onnx_path(training)
+        with showing("export", self._console()) as report:
+            return export(training, chosen, path, report).path
+
+    def archive(
+        self, checkpoint: str | Path | None = None, output: str | Path | None = None, prefer: Preference = "metric"
+    ) -> Path:
+        """Write a checkpoint of this run as NN Archive.
+
+        Args:
+            checkpoint: The file; the best one of the run if left out.
+            output: The file to write; ``archive/<name>.tar`` in the run directory if left out, or in the working
+                directory where there is none.
+            prefer: Which best one: by the main metric, or by the validation loss.
+
+        Returns:
+            The archive.
+
+        Raises:
+            CheckpointError: If there is no checkpoint, or it cannot be read.
+            ExportError: If it cannot be exported, or does something else afterwards.
+            ArchiveError: If luxonis-ml is missing, or the archive cannot be written.
+        """
+        chosen = self._chosen(checkpoint, "archive", prefer)
+        training = self._finished(Path())
+        path = Path(output) if output else archive_path(training)
+        before = read_outcomes(training.directory).get("ExportOnTrainEnd")
+        with showing("archive", self._console()) as report:
+            return archive(training, chosen, path, report, before).path
+
+    def finish(self) -> Result:
+        """Run the steps after the training that are missing, have failed, or were done with other weights.
+
+        Returns:
+            What became of each step.
+
+        Raises:
+            CheckpointError: If this run has no checkpoint.
+        """
+        last = latest_checkpoint(self._checkpoint_folder())
+        if last is None:
+            raise CheckpointError(f"{self.directory} has no checkpoint to finish with: train it first.")
+        step = int(load_checkpoint(last).get("global_step", 0))
+        training = self._finished(self._checkpoint_folder().parent, step)
+        steps = [entry.callback for entry in planned_callbacks(self.config) if isinstance(entry.callback, TrainEndStep)]
+        before = read_outcomes(training.directory)
+        return self._result([self._finish_step(step, training, before.get(step.step_name)) for step in steps])
+
+    def verify(self) -> list[Check]:
+        """Check whether what was measured is what was shipped.
+
+        Returns:
+            One entry for each file and each weight that was compared.
+
+        Raises:
+            CheckpointError: If this run has no directory.
+        """
+        return verify(self._finished(self._checkpoint_folder().parent))
+
+    def best(self, prefer: Preference = "metric") -> BestCheckpoint | None:
+        """Find the best checkpoint.
+
+        Args:
+            prefer: By the main metric, or by the validation loss; the other one where there is none of those.
 
         Returns:
             The checkpoint, or ``None`` if none was kept.
@@ -189,12 +293,16 @@ class Run:
         Raises:
             CheckpointError: If this run has no directory yet.
         """
-        folder = self._checkpoint_folder()
-        if not (folder / LAST_CHECKPOINT).is_file():
-            return None
-        states = load_checkpoint(folder / LAST_CHECKPOINT).get("callbacks", {})
         metric = main_metric(self.config)
-        return best_checkpoint(states, folder, main_metric=metric[0] if metric else None)
+        return best_checkpoint(kept_checkpoints(self._checkpoint_folder()), prefer, metric[0] if metric else None)
+
+    def has_checkpoints(self) -> bool:
+        """Tell whether something was saved in this run.
+
+        Returns:
+            Whether there is any checkpoint.
+        """
+        return self.directory is not None and any((self.directory / CHECKPOINT_FOLDER).glob("*.ckpt"))
 
     def _checkpoint_folder(self) -> Path:
         if self.directory is None:
@@ -208,7 +316,7 @@ class Run:
         if self.directory is None:
             self.directory = make_run_directory(output, self.config.name)
         if is_first_process():
-            for folder in (self.directory, self.directory / CHECKPOINT_FOLDER, self.directory / "test"):
+            for folder in (self.directory, *(path for path in self.directory.iterdir() if path.is_dir())):
                 remove_partial_files(folder)
             write_text(self.directory / CONFIG_FILE, self.config.to_yaml())
         return self.directory
@@ -219,36 +327,67 @@ class Run:
         directory = self._prepare_directory(output)
         pl.seed_everything(self.config.trainer.seed, workers=True, verbose=False)
         data = build_data(self.config)
-        model = build_model(self.config, data, fresh=resume is None)
+        description = describe_data(data)
+        model = build_model(self.config, description, fresh=resume is None)
         callbacks = [entry.callback for entry in place_model_callbacks(planned, take_model_callbacks(model))]
         loggers = build_loggers(self.config.tracker, directory, resumed_from)
         for tracker in loggers:
             tracker.log_hyperparams(self.config.to_dict())
         saved_with = AtomicCheckpointIO(self.config.to_dict())
+        described = {DATA_DESCRIPTION: description.to_dict()}
+        saved_with = AtomicCheckpointIO(self.config.to_dict(), described)
         trainer = build_trainer(self.config.trainer, callbacks, loggers, directory, saved_with)
+        steps = train_end_steps(trainer)
+        for step in steps:
+            step.raise_at_the_end = False  # what failed is part of the result
         trainer.fit(model, datamodule=data, ckpt_path=resume, weights_only=True)
         _raise_if_stopped(callbacks)
         if not _leave_process_group(trainer):
             return Result(directory)
         if reason := why_it_ended(trainer):
             logger.info(reason)
-        return self._test_best(data, trainer)
+        outcomes = [step.outcome for step in steps if step.outcome is not None]
+        # There was nothing left to train, or other processes have trained: what is done already is not done again.
+        if len(outcomes) == len(steps) or not self.has_checkpoints():
+            return self._result(outcomes)
+        return self.finish()
 
-    def _test_best(self, data: pl.LightningDataModule, trainer: pl.Trainer) -> Result:
-        best = self.best()
-        measured = best.path if best else self._checkpoint_folder() / LAST_CHECKPOINT
-        if not measured.is_file() or not _has_test_split(data):
-            return Result(self.directory, best=best)
-        metrics = evaluate(self.config, measured, data, "test", self.display, trainer)
-        for tracker in trainer.loggers:
-            tracker.log_metrics(metrics, trainer.global_step)
-            tracker.save()
-        return self._record(measured, "test", metrics, best)
+    def _finish_step(self, step: TrainEndStep, training: FinishedTraining, before: Outcome | None) -> Outcome:
+        if before and before.status == "ok" and before.files_are_intact(training.directory):
+            try:
+                if step.is_done(training, before):
+                    return before
+            except CuelightError as error:
+                logger.debug("%s is run again: %s", step.step_name, error)
+        return step.run(training, self._console())
 
-    def _record(self, measured: Path, view: View, metrics: Mapping[str, float], best: BestCheckpoint | None) -> Result:
-        if self.directory is not None:
-            write_results(self.directory, view, measured, metrics)
-        return Result(self.directory, measured, metrics, best)
+    def _result(self, outcomes: Sequence[Outcome]) -> Result:
+        best = self._best_or_none()
+        tested = next((outcome for outcome in outcomes if "metrics" in outcome.details), None)
+        if tested is None or self.directory is None:
+            return Result(self.directory, best=best, outcomes=tuple(outcomes))
+        checkpoint = self.directory / tested.checkpoint
+        return Result(self.directory, checkpoint, tested.details["metrics"], best, tuple(outcomes))
+
+    def _finished(self, directory: Path, step: int | None = None) -> FinishedTraining:
+        """What the steps after the training work with; with trackers if they are told the step."""
+        checkpoints = self.directory / CHECKPOINT_FOLDER if self.directory else None
+        loggers = build_loggers(self.config.tracker, directory, step) if step is not None else []
+        return finished_run(self.config, self.directory or directory, checkpoints, loggers, step or 0)
+
+    def _chosen(self, checkpoint: str | Path | None, verb: str, prefer: Preference = "metric") -> Path:
+        if checkpoint:
+            return Path(checkpoint)
+        best = self.best(prefer) if self.directory else None
+        if best is None:
+            raise CheckpointError(f"{self.directory or 'This run'} has no checkpoint to {verb}: train it first.")
+        return best.path
+
+    def _best_or_none(self) -> BestCheckpoint | None:
+        return self.best() if self.directory else None
+
+    def _console(self) -> Console | None:
+        return self.display.console if isinstance(self.display, ProgressDisplay) else None
 
 
 def _own_config(checkpoint: str | Path) -> dict[str, Any]:
@@ -279,9 +418,3 @@ def _leave_process_group(trainer: pl.Trainer) -> bool:
         torch.distributed.barrier()
         torch.distributed.destroy_process_group()
     return first
-
-
-def _has_test_split(data: pl.LightningDataModule) -> bool:
-    if isinstance(data, NamesSplits):
-        return "test" in data.split_names
-    return type(data).test_dataloader is not pl.LightningDataModule.test_dataloader

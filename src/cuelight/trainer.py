@@ -4,17 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
 import lightning.pytorch as pl
 import torch
-from lightning.fabric.utilities.exceptions import MisconfigurationException
 from lightning.pytorch.callbacks import Checkpoint, ProgressBar
 from lightning.pytorch.loggers import Logger
-from lightning.pytorch.strategies import SingleDeviceStrategy
 
 from cuelight.config.schema import TrainerConfig
-from cuelight.errors import ConfigError, Problem
+from cuelight.evaluation.evaluator import EvaluatorSettings, make_trainer
 from cuelight.weights.checkpoint_io import AtomicCheckpointIO
 
 
@@ -41,7 +38,7 @@ def build_trainer(
         ConfigError: If this machine cannot do what the section asks for.
     """
     fraction = config.validation_interval if isinstance(config.validation_interval, float) else None
-    trainer = _make(
+    trainer = make_trainer(
         accelerator=config.accelerator,
         devices=config.devices,
         num_nodes=config.num_nodes,
@@ -67,48 +64,25 @@ def build_trainer(
     return trainer
 
 
-def build_evaluator(
-    config: TrainerConfig, callbacks: Sequence[pl.Callback], trained_by: pl.Trainer | None
-) -> pl.Trainer:
-    """Make a trainer that evaluates on one device, apart from any training.
-
-    Args:
-        config: The ``trainer`` section; its accelerator, precision and ``deterministic`` hold here too, and so does
-            its device if it names a single one.
-        callbacks: What shows the progress, and nothing that changes or saves anything.
-        trained_by: The trainer of the training before, if there was one: its device is used.
-
-    Returns:
-        A trainer that logs nothing and writes nothing.
-
-    Raises:
-        ConfigError: If this machine cannot do what the section asks for.
-    """
-    strategy = SingleDeviceStrategy(device=trained_by.strategy.root_device) if trained_by else "auto"
-    return _make(
-        accelerator=config.accelerator,
-        devices=1 if trained_by else evaluation_devices(config),
-        strategy=strategy,
-        precision=config.precision,
-        deterministic=config.deterministic,
-        logger=False,
-        callbacks=list(callbacks),
-        enable_checkpointing=False,
-        enable_progress_bar=any(isinstance(callback, ProgressBar) for callback in callbacks),
-        enable_model_summary=False,
-    )
-
-
-def evaluation_devices(config: TrainerConfig) -> int | list[int]:
-    """Choose the device of an evaluation.
+def evaluator_settings(config: TrainerConfig) -> EvaluatorSettings:
+    """Choose on what a model is measured apart from its training.
 
     Args:
         config: The ``trainer`` section.
 
     Returns:
-        A list of the one device that the section names, or 1 for any: also where it names several, and on the CPU,
-        which has no indices.
+        Its accelerator, precision and ``deterministic``, and its device if it names a single one.
     """
+    return EvaluatorSettings(
+        accelerator=config.accelerator,
+        devices=_evaluation_devices(config),
+        precision=config.precision,
+        deterministic=config.deterministic,
+    )
+
+
+def _evaluation_devices(config: TrainerConfig) -> int | list[int]:
+    """The one device that is named; 1 for any where several are, and on the CPU, which has no indices."""
     on_cpu = config.accelerator == "cpu" or (config.accelerator == "auto" and not torch.cuda.is_available())
     if isinstance(config.devices, list) and len(config.devices) == 1 and not on_cpu:
         return config.devices
@@ -130,15 +104,3 @@ def take_model_callbacks(module: pl.LightningModule) -> list[pl.Callback]:
     brought = module.configure_callbacks()
     module.configure_callbacks = list  # type: ignore[method-assign]
     return list(brought) if isinstance(brought, Sequence) else [brought]
-
-
-def _make(**settings: Any) -> pl.Trainer:
-    try:
-        return pl.Trainer(**settings)
-    except (MisconfigurationException, TypeError, ValueError) as error:
-        said = " ".join(str(error).split()) or type(error).__name__
-        advice = (
-            "Set accelerator, devices, strategy and precision to what this machine has; accelerator: auto with "
-            "devices: auto takes what is there."
-        )
-        raise ConfigError([Problem(f"Lightning refuses these settings: {said} {advice}", path="trainer")]) from error

@@ -58,7 +58,7 @@ def test_program_and_module_are_the_same() -> None:
         (["train", "missing.yaml"], "missing.yaml: "),
         (["plan", "missing.yaml"], "missing.yaml: "),
         (["train", "--resume", "somewhere", "model.yaml"], "leave it out"),
-        (["test", "somewhere", "--view", "train"], "invalid choice: 'train'"),
+        (["test", "somewhere", "--view", "all"], "invalid choice: 'all'"),
     ],
     ids=" ".join,
 )

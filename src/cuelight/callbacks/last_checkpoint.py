@@ -49,6 +49,10 @@ class LastCheckpoint(Checkpoint):
         """The number of the signal that asked for a stop; ``None`` if none did."""
         return self._stop.received
 
+    def release_signals(self) -> None:
+        """Give the signals back when the training is over, so that one of them ends at once what comes after."""
+        self._stop.unlisten()
+
     def setup(self, trainer: pl.Trainer, pl_module: pl.LightningModule, stage: str) -> None:
         """Note who has the signals."""
         self._stop.note_owners()

@@ -33,6 +33,11 @@ class ProgressDisplay(ProgressBar):
         self._last_reading = 0.0
         self._finished_epoch = ""
 
+    @property
+    def console(self) -> Console | None:
+        """Where it shows something; ``None`` if it is disabled."""
+        return self._console if self._enabled else None
+
     def disable(self) -> None:
         """Show nothing; Lightning calls this on every rank but the first."""
         self._enabled = False

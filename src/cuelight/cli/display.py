@@ -13,11 +13,14 @@ from pathlib import Path
 
 from rich.console import Console
 from rich.logging import RichHandler
+from rich.markup import escape
 from rich.table import Table
 
 from cuelight.callbacks.progress import ProgressDisplay
 from cuelight.registry import load_source
 from cuelight.run import Result
+from cuelight.train_end.outcomes import Outcome
+from cuelight.train_end.running import TrainEndError
 
 # Advice of Lightning's that a user of a YAML file cannot follow, or that Cuelight has seen to.
 _NOISE = (
@@ -109,6 +112,8 @@ def print_summary(result: Result, sources: Sequence[str]) -> None:
         sources: The files given by ``--source``, which the next commands need too.
     """
     table = two_columns()
+    for outcome in result.outcomes:
+        table.add_row(outcome.step, _what_became(outcome))
     if result.best:
         table.add_row("best checkpoint", f"{short(result.best.path)}  ({result.best.monitor} {result.best.score:.4f})")
     if result.checkpoint and (result.best is None or result.checkpoint != result.best.path):
@@ -120,10 +125,36 @@ def print_summary(result: Result, sources: Sequence[str]) -> None:
         table.add_row("files", run)
         table.add_row("see the curves", f"tensorboard --logdir {run}")
         table.add_row("test again", f"cuelight test {run}{source_options(sources)}")
+        table.add_row("predict images", f"cuelight predict {run} IMAGES{source_options(sources)}")
         table.add_row("train longer", f"cuelight train --resume {run} trainer.epochs=N{source_options(sources)}")
     console = output_console()
     console.print()
     console.print(table)
+
+
+def report_failures(result: Result, sources: Sequence[str]) -> int:
+    """Say which steps after a training failed, and how to run them again.
+
+    Args:
+        result: What ``Run.train`` or ``Run.finish`` returned.
+        sources: The files given by ``--source``, which the next command needs too.
+
+    Returns:
+        The exit code: 1 if a step failed.
+    """
+    if not result.failed or result.directory is None:
+        return 0
+    error = TrainEndError(result.outcomes, result.directory)
+    again = f"cuelight finish {short(result.directory)}{source_options(sources)}"
+    print_hint(f"error: {error}\nWhen the cause is mended, run what is missing with: {again}")
+    return 1
+
+
+def _what_became(outcome: Outcome) -> str:
+    if outcome.status == "ok":
+        return f"[green]ok[/green]  {', '.join(outcome.files)}  [dim]{outcome.seconds:.1f} s[/dim]"
+    color = "red" if outcome.status == "failed" else "yellow"
+    return f"[{color}]{outcome.status}[/{color}]  {escape(outcome.reason)}"
 
 
 def source_options(sources: Sequence[str]) -> str:
@@ -136,6 +167,19 @@ def source_options(sources: Sequence[str]) -> str:
         What to add to a command; empty without files.
     """
     return "".join(f" --source {shlex.quote(source)}" for source in sources)
+
+
+def subject_of(arguments: argparse.Namespace) -> Path | None:
+    """Tell which checkpoint a command was given.
+
+    Args:
+        arguments: The parsed command line, with ``run``.
+
+    Returns:
+        The checkpoint; ``None`` if it was given a run directory.
+    """
+    path = Path(arguments.run)
+    return path if path.is_file() else None
 
 
 def short(path: Path) -> str:

@@ -13,7 +13,7 @@ _EPILOG = """\
 first steps:
   cuelight init                 write a starter file
   cuelight plan model.yaml      check it and see what will run
-  cuelight train model.yaml     train, and test the best checkpoint
+  cuelight train model.yaml     train, test the best checkpoint, export and archive it
 """
 
 
@@ -25,7 +25,7 @@ def build_parser() -> argparse.ArgumentParser:
     """
     parser = argparse.ArgumentParser(
         prog="cuelight",
-        description="One YAML file in, a trained and tested vision model out.",
+        description="One YAML file in, a trained, tested, exported and archived vision model out.",
         epilog=_EPILOG,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
@@ -36,6 +36,11 @@ def build_parser() -> argparse.ArgumentParser:
     _add_callbacks(commands)
     _add_train(commands)
     _add_test(commands)
+    _add_export(commands)
+    _add_archive(commands)
+    _add_predict(commands)
+    _add_finish(commands)
+    _add_verify(commands)
     return parser
 
 
@@ -70,11 +75,57 @@ def _add_train(commands: argparse._SubParsersAction[argparse.ArgumentParser]) ->
 
 def _add_test(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
     parser = _add(commands, "test", "measure the best checkpoint of a run, or any checkpoint")
-    parser.add_argument("run", help="a run directory or a checkpoint")
-    parser.add_argument("overrides", nargs="*", metavar="key=value", help=_OVERRIDES)
-    parser.add_argument("--view", choices=("test", "val"), default="test", help="the split (default: test)")
+    _add_run(parser)
+    parser.add_argument("--view", choices=("test", "val", "train"), default="test", help="the split (default: test)")
+
+
+def _add_export(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    parser = _add(commands, "export", "write the best checkpoint of a run, or any checkpoint, as checked ONNX")
+    _add_run(parser)
+    _add_choice(parser, "export/<name>.onnx")
+
+
+def _add_archive(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    parser = _add(commands, "archive", "write the best checkpoint of a run, or any checkpoint, as NN Archive")
+    _add_run(parser)
+    _add_choice(parser, "archive/<name>.tar")
+
+
+def _add_predict(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    parser = _add(commands, "predict", "predict images with a run, a checkpoint, an ONNX file or an NN Archive")
+    parser.add_argument("model", help="a run directory, a checkpoint, an ONNX file or an NN Archive")
+    parser.add_argument("images", nargs="+", metavar="IMAGE", help="an image, a folder, or a pattern such as '*.png'")
+    parser.add_argument("--output", help="the folder for table and pictures (default: predictions beside the model)")
+    parser.add_argument("--batch-size", type=int, default=16, help="images per batch (default: 16)")
+    parser.add_argument("--no-pictures", action="store_true", help="write the table alone")
     _add_source(parser)
     _add_quiet(parser)
+
+
+def _add_finish(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    parser = _add(commands, "finish", "run the steps after a training that are missing or have failed")
+    _add_run(parser)
+
+
+def _add_verify(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    parser = _add(commands, "verify", "check that what was measured is what was exported and archived")
+    parser.add_argument("run", help="a run directory")
+    _add_source(parser)
+    _add_quiet(parser)
+
+
+def _add_run(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("run", help="a run directory or a checkpoint")
+    parser.add_argument("overrides", nargs="*", metavar="key=value", help=_OVERRIDES)
+    _add_source(parser)
+    _add_quiet(parser)
+
+
+def _add_choice(parser: argparse.ArgumentParser, default: str) -> None:
+    parser.add_argument("--output", metavar="FILE", help=f"the file to write (default: {default} in the run directory)")
+    parser.add_argument(
+        "--prefer", choices=("metric", "loss"), default="metric", help="which best checkpoint (default: metric)"
+    )
 
 
 def _add(

@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import argparse
-from pathlib import Path
 
-from cuelight.cli.display import begin, print_summary
+from cuelight.cli.display import begin, print_summary, subject_of
 from cuelight.run import Run
 
 
@@ -21,7 +20,7 @@ def run(arguments: argparse.Namespace) -> int:
     display = begin(arguments)
     trained = Run.load(arguments.run, arguments.overrides)
     trained.display = display
-    result = trained.test(arguments.run if Path(arguments.run).is_file() else None, arguments.view)
+    result = trained.test(subject_of(arguments), arguments.view)
     if not arguments.quiet:
         print_summary(result, arguments.source)
     return 0

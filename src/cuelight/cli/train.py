@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-from cuelight.cli.display import begin, print_hint, print_summary, short, source_options
+from cuelight.cli.display import begin, print_hint, print_summary, report_failures, short, source_options
 from cuelight.errors import ConfigError, Problem, TrainingInterrupted
 from cuelight.run import Result, Run
 from cuelight.run_directory import is_first_process
@@ -25,14 +25,15 @@ def run(arguments: argparse.Namespace) -> int:
     training.display = display
     try:
         result = _train(training, arguments)
-    except TrainingInterrupted:
-        if is_first_process() and training.directory is not None:
-            go_on = f"cuelight train --resume {short(training.directory)}{source_options(arguments.source)}"
-            print_hint(f"All is saved. To go on: {go_on}")
+    except (TrainingInterrupted, KeyboardInterrupt, SystemExit):
+        if is_first_process() and training.has_checkpoints():
+            run, sources = short(training.directory or Path()), source_options(arguments.source)
+            print_hint(f"All is saved. To go on: cuelight train --resume {run}{sources}")
+            print_hint(f"To end here, and test and export what was trained: cuelight finish {run}{sources}")
         raise
     if is_first_process() and not arguments.quiet:
         print_summary(result, arguments.source)
-    return 0
+    return report_failures(result, arguments.source)
 
 
 def _new(arguments: argparse.Namespace) -> Run:

@@ -120,7 +120,7 @@ class _Finding:
         elif key in Config.model_fields:
             advice = " It belongs at the top of the file, without indentation."
         else:
-            advice = f" Expected {_listed(known)}." if known else " Nothing can be set here yet."
+            advice = f" Expected {_listed(known)}."
         return f'unknown key "{key}".{advice}'
 
 

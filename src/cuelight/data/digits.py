@@ -148,7 +148,7 @@ class Digits(pl.LightningDataModule):
         Returns:
             Batches of float32 ``(N, 1, size, size)`` and int64 ``(N,)``.
         """
-        return self._evaluation_loader("val")
+        return self.whole_dataloader("val")
 
     def test_dataloader(self) -> CheckedLoader:
         """Load for test.
@@ -156,9 +156,17 @@ class Digits(pl.LightningDataModule):
         Returns:
             Batches of float32 ``(N, 1, size, size)`` and int64 ``(N,)``.
         """
-        return self._evaluation_loader("test")
+        return self.whole_dataloader("test")
 
-    def _evaluation_loader(self, split: str) -> CheckedLoader:
+    def whole_dataloader(self, split: str) -> CheckedLoader:
+        """Load every image of a split once, in order, as it is.
+
+        Args:
+            split: ``train``, ``val`` or ``test``.
+
+        Returns:
+            Batches of float32 ``(N, 1, size, size)`` and int64 ``(N,)``.
+        """
         return evaluation_loader(
             self._splits[split],
             self.preprocessing,

@@ -177,7 +177,7 @@ class ImageFolder(pl.LightningDataModule):
         Raises:
             DataError: There are too few images to split any off.
         """
-        return self._evaluation_loader("val")
+        return self.whole_dataloader("val")
 
     def test_dataloader(self) -> CheckedLoader:
         """Load for test.
@@ -188,7 +188,7 @@ class ImageFolder(pl.LightningDataModule):
         Raises:
             DataError: There is no test split.
         """
-        return self._evaluation_loader("test")
+        return self.whole_dataloader("test")
 
     def teardown(self, stage: str) -> None:
         """Report the images that were skipped in a pass that was not finished.
@@ -199,7 +199,18 @@ class ImageFolder(pl.LightningDataModule):
         for skipped in self._skipped.values():
             skipped.report()
 
-    def _evaluation_loader(self, split: str) -> CheckedLoader:
+    def whole_dataloader(self, split: str) -> CheckedLoader:
+        """Load every image of a split once, in order, as it is.
+
+        Args:
+            split: ``train``, ``val`` or ``test``.
+
+        Returns:
+            Batches of float32 ``(N, C, H, W)`` and int64 ``(N,)``.
+
+        Raises:
+            DataError: There are no such images.
+        """
         if split not in self._splits:
             raise DataError(
                 f"{self.path}: there are no images for {split}. Add a folder {split} with one folder per class, set "

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import Protocol, runtime_checkable
+from collections.abc import Iterable, Sequence
+from typing import Any, Protocol, runtime_checkable
 
 
 @runtime_checkable
@@ -22,6 +22,21 @@ class NamesSplits(Protocol):
     @property
     def split_names(self) -> Sequence[str]:
         """Which of ``train``, ``val`` and ``test`` there are; known after ``setup``."""
+
+
+@runtime_checkable
+class LoadsWhole(Protocol):
+    """Data that can load every image of a split once, in order, as it is: also those for training."""
+
+    def whole_dataloader(self, split: str) -> Iterable[Any]:
+        """Load a split.
+
+        Args:
+            split: ``train``, ``val`` or ``test``.
+
+        Returns:
+            Its batches.
+        """
 
 
 class ImageShape(Protocol):

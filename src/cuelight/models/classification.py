@@ -13,7 +13,7 @@ from pydantic import Field
 from torch import Tensor
 from torch.nn import functional
 from torchmetrics import MeanMetric, Metric, MetricCollection
-from torchmetrics.classification import MulticlassAccuracy, MulticlassF1Score
+from torchmetrics.classification import MulticlassAccuracy, MulticlassConfusionMatrix, MulticlassF1Score
 
 from cuelight.config.schema import Part
 from cuelight.errors import ConfigError, Problem
@@ -97,6 +97,7 @@ class ClassificationModel(pl.LightningModule):
         self.train_loss, self.train_accuracy = _mean_loss(), _accuracy(self.num_classes)
         self.val_loss, self.val_metrics = _mean_loss(), _evaluation_metrics(self.num_classes, "val/")
         self.test_loss, self.test_metrics = _mean_loss(), _evaluation_metrics(self.num_classes, "test/")
+        self.confusion_matrix = MulticlassConfusionMatrix(self.num_classes, validate_args=False)
 
     @classmethod
     def parameter_problems(cls, params: Mapping[str, Any], path: str) -> list[Problem]:
@@ -161,6 +162,7 @@ class ClassificationModel(pl.LightningModule):
         """Start the metrics anew; what ``trainer.validate`` left behind are tensors of inference mode."""
         self.val_loss.reset()
         self.val_metrics.reset()
+        self.confusion_matrix.reset()
 
     def validation_step(self, batch: Sequence[Tensor], batch_idx: int) -> None:
         """Count a validation batch into the metrics.
@@ -175,6 +177,10 @@ class ClassificationModel(pl.LightningModule):
         """Log the validation metrics; here, so that a process without a batch of its own takes part."""
         self.log("val/loss", self.val_loss, prog_bar=True)
         self.log_dict(self.val_metrics, prog_bar=True)
+
+    def on_test_epoch_start(self) -> None:
+        """Start to count the confusions anew."""
+        self.confusion_matrix.reset()
 
     def test_step(self, batch: Sequence[Tensor], batch_idx: int) -> None:
         """Count a test batch into the metrics.
@@ -247,6 +253,8 @@ class ClassificationModel(pl.LightningModule):
         logits = self(images)
         mean_loss.update(functional.cross_entropy(logits, labels, reduction="none"))
         metrics.update(logits, labels)
+        if self.trainer.state.fn != "fit":  # nobody looks at it while the model still changes
+            self.confusion_matrix.update(logits, labels)
 
 
 def _mean_loss() -> MeanMetric:

@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+import logging
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
+
+from lightning.pytorch.callbacks import ModelCheckpoint
+
+logger = logging.getLogger(__name__)
 
 Preference = Literal["metric", "loss"]
 
@@ -34,39 +39,67 @@ class BestCheckpoint:
 
 
 def best_checkpoint(
-    callback_states: Mapping[str, Mapping[str, Any]],
-    folder: Path,
-    prefer: Preference = "metric",
-    main_metric: str | None = None,
+    kept: Sequence[BestCheckpoint], prefer: Preference = "metric", main_metric: str | None = None
 ) -> BestCheckpoint | None:
-    """Choose among the checkpoints that the ``ModelCheckpoint`` callbacks of a run kept.
+    """Choose among the best checkpoints of a run.
 
     Args:
-        callback_states: The state of each callback by its ``state_key``: ``checkpoint["callbacks"]`` of a file, or
-            the same collected from a live trainer.
-        folder: The checkpoint folder of the run; a run directory that was moved is found there.
+        kept: All of them, in the order of their callbacks.
         prefer: ``metric`` for the best by a metric, ``loss`` for the best by the validation loss.
         main_metric: The name of the metric that comes before others, such as ``val/accuracy``.
 
     Returns:
-        The preferred one; the other where that does not exist; ``None`` if no file exists at all.
+        The preferred one; the other where that does not exist, which is logged; ``None`` if there is none at all.
     """
-    found = list(_existing(callback_states, folder))
-    found.sort(key=lambda best: best.monitor != main_metric)
-    preferred = [best for best in found if best.by_loss == (prefer == "loss")]
-    return next(iter(preferred or found), None)
+    order = sorted(kept, key=lambda best: (best.monitor != main_metric, best.monitor != "val/loss"))
+    preferred = [best for best in order if best.by_loss == (prefer == "loss")]
+    if order and not preferred:
+        logger.warning(
+            "No checkpoint was kept by its %s, so the best by %s is used: %s.",
+            "validation loss" if prefer == "loss" else "metric",
+            order[0].monitor,
+            order[0].path.name,
+        )
+    return next(iter(preferred or order), None)
 
 
-def _existing(states: Mapping[str, Mapping[str, Any]], folder: Path) -> Iterable[BestCheckpoint]:
-    for key, state in states.items():
-        monitor, score = state.get("monitor"), state.get("best_model_score")
-        if not monitor or score is None or not state.get("best_model_path"):
-            continue
-        recorded = Path(state["best_model_path"])
-        moved = folder / recorded.name
-        path = moved if moved.is_file() else recorded
-        if path.is_file():
-            yield BestCheckpoint(path=path, monitor=monitor, mode=_mode_of(key), score=float(score))
+def kept_by(callbacks: Iterable[ModelCheckpoint]) -> list[BestCheckpoint]:
+    """List the best checkpoints that callbacks have kept so far.
+
+    Args:
+        callbacks: All ``ModelCheckpoint`` callbacks of a trainer.
+
+    Returns:
+        One for each that monitors something and has a file; a file of another run does not count.
+    """
+    kept = (_existing(callback.state_dict(), callback.mode, Path(callback.dirpath or "")) for callback in callbacks)
+    return [best for best in kept if best is not None]
+
+
+def kept_in(callback_states: Mapping[str, Mapping[str, Any]], folder: Path) -> list[BestCheckpoint]:
+    """List the best checkpoints of a run that was saved.
+
+    Args:
+        callback_states: The state of each callback by its ``state_key``: ``checkpoint["callbacks"]`` of a file.
+        folder: The checkpoint folder of the run; a run directory that was moved is found there.
+
+    Returns:
+        As ``kept_by``.
+    """
+    kept = (_existing(state, _mode_of(key), folder) for key, state in callback_states.items())
+    return [best for best in kept if best is not None]
+
+
+def _existing(state: Mapping[str, Any], mode: str, folder: Path) -> BestCheckpoint | None:
+    monitor, score = state.get("monitor"), state.get("best_model_score")
+    if not monitor or score is None or not state.get("best_model_path"):
+        return None
+    recorded = Path(state["best_model_path"])
+    own = [folder / recorded.name]  # also where the run directory was moved
+    if recorded.parent == Path(state.get("dirpath") or folder):
+        own.append(recorded)
+    path = next((path for path in own if path.is_file()), None)
+    return BestCheckpoint(path, monitor, mode, float(score)) if path else None
 
 
 def _mode_of(state_key: str) -> str:

@@ -1,26 +1,19 @@
-"""What a checkpoint is measured with, and where the results are kept."""
+"""What a checkpoint is measured with."""
 
-import json
-from pathlib import Path
+import os
 
 import pytest
 import torch
 
 from cuelight.config.schema import TrainerConfig
 from cuelight.errors import ConfigError
-from cuelight.evaluation import write_results
-from cuelight.trainer import build_evaluator, build_trainer, evaluation_devices
+from cuelight.evaluation.evaluator import evaluator
+from cuelight.trainer import build_trainer, evaluator_settings
 
 
-def test_results_do_not_depend_on_the_working_directory(tmp_path, monkeypatch) -> None:
-    monkeypatch.chdir(tmp_path)
-    for directory, checkpoint, expected in [
-        (Path("run"), tmp_path / "run" / "checkpoints" / "last.ckpt", "checkpoints/last.ckpt"),
-        (tmp_path / "run", Path("run/checkpoints/last.ckpt"), "checkpoints/last.ckpt"),
-        (Path("run"), Path("other.ckpt"), str(tmp_path / "other.ckpt")),
-    ]:
-        path = write_results(directory, "test", checkpoint, {"test/loss": 1.0})
-        assert json.loads(path.read_text())["test"]["checkpoint"] == expected
+def make_evaluator(config):
+    with evaluator(evaluator_settings(config)):
+        pass
 
 
 @pytest.mark.parametrize(
@@ -34,14 +27,19 @@ def test_results_do_not_depend_on_the_working_directory(tmp_path, monkeypatch) -
     ],
 )
 def test_a_single_device_that_is_named_is_used(accelerator, devices, expected) -> None:
-    assert evaluation_devices(TrainerConfig(accelerator=accelerator, devices=devices)) == expected
+    assert evaluator_settings(TrainerConfig(accelerator=accelerator, devices=devices)).devices == expected
 
 
 @pytest.mark.parametrize("deterministic", [True, False])
-def test_evaluation_is_as_deterministic_as_the_training(deterministic) -> None:
+@pytest.mark.parametrize("before", [True, False])
+def test_evaluation_is_as_deterministic_as_the_training_and_leaves_no_trace(deterministic, before) -> None:
+    torch.use_deterministic_algorithms(before)
+    environment = dict(os.environ)
     try:
-        build_evaluator(TrainerConfig(accelerator="cpu", deterministic=deterministic), [], None)
-        assert torch.are_deterministic_algorithms_enabled() == deterministic
+        with evaluator(evaluator_settings(TrainerConfig(accelerator="cpu", deterministic=deterministic))):
+            assert torch.are_deterministic_algorithms_enabled() == deterministic
+        assert torch.are_deterministic_algorithms_enabled() == before
+        assert dict(os.environ) == environment
     finally:
         torch.use_deterministic_algorithms(False)
 
@@ -49,7 +47,7 @@ def test_evaluation_is_as_deterministic_as_the_training(deterministic) -> None:
 @pytest.mark.skipif(torch.cuda.is_available() or torch.backends.mps.is_available(), reason="there is a GPU")
 def test_a_gpu_that_is_not_there_is_said_in_a_line(tmp_path) -> None:
     config = TrainerConfig(accelerator="gpu", devices=[0])
-    for build in (lambda: build_trainer(config, [], [], tmp_path), lambda: build_evaluator(config, [], None)):
+    for build in (lambda: build_trainer(config, [], [], tmp_path), lambda: make_evaluator(config)):
         with pytest.raises(ConfigError) as error:
             build()
         (problem,) = error.value.problems

@@ -1,0 +1,60 @@
+"""The best weights, measured when the training is over."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable
+
+from rich.console import Console
+
+from cuelight.callbacks.progress import ProgressDisplay
+from cuelight.callbacks.train_end_step import TrainEndStep
+from cuelight.evaluation.evaluate import View
+from cuelight.evaluation.results import write_results
+from cuelight.train_end.finished_training import FinishedTraining
+from cuelight.train_end.outcomes import Outcome
+from cuelight.train_end.running import StepResult
+from cuelight.train_end.testing import measure, not_finite, send_metrics
+from cuelight.weights.best import Preference
+from cuelight.weights.fingerprint import fingerprint_of_file
+
+logger = logging.getLogger(__name__)
+
+
+class TestOnTrainEnd(TrainEndStep):
+    """Tests the best weights when the training is over.
+
+    The results go to the trackers, to ``test/results.json`` in the run directory and, where the module counts a
+    confusion matrix, into a picture beside. A copy of the module is measured by a trainer of its own, so that the
+    trainer, its callbacks, the logged metrics and the module are afterwards what they were.
+
+    Args:
+        preferred_checkpoint: The best by the main metric, or by the validation loss; the other one if there is none.
+        view: Which split of the data to measure on.
+    """
+
+    __test__ = False  # pytest would take it for a test
+
+    def __init__(self, preferred_checkpoint: Preference = "metric", view: View = "test") -> None:
+        self.preferred_checkpoint: Preference = preferred_checkpoint
+        self.view: View = view
+
+    @property
+    def step_name(self) -> str:
+        """By what the step is known in ``outcomes.json``."""
+        return "TestOnTrainEnd" if self.view == "test" else f"TestOnTrainEnd ({self.view})"
+
+    def work(self, training: FinishedTraining, report: Callable[[str], None], console: Console | None) -> StepResult:
+        """Measure and keep the results."""
+        best = training.best(self.preferred_checkpoint)
+        display = [ProgressDisplay(console)] if console else []
+        measured = measure(training, best.path, self.view, display)
+        files = write_results(training.directory, measured)
+        send_metrics(training, measured)
+        if names := not_finite(measured):
+            logger.warning("%s: %s: no finite number.", self.step_name, ", ".join(names))
+        return StepResult(best.path, measured.fingerprint, files, {"metrics": measured.metrics})
+
+    def is_done(self, training: FinishedTraining, outcome: Outcome) -> bool:
+        """Tell whether the weights that would be measured now were measured."""
+        return outcome.weights_fingerprint == fingerprint_of_file(training.best(self.preferred_checkpoint).path)

@@ -1,0 +1,166 @@
+"""What all steps after a training have in common: each by itself, in the order of the list, on one rank."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable
+from pathlib import Path
+from typing import ClassVar
+
+import lightning.pytorch as pl
+from rich.console import Console
+
+from cuelight.callbacks.last_checkpoint import LastCheckpoint
+from cuelight.callbacks.progress import ProgressDisplay
+from cuelight.errors import ConfigError, Problem
+from cuelight.train_end.display import showing
+from cuelight.train_end.finished_training import FinishedTraining, StepSkipped
+from cuelight.train_end.from_trainer import finished_by
+from cuelight.train_end.outcomes import Outcome
+from cuelight.train_end.ranks import on_first_rank
+from cuelight.train_end.running import StepResult, TrainEndError, run_step
+
+
+class TrainEndStep(pl.Callback, ABC):
+    """A step after a training that is complete.
+
+    It runs in ``on_train_end``, on the first rank, while the others wait. Whatever happens in it is recorded in
+    ``outcomes.json`` in the trainer's ``default_root_dir``, and the steps after it still run. When all callbacks have
+    been torn down, the last step raises what failed.
+
+    Attributes:
+        raise_at_the_end: Whether failures are raised after all steps have run; they are in ``outcome`` in any case.
+        outcome: What became of the step; ``None`` as long as it has not run.
+    """
+
+    raise_at_the_end: bool = True
+    outcome: Outcome | None = None
+    folders: ClassVar[tuple[str, ...]] = ()
+
+    @property
+    def step_name(self) -> str:
+        """By what the step is known in ``outcomes.json``."""
+        return type(self).__name__
+
+    @abstractmethod
+    def work(self, training: FinishedTraining, report: Callable[[str], None], console: Console | None) -> StepResult:
+        """Do what the step is for.
+
+        Args:
+            training: The training that is over.
+            report: Told what is being done.
+            console: Where progress is shown, if it is.
+
+        Returns:
+            What was done.
+
+        Raises:
+            StepSkipped: If there is nothing to do.
+        """
+
+    @abstractmethod
+    def is_done(self, training: FinishedTraining, outcome: Outcome) -> bool:
+        """Tell whether running the step again would write the same.
+
+        Args:
+            training: The training that is over.
+            outcome: What became of the step before; its files are intact.
+
+        Returns:
+            Whether it used the weights that it would use now.
+        """
+
+    def problem(self) -> str | None:
+        """Tell why the step cannot work on this machine.
+
+        Returns:
+            A sentence; ``None`` if it can.
+        """
+        return None
+
+    def run(self, training: FinishedTraining, console: Console | None = None) -> Outcome:
+        """Run the step now.
+
+        Args:
+            training: The training that is over.
+            console: Where progress is shown; ``None`` shows nothing.
+
+        Returns:
+            What became of it.
+        """
+        with showing(self.step_name, console) as report:
+            self.outcome = run_step(self.step_name, training.directory, lambda: self.work(training, report, console))
+        return self.outcome
+
+    def setup(self, trainer: pl.Trainer, pl_module: pl.LightningModule, stage: str) -> None:
+        """Find out before the training whether the step can work.
+
+        Raises:
+            ConfigError: If it cannot, or if another step would overwrite what it does.
+        """
+        if stage != "fit":
+            return
+        self.outcome = None
+        names = [step.step_name for step in train_end_steps(trainer)]
+        problems = [self.problem()] if self.problem() else []
+        if names.count(self.step_name) > 1:
+            problems.append(f"{self.step_name} is listed {names.count(self.step_name)} times. Leave one.")
+        if problems:
+            raise ConfigError([Problem(str(problem), where=self.step_name) for problem in problems])
+
+    def on_train_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        """Run the step, unless the training was stopped."""
+        for callback in _last_checkpoints(trainer):
+            callback.release_signals()
+        self.outcome = on_first_rank(lambda: self._run_in(trainer, pl_module))
+
+    def teardown(self, trainer: pl.Trainer, pl_module: pl.LightningModule, stage: str) -> None:
+        """Raise what failed, if this is the last step.
+
+        Raises:
+            TrainEndError: If a step failed.
+        """
+        steps = train_end_steps(trainer)
+        outcomes = [step.outcome for step in steps if step.outcome is not None]
+        failed = any(outcome.status == "failed" for outcome in outcomes)
+        if stage == "fit" and failed and steps[-1] is self and self.raise_at_the_end:
+            raise TrainEndError(outcomes, Path(trainer.default_root_dir))
+
+    def _run_in(self, trainer: pl.Trainer, module: pl.LightningModule) -> Outcome:
+        if reason := _why_not(trainer):
+            return run_step(self.step_name, Path(trainer.default_root_dir), lambda: _skip(reason))
+        return self.run(finished_by(trainer, module), _console(trainer))
+
+
+def train_end_steps(trainer: pl.Trainer) -> list[TrainEndStep]:
+    """List the steps that come after a training.
+
+    Args:
+        trainer: The trainer.
+
+    Returns:
+        The steps among its callbacks, in their order.
+    """
+    callbacks: list[pl.Callback] = trainer.callbacks  # type: ignore[attr-defined]  # Lightning declares it nowhere
+    return [callback for callback in callbacks if isinstance(callback, TrainEndStep)]
+
+
+def _why_not(trainer: pl.Trainer) -> str | None:
+    if trainer.fast_dev_run:  # type: ignore[attr-defined]  # Lightning sets it by setattr
+        return "fast_dev_run keeps no checkpoint."
+    if any(callback.received_signal is not None for callback in _last_checkpoints(trainer)):
+        return "the training was stopped by a signal. Run what is missing with: cuelight finish <run directory>"
+    return None
+
+
+def _last_checkpoints(trainer: pl.Trainer) -> list[LastCheckpoint]:
+    return [callback for callback in trainer.callbacks if isinstance(callback, LastCheckpoint)]  # type: ignore[attr-defined]
+
+
+def _skip(reason: str) -> StepResult:
+    raise StepSkipped(reason)
+
+
+def _console(trainer: pl.Trainer) -> Console | None:
+    bar = trainer.progress_bar_callback
+    return bar.console if isinstance(bar, ProgressDisplay) else Console(stderr=True) if bar else None

@@ -1,0 +1,26 @@
+"""``cuelight finish``."""
+
+from __future__ import annotations
+
+import argparse
+
+from cuelight.cli.display import begin, print_summary, report_failures
+from cuelight.run import Run
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Run the steps after a training that are missing.
+
+    Args:
+        arguments: The parsed command line.
+
+    Returns:
+        The exit code: 1 if a step failed.
+    """
+    display = begin(arguments)
+    trained = Run.load(arguments.run, arguments.overrides)
+    trained.display = display
+    result = trained.finish()
+    if not arguments.quiet:
+        print_summary(result, arguments.source)
+    return report_failures(result, arguments.source)

@@ -1,0 +1,38 @@
+"""``cuelight verify``."""
+
+from __future__ import annotations
+
+import argparse
+
+from rich.markup import escape
+
+from cuelight.cli.display import begin, output_console, print_hint, two_columns
+from cuelight.run import Run
+from cuelight.train_end.verifying import Check
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Check that what was measured is what was shipped.
+
+    Args:
+        arguments: The parsed command line.
+
+    Returns:
+        The exit code: 1 if something is not, or if there is nothing to check.
+    """
+    begin(arguments)
+    checks = Run.load(arguments.run).verify()
+    if not checks:
+        print_hint(f"error: {arguments.run}: no step after the training has written anything. Run: cuelight finish")
+        return 1
+    if not arguments.quiet or not all(check.ok for check in checks):
+        _print(checks)
+    return 0 if all(check.ok for check in checks) else 1
+
+
+def _print(checks: list[Check]) -> None:
+    table = two_columns()
+    for check in checks:
+        mark = "[green]ok[/green]" if check.ok else "[red]wrong[/red]"
+        table.add_row(check.subject, f"{mark}  {escape(check.detail)}")
+    output_console().print(table)

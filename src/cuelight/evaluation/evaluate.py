@@ -1,0 +1,97 @@
+"""A model measured on a split of the data."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from typing import Any, Literal
+
+import lightning.pytorch as pl
+from lightning.pytorch.loggers import Logger
+from lightning.pytorch.utilities.seed import isolate_rng
+from torchmetrics import Metric
+
+from cuelight.data.protocols import LoadsWhole, NamesSplits
+from cuelight.evaluation.evaluator import EvaluatorSettings, evaluator
+
+View = Literal["test", "val", "train"]
+
+_LOADERS = {"test": "test_dataloader", "val": "val_dataloader", "train": "train_dataloader"}
+
+
+def evaluate(
+    model: pl.LightningModule,
+    data: pl.LightningDataModule,
+    view: View = "test",
+    settings: EvaluatorSettings | None = None,
+    callbacks: Sequence[pl.Callback] = (),
+    loggers: Sequence[Logger] = (),
+) -> dict[str, float]:
+    """Measure a model with a trainer of its own.
+
+    Args:
+        model: A module that no trainer holds; it is measured as it is.
+        data: The data; its ``trainer`` is what it was afterwards.
+        view: Which split: ``test``; ``val``, by the module's validation; or ``train``, by its test. Training images
+            come in order and without augmentation where the data can do that.
+        settings: On what to measure.
+        callbacks: What shows the progress.
+        loggers: What the module finds as its loggers.
+
+    Returns:
+        Each metric by its name, such as ``test/accuracy``; ``train/accuracy`` for the view ``train``.
+    """
+    model.configure_callbacks = list  # type: ignore[method-assign]  # they belong to the training
+    _compute_alone(model)
+    with isolate_rng(), _trainer_kept(data), evaluator(settings or EvaluatorSettings(), callbacks, loggers) as trainer:
+        if view == "train":
+            data.trainer = trainer
+            data.setup("fit")
+            results = trainer.test(model, dataloaders=_whole_training_split(data), verbose=False)
+        else:
+            run = trainer.test if view == "test" else trainer.validate
+            results = run(model, datamodule=data, verbose=False)
+    return {_name(name, view): float(value) for result in results for name, value in result.items()}
+
+
+def has_split(data: pl.LightningDataModule, view: View) -> bool:
+    """Tell whether there is something to measure on.
+
+    Args:
+        data: The data, after ``setup``.
+        view: The split.
+
+    Returns:
+        Whether it has that split, as far as it tells.
+    """
+    if isinstance(data, NamesSplits):
+        return view in data.split_names
+    return getattr(type(data), _LOADERS[view]) is not getattr(pl.LightningDataModule, _LOADERS[view])
+
+
+def _whole_training_split(data: pl.LightningDataModule) -> Any:
+    return data.whole_dataloader("train") if isinstance(data, LoadsWhole) else data.train_dataloader()
+
+
+def _name(metric: str, view: View) -> str:
+    return f"train/{metric.removeprefix('test/')}" if view == "train" and metric.startswith("test/") else metric
+
+
+def _compute_alone(model: pl.LightningModule) -> None:
+    """Keep metrics from waiting for processes that measure nothing."""
+    for part in model.modules():
+        if isinstance(part, Metric):
+            part.distributed_available_fn = _not_distributed
+
+
+def _not_distributed() -> bool:
+    return False
+
+
+@contextmanager
+def _trainer_kept(data: pl.LightningDataModule) -> Iterator[None]:
+    trainer = data.trainer
+    try:
+        yield
+    finally:
+        data.trainer = trainer

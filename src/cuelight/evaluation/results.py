@@ -1,0 +1,101 @@
+"""Where the results of measurements are kept."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from cuelight.errors import CuelightError
+from cuelight.evaluation.confusion_matrix import draw_confusion_matrix
+from cuelight.evaluation.evaluate import View
+from cuelight.files import write_text
+
+TEST_FOLDER = "test"
+RESULTS_FILE = "results.json"
+
+
+@dataclass(frozen=True)
+class Measurement:
+    """What was measured.
+
+    Args:
+        checkpoint: The file.
+        fingerprint: The fingerprint of its weights.
+        view: Which split of the data.
+        metrics: Each metric by its name, such as ``test/accuracy``.
+        confusion: Counts ``(classes, classes)``, a row for each true class, if the module counted them.
+        class_names: The name of each class.
+    """
+
+    checkpoint: Path
+    fingerprint: str
+    view: View
+    metrics: dict[str, float] = field(default_factory=dict)
+    confusion: NDArray[np.int64] | None = None
+    class_names: tuple[str, ...] | None = None
+
+
+def write_results(directory: Path, measured: Measurement) -> list[Path]:
+    """Add a measurement to ``test/results.json``, and draw its confusion matrix.
+
+    Args:
+        directory: The run directory.
+        measured: What was measured.
+
+    Returns:
+        The files that were written.
+    """
+    path = directory / TEST_FOLDER / RESULTS_FILE
+    results = read_results(directory)
+    entry: dict[str, Any] = {
+        "checkpoint": relative_to_run(measured.checkpoint, directory),
+        "weights_fingerprint": measured.fingerprint,
+        "metrics": measured.metrics,
+    }
+    files = [path]
+    if measured.confusion is not None:
+        entry["class_names"] = list(measured.class_names) if measured.class_names else None
+        entry["confusion_matrix"] = measured.confusion.tolist()
+        files.append(path.with_name(f"confusion_matrix_{measured.view}.png"))
+        draw_confusion_matrix(measured.confusion, measured.class_names, files[-1])
+    write_text(path, json.dumps(results | {measured.view: entry}, indent=2) + "\n")
+    return files
+
+
+def read_results(directory: Path) -> dict[str, Any]:
+    """Read all measurements of a run.
+
+    Args:
+        directory: The run directory.
+
+    Returns:
+        An entry for each view that was measured.
+
+    Raises:
+        CuelightError: If the file is damaged.
+    """
+    path = directory / TEST_FOLDER / RESULTS_FILE
+    try:
+        results: dict[str, Any] = json.loads(path.read_text()) if path.is_file() else {}
+    except ValueError as error:
+        raise CuelightError(f"{path}: this file is damaged: {error}. Delete it and test again.") from error
+    return results
+
+
+def relative_to_run(path: Path, directory: Path) -> str:
+    """Write the path of a file so that it holds when the run directory is moved.
+
+    Args:
+        path: The file.
+        directory: The run directory.
+
+    Returns:
+        The path from the run directory on; the absolute one of a file outside.
+    """
+    file, folder = path.absolute(), directory.absolute()
+    return str(file.relative_to(folder) if file.is_relative_to(folder) else file)

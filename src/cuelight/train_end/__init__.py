@@ -1,0 +1,1 @@
+"""What comes after a training: test, export, archive; each by itself, and each recorded."""

@@ -1,0 +1,29 @@
+"""How a step after a training shows that it is at work."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+
+from rich.console import Console
+from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
+
+
+@contextmanager
+def showing(name: str, console: Console | None) -> Iterator[Callable[[str], None]]:
+    """Show a spinner, what is being done, and for how long, on a terminal.
+
+    Args:
+        name: The name of the step.
+        console: Where to; ``None`` shows nothing.
+
+    Yields:
+        What takes the name of each stage.
+    """
+    if console is None or not console.is_terminal:
+        yield lambda _: None
+        return
+    columns = SpinnerColumn(), TextColumn("{task.description}"), TimeElapsedColumn()
+    with Progress(*columns, console=console, transient=True) as progress:
+        task = progress.add_task(name, total=None)
+        yield lambda stage: progress.update(task, description=f"{name}: {stage}")

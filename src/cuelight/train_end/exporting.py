@@ -1,0 +1,184 @@
+"""The best weights exported: as ONNX, and as NN Archive around the same ONNX."""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from cuelight.deploy.nn_archive import archive_suffix, write_archive
+from cuelight.deploy.onnx_export import Inputs, export_onnx
+from cuelight.deploy.protocols import BringsHeads, NamesOutputs
+from cuelight.errors import CuelightError, ExportError
+from cuelight.evaluation.results import relative_to_run
+from cuelight.train_end.finished_training import FinishedTraining, MeasuredWeights
+from cuelight.train_end.outcomes import Outcome
+
+EXPORT_FOLDER = "export"
+ARCHIVE_FOLDER = "archive"
+
+Report = Callable[[str], None]
+
+
+@dataclass(frozen=True)
+class ExportedWeights:
+    """A file made of the weights of a checkpoint.
+
+    Args:
+        path: The file.
+        fingerprint: The fingerprint of the weights.
+        details: How it was made, as plain JSON.
+    """
+
+    path: Path
+    fingerprint: str
+    details: dict[str, Any]
+
+
+def onnx_path(training: FinishedTraining) -> Path:
+    """Tell where the ONNX file of a training belongs.
+
+    Args:
+        training: The training.
+
+    Returns:
+        The path, in the folder ``export`` of the run directory.
+    """
+    return training.directory / EXPORT_FOLDER / f"{training.exporter.name or training.name}.onnx"
+
+
+def archive_path(training: FinishedTraining) -> Path:
+    """Tell where the NN Archive of a training belongs.
+
+    Args:
+        training: The training.
+
+    Returns:
+        The path, in the folder ``archive`` of the run directory.
+    """
+    name = f"{training.exporter.name or training.name}{archive_suffix(training.exporter.compression)}"
+    return training.directory / ARCHIVE_FOLDER / name
+
+
+def export(training: FinishedTraining, checkpoint: Path, path: Path, report: Report) -> ExportedWeights:
+    """Export the weights of a checkpoint as ONNX, and check it against PyTorch.
+
+    Args:
+        training: The training that they are from.
+        checkpoint: The file.
+        path: Where the ONNX file shall be.
+        report: Told what is being done.
+
+    Returns:
+        The file, with its weights' fingerprint.
+
+    Raises:
+        CheckpointError: If the checkpoint is missing, damaged or of another model.
+        ExportError: If the model cannot be exported, or does something else afterwards.
+    """
+    return _export(training, training.load(checkpoint), path, report)
+
+
+def archive(
+    training: FinishedTraining, checkpoint: Path, path: Path, report: Report, exported: Outcome | None = None
+) -> ExportedWeights:
+    """Make an NN Archive of the weights of a checkpoint.
+
+    Args:
+        training: The training that they are from.
+        checkpoint: The file.
+        path: Where the archive shall be.
+        report: Told what is being done.
+        exported: What became of the export before, whose ONNX file is used if it holds the same weights.
+
+    Returns:
+        The file, with its weights' fingerprint.
+
+    Raises:
+        CheckpointError: If the checkpoint is missing, damaged or of another model.
+        ExportError: If the model cannot be exported, or does something else afterwards.
+        ArchiveError: If the archive cannot be written.
+    """
+    weights = training.load(checkpoint)
+    module = weights.module
+    heads = module.archive_heads() if isinstance(module, BringsHeads) else None
+    with tempfile.TemporaryDirectory() as folder:
+        onnx = _exported_before(training, weights, exported)
+        details: dict[str, Any] = {"export": "that of ExportOnTrainEnd"}
+        if onnx is None:
+            onnx = Path(folder) / onnx_path(training).name
+            details = {"export": _export(training, weights, onnx, report).details}
+        write_archive(onnx, path, name=onnx.stem, heads=heads, compression=training.exporter.compression, report=report)
+    details |= {"heads": len(heads or ()), "options": training.exporter.model_dump()}
+    return ExportedWeights(path, weights.fingerprint, details)
+
+
+def is_made_so(outcome: Outcome, training: FinishedTraining, path: Path, fingerprint: str) -> bool:
+    """Tell whether a file is there that would be written just so again.
+
+    Args:
+        outcome: What became of the step that wrote it.
+        training: The training, with the options of now.
+        path: The file.
+        fingerprint: The fingerprint of the weights of now.
+
+    Returns:
+        Whether weights and options are the same, and the file is as it was written.
+    """
+    return (
+        outcome.status == "ok"
+        and outcome.weights_fingerprint == fingerprint
+        and outcome.details.get("options") == training.exporter.model_dump()
+        and relative_to_run(path, training.directory) in outcome.files
+        and outcome.files_are_intact(training.directory)
+    )
+
+
+def _export(training: FinishedTraining, weights: MeasuredWeights, path: Path, report: Report) -> ExportedWeights:
+    module = weights.module
+    report("reading validation images")
+    images, notes = _images(training)
+    exported = export_onnx(
+        module,
+        _example(module.example_input_array, images, type(module).__name__),
+        path,
+        training.exporter,
+        training.describe(weights),
+        images=images,
+        output_names=module.output_names if isinstance(module, NamesOutputs) else None,
+        report=report,
+    )
+    details = {key: value for key, value in exported.to_dict().items() if key != "path"}
+    details["notes"] = [*notes, *details.get("notes", ())]
+    details["options"] = training.exporter.model_dump()
+    return ExportedWeights(path, weights.fingerprint, details)
+
+
+def _images(training: FinishedTraining) -> tuple[Any, list[str]]:
+    try:
+        images = training.validation_inputs()
+    except (CuelightError, OSError) as error:
+        return None, [f"the validation images cannot be read: {error}"]
+    return (images[:2], []) if images is not None else (None, [])
+
+
+def _example(example: Any, images: Any, name: str) -> Inputs:
+    if example is not None:
+        given: Inputs = example
+        return given
+    if images is None:
+        raise ExportError(
+            f"{name} has no example_input_array, and there is no validation image to take its place. Set "
+            "self.example_input_array in the module, such as torch.zeros(1, 3, 224, 224)."
+        )
+    first: Inputs = images[:1]
+    return first
+
+
+def _exported_before(training: FinishedTraining, weights: MeasuredWeights, exported: Outcome | None) -> Path | None:
+    """The ONNX file of the export before, if it is what a second one would write."""
+    path = onnx_path(training)
+    same = exported is not None and is_made_so(exported, training, path, weights.fingerprint)
+    return path if same else None

@@ -1,0 +1,174 @@
+"""A training that is over, as the steps after it see it: in a trainer still, or opened again later."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+import lightning.pytorch as pl
+from lightning.pytorch.loggers import Logger
+from torch import Tensor
+
+from cuelight.config.schema import ExporterConfig
+from cuelight.data.description import DataDescription, saved_description
+from cuelight.data.protocols import DescribesImages, LoadsWhole, NamesClasses
+from cuelight.deploy.description import Description
+from cuelight.deploy.protocols import NamesTask
+from cuelight.errors import CuelightError
+from cuelight.evaluation.evaluator import EvaluatorSettings
+from cuelight.preprocessing import Preprocessing
+from cuelight.weights.best import BestCheckpoint, Preference, best_checkpoint
+from cuelight.weights.checkpoint_io import load_checkpoint
+from cuelight.weights.clean_copy import load_weights
+from cuelight.weights.fingerprint import fingerprint
+
+
+class StepSkipped(CuelightError):
+    """A step has nothing to do; the message says why."""
+
+
+@dataclass(frozen=True)
+class MeasuredWeights:
+    """A module with the weights of a checkpoint, on the CPU, in eval mode.
+
+    Args:
+        module: The module, which belongs to whoever asked for it.
+        checkpoint: The file.
+        fingerprint: The fingerprint of the weights.
+        data: What the checkpoint tells of the data that it was trained on.
+    """
+
+    module: pl.LightningModule
+    checkpoint: Path
+    fingerprint: str
+    data: DataDescription
+
+
+@dataclass
+class FinishedTraining:
+    """What the steps after a training work with.
+
+    Args:
+        directory: The run directory.
+        make_module: Makes the module for the content of a checkpoint, in eval mode on the CPU, without its weights.
+        kept: Lists the best checkpoints that were kept.
+        name: The name of the run, and of exported files.
+        data: The data, if there is any.
+        main_metric: What the best model is chosen by, such as ``val/accuracy``.
+        exporter: How the model is exported.
+        settings: On what the model is measured.
+        loggers: Where results go.
+        step: The number of optimizer steps that were done, for the loggers.
+    """
+
+    directory: Path
+    make_module: Callable[[Mapping[str, Any]], pl.LightningModule]
+    kept: Callable[[], Sequence[BestCheckpoint]]
+    name: str = "model"
+    data: pl.LightningDataModule | None = None
+    main_metric: str | None = None
+    exporter: ExporterConfig = field(default_factory=ExporterConfig)
+    settings: EvaluatorSettings = field(default_factory=EvaluatorSettings)
+    loggers: Sequence[Logger] = ()
+    step: int = 0
+
+    def with_exporter(self, options: ExporterConfig | None) -> FinishedTraining:
+        """The same with other options of the exporter.
+
+        Args:
+            options: The options; those that are there if left out.
+
+        Returns:
+            A copy.
+        """
+        return replace(self, exporter=options or self.exporter)
+
+    def best(self, prefer: Preference = "metric") -> BestCheckpoint:
+        """Find the best checkpoint.
+
+        Args:
+            prefer: By the main metric, or by the validation loss.
+
+        Returns:
+            The checkpoint; by the other one if there is none of those.
+
+        Raises:
+            StepSkipped: If none was kept.
+        """
+        best = best_checkpoint(self.kept(), prefer, self.main_metric)
+        if best is None:
+            raise StepSkipped(
+                "no best checkpoint exists. A ModelCheckpoint with a monitor keeps one, once a validation has run."
+            )
+        return best
+
+    def load(self, checkpoint: Path) -> MeasuredWeights:
+        """Make the module with the weights of a checkpoint.
+
+        Args:
+            checkpoint: The file.
+
+        Returns:
+            The module and the fingerprint of its weights.
+
+        Raises:
+            CheckpointError: If the file is missing, damaged or of another model.
+        """
+        content = load_checkpoint(checkpoint)
+        module = self.make_module(content)
+        module.on_load_checkpoint(content)
+        load_weights(module, content["state_dict"], checkpoint)
+        described = saved_description(content) or DataDescription()
+        return MeasuredWeights(module, checkpoint, fingerprint(content["state_dict"]), described)
+
+    def describe(self, weights: MeasuredWeights) -> Description:
+        """Say what a file made of these weights should tell about itself.
+
+        Args:
+            weights: The weights.
+
+        Returns:
+            The description; what neither module nor data tells is left out.
+        """
+        module, saved = weights.module, weights.data
+        names = saved.class_names or _class_names(module) or _class_names(self.data)
+        shape = self.data.preprocessing if isinstance(self.data, DescribesImages) else None
+        preprocessing = saved.preprocessing or shape
+        return Description(
+            fingerprint=weights.fingerprint,
+            checkpoint=weights.checkpoint.name,
+            task=module.task if isinstance(module, NamesTask) else None,
+            class_names=tuple(names) if names else None,
+            preprocessing=preprocessing if isinstance(preprocessing, Preprocessing) else None,
+            preprocessing_inside=self.exporter.preprocessing,
+        )
+
+    def validation_inputs(self) -> Tensor | None:
+        """Load the first validation batch.
+
+        Returns:
+            What the model sees, ``(N, ...)``; ``None`` if there is no validation data or it has another form.
+        """
+        if self.data is None:
+            return None
+        self.data.setup("validate")
+        loader = self.data.whole_dataloader("val") if isinstance(self.data, LoadsWhole) else self.data.val_dataloader()
+        return _first_tensor(next(iter(_first_loader(loader)), None))
+
+
+def _class_names(named: object) -> Sequence[str] | None:
+    return named.class_names if isinstance(named, NamesClasses) else None
+
+
+def _first_loader(loader: Any) -> Iterable[Any]:
+    while isinstance(loader, (list, tuple, dict)) and loader:
+        loader = next(iter(loader.values() if isinstance(loader, dict) else loader))
+    return loader or ()
+
+
+def _first_tensor(batch: Any) -> Tensor | None:
+    while isinstance(batch, (list, tuple, dict)) and batch:
+        batch = next(iter(batch.values() if isinstance(batch, dict) else batch))
+    return batch.detach().cpu() if isinstance(batch, Tensor) else None

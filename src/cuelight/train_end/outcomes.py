@@ -1,0 +1,121 @@
+"""What became of each step after a training: ``outcomes.json`` in the run directory."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Iterable, Mapping
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any, Literal
+
+from cuelight.errors import CuelightError
+from cuelight.evaluation.results import relative_to_run
+from cuelight.files import write_text
+
+OUTCOMES_FILE = "outcomes.json"
+
+Status = Literal["ok", "failed", "skipped"]
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What became of one step.
+
+    Args:
+        step: The name of the step, such as ``ExportOnTrainEnd``.
+        status: Whether it worked, failed, or had nothing to do.
+        reason: Why it failed or was skipped.
+        seconds: How long it took.
+        checkpoint: The file whose weights it used, seen from the run directory.
+        weights_fingerprint: The fingerprint of these weights.
+        files: The SHA-256 of each file that it wrote, by its path seen from the run directory.
+        details: What else is worth to know, such as the metrics.
+    """
+
+    step: str
+    status: Status
+    reason: str = ""
+    seconds: float = 0.0
+    checkpoint: str = ""
+    weights_fingerprint: str = ""
+    files: Mapping[str, str] = field(default_factory=dict)
+    details: Mapping[str, Any] = field(default_factory=dict)
+
+    def files_are_intact(self, directory: Path) -> bool:
+        """Tell whether all files of this step are still what was written.
+
+        Args:
+            directory: The run directory.
+
+        Returns:
+            Whether each exists and has its SHA-256.
+        """
+        return all(
+            (directory / path).is_file() and file_sha256(directory / path) == recorded
+            for path, recorded in self.files.items()
+        )
+
+
+def read_outcomes(directory: Path) -> dict[str, Outcome]:
+    """Read what became of the steps of a run.
+
+    Args:
+        directory: The run directory.
+
+    Returns:
+        The outcome of each step that was tried, by its name, in the order in which they ran.
+
+    Raises:
+        CuelightError: If the file is damaged.
+    """
+    path = directory / OUTCOMES_FILE
+    if not path.is_file():
+        return {}
+    try:
+        return {entry["step"]: Outcome(**entry) for entry in json.loads(path.read_text())["steps"]}
+    except (ValueError, KeyError, TypeError) as error:
+        raise CuelightError(
+            f"{path}: this file is damaged: {error}. Delete it, then run `cuelight finish` on the run directory."
+        ) from error
+
+
+def record_outcome(directory: Path, outcome: Outcome) -> None:
+    """Put the outcome of a step into ``outcomes.json``, in place of an earlier one of the same step.
+
+    Args:
+        directory: The run directory.
+        outcome: What became of the step.
+    """
+    outcomes = read_outcomes(directory) | {outcome.step: outcome}
+    steps = [asdict(entry) for entry in outcomes.values()]
+    write_text(directory / OUTCOMES_FILE, json.dumps({"steps": steps}, indent=2) + "\n")
+
+
+def hashes(files: Iterable[Path], directory: Path) -> dict[str, str]:
+    """Compute what :attr:`Outcome.files` holds.
+
+    Args:
+        files: The files.
+        directory: The run directory.
+
+    Returns:
+        The SHA-256 of each by its path seen from the run directory.
+    """
+    return {relative_to_run(file, directory): file_sha256(file) for file in files}
+
+
+def file_sha256(path: Path) -> str:
+    """Compute the SHA-256 of a file.
+
+    Args:
+        path: The file.
+
+    Returns:
+        64 hexadecimal digits.
+    """
+    digest = hashlib.sha256()
+    with path.open("rb") as file:
+        while block := file.read(1 << 20):
+            digest.update(block)
+    return digest.hexdigest()

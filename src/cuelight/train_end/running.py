@@ -1,0 +1,122 @@
+"""A step run by itself: whatever happens in it is recorded, and stops nothing else."""
+
+from __future__ import annotations
+
+import logging
+import time
+import traceback
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from cuelight.errors import CuelightError
+from cuelight.evaluation.results import relative_to_run
+from cuelight.train_end.finished_training import StepSkipped
+from cuelight.train_end.outcomes import Outcome, hashes, record_outcome
+
+logger = logging.getLogger(__name__)
+
+
+class TrainEndError(CuelightError):
+    """Steps after a training failed; the training itself is complete and saved.
+
+    Args:
+        outcomes: The outcomes of all steps.
+        directory: The run directory.
+    """
+
+    def __init__(self, outcomes: Sequence[Outcome], directory: Path) -> None:
+        self.outcomes = tuple(outcomes)
+        self.directory = directory
+        failed = [outcome for outcome in outcomes if outcome.status == "failed"]
+        lines = [f"  {outcome.step}: {outcome.reason}" for outcome in failed]
+        steps = "step" if len(failed) == 1 else "steps"
+        super().__init__(
+            "\n".join(
+                [
+                    f"The training is complete and saved, but {len(failed)} {steps} after it failed:",
+                    *lines,
+                    f"Details are in {directory / 'outcomes.json'}.",
+                ]
+            )
+        )
+
+    def __reduce__(self) -> tuple[type[TrainEndError], tuple[Sequence[Outcome], Path]]:
+        """Survive the way to another process."""
+        return type(self), (self.outcomes, self.directory)
+
+
+@dataclass(frozen=True)
+class StepResult:
+    """What a step did.
+
+    Args:
+        checkpoint: The file whose weights it used.
+        fingerprint: The fingerprint of these weights.
+        files: The files that it wrote.
+        details: What else is worth to know, as plain JSON.
+    """
+
+    checkpoint: Path
+    fingerprint: str
+    files: Sequence[Path] = ()
+    details: Mapping[str, Any] = field(default_factory=dict)
+
+
+def run_step(name: str, directory: Path, work: Callable[[], StepResult]) -> Outcome:
+    """Run a step after a training, and record what became of it.
+
+    Args:
+        name: The name of the step.
+        directory: The run directory.
+        work: Does it.
+
+    Returns:
+        The outcome, also written to ``outcomes.json``; an error of the step is part of it and is not raised.
+    """
+    began = time.monotonic()
+    try:
+        outcome = _succeeded(name, directory, work())
+    except StepSkipped as reason:
+        outcome = Outcome(name, "skipped", reason=str(reason))
+    except Exception as error:  # noqa: BLE001 - a step may fail in any way, and is recorded
+        outcome = _failed(name, error)
+    outcome = Outcome(**{**vars(outcome), "seconds": round(time.monotonic() - began, 3)})
+    _log(outcome)
+    _record(directory, outcome)
+    return outcome
+
+
+def _succeeded(name: str, directory: Path, result: StepResult) -> Outcome:
+    return Outcome(
+        step=name,
+        status="ok",
+        checkpoint=relative_to_run(result.checkpoint, directory),
+        weights_fingerprint=result.fingerprint,
+        files=hashes(result.files, directory),
+        details=result.details,
+    )
+
+
+def _failed(name: str, error: Exception) -> Outcome:
+    if isinstance(error, CuelightError):
+        return Outcome(name, "failed", reason=str(error))
+    reason = " ".join(f"{type(error).__name__}: {error}".split())
+    return Outcome(name, "failed", reason=reason, details={"traceback": traceback.format_exception(error)})
+
+
+def _log(outcome: Outcome) -> None:
+    if outcome.status == "failed":
+        logger.error("%s failed: %s", outcome.step, outcome.reason)
+    elif outcome.status == "skipped":
+        logger.warning("%s was skipped: %s", outcome.step, outcome.reason)
+    else:
+        logger.info("%s: %s (%.1f s)", outcome.step, ", ".join(outcome.files) or "done", outcome.seconds)
+
+
+def _record(directory: Path, outcome: Outcome) -> None:
+    try:
+        record_outcome(directory, outcome)
+    except (OSError, CuelightError) as error:
+        logger.error("The outcome of %s cannot be written to %s: %s", outcome.step, directory, error)  # noqa: TRY400

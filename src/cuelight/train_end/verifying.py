@@ -1,0 +1,95 @@
+"""Whether the weights that were measured are the weights that were shipped."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from cuelight.deploy.onnx_model import OnnxModel
+from cuelight.errors import CuelightError
+from cuelight.evaluation.results import read_results
+from cuelight.train_end.finished_training import FinishedTraining
+from cuelight.train_end.outcomes import Outcome, file_sha256, read_outcomes
+from cuelight.weights.fingerprint import fingerprint_of_file
+
+_SHOWN = 12  # digits of a fingerprint
+
+
+@dataclass(frozen=True)
+class Check:
+    """One comparison.
+
+    Args:
+        subject: What was looked at: a file of the run.
+        ok: Whether it is as it should be.
+        detail: What was found, and what was expected.
+    """
+
+    subject: str
+    ok: bool
+    detail: str
+
+
+def verify(training: FinishedTraining) -> list[Check]:
+    """Compare every file that the steps of a run wrote with the checkpoint that it was made of.
+
+    Args:
+        training: The run.
+
+    Returns:
+        For each file of ``outcomes.json`` whether its bytes are those that were written; for each result, ONNX file
+        and archive whether it names the weights that the checkpoint holds now.
+    """
+    outcomes = [outcome for outcome in read_outcomes(training.directory).values() if outcome.status == "ok"]
+    checks = []
+    weights: dict[str, str] = {}
+    for outcome in outcomes:
+        checks += [_bytes(training.directory, path, recorded) for path, recorded in outcome.files.items()]
+        if outcome.checkpoint not in weights:
+            check, weights[outcome.checkpoint] = _weights(training.directory, outcome)
+            checks.append(check)
+        checks += _made_of(training.directory, outcome, weights[outcome.checkpoint])
+    return checks
+
+
+def _bytes(directory: Path, path: str, recorded: str) -> Check:
+    file = directory / path
+    if not file.is_file():
+        return Check(path, False, "the file is gone")
+    found = file_sha256(file)
+    if found == recorded:
+        return Check(path, True, f"bytes as written, sha256 {recorded[:_SHOWN]}")
+    return Check(path, False, f"the file was changed: sha256 {found[:_SHOWN]} in place of {recorded[:_SHOWN]}")
+
+
+def _weights(directory: Path, outcome: Outcome) -> tuple[Check, str]:
+    try:
+        found = fingerprint_of_file(directory / outcome.checkpoint)
+    except CuelightError as error:
+        return Check(outcome.checkpoint, False, str(error)), ""
+    if found == outcome.weights_fingerprint:
+        return Check(outcome.checkpoint, True, f"weights {found[:_SHOWN]}"), found
+    detail = f"holds weights {found[:_SHOWN]}, but {outcome.step} used {outcome.weights_fingerprint[:_SHOWN]}"
+    return Check(outcome.checkpoint, False, detail), found
+
+
+def _made_of(directory: Path, outcome: Outcome, weights: str) -> Iterator[Check]:
+    for path in outcome.files:
+        try:
+            named = list(_named_weights(directory / path, directory))
+        except (CuelightError, OSError) as error:
+            yield Check(path, False, str(error))
+            continue
+        for found in named:
+            detail = f"made of weights {found[:_SHOWN]}"
+            yield Check(path, found == weights, detail if found == weights else f"{detail}, not {weights[:_SHOWN]}")
+
+
+def _named_weights(file: Path, directory: Path) -> Iterator[str]:
+    """The fingerprints that a file names."""
+    if file.suffix == ".json":
+        yield from (entry["weights_fingerprint"] for entry in read_results(directory).values())
+    elif file.suffix == ".onnx" or ".tar" in file.suffixes:
+        description = OnnxModel.open(file).description
+        yield description.fingerprint if description else "(none)"

@@ -1,0 +1,57 @@
+"""A short text that is the same for the same weights, and for no others."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from cuelight.weights.checkpoint_io import load_checkpoint
+
+
+def fingerprint(state_dict: Mapping[str, Any]) -> str:
+    """Compute the SHA-256 of all tensors with their names, types and shapes.
+
+    Args:
+        state_dict: The weights, as in ``checkpoint["state_dict"]``; what is no tensor is left out.
+
+    Returns:
+        64 hexadecimal digits, the same on every machine and in any order of the names.
+
+    Examples:
+        >>> fingerprint({"weight": torch.zeros(2)}) == fingerprint({"weight": torch.zeros(2)})
+        True
+        >>> fingerprint({"weight": torch.zeros(2)}) == fingerprint({"weight": torch.zeros(2, 1)})
+        False
+    """
+    digest = hashlib.sha256()
+    for name in sorted(state_dict):
+        value = state_dict[name]
+        if isinstance(value, Tensor):
+            digest.update(f"{name}\0{value.dtype}\0{tuple(value.shape)}\0".encode())
+            digest.update(_bytes(value))
+    return digest.hexdigest()
+
+
+def fingerprint_of_file(checkpoint: Path) -> str:
+    """Compute the fingerprint of the weights in a checkpoint.
+
+    Args:
+        checkpoint: The file.
+
+    Returns:
+        As ``fingerprint``.
+
+    Raises:
+        CheckpointError: If the file is missing or damaged.
+    """
+    return fingerprint(load_checkpoint(checkpoint)["state_dict"])
+
+
+def _bytes(tensor: Tensor) -> memoryview:
+    flat = tensor.detach().cpu().contiguous().reshape(-1)
+    return flat.view(torch.uint8).numpy().data

@@ -1,0 +1,50 @@
+"""Where results are kept, and how a confusion matrix looks."""
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from cuelight.errors import CuelightError
+from cuelight.evaluation.results import Measurement, read_results, write_results
+
+
+def test_results_do_not_depend_on_the_working_directory(tmp_path, monkeypatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    for directory, checkpoint, expected in [
+        (Path("run"), tmp_path / "run" / "checkpoints" / "last.ckpt", "checkpoints/last.ckpt"),
+        (tmp_path / "run", Path("run/checkpoints/last.ckpt"), "checkpoints/last.ckpt"),
+        (Path("run"), Path("other.ckpt"), str(tmp_path / "other.ckpt")),
+    ]:
+        (path,) = write_results(directory, Measurement(checkpoint, "abc", "test", {"test/loss": 1.0}))
+        assert json.loads(path.read_text())["test"]["checkpoint"] == expected
+
+
+def test_views_are_kept_beside_each_other(tmp_path) -> None:
+    write_results(tmp_path, Measurement(tmp_path / "a.ckpt", "abc", "test", {"test/loss": 1.0}))
+    write_results(tmp_path, Measurement(tmp_path / "b.ckpt", "def", "val", {"val/loss": 2.0}))
+    results = read_results(tmp_path)
+    assert {view: entry["weights_fingerprint"] for view, entry in results.items()} == {"test": "abc", "val": "def"}
+    assert results["val"]["metrics"] == {"val/loss": 2.0}
+
+
+@pytest.mark.parametrize("count", [2, 10, 120])
+def test_confusion_matrix_is_drawn_and_kept(tmp_path, count) -> None:
+    counts = np.random.default_rng(0).integers(0, 9, (count, count)) + 50 * np.eye(count, dtype=np.int64)
+    measured = Measurement(
+        tmp_path / "a.ckpt", "abc", "test", confusion=counts, class_names=tuple(f"class {n}" for n in range(count))
+    )
+    results, picture = write_results(tmp_path, measured)
+    assert json.loads(results.read_text())["test"]["confusion_matrix"] == counts.tolist()
+    assert picture.name == "confusion_matrix_test.png"
+    pixels = np.asarray(Image.open(picture).convert("L"))
+    assert min(pixels.shape) > 300
+    assert pixels.std() > 10
+
+
+def test_damaged_results_are_said(tmp_path) -> None:
+    write_results(tmp_path, Measurement(tmp_path / "a.ckpt", "abc", "test"))[0].write_text("{")
+    with pytest.raises(CuelightError, match="is damaged"):
+        read_results(tmp_path)
