@@ -1,0 +1,74 @@
+"""The schema of luxonis-ml, which an extra of Cuelight installs."""
+
+from __future__ import annotations
+
+import importlib
+import importlib.util
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from types import ModuleType
+from typing import Any
+
+from pydantic import BaseModel, ValidationError
+
+from cuelight.errors import ArchiveError
+
+_NO_LOGGING_SETUP = "LUXONISML_DISABLE_SETUP_LOGGING"
+
+
+def archive_problem() -> str | None:
+    """Tell before anything runs why no archive can be written here.
+
+    Returns:
+        The reason and what to do; ``None`` if luxonis-ml is installed.
+    """
+    if importlib.util.find_spec("luxonis_ml") is not None:
+        return None
+    return 'an NN Archive needs luxonis-ml, which is not installed. Run: pip install "cuelight[archive]"'
+
+
+def validate(config: Any) -> tuple[BaseModel | None, list[str]]:
+    """Have luxonis-ml check a configuration.
+
+    Args:
+        config: The content of ``config.json``.
+
+    Returns:
+        What luxonis-ml makes of it, ``None`` if it is refused; and what is wrong.
+
+    Raises:
+        ArchiveError: luxonis-ml is not installed.
+    """
+    schema: type[BaseModel] = _import("luxonis_ml.nn_archive.config").Config
+    try:
+        return schema.model_validate(config), []
+    except ValidationError as error:
+        return None, [f"{'.'.join(map(str, entry['loc']))}: {entry['msg']}" for entry in error.errors()]
+
+
+def knows_resize_mode() -> bool:
+    """Whether the schema has a word for how images are brought to their size, as from luxonis-ml 0.10.2."""
+    block: type[BaseModel] = _import("luxonis_ml.nn_archive.config_building_blocks").PreprocessingBlock
+    return "resize_mode" in block.model_fields
+
+
+def _import(module: str) -> ModuleType:
+    if problem := archive_problem():
+        raise ArchiveError(f"{problem[0].upper()}{problem[1:]}")
+    with _logging_left_alone():
+        return importlib.import_module(module)
+
+
+@contextmanager
+def _logging_left_alone() -> Iterator[None]:
+    """Keep luxonis-ml, when it is imported, from taking over warnings and the report of uncaught exceptions."""
+    before = os.environ.get(_NO_LOGGING_SETUP)
+    os.environ[_NO_LOGGING_SETUP] = "true"
+    try:
+        yield
+    finally:
+        if before is None:
+            del os.environ[_NO_LOGGING_SETUP]
+        else:
+            os.environ[_NO_LOGGING_SETUP] = before
