@@ -188,7 +188,7 @@ def test_table_and_pictures(tmp_path, images) -> None:
         rows = list(csv.DictReader(file))
     details = json.loads((out / "predictions.json").read_text())
     assert list(rows[0]) == ["path", "class", "score", "class_2", "score_2", "class_3", "score_3", "picture"]
-    for row, entry, path, prediction in zip(rows, details, images, predict(Torch(), images), strict=True):
+    for row, entry, path, prediction in zip(rows, details, images, predict(Torch(), images, 2), strict=True):
         top = prediction.result.top
         assert row["path"] == entry["path"] == str(path)
         assert (row["class"], row["class_3"]) == (top[0].name, top[2].name)

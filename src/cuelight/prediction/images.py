@@ -1,0 +1,71 @@
+"""Which images a user means."""
+
+from __future__ import annotations
+
+import glob
+import os
+from collections.abc import Iterable, Iterator, Sequence
+from pathlib import Path
+
+from torchvision.datasets.folder import IMG_EXTENSIONS
+
+from cuelight.errors import DataError
+
+
+def find_images(paths: Sequence[str]) -> list[Path]:
+    """Find the images that a user named.
+
+    Args:
+        paths: Files, folders (searched with all inside them, hidden ones left out) and patterns such as
+            ``images/*.png`` or ``images/**/*.jpg``.
+
+    Returns:
+        The images, each once: in the order of ``paths``, and sorted within a folder or pattern. A file that was named
+        itself is taken whatever its ending.
+
+    Raises:
+        DataError: There is nothing of a name, or no image in it; the message names all such.
+    """
+    found: dict[Path, None] = {}
+    problems = []
+    for path in paths:
+        images = list(_images_of(path))
+        if not images:
+            problems.append(_why_nothing(path))
+        found |= dict.fromkeys(images)
+    if problems:
+        raise DataError("\n".join(problems))
+    if not found:
+        raise DataError("No images were named. Name files, folders or patterns.")
+    return list(found)
+
+
+def _images_of(path: str) -> Iterator[Path]:
+    if Path(path).is_file():  # its name may look like a pattern
+        yield Path(path)
+    elif Path(path).is_dir():
+        yield from _images_in(path)
+    else:
+        for match in sorted(glob.glob(path, recursive=True)):  # noqa: PTH207 - a pattern may be absolute
+            yield from _images_in(match) if Path(match).is_dir() else _only_images([Path(match)])
+
+
+def _images_in(folder: str) -> list[Path]:
+    images: list[Path] = []
+    for parent, folders, names in os.walk(folder, followlinks=True):
+        folders[:] = [name for name in folders if not name.startswith(".")]
+        images += _only_images(Path(parent, name) for name in names)
+    return sorted(images)
+
+
+def _only_images(paths: Iterable[Path]) -> list[Path]:
+    return [path for path in paths if path.suffix.lower() in IMG_EXTENSIONS and not path.name.startswith(".")]
+
+
+def _why_nothing(path: str) -> str:
+    expected = f"({', '.join(IMG_EXTENSIONS)})"
+    if Path(path).is_dir():
+        return f"{path}: there are no images {expected} in this folder."
+    if glob.has_magic(path):
+        return f"{path}: no images {expected} match this pattern."
+    return f"{path}: there is no such file or folder (looked for {Path(path).absolute()})."

@@ -1,0 +1,145 @@
+"""From image files to what a model sees in them."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from itertools import islice
+from pathlib import Path
+from typing import Any, Protocol
+
+import torch
+from numpy.typing import NDArray
+from PIL import Image
+from torch import Tensor
+
+from cuelight.data.reading import read_image
+from cuelight.data.samples import UnreadableImageError
+from cuelight.deploy.description import Description
+from cuelight.errors import CuelightError, DataError, did_you_mean
+from cuelight.prediction.tasks import TASKS, Result, Task
+from cuelight.preprocessing import Preprocessing
+
+logger = logging.getLogger(__name__)
+
+
+class Network(Protocol):
+    """A model that can be called, wherever it came from."""
+
+    @property
+    def description(self) -> Description | None:
+        """What is known of it; ``None`` if nothing is."""
+        ...
+
+    def __call__(self, images: Tensor) -> Mapping[str, NDArray[Any]]:
+        """Run it.
+
+        Args:
+            images: float ``(N, C, H, W)``; uint8 in RGB or grey if the description says ``preprocessing_inside``.
+
+        Returns:
+            The outputs by name, each of N images.
+        """
+        ...
+
+
+@dataclass(frozen=True)
+class ImagePrediction:
+    """What a model sees in an image file.
+
+    Args:
+        path: The file.
+        image: The image, upright, at its own size.
+        result: What the model sees.
+        task: What it was asked.
+    """
+
+    path: Path
+    image: Image.Image
+    result: Result
+    task: Task
+
+    def picture(self) -> Image.Image:
+        """Draw the result.
+
+        Returns:
+            A new picture.
+        """
+        return self.task.draw(self.image, self.result)
+
+
+def predict(
+    network: Network, files: Sequence[Path], batch_size: int = 32, report: Callable[[str], None] = logger.warning
+) -> Iterator[ImagePrediction]:
+    """Run a model on image files, read and prepared as in evaluation.
+
+    Args:
+        network: The model.
+        files: The image files.
+        batch_size: Images that are computed together.
+        report: Called with a line for each file that cannot be read; the others go on.
+
+    Returns:
+        What the model sees in each readable file, in order.
+
+    Raises:
+        CuelightError: It is not known what the model does or how its images are prepared.
+        DataError: None of the files can be read.
+    """
+    description = network.description
+    if description is None:
+        raise CuelightError(
+            "Cuelight did not write this model, so it is not known how its images are prepared and what its outputs "
+            "mean. Export it with Cuelight."
+        )
+    task = _task(description.task)
+    if description.preprocessing is None:
+        raise CuelightError(
+            "The model does not say how its images are prepared: it was trained with data that has no preprocessing "
+            "of its own. Give the data module a property `preprocessing`, and export the model again."
+        )
+    images = _read(files, description.preprocessing, description.preprocessing_inside, report)
+    return _predict(network, images, task, description.class_names, batch_size)
+
+
+def _task(name: str | None) -> Task:
+    if name in TASKS:
+        return TASKS[name]
+    said = f'does "{name}"' if name else "does not say what it does"
+    raise CuelightError(
+        f"The model {said}; outputs can be decoded of: {', '.join(TASKS)}.{did_you_mean(name or '', TASKS)}"
+    )
+
+
+def _read(
+    files: Sequence[Path], preprocessing: Preprocessing, inside: bool, report: Callable[[str], None]
+) -> Iterator[tuple[Path, Image.Image, Tensor]]:
+    """Read what can be read; prepare it as far as the model does not do it itself."""
+    prepare = preprocessing.fit if inside else preprocessing
+    readable = False
+    for path in files:
+        try:
+            image = read_image(str(path))
+        except UnreadableImageError as error:
+            report(f"{path}: skipped, because it cannot be read: {error.unreadable.reason}")
+            continue
+        readable = True
+        yield path, image, prepare(image)
+    if not readable:
+        raise DataError(
+            f"None of {len(files)} files can be read as an image, the first is {next(iter(files), 'none')}."
+        )
+
+
+def _predict(
+    network: Network,
+    images: Iterator[tuple[Path, Image.Image, Tensor]],
+    task: Task,
+    class_names: Sequence[str] | None,
+    batch_size: int,
+) -> Iterator[ImagePrediction]:
+    while batch := list(islice(images, batch_size)):
+        outputs = network(torch.stack([tensor for _, _, tensor in batch]))
+        for (path, image, _), result in zip(batch, task.decode(outputs, class_names), strict=True):
+            yield ImagePrediction(path, image, result, task)
