@@ -8,7 +8,6 @@ from typing import Any, Literal
 
 import lightning.pytorch as pl
 from lightning.pytorch.loggers import Logger
-from lightning.pytorch.utilities.seed import isolate_rng
 from torchmetrics import Metric
 
 from cuelight.data.protocols import LoadsWhole, NamesSplits
@@ -43,7 +42,7 @@ def evaluate(
     """
     model.configure_callbacks = list  # type: ignore[method-assign]  # they belong to the training
     _compute_alone(model)
-    with isolate_rng(), _trainer_kept(data), evaluator(settings or EvaluatorSettings(), callbacks, loggers) as trainer:
+    with _trainer_kept(data), evaluator(settings or EvaluatorSettings(), callbacks, loggers) as trainer:
         if view == "train":
             data.trainer = trainer
             data.setup("fit")

@@ -10,6 +10,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from lightning.pytorch.utilities.seed import isolate_rng
+
 from cuelight.errors import CuelightError
 from cuelight.evaluation.results import relative_to_run
 from cuelight.train_end.finished_training import StepSkipped
@@ -77,7 +79,8 @@ def run_step(name: str, directory: Path, work: Callable[[], StepResult]) -> Outc
     """
     began = time.monotonic()
     try:
-        outcome = _succeeded(name, directory, work())
+        with isolate_rng():
+            outcome = _succeeded(name, directory, work())
     except StepSkipped as reason:
         outcome = Outcome(name, "skipped", reason=str(reason))
     except Exception as error:  # noqa: BLE001 - a step may fail in any way, and is recorded

@@ -1,0 +1,376 @@
+"""The steps after a training, in anyone's trainer: in order, isolated, recorded, and without a trace in the trainer."""
+
+import json
+import os
+import signal
+
+import lightning.pytorch as pl
+import onnx
+import onnxruntime
+import pytest
+import torch
+from lightning.pytorch.callbacks import ModelCheckpoint
+from lightning.pytorch.loggers import CSVLogger
+from torch.nn import functional
+from torch.utils.data import DataLoader, TensorDataset
+
+from cuelight.callbacks.archive_on_train_end import ArchiveOnTrainEnd
+from cuelight.callbacks.ema_callback import EMACallback
+from cuelight.callbacks.export_on_train_end import ExportOnTrainEnd
+from cuelight.callbacks.last_checkpoint import LastCheckpoint
+from cuelight.callbacks.lightning import ModelPruning
+from cuelight.callbacks.test_on_train_end import TestOnTrainEnd
+from cuelight.callbacks.train_end_step import TrainEndStep
+from cuelight.deploy.onnx_model import OnnxModel
+from cuelight.errors import ConfigError, ExportError
+from cuelight.train_end.outcomes import read_outcomes
+from cuelight.train_end.running import StepResult, TrainEndError
+from cuelight.weights.checkpoint_io import AtomicCheckpointIO, load_checkpoint
+from cuelight.weights.fingerprint import fingerprint_of_file
+from support.experiments import same
+from support.tiny import FEATURES, TinyData, TinyModel
+
+LOSS = {"monitor": "val/loss", "filename": "best_loss"}
+ACCURACY = {"monitor": "val/accuracy", "mode": "max", "filename": "best_accuracy"}
+
+
+class Measured(TinyModel):
+    """TinyModel with an accuracy, and with an example of what it takes."""
+
+    main_metric = "accuracy"
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.example_input_array = torch.zeros(1, FEATURES)
+
+    def validation_step(self, batch, batch_idx):
+        super().validation_step(batch, batch_idx)
+        self.log("val/accuracy", (self(batch[0]).argmax(1) == batch[1]).float().mean(), batch_size=len(batch[0]))
+
+    def test_step(self, batch, batch_idx):
+        super().test_step(batch, batch_idx)
+        self.log("test/accuracy", (self(batch[0]).argmax(1) == batch[1]).float().mean(), batch_size=len(batch[0]))
+
+
+class Failing(TrainEndStep):
+    """Fails."""
+
+    def work(self, training, report, console):
+        raise ExportError("the disk has gone away.")
+
+    def is_done(self, training, outcome):
+        return False
+
+
+class Broken(Failing):
+    """Fails as only a bug does."""
+
+    def work(self, training, report, console):
+        return StepResult(training.directory / "x", str([].pop()))
+
+
+class Watch(pl.Callback):
+    """Notes all that a step must leave alone."""
+
+    def __init__(self, *others):
+        self.others = others
+        self.seen = None
+
+    @property
+    def state_key(self):
+        return f"Watch{id(self)}"
+
+    def on_train_end(self, trainer, pl_module):
+        self.seen = everything(trainer, pl_module)
+
+
+class Ended(pl.Callback):
+    """Notes that its turn came."""
+
+    def __init__(self):
+        self.turns = []
+
+    def on_train_end(self, trainer, pl_module):
+        self.turns.append("on_train_end")
+
+    def on_fit_end(self, trainer, pl_module):
+        self.turns.append("on_fit_end")
+
+
+def everything(trainer, module):
+    parts = list(module.modules())
+    keeping = [callback for callback in trainer.callbacks if not isinstance(callback, (Watch, TrainEndStep))]
+    return {
+        "state": (trainer.state.fn, trainer.state.status, trainer.state.stage),
+        "callbacks": [id(callback) for callback in trainer.callbacks],
+        "callback states": [clone(callback.state_dict()) for callback in keeping],
+        "callback attributes": [sorted(vars(callback)) for callback in keeping],
+        "metrics": clone([dict(trainer.callback_metrics), dict(trainer.logged_metrics), trainer.progress_bar_metrics]),
+        "signals": [signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)],
+        "modes": [part.training for part in parts],
+        "hooks": [[len(getattr(part, name)) for name in vars(part) if name.endswith("_hooks")] for part in parts],
+        "weights": clone(module.state_dict()),
+        "gradients": clone({name: parameter.grad for name, parameter in module.named_parameters()}),
+        "tensors": [id(tensor) for tensor in (*module.parameters(), *module.buffers())],
+        "devices": [str(tensor.device) for tensor in module.parameters()],
+        "attributes": sorted(vars(module)),
+        "owner": [id(owner) for owner in (module.trainer, trainer.lightning_module, trainer.datamodule)],
+        "owner of the data": id(trainer.datamodule.trainer),
+        "optimizers": clone([optimizer.state_dict() for optimizer in trainer.optimizers]),
+        "progress": (trainer.global_step, trainer.current_epoch, trainer.should_stop),
+        "random": torch.get_rng_state().clone(),
+        "process": (torch.are_deterministic_algorithms_enabled(), torch.is_grad_enabled(), dict(os.environ)),
+        "loggers": [id(logger) for logger in trainer.loggers],
+    }  # fmt: skip
+
+
+def clone(value):
+    if isinstance(value, torch.Tensor):
+        return value.detach().clone()
+    if isinstance(value, dict):
+        return {key: clone(entry) for key, entry in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [clone(entry) for entry in value]
+    return value
+
+
+def fit(folder, *callbacks, model=None, epochs=2, data=None, resume=None, **settings):
+    torch.manual_seed(0)
+    trainer = pl.Trainer(
+        max_epochs=epochs, accelerator="cpu", logger=CSVLogger(folder, name="", version=""), default_root_dir=folder,
+        enable_progress_bar=False, enable_model_summary=False, callbacks=list(callbacks), log_every_n_steps=1,
+        plugins=[AtomicCheckpointIO()],
+        **settings,
+    )  # fmt: skip
+    trainer.callbacks = list(callbacks)
+    trainer.fit(model or Measured(), datamodule=data or TinyData(), ckpt_path=resume, weights_only=True)
+    return trainer
+
+
+def keep(*kinds):
+    return [ModelCheckpoint(**kind) for kind in kinds]
+
+
+def onnx_of(folder, name="Measured"):
+    return folder / "export" / f"{name}.onnx"
+
+
+def run_onnx(path, features):
+    session = onnxruntime.InferenceSession(path, providers=["CPUExecutionProvider"])
+    rows = [session.run(None, {session.get_inputs()[0].name: row[None].numpy()})[0] for row in features]
+    return torch.cat([torch.from_numpy(row) for row in rows])
+
+
+@pytest.mark.parametrize("step", [TestOnTrainEnd, ExportOnTrainEnd, ArchiveOnTrainEnd])
+def test_a_step_leaves_everything_as_it_was(tmp_path, step) -> None:
+    before, after = Watch(), Watch()
+    checkpoints = keep(LOSS, ACCURACY)
+    made = step()
+    fit(tmp_path, *checkpoints, EMACallback(decay=0.9), LastCheckpoint(), first(), before, made, after)
+    assert made.outcome.status == "ok", made.outcome
+    for name, seen in before.seen.items():
+        assert same(seen, after.seen[name]), name
+
+
+def first():
+    """A step that is skipped: the first one gives the signals back, which is meant to last."""
+    return TestOnTrainEnd(view="train")
+
+
+def test_steps_run_in_order_and_a_failure_stops_nothing_but_is_raised(tmp_path, caplog) -> None:
+    ended = Ended()
+    steps = [ExportOnTrainEnd(), Failing(), Broken(), TestOnTrainEnd()]
+    with pytest.raises(TrainEndError) as raised:
+        fit(tmp_path, *keep(LOSS), *steps, ended)
+    assert ended.turns == ["on_train_end", "on_fit_end"]
+    outcomes = read_outcomes(tmp_path)
+    assert list(outcomes) == ["ExportOnTrainEnd", "Failing", "Broken", "TestOnTrainEnd"]
+    assert [outcome.status for outcome in outcomes.values()] == ["ok", "failed", "failed", "ok"]
+    assert outcomes["Failing"].reason == "the disk has gone away."
+    assert outcomes["Broken"].reason == "IndexError: pop from empty list"
+    assert "work" in "".join(outcomes["Broken"].details["traceback"])
+    assert "Failing failed: the disk has gone away." in caplog.text
+    message = str(raised.value)
+    assert message.startswith("The training is complete and saved, but 2 steps after it failed:")
+    assert "Failing: the disk has gone away." in message
+    assert str(tmp_path / "outcomes.json") in message
+    assert [outcome.step for outcome in raised.value.outcomes] == list(outcomes)
+
+
+def test_outcome_says_what_was_done_with_which_weights(tmp_path) -> None:
+    fit(tmp_path, *keep(LOSS, ACCURACY), TestOnTrainEnd(), ExportOnTrainEnd(), ArchiveOnTrainEnd())
+    outcomes = read_outcomes(tmp_path)
+    weights = fingerprint_of_file(tmp_path / "checkpoints" / "best_accuracy.ckpt")
+    assert {outcome.weights_fingerprint for outcome in outcomes.values()} == {weights}
+    assert {outcome.checkpoint for outcome in outcomes.values()} == {"checkpoints/best_accuracy.ckpt"}
+    assert all(outcome.seconds > 0 and outcome.files_are_intact(tmp_path) for outcome in outcomes.values())
+    assert [list(outcome.files) for outcome in outcomes.values()] == [
+        ["test/results.json"], ["export/Measured.onnx"], ["archive/Measured.tar"],
+    ]  # fmt: skip
+    results = json.loads((tmp_path / "test" / "results.json").read_text())["test"]
+    assert results["weights_fingerprint"] == weights
+    assert results["metrics"] == outcomes["TestOnTrainEnd"].details["metrics"]
+    for file in (onnx_of(tmp_path), tmp_path / "archive" / "Measured.tar"):
+        assert OnnxModel.open(file).description.fingerprint == weights
+
+
+@pytest.mark.parametrize(("prefer", "expected"), [("metric", "best_accuracy"), ("loss", "best_loss")])
+def test_preferred_checkpoint_is_tested_and_exported(tmp_path, prefer, expected) -> None:
+    steps = [TestOnTrainEnd(prefer), ExportOnTrainEnd(prefer)]
+    fit(tmp_path, *keep(LOSS, ACCURACY), *steps, epochs=4)
+    path = tmp_path / "checkpoints" / f"{expected}.ckpt"
+    assert {step.outcome.weights_fingerprint for step in steps} == {fingerprint_of_file(path)}
+    model = Measured().eval()
+    model.load_state_dict(load_checkpoint(path)["state_dict"])
+    data = TinyData()
+    with torch.no_grad():
+        logits = model(data.features[:24])
+    torch.testing.assert_close(run_onnx(onnx_of(tmp_path), data.features[:24]), logits, rtol=1e-4, atol=1e-5)
+    expected_loss = functional.cross_entropy(logits, data.labels[:24]).item()
+    assert steps[0].outcome.details["metrics"]["test/loss"] == pytest.approx(expected_loss, rel=1e-5)
+
+
+def test_averaged_weights_are_what_is_tested_and_exported(tmp_path) -> None:
+    average = EMACallback(decay=0.99, use_dynamic_decay=False)
+    fit(tmp_path, average, *keep(LOSS), TestOnTrainEnd(), ExportOnTrainEnd())
+    content = load_checkpoint(tmp_path / "checkpoints" / "best_loss.ckpt")
+    assert not same(content["state_dict"], content["current_model_state"])
+    model = Measured().eval()
+    model.load_state_dict(content["state_dict"])
+    features = TinyData().features
+    with torch.no_grad():
+        torch.testing.assert_close(run_onnx(onnx_of(tmp_path), features), model(features), rtol=1e-4, atol=1e-5)
+
+
+@pytest.mark.parametrize("position", ["before", "after"])
+def test_pruned_weights_are_exported_as_zeros(tmp_path, position) -> None:
+    pruning = ModelPruning("l1_unstructured", amount=0.5, use_lottery_ticket_hypothesis=False)
+    order = [pruning, ExportOnTrainEnd()] if position == "before" else [ExportOnTrainEnd(), pruning]
+    fit(tmp_path, *keep(LOSS), *order, epochs=1)
+    graph = onnx.load(onnx_of(tmp_path)).graph
+    weights = [onnx.numpy_helper.to_array(entry) for entry in graph.initializer]
+    largest = max(weights, key=lambda array: array.size)
+    assert (largest == 0).mean() > 0.3
+
+
+def test_without_a_best_checkpoint_steps_are_skipped_and_say_so(tmp_path, caplog) -> None:
+    steps = [TestOnTrainEnd(), ExportOnTrainEnd(), ArchiveOnTrainEnd()]
+    fit(tmp_path, *steps, LastCheckpoint())
+    assert {step.outcome.status for step in steps} == {"skipped"}
+    assert "ExportOnTrainEnd was skipped: no best checkpoint exists." in caplog.text
+    assert read_outcomes(tmp_path)["ArchiveOnTrainEnd"].reason.startswith("no best checkpoint exists.")
+
+
+def test_loaders_without_a_data_module(tmp_path) -> None:
+    data = TinyData()
+    loader = DataLoader(TensorDataset(data.features, data.labels), batch_size=8)
+    steps = [TestOnTrainEnd(), TestOnTrainEnd(view="val"), ExportOnTrainEnd()]
+    trainer = pl.Trainer(
+        max_epochs=1, accelerator="cpu", logger=False, default_root_dir=tmp_path, enable_progress_bar=False,
+        enable_model_summary=False, callbacks=[*keep(LOSS), *steps],
+    )  # fmt: skip
+    trainer.fit(Measured(), loader, loader)
+    assert [step.outcome.status for step in steps] == ["skipped", "ok", "ok"]
+    assert steps[0].outcome.reason == "the data has no test split."
+    measured = steps[1].outcome.details["metrics"]
+    assert measured["val/loss"] == pytest.approx(trainer.callback_metrics["val/loss"].item(), rel=1e-4)
+
+
+def test_views(tmp_path) -> None:
+    steps = [TestOnTrainEnd(), TestOnTrainEnd(view="val"), TestOnTrainEnd(view="train")]
+    trainer = fit(tmp_path, *keep(LOSS), *steps, epochs=1)
+    names = [set(step.outcome.details["metrics"]) for step in steps]
+    assert names == [{f"{view}/loss", f"{view}/accuracy"} for view in ("test", "val", "train")]
+    assert set(json.loads((tmp_path / "test" / "results.json").read_text())) == {"test", "val", "train"}
+    trainer.loggers[0].save()
+    header = (tmp_path / "metrics.csv").read_text().splitlines()[0].split(",")
+    assert {"test/loss", "best/val/loss", "best/train/loss"} <= set(header)
+
+
+def test_example_is_a_validation_batch_where_the_module_has_none(tmp_path) -> None:
+    step = ExportOnTrainEnd()
+    fit(tmp_path, *keep(LOSS), step, model=TinyModel())
+    assert step.outcome.status == "ok", step.outcome
+    shape = onnx.load(onnx_of(tmp_path, "TinyModel")).graph.input[0].type.tensor_type.shape
+    assert [dimension.dim_value for dimension in shape.dim] == [1, FEATURES]
+
+
+def test_options_of_the_exporter(tmp_path) -> None:
+    step = ExportOnTrainEnd(exporter={"name": "mine", "dynamic_batch": True, "opset": 16})
+    fit(tmp_path, *keep(LOSS), step)
+    graph = onnx.load(onnx_of(tmp_path, "mine"))
+    assert graph.opset_import[0].version == 16
+    assert graph.graph.input[0].type.tensor_type.shape.dim[0].dim_param == "batch"
+    assert {entry["batch_size"] for entry in step.outcome.details["differences"]} == {1, 2}
+
+
+def test_options_and_name_come_from_the_hyperparameters(tmp_path) -> None:
+    model = Measured()
+    model.save_hyperparameters({"name": "shipped", "exporter": {"opset": 15}})
+    fit(tmp_path, *keep(LOSS), ExportOnTrainEnd(), model=model)
+    assert onnx.load(onnx_of(tmp_path, "shipped")).opset_import[0].version == 15
+
+
+def exports(monkeypatch):
+    """Counts how often a model is exported."""
+    from cuelight.train_end import exporting
+
+    calls = []
+    real = exporting.export_onnx
+    monkeypatch.setattr(exporting, "export_onnx", lambda *args, **options: calls.append(1) or real(*args, **options))
+    return calls
+
+
+@pytest.mark.parametrize(
+    ("steps", "count"),
+    [
+        ([ExportOnTrainEnd, ArchiveOnTrainEnd], 1),
+        ([ArchiveOnTrainEnd], 1),
+        ([ArchiveOnTrainEnd, ExportOnTrainEnd], 2),
+        ([lambda: ExportOnTrainEnd("loss"), ArchiveOnTrainEnd], 2),
+        ([lambda: ExportOnTrainEnd(exporter={"opset": 15}), ArchiveOnTrainEnd], 2),
+    ],
+    ids=["both", "archive alone", "archive first", "other weights", "other options"],
+)
+def test_archive_uses_the_export_before_it_if_that_is_the_same(tmp_path, monkeypatch, steps, count) -> None:
+    calls = exports(monkeypatch)
+    made = [step() for step in steps]
+    fit(tmp_path, *keep(LOSS, ACCURACY), *made, epochs=4)
+    assert {step.outcome.status for step in made} == {"ok"}, [step.outcome for step in made]
+    assert len(calls) == count
+
+
+def test_a_fast_dev_run_runs_no_step(tmp_path) -> None:
+    step = TestOnTrainEnd()
+    fit(tmp_path, step, fast_dev_run=True)
+    assert (step.outcome.status, step.outcome.reason) == ("skipped", "fast_dev_run keeps no checkpoint.")
+
+
+def test_the_same_step_twice_is_refused_before_the_training(tmp_path) -> None:
+    model = Measured()
+    with pytest.raises(ConfigError, match="ExportOnTrainEnd is listed 2 times"):
+        fit(tmp_path, *keep(LOSS), ExportOnTrainEnd(), ExportOnTrainEnd("loss"), model=model)
+    assert model.trace == []
+
+
+def test_outcomes_that_cannot_be_written_stop_nothing(tmp_path, caplog) -> None:
+    (tmp_path / "outcomes.json").mkdir()
+    steps = [TestOnTrainEnd(), ExportOnTrainEnd()]
+    fit(tmp_path, *keep(LOSS), *steps)
+    assert {step.outcome.status for step in steps} == {"ok"}
+    assert "The outcome of TestOnTrainEnd cannot be written" in caplog.text
+
+
+def test_a_module_may_draw_into_its_logger_while_it_is_tested(tmp_path) -> None:
+    class Drawing(Measured):
+        def test_step(self, batch, batch_idx):
+            super().test_step(batch, batch_idx)
+            self.logger.experiment.log_metrics({"drawn": 1.0}, step=0)
+            self.logger.log_metrics({"lost": 1.0})
+
+    step = TestOnTrainEnd()
+    fit(tmp_path, *keep(LOSS), step, model=Drawing())
+    assert step.outcome.status == "ok", step.outcome
+    header = (tmp_path / "metrics.csv").read_text().splitlines()[0].split(",")
+    assert "drawn" in header
+    assert "lost" not in header
