@@ -16,7 +16,7 @@ from multiprocessing import get_context
 import onnx
 import pytest
 import torch
-from luxonis_ml.nn_archive import Config, is_nn_archive
+from luxonis_ml.nn_archive import ArchiveGenerator, Config, is_nn_archive
 from torch import nn
 
 from cuelight.deploy import archive_schema
@@ -256,6 +256,29 @@ def test_heads_that_do_not_fit_are_refused(model, archive, change, message) -> N
     assert [entry.name for entry in archive.parent.iterdir()] == ["model.tar"]
 
 
+def test_heads_of_segmentation_count_channels(tmp_path) -> None:
+    path = write_onnx(tmp_path / "masks.onnx", nn.Conv2d(3, 5, 1), torch.zeros(1, 3, 32, 48), describe())
+    head = HEADS[0] | {"parser": "SegmentationParser"}
+    assert config_of(path, tmp_path, [head])["outputs"][0] == {
+        "name": "logits",
+        "dtype": "float32",
+        "shape": [1, 5, 32, 48],
+        "layout": "NCHW",
+    }
+    four = {"classes": list(CLASS_NAMES[:4]), "n_classes": 4, "is_softmax": False}
+    with pytest.raises(ArchiveError, match=r"n_classes is 4, but logits has 5 of \[1, 5, 32, 48\]"):
+        write_archive(path, tmp_path / "a.tar", name="a", heads=[head | {"metadata": four}])
+
+
+def test_a_classifier_of_two_outputs_is_refused(tmp_path) -> None:
+    path = make_onnx(tmp_path)
+    model = onnx.load(path)
+    model.graph.output.append(onnx.helper.make_tensor_value_info("images", onnx.TensorProto.FLOAT, [1, 3, 32, 48]))
+    onnx.save(model, path)
+    with pytest.raises(ArchiveError, match="ClassificationParser takes one output, got logits, images"):
+        write_archive(path, tmp_path / "a.tar", name="a", heads=[HEADS[0] | {"outputs": ["logits", "images"]}])
+
+
 def test_files_that_are_no_onnx(tmp_path, model) -> None:
     cases = {
         "missing.onnx": None,
@@ -344,6 +367,15 @@ def test_what_was_written_is_read(model, tmp_path, compression) -> None:
     archive = read_archive(path)
     assert archive.onnx == model.read_bytes()
     assert archive.config["model"]["heads"][0]["metadata"]["classes"] == list(CLASS_NAMES)
+
+
+@pytest.mark.parametrize("compression", ["gz", "bz2", "xz"])
+def test_archives_of_luxonis_ml_are_read(model, archive, tmp_path, compression) -> None:
+    config = read_archive(archive).config
+    del config["model"]["metadata"]["onnx_sha256"]  # its writer drops what it does not know
+    theirs = ArchiveGenerator("theirs", str(tmp_path), config, [str(model)], compression).make_archive()
+    assert read_archive(theirs).onnx == model.read_bytes()
+    check_archive(theirs, model)
 
 
 @pytest.mark.parametrize("compression", COMPRESSIONS)

@@ -10,7 +10,7 @@ from typing import Any
 from cuelight.deploy.archive_schema import knows_resize_mode, validate
 from cuelight.deploy.description import Description
 from cuelight.deploy.onnx_info import OnnxInfo, TensorInfo, fixed_batch, read_onnx_info
-from cuelight.deploy.sessions import run_for_shapes
+from cuelight.deploy.sessions import output_tensors
 from cuelight.errors import ArchiveError, ConfigError
 from cuelight.version import __version__
 
@@ -82,23 +82,6 @@ def read_description(metadata: Mapping[str, str], source: Path) -> Description |
         return Description.from_metadata(metadata)
     except (json.JSONDecodeError, AttributeError, TypeError, ConfigError) as error:
         raise ArchiveError(f"{source}: its description is damaged: {error}. Export it again.") from error
-
-
-def output_tensors(info: OnnxInfo, onnx: Path) -> list[TensorInfo]:
-    """Tell the outputs of a graph at the batch size that an archive shows.
-
-    Args:
-        info: What the file says of itself.
-        onnx: The file; it is run once if it leaves a size open.
-
-    Returns:
-        The outputs, all sizes known.
-    """
-    tensors = [TensorInfo(tensor.name, tensor.dtype, fixed_batch(tensor)) for tensor in info.outputs]
-    if all(None not in tensor.shape for tensor in tensors):
-        return tensors
-    shapes = run_for_shapes(onnx, {tensor.name: tuple(size or 1 for size in tensor.shape) for tensor in info.inputs})
-    return [TensorInfo(tensor.name, tensor.dtype, shapes[tensor.name]) for tensor in tensors]
 
 
 def _input(tensor: TensorInfo, description: Description | None, onnx: Path) -> dict[str, Any]:

@@ -7,13 +7,14 @@ import json
 import lzma
 import tarfile
 import zlib
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import IO, Any, BinaryIO
+from typing import IO, Any, BinaryIO, TypeVar
 
 from cuelight.errors import ArchiveError
+
+T = TypeVar("T")
 
 CONFIG_NAME = "config.json"
 CHECKSUM = "onnx_sha256"
@@ -21,7 +22,6 @@ CHECKSUM = "onnx_sha256"
 _MAX_MEMBERS = 1000
 _MAX_CONFIG_BYTES = 16 * 1024**2
 _MAX_BYTES = 4 * 1024**3  # of all members; an ONNX file cannot be larger than 2 GiB
-_CHUNK = 1024**2
 _DAMAGED = (tarfile.TarError, OSError, EOFError, zlib.error, lzma.LZMAError, ValueError, RecursionError)
 
 
@@ -40,103 +40,83 @@ class Archive:
     onnx: bytes
 
 
-class OpenArchive:
-    """An NN Archive that is open for reading; nothing is ever written to the disk.
-
-    Args:
-        tar: The open tar file.
-        source: Its path, for messages.
-    """
-
-    def __init__(self, tar: tarfile.TarFile, source: Path) -> None:
-        self.source = source
-        self._tar = tar
-        self._members = self._list_members()
-
-    def config(self) -> dict[str, Any]:
-        """Read ``config.json``.
-
-        Returns:
-            Its content; the model's metadata names a model.
-
-        Raises:
-            ArchiveError: There is none at the top level, or it does not describe a model.
-        """
-        member = self._member(CONFIG_NAME)
-        if member.size > _MAX_CONFIG_BYTES:
-            raise ArchiveError(f"{self.source}: {CONFIG_NAME} is too large, {member.size} bytes.")
-        config = json.loads(self._open(member).read())
-        try:
-            named = isinstance(config["model"]["metadata"]["path"], str)
-        except (KeyError, TypeError, IndexError):
-            named = False
-        if not named:
-            raise ArchiveError(f"{self.source}: {CONFIG_NAME} has no model.metadata.path, so it names no model.")
-        return dict(config)
-
-    def chunks(self, name: str) -> Iterator[bytes]:
-        """Read a member piece by piece.
-
-        Args:
-            name: Its exact name.
-
-        Yields:
-            Its bytes.
-
-        Raises:
-            ArchiveError: There is no such file inside.
-        """
-        with self._open(self._member(name)) as file:
-            while chunk := file.read(_CHUNK):
-                yield chunk
-
-    def _list_members(self) -> dict[str, tarfile.TarInfo]:
-        members: dict[str, tarfile.TarInfo] = {}
-        total = 0
-        for member in self._tar:
-            total += member.size
-            if total > _MAX_BYTES or len(members) >= _MAX_MEMBERS:
-                raise ArchiveError(f"{self.source}: there is more inside than in any NN Archive; it was not read.")
-            if member.name in members:
-                raise ArchiveError(f"{self.source}: {member.name!r} is inside twice; it is not clear which one counts.")
-            members[member.name] = member
-        return members
-
-    def _member(self, name: str) -> tarfile.TarInfo:
-        if name not in self._members:
-            inside = ", ".join(map(repr, sorted(self._members)[:10])) or "nothing"
-            raise ArchiveError(f"{self.source}: there is no {name!r} at the top level; inside is {inside}.")
-        member = self._members[name]
-        if not member.isreg() or member.issparse() or Path(name).is_absolute() or ".." in Path(name).parts:
-            raise ArchiveError(f"{self.source}: {name!r} is not a plain file inside the archive; it was not read.")
-        return member
-
-    def _open(self, member: tarfile.TarInfo) -> IO[bytes]:
-        file = self._tar.extractfile(member)
-        if file is None:
-            raise ArchiveError(f"{self.source}: {member.name!r} is not a plain file inside the archive.")
-        return file
-
-
-@contextmanager
-def open_archive(file: BinaryIO, source: Path) -> Iterator[OpenArchive]:
-    """Open an NN Archive of any compression.
+def scan_archive(file: BinaryIO, source: Path, consume: Callable[[IO[bytes]], T]) -> tuple[dict[str, Any], T]:
+    """Read an NN Archive of any compression from front to back, once; nothing is written to the disk.
 
     Args:
         file: The open file.
         source: Its path, for messages.
+        consume: Reads the model inside; other members too, where the configuration comes after them.
 
-    Yields:
-        The open archive.
+    Returns:
+        The content of ``config.json``, and what ``consume`` made of the model that it names.
 
     Raises:
-        ArchiveError: It is damaged, also where that shows only while it is read.
+        ArchiveError: It is damaged, or not an NN Archive, or there is anything in it that should not be.
     """
     try:
         with tarfile.open(fileobj=file, mode="r:*") as tar:
-            yield OpenArchive(tar, source)
+            return _scan(tar, source, consume)
     except _DAMAGED as error:
         raise ArchiveError(f"{source}: this is not a whole NN Archive: {error}. Write or copy it again.") from error
+
+
+def _scan(tar: tarfile.TarFile, source: Path, consume: Callable[[IO[bytes]], T]) -> tuple[dict[str, Any], T]:
+    config: dict[str, Any] | None = None
+    consumed: dict[str, T] = {}
+    for member in _members(tar, source):
+        wanted = config["model"]["metadata"]["path"] if config else None
+        if member.name == CONFIG_NAME:
+            config = _read_config(tar, member, source)
+        elif _is_plain(member) and wanted in (None, member.name):
+            consumed[member.name] = consume(_open(tar, member, source))
+    inside = ", ".join(map(repr, tar.getnames()[:10])) or "nothing"
+    if config is None:
+        raise ArchiveError(f"{source}: there is no {CONFIG_NAME!r} at the top level; inside is {inside}.")
+    name = config["model"]["metadata"]["path"]
+    if name not in tar.getnames():
+        raise ArchiveError(f"{source}: there is no {name!r}, which {CONFIG_NAME} names; inside is {inside}.")
+    if name not in consumed:
+        raise ArchiveError(f"{source}: {name!r} is not a plain file inside the archive; it was not read.")
+    return config, consumed[name]
+
+
+def _members(tar: tarfile.TarFile, source: Path) -> Iterator[tarfile.TarInfo]:
+    names: set[str] = set()
+    total = 0
+    for member in tar:
+        total += member.size
+        if total > _MAX_BYTES or len(names) >= _MAX_MEMBERS:
+            raise ArchiveError(f"{source}: there is more inside than in any NN Archive; it was not read.")
+        if member.name in names:
+            raise ArchiveError(f"{source}: {member.name!r} is inside twice; it is not clear which one counts.")
+        names.add(member.name)
+        yield member
+
+
+def _is_plain(member: tarfile.TarInfo) -> bool:
+    path = Path(member.name)
+    return member.isreg() and not member.issparse() and not path.is_absolute() and ".." not in path.parts
+
+
+def _read_config(tar: tarfile.TarFile, member: tarfile.TarInfo, source: Path) -> dict[str, Any]:
+    if member.size > _MAX_CONFIG_BYTES:
+        raise ArchiveError(f"{source}: {CONFIG_NAME} is too large, {member.size} bytes.")
+    config = json.loads(_open(tar, member, source).read())
+    try:
+        named = isinstance(config["model"]["metadata"]["path"], str)
+    except (KeyError, TypeError, IndexError):
+        named = False
+    if not named:
+        raise ArchiveError(f"{source}: {CONFIG_NAME} has no model.metadata.path, so it names no model.")
+    return dict(config)
+
+
+def _open(tar: tarfile.TarFile, member: tarfile.TarInfo, source: Path) -> IO[bytes]:
+    file = tar.extractfile(member) if _is_plain(member) else None
+    if file is None:
+        raise ArchiveError(f"{source}: {member.name!r} is not a plain file inside the archive; it was not read.")
+    return file
 
 
 def read_archive(path: Path) -> Archive:
@@ -155,10 +135,9 @@ def read_archive(path: Path) -> Archive:
         file = path.open("rb")
     except OSError as error:
         raise ArchiveError(f"{path}: the archive cannot be read: {error.strerror}.") from error
-    with file, open_archive(file, path) as archive:
-        config = archive.config()
-        metadata = config["model"]["metadata"]
-        model = b"".join(archive.chunks(metadata["path"]))
+    with file:
+        config, model = scan_archive(file, path, lambda stream: stream.read())
+    metadata = config["model"]["metadata"]
     checksum = metadata.get(CHECKSUM)
     if checksum is not None and checksum != hashlib.sha256(model).hexdigest():
         raise ArchiveError(f"{path}: the model inside is damaged; its checksum is another. Write the archive again.")

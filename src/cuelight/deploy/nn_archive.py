@@ -27,11 +27,11 @@ logger = logging.getLogger(__name__)
 Compression = Literal["none", "gz", "bz2", "xz"]
 
 _SUFFIXES: dict[Compression, str] = {"none": ".tar", "gz": ".tar.gz", "bz2": ".tar.bz2", "xz": ".tar.xz"}
-_FASTEST = 1  # weights hardly compress, at no level
+# Weights hardly compress, at no level; so each is as fast as it can be.
 _COMPRESSORS: dict[Compression, Callable[[BinaryIO], Any]] = {
-    "gz": lambda file: gzip.GzipFile(filename="", mode="wb", compresslevel=_FASTEST, fileobj=file, mtime=0),
-    "bz2": lambda file: bz2.BZ2File(file, "wb", compresslevel=_FASTEST),
-    "xz": lambda file: lzma.LZMAFile(file, "wb", preset=_FASTEST),  # noqa: SIM115 - closed by the caller
+    "gz": lambda file: gzip.GzipFile(filename="", mode="wb", compresslevel=1, fileobj=file, mtime=0),
+    "bz2": lambda file: bz2.BZ2File(file, "wb", compresslevel=1),
+    "xz": lambda file: lzma.LZMAFile(file, "wb", preset=0),  # noqa: SIM115 - closed by the caller
 }
 
 

@@ -9,6 +9,7 @@ import numpy as np
 import onnxruntime  # type: ignore[import-untyped]
 from onnxruntime.capi import onnxruntime_pybind11_state as runtime  # type: ignore[import-untyped]
 
+from cuelight.deploy.onnx_info import OnnxInfo, TensorInfo, fixed_batch
 from cuelight.errors import ArchiveError, CuelightError
 
 _ONLY_ERRORS = 3
@@ -47,6 +48,23 @@ def open_session(model: bytes | Path, source: Path) -> onnxruntime.InferenceSess
         raise CuelightError(
             f"{source}: ONNX Runtime cannot open this model: {error} If the file is damaged, export it again."
         ) from error
+
+
+def output_tensors(info: OnnxInfo, onnx: Path) -> list[TensorInfo]:
+    """Tell the outputs of a graph at the batch size that an archive shows.
+
+    Args:
+        info: What the file says of itself.
+        onnx: The file; it is run once if it leaves a size open.
+
+    Returns:
+        The outputs, all sizes known.
+    """
+    tensors = [TensorInfo(tensor.name, tensor.dtype, fixed_batch(tensor)) for tensor in info.outputs]
+    if all(None not in tensor.shape for tensor in tensors):
+        return tensors
+    shapes = run_for_shapes(onnx, {tensor.name: tuple(size or 1 for size in tensor.shape) for tensor in info.inputs})
+    return [TensorInfo(tensor.name, tensor.dtype, shapes[tensor.name]) for tensor in tensors]
 
 
 def run_for_shapes(onnx: Path, input_shapes: Mapping[str, tuple[int, ...]]) -> dict[str, tuple[int, ...]]:

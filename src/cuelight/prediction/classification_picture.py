@@ -17,7 +17,7 @@ _MARGIN = 12
 _TITLE_SIZE, _TEXT_SIZE = 22, 14
 _TITLE_HEIGHT, _ROW_HEIGHT, _BAR_HEIGHT = 36, 24, 12
 _NAME_SHARE = 0.42  # of the width, for the names beside the bars
-_SCORE_WIDTH = 58
+_SCORE_WIDTH = 66
 _BACKGROUND, _TEXT, _BAR, _OTHER_BAR, _TRACK = "#ffffff", "#1f2933", "#2563eb", "#94a3b8", "#e5e9f0"
 _ELLIPSIS = "…"
 
