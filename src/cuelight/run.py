@@ -18,7 +18,9 @@ from cuelight.callbacks.last_checkpoint import LastCheckpoint
 from cuelight.callbacks.progress import ProgressDisplay
 from cuelight.callbacks.train_end_step import TrainEndStep, train_end_steps
 from cuelight.config import Config, load_config
+from cuelight.config.schema import ExporterConfig
 from cuelight.data.description import DATA_DESCRIPTION, describe_data
+from cuelight.deploy.protocols import NamesOutputs
 from cuelight.ending import why_it_ended
 from cuelight.errors import CheckpointError, CuelightError, DataError, TrainingInterrupted
 from cuelight.evaluation.evaluate import View
@@ -26,6 +28,7 @@ from cuelight.evaluation.results import write_results
 from cuelight.files import remove_partial_files, write_text
 from cuelight.finished_run import finished_run, kept_checkpoints
 from cuelight.plan import PlannedCallback, check_together, main_metric, place_model_callbacks, planned_callbacks
+from cuelight.prediction.pytorch_model import PyTorchModel
 from cuelight.rules import cautions
 from cuelight.run_directory import (
     CHECKPOINT_FOLDER,
@@ -251,6 +254,24 @@ class Run:
         before = read_outcomes(training.directory).get("ExportOnTrainEnd")
         with showing("archive", self._console()) as report:
             return archive(training, chosen, path, report, before).path
+
+    def network(self, checkpoint: str | Path | None = None, prefer: Preference = "metric") -> PyTorchModel:
+        """Open a checkpoint of this run for ``cuelight.prediction.predict``.
+
+        Args:
+            checkpoint: The file; the best one of the run if left out.
+            prefer: Which best one: by the main metric, or by the validation loss.
+
+        Returns:
+            The model, on the CPU.
+
+        Raises:
+            CheckpointError: If there is no checkpoint, or it cannot be read.
+        """
+        training = self._finished(Path()).with_exporter(ExporterConfig())
+        weights = training.load(self._chosen(checkpoint, "predict with", prefer))
+        names = weights.module.output_names if isinstance(weights.module, NamesOutputs) else None
+        return PyTorchModel(weights.module, training.describe(weights), names)
 
     def finish(self) -> Result:
         """Run the steps after the training that are missing, have failed, or were done with other weights.

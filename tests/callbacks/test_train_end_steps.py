@@ -119,7 +119,9 @@ def everything(trainer, module):
         "optimizers": clone([optimizer.state_dict() for optimizer in trainer.optimizers]),
         "progress": (trainer.global_step, trainer.current_epoch, trainer.should_stop),
         "random": torch.get_rng_state().clone(),
-        "process": (torch.are_deterministic_algorithms_enabled(), torch.is_grad_enabled(), dict(os.environ)),
+        "process": (torch.are_deterministic_algorithms_enabled(), torch.is_grad_enabled()),
+        # luxonis-ml sets one when it is imported.
+        "environment": {name: value for name, value in os.environ.items() if "ALBUMENTATIONS" not in name},
         "loggers": [id(logger) for logger in trainer.loggers],
     }  # fmt: skip
 

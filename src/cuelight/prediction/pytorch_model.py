@@ -1,0 +1,44 @@
+"""A model out of a checkpoint, ready to be called."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import torch
+from numpy.typing import NDArray
+from torch import Tensor, nn
+
+from cuelight.deploy.description import Description
+
+
+class PyTorchModel:
+    """Runs a module on the CPU.
+
+    Args:
+        module: The module, in eval mode, with its weights.
+        description: What is known of it.
+        output_names: The name of each output; ``output_0`` and so on if left out.
+    """
+
+    def __init__(self, module: nn.Module, description: Description, output_names: Sequence[str] | None = None) -> None:
+        self.description = description
+        self._module = module
+        self._output_names = output_names
+
+    def __call__(self, images: Tensor) -> dict[str, NDArray[Any]]:
+        """Run the module.
+
+        Args:
+            images: float ``(N, C, H, W)``, prepared as the description says.
+
+        Returns:
+            The outputs by name, each of N images.
+        """
+        with torch.inference_mode():
+            outputs = self._module(images)
+        if isinstance(outputs, Mapping):
+            return {name: output.float().numpy() for name, output in outputs.items()}
+        tensors = [outputs] if isinstance(outputs, Tensor) else list(outputs)
+        names = self._output_names or [f"output_{index}" for index in range(len(tensors))]
+        return {name: output.float().numpy() for name, output in zip(names, tensors, strict=True)}
