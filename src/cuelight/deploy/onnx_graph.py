@@ -1,0 +1,157 @@
+"""An ONNX model whose weights lie beside it, so that changing and writing it costs no copy of them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from graphlib import TopologicalSorter
+from typing import Any, BinaryIO
+
+import numpy as np
+import onnx
+from numpy.typing import NDArray
+from onnx import checker, helper, numpy_helper
+
+from cuelight.errors import ExportError
+
+Array = NDArray[Any]
+
+# Numbers of fields in onnx.proto with the wire type "bytes of a given length".
+_GRAPH_OF_MODEL = 7 << 3 | 2
+_INITIALIZER_OF_GRAPH = 5 << 3 | 2
+_RAW_DATA_OF_TENSOR = 9 << 3 | 2
+
+# Smaller tensors are parameters of operators as often as weights; the passes over the graph want to see their values.
+_SMALL = 16 * 1024
+
+
+@dataclass
+class OnnxGraph:
+    """A graph, and the weights that it names among its inputs.
+
+    Args:
+        proto: The model; its weights are inputs after the inputs proper.
+        weights: The values by name, which may be views of the parameters of the model that was exported.
+    """
+
+    proto: onnx.ModelProto
+    weights: dict[str, Array]
+
+    @property
+    def opset(self) -> int:
+        """Version of the operators of ONNX itself."""
+        return next(int(entry.version) for entry in self.proto.opset_import if entry.domain in {"", "ai.onnx"})
+
+    @property
+    def inputs(self) -> list[onnx.ValueInfoProto]:
+        """The inputs that are no weights."""
+        return [value for value in self.proto.graph.input if value.name not in self.weights]
+
+    def keep_inputs(self, inputs: list[onnx.ValueInfoProto]) -> None:
+        """Reduce the inputs of the graph to some of them.
+
+        Args:
+            inputs: Entries out of ``proto.graph.input``.
+        """
+        kept = [onnx.ValueInfoProto.FromString(value.SerializeToString()) for value in inputs]
+        del self.proto.graph.input[:]
+        self.proto.graph.input.extend(kept)
+
+    def set_weight(self, name: str, value: Array) -> None:
+        """Give the graph a weight, or a weight another value.
+
+        Args:
+            name: Its name.
+            value: Its value.
+        """
+        self.keep_inputs([known for known in self.proto.graph.input if known.name != name])
+        data_type = helper.np_dtype_to_tensor_dtype(value.dtype)
+        self.proto.graph.input.append(helper.make_tensor_value_info(name, data_type, value.shape))
+        self.weights[name] = value
+
+    def drop_unused_weights(self) -> None:
+        """Forget the weights that no node reads."""
+        read = {name for node in _all_nodes(self.proto.graph) for name in node.input}
+        read |= {value.name for value in self.proto.graph.output}
+        self.keep_inputs([
+            value for value in self.proto.graph.input if value.name not in self.weights or value.name in read
+        ])  # fmt: skip
+        present = {value.name for value in self.proto.graph.input}
+        self.weights = {name: value for name, value in self.weights.items() if name in present}
+
+    def sort_nodes(self) -> None:
+        """Put every node behind those whose outputs it reads, as a file of ONNX has to have them."""
+        nodes = [onnx.NodeProto.FromString(node.SerializeToString()) for node in self.proto.graph.node]
+        maker = {name: index for index, node in enumerate(nodes) for name in node.output if name}
+        order = TopologicalSorter({
+            index: {maker[name] for inner in _with_inner(node) for name in inner.input if name in maker}
+            for index, node in enumerate(nodes)
+        })  # fmt: skip
+        del self.proto.graph.node[:]
+        self.proto.graph.node.extend(nodes[index] for index in order.static_order())
+
+    def store_small_weights(self) -> None:
+        """Move the small weights into the graph, where the passes over it see their values."""
+        small = {name: value for name, value in self.weights.items() if value.nbytes <= _SMALL}
+        for name, value in small.items():
+            self.proto.graph.initializer.append(numpy_helper.from_array(np.asarray(value), name))
+        self.keep_inputs([value for value in self.proto.graph.input if value.name not in small])
+        self.weights = {name: value for name, value in self.weights.items() if name not in small}
+
+    def write(self, file: BinaryIO) -> None:
+        """Write one ONNX file with the weights inside, tensor after tensor.
+
+        Args:
+            file: Where to.
+
+        Raises:
+            ExportError: If it were larger than what the format allows.
+            OSError: If the disk is full.
+        """
+        rest = OnnxGraph(onnx.ModelProto.FromString(self.proto.SerializeToString()), self.weights)
+        rest.keep_inputs(rest.inputs)
+        graph = rest.proto.graph.SerializeToString()
+        rest.proto.ClearField("graph")
+        heads = {name: _tensor_head(name, value) for name, value in self.weights.items()}
+        sizes = {name: len(heads[name]) + value.nbytes for name, value in self.weights.items()}
+        size = len(graph) + sum(size + len(_field(_INITIALIZER_OF_GRAPH, size)) for size in sizes.values())
+        if size >= checker.MAXIMUM_PROTOBUF:
+            raise ExportError(
+                f"the model takes {size / 1e9:.2f} GB, and a file of ONNX holds at most "
+                f"{checker.MAXIMUM_PROTOBUF / 1e9:.0f} GB. Use a smaller model, or `exporter.half_precision: true`."
+            )
+        file.write(rest.proto.SerializeToString())
+        file.write(_field(_GRAPH_OF_MODEL, size))
+        file.write(graph)
+        for name, value in self.weights.items():
+            file.write(_field(_INITIALIZER_OF_GRAPH, sizes[name]))
+            file.write(heads[name])
+            file.write(np.ascontiguousarray(value).reshape(-1).view(np.uint8).data)
+
+
+def _all_nodes(graph: onnx.GraphProto) -> Iterator[onnx.NodeProto]:
+    """The nodes of a graph and of the graphs inside them."""
+    for node in graph.node:
+        yield from _with_inner(node)
+
+
+def _with_inner(node: onnx.NodeProto) -> Iterator[onnx.NodeProto]:
+    yield node
+    for attribute in node.attribute:
+        for graph in [attribute.g, *attribute.graphs]:
+            yield from _all_nodes(graph)
+
+
+def _tensor_head(name: str, value: Array) -> bytes:
+    tensor = onnx.TensorProto(name=name, dims=value.shape, data_type=helper.np_dtype_to_tensor_dtype(value.dtype))
+    head: bytes = tensor.SerializeToString()
+    return head + _field(_RAW_DATA_OF_TENSOR, value.nbytes)
+
+
+def _field(key: int, size: int) -> bytes:
+    """The start of a field of protobuf: its key and its length, as a variable-length integer."""
+    encoded = [key]
+    while size > 0x7F:  # noqa: PLR2004
+        encoded.append(size & 0x7F | 0x80)
+        size >>= 7
+    return bytes([*encoded, size])
