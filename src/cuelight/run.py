@@ -287,6 +287,7 @@ class Run:
             raise CheckpointError(f"{self.directory} has no checkpoint to finish with: train it first.")
         step = int(load_checkpoint(last).get("global_step", 0))
         training = self._finished(self._checkpoint_folder().parent, step)
+        _remove_partial_files_in(training.directory)
         steps = [entry.callback for entry in planned_callbacks(self.config) if isinstance(entry.callback, TrainEndStep)]
         before = read_outcomes(training.directory)
         return self._result([self._finish_step(step, training, before.get(step.step_name)) for step in steps])
@@ -337,8 +338,7 @@ class Run:
         if self.directory is None:
             self.directory = make_run_directory(output, self.config.name)
         if is_first_process():
-            for folder in (self.directory, *(path for path in self.directory.iterdir() if path.is_dir())):
-                remove_partial_files(folder)
+            _remove_partial_files_in(self.directory)
             write_text(self.directory / CONFIG_FILE, self.config.to_yaml())
         return self.directory
 
@@ -374,7 +374,7 @@ class Run:
         return self.finish()
 
     def _finish_step(self, step: TrainEndStep, training: FinishedTraining, before: Outcome | None) -> Outcome:
-        if before and before.status == "ok" and before.files_are_intact(training.directory):
+        if before and before.status == "ok" and before.is_intact(training.directory):
             try:
                 if step.is_done(training, before):
                     return before
@@ -409,6 +409,11 @@ class Run:
 
     def _console(self) -> Console | None:
         return self.display.console if isinstance(self.display, ProgressDisplay) else None
+
+
+def _remove_partial_files_in(directory: Path) -> None:
+    for folder in (directory, *(path for path in directory.iterdir() if path.is_dir())):
+        remove_partial_files(folder)
 
 
 def _own_config(checkpoint: str | Path) -> dict[str, Any]:

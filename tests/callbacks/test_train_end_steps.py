@@ -205,7 +205,7 @@ def test_outcome_says_what_was_done_with_which_weights(tmp_path) -> None:
     weights = fingerprint_of_file(tmp_path / "checkpoints" / "best_accuracy.ckpt")
     assert {outcome.weights_fingerprint for outcome in outcomes.values()} == {weights}
     assert {outcome.checkpoint for outcome in outcomes.values()} == {"checkpoints/best_accuracy.ckpt"}
-    assert all(outcome.seconds > 0 and outcome.files_are_intact(tmp_path) for outcome in outcomes.values())
+    assert all(outcome.seconds > 0 and outcome.is_intact(tmp_path) for outcome in outcomes.values())
     assert [list(outcome.files) for outcome in outcomes.values()] == [
         ["test/results.json"], ["export/Measured.onnx"], ["archive/Measured.tar"],
     ]  # fmt: skip

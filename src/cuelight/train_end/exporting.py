@@ -132,7 +132,7 @@ def is_made_so(outcome: Outcome, training: FinishedTraining, path: Path, fingerp
         and outcome.weights_fingerprint == fingerprint
         and outcome.details.get("options") == training.exporter.model_dump()
         and relative_to_run(path, training.directory) in outcome.files
-        and outcome.files_are_intact(training.directory)
+        and outcome.is_intact(training.directory)
     )
 
 

@@ -42,16 +42,16 @@ class Outcome:
     files: Mapping[str, str] = field(default_factory=dict)
     details: Mapping[str, Any] = field(default_factory=dict)
 
-    def files_are_intact(self, directory: Path) -> bool:
-        """Tell whether all files of this step are still what was written.
+    def is_intact(self, directory: Path) -> bool:
+        """Tell whether the checkpoint is still there, and all files of this step are what was written.
 
         Args:
             directory: The run directory.
 
         Returns:
-            Whether each exists and has its SHA-256.
+            Whether each exists, and the files have their SHA-256.
         """
-        return all(
+        return (directory / self.checkpoint).is_file() and all(
             (directory / path).is_file() and file_sha256(directory / path) == recorded
             for path, recorded in self.files.items()
         )

@@ -49,7 +49,8 @@ def verify(training: FinishedTraining) -> list[Check]:
         if outcome.checkpoint not in weights:
             check, weights[outcome.checkpoint] = _weights(training.directory, outcome)
             checks.append(check)
-        checks += _made_of(training.directory, outcome, weights[outcome.checkpoint])
+        if weights[outcome.checkpoint]:
+            checks += _made_of(training.directory, outcome, weights[outcome.checkpoint])
     return checks
 
 
