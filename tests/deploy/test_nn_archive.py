@@ -140,6 +140,12 @@ def test_no_description_no_heads(model, tmp_path) -> None:
     assert any("does not say how its images are prepared" in line for line in said)
 
 
+def test_what_is_no_image_has_no_preprocessing(tmp_path) -> None:
+    path = write_onnx(tmp_path / "five.onnx", nn.Conv2d(5, 5, 1), torch.zeros(1, 5, 32, 48), describe())
+    [entry] = config_of(path, tmp_path)["inputs"]
+    assert (entry["input_type"], entry["layout"], entry["preprocessing"]) == ("raw", "NCHW", {})
+
+
 def test_a_damaged_description_is_refused(model, tmp_path) -> None:
     broken = onnx.load(model)
     next(entry for entry in broken.metadata_props if entry.key == "preprocessing").value = '{"size": [1'

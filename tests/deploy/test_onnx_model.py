@@ -135,6 +135,8 @@ def test_the_likeliest_classes_come_first() -> None:
 
 
 def test_of_equal_classes_the_first_counts() -> None:
+    [result] = decode_classification({"logits": np.tile([0.0, 1.0, 1.0, 1.0], 100)[None]})
+    assert [entry.index for entry in result.top] == [1, 2, 3]
     [result] = decode_classification({"logits": np.zeros((1, 2))})
     assert [entry.index for entry in result.top] == [0, 1]
 
