@@ -569,3 +569,13 @@ class Tied(nn.Module):
 def test_shared_weights(path, model, channels, simplify, opset) -> None:
     exported, _, _ = export(model(), path, torch.randn(1, channels, 20, 20), opset=opset, simplify=simplify)
     assert max(entry.relative for entry in exported.differences) < 1e-5
+
+
+def test_interrupted_check_leaves_nothing(path, monkeypatch) -> None:
+    def interrupted(*_):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("cuelight.deploy.onnx_export.compare", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        export(Small(), path)
+    assert names(path.parent) == []

@@ -102,7 +102,7 @@ def export_onnx(
     """
     rejected = path.with_name(f"{path.stem}.rejected.onnx")
     temporary = path.with_name(f".{path.name}.{os.getpid()}{TEMPORARY_SUFFIX}")
-    with _evaluating(model), torch.no_grad():
+    with _keeping_modes(model), torch.no_grad():
         target, notes = make_target(model, example, options, description, output_names)
         batches, how = check_batches(example, images, target, description)
         try:
@@ -123,10 +123,9 @@ def export_onnx(
 
 
 @contextmanager
-def _evaluating(model: nn.Module) -> Iterator[None]:
-    """Put a model into evaluation, and every part of it back into its own mode."""
+def _keeping_modes(model: nn.Module) -> Iterator[None]:
+    """Put every part of a model back into its own mode at the end."""
     modes = [(module, module.training) for module in model.modules()]
-    model.eval()
     try:
         yield
     finally:
