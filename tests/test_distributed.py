@@ -9,7 +9,10 @@ import sys
 import numpy as np
 import pytest
 
-from support.experiments import OWN_PARTS, experiment, last, metric_rows, only_run, same_training, write_yaml
+from cuelight.registry import load_source
+from cuelight.run import Run
+from cuelight.train_end.outcomes import read_outcomes
+from support.experiments import OWN_PARTS, experiment, last, metric_rows, only_run, own_parts, same_training, write_yaml
 
 EPOCHS = 20
 TORCHRUN = ["-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2"]
@@ -58,6 +61,51 @@ def test_ddp_trains_stops_and_resumes_as_one(tmp_path, config) -> None:
     assert code == 0, err
     assert same_training(whole, interrupted)
     assert [row["step"] for row in metric_rows(whole)] == [row["step"] for row in metric_rows(interrupted)]
+
+
+FAILING_PARTS = OWN_PARTS.with_name("failing_parts.py")
+STEPS = [{"name": name} for name in ("TestOnTrainEnd", "ExportOnTrainEnd", "ArchiveOnTrainEnd")]
+
+
+def train_two(tmp_path, digits, *callbacks):
+    """Two processes, and 41 digits for test: one batch of the second is smaller."""
+    content = np.load(digits)
+    odd = tmp_path / "odd.npz"
+    np.savez(odd, **{name: np.concatenate([content[name], content[name][:1]]) for name in ("images", "labels")})
+    own_parts()
+    load_source(FAILING_PARTS)
+    tree = experiment(odd, epochs=2, devices=2, strategy="ddp", batch_size=4, scheduler=None, callbacks=[*callbacks])
+    code, out, err = finish(start(tmp_path, write_yaml(tmp_path / "two.yaml", tree), "--source", FAILING_PARTS))
+    return code, out, err, only_run(tmp_path / "runs")
+
+
+def test_steps_after_the_training_run_once_and_measure_as_one_process(tmp_path, digits) -> None:
+    code, out, err, directory = train_two(tmp_path, digits, *STEPS)
+    assert code == 0, err
+    assert out.count("ExportOnTrainEnd") == 1
+    outcomes = read_outcomes(directory)
+    assert [outcome.status for outcome in outcomes.values()] == ["ok", "ok", "ok"]
+    alone = Run.load(directory).test()
+    assert dict(alone.metrics) == pytest.approx(outcomes["TestOnTrainEnd"].details["metrics"], rel=1e-6)
+    assert all(check.ok for check in Run.load(directory).verify())
+
+
+def test_a_step_that_fails_on_the_first_of_two_processes(tmp_path, digits) -> None:
+    code, _, err, directory = train_two(tmp_path, digits, {"name": "FailingStep"}, *STEPS[:2])
+    assert code == 1, err
+    assert err.count("FailingStep failed: no good.") == 1
+    assert "Traceback" not in err
+    assert [outcome.status for outcome in read_outcomes(directory).values()] == ["failed", "ok", "ok"]
+    assert last(directory)["global_step"] == 10
+
+
+def test_the_second_of_two_processes_fails_before_the_steps(tmp_path, digits) -> None:
+    code, _, err, directory = train_two(tmp_path, digits, {"name": "FailingRank"}, *STEPS[:2])
+    assert code != 0, err
+    assert "the second process has had enough" in err
+    assert last(directory)["global_step"] == 10
+    finished = Run.load(directory, ["trainer.callbacks.0.active=false"]).finish()
+    assert [outcome.status for outcome in finished.outcomes] == ["ok", "ok"]
 
 
 @pytest.mark.slow
