@@ -329,8 +329,8 @@ class Run:
     def _checkpoint_folder(self) -> Path:
         if self.directory is None:
             raise CheckpointError(
-                "This run has no directory: train it first. A checkpoint that was copied out of its run directory goes "
-                "on from <run directory>/checkpoints only."
+                "This run has no directory: train it first. A checkpoint that was copied out of its run directory can be "
+                "tested, exported and archived; to resume, finish or verify, give the run directory."
             )
         return self.directory / CHECKPOINT_FOLDER
 

@@ -31,8 +31,8 @@ def run(arguments: argparse.Namespace) -> int:
         The exit code.
     """
     display = begin(arguments)
-    files = find_images(arguments.images)
     network, folder = _open(Path(arguments.model))
+    files = find_images(arguments.images)
     folder = Path(arguments.output) if arguments.output else folder
     predictions = predict(network, files, arguments.batch_size)
     if display is not None and display.console is not None:

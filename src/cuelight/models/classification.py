@@ -210,7 +210,8 @@ class ClassificationModel(pl.LightningModule):
         Returns:
             The one head of an NN Archive.
         """
-        names = self.class_names or [str(index) for index in range(self.num_classes)]
+        given = self.class_names or []
+        names = [*given, *(str(index) for index in range(len(given), self.num_classes))]
         metadata = {"classes": names, "n_classes": self.num_classes, "is_softmax": False}
         return [{"parser": "ClassificationParser", "outputs": list(self.output_names), "metadata": metadata}]
 
