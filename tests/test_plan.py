@@ -204,3 +204,10 @@ def test_refused_parameters_name_the_entry(digits, parts) -> None:
     both = {"every_n_train_steps": 1, "every_n_epochs": 1}
     with pytest.raises(ConfigError, match=r"trainer\.callbacks\.0\.params: ModelCheckpoint refuses"):
         run_of(digits, callbacks=[{"name": "ModelCheckpoint", "params": both}]).plan()
+
+
+@pytest.mark.parametrize("entry", [{"name": "TestOnTrainEnd"}, {"name": "TestOnTrainEnd", "active": False}])
+def test_a_test_is_added_only_where_the_file_says_nothing_of_it(digits, parts, entry) -> None:
+    entries = [("TestOnTrainEnd", "trainer.callbacks.0")] if entry.get("active", True) else []
+    plan = run_of(digits, callbacks=[entry]).plan()
+    assert [(planned.name, planned.origin) for planned in plan if planned.name == "TestOnTrainEnd"] == entries

@@ -1,5 +1,6 @@
 """Callbacks that cannot work together are refused before anything is read, with the place in the file."""
 
+import importlib.util
 import logging
 
 import pytest
@@ -103,3 +104,41 @@ def test_averaging_that_nobody_measures_is_a_caution(caplog) -> None:
 def test_keeping_no_best_is_a_caution(caplog) -> None:
     keep_none = {"name": "ModelCheckpoint", "params": {"monitor": "val/loss", "save_top_k": 0}}
     assert "there is nothing to test or to export" in caution([keep_none], caplog)
+
+
+def test_archive_needs_its_extra_which_is_said_before_the_training(tmp_path, monkeypatch) -> None:
+    find = importlib.util.find_spec
+    monkeypatch.setattr(
+        importlib.util, "find_spec", lambda name, *more: None if name == "luxonis_ml" else find(name, *more)
+    )
+    (problem,) = refuse(tmp_path, [{"name": "ExportOnTrainEnd"}, {"name": "ArchiveOnTrainEnd"}])
+    assert "trainer.callbacks.1" in problem
+    assert 'pip install "cuelight[archive]"' in problem
+    Run.from_yaml(
+        {
+            "model": CLASSIFICATION,
+            "data": {"name": "Digits"},
+            "trainer": {"callbacks": [{"name": "ArchiveOnTrainEnd", "active": False}]},
+        }
+    )
+
+
+def test_the_same_step_twice_would_overwrite_itself(tmp_path) -> None:
+    twice = [{"name": "ExportOnTrainEnd"}, {"name": "ExportOnTrainEnd", "params": {"preferred_checkpoint": "loss"}}]
+    (problem,) = refuse(tmp_path, twice)
+    assert "trainer.callbacks.1" in problem
+    assert "ExportOnTrainEnd stands at trainer.callbacks.0 already" in problem
+
+
+def test_steps_on_different_views_are_different_steps() -> None:
+    views = [{"name": "TestOnTrainEnd", "params": {"view": view}} for view in ("test", "val", "train")]
+    tree = {"model": CLASSIFICATION, "data": {"name": "Digits"}, "trainer": {"callbacks": views}}
+    assert [entry.name for entry in Run.from_yaml(tree).plan()].count("TestOnTrainEnd") == 3
+
+
+@pytest.mark.parametrize("wrong", ["latest", "best", 1])
+def test_only_metric_and_loss_are_preferred(tmp_path, wrong) -> None:
+    entry = {"name": "ExportOnTrainEnd", "params": {"preferred_checkpoint": wrong}}
+    (problem,) = refuse(tmp_path, [entry])
+    assert "preferred_checkpoint" in problem
+    assert "metric" in problem

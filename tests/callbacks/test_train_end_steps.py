@@ -376,3 +376,14 @@ def test_a_module_may_draw_into_its_logger_while_it_is_tested(tmp_path) -> None:
     header = (tmp_path / "metrics.csv").read_text().splitlines()[0].split(",")
     assert "drawn" in header
     assert "lost" not in header
+
+
+def test_results_are_shown_as_a_table_beside_another_progress_bar(tmp_path, capfd) -> None:
+    trainer = pl.Trainer(
+        max_epochs=1, accelerator="cpu", logger=False, default_root_dir=tmp_path, enable_model_summary=False,
+        callbacks=[*keep(LOSS), TestOnTrainEnd()],
+    )  # fmt: skip
+    trainer.fit(Measured(), datamodule=TinyData())
+    shown = capfd.readouterr().err
+    assert "TestOnTrainEnd: checkpoints/best_loss.ckpt" in shown
+    assert "test/accuracy" in shown

@@ -5,7 +5,9 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable
 
+import lightning.pytorch as pl
 from rich.console import Console
+from rich.table import Table
 
 from cuelight.callbacks.progress import ProgressDisplay
 from cuelight.callbacks.train_end_step import TrainEndStep
@@ -55,6 +57,23 @@ class TestOnTrainEnd(TrainEndStep):
             logger.warning("%s: %s: no finite number.", self.step_name, ", ".join(names))
         return StepResult(best.path, measured.fingerprint, files, {"metrics": measured.metrics})
 
+    def on_train_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        """Measure, and show a table where another progress bar than Cuelight's own leaves that to the trainer."""
+        super().on_train_end(trainer, pl_module)
+        bar = trainer.progress_bar_callback
+        shown = bar is None or isinstance(bar, ProgressDisplay) or not trainer.is_global_zero
+        if self.outcome and self.outcome.status == "ok" and not shown:
+            Console(stderr=True).print(f"{self.step_name}: {self.outcome.checkpoint}", _table(self.outcome), sep="\n")
+
     def is_done(self, training: FinishedTraining, outcome: Outcome) -> bool:
         """Tell whether the weights that would be measured now were measured."""
         return outcome.weights_fingerprint == fingerprint_of_file(training.best(self.preferred_checkpoint).path)
+
+
+def _table(outcome: Outcome) -> Table:
+    table = Table()
+    table.add_column("metric")
+    table.add_column("value", justify="right")
+    for name, value in outcome.details["metrics"].items():
+        table.add_row(name, f"{value:.4f}")
+    return table

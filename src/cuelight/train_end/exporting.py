@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import tempfile
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -15,6 +16,8 @@ from cuelight.errors import CuelightError, ExportError
 from cuelight.evaluation.results import relative_to_run
 from cuelight.train_end.finished_training import FinishedTraining, MeasuredWeights
 from cuelight.train_end.outcomes import Outcome
+
+logger = logging.getLogger(__name__)
 
 EXPORT_FOLDER = "export"
 ARCHIVE_FOLDER = "archive"
@@ -152,6 +155,8 @@ def _export(training: FinishedTraining, weights: MeasuredWeights, path: Path, re
     )
     details = {key: value for key, value in exported.to_dict().items() if key != "path"}
     details["notes"] = [*notes, *details.get("notes", ())]
+    for note in details["notes"]:
+        logger.warning("%s: %s", path.name, note)
     details["options"] = training.exporter.model_dump()
     return ExportedWeights(path, weights.fingerprint, details)
 
