@@ -58,7 +58,6 @@ def write_archive(
     name: str,
     heads: Sequence[Mapping[str, Any]] | None,
     compression: Compression = "none",
-    report: Callable[[str], None] = logger.info,
 ) -> Path:
     """Put an ONNX file and its description into an NN Archive, and check the archive.
 
@@ -70,7 +69,6 @@ def write_archive(
         name: Name of the model.
         heads: How a device decodes the outputs, as ``archive_heads`` of a module tells; none if empty.
         compression: How the archive is compressed.
-        report: Called with what a user should know.
 
     Returns:
         The path.
@@ -82,7 +80,7 @@ def write_archive(
     config = build_config(onnx, name=name, heads=heads)
     config["model"]["metadata"][CHECKSUM] = sha256_of(onnx)
     if not any(entry["preprocessing"] for entry in config["model"]["inputs"]):
-        report(f"{onnx} does not say how its images are prepared, so {path.name} does not either.")
+        logger.warning("%s does not say how its images are prepared, so %s does not either.", onnx.name, path.name)
     try:
         with atomic_write(path) as file:
             with _compressed(file, compression) as stream:
@@ -91,10 +89,8 @@ def write_archive(
             with os.fdopen(os.dup(file.fileno()), "rb") as written:
                 written.seek(0)
                 check_open_archive(written, path, onnx)
-                size = written.seek(0, os.SEEK_END)
     except OSError as error:
         raise ArchiveError(_explain(error, path)) from error
-    report(f"{path}: {size / 1e6:.1f} MB")
     return path
 
 

@@ -113,7 +113,8 @@ def archive(
         if onnx is None:
             onnx = Path(folder) / onnx_path(training).name
             details = {"export": _export(training, weights, onnx, report).details}
-        write_archive(onnx, path, name=onnx.stem, heads=heads, compression=training.exporter.compression, report=report)
+        report("writing the archive")
+        write_archive(onnx, path, name=onnx.stem, heads=heads, compression=training.exporter.compression)
     details |= {"heads": len(heads or ()), "options": training.exporter.model_dump()}
     return ExportedWeights(path, weights.fingerprint, details)
 

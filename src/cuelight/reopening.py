@@ -24,7 +24,7 @@ from cuelight.weights.resuming import LAST_CHECKPOINT
 logger = logging.getLogger(__name__)
 
 
-def finished_run(
+def reopen(
     config: Config, directory: Path, checkpoints: Path | None, loggers: Sequence[Logger] = (), step: int = 0
 ) -> FinishedTraining:
     """Describe a run that was trained before.
