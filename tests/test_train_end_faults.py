@@ -7,6 +7,7 @@ import pytest
 
 from cuelight.train_end.outcomes import read_outcomes
 from cuelight.weights.checkpoint_io import load_checkpoint
+from cuelight.weights.fingerprint import fingerprint_of_file
 from support.experiments import OWN_PARTS, experiment, last, only_run, same_training, write_yaml
 from support.processes import cuelight
 
@@ -261,4 +262,21 @@ def test_changed_files_are_found(digits, tmp_path, sources) -> None:
         (directory / "checkpoints" / "last.ckpt").read_bytes()
     )
     assert finish(directory, sources).code == 0
+    assert_all_is_there(directory, sources)
+
+
+def test_commands_in_place_of_steps_are_recorded_and_can_be_verified(digits, tmp_path, sources) -> None:
+    _, directory = train(digits, tmp_path, sources, ALL)
+    last_one = directory / "checkpoints" / "last.ckpt"
+    for command in (["test", last_one], ["export", directory, "exporter.opset=15"], ["archive", directory]):
+        assert cuelight(*command, *sources, folder=tmp_path).code == 0
+    outcomes = read_outcomes(directory)
+    assert list(outcomes) == STEPS
+    assert outcomes["TestOnTrainEnd"].checkpoint == "checkpoints/last.ckpt"
+    assert outcomes["ExportOnTrainEnd"].details["opset"] == 15
+    assert_all_is_there(directory, sources)
+    assert finish(directory, sources).code == 0  # as the configuration has it again
+    best = fingerprint_of_file(directory / "checkpoints" / "best_accuracy.ckpt")
+    assert {outcome.weights_fingerprint for outcome in read_outcomes(directory).values()} == {best}
+    assert read_outcomes(directory)["ExportOnTrainEnd"].details["opset"] == 17
     assert_all_is_there(directory, sources)

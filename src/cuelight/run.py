@@ -28,6 +28,7 @@ from cuelight.run_directory import (
     make_run_directory,
 )
 from cuelight.tracking.loggers import build_loggers
+from cuelight.train_end.from_trainer import is_spread_out
 from cuelight.trained_run import Result, TrainedRun, clean_up
 from cuelight.trainer import build_trainer, take_model_callbacks
 from cuelight.weights.checkpoint_io import AtomicCheckpointIO, load_checkpoint
@@ -168,8 +169,9 @@ class Run(TrainedRun):
         if reason := why_it_ended(trainer):
             logger.info(reason)
         outcomes = [step.outcome for step in steps if step.outcome is not None]
-        # There was nothing left to train, or other processes have trained: what is done already is not done again.
-        if len(outcomes) == len(steps) or not self.has_checkpoints():
+        # There was nothing left to train, or the steps could not run in the trainer: what is done is not done again.
+        all_ran = len(outcomes) == len(steps) and not is_spread_out(trainer)
+        if all_ran or not self.has_checkpoints():
             return self._result(outcomes)
         return self.finish()
 

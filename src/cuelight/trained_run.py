@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -11,6 +12,7 @@ import lightning.pytorch as pl
 from rich.console import Console
 
 from cuelight.callbacks.progress import ProgressDisplay
+from cuelight.callbacks.test_on_train_end import TestOnTrainEnd
 from cuelight.callbacks.train_end_step import TrainEndStep
 from cuelight.config import Config
 from cuelight.config.schema import ExporterConfig
@@ -25,9 +27,10 @@ from cuelight.reopening import kept_checkpoints, reopen
 from cuelight.run_directory import CHECKPOINT_FOLDER
 from cuelight.tracking.loggers import build_loggers
 from cuelight.train_end.display import showing
-from cuelight.train_end.exporting import archive, archive_path, export, onnx_path
+from cuelight.train_end.exporting import ExportedWeights, archive, archive_path, export, onnx_path
 from cuelight.train_end.finished_training import FinishedTraining, StepSkipped
 from cuelight.train_end.outcomes import Outcome, read_outcomes
+from cuelight.train_end.running import StepResult, record_result
 from cuelight.train_end.testing import measure
 from cuelight.train_end.verifying import Check, verify
 from cuelight.weights.best import BestCheckpoint, Preference, best_checkpoint
@@ -89,6 +92,7 @@ class TrainedRun:
             CheckpointError: If there is no checkpoint, or it cannot be read.
             DataError: If the data cannot be read, or has no such split.
         """
+        began = time.monotonic()
         measured = self._chosen(checkpoint, "test")
         training = self._finished(Path())
         try:
@@ -96,7 +100,9 @@ class TrainedRun:
         except StepSkipped as reason:
             raise DataError(f"{self.config.data.name}: {reason}") from reason
         if self.directory is not None:
-            write_results(self.directory, found)
+            files = write_results(self.directory, found)
+            result = StepResult(measured, found.fingerprint, files, {"metrics": found.metrics})
+            record_result(TestOnTrainEnd(view=view).step_name, self.directory, result, began)
         return Result(self.directory, measured, found.metrics, self._best_or_none())
 
     def export(
@@ -117,11 +123,14 @@ class TrainedRun:
             CheckpointError: If there is no checkpoint, or it cannot be read.
             ExportError: If it cannot be exported, or does something else afterwards.
         """
+        began = time.monotonic()
         chosen = self._chosen(checkpoint, "export", prefer)
         training = self._finished(Path())
         path = Path(output) if output else onnx_path(training)
         with showing("export", self._console()) as report:
-            return export(training, chosen, path, report).path
+            exported = export(training, chosen, path, report)
+        self._record("ExportOnTrainEnd", chosen, exported, began)
+        return exported.path
 
     def archive(
         self, checkpoint: str | Path | None = None, output: str | Path | None = None, prefer: Preference = "metric"
@@ -142,12 +151,15 @@ class TrainedRun:
             ExportError: If it cannot be exported, or does something else afterwards.
             ArchiveError: If luxonis-ml is missing, or the archive cannot be written.
         """
+        began = time.monotonic()
         chosen = self._chosen(checkpoint, "archive", prefer)
         training = self._finished(Path())
         path = Path(output) if output else archive_path(training)
         before = read_outcomes(training.directory).get("ExportOnTrainEnd")
         with showing("archive", self._console()) as report:
-            return archive(training, chosen, path, report, before).path
+            written = archive(training, chosen, path, report, before)
+        self._record("ArchiveOnTrainEnd", chosen, written, began)
+        return written.path
 
     def network(self, checkpoint: str | Path | None = None, prefer: Preference = "metric") -> PyTorchModel:
         """Open a checkpoint of this run for ``cuelight.prediction.predict``.
@@ -236,6 +248,12 @@ class TrainedRun:
             except CuelightError as error:
                 logger.debug("%s is run again: %s", step.step_name, error)
         return step.run(training, self._console())
+
+    def _record(self, step: str, checkpoint: Path, written: ExportedWeights, began: float) -> None:
+        """Put a file that a step would have written into ``outcomes.json``, so that it can be verified."""
+        if self.directory is not None and written.path.absolute().is_relative_to(self.directory):
+            result = StepResult(checkpoint, written.fingerprint, [written.path], written.details)
+            record_result(step, self.directory, result, began)
 
     def _result(self, outcomes: Sequence[Outcome]) -> Result:
         best = self._best_or_none()

@@ -15,7 +15,7 @@ from cuelight.callbacks.progress import ProgressDisplay
 from cuelight.errors import ConfigError, Problem
 from cuelight.train_end.display import showing
 from cuelight.train_end.finished_training import FinishedTraining, StepSkipped
-from cuelight.train_end.from_trainer import finished_by
+from cuelight.train_end.from_trainer import finished_by, is_spread_out
 from cuelight.train_end.outcomes import Outcome
 from cuelight.train_end.ranks import on_first_rank
 from cuelight.train_end.running import StepResult, TrainEndError, run_step
@@ -148,6 +148,8 @@ def train_end_steps(trainer: pl.Trainer) -> list[TrainEndStep]:
 def _why_not(trainer: pl.Trainer) -> str | None:
     if trainer.fast_dev_run:  # type: ignore[attr-defined]  # Lightning sets it by setattr
         return "fast_dev_run keeps no checkpoint."
+    if is_spread_out(trainer):
+        return "its strategy spreads the weights over the devices. Run what is missing when the training is over."
     if any(callback.received_signal is not None for callback in _last_checkpoints(trainer)):
         return "the training was stopped by a signal. Run what is missing with: cuelight finish <run directory>"
     return None

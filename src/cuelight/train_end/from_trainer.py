@@ -8,6 +8,7 @@ from typing import Any
 
 import lightning.pytorch as pl
 from lightning.pytorch.callbacks import ModelCheckpoint
+from lightning.pytorch.strategies import DeepSpeedStrategy, FSDPStrategy, ModelParallelStrategy
 from lightning.pytorch.utilities.model_helpers import is_overridden
 
 from cuelight.config.schema import ExporterConfig
@@ -47,6 +48,18 @@ class LoadersAsData(pl.LightningDataModule):
     def test_dataloader(self) -> Any:
         """The loader of the test."""
         return self._loaders["test"]
+
+
+def is_spread_out(trainer: pl.Trainer) -> bool:
+    """Tell whether no process has the whole module, so that it cannot be copied while the trainer holds it.
+
+    Args:
+        trainer: The trainer.
+
+    Returns:
+        Whether its strategy spreads the weights over the devices.
+    """
+    return isinstance(trainer.strategy, (FSDPStrategy, ModelParallelStrategy, DeepSpeedStrategy))
 
 
 def finished_by(trainer: pl.Trainer, module: pl.LightningModule) -> FinishedTraining:

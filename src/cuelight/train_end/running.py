@@ -6,7 +6,7 @@ import logging
 import time
 import traceback
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -85,10 +85,22 @@ def run_step(name: str, directory: Path, work: Callable[[], StepResult]) -> Outc
         outcome = Outcome(name, "skipped", reason=str(reason))
     except Exception as error:  # noqa: BLE001 - a step may fail in any way, and is recorded
         outcome = _failed(name, error)
-    outcome = Outcome(**{**vars(outcome), "seconds": round(time.monotonic() - began, 3)})
+    outcome = _timed(outcome, began)
     _log(outcome)
     _record(directory, outcome)
     return outcome
+
+
+def record_result(name: str, directory: Path, result: StepResult, began: float) -> None:
+    """Record what a command did in place of a step, whose files it has written.
+
+    Args:
+        name: The name of the step.
+        directory: The run directory.
+        result: What was done.
+        began: When it began, by ``time.monotonic()``.
+    """
+    _record(directory, _timed(_succeeded(name, directory, result), began))
 
 
 def _succeeded(name: str, directory: Path, result: StepResult) -> Outcome:
@@ -107,6 +119,10 @@ def _failed(name: str, error: Exception) -> Outcome:
         return Outcome(name, "failed", reason=str(error))
     reason = " ".join(f"{type(error).__name__}: {error}".split())
     return Outcome(name, "failed", reason=reason, details={"traceback": traceback.format_exception(error)})
+
+
+def _timed(outcome: Outcome, began: float) -> Outcome:
+    return replace(outcome, seconds=round(time.monotonic() - began, 3))
 
 
 def _log(outcome: Outcome) -> None:

@@ -27,15 +27,10 @@ def clean_copy(module: Module, shared: Iterable[object] = ()) -> Module:
         The copy. Its parameters have no values yet: load them.
 
     Raises:
-        CheckpointError: If the module is spread over several devices, or holds what cannot be copied.
+        CheckpointError: If the module holds what cannot be copied.
     """
     memo: dict[int, Any] = {id(kept): kept for kept in shared}
     for tensor in _tensors(module):
-        if not type(tensor).__module__.startswith("torch.nn") and type(tensor) is not Tensor:
-            raise CheckpointError(
-                f"{type(module).__name__} is spread over several devices ({type(tensor).__name__}), so it cannot be "
-                "copied while it trains. Its checkpoint can be used after the training."
-            )
         memo[id(tensor)] = _on_cpu(tensor)
     try:
         copied = copy.deepcopy(module, memo)
