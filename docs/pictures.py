@@ -18,11 +18,13 @@ mpl.use("Agg")
 
 import torch
 from matplotlib import pyplot as plt
+from PIL import Image
 from terminal import draw, frame, record, screen
 
 from cuelight import Run
 from cuelight.config import Part
 from cuelight.data.digits import Digits
+from cuelight.prediction import find_images, predict
 
 ROOT = Path(__file__).parent.parent
 PICTURES = Path(__file__).parent / "pictures"
@@ -97,6 +99,24 @@ def make_averaging(folder: Path) -> None:
     _save(figure, "averaging.png")
 
 
+def make_train_end(folder: Path) -> None:
+    """Draw what the test leaves, and the prediction of the test digit of which the model is least sure."""
+    run = Run.from_yaml(folder / "examples" / "digits.yaml")
+    directory = run.train(folder / "train_end").directory
+    PICTURES.mkdir(exist_ok=True)
+    shutil.copy(directory / "test" / "confusion_matrix_test.png", PICTURES / "confusion_matrix.png")
+    data, images = Digits(num_workers=0), folder / "images"
+    data.setup("test")
+    images.mkdir()
+    digits = data.whole_dataloader("test").dataset
+    for position in range(len(digits)):
+        picture = data.preprocessing.denormalize(digits[position][0])[0].mul(255).round().byte()
+        Image.fromarray(picture.numpy()).save(images / f"{position}.png")
+    predictions = predict(run.network(), find_images([str(images)]))
+    least_sure = min(predictions, key=lambda prediction: prediction.result.top[0].score)
+    least_sure.picture().save(PICTURES / "prediction.png", optimize=True)
+
+
 def _images(data: Digits, epoch: int) -> list[torch.Tensor]:
     """Load the same few digits as an epoch of a training sees them."""
     data.setup()
@@ -147,11 +167,11 @@ def main(names: list[str]) -> None:
     """Make all pictures, or those that are named.
 
     Args:
-        names: Some of training, plan, callbacks, augmentation and averaging.
+        names: Some of training, plan, callbacks, augmentation, averaging and train_end.
     """
     makers = {
         "training": make_training, "plan": make_plan, "callbacks": make_callbacks, "augmentation": make_augmentation,
-        "averaging": make_averaging,
+        "averaging": make_averaging, "train_end": make_train_end,
     }  # fmt: skip
     with tempfile.TemporaryDirectory() as folder:
         shutil.copytree(ROOT / "examples", Path(folder, "examples"))

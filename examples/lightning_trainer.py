@@ -1,7 +1,7 @@
 """Cuelight's callbacks in a plain Trainer of Lightning's, with a module that knows nothing of Cuelight.
 
-``python examples/lightning_trainer.py`` trains into ``runs/plain``. Press Ctrl-C: the state is saved at the next batch.
-Run it again: it goes on there.
+``python examples/lightning_trainer.py`` trains into ``runs/plain``, and in the end tests and exports the best weights.
+Press Ctrl-C: the state is saved at the next batch. Run it again: it goes on there.
 """
 
 from pathlib import Path
@@ -13,9 +13,11 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from cuelight.callbacks.ema_callback import EMACallback
+from cuelight.callbacks.export_on_train_end import ExportOnTrainEnd
 from cuelight.callbacks.last_checkpoint import LastCheckpoint
 from cuelight.callbacks.lightning import ModelPruning, Timer
 from cuelight.callbacks.seed_each_batch import SeedEachBatch
+from cuelight.callbacks.test_on_train_end import TestOnTrainEnd
 from cuelight.data.digits import Digits
 from cuelight.errors import TrainingInterrupted
 from cuelight.weights.checkpoint_io import AtomicCheckpointIO
@@ -30,6 +32,7 @@ class Perceptron(pl.LightningModule):
         super().__init__()
         self.hidden = nn.Linear(28 * 28, 128)
         self.classifier = nn.Linear(128, 10)
+        self.example_input_array = torch.zeros(1, 1, 28, 28)  # what is exported takes this
 
     def forward(self, images: Tensor) -> Tensor:
         """Compute the logits ``(N, 10)`` of images ``(N, 1, 28, 28)``."""
@@ -45,6 +48,11 @@ class Perceptron(pl.LightningModule):
         """Measure a validation batch."""
         images, labels = batch
         self.log("val/accuracy", (self(images).argmax(dim=1) == labels).float().mean(), batch_size=len(labels))
+
+    def test_step(self, batch: tuple[Tensor, Tensor]) -> None:
+        """Measure a test batch."""
+        images, labels = batch
+        self.log("test/accuracy", (self(images).argmax(dim=1) == labels).float().mean(), batch_size=len(labels))
 
     def configure_optimizers(self) -> torch.optim.Optimizer:
         """Train all parameters with AdamW."""
@@ -73,6 +81,8 @@ def main() -> None:
             Timer("10m"),
             ModelCheckpoint(monitor="val/accuracy", mode="max"),
             LastCheckpoint(),
+            TestOnTrainEnd(),
+            ExportOnTrainEnd(exporter={"dynamic_batch": True}),
         ],
     )
     last = DIRECTORY / "checkpoints" / "last.ckpt"

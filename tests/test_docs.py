@@ -9,7 +9,7 @@ import yaml
 
 from cuelight import Run, registry
 from cuelight.cli.main import main
-from cuelight.config import CallbackPart, Config, SchedulerPart, TrackerConfig, TrainerConfig
+from cuelight.config import CallbackPart, Config, ExporterConfig, SchedulerPart, TrackerConfig, TrainerConfig
 from cuelight.errors import ConfigError
 
 ROOT = Path(__file__).parent.parent
@@ -56,7 +56,10 @@ def test_report_of_mistakes_is_the_real_one(tmp_path) -> None:
     assert f"error: {caught.value}".replace(f"{tmp_path}/", "") in page
 
 
-@pytest.mark.parametrize("command", ["init", "plan", "callbacks", "train", "test"])
+@pytest.mark.parametrize(
+    "command",
+    ["init", "plan", "callbacks", "train", "test", "export", "archive", "predict", "finish", "verify"],
+)
 def test_help_in_the_documentation_is_the_real_one(command, capsys, monkeypatch) -> None:
     monkeypatch.setenv("COLUMNS", "100")
     with pytest.raises(SystemExit):
@@ -67,7 +70,7 @@ def test_help_in_the_documentation_is_the_real_one(command, capsys, monkeypatch)
 
 def test_every_key_is_documented() -> None:
     page = (ROOT / "docs" / "yaml-file.md").read_text()
-    sections = (Config, TrainerConfig, TrackerConfig, CallbackPart, SchedulerPart)
+    sections = (Config, TrainerConfig, TrackerConfig, ExporterConfig, CallbackPart, SchedulerPart)
     keys = {key for section in sections for key in section.model_fields}
     assert {key for key in keys if f"`{key}`" not in page and f"`{key}:" not in page} == set()
 
