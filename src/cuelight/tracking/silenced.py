@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import copy
 from typing import Any
 
 from lightning.pytorch.loggers import Logger
@@ -18,7 +17,8 @@ def silenced(logger: Logger) -> Logger:
         One of the same class. What a module draws into its ``experiment`` arrives; metrics, hyperparameters and the
         end of the evaluation do not, because the training is not over by them.
     """
-    shared = copy.copy(logger)
+    shared = object.__new__(type(logger))
+    vars(shared).update(vars(logger))  # copy.copy leaves the experiment out, and a new one would start the curves anew
     for method in ("log_metrics", "log_hyperparams", "log_graph", "save", "finalize", "after_save_checkpoint"):
         setattr(shared, method, _ignore)
     return shared
