@@ -108,10 +108,9 @@ def make_train_end(folder: Path) -> None:
     data, images = Digits(num_workers=0), folder / "images"
     data.setup("test")
     images.mkdir()
-    digits = data.whole_dataloader("test").dataset
-    for position in range(len(digits)):
-        picture = data.preprocessing.denormalize(digits[position][0])[0].mul(255).round().byte()
-        Image.fromarray(picture.numpy()).save(images / f"{position}.png")
+    batches = [data.preprocessing.denormalize(batch) for batch, _ in data.test_dataloader()]
+    for number, image in enumerate(torch.cat(batches)[:, 0]):
+        Image.fromarray(image.mul(255).round().byte().numpy()).save(images / f"{number}.png")
     predictions = predict(run.network(), find_images([str(images)]))
     least_sure = min(predictions, key=lambda prediction: prediction.result.top[0].score)
     least_sure.picture().save(PICTURES / "prediction.png", optimize=True)
