@@ -1,7 +1,9 @@
 """Each benchmark measures what it says, with settings too small for its figures to mean anything."""
 
 import importlib
+import os
 import sys
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -62,6 +64,50 @@ def test_ema(benchmark_named):
     assert ratios(steps, benchmark.OWN, benchmark.STEP)[0] > 0
     for name, target in benchmark.MEMORY_TARGETS.items():
         assert target.met(ratios(memory, name, benchmark.WEIGHTS)[0]), name
+
+
+def test_archive_table(benchmark_named):
+    table = benchmark_named("train_end").archive_table(["test_resnet"], size=32, rounds=1).splitlines()
+    assert all(line.count("|") == 6 for line in table)
+    assert [line.split(" | ")[1] for line in table[2:]] == [
+        "none, the default",
+        "gz",
+        "bz2",
+        "xz",
+        "luxonis_ml ArchiveGenerator, xz",
+    ]
+    assert all(float(number) >= 0 for line in table[2:] for number in line.strip("| ").split(" | ")[2:])
+
+
+@pytest.mark.slow
+def test_export_memory(benchmark_named):
+    benchmark = benchmark_named("train_end")
+    values = benchmark.measure_memory("resnet10t", size=32, rounds=1)
+    assert values.keys() == {benchmark.WEIGHTS, *benchmark.EXPORTERS}
+    assert all(benchmark_named("common").ratios(values, name, benchmark.WEIGHTS)[0] > 0 for name in values)
+
+
+@pytest.mark.slow
+def test_train_end(benchmark_named, tmp_path):
+    benchmark = benchmark_named("train_end")
+    images = benchmark.write_images(tmp_path, {"train": 20, "valid": 10, "test": 10})
+    trainings = {benchmark.OWN: partial(benchmark.own_steps, images)}
+    if python := os.environ.get(benchmark.PYTHON_VARIABLE):
+        trainings[benchmark.PEER] = partial(benchmark.luxonis_steps, Path(python), images)
+    values = benchmark.measure_steps(trainings, rounds=1)
+    whole, *steps = values
+    assert steps == ["Test", "Export", "Archive"]
+    for name in trainings:
+        assert values[whole][name][0] == pytest.approx(sum(values[step][name][0] for step in steps))
+        assert all(values[step][name][0] > 0 for step in steps)
+
+
+@pytest.mark.parametrize(("seconds", "code"), [(2.0, 0), (2.1, 1)])
+def test_only_the_whole_train_end_has_a_target(benchmark_named, seconds, code):
+    benchmark = benchmark_named("train_end")
+    values = {benchmark.WHOLE: {benchmark.PEER: [10.0], benchmark.OWN: [seconds]}}
+    values["Test"] = {benchmark.PEER: [1.0], benchmark.OWN: [1.0]}
+    assert benchmark.compare_steps(values) == code
 
 
 @pytest.mark.slow
