@@ -78,8 +78,9 @@ def test_results_of_both_views_are_kept(trained) -> None:
     run, _ = trained
     Run.load(run.directory).test(view="val")
     Run.load(run.directory).test(view="test")
-    results = json.loads((run.directory / "test" / "results.json").read_text())
-    assert results.keys() == {"test", "val"}
+    folder = run.directory / "test"
+    results = [json.loads((folder / name).read_text()) for name in ("results.json", "results_val.json")]
+    assert [list(result) for result in results] == [["test"], ["val"]]
 
 
 def test_without_a_directory_there_is_nothing_to_test_or_resume(digits) -> None:

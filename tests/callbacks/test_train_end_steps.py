@@ -283,7 +283,9 @@ def test_views(tmp_path) -> None:
     trainer = fit(tmp_path, *keep(LOSS), *steps, epochs=1)
     names = [set(step.outcome.details["metrics"]) for step in steps]
     assert names == [{f"{view}/loss", f"{view}/accuracy"} for view in ("test", "val", "train")]
-    assert set(json.loads((tmp_path / "test" / "results.json").read_text())) == {"test", "val", "train"}
+    assert {path.name for path in (tmp_path / "test").iterdir()} == {
+        "results.json", "results_val.json", "results_train.json",
+    }  # fmt: skip
     trainer.loggers[0].save()
     header = (tmp_path / "metrics.csv").read_text().splitlines()[0].split(",")
     assert {"test/loss", "best/val/loss", "best/train/loss"} <= set(header)
@@ -387,3 +389,14 @@ def test_results_are_shown_as_a_table_beside_another_progress_bar(tmp_path, capf
     shown = capfd.readouterr().err
     assert "TestOnTrainEnd: checkpoints/best_loss.ckpt" in shown
     assert "test/accuracy" in shown
+
+
+def test_export_for_the_archive_alone_is_kept_only_if_it_was_rejected(tmp_path) -> None:
+    fit(tmp_path / "good", *keep(LOSS), ArchiveOnTrainEnd())
+    assert [path.name for path in (tmp_path / "good" / "archive").iterdir()] == ["Measured.tar"]
+    step = ArchiveOnTrainEnd(exporter={"tolerance": 1e-12})
+    with pytest.raises(TrainEndError):
+        fit(tmp_path / "bad", *keep(LOSS), step)
+    (rejected,) = (tmp_path / "bad" / "archive").rglob("*.onnx")
+    assert rejected.name == "Measured.rejected.onnx"
+    assert str(rejected) in step.outcome.reason

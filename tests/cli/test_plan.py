@@ -38,14 +38,30 @@ def checkpoints(*monitors, **more):
         (checkpoints("val/loss"), "the checkpoint with the lowest val/loss"),
         (checkpoints("val/loss", "val/f1"), "the checkpoint with the best val/f1"),
         (checkpoints("val/loss", "val/f1", "val/accuracy"), "the checkpoint with the best val/accuracy"),
-        (checkpoints("val/accuracy", save_top_k=0), "last.ckpt"),
-        ([{"name": "ModelCheckpoint", "params": {"every_n_epochs": 2}}], "last.ckpt"),
+        (checkpoints("val/accuracy", save_top_k=0), "skipped: no checkpoint is kept as the best one"),
+        (
+            [{"name": "ModelCheckpoint", "params": {"every_n_epochs": 2}}],
+            "skipped: no checkpoint is kept as the best one",
+        ),
     ],
 )
 def test_says_which_checkpoint_is_tested(plan, monkeypatch, digits, callbacks, tested):
     monkeypatch.setattr(own_parts().TinyNet, "main_metric", "accuracy", raising=False)
     monkeypatch.setattr(own_parts().TinyNet, "logged_metrics", ("val/loss", "val/accuracy", "val/f1"), raising=False)
-    assert plan(experiment(digits, callbacks=callbacks)).endswith(f"  test {tested}, if the data has a test split\n")
+    assert plan(experiment(digits, callbacks=callbacks)).rstrip().endswith(f"TestOnTrainEnd  {tested}")
+
+
+def test_says_what_comes_after_the_training(plan, monkeypatch, digits):
+    monkeypatch.setattr(own_parts().TinyNet, "main_metric", "accuracy", raising=False)
+    steps = [{"name": "TestOnTrainEnd", "active": False}, {"name": "ExportOnTrainEnd"}]
+    steps.append({"name": "ArchiveOnTrainEnd", "params": {"preferred_checkpoint": "loss"}})
+    after = plan(experiment(digits, callbacks=steps)).partition("After the training\n")[2].splitlines()
+    assert [" ".join(line.split()) for line in after] == [
+        "ExportOnTrainEnd the checkpoint with the best val/accuracy",
+        "ArchiveOnTrainEnd the checkpoint with the lowest val/loss",
+    ]
+    nothing = plan(experiment(digits, callbacks=steps[:1])).partition("After the training\n")[2]
+    assert nothing.split() == ["nothing"]
 
 
 def test_says_that_an_average_is_seen_from_any_place(plan, digits):
@@ -65,7 +81,7 @@ def test_shows_references_and_not_values(plan, monkeypatch):
     out = plan(tree)
     for text in ("file: '${env:FILE}'", "wide: '${env:WIDE}'", "max_time ${env:TIME}", " - ${env:STOPPER}", "['[b]']"):
         assert text in out
-    assert "test the checkpoint with the lowest ${env:METRIC}," in out
+    assert "the checkpoint with the lowest ${env:METRIC}" in out
     assert not re.search(rf"{SECRET}|17m|val/loss|- Timer", out)
 
 

@@ -8,7 +8,7 @@ import pytest
 from PIL import Image
 
 from cuelight.errors import CuelightError
-from cuelight.evaluation.results import Measurement, read_results, write_results
+from cuelight.evaluation.results import Measurement, read_results, results_path, write_results
 
 
 def test_results_do_not_depend_on_the_working_directory(tmp_path, monkeypatch) -> None:
@@ -25,7 +25,7 @@ def test_results_do_not_depend_on_the_working_directory(tmp_path, monkeypatch) -
 def test_views_are_kept_beside_each_other(tmp_path) -> None:
     write_results(tmp_path, Measurement(tmp_path / "a.ckpt", "abc", "test", {"test/loss": 1.0}))
     write_results(tmp_path, Measurement(tmp_path / "b.ckpt", "def", "val", {"val/loss": 2.0}))
-    results = read_results(tmp_path)
+    results = read_results(results_path(tmp_path, "test")) | read_results(results_path(tmp_path, "val"))
     assert {view: entry["weights_fingerprint"] for view, entry in results.items()} == {"test": "abc", "val": "def"}
     assert results["val"]["metrics"] == {"val/loss": 2.0}
 
@@ -47,4 +47,4 @@ def test_confusion_matrix_is_drawn_and_kept(tmp_path, count) -> None:
 def test_damaged_results_are_said(tmp_path) -> None:
     write_results(tmp_path, Measurement(tmp_path / "a.ckpt", "abc", "test"))[0].write_text("{")
     with pytest.raises(CuelightError, match="is damaged"):
-        read_results(tmp_path)
+        read_results(results_path(tmp_path, "test"))

@@ -30,7 +30,7 @@ class ExportOnTrainEnd(TrainEndStep):
     """
 
     def __init__(self, preferred_checkpoint: Preference = "metric", exporter: Mapping[str, Any] | None = None) -> None:
-        self.preferred_checkpoint: Preference = preferred_checkpoint
+        self.preferred_checkpoint = preferred_checkpoint
         self.exporter = ExporterConfig(**exporter) if exporter is not None else None
 
     def work(self, training: FinishedTraining, report: Callable[[str], None], console: Console | None) -> StepResult:

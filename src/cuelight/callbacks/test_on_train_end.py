@@ -38,7 +38,7 @@ class TestOnTrainEnd(TrainEndStep):
     __test__ = False  # pytest would take it for a test
 
     def __init__(self, preferred_checkpoint: Preference = "metric", view: View = "test") -> None:
-        self.preferred_checkpoint: Preference = preferred_checkpoint
+        self.preferred_checkpoint = preferred_checkpoint
         self.view: View = view
 
     @property

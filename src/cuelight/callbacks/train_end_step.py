@@ -5,7 +5,6 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Callable
 from pathlib import Path
-from typing import ClassVar
 
 import lightning.pytorch as pl
 from rich.console import Console
@@ -19,6 +18,7 @@ from cuelight.train_end.from_trainer import finished_by, is_spread_out
 from cuelight.train_end.outcomes import Outcome
 from cuelight.train_end.ranks import on_first_rank
 from cuelight.train_end.running import StepResult, TrainEndError, run_step
+from cuelight.weights.best import Preference
 
 
 class TrainEndStep(pl.Callback, ABC):
@@ -31,11 +31,12 @@ class TrainEndStep(pl.Callback, ABC):
     Attributes:
         raise_at_the_end: Whether failures are raised after all steps have run; they are in ``outcome`` in any case.
         outcome: What became of the step; ``None`` as long as it has not run.
+        preferred_checkpoint: The best by the main metric, or by the validation loss.
     """
 
     raise_at_the_end: bool = True
     outcome: Outcome | None = None
-    folders: ClassVar[tuple[str, ...]] = ()
+    preferred_checkpoint: Preference = "metric"
 
     @property
     def step_name(self) -> str:

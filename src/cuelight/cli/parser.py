@@ -95,8 +95,8 @@ def _add_predict(commands: argparse._SubParsersAction[argparse.ArgumentParser]) 
     parser = _add(commands, "predict", "predict images with a run, a checkpoint, an ONNX file or an NN Archive")
     parser.add_argument("model", help="a run directory, a checkpoint, an ONNX file or an NN Archive")
     parser.add_argument("images", nargs="+", metavar="IMAGE", help="an image, a folder, or a pattern such as '*.png'")
-    parser.add_argument("--output", help="the folder for table and pictures (default: predictions)")
-    parser.add_argument("--batch-size", type=int, default=16, help="images per batch (default: 16)")
+    parser.add_argument("--output", help="the folder for table and pictures (default: predictions, in the run if any)")
+    parser.add_argument("--batch-size", type=_positive, default=16, help="images per batch (default: 16)")
     parser.add_argument("--no-pictures", action="store_true", help="write the table alone")
     _add_source(parser)
     _add_quiet(parser)
@@ -104,7 +104,7 @@ def _add_predict(commands: argparse._SubParsersAction[argparse.ArgumentParser]) 
 
 def _add_finish(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
     parser = _add(commands, "finish", "run the steps after a training that are missing or have failed")
-    _add_run(parser)
+    _add_run(parser, "a run directory, or a checkpoint in it")
 
 
 def _add_verify(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
@@ -114,8 +114,8 @@ def _add_verify(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -
     _add_quiet(parser)
 
 
-def _add_run(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("run", help="a run directory or a checkpoint")
+def _add_run(parser: argparse.ArgumentParser, what: str = "a run directory or a checkpoint") -> None:
+    parser.add_argument("run", help=what)
     parser.add_argument("overrides", nargs="*", metavar="key=value", help=_OVERRIDES)
     _add_source(parser)
     _add_quiet(parser)
@@ -145,6 +145,13 @@ def _lazily(name: str) -> Callable[[argparse.Namespace], int]:
         return code
 
     return command
+
+
+def _positive(text: str) -> int:
+    number = int(text)
+    if number < 1:
+        raise argparse.ArgumentTypeError(f"expected at least 1, got {number}")
+    return number
 
 
 def _add_source(parser: argparse.ArgumentParser) -> None:

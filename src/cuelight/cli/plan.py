@@ -15,13 +15,13 @@ from rich.table import Table
 
 from cuelight.building import model_class
 from cuelight.callbacks.ema_callback import EMACallback
+from cuelight.callbacks.train_end_step import TrainEndStep
 from cuelight.cli.display import output_console, set_up_display, two_columns
 from cuelight.config.environment import hide
 from cuelight.plan import PlannedCallback, hook_order, main_metric
 from cuelight.registry import load_source
 from cuelight.run import Run
-from cuelight.weights.best import BestCheckpoint
-from cuelight.weights.resuming import LAST_CHECKPOINT
+from cuelight.weights.best import BestCheckpoint, Preference, choose
 
 
 def run(arguments: argparse.Namespace) -> int:
@@ -45,8 +45,8 @@ def run(arguments: argparse.Namespace) -> int:
     console.print(_listing(planned, callbacks))
     console.print("\n[bold]Hook by hook[/bold]")
     console.print(_hooks(hook_order([entry.callback for entry in callbacks], model_class(planned.config))))
-    chosen = _tested_checkpoint(planned, callbacks)
-    console.print(f"\n[bold]After the training[/bold]\n  test {escape(chosen)}, if the data has a test split")
+    console.print("\n[bold]After the training[/bold]")
+    console.print(_steps(planned, callbacks))
     return 0
 
 
@@ -101,16 +101,26 @@ def _part(part: Mapping[str, Any], note: str = "") -> str:
     return f"{name}  {params.strip()[1:-1]}"
 
 
-def _tested_checkpoint(planned: Run, callbacks: Sequence[PlannedCallback]) -> str:
-    """Which checkpoint ``train`` will test, by the rule of :func:`cuelight.weights.best.best_checkpoint`."""
+def _steps(planned: Run, callbacks: Sequence[PlannedCallback]) -> Table:
+    steps = [entry.callback for entry in callbacks if isinstance(entry.callback, TrainEndStep)]
+    table = two_columns()
+    for step in steps:
+        table.add_row(step.step_name, escape(_checkpoint(planned, callbacks, step.preferred_checkpoint)))
+    if not steps:
+        table.add_row("nothing", "")
+    return table
+
+
+def _checkpoint(planned: Run, callbacks: Sequence[PlannedCallback], prefer: Preference) -> str:
+    """Which checkpoint a step will use."""
     kept = [
         BestCheckpoint(Path(), callback.monitor, callback.mode, score=0.0)
         for callback in (entry.callback for entry in callbacks)
         if isinstance(callback, ModelCheckpoint) and callback.monitor and callback.save_top_k != 0
     ]
-    if not kept:
-        return LAST_CHECKPOINT
     metric = main_metric(planned.config)
-    best = min(kept, key=lambda one: (one.by_loss, metric is None or one.monitor != metric[0]))
+    best = choose(kept, prefer, metric[0] if metric else None)
+    if best is None:
+        return "skipped: no checkpoint is kept as the best one"
     monitor = hide(best.monitor, [part.params for part in planned.config.trainer.callbacks])
     return f"the checkpoint with the {'lowest' if best.by_loss else 'best'} {monitor}"

@@ -16,7 +16,6 @@ from cuelight.evaluation.evaluate import View
 from cuelight.files import write_text
 
 TEST_FOLDER = "test"
-RESULTS_FILE = "results.json"
 
 
 @dataclass(frozen=True)
@@ -41,17 +40,16 @@ class Measurement:
 
 
 def write_results(directory: Path, measured: Measurement) -> list[Path]:
-    """Add a measurement to ``test/results.json``, and draw its confusion matrix.
+    """Write a measurement to ``test/results.json``, and draw its confusion matrix.
 
     Args:
         directory: The run directory.
-        measured: What was measured.
+        measured: What was measured; another view than ``test`` gets a file of its own, such as ``results_val.json``.
 
     Returns:
         The files that were written.
     """
-    path = directory / TEST_FOLDER / RESULTS_FILE
-    results = read_results(directory)
+    path = results_path(directory, measured.view)
     entry: dict[str, Any] = {
         "checkpoint": relative_to_run(measured.checkpoint, directory),
         "weights_fingerprint": measured.fingerprint,
@@ -63,25 +61,37 @@ def write_results(directory: Path, measured: Measurement) -> list[Path]:
         entry["confusion_matrix"] = measured.confusion.tolist()
         files.append(path.with_name(f"confusion_matrix_{measured.view}.png"))
         draw_confusion_matrix(measured.confusion, measured.class_names, files[-1])
-    write_text(path, json.dumps(results | {measured.view: entry}, indent=2) + "\n")
+    write_text(path, json.dumps({measured.view: entry}, indent=2) + "\n")
     return files
 
 
-def read_results(directory: Path) -> dict[str, Any]:
-    """Read all measurements of a run.
+def results_path(directory: Path, view: View) -> Path:
+    """Tell where the measurement of a view is kept.
 
     Args:
         directory: The run directory.
+        view: The split of the data.
 
     Returns:
-        An entry for each view that was measured.
+        The path.
+    """
+    return directory / TEST_FOLDER / ("results.json" if view == "test" else f"results_{view}.json")
+
+
+def read_results(path: Path) -> dict[str, Any]:
+    """Read a measurement.
+
+    Args:
+        path: The file.
+
+    Returns:
+        What was measured, by its view.
 
     Raises:
         CuelightError: If the file is damaged.
     """
-    path = directory / TEST_FOLDER / RESULTS_FILE
     try:
-        results: dict[str, Any] = json.loads(path.read_text()) if path.is_file() else {}
+        results: dict[str, Any] = json.loads(path.read_text())
     except ValueError as error:
         raise CuelightError(f"{path}: this file is damaged: {error}. Delete it and test again.") from error
     return results

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import tempfile
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -21,6 +20,7 @@ logger = logging.getLogger(__name__)
 
 EXPORT_FOLDER = "export"
 ARCHIVE_FOLDER = "archive"
+_ONNX_FOLDER = "onnx"
 
 Report = Callable[[str], None]
 
@@ -107,16 +107,26 @@ def archive(
     weights = training.load(checkpoint)
     module = weights.module
     heads = module.archive_heads() if isinstance(module, BringsHeads) else None
-    with tempfile.TemporaryDirectory() as folder:
-        onnx = _exported_before(training, weights, exported)
-        details: dict[str, Any] = {"export": "that of ExportOnTrainEnd"}
+    onnx = _exported_before(training, weights, exported)
+    details: dict[str, Any] = {"export": "that of ExportOnTrainEnd"}
+    own = path.parent / _ONNX_FOLDER / onnx_path(training).name
+    try:
         if onnx is None:
-            onnx = Path(folder) / onnx_path(training).name
-            details = {"export": _export(training, weights, onnx, report).details}
+            details = {"export": _export(training, weights, own, report).details}
         report("writing the archive")
+        onnx = onnx or own
         write_archive(onnx, path, name=onnx.stem, heads=heads, compression=training.exporter.compression)
+    finally:
+        _remove(own)
     details |= {"heads": len(heads or ()), "options": training.exporter.model_dump()}
     return ExportedWeights(path, weights.fingerprint, details)
+
+
+def _remove(onnx: Path) -> None:
+    """Remove what was exported for the archive alone; what was rejected stays beside it."""
+    onnx.unlink(missing_ok=True)
+    if onnx.parent.is_dir() and not any(onnx.parent.iterdir()):
+        onnx.parent.rmdir()
 
 
 def is_made_so(outcome: Outcome, training: FinishedTraining, path: Path, fingerprint: str) -> bool:

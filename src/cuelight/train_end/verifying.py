@@ -78,7 +78,7 @@ def _weights(directory: Path, outcome: Outcome) -> tuple[Check, str]:
 def _made_of(directory: Path, outcome: Outcome, weights: str) -> Iterator[Check]:
     for path in outcome.files:
         try:
-            named = list(_named_weights(directory / path, directory))
+            named = list(_named_weights(directory / path))
         except (CuelightError, OSError) as error:
             yield Check(path, False, str(error))
             continue
@@ -87,10 +87,10 @@ def _made_of(directory: Path, outcome: Outcome, weights: str) -> Iterator[Check]
             yield Check(path, found == weights, detail if found == weights else f"{detail}, not {weights[:_SHOWN]}")
 
 
-def _named_weights(file: Path, directory: Path) -> Iterator[str]:
+def _named_weights(file: Path) -> Iterator[str]:
     """The fingerprints that a file names."""
     if file.suffix == ".json":
-        yield from (entry["weights_fingerprint"] for entry in read_results(directory).values())
+        yield from (entry["weights_fingerprint"] for entry in read_results(file).values())
     elif file.suffix == ".onnx" or ".tar" in file.suffixes:
         description = OnnxModel.open(file).description
         yield description.fingerprint if description else "(none)"

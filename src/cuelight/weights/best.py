@@ -51,16 +51,33 @@ def best_checkpoint(
     Returns:
         The preferred one; the other where that does not exist, which is logged; ``None`` if there is none at all.
     """
-    order = sorted(kept, key=lambda best: (best.monitor != main_metric, best.monitor != "val/loss"))
-    preferred = [best for best in order if best.by_loss == (prefer == "loss")]
-    if order and not preferred:
+    best = choose(kept, prefer, main_metric)
+    if best is not None and best.by_loss != (prefer == "loss"):
         logger.warning(
             "No checkpoint was kept by its %s, so the best by %s is used: %s.",
             "validation loss" if prefer == "loss" else "metric",
-            order[0].monitor,
-            order[0].path.name,
+            best.monitor,
+            best.path.name,
         )
-    return next(iter(preferred or order), None)
+    return best
+
+
+def choose(
+    kept: Sequence[BestCheckpoint], prefer: Preference = "metric", main_metric: str | None = None
+) -> BestCheckpoint | None:
+    """Choose as ``best_checkpoint``, without a word.
+
+    Args:
+        kept: All best checkpoints, in the order of their callbacks.
+        prefer: ``metric`` or ``loss``.
+        main_metric: The name of the metric that comes before others.
+
+    Returns:
+        The chosen one.
+    """
+    by_loss = prefer == "loss"
+    order = [(best.by_loss != by_loss, best.monitor != main_metric, best.monitor != "val/loss") for best in kept]
+    return kept[order.index(min(order))] if kept else None
 
 
 def kept_by(callbacks: Iterable[ModelCheckpoint]) -> list[BestCheckpoint]:
