@@ -32,8 +32,8 @@ from cuelight.cli.display import set_up_display
 from cuelight.data.digits import DigitImages
 from cuelight.data.loaders import evaluation_loader, training_loader
 from cuelight.data.loading import CheckedLoader, ResumableLoader
-from cuelight.preprocessing import Preprocessing
 from cuelight.models.classification import ClassificationModel
+from cuelight.preprocessing import Preprocessing
 from cuelight.run import Run
 
 PLAIN = "plain PyTorch loop"

@@ -244,6 +244,7 @@ class TrainedRun:
         if before and before.status == "ok" and before.is_intact(training.directory):
             try:
                 if step.is_done(training, before):
+                    logger.info("%s: done already, with these weights", step.step_name)
                     return before
             except CuelightError as error:
                 logger.debug("%s is run again: %s", step.step_name, error)

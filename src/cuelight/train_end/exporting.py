@@ -166,6 +166,12 @@ def _export(training: FinishedTraining, weights: MeasuredWeights, path: Path, re
     )
     details = {key: value for key, value in exported.to_dict().items() if key != "path"}
     details["notes"] = [*notes, *details.get("notes", ())]
+    furthest = max((difference.relative for difference in exported.differences), default=0.0)
+    megabytes = exported.path.stat().st_size / 1e6
+    logger.info(
+        "%s: %.1f MB, opset %d by %s, differs from PyTorch by %.1g of the largest output",
+        path.name, megabytes, exported.opset, exported.exporter, furthest,
+    )  # fmt: skip
     for note in details["notes"]:
         logger.warning("%s: %s", path.name, note)
     details["options"] = training.exporter.model_dump()
