@@ -99,6 +99,7 @@ def test_a_step_that_fails_on_the_first_of_two_processes(tmp_path, digits) -> No
     assert last(directory)["global_step"] == 10
 
 
+@pytest.mark.slow
 def test_the_second_of_two_processes_fails_before_the_steps(tmp_path, digits) -> None:
     code, _, err, directory = train_two(tmp_path, digits, {"name": "FailingRank"}, *STEPS[:2])
     assert code != 0, err
