@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import json
+import math
 import os
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
-from typing import BinaryIO
+from typing import Any, BinaryIO
 
 TEMPORARY_SUFFIX = ".partial"
 
@@ -53,6 +55,26 @@ def write_text(path: Path, text: str) -> None:
     """
     with atomic_write(path) as file:
         file.write(text.encode())
+
+
+def write_json(path: Path, value: Any) -> None:
+    """Write plain data as JSON, whole or not at all.
+
+    Args:
+        path: Where the file shall be.
+        value: Mappings, sequences and scalars; numbers that are not finite become null, which every reader knows.
+    """
+    write_text(path, json.dumps(_finite(value), indent=2, allow_nan=False) + "\n")
+
+
+def _finite(value: Any) -> Any:
+    if isinstance(value, float) and not math.isfinite(value):
+        return None
+    if isinstance(value, Mapping):
+        return {key: _finite(entry) for key, entry in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [_finite(entry) for entry in value]
+    return value
 
 
 def remove_partial_files(folder: Path) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import math
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -18,7 +19,7 @@ from cuelight.config import Config
 from cuelight.config.schema import ExporterConfig
 from cuelight.deploy.protocols import NamesOutputs
 from cuelight.errors import CheckpointError, CuelightError, DataError
-from cuelight.evaluation.evaluate import View
+from cuelight.evaluation.evaluator import View
 from cuelight.evaluation.results import write_results
 from cuelight.files import remove_partial_files
 from cuelight.plan import main_metric, planned_callbacks
@@ -230,7 +231,7 @@ class TrainedRun:
         Returns:
             Whether there is any checkpoint.
         """
-        return self.directory is not None and any((self.directory / CHECKPOINT_FOLDER).glob("*.ckpt"))
+        return self.directory is not None and any((self.directory / CHECKPOINT_FOLDER).rglob("*.ckpt"))
 
     def _checkpoint_folder(self) -> Path:
         if self.directory is None:
@@ -262,7 +263,8 @@ class TrainedRun:
         if tested is None or self.directory is None:
             return Result(self.directory, best=best, outcomes=tuple(outcomes))
         checkpoint = self.directory / tested.checkpoint
-        return Result(self.directory, checkpoint, tested.details["metrics"], best, tuple(outcomes))
+        metrics = {name: math.nan if value is None else value for name, value in tested.details["metrics"].items()}
+        return Result(self.directory, checkpoint, metrics, best, tuple(outcomes))
 
     def _finished(self, directory: Path, step: int | None = None) -> FinishedTraining:
         """What the steps after the training work with; with trackers if they are told the step."""

@@ -28,6 +28,7 @@ from cuelight.train_end.running import StepResult, TrainEndError
 from cuelight.weights.checkpoint_io import AtomicCheckpointIO, load_checkpoint
 from cuelight.weights.fingerprint import fingerprint_of_file
 from support.experiments import same
+from support.ranks import on_ranks
 from support.tiny import FEATURES, TinyData, TinyModel
 
 LOSS = {"monitor": "val/loss", "filename": "best_loss"}
@@ -400,3 +401,160 @@ def test_export_for_the_archive_alone_is_kept_only_if_it_was_rejected(tmp_path) 
     (rejected,) = (tmp_path / "bad" / "archive").rglob("*.onnx")
     assert rejected.name == "Measured.rejected.onnx"
     assert str(rejected) in step.outcome.reason
+
+
+def test_a_step_that_cannot_even_begin_is_recorded_too(tmp_path) -> None:
+    class Without(Measured):
+        def test_dataloader(self):
+            raise FileNotFoundError("the images are gone")
+
+    data = TinyData()
+    loader = DataLoader(TensorDataset(data.features, data.labels), batch_size=8)
+    steps = [TestOnTrainEnd(), ExportOnTrainEnd()]
+    trainer = pl.Trainer(
+        max_epochs=1, accelerator="cpu", logger=False, default_root_dir=tmp_path, enable_progress_bar=False,
+        enable_model_summary=False, callbacks=[*keep(LOSS), *steps],
+    )  # fmt: skip
+    model = Without()
+    model.save_hyperparameters({"exporter": {"kind": "torchscript"}})  # of one's own, and not Cuelight's
+    with pytest.raises(TrainEndError, match="the images are gone"):
+        trainer.fit(model, loader, loader)
+    assert [outcome.status for outcome in read_outcomes(tmp_path).values()] == ["failed", "ok"]
+
+
+def test_everything_is_torn_down_before_a_failure_is_raised(tmp_path) -> None:
+    torn_down = []
+
+    class Late(pl.Callback):
+        def teardown(self, trainer, pl_module, stage):
+            torn_down.append("callback")
+
+    class TornDown(Measured):
+        def teardown(self, stage):
+            torn_down.append("module")
+
+    with pytest.raises(TrainEndError):
+        fit(tmp_path, *keep(LOSS), Failing(), Late(), model=TornDown())
+    assert torn_down == ["callback", "module"]
+
+
+def test_a_checkpoint_in_a_folder_of_its_metric_is_found(tmp_path) -> None:
+    step = TestOnTrainEnd()
+    fit(tmp_path, ModelCheckpoint(monitor="val/loss", filename="{epoch}-{val/loss:.2f}"), step)
+    assert step.outcome.status == "ok"
+    assert "/" in step.outcome.checkpoint.removeprefix("checkpoints/")
+
+
+def test_a_module_that_changes_what_it_loads_has_the_fingerprint_of_its_file(tmp_path) -> None:
+    class Migrating(Measured):
+        def on_save_checkpoint(self, checkpoint):
+            state = checkpoint["state_dict"]
+            checkpoint["state_dict"] = {name.replace("network", "net"): value for name, value in state.items()}
+
+        def on_load_checkpoint(self, checkpoint):
+            state = checkpoint["state_dict"]
+            checkpoint["state_dict"] = {name.replace("net.", "network."): value for name, value in state.items()}
+
+    steps = [TestOnTrainEnd(), ExportOnTrainEnd()]
+    fit(tmp_path, *keep(LOSS), *steps, model=Migrating())
+    weights = fingerprint_of_file(tmp_path / "checkpoints" / "best_loss.ckpt")
+    assert {step.outcome.weights_fingerprint for step in steps} == {weights}
+
+
+def test_a_frozen_part_that_is_not_saved_is_taken_from_the_module(tmp_path) -> None:
+    class Partly(Measured):
+        def __init__(self):
+            super().__init__()
+            self.strict_loading = False
+            self.network[0].requires_grad_(False)
+
+        def on_save_checkpoint(self, checkpoint):
+            for name in ("network.0.weight", "network.0.bias"):
+                del checkpoint["state_dict"][name]
+
+    model = Partly()
+    step = ExportOnTrainEnd()
+    fit(tmp_path, *keep(LOSS), step, model=model, epochs=1)
+    assert step.outcome.status == "ok", step.outcome
+    features = TinyData().features
+    with torch.no_grad():
+        expected = model.eval()(features)
+    torch.testing.assert_close(run_onnx(onnx_of(tmp_path, "Partly"), features), expected, rtol=1e-4, atol=1e-5)
+
+
+def test_a_module_may_keep_results_of_its_training(tmp_path) -> None:
+    class Keeping(Measured):
+        def training_step(self, batch, batch_idx):
+            loss = super().training_step(batch, batch_idx)
+            self.kept = [*getattr(self, "kept", []), {"loss": loss}]
+            return loss
+
+    step = TestOnTrainEnd()
+    fit(tmp_path, *keep(LOSS), step, model=Keeping())
+    assert step.outcome.status == "ok", step.outcome
+
+
+def test_data_is_set_up_and_torn_down_in_turn(tmp_path) -> None:
+    class Counting(TinyData):
+        def __init__(self):
+            super().__init__()
+            self.stages = []
+
+        def setup(self, stage):
+            self.stages.append(f"+{getattr(stage, 'value', stage)}")
+
+        def teardown(self, stage):
+            self.stages.append(f"-{getattr(stage, 'value', stage)}")
+
+    data = Counting()
+    steps = [TestOnTrainEnd(), TestOnTrainEnd(view="val"), TestOnTrainEnd(view="train"), ExportOnTrainEnd()]
+    fit(tmp_path, *keep(LOSS), *steps, data=data)
+    assert {step.outcome.status for step in steps} == {"ok"}
+    inner = ["+test", "-test", "+validate", "-validate"]
+    assert data.stages == ["+fit", *inner, "-fit"]
+
+
+def test_what_is_no_number_is_null_in_the_files(tmp_path, caplog) -> None:
+    class NotANumber(Measured):
+        def test_step(self, batch, batch_idx):
+            self.log("test/loss", torch.tensor(float("nan")))
+
+    step = TestOnTrainEnd()
+    fit(tmp_path, *keep(LOSS), step, model=NotANumber())
+    assert "test/loss: no finite number" in caplog.text
+    for file in (tmp_path / "outcomes.json", tmp_path / "test" / "results.json"):
+        assert '"test/loss": null' in file.read_text()
+
+
+def test_limits_hold_for_their_view(tmp_path) -> None:
+    class Sized(Measured):
+        def validation_step(self, batch, batch_idx):
+            super().validation_step(batch, batch_idx)
+            self.log("val/images", float(len(batch[0])), reduce_fx="sum")
+
+    step = TestOnTrainEnd(view="val")
+    fit(tmp_path, *keep(LOSS), step, model=Sized(), limit_val_batches=2, limit_test_batches=1)
+    assert step.outcome.details["metrics"]["val/images"] == 16
+
+
+def measured_by_two(folder):
+    """What two processes measure of 15 images, given as a loader."""
+    data = TinyData()
+    rows = TensorDataset(data.features[:15], data.labels[:15])
+
+    class Counting(Measured):
+        def validation_step(self, batch, batch_idx):
+            super().validation_step(batch, batch_idx)
+            self.log("val/images", float(len(batch[0])), reduce_fx="sum")
+
+    step = TestOnTrainEnd(view="val")
+    trainer = pl.Trainer(
+        max_epochs=1, accelerator="cpu", devices=2, strategy="ddp", logger=False, default_root_dir=folder,
+        enable_progress_bar=False, enable_model_summary=False, callbacks=[*keep(LOSS), step],
+    )  # fmt: skip
+    trainer.fit(Counting(), DataLoader(rows, batch_size=4), DataLoader(rows, batch_size=4))
+    return step.outcome.details["metrics"]["val/images"]
+
+
+def test_two_processes_with_loaders_measure_every_image_once(tmp_path) -> None:
+    assert on_ranks(measured_by_two, str(tmp_path)) == [15.0, 15.0]

@@ -78,7 +78,7 @@ def test_moved_run_directory(tmp_path) -> None:
 
 def test_copied_run_directory_uses_its_own_files(tmp_path) -> None:
     folder, states = train(tmp_path / "original", *made(LOSS))
-    copy = tmp_path / "copy"
+    copy = tmp_path / "copy" / "checkpoints"
     copy.mkdir()
     (copy / "best_loss.ckpt").write_bytes((folder / "best_loss.ckpt").read_bytes())
     assert best_checkpoint(kept_in(states, copy)).path == copy / "best_loss.ckpt"
@@ -152,3 +152,11 @@ def test_the_other_one_is_said_aloud(tmp_path, caplog) -> None:
     folder, states = train(tmp_path, *made(LOSS))
     best_checkpoint(kept_in(states, folder), "metric")
     assert "No checkpoint was kept by its metric, so the best by val/loss is used: best_loss.ckpt" in caplog.text
+
+
+def test_file_of_the_same_name_in_another_folder_is_not_taken_for_it(tmp_path) -> None:
+    elsewhere = keep("val/accuracy", "max", filename="best", dirpath=tmp_path / "other")
+    folder, states = train(tmp_path, keep("val/loss", filename="best"), elsewhere)
+    metric = best_checkpoint(kept_in(states, folder), "metric")
+    assert metric.path == tmp_path / "other" / "best.ckpt"
+    assert kept_by([elsewhere])[0].path == metric.path

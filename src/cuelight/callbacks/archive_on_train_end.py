@@ -2,23 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from typing import Any
+from collections.abc import Callable
+from pathlib import Path
 
 from rich.console import Console
 
-from cuelight.callbacks.train_end_step import TrainEndStep
-from cuelight.config.schema import ExporterConfig
+from cuelight.callbacks.exporting_step import ExportingStep
 from cuelight.deploy.archive_schema import archive_problem
-from cuelight.train_end.exporting import archive, archive_path, is_made_so
+from cuelight.train_end.exporting import archive, archive_path
 from cuelight.train_end.finished_training import FinishedTraining
-from cuelight.train_end.outcomes import Outcome, read_outcomes
+from cuelight.train_end.outcomes import read_outcomes
 from cuelight.train_end.running import StepResult
-from cuelight.weights.best import Preference
-from cuelight.weights.fingerprint import fingerprint_of_file
 
 
-class ArchiveOnTrainEnd(TrainEndStep):
+class ArchiveOnTrainEnd(ExportingStep):
     """Writes the best weights as ``archive/<name>.tar`` when the training is over.
 
     An NN Archive holds the model as ONNX and says what it takes, how images are prepared, and how its outputs are
@@ -30,22 +27,17 @@ class ArchiveOnTrainEnd(TrainEndStep):
         exporter: The options, in place of the section ``exporter`` that the module's ``hparams`` hold.
     """
 
-    def __init__(self, preferred_checkpoint: Preference = "metric", exporter: Mapping[str, Any] | None = None) -> None:
-        self.preferred_checkpoint = preferred_checkpoint
-        self.exporter = ExporterConfig(**exporter) if exporter is not None else None
-
     def work(self, training: FinishedTraining, report: Callable[[str], None], console: Console | None) -> StepResult:
         """Export if it was not done, and write the archive around it."""
         best, training = training.best(self.preferred_checkpoint), training.with_exporter(self.exporter)
         before = read_outcomes(training.directory).get("ExportOnTrainEnd")
-        written = archive(training, best.path, archive_path(training), report, before)
+        written = archive(training, best.path, self.path(training), report, before)
         return StepResult(best.path, written.fingerprint, [written.path], written.details)
 
     def problem(self) -> str | None:
         """Tell whether luxonis-ml is missing."""
         return archive_problem()
 
-    def is_done(self, training: FinishedTraining, outcome: Outcome) -> bool:
-        """Tell whether the weights that would be archived now were archived, with the same options."""
-        best, training = training.best(self.preferred_checkpoint), training.with_exporter(self.exporter)
-        return is_made_so(outcome, training, archive_path(training), fingerprint_of_file(best.path))
+    def path(self, training: FinishedTraining) -> Path:
+        """Tell where the file belongs."""
+        return archive_path(training)

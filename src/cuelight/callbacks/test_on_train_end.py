@@ -7,12 +7,12 @@ from collections.abc import Callable
 
 import lightning.pytorch as pl
 from rich.console import Console
-from rich.table import Table
 
 from cuelight.callbacks.progress import ProgressDisplay
 from cuelight.callbacks.train_end_step import TrainEndStep
-from cuelight.evaluation.evaluate import View
+from cuelight.evaluation.evaluator import View
 from cuelight.evaluation.results import write_results
+from cuelight.train_end.display import print_metrics
 from cuelight.train_end.finished_training import FinishedTraining
 from cuelight.train_end.outcomes import Outcome
 from cuelight.train_end.running import StepResult
@@ -63,17 +63,8 @@ class TestOnTrainEnd(TrainEndStep):
         bar = trainer.progress_bar_callback
         shown = bar is None or isinstance(bar, ProgressDisplay) or not trainer.is_global_zero
         if self.outcome and self.outcome.status == "ok" and not shown:
-            Console(stderr=True).print(f"{self.step_name}: {self.outcome.checkpoint}", _table(self.outcome), sep="\n")
+            print_metrics(self.outcome)
 
     def is_done(self, training: FinishedTraining, outcome: Outcome) -> bool:
         """Tell whether the weights that would be measured now were measured."""
         return outcome.weights_fingerprint == fingerprint_of_file(training.best(self.preferred_checkpoint).path)
-
-
-def _table(outcome: Outcome) -> Table:
-    table = Table()
-    table.add_column("metric")
-    table.add_column("value", justify="right")
-    for name, value in outcome.details["metrics"].items():
-        table.add_row(name, f"{value:.4f}")
-    return table

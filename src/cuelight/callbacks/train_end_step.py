@@ -9,6 +9,7 @@ from pathlib import Path
 import lightning.pytorch as pl
 from rich.console import Console
 
+from cuelight.callbacks.around import surround
 from cuelight.callbacks.last_checkpoint import LastCheckpoint
 from cuelight.callbacks.progress import ProgressDisplay
 from cuelight.errors import ConfigError, Problem
@@ -25,8 +26,8 @@ class TrainEndStep(pl.Callback, ABC):
     """A step after a training that is complete.
 
     It runs in ``on_train_end``, on the first rank, while the others wait. Whatever happens in it is recorded in
-    ``outcomes.json`` in the trainer's ``default_root_dir``, and the steps after it still run. When all callbacks have
-    been torn down, the last step raises what failed.
+    ``outcomes.json`` in the trainer's ``default_root_dir``, and the steps after it still run. When everything has been
+    torn down, what failed is raised.
 
     Attributes:
         raise_at_the_end: Whether failures are raised after all steps have run; they are in ``outcome`` in any case.
@@ -89,9 +90,12 @@ class TrainEndStep(pl.Callback, ABC):
         Returns:
             What became of it.
         """
-        with showing(self.step_name, console) as report:
-            self.outcome = run_step(self.step_name, training.directory, lambda: self.work(training, report, console))
+        self.outcome = self._run(training.directory, lambda: training, console)
         return self.outcome
+
+    def _run(self, directory: Path, make: Callable[[], FinishedTraining], console: Console | None) -> Outcome:
+        with showing(self.step_name, console) as report:
+            return run_step(self.step_name, directory, lambda: self.work(make(), report, console))
 
     def setup(self, trainer: pl.Trainer, pl_module: pl.LightningModule, stage: str) -> None:
         """Find out before the training whether the step can work.
@@ -116,21 +120,20 @@ class TrainEndStep(pl.Callback, ABC):
         self.outcome = on_first_rank(lambda: self._run_in(trainer, pl_module))
 
     def teardown(self, trainer: pl.Trainer, pl_module: pl.LightningModule, stage: str) -> None:
-        """Raise what failed, if this is the last step.
-
-        Raises:
-            TrainEndError: If a step failed.
-        """
+        """Let what failed be raised, if this is the last step, when all others and the module have been torn down."""
         steps = train_end_steps(trainer)
         outcomes = [step.outcome for step in steps if step.outcome is not None]
         failed = any(outcome.status == "failed" for outcome in outcomes)
         if stage == "fit" and failed and steps[-1] is self and self.raise_at_the_end:
-            raise TrainEndError(outcomes, Path(trainer.default_root_dir))
+            _raise_after_teardown(trainer, TrainEndError(outcomes, Path(trainer.default_root_dir)))
 
     def _run_in(self, trainer: pl.Trainer, module: pl.LightningModule) -> Outcome:
+        directory = Path(trainer.default_root_dir)
+        if trainer.fast_dev_run:  # type: ignore[attr-defined]  # Lightning sets it by setattr
+            return Outcome(self.step_name, "skipped", "fast_dev_run keeps no checkpoint.")
         if reason := _why_not(trainer):
-            return run_step(self.step_name, Path(trainer.default_root_dir), lambda: _skip(reason))
-        return self.run(finished_by(trainer, module), _console(trainer))
+            return run_step(self.step_name, directory, lambda: _skip(reason))
+        return self._run(directory, lambda: finished_by(trainer, module), _console(trainer))
 
 
 def train_end_steps(trainer: pl.Trainer) -> list[TrainEndStep]:
@@ -146,9 +149,18 @@ def train_end_steps(trainer: pl.Trainer) -> list[TrainEndStep]:
     return [callback for callback in callbacks if isinstance(callback, TrainEndStep)]
 
 
+def _raise_after_teardown(trainer: pl.Trainer, error: TrainEndError) -> None:
+    """Raise where nothing is left to be torn down: the report of the profiler is what Lightning does last."""
+
+    def describe_and_raise(describe: Callable[[], None]) -> None:
+        undo()
+        describe()
+        raise error
+
+    undo = surround(trainer.profiler, "describe", describe_and_raise)  # type: ignore[attr-defined]
+
+
 def _why_not(trainer: pl.Trainer) -> str | None:
-    if trainer.fast_dev_run:  # type: ignore[attr-defined]  # Lightning sets it by setattr
-        return "fast_dev_run keeps no checkpoint."
     if is_spread_out(trainer):
         return "its strategy spreads the weights over the devices. Run what is missing when the training is over."
     if any(callback.received_signal is not None for callback in _last_checkpoints(trainer)):

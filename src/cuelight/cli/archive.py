@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import argparse
 
-from cuelight.cli.display import begin, output_console, short, subject_of
+from cuelight.cli.export import write
 from cuelight.run import Run
 
 
@@ -17,10 +17,4 @@ def run(arguments: argparse.Namespace) -> int:
     Returns:
         The exit code.
     """
-    display = begin(arguments)
-    trained = Run.load(arguments.run, arguments.overrides)
-    trained.display = display
-    path = trained.archive(subject_of(arguments), arguments.output, arguments.prefer)
-    if not arguments.quiet:
-        output_console().print(short(path.absolute()), highlight=False)
-    return 0
+    return write(arguments, Run.archive)

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import argparse
+from collections.abc import Callable
+from pathlib import Path
 
 from cuelight.cli.display import begin, output_console, short, subject_of
 from cuelight.run import Run
@@ -17,10 +19,23 @@ def run(arguments: argparse.Namespace) -> int:
     Returns:
         The exit code.
     """
+    return write(arguments, Run.export)
+
+
+def write(arguments: argparse.Namespace, verb: Callable[..., Path]) -> int:
+    """Write a file of a checkpoint, and print where it is.
+
+    Args:
+        arguments: The parsed command line.
+        verb: The method of ``Run`` that writes it.
+
+    Returns:
+        The exit code.
+    """
     display = begin(arguments)
     trained = Run.load(arguments.run, arguments.overrides)
     trained.display = display
-    path = trained.export(subject_of(arguments), arguments.output, arguments.prefer)
+    path = verb(trained, subject_of(arguments), arguments.output, arguments.prefer)
     if not arguments.quiet:
         output_console().print(short(path.absolute()), highlight=False)
     return 0

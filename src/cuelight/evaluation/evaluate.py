@@ -4,17 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from typing import Any, Literal
+from typing import Any
 
 import lightning.pytorch as pl
 from lightning.pytorch.loggers import Logger
 from torchmetrics import Metric
 
 from cuelight.data.protocols import LoadsWhole, NamesSplits
-from cuelight.evaluation.evaluator import EvaluatorSettings, evaluator
+from cuelight.evaluation.evaluator import EvaluatorSettings, View, evaluator
 
-View = Literal["test", "val", "train"]
-
+_STAGES = {"test": "test", "val": "validate", "train": "fit"}
 _LOADERS = {"test": "test_dataloader", "val": "val_dataloader", "train": "train_dataloader"}
 
 
@@ -42,11 +41,11 @@ def evaluate(
     """
     model.configure_callbacks = list  # type: ignore[method-assign]  # they belong to the training
     _compute_alone(model)
-    with _trainer_kept(data), evaluator(settings or EvaluatorSettings(), callbacks, loggers) as trainer:
+    with _trainer_kept(data), evaluator(settings or EvaluatorSettings(), view, callbacks, loggers) as trainer:
         if view == "train":
-            data.trainer = trainer
-            data.setup("fit")
-            results = trainer.test(model, dataloaders=_whole_training_split(data), verbose=False)
+            with set_up(data, "fit"):
+                data.trainer = trainer
+                results = trainer.test(model, dataloaders=_whole_training_split(data), verbose=False)
         else:
             run = trainer.test if view == "test" else trainer.validate
             results = run(model, datamodule=data, verbose=False)
@@ -57,15 +56,38 @@ def has_split(data: pl.LightningDataModule, view: View) -> bool:
     """Tell whether there is something to measure on.
 
     Args:
-        data: The data, after ``setup``.
+        data: The data.
         view: The split.
 
     Returns:
         Whether it has that split, as far as it tells.
     """
     if isinstance(data, NamesSplits):
-        return view in data.split_names
+        with set_up(data, _STAGES[view]):
+            return view in data.split_names
     return getattr(type(data), _LOADERS[view]) is not getattr(pl.LightningDataModule, _LOADERS[view])
+
+
+@contextmanager
+def set_up(data: pl.LightningDataModule, stage: str) -> Iterator[None]:
+    """Set data up as a trainer would, unless a trainer has it at work.
+
+    Args:
+        data: The data.
+        stage: Lightning's stage: ``fit``, ``validate`` or ``test``.
+
+    Yields:
+        Nothing; the data is torn down afterwards if it was set up here.
+    """
+    if data.trainer is not None and data.trainer.state.fn == "fit" and stage != "test":
+        yield
+        return
+    data.prepare_data()
+    data.setup(stage)
+    try:
+        yield
+    finally:
+        data.teardown(stage)
 
 
 def _whole_training_split(data: pl.LightningDataModule) -> Any:

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import logging
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Literal
 
 import lightning.pytorch as pl
@@ -18,6 +18,8 @@ from lightning.pytorch.loggers import Logger
 from lightning.pytorch.strategies import SingleDeviceStrategy
 
 from cuelight.errors import ConfigError, Problem
+
+View = Literal["test", "val", "train"]
 
 _ACCELERATORS = {"cpu": "cpu", "cuda": "gpu", "mps": "mps"}
 _CUBLAS = "CUBLAS_WORKSPACE_CONFIG"  # Lightning sets it where algorithms shall be deterministic
@@ -32,7 +34,7 @@ class EvaluatorSettings:
         devices: One device: 1 for any, or a list with its index.
         precision: Lightning's precision.
         deterministic: Only deterministic algorithms.
-        limit_batches: How many batches at most, or which share of them; all if left out.
+        limit_batches: How many batches of a view at most, or which share of them; all if left out.
         device: The device itself, if it is known.
     """
 
@@ -40,7 +42,7 @@ class EvaluatorSettings:
     devices: int | list[int] = 1
     precision: Any = "32-true"
     deterministic: bool | Literal["warn"] = False
-    limit_batches: int | float | None = None
+    limit_batches: Mapping[str, int | float] = field(default_factory=dict)
     device: torch.device | None = None
 
 
@@ -59,19 +61,27 @@ def settings_like(trainer: pl.Trainer) -> EvaluatorSettings:
         accelerator=_ACCELERATORS.get(device.type, "auto"),
         precision=trainer.precision,
         deterministic="warn" if warn_only else torch.are_deterministic_algorithms_enabled(),
-        limit_batches=trainer.limit_test_batches,
+        limit_batches={
+            "test": trainer.limit_test_batches,
+            "val": trainer.limit_val_batches,
+            "train": trainer.limit_train_batches,
+        },
         device=device,
     )
 
 
 @contextmanager
 def evaluator(
-    settings: EvaluatorSettings, callbacks: Sequence[pl.Callback] = (), loggers: Sequence[Logger] = ()
+    settings: EvaluatorSettings,
+    view: View = "test",
+    callbacks: Sequence[pl.Callback] = (),
+    loggers: Sequence[Logger] = (),
 ) -> Iterator[pl.Trainer]:
     """Make a trainer that evaluates, for as long as it is needed.
 
     Args:
         settings: On what.
+        view: Which split of the data.
         callbacks: What shows the progress, and nothing that changes or saves anything.
         loggers: What the module finds as its loggers; see :func:`cuelight.tracking.silenced.silenced`.
 
@@ -91,8 +101,8 @@ def evaluator(
             enable_checkpointing=False,
             enable_progress_bar=any(isinstance(callback, ProgressBar) for callback in callbacks),
             enable_model_summary=False,
-            limit_val_batches=settings.limit_batches,
-            limit_test_batches=settings.limit_batches,
+            limit_val_batches=settings.limit_batches.get(view),
+            limit_test_batches=settings.limit_batches.get(view),
         )
 
 

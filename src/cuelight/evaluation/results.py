@@ -12,8 +12,8 @@ from numpy.typing import NDArray
 
 from cuelight.errors import CuelightError
 from cuelight.evaluation.confusion_matrix import draw_confusion_matrix
-from cuelight.evaluation.evaluate import View
-from cuelight.files import write_text
+from cuelight.evaluation.evaluator import View
+from cuelight.files import write_json
 
 TEST_FOLDER = "test"
 
@@ -61,7 +61,7 @@ def write_results(directory: Path, measured: Measurement) -> list[Path]:
         entry["confusion_matrix"] = measured.confusion.tolist()
         files.append(path.with_name(f"confusion_matrix_{measured.view}.png"))
         draw_confusion_matrix(measured.confusion, measured.class_names, files[-1])
-    write_text(path, json.dumps({measured.view: entry}, indent=2) + "\n")
+    write_json(path, {measured.view: entry})
     return files
 
 

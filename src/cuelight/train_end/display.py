@@ -1,4 +1,4 @@
-"""How a step after a training shows that it is at work."""
+"""How a step after a training shows that it is at work, and what it measured."""
 
 from __future__ import annotations
 
@@ -7,6 +7,9 @@ from contextlib import contextmanager
 
 from rich.console import Console
 from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
+from rich.table import Table
+
+from cuelight.train_end.outcomes import Outcome
 
 
 @contextmanager
@@ -27,3 +30,17 @@ def showing(name: str, console: Console | None) -> Iterator[Callable[[str], None
     with Progress(*columns, console=console, transient=True) as progress:
         task = progress.add_task(name, total=None)
         yield lambda stage: progress.update(task, description=f"{name}: {stage}")
+
+
+def print_metrics(outcome: Outcome) -> None:
+    """Print what a test has measured as a table, to standard error.
+
+    Args:
+        outcome: The outcome of the test.
+    """
+    table = Table()
+    table.add_column("metric")
+    table.add_column("value", justify="right")
+    for name, value in outcome.details["metrics"].items():
+        table.add_row(name, f"{value:.4f}")
+    Console(stderr=True).print(f"{outcome.step}: {outcome.checkpoint}", table, sep="\n")

@@ -17,6 +17,7 @@ from cuelight.data.protocols import DescribesImages, LoadsWhole, NamesClasses
 from cuelight.deploy.description import Description
 from cuelight.deploy.protocols import NamesTask
 from cuelight.errors import CuelightError
+from cuelight.evaluation.evaluate import set_up
 from cuelight.evaluation.evaluator import EvaluatorSettings
 from cuelight.preprocessing import Preprocessing
 from cuelight.weights.best import BestCheckpoint, Preference, best_checkpoint
@@ -117,11 +118,12 @@ class FinishedTraining:
             CheckpointError: If the file is missing, damaged or of another model.
         """
         content = load_checkpoint(checkpoint)
+        saved = fingerprint(content["state_dict"])  # before the module may change what it loads
         module = self.make_module(content)
         module.on_load_checkpoint(content)
         load_weights(module, content["state_dict"], checkpoint)
         described = saved_description(content) or DataDescription()
-        return MeasuredWeights(module, checkpoint, fingerprint(content["state_dict"]), described)
+        return MeasuredWeights(module, checkpoint, saved, described)
 
     def describe(self, weights: MeasuredWeights) -> Description:
         """Say what a file made of these weights should tell about itself.
@@ -153,9 +155,11 @@ class FinishedTraining:
         """
         if self.data is None:
             return None
-        self.data.setup("validate")
-        loader = self.data.whole_dataloader("val") if isinstance(self.data, LoadsWhole) else self.data.val_dataloader()
-        return _first_tensor(next(iter(_first_loader(loader)), None))
+        with set_up(self.data, "validate"):
+            loader = (
+                self.data.whole_dataloader("val") if isinstance(self.data, LoadsWhole) else self.data.val_dataloader()
+            )
+            return _first_tensor(next(iter(_first_loader(loader)), None))
 
 
 def _class_names(named: object) -> Sequence[str] | None:

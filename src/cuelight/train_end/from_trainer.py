@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -10,6 +11,7 @@ import lightning.pytorch as pl
 from lightning.pytorch.callbacks import ModelCheckpoint
 from lightning.pytorch.strategies import DeepSpeedStrategy, FSDPStrategy, ModelParallelStrategy
 from lightning.pytorch.utilities.model_helpers import is_overridden
+from pydantic import ValidationError
 
 from cuelight.config.schema import ExporterConfig
 from cuelight.evaluation.evaluator import settings_like
@@ -17,9 +19,13 @@ from cuelight.train_end.finished_training import FinishedTraining
 from cuelight.weights.best import kept_by
 from cuelight.weights.clean_copy import clean_copy
 
+logger = logging.getLogger(__name__)
+
 
 class LoadersAsData(pl.LightningDataModule):
-    """The loaders that a trainer or a module has, where there is no data module.
+    """The loaders that a trainer was given, or that its module has, where there is no data module.
+
+    They are asked for anew: those that the trainer itself uses may see a part of the data only, one for each process.
 
     Args:
         trainer: The trainer.
@@ -28,26 +34,31 @@ class LoadersAsData(pl.LightningDataModule):
 
     def __init__(self, trainer: pl.Trainer, module: pl.LightningModule) -> None:
         super().__init__()
-        self._loaders = {"train": trainer.train_dataloader, "val": trainer.val_dataloaders}
-        if is_overridden("test_dataloader", module):
-            self._loaders["test"] = module.test_dataloader()
+        self._train = trainer.fit_loop._data_source  # noqa: SLF001 - where Lightning keeps what it was given
+        self._val = trainer.fit_loop.epoch_loop.val_loop._data_source  # noqa: SLF001
+        self._module = module
 
     @property
     def split_names(self) -> list[str]:
         """The splits that there are."""
-        return [name for name, loader in self._loaders.items() if loader is not None]
+        there_is = {
+            "train": self._train.is_defined(),
+            "val": self._val.is_defined(),
+            "test": is_overridden("test_dataloader", self._module),
+        }
+        return [name for name, there in there_is.items() if there]
 
     def train_dataloader(self) -> Any:
         """The loader of the training."""
-        return self._loaders["train"]
+        return self._train.dataloader()
 
     def val_dataloader(self) -> Any:
         """The loader of the validation."""
-        return self._loaders["val"]
+        return self._val.dataloader()
 
     def test_dataloader(self) -> Any:
         """The loader of the test."""
-        return self._loaders["test"]
+        return self._module.test_dataloader()
 
 
 def is_spread_out(trainer: pl.Trainer) -> bool:
@@ -92,4 +103,10 @@ def finished_by(trainer: pl.Trainer, module: pl.LightningModule) -> FinishedTrai
 
 
 def _exporter(section: Any) -> ExporterConfig:
-    return ExporterConfig(**section) if isinstance(section, Mapping) else ExporterConfig()
+    if not isinstance(section, Mapping):
+        return ExporterConfig()
+    try:
+        return ExporterConfig(**section)
+    except ValidationError:
+        logger.warning("hparams hold an `exporter` that is no such section of Cuelight's: it is not used.")
+        return ExporterConfig()

@@ -11,7 +11,7 @@ from typing import Any, Literal
 
 from cuelight.errors import CuelightError
 from cuelight.evaluation.results import relative_to_run
-from cuelight.files import write_text
+from cuelight.files import write_json
 
 OUTCOMES_FILE = "outcomes.json"
 
@@ -88,8 +88,7 @@ def record_outcome(directory: Path, outcome: Outcome) -> None:
         outcome: What became of the step.
     """
     outcomes = read_outcomes(directory) | {outcome.step: outcome}
-    steps = [asdict(entry) for entry in outcomes.values()]
-    write_text(directory / OUTCOMES_FILE, json.dumps({"steps": steps}, indent=2) + "\n")
+    write_json(directory / OUTCOMES_FILE, {"steps": [asdict(entry) for entry in outcomes.values()]})
 
 
 def hashes(files: Iterable[Path], directory: Path) -> dict[str, str]:

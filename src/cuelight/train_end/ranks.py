@@ -26,8 +26,12 @@ def on_first_rank(work: Callable[[], Result]) -> Result:
     if not (torch.distributed.is_available() and torch.distributed.is_initialized()):
         return work()
     group: Any = torch.distributed.new_group(backend="gloo", timeout=_LONGEST_WAIT)
-    result: list[Any] = [work()] if torch.distributed.get_rank() == 0 else [None]
-    torch.distributed.broadcast_object_list(result, src=0, group=group)
-    torch.distributed.destroy_process_group(group)
+    result: list[Any] = [None]
+    try:
+        if torch.distributed.get_rank() == 0:
+            result[0] = work()
+    finally:  # whatever happened, the others must not wait
+        torch.distributed.broadcast_object_list(result, src=0, group=group)
+        torch.distributed.destroy_process_group(group)
     done: Result = result[0]
     return done

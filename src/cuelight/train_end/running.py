@@ -137,5 +137,5 @@ def _log(outcome: Outcome) -> None:
 def _record(directory: Path, outcome: Outcome) -> None:
     try:
         record_outcome(directory, outcome)
-    except (OSError, CuelightError) as error:
+    except (OSError, CuelightError, TypeError, ValueError) as error:
         logger.error("The outcome of %s cannot be written to %s: %s", outcome.step, directory, error)  # noqa: TRY400

@@ -9,7 +9,8 @@ from pathlib import Path
 import lightning.pytorch as pl
 
 from cuelight.evaluation.confusion_matrix import confusion_matrix
-from cuelight.evaluation.evaluate import View, evaluate, has_split
+from cuelight.evaluation.evaluate import evaluate, has_split
+from cuelight.evaluation.evaluator import View
 from cuelight.evaluation.results import Measurement
 from cuelight.tracking.silenced import silenced
 from cuelight.train_end.finished_training import FinishedTraining, StepSkipped
@@ -35,8 +36,6 @@ def measure(
     """
     if training.data is None:
         raise StepSkipped("there is no data to measure on.")
-    training.data.prepare_data()
-    training.data.setup("validate" if view == "val" else "fit" if view == "train" else "test")
     if not has_split(training.data, view):
         raise StepSkipped(f"the data has no {view} split.")
     weights = training.load(checkpoint)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -39,7 +39,8 @@ def verify(training: FinishedTraining) -> list[Check]:
 
     Returns:
         For each file of ``outcomes.json`` whether its bytes are those that were written; for each result, ONNX file
-        and archive whether it names the weights that the checkpoint holds now.
+        and archive whether it names the weights that the checkpoint holds now; for each export and archive whether
+        its weights are those that were measured.
     """
     outcomes = [outcome for outcome in read_outcomes(training.directory).values() if outcome.status == "ok"]
     checks = []
@@ -51,7 +52,23 @@ def verify(training: FinishedTraining) -> list[Check]:
             checks.append(check)
         if weights[outcome.checkpoint]:
             checks += _made_of(training.directory, outcome, weights[outcome.checkpoint])
-    return checks
+    return [*checks, *_measured(outcomes)]
+
+
+def _measured(outcomes: Sequence[Outcome]) -> Iterator[Check]:
+    """Whether what was shipped is what was measured."""
+    measured = {outcome.weights_fingerprint for outcome in outcomes if "metrics" in outcome.details}
+    for outcome in outcomes:
+        if "metrics" in outcome.details:
+            continue
+        weights = outcome.weights_fingerprint
+        if not measured:
+            yield Check(outcome.step, True, f"holds weights {weights[:_SHOWN]}; nothing was measured to compare with")
+        elif weights in measured:
+            yield Check(outcome.step, True, f"holds the weights that were measured, {weights[:_SHOWN]}")
+        else:
+            found = ", ".join(sorted(fingerprint[:_SHOWN] for fingerprint in measured))
+            yield Check(outcome.step, False, f"holds weights {weights[:_SHOWN]}, but those measured are {found}")
 
 
 def _bytes(directory: Path, path: str, recorded: str) -> Check:

@@ -107,19 +107,26 @@ def kept_in(callback_states: Mapping[str, Mapping[str, Any]], folder: Path) -> l
     return [best for best in kept if best is not None]
 
 
-def _existing(state: Mapping[str, Any], mode: str, folder: Path) -> BestCheckpoint | None:
+def _existing(state: Mapping[str, Any], mode: str | None, folder: Path) -> BestCheckpoint | None:
     monitor, score = state.get("monitor"), state.get("best_model_score")
     if not monitor or score is None or not state.get("best_model_path"):
         return None
     recorded = Path(state["best_model_path"])
-    own = [folder / recorded.name]  # also where the run directory was moved
-    if recorded.parent == Path(state.get("dirpath") or folder):
-        own.append(recorded)
+    saved_in = Path(state.get("dirpath") or folder)
+    if not recorded.is_relative_to(saved_in):
+        return None  # of another run, from which this one was resumed
+    own = [recorded]
+    if saved_in.name == folder.name:  # the folder of the run, which may be a moved or copied one by now
+        own.insert(0, folder / recorded.relative_to(saved_in))
     path = next((path for path in own if path.is_file()), None)
-    return BestCheckpoint(path, monitor, mode, float(score)) if path else None
+    return BestCheckpoint(path, monitor, mode or _usual_mode(monitor), float(score)) if path else None
 
 
-def _mode_of(state_key: str) -> str:
+def _mode_of(state_key: str) -> str | None:
     """Read the mode out of a key such as ``ModelCheckpoint{'monitor': 'val/loss', 'mode': 'min', ...}``."""
     found = re.search(r"'mode': '(min|max)'", state_key)
-    return found.group(1) if found else "min"
+    return found.group(1) if found else None
+
+
+def _usual_mode(monitor: str) -> str:
+    return "min" if "loss" in monitor.lower() else "max"

@@ -6,7 +6,6 @@ import copy
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any, TypeVar, cast
 
-import torch
 from lightning.pytorch import LightningModule
 from torch import Tensor, nn
 from torch.nn.utils import prune
@@ -24,20 +23,22 @@ def clean_copy(module: Module, shared: Iterable[object] = ()) -> Module:
         shared: What the copy may refer to as well, if the module does: the trainer, the data, loggers.
 
     Returns:
-        The copy. Its parameters have no values yet: load them.
+        The copy, with the values that the module has now.
 
     Raises:
         CheckpointError: If the module holds what cannot be copied.
     """
     memo: dict[int, Any] = {id(kept): kept for kept in shared}
-    for tensor in _tensors(module):
-        memo[id(tensor)] = _on_cpu(tensor)
+    for part in module.modules():
+        for tensor in _tensors([*vars(part).values()]):
+            memo[id(tensor)] = _on_cpu(tensor)
     try:
         copied = copy.deepcopy(module, memo)
     except (TypeError, RuntimeError, NotImplementedError, AttributeError) as error:
         raise CheckpointError(
             f"{type(module).__name__} cannot be copied: {error}. It holds something that copy.deepcopy refuses, such "
-            "as a lock, an open file or a generator."
+            "as a lock, an open file or a generator; an attribute that is not needed any more can be deleted in "
+            "on_train_end of the module or of a callback before this one."
         ) from error
     for part in copied.modules():
         if isinstance(part, LightningModule):
@@ -55,27 +56,30 @@ def load_weights(module: nn.Module, state_dict: Mapping[str, Any], source: objec
         source: Where they come from, for the message.
 
     Raises:
-        CheckpointError: If names or shapes differ.
+        CheckpointError: If names or shapes differ; names may, if the module sets Lightning's ``strict_loading`` off.
     """
     try:
-        module.load_state_dict(state_dict)
+        module.load_state_dict(state_dict, strict=getattr(module, "strict_loading", True))
     except RuntimeError as error:
         raise CheckpointError(f"{source}: its weights do not fit {type(module).__name__}: {error}") from error
 
 
-def _tensors(module: nn.Module) -> Iterator[Tensor]:
-    """All parameters, buffers, and results that are kept as attributes, such as a masked weight."""
-    for part in module.modules():
-        yield from (tensor for tensor in part.parameters(recurse=False))
-        yield from (tensor for tensor in part.buffers(recurse=False))
-        yield from (value for value in vars(part).values() if isinstance(value, Tensor))
+def _tensors(values: Iterable[Any]) -> Iterator[Tensor]:
+    """All tensors in the attributes of a module: parameters, buffers, and results that were kept, also in lists."""
+    for value in values:
+        if isinstance(value, Tensor):
+            yield value
+        elif isinstance(value, dict):
+            yield from _tensors(value.values())
+        elif isinstance(value, (list, tuple, set)):
+            yield from _tensors(value)
 
 
 def _on_cpu(tensor: Tensor) -> Tensor:
+    copied = tensor.detach().to("cpu", copy=True)
     if isinstance(tensor, nn.Parameter):
-        empty = torch.empty_like(tensor.data, device="cpu")
-        return cast("Tensor", nn.Parameter(empty, requires_grad=tensor.requires_grad))
-    return tensor.detach().to("cpu", copy=True)
+        return cast("Tensor", nn.Parameter(copied, requires_grad=tensor.requires_grad))
+    return copied
 
 
 def _make_pruning_permanent(module: nn.Module) -> None:

@@ -1,0 +1,45 @@
+"""What the export and the archive have in common: options, and when there is nothing new to write."""
+
+from __future__ import annotations
+
+from abc import abstractmethod
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from cuelight.callbacks.train_end_step import TrainEndStep
+from cuelight.config.schema import ExporterConfig
+from cuelight.train_end.exporting import is_made_so
+from cuelight.train_end.finished_training import FinishedTraining
+from cuelight.train_end.outcomes import Outcome
+from cuelight.weights.best import Preference
+from cuelight.weights.fingerprint import fingerprint_of_file
+
+
+class ExportingStep(TrainEndStep):
+    """A step that writes a file of the best weights.
+
+    Args:
+        preferred_checkpoint: The best by the main metric, or by the validation loss; the other one if there is none.
+        exporter: The options, in place of the section ``exporter`` that the module's ``hparams`` hold.
+    """
+
+    def __init__(self, preferred_checkpoint: Preference = "metric", exporter: Mapping[str, Any] | None = None) -> None:
+        self.preferred_checkpoint = preferred_checkpoint
+        self.exporter = ExporterConfig(**exporter) if exporter is not None else None
+
+    @abstractmethod
+    def path(self, training: FinishedTraining) -> Path:
+        """Tell where the file belongs.
+
+        Args:
+            training: The training that is over, with the options of this step.
+
+        Returns:
+            The path.
+        """
+
+    def is_done(self, training: FinishedTraining, outcome: Outcome) -> bool:
+        """Tell whether the weights that would be written now were written, with the same options."""
+        best, training = training.best(self.preferred_checkpoint), training.with_exporter(self.exporter)
+        return is_made_so(outcome, training, self.path(training), fingerprint_of_file(best.path))
