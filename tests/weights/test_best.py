@@ -79,7 +79,7 @@ def test_moved_run_directory(tmp_path) -> None:
 def test_copied_run_directory_uses_its_own_files(tmp_path) -> None:
     folder, states = train(tmp_path / "original", *made(LOSS))
     copy = tmp_path / "copy" / "checkpoints"
-    copy.mkdir()
+    copy.mkdir(parents=True)
     (copy / "best_loss.ckpt").write_bytes((folder / "best_loss.ckpt").read_bytes())
     assert best_checkpoint(kept_in(states, copy)).path == copy / "best_loss.ckpt"
 
