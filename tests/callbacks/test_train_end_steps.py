@@ -23,6 +23,7 @@ from cuelight.callbacks.test_on_train_end import TestOnTrainEnd
 from cuelight.callbacks.train_end_step import TrainEndStep
 from cuelight.deploy.onnx_model import OnnxModel
 from cuelight.errors import ConfigError, ExportError
+from cuelight.train_end.from_trainer import finished_by
 from cuelight.train_end.outcomes import read_outcomes
 from cuelight.train_end.running import StepResult, TrainEndError
 from cuelight.weights.checkpoint_io import AtomicCheckpointIO, load_checkpoint
@@ -558,3 +559,14 @@ def measured_by_two(folder):
 
 def test_two_processes_with_loaders_measure_every_image_once(tmp_path) -> None:
     assert on_ranks(measured_by_two, str(tmp_path)) == [15.0, 15.0]
+
+
+def test_a_test_is_done_as_long_as_the_best_weights_are_those_it_measured(tmp_path) -> None:
+    step = TestOnTrainEnd()
+    trainer = fit(tmp_path, *keep(LOSS), step)
+    training = finished_by(trainer, trainer.lightning_module)
+    assert step.is_done(training, step.outcome)
+    content = load_checkpoint(tmp_path / "checkpoints" / "best_loss.ckpt")
+    content["state_dict"]["network.0.bias"] += 1
+    torch.save(content, tmp_path / "checkpoints" / "best_loss.ckpt")
+    assert not step.is_done(training, step.outcome)
