@@ -18,7 +18,7 @@ from cuelight.callbacks.train_end_step import TrainEndStep
 from cuelight.config import Config
 from cuelight.config.schema import ExporterConfig
 from cuelight.deploy.protocols import NamesOutputs
-from cuelight.errors import CheckpointError, CuelightError, DataError
+from cuelight.errors import CheckpointError, CuelightError, DataError, ExportError
 from cuelight.evaluation.evaluator import View
 from cuelight.evaluation.results import write_results
 from cuelight.files import remove_partial_files
@@ -127,7 +127,7 @@ class TrainedRun:
         began = time.monotonic()
         chosen = self._chosen(checkpoint, "export", prefer)
         training = self._finished(Path())
-        path = Path(output) if output else onnx_path(training)
+        path = _file_for(output) or onnx_path(training)
         with showing("export", self._console()) as report:
             exported = export(training, chosen, path, report)
         self._record("ExportOnTrainEnd", chosen, exported, began)
@@ -155,7 +155,7 @@ class TrainedRun:
         began = time.monotonic()
         chosen = self._chosen(checkpoint, "archive", prefer)
         training = self._finished(Path())
-        path = Path(output) if output else archive_path(training)
+        path = _file_for(output) or archive_path(training)
         before = read_outcomes(training.directory).get("ExportOnTrainEnd")
         with showing("archive", self._console()) as report:
             written = archive(training, chosen, path, report, before)
@@ -285,6 +285,12 @@ class TrainedRun:
 
     def _console(self) -> Console | None:
         return self.display.console if isinstance(self.display, ProgressDisplay) else None
+
+
+def _file_for(output: str | Path | None) -> Path | None:
+    if output is not None and Path(output).is_dir():
+        raise ExportError(f"{output}: this is a folder. Give the file to write, such as {Path(output) / 'model.onnx'}.")
+    return Path(output) if output is not None else None
 
 
 def clean_up(directory: Path) -> None:

@@ -121,8 +121,8 @@ def print_summary(result: Result, sources: Sequence[str]) -> None:
     for name, value in result.metrics.items():
         table.add_row(name, f"[bold]{value:.4f}[/bold]")
     if result.directory:
-        run = short(result.directory)
-        table.add_row("files", run)
+        run = shlex.quote(short(result.directory))
+        table.add_row("files", short(result.directory))
         table.add_row("see the curves", f"tensorboard --logdir {run}")
         table.add_row("test again", f"cuelight test {run}{source_options(sources)}")
         table.add_row("predict images", f"cuelight predict {run} IMAGES{source_options(sources)}")
@@ -145,7 +145,7 @@ def report_failures(result: Result, sources: Sequence[str]) -> int:
     if not result.failed or result.directory is None:
         return 0
     error = TrainEndError(result.outcomes, result.directory)
-    again = f"cuelight finish {short(result.directory)}{source_options(sources)}"
+    again = f"cuelight finish {shlex.quote(short(result.directory))}{source_options(sources)}"
     print_hint(f"error: {error}\nWhen the cause is mended, run what is missing with: {again}")
     return 1
 

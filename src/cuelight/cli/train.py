@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import shlex
 from pathlib import Path
 
 from cuelight.cli.display import begin, print_hint, print_summary, report_failures, short, source_options
@@ -28,7 +29,8 @@ def run(arguments: argparse.Namespace) -> int:
         result = _train(training, arguments)
     except (TrainingInterrupted, KeyboardInterrupt, SystemExit):
         if is_first_process() and training.has_checkpoints():
-            run, sources = short(training.directory or Path()), source_options(arguments.source)
+            run = shlex.quote(short(training.directory or Path()))
+            sources = source_options(arguments.source)
             print_hint(f"All is saved. To go on: cuelight train --resume {run}{sources}")
             print_hint(f"To end here, and test and export what was trained: cuelight finish {run}{sources}")
         raise

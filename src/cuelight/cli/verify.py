@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import shlex
 
 from rich.markup import escape
 
@@ -27,7 +28,13 @@ def run(arguments: argparse.Namespace) -> int:
         return 1
     if not arguments.quiet or not all(check.ok for check in checks):
         _print(checks)
-    return 0 if all(check.ok for check in checks) else 1
+    if all(check.ok for check in checks):
+        return 0
+    print_hint(
+        f"To do again what the configuration asks for: cuelight finish {shlex.quote(arguments.run)}. Other views are "
+        "measured again by cuelight test --view."
+    )
+    return 1
 
 
 def _print(checks: list[Check]) -> None:

@@ -50,8 +50,8 @@ def verify(training: FinishedTraining) -> list[Check]:
         if outcome.checkpoint not in weights:
             check, weights[outcome.checkpoint] = _weights(training.directory, outcome)
             checks.append(check)
-        if weights[outcome.checkpoint]:
-            checks += _made_of(training.directory, outcome, weights[outcome.checkpoint])
+        expected = weights[outcome.checkpoint] or outcome.weights_fingerprint
+        checks += _made_of(training.directory, outcome, expected)
     return [*checks, *_measured(outcomes)]
 
 
@@ -94,6 +94,8 @@ def _weights(directory: Path, outcome: Outcome) -> tuple[Check, str]:
 
 def _made_of(directory: Path, outcome: Outcome, weights: str) -> Iterator[Check]:
     for path in outcome.files:
+        if not (directory / path).is_file():
+            continue
         try:
             named = list(_named_weights(directory / path))
         except (CuelightError, OSError) as error:
