@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import math
 import os
@@ -9,9 +10,10 @@ import tempfile
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import IO, Any, BinaryIO
 
 TEMPORARY_SUFFIX = ".partial"
+_BLOCK = 1024**2
 
 
 @contextmanager
@@ -75,6 +77,24 @@ def _finite(value: Any) -> Any:
     if isinstance(value, (list, tuple)):
         return [_finite(entry) for entry in value]
     return value
+
+
+def sha256_of(source: Path | IO[bytes]) -> str:
+    """Compute the SHA-256 of a file.
+
+    Args:
+        source: Its path; or an open file, of which what is left is read.
+
+    Returns:
+        64 hexadecimal digits.
+    """
+    if isinstance(source, Path):
+        with source.open("rb") as file:
+            return sha256_of(file)
+    digest = hashlib.sha256()
+    while block := source.read(_BLOCK):
+        digest.update(block)
+    return digest.hexdigest()
 
 
 def remove_partial_files(folder: Path) -> None:

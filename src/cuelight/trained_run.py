@@ -16,7 +16,6 @@ from cuelight.callbacks.progress import ProgressDisplay
 from cuelight.callbacks.test_on_train_end import TestOnTrainEnd
 from cuelight.callbacks.train_end_step import TrainEndStep
 from cuelight.config import Config
-from cuelight.config.schema import ExporterConfig
 from cuelight.deploy.protocols import NamesOutputs
 from cuelight.errors import CheckpointError, CuelightError, DataError, ExportError
 from cuelight.evaluation.evaluator import View
@@ -175,7 +174,7 @@ class TrainedRun:
         Raises:
             CheckpointError: If there is no checkpoint, or it cannot be read.
         """
-        training = self._finished(Path()).with_exporter(ExporterConfig())
+        training = self._finished(Path())
         weights = training.load(self._chosen(checkpoint, "predict with", prefer))
         names = weights.module.output_names if isinstance(weights.module, NamesOutputs) else None
         return PyTorchModel(weights.module, training.describe(weights), names)

@@ -177,7 +177,7 @@ def test_a_step_leaves_everything_as_it_was(tmp_path, step) -> None:
 
 
 def first():
-    """A step that is skipped: the first one gives the signals back, which is meant to last."""
+    """Another step before: the first one gives the signals back, which is meant to last."""
     return TestOnTrainEnd(view="train")
 
 

@@ -145,8 +145,12 @@ def train_end_steps(trainer: pl.Trainer) -> list[TrainEndStep]:
     Returns:
         The steps among its callbacks, in their order.
     """
+    return [callback for callback in _callbacks(trainer) if isinstance(callback, TrainEndStep)]
+
+
+def _callbacks(trainer: pl.Trainer) -> list[pl.Callback]:
     callbacks: list[pl.Callback] = trainer.callbacks  # type: ignore[attr-defined]  # Lightning declares it nowhere
-    return [callback for callback in callbacks if isinstance(callback, TrainEndStep)]
+    return callbacks
 
 
 def _raise_after_teardown(trainer: pl.Trainer, error: TrainEndError) -> None:
@@ -157,7 +161,7 @@ def _raise_after_teardown(trainer: pl.Trainer, error: TrainEndError) -> None:
         describe()
         raise error
 
-    undo = surround(trainer.profiler, "describe", describe_and_raise)  # type: ignore[attr-defined]
+    undo = surround(trainer.profiler, "describe", describe_and_raise)  # type: ignore[attr-defined]  # nor this
 
 
 def _why_not(trainer: pl.Trainer) -> str | None:
@@ -169,7 +173,7 @@ def _why_not(trainer: pl.Trainer) -> str | None:
 
 
 def _last_checkpoints(trainer: pl.Trainer) -> list[LastCheckpoint]:
-    return [callback for callback in trainer.callbacks if isinstance(callback, LastCheckpoint)]  # type: ignore[attr-defined]
+    return [callback for callback in _callbacks(trainer) if isinstance(callback, LastCheckpoint)]
 
 
 def _skip(reason: str) -> StepResult:

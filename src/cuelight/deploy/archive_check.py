@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-import hashlib
 from pathlib import Path
-from typing import IO, BinaryIO
+from typing import BinaryIO
 
 from cuelight.deploy.archive_mismatches import find_mismatches
 from cuelight.deploy.archive_reading import scan_archive
 from cuelight.deploy.archive_schema import validate
 from cuelight.errors import ArchiveError
-
-_CHUNK = 1024**2
+from cuelight.files import sha256_of
 
 
 def check_archive(path: Path, onnx: Path) -> None:
@@ -42,7 +40,7 @@ def check_open_archive(file: BinaryIO, source: Path, onnx: Path) -> None:
     Raises:
         ArchiveError: It cannot be read, or something in it is wrong; the message lists all.
     """
-    config, inside = scan_archive(file, source, sha256)
+    config, inside = scan_archive(file, source, sha256_of)
     problems = [] if inside == sha256_of(onnx) else [f"the model inside is not {onnx}, byte for byte"]
     refused = validate(config)[1]
     problems += [f"luxonis-ml refuses it: {problem}" for problem in refused]
@@ -50,31 +48,3 @@ def check_open_archive(file: BinaryIO, source: Path, onnx: Path) -> None:
         problems += find_mismatches(config["model"], onnx)
     if problems:
         raise ArchiveError("\n  ".join([f"{source}: the archive does not fit its model:", *problems]))
-
-
-def sha256_of(path: Path) -> str:
-    """Compute the SHA-256 of a file.
-
-    Args:
-        path: The file.
-
-    Returns:
-        64 hexadecimal digits.
-    """
-    with path.open("rb") as file:
-        return sha256(file)
-
-
-def sha256(file: IO[bytes]) -> str:
-    """Compute the SHA-256 of what is left of an open file.
-
-    Args:
-        file: The file.
-
-    Returns:
-        64 hexadecimal digits.
-    """
-    digest = hashlib.sha256()
-    while chunk := file.read(_CHUNK):
-        digest.update(chunk)
-    return digest.hexdigest()

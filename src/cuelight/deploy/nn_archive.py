@@ -16,11 +16,11 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import IO, Any, BinaryIO, Literal
 
-from cuelight.deploy.archive_check import check_open_archive, sha256_of
+from cuelight.deploy.archive_check import check_open_archive
 from cuelight.deploy.archive_config import build_config
 from cuelight.deploy.archive_reading import CHECKSUM, CONFIG_NAME
 from cuelight.errors import ArchiveError
-from cuelight.files import atomic_write
+from cuelight.files import atomic_write, sha256_of
 
 logger = logging.getLogger(__name__)
 

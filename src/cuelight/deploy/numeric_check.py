@@ -5,17 +5,15 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, TypeAlias
+from typing import Any
 
 import numpy as np
 import onnxruntime  # type: ignore[import-untyped]
 import torch
 from numpy.typing import NDArray
-from torch import Tensor
 
+from cuelight.deploy.export_target import Batch
 from cuelight.errors import ExportError
-
-Batch: TypeAlias = tuple[Tensor, ...]
 
 _ONLY_ERRORS = 3
 

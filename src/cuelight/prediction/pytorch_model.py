@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import torch
@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from cuelight.deploy.description import Description
+from cuelight.deploy.tensors_module import named_tensors
 
 
 class PyTorchModel:
@@ -18,7 +19,7 @@ class PyTorchModel:
     Args:
         module: The module, in eval mode, with its weights.
         description: What is known of it.
-        output_names: The name of each output; ``output_0`` and so on if left out.
+        output_names: The name of each output; named as in an exported file if left out.
     """
 
     def __init__(self, module: nn.Module, description: Description, output_names: Sequence[str] | None = None) -> None:
@@ -36,9 +37,6 @@ class PyTorchModel:
             The outputs by name, each of N images.
         """
         with torch.inference_mode():
-            outputs = self._module(images)
-        if isinstance(outputs, Mapping):
-            return {name: output.float().numpy() for name, output in outputs.items()}
-        tensors = [outputs] if isinstance(outputs, Tensor) else list(outputs)
-        names = self._output_names or [f"output_{index}" for index in range(len(tensors))]
-        return {name: output.float().numpy() for name, output in zip(names, tensors, strict=True)}
+            outputs = list(named_tensors(self._module(images)))
+        names = self._output_names or [name for name, _ in outputs]
+        return {name: output.float().numpy() for name, (_, output) in zip(names, outputs, strict=True)}

@@ -144,7 +144,6 @@ class FinishedTraining:
             task=module.task if isinstance(module, NamesTask) else None,
             class_names=tuple(names) if names else None,
             preprocessing=preprocessing if isinstance(preprocessing, Preprocessing) else None,
-            preprocessing_inside=self.exporter.preprocessing,
         )
 
     def validation_inputs(self) -> Tensor | None:

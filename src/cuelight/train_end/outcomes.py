@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass, field
@@ -11,7 +10,7 @@ from typing import Any, Literal
 
 from cuelight.errors import CuelightError
 from cuelight.evaluation.results import relative_to_run
-from cuelight.files import write_json
+from cuelight.files import sha256_of, write_json
 
 OUTCOMES_FILE = "outcomes.json"
 
@@ -52,7 +51,7 @@ class Outcome:
             Whether each exists, and the files have their SHA-256.
         """
         return (directory / self.checkpoint).is_file() and all(
-            (directory / path).is_file() and file_sha256(directory / path) == recorded
+            (directory / path).is_file() and sha256_of(directory / path) == recorded
             for path, recorded in self.files.items()
         )
 
@@ -101,20 +100,4 @@ def hashes(files: Iterable[Path], directory: Path) -> dict[str, str]:
     Returns:
         The SHA-256 of each by its path seen from the run directory.
     """
-    return {relative_to_run(file, directory): file_sha256(file) for file in files}
-
-
-def file_sha256(path: Path) -> str:
-    """Compute the SHA-256 of a file.
-
-    Args:
-        path: The file.
-
-    Returns:
-        64 hexadecimal digits.
-    """
-    digest = hashlib.sha256()
-    with path.open("rb") as file:
-        while block := file.read(1 << 20):
-            digest.update(block)
-    return digest.hexdigest()
+    return {relative_to_run(file, directory): sha256_of(file) for file in files}

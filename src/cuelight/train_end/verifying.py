@@ -9,8 +9,9 @@ from pathlib import Path
 from cuelight.deploy.onnx_model import OnnxModel
 from cuelight.errors import CuelightError
 from cuelight.evaluation.results import read_results
+from cuelight.files import sha256_of
 from cuelight.train_end.finished_training import FinishedTraining
-from cuelight.train_end.outcomes import Outcome, file_sha256, read_outcomes
+from cuelight.train_end.outcomes import Outcome, read_outcomes
 from cuelight.weights.fingerprint import fingerprint_of_file
 
 _SHOWN = 12  # digits of a fingerprint
@@ -75,7 +76,7 @@ def _bytes(directory: Path, path: str, recorded: str) -> Check:
     file = directory / path
     if not file.is_file():
         return Check(path, False, "the file is gone")
-    found = file_sha256(file)
+    found = sha256_of(file)
     if found == recorded:
         return Check(path, True, f"bytes as written, sha256 {recorded[:_SHOWN]}")
     return Check(path, False, f"the file was changed: sha256 {found[:_SHOWN]} in place of {recorded[:_SHOWN]}")
