@@ -15,7 +15,7 @@ SOURCE = Path(cuelight.__file__).parent
 # From the ground up. A new file or folder of the package gets its place here before anything may use it.
 FLOORS = [
     {"errors", "version"},
-    {"files", "signals"},
+    {"files", "nvml", "redaction", "signals"},
     {"config"},
     {"registry"},
     {"preprocessing", "weights"},
@@ -34,6 +34,7 @@ FLOORS = [
     {"reopening"},
     {"trained_run"},
     {"run"},
+    {"comparing", "report"},
     {"cli"},
     {"__init__", "__main__"},
 ]
