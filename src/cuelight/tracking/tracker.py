@@ -5,14 +5,13 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from functools import singledispatch
 from pathlib import Path
-from typing import Any, Protocol, runtime_checkable
+from typing import Any, Protocol
 
 import numpy as np
 from lightning.pytorch.loggers import Logger
 from numpy.typing import NDArray
 
 
-@runtime_checkable
 class Tracker(Protocol):
     """Pictures, text, tables and files for one Lightning logger.
 
@@ -100,11 +99,10 @@ class Tracker(Protocol):
 
 
 @singledispatch
-def tracker_of(logger: Logger) -> Tracker | None:
+def tracker_of(logger: Logger) -> Tracker | None:  # noqa: ARG001 - those registered look at it
     """Find what sends pictures, text, tables and files for a logger.
 
-    A logger of one's own joins by being a ``Tracker`` itself, or by registering a function that makes one:
-    ``tracker_of.register(MyLogger, MyTracker)``.
+    A logger of one's own joins by registering what makes its tracker: ``tracker_of.register(MyLogger, MyTracker)``.
 
     Args:
         logger: Any Lightning logger.
@@ -112,4 +110,4 @@ def tracker_of(logger: Logger) -> Tracker | None:
     Returns:
         Its tracker; ``None`` for a logger that takes metrics and hyperparameters alone.
     """
-    return logger if isinstance(logger, Tracker) else None
+    return None
