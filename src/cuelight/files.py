@@ -97,6 +97,20 @@ def sha256_of(source: Path | IO[bytes]) -> str:
     return digest.hexdigest()
 
 
+def relative_to_run(path: Path, directory: Path) -> str:
+    """Write the path of a file so that it holds when the run directory is moved.
+
+    Args:
+        path: The file.
+        directory: The run directory.
+
+    Returns:
+        The path from the run directory on; the absolute one of a file outside.
+    """
+    file, folder = path.absolute(), directory.absolute()
+    return str(file.relative_to(folder) if file.is_relative_to(folder) else file)
+
+
 def remove_partial_files(folder: Path) -> None:
     """Remove the temporary files that a killed process left in a folder.
 

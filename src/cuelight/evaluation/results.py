@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from cuelight.errors import CuelightError
 from cuelight.evaluation.confusion_matrix import draw_confusion_matrix
 from cuelight.evaluation.evaluator import View
-from cuelight.files import write_json
+from cuelight.files import relative_to_run, write_json
 
 TEST_FOLDER = "test"
 
@@ -95,17 +95,3 @@ def read_results(path: Path) -> dict[str, Any]:
     except ValueError as error:
         raise CuelightError(f"{path}: this file is damaged: {error}. Delete it and test again.") from error
     return results
-
-
-def relative_to_run(path: Path, directory: Path) -> str:
-    """Write the path of a file so that it holds when the run directory is moved.
-
-    Args:
-        path: The file.
-        directory: The run directory.
-
-    Returns:
-        The path from the run directory on; the absolute one of a file outside.
-    """
-    file, folder = path.absolute(), directory.absolute()
-    return str(file.relative_to(folder) if file.is_relative_to(folder) else file)

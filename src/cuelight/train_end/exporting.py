@@ -12,7 +12,7 @@ from cuelight.deploy.nn_archive import archive_suffix, write_archive
 from cuelight.deploy.onnx_export import Inputs, export_onnx
 from cuelight.deploy.protocols import BringsHeads, NamesOutputs
 from cuelight.errors import CuelightError, ExportError
-from cuelight.evaluation.results import relative_to_run
+from cuelight.files import relative_to_run
 from cuelight.train_end.finished_training import FinishedTraining, MeasuredWeights
 from cuelight.train_end.outcomes import Outcome
 

@@ -9,8 +9,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from cuelight.errors import CuelightError
-from cuelight.evaluation.results import relative_to_run
-from cuelight.files import sha256_of, write_json
+from cuelight.files import relative_to_run, sha256_of, write_json
 
 OUTCOMES_FILE = "outcomes.json"
 

@@ -13,7 +13,7 @@ from typing import Any
 from lightning.pytorch.utilities.seed import isolate_rng
 
 from cuelight.errors import CuelightError
-from cuelight.evaluation.results import relative_to_run
+from cuelight.files import relative_to_run
 from cuelight.train_end.finished_training import StepSkipped
 from cuelight.train_end.outcomes import Outcome, hashes, record_outcome
 
