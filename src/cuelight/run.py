@@ -19,7 +19,7 @@ from cuelight.data.description import DATA_DESCRIPTION, describe_data
 from cuelight.ending import why_it_ended
 from cuelight.errors import CheckpointError, TrainingInterrupted
 from cuelight.files import write_text
-from cuelight.plan import PlannedCallback, check_together, place_model_callbacks, planned_callbacks
+from cuelight.plan import PlannedCallback, check_together, main_metric, place_model_callbacks, planned_callbacks
 from cuelight.rules import cautions
 from cuelight.run_directory import (
     CONFIG_FILE,
@@ -31,6 +31,7 @@ from cuelight.tracking.loggers import build_loggers
 from cuelight.train_end.from_trainer import is_spread_out
 from cuelight.trained_run import Result, TrainedRun, clean_up
 from cuelight.trainer import build_trainer, take_model_callbacks
+from cuelight.training_record import recorded_training
 from cuelight.weights.checkpoint_io import AtomicCheckpointIO, load_checkpoint
 from cuelight.weights.resuming import latest_checkpoint, step_of
 
@@ -153,7 +154,8 @@ class Run(TrainedRun):
         data = build_data(self.config)
         description = describe_data(data)
         model = build_model(self.config, description, fresh=resume is None)
-        callbacks = [entry.callback for entry in place_model_callbacks(planned, take_model_callbacks(model))]
+        planned = place_model_callbacks(planned, take_model_callbacks(model))
+        callbacks = [entry.callback for entry in planned]
         loggers = build_loggers(self.config.tracker, directory, resumed_from)
         for tracker in loggers:
             tracker.log_hyperparams(self.config.to_dict())
@@ -162,8 +164,10 @@ class Run(TrainedRun):
         steps = train_end_steps(trainer)
         for step in steps:
             step.raise_at_the_end = False  # what failed is part of the result
-        trainer.fit(model, datamodule=data, ckpt_path=resume, weights_only=True)
-        _raise_if_stopped(callbacks)
+        metric = main_metric(self.config)
+        with recorded_training(directory, trainer, planned, metric[0] if metric else None):
+            trainer.fit(model, datamodule=data, ckpt_path=resume, weights_only=True)
+            _raise_if_stopped(callbacks)
         if not _leave_process_group(trainer):
             return Result(directory)
         if reason := why_it_ended(trainer):

@@ -7,11 +7,10 @@ import secrets
 from datetime import datetime
 from pathlib import Path
 
-from torch.distributed import TCPStore  # type: ignore[attr-defined]  # public in the documentation of torch
-
 from cuelight.errors import CheckpointError
 
 CONFIG_FILE = "config.yaml"
+TRAINING_FILE = "training.json"
 CHECKPOINT_FOLDER = "checkpoints"
 _SHARED_VARIABLE = "CUELIGHT_RUN_DIRECTORY"
 
@@ -105,6 +104,8 @@ def _is_child_of_lightning() -> bool:
 
 def _agree_under_torchrun(parent: Path) -> Path:
     """Let the first process choose and tell the others, over the store that torchrun itself keeps."""
+    from torch.distributed import TCPStore  # type: ignore[attr-defined]  # noqa: PLC0415 - seconds, for torchrun alone
+
     store = TCPStore(os.environ["MASTER_ADDR"], int(os.environ["MASTER_PORT"]), is_master=False)
     key = f"cuelight/run_directory/{os.environ.get('TORCHELASTIC_RESTART_COUNT', '0')}"
     if os.environ["RANK"] == "0":
