@@ -1,0 +1,24 @@
+"""``cuelight report``."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import sys
+
+from cuelight.report import write_report
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Write a run as one HTML page, and print where it is.
+
+    Args:
+        arguments: The parsed command line.
+
+    Returns:
+        The exit code.
+    """
+    page = write_report(arguments.run, arguments.output)
+    if not arguments.quiet:
+        sys.stdout.write(f"{os.path.relpath(page)}\n")
+    return 0

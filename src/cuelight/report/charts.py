@@ -1,0 +1,204 @@
+"""Charts as places and paths, which the page draws."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+
+from cuelight.report.axes import Axis, axis_of, linear_ticks
+from cuelight.report.curves import Point
+from cuelight.report.grouping import Panel, Series
+from cuelight.report.numbers import number
+from cuelight.report.thinning import thinned
+
+WIDTH, HEIGHT = 420, 250
+LEFT, RIGHT, TOP, BOTTOM = 48, 350, 32, 212
+_LABEL_HEIGHT = 13
+_MOST_DOTS = 30
+_EPOCH_LABELS = 8
+
+
+@dataclass(frozen=True)
+class Best:
+    """The checkpoint that counts.
+
+    Args:
+        monitor: The name of what it is the best by.
+        score: The value that was reached.
+        path: The file, seen from the run directory; empty if it is not known.
+        step: The optimizer step of it, if it is known.
+        epoch: The epoch of it, from 1 on, if it is known.
+    """
+
+    monitor: str
+    score: float
+    path: str = ""
+    step: int | None = None
+    epoch: int | None = None
+
+
+@dataclass(frozen=True)
+class Line:
+    """A curve as it is drawn.
+
+    Args:
+        series: The curve.
+        path: What SVG calls ``d``.
+        dots: Points that are marked, as places.
+        places: For each point that is finite: place, step and value.
+        label_y: Where its label stands.
+        note: What is wrong with it.
+        last: Its last finite value.
+        lowest: Its lowest one.
+        highest: Its highest one.
+    """
+
+    series: Series
+    path: str
+    dots: Sequence[tuple[float, float]]
+    places: Sequence[tuple[float, float, int, str]]
+    label_y: float = 0.0
+    note: str = ""
+    last: str = ""
+    lowest: str = ""
+    highest: str = ""
+
+
+@dataclass(frozen=True)
+class Chart:
+    """A chart as it is drawn.
+
+    Args:
+        title: What was measured.
+        description: The chart in words.
+        lines: The curves; empty if no value is finite.
+        x_ticks: Place and text of the steps.
+        y_ticks: Place and text of the values.
+        epochs: Place and text of the epochs, each where it ends.
+        logarithmic: Whether the axis of the values is.
+        best: The place of the best checkpoint: across, and down if its own curve is here.
+    """
+
+    title: str
+    description: str
+    lines: Sequence[Line]
+    x_ticks: Sequence[tuple[float, str]] = ()
+    y_ticks: Sequence[tuple[float, str]] = ()
+    epochs: Sequence[tuple[float, str]] = ()
+    logarithmic: bool = False
+    best: tuple[float, float | None] | None = None
+
+
+def chart_of(panel: Panel, last_step: int, epochs: Mapping[int, int], best: Best | None = None) -> Chart:
+    """Draw a chart.
+
+    Args:
+        panel: What it shows.
+        last_step: The end of the axis of steps, the same for all charts of a run.
+        epochs: The last step of each epoch, by its number.
+        best: The checkpoint to mark.
+
+    Returns:
+        The chart.
+    """
+    values = [value for series in panel.series for _, value in series.points if math.isfinite(value)]
+    axis = axis_of(values or [0.0])
+    steps = Axis(
+        0, max(last_step, 1), tuple(tick for tick in linear_ticks(0, max(last_step, 1), 5) if tick == int(tick))
+    )
+    lines = _with_label_places([_line(series, steps, axis) for series in panel.series])
+    marked = best if best and best.step is not None and panel.kind == "learning" else None
+    return Chart(
+        title=panel.quantity,
+        description=_in_words(panel, last_step),
+        lines=lines,
+        x_ticks=[(_across(steps, tick), number(tick)) for tick in steps.ticks if tick <= steps.high],
+        y_ticks=[(_down(axis, tick), f"{tick:.6g}") for tick in axis.ticks],
+        epochs=[(_across(steps, step), str(epoch)) for epoch, step in _some(epochs)],
+        logarithmic=axis.logarithmic,
+        best=_mark(marked, panel, steps, axis) if marked else None,
+    )
+
+
+def _across(steps: Axis, step: float) -> float:
+    return round(LEFT + steps.share(step) * (RIGHT - LEFT), 1)
+
+
+def _down(axis: Axis, value: float) -> float:
+    low = axis.low if axis.logarithmic else value  # what a logarithmic axis cannot show lies at its foot
+    return round(BOTTOM - axis.share(max(value, low)) * (BOTTOM - TOP), 1)
+
+
+def _line(series: Series, steps: Axis, axis: Axis) -> Line:
+    points = thinned(series.points)
+    path, places, dots = [], [], []
+    few = len(points) <= _MOST_DOTS and not series.faint
+    for index, (step, value) in enumerate(points):
+        if not math.isfinite(value):
+            continue
+        x, y = _across(steps, step), _down(axis, value)
+        begins = not _is_finite_at(points, index - 1)
+        path.append(f"{'M' if begins else 'L'}{x} {y}")
+        places.append((x, y, step, number(value)))
+        if few or (begins and not _is_finite_at(points, index + 1)):
+            dots.append((x, y))
+    finite = [value for _, value in series.points if math.isfinite(value)]
+    extremes = [number(pick(finite)) for pick in (lambda all_: all_[-1], min, max)] if finite else ["none"] * 3
+    return Line(series, "".join(path), dots, places, 0.0, _not_finite(series.points), *extremes)
+
+
+def _is_finite_at(points: Sequence[Point], index: int) -> bool:
+    return 0 <= index < len(points) and math.isfinite(points[index][1])
+
+
+def _not_finite(points: Sequence[Point]) -> str:
+    steps = [step for step, value in points if not math.isfinite(value)]
+    if not steps:
+        return ""
+    return f"{len(steps)} of {len(points)} values are not finite, the first at step {steps[0]}"
+
+
+def _with_label_places(lines: Sequence[Line]) -> list[Line]:
+    """Move the labels at the ends of the curves apart."""
+    labelled = sorted((line for line in lines if line.places), key=lambda line: line.places[-1][1])
+    places: dict[str, float] = {}
+    lowest = TOP - _LABEL_HEIGHT / 2
+    for line in labelled:
+        lowest = max(line.places[-1][1], lowest + _LABEL_HEIGHT)
+        places[line.series.name] = lowest
+    overflow = max(0.0, lowest - BOTTOM)
+    return [replace(line, label_y=round(places.get(line.series.name, 0.0) - overflow, 1)) for line in lines]
+
+
+def _some(epochs: Mapping[int, int]) -> list[tuple[int, int]]:
+    """Few enough epochs to be written above a chart."""
+    stride = next(
+        factor * 10**power
+        for power in range(12)
+        for factor in (1, 2, 5)
+        if len(epochs) <= _EPOCH_LABELS * factor * 10**power
+    )
+    return [(epoch, step) for epoch, step in epochs.items() if epoch % stride == 0]
+
+
+def _mark(best: Best, panel: Panel, steps: Axis, axis: Axis) -> tuple[float, float | None]:
+    own = any(series.name == best.monitor for series in panel.series)
+    return _across(steps, best.step or 0), _down(axis, best.score) if own else None
+
+
+def _in_words(panel: Panel, last_step: int) -> str:
+    sentences = [f"{panel.quantity} over the optimizer steps 0 to {last_step}."]
+    for series in panel.series:
+        finite = [(step, value) for step, value in series.points if math.isfinite(value)]
+        if not finite:
+            sentences.append(f"{series.label}: no finite value.")
+        elif len(finite) == 1:
+            sentences.append(f"{series.label}: {number(finite[0][1])} at step {finite[0][0]}.")
+        else:
+            low, high = (pick(finite, key=lambda point: point[1]) for pick in (min, max))
+            sentences.append(
+                f"{series.label}: from {number(finite[0][1])} to {number(finite[-1][1])}, lowest {number(low[1])} at "
+                f"step {low[0]}, highest {number(high[1])} at step {high[0]}."
+            )
+    return " ".join(sentences)

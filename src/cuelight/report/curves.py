@@ -1,0 +1,107 @@
+"""What a run logged, over its optimizer steps."""
+
+from __future__ import annotations
+
+import csv
+import math
+from collections import defaultdict
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from cuelight.errors import CuelightError
+
+METRICS_FILE = "metrics.csv"
+EVENT_FILES = "events.out.tfevents.*"
+_EPOCH = "epoch"
+_STEP = "step"
+
+Point = tuple[int, float]
+
+
+@dataclass(frozen=True)
+class Curves:
+    """The curves of a run.
+
+    Args:
+        points: By the name of each logged value its steps and values, in order; values may be not finite.
+        epochs: The last step of each epoch, by its number from 1 on.
+        source: The files that they were read from, seen from the run directory.
+    """
+
+    points: Mapping[str, Sequence[Point]] = field(default_factory=dict)
+    epochs: Mapping[int, int] = field(default_factory=dict)
+    source: str = ""
+
+    @property
+    def last_step(self) -> int:
+        """The last step at which anything was logged."""
+        return max((points[-1][0] for points in self.points.values()), default=0)
+
+
+def read_curves(directory: Path) -> Curves:
+    """Read what was logged, out of ``metrics.csv``, or out of the event files of TensorBoard where there is none.
+
+    Args:
+        directory: The run directory. Where it was made by a Trainer of one's own, the newest files below it are read.
+
+    Returns:
+        The curves.
+
+    Raises:
+        CuelightError: If there are none, or they cannot be read.
+    """
+    tables = _newest_first(directory, METRICS_FILE)
+    if tables:
+        return _collected(_rows(tables[0]), tables[0].relative_to(directory).as_posix())
+    events = _newest_first(directory, EVENT_FILES)
+    if events:
+        from cuelight.report.event_files import read_scalars  # noqa: PLC0415 - TensorBoard takes seconds to import
+
+        folder = events[0].parent
+        return _collected(read_scalars(folder), (folder.relative_to(directory) / EVENT_FILES).as_posix())
+    raise CuelightError(
+        "Nothing that was logged is in the run directory: neither metrics.csv nor event files of TensorBoard. Look "
+        "into the tracker of the run, or train with tracker: {csv: true}."
+    )
+
+
+def _newest_first(directory: Path, pattern: str) -> list[Path]:
+    def by_place_and_age(file: Path) -> tuple[bool, float]:
+        return file.parent != directory, -file.stat().st_mtime
+
+    return sorted((file for file in directory.rglob(pattern) if file.is_file()), key=by_place_and_age)
+
+
+def _rows(table: Path) -> Iterable[tuple[int, dict[str, float]]]:
+    try:
+        with table.open(newline="", encoding="utf-8", errors="replace") as file:
+            for row in csv.DictReader(file):
+                values = {name: _float(text) for name, text in row.items() if name and isinstance(text, str)}
+                step = values.pop(_STEP, None)
+                if step is not None and math.isfinite(step):  # the last line of a killed run may be cut
+                    yield int(step), {name: value for name, value in values.items() if value is not None}
+    except (OSError, csv.Error) as error:
+        raise CuelightError(f"{table.name} cannot be read: {error}. Mend its permissions, or delete it.") from error
+
+
+def _float(text: str) -> float | None:
+    try:
+        return float(text)
+    except ValueError:
+        return None
+
+
+def _collected(rows: Iterable[tuple[int, Mapping[str, float]]], source: str) -> Curves:
+    points: dict[str, list[Point]] = defaultdict(list)
+    epochs: dict[int, int] = {}
+    for step, values in rows:
+        for name, value in values.items():
+            if name != _EPOCH:
+                points[name].append((step, value))
+            elif math.isfinite(value):
+                epochs[int(value) + 1] = max(step, epochs.get(int(value) + 1, 0))
+    if not points:
+        raise CuelightError(f"Nothing was logged into {source} so far.")
+    ordered = {name: sorted(found, key=lambda point: point[0]) for name, found in sorted(points.items())}
+    return Curves(ordered, dict(sorted(epochs.items())), source)

@@ -1,0 +1,132 @@
+"""Pictures of a run, put into the page itself."""
+
+from __future__ import annotations
+
+import base64
+import io
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from PIL import Image
+
+from cuelight.report.reading import read_json
+
+PREDICTION_FOLDER = "predictions"
+GRADCAM_FOLDER = "gradcam"
+_MOST_PICTURES = 12
+_MOST_BYTES = 8_000_000  # of all pictures of a gallery; a page of tens of megabytes is slow to open
+_TYPES = {"PNG": "image/png", "JPEG": "image/jpeg"}
+_ENDINGS = (".png", ".jpg", ".jpeg")
+
+
+@dataclass(frozen=True)
+class Picture:
+    """A picture with its bytes.
+
+    Args:
+        path: The file, seen from the run directory.
+        caption: What it shows.
+        source: The picture as a data URL.
+        width: In pixels.
+        height: In pixels.
+    """
+
+    path: str
+    caption: str
+    source: str
+    width: int
+    height: int
+
+
+@dataclass(frozen=True)
+class Gallery:
+    """Pictures of one kind.
+
+    Args:
+        folder: Where all of them are, seen from the run directory.
+        pictures: Those that are shown.
+        total: How many there are.
+        damaged: Names of files that are no pictures.
+        order: How those that are shown were chosen.
+    """
+
+    folder: str = ""
+    pictures: Sequence[Picture] = ()
+    total: int = 0
+    damaged: Sequence[str] = ()
+    order: str = ""
+
+    @property
+    def left_out(self) -> int:
+        """How many are not shown."""
+        return self.total - len(self.pictures) - len(self.damaged)
+
+
+def gradcam_gallery(directory: Path) -> Gallery:
+    """Take the newest Grad-CAM pictures.
+
+    Args:
+        directory: The run directory.
+
+    Returns:
+        The gallery; empty if there are none.
+    """
+    files = _pictures_in(directory / GRADCAM_FOLDER)
+    newest = sorted(files, key=lambda file: (-file.stat().st_mtime_ns, file.as_posix()))
+    captions = ((file, file.relative_to(directory / GRADCAM_FOLDER).as_posix()) for file in newest)
+    return _gallery(directory, GRADCAM_FOLDER, captions, len(files), "the newest first")
+
+
+def prediction_gallery(directory: Path) -> Gallery:
+    """Take the pictures of predictions, those of which the model is least sure first.
+
+    Args:
+        directory: The run directory.
+
+    Returns:
+        The gallery; empty if there are none.
+
+    Raises:
+        CuelightError: If ``predictions.json`` is damaged.
+    """
+    folder = directory / PREDICTION_FOLDER
+    told = read_json(folder / "predictions.json", "Run `cuelight predict` again.") or []
+    entries = [entry for entry in told if "picture" in entry and (folder / entry["picture"]).is_file()]
+    entries.sort(key=lambda entry: entry.get("score", 0.0))
+    captions = ((folder / entry["picture"], Path(str(entry.get("path", ""))).name) for entry in entries)
+    return _gallery(directory, PREDICTION_FOLDER, captions, len(entries), "those with the lowest scores first")
+
+
+def _gallery(directory: Path, folder: str, captions: Iterable[tuple[Path, str]], total: int, order: str) -> Gallery:
+    pictures: list[Picture] = []
+    damaged: list[str] = []
+    room = _MOST_BYTES
+    for file, caption in captions:
+        if len(pictures) == _MOST_PICTURES or room <= 0:
+            break
+        content = file.read_bytes()
+        if len(content) > room:
+            continue
+        picture = _picture(content, file.relative_to(directory).as_posix(), caption)
+        if picture is None:
+            damaged.append(file.relative_to(directory).as_posix())
+        else:
+            pictures.append(picture)
+            room -= len(content)
+    return Gallery(folder, pictures, total, damaged, order)
+
+
+def _pictures_in(folder: Path) -> list[Path]:
+    return [file for file in folder.rglob("*") if file.suffix.lower() in _ENDINGS and file.is_file()]
+
+
+def _picture(content: bytes, path: str, caption: str) -> Picture | None:
+    try:
+        with Image.open(io.BytesIO(content), formats=tuple(_TYPES)) as image:
+            (width, height), kind = image.size, _TYPES[str(image.format)]
+            image.load()
+    except (OSError, SyntaxError, ValueError, Image.DecompressionBombError):  # what Pillow raises for a damaged file
+        return None
+    source = f"data:{kind};base64,{base64.b64encode(content).decode()}"
+    return Picture(path, caption, source, width, height)

@@ -1,0 +1,120 @@
+"""Which curves belong into one chart."""
+
+from __future__ import annotations
+
+import re
+from collections import defaultdict
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+from cuelight.report.curves import Curves, Point
+
+Kind = Literal["learning", "schedule", "hardware", "other"]
+KINDS: dict[Kind, str] = {
+    "learning": "Learning",
+    "schedule": "Learning",
+    "hardware": "Hardware and time",
+    "other": "Other values",
+}
+_STAGE = re.compile(r"(train|val|test)[/_](.+?)(_step|_epoch)?(?:/dataloader_idx_(\d+))?$")
+_RATE = re.compile(r"lr-(.+?)(-momentum|-weight_decay)?$")
+_GPU = re.compile(r"device_id: (\d+)/(.+)$")
+_DEVICE = re.compile(r"\w+\.on_\w+_batch_(start|end)/(.+)$")
+_COLORS = {"train": 1, "val": 2, "test": 3}
+_NUMBER_OF_COLORS = 8
+
+
+@dataclass(frozen=True)
+class Series:
+    """A curve in a chart.
+
+    Args:
+        name: The name under which it was logged.
+        label: What tells it apart from the others of its chart.
+        color: The number of its color.
+        points: Its steps and values.
+        faint: Whether it is the noisy background of another one.
+    """
+
+    name: str
+    label: str
+    color: int
+    points: Sequence[Point]
+    faint: bool = False
+
+
+@dataclass(frozen=True)
+class Panel:
+    """What one chart shows.
+
+    Args:
+        kind: The group of charts that it belongs to.
+        quantity: What was measured.
+        series: The curves.
+    """
+
+    kind: Kind
+    quantity: str
+    series: tuple[Series, ...]
+
+
+def panels_of(curves: Curves, main_metric: str = "") -> list[Panel]:
+    """Put the values of training, validation and test, of all learning rates, and of all devices together.
+
+    Args:
+        curves: All curves of a run.
+        main_metric: The name of the metric that comes right after the loss, such as ``val/accuracy``.
+
+    Returns:
+        The charts: what is learnt, the schedule, the hardware, and the rest.
+    """
+    grouped: dict[tuple[Kind, str], list[tuple[str, str, bool]]] = defaultdict(list)
+    for name in curves.points:
+        kind, quantity, label, faint = _place(name)
+        grouped[kind, quantity].append((name, label, faint))
+    panels = [Panel(kind, quantity, tuple(_series(curves, entries))) for (kind, quantity), entries in grouped.items()]
+    main = _place(main_metric)[1]
+    order = {"loss": 0, main: 1}
+    return sorted(
+        panels,
+        key=lambda panel: (list(KINDS).index(panel.kind), order.get(panel.quantity, 2), panel.quantity),
+    )
+
+
+def _place(name: str) -> tuple[Kind, str, str, bool]:
+    """Where a logged value belongs: kind, quantity, label, and whether it is a noisy background."""
+    if found := _STAGE.match(name):
+        stage, quantity, suffix, loader = found.groups()
+        label = f"{stage} {loader}" if loader else stage
+        return "learning", quantity, f"{label}, each step" if suffix == "_step" else label, suffix == "_step"
+    if found := _RATE.match(name):
+        return "schedule", (found[2] or "learning rate").lstrip("-").replace("_", " "), found[1], False
+    if found := _GPU.match(name):
+        return "hardware", found[2], f"GPU {found[1]}", False
+    if found := _DEVICE.match(name):
+        return "hardware", found[2], f"batch {found[1]}", False
+    group, _, rest = name.partition("/")
+    if group == "batch_time":
+        return "hardware", "batch time", rest, False
+    return "other", name, name.rpartition("/")[2], False
+
+
+def _series(curves: Curves, entries: Sequence[tuple[str, str, bool]]) -> list[Series]:
+    taken = 0
+    series = []
+    for name, label, faint in sorted(entries, key=_drawing_order):
+        stage = re.match("train|val|test", label)
+        if stage and not re.search(r"\d", label):
+            color = _COLORS[stage[0]]
+        else:
+            taken += 1
+            color = (taken - 1) % _NUMBER_OF_COLORS + 1
+        series.append(Series(name, label, color, curves.points[name], faint))
+    return series
+
+
+def _drawing_order(entry: tuple[str, str, bool]) -> tuple[bool, int, str]:
+    """The background first; then training, validation, test."""
+    _, label, faint = entry
+    return not faint, next((place for stage, place in _COLORS.items() if label.startswith(stage)), 0), label

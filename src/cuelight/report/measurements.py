@@ -1,0 +1,147 @@
+"""What a model was measured at."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from cuelight.report.numbers import number
+from cuelight.report.reading import read_json
+
+_MOST_CLASSES = 40  # above, cells are smaller than a letter
+_MOST_MISTAKES = 8
+_CELL = 26
+_LETTER = 6.4
+_LONGEST_NAME = 16
+_REMEDY = "Delete it and measure again: `cuelight test`."
+
+
+@dataclass(frozen=True)
+class Cell:
+    """A cell of a confusion matrix, with its place in cells."""
+
+    row: int
+    column: int
+    count: int
+    share: float
+    words: str
+
+
+@dataclass(frozen=True)
+class Matrix:
+    """A confusion matrix as it is drawn.
+
+    Args:
+        names: The name of each class, short enough to be written.
+        cells: Those that are not empty.
+        recalls: The share of each class that was found.
+        margin: The width of the longest name.
+        right: How many images were right.
+        total: How many there were.
+    """
+
+    names: Sequence[str]
+    cells: Sequence[Cell]
+    recalls: Sequence[str]
+    margin: float
+    right: int
+    total: int
+    cell: int = _CELL
+
+
+@dataclass(frozen=True)
+class Measured:
+    """A measurement of one split of the data.
+
+    Args:
+        view: The split.
+        checkpoint: The file, seen from the run directory.
+        fingerprint: The fingerprint of its weights.
+        metrics: Each metric and its value.
+        matrix: The confusion matrix, if there is one and it can be drawn.
+        mistakes: The most frequent mistakes, as sentences.
+        classes: The number of classes; 0 if it is not known.
+    """
+
+    view: str
+    checkpoint: str
+    fingerprint: str
+    metrics: Sequence[tuple[str, str]]
+    matrix: Matrix | None = None
+    mistakes: Sequence[str] = ()
+    classes: int = 0
+
+
+def read_measurements(directory: Path) -> list[Measured]:
+    """Read all that was measured in a run.
+
+    Args:
+        directory: The run directory.
+
+    Returns:
+        One entry for each split, the test first.
+
+    Raises:
+        CuelightError: If a file is damaged.
+    """
+    files = sorted((directory / "test").glob("results*.json"))  # results.json sorts before results_val.json
+    found = [read_json(file, _REMEDY) or {} for file in files]
+    return [_measured(str(view), entry) for views in found for view, entry in views.items()]
+
+
+def _measured(view: str, entry: Mapping[str, Any]) -> Measured:
+    metrics = [(str(name), _value(value)) for name, value in entry.get("metrics", {}).items()]
+    counts = [[int(count) for count in row] for row in entry.get("confusion_matrix") or []]
+    names = [str(name) for name in entry.get("class_names") or range(len(counts))]
+    drawn = counts and len(counts) <= _MOST_CLASSES
+    return Measured(
+        view=view,
+        checkpoint=str(entry.get("checkpoint", "")),
+        fingerprint=str(entry.get("weights_fingerprint", "")),
+        metrics=metrics,
+        matrix=_matrix(counts, names) if drawn else None,
+        mistakes=_mistakes(counts, names),
+        classes=len(counts),
+    )
+
+
+def _value(value: float | None) -> str:
+    return number(math.nan if value is None else float(value))
+
+
+def _matrix(counts: Sequence[Sequence[int]], names: Sequence[str]) -> Matrix:
+    totals = [max(sum(row), 1) for row in counts]
+    cells = [
+        Cell(true, predicted, count, round(count / totals[true], 3), _words(names, true, predicted, count))
+        for true, row in enumerate(counts)
+        for predicted, count in enumerate(row)
+        if count
+    ]
+    recalls = [f"{row[true] / totals[true]:.0%}" if sum(row) else "none" for true, row in enumerate(counts)]
+    short = [name if len(name) <= _LONGEST_NAME else f"{name[: _LONGEST_NAME - 1]}…" for name in names]
+    right = sum(counts[index][index] for index in range(len(counts)))
+    margin = round(max(map(len, short)) * _LETTER + 10, 1)
+    return Matrix(short, cells, recalls, margin, right, sum(map(sum, counts)))
+
+
+def _words(names: Sequence[str], true: int, predicted: int, count: int) -> str:
+    images = "image" if count == 1 else "images"
+    if true == predicted:
+        return f"{count} {images} of {names[true]} found"
+    return f"{count} {images} of {names[true]} taken for {names[predicted]}"
+
+
+def _mistakes(counts: Sequence[Sequence[int]], names: Sequence[str]) -> list[str]:
+    wrong = [
+        (count, true, predicted)
+        for true, row in enumerate(counts)
+        for predicted, count in enumerate(row)
+        if count and true != predicted
+    ]
+    most = sorted(wrong, key=lambda entry: -entry[0])[:_MOST_MISTAKES]
+    return [
+        f"{names[true]} taken for {names[predicted]}: {count} of {sum(counts[true])}" for count, true, predicted in most
+    ]

@@ -1,0 +1,73 @@
+"""Numbers as a person reads them."""
+
+from __future__ import annotations
+
+import math
+
+_UNITS = ("bytes", "kB", "MB", "GB", "TB")
+_MINUTE = 60
+_HOUR = 60 * _MINUTE
+
+
+def number(value: float) -> str:
+    """Write a measured value with four digits that count.
+
+    Args:
+        value: Any number.
+
+    Returns:
+        Its text.
+
+    Examples:
+        >>> number(0.98667), number(12), number(1536.0), number(0.000021), number(float("nan"))
+        ('0.9867', '12', '1536', '2.10e-05', 'not a number')
+    """
+    if math.isnan(value):
+        return "not a number"
+    if math.isinf(value):
+        return "infinite" if value > 0 else "-infinite"
+    if value == int(value) and abs(value) < 1e9:  # noqa: PLR2004
+        return str(int(value))
+    if abs(value) < 1e-4:  # noqa: PLR2004
+        return f"{value:.2e}"
+    return f"{value:#.4g}" if abs(value) < 1000 else f"{value:.6g}"  # noqa: PLR2004
+
+
+def size(count: int) -> str:
+    """Write the size of a file.
+
+    Args:
+        count: Number of bytes.
+
+    Returns:
+        Its text.
+
+    Examples:
+        >>> size(12), size(1200), size(57_300_000)
+        ('12 bytes', '1.2 kB', '57.3 MB')
+    """
+    value, unit = float(count), 0
+    while value >= 1000 and unit < len(_UNITS) - 1:  # noqa: PLR2004
+        value, unit = value / 1000, unit + 1
+    return f"{value:.1f} {_UNITS[unit]}" if unit else f"{count} bytes"
+
+
+def duration(seconds: float) -> str:
+    """Write how long something took.
+
+    Args:
+        seconds: The time.
+
+    Returns:
+        Its text.
+
+    Examples:
+        >>> duration(0.787), duration(75), duration(7300)
+        ('0.8 s', '1 min 15 s', '2 h 1 min')
+    """
+    whole = round(seconds)
+    if whole < _MINUTE:
+        return f"{seconds:.1f} s"
+    if whole < _HOUR:
+        return f"{whole // _MINUTE} min {whole % _MINUTE} s"
+    return f"{whole // _HOUR} h {whole % _HOUR // _MINUTE} min"

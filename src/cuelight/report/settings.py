@@ -1,0 +1,188 @@
+"""How a run was made: its callbacks, metadata, configuration and files."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from itertools import islice
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from cuelight.errors import CuelightError
+from cuelight.files import TEMPORARY_SUFFIX
+from cuelight.report.numbers import number, size
+from cuelight.report.reading import read_text
+from cuelight.run_directory import CONFIG_FILE
+
+METADATA_FILE = "metadata.yaml"
+_MOST_ROWS = 500
+_MOST_FILES = 10  # of a folder that are listed one by one
+
+Rows = Sequence[tuple[str, str]]
+
+
+@dataclass(frozen=True)
+class Listing:
+    """The callbacks of a run, in order.
+
+    Args:
+        rows: The name of each, and where it comes from.
+        planned: Whether these are all that ran; otherwise they are those of the file alone.
+    """
+
+    rows: Rows = ()
+    planned: bool = False
+
+
+@dataclass(frozen=True)
+class Files:
+    """The files of a run.
+
+    Args:
+        rows: The path of each, seen from the run directory, how many it stands for if it is a folder, and its size.
+        total: How many there are.
+        size: What they take together.
+    """
+
+    rows: Sequence[tuple[str, str, str]] = ()
+    total: int = 0
+    size: str = ""
+
+
+def read_callbacks(directory: Path, record: Mapping[str, Any]) -> Listing:
+    """Tell which callbacks ran.
+
+    Args:
+        directory: The run directory.
+        record: What the training recorded of itself.
+
+    Returns:
+        Those that were recorded; where none were, those of the configuration.
+
+    Raises:
+        CuelightError: If the configuration is damaged.
+    """
+    if "callbacks" in record:
+        return Listing([(str(entry["name"]), str(entry["origin"])) for entry in record["callbacks"]], planned=True)
+    config = _read_yaml(directory / CONFIG_FILE) or {}
+    entries = (config.get("trainer") or {}).get("callbacks") or []
+    origins = [
+        f"trainer.callbacks.{index}{'' if entry.get('active', True) else ', switched off by active: false'}"
+        for index, entry in enumerate(entries)
+    ]
+    return Listing([(str(entry["name"]), origin) for entry, origin in zip(entries, origins, strict=True)])
+
+
+def read_metadata(directory: Path) -> list[tuple[str, Rows]]:
+    """Read what ``MetadataLogger`` wrote.
+
+    Args:
+        directory: The run directory.
+
+    Returns:
+        The sections, each with its keys in dot notation and their values; empty if there is no such file.
+
+    Raises:
+        CuelightError: If the file is damaged.
+    """
+    tree = _read_yaml(directory / METADATA_FILE)
+    if tree is None:
+        return []
+    if not isinstance(tree, Mapping):
+        raise CuelightError(f"{METADATA_FILE} is damaged: expected a mapping.")
+    general = {key: value for key, value in tree.items() if not isinstance(value, Mapping)}
+    sections = [("general", general)] if general else []
+    sections += [(str(key), dict(value)) for key, value in tree.items() if isinstance(value, Mapping)]
+    return [(name, list(islice(_flat(value, ""), _MOST_ROWS))) for name, value in sections]
+
+
+def read_config(directory: Path) -> str:
+    """Read the configuration of a run.
+
+    Args:
+        directory: The run directory.
+
+    Returns:
+        Its text; empty if there is none.
+
+    Raises:
+        CuelightError: If it cannot be read.
+    """
+    return read_text(directory / CONFIG_FILE) or ""
+
+
+def read_name(directory: Path) -> str:
+    """Tell the name of a run.
+
+    Args:
+        directory: The run directory.
+
+    Returns:
+        That of its configuration; that of its folder where there is none.
+
+    Raises:
+        CuelightError: If the configuration is damaged.
+    """
+    config = _read_yaml(directory / CONFIG_FILE)
+    return str(config["name"]) if config else directory.name
+
+
+def list_files(directory: Path, page: Path) -> Files:
+    """List the files of a run.
+
+    Args:
+        directory: The run directory.
+        page: The report itself, which is left out.
+
+    Returns:
+        The files, those at the top first.
+    """
+    found = [
+        (file.relative_to(directory).as_posix(), file.stat().st_size)
+        for file in directory.rglob("*")
+        if file.is_file() and file != page and not file.name.endswith(TEMPORARY_SUFFIX)
+    ]
+    folders: dict[str, list[tuple[str, int]]] = defaultdict(list)
+    for path, count in sorted(found):
+        folders[path.rpartition("/")[0]].append((path, count))
+    rows = [row for folder, files in sorted(folders.items()) for row in _rows(folder, files)]
+    return Files(rows, len(found), size(sum(count for _, count in found)))
+
+
+def _rows(folder: str, files: Sequence[tuple[str, int]]) -> list[tuple[str, str, str]]:
+    """The files of a folder; those of a large one in a row together."""
+    if folder and len(files) > _MOST_FILES:
+        return [(folder, f"{len(files)} files", size(sum(count for _, count in files)))]
+    return [(path, "", size(count)) for path, count in files]
+
+
+def _read_yaml(path: Path) -> Any:
+    text = read_text(path)
+    try:
+        return None if text is None else yaml.safe_load(text)
+    except (yaml.YAMLError, ValueError, RecursionError) as error:
+        raise CuelightError(f"{path.name} is damaged: {' '.join(str(error).split())}.") from error
+
+
+def _flat(tree: Any, path: str) -> Iterator[tuple[str, str]]:
+    if isinstance(tree, Mapping) and tree:
+        for key, value in tree.items():
+            yield from _flat(value, f"{path}.{key}" if path else str(key))
+    elif isinstance(tree, list) and any(isinstance(entry, (Mapping, list)) for entry in tree):
+        for index, value in enumerate(tree):
+            yield from _flat(value, f"{path}.{index}")
+    else:
+        yield path, _as_text(tree)
+
+
+def _as_text(value: Any) -> str:
+    if isinstance(value, list):
+        return ", ".join(map(_as_text, value)) or "none"
+    if value is None or value == {}:
+        return "none"
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    return number(value) if isinstance(value, float) else str(value)

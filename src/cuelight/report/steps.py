@@ -1,0 +1,101 @@
+"""What became of the steps after the training."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from cuelight.report.numbers import duration, number
+from cuelight.train_end.outcomes import Outcome, read_outcomes
+
+_SHOWN = 12  # digits of a hash
+
+
+@dataclass(frozen=True)
+class Step:
+    """A step after the training.
+
+    Args:
+        name: Its name.
+        status: ``ok``, ``failed`` or ``skipped``.
+        reason: Why it failed or was skipped, or what else is worth to know.
+        seconds: How long it took.
+        checkpoint: The file whose weights it used.
+        weights: The first digits of the fingerprint of these weights.
+        files: The files that it wrote, each with the first digits of its SHA-256.
+        traceback: Where the error was raised, if it was not one of the product's own.
+    """
+
+    name: str
+    status: str
+    reason: str
+    seconds: str
+    checkpoint: str
+    weights: str
+    files: Sequence[tuple[str, str]]
+    traceback: str = ""
+
+
+@dataclass(frozen=True)
+class Steps:
+    """All of them.
+
+    Args:
+        steps: In the order in which they ran.
+        agreement: Whether what was shipped is what was measured; ``None`` if there is nothing to compare.
+        weights: The first digits of the fingerprint of what was measured.
+    """
+
+    steps: Sequence[Step] = ()
+    agreement: bool | None = None
+    weights: str = ""
+
+    @property
+    def failed(self) -> list[str]:
+        """The names of those that failed."""
+        return [step.name for step in self.steps if step.status == "failed"]
+
+
+def read_steps(directory: Path) -> Steps:
+    """Read ``outcomes.json``.
+
+    Args:
+        directory: The run directory.
+
+    Returns:
+        The steps; none if there is no such file.
+
+    Raises:
+        CuelightError: If the file is damaged.
+    """
+    outcomes = list(read_outcomes(directory).values())
+    done = [outcome for outcome in outcomes if outcome.status == "ok"]
+    measured = {outcome.weights_fingerprint for outcome in done if "metrics" in outcome.details}
+    shipped = {outcome.weights_fingerprint for outcome in done if "metrics" not in outcome.details}
+    agreement = shipped <= measured if measured and shipped else None
+    return Steps(
+        [_step(outcome) for outcome in outcomes], agreement, ", ".join(sorted(_short(one) for one in measured))
+    )
+
+
+def _step(outcome: Outcome) -> Step:
+    return Step(
+        name=str(outcome.step),
+        status=str(outcome.status),
+        reason=str(outcome.reason) or _worth_knowing(outcome),
+        seconds=duration(float(outcome.seconds)),
+        checkpoint=str(outcome.checkpoint),
+        weights=_short(outcome.weights_fingerprint),
+        files=[(str(path), _short(recorded)) for path, recorded in outcome.files.items()],
+        traceback="".join(outcome.details.get("traceback", ())),
+    )
+
+
+def _worth_knowing(outcome: Outcome) -> str:
+    differences = [float(entry["absolute"]) for entry in outcome.details.get("differences", ())]
+    return f"differs from PyTorch by at most {number(max(differences))}" if differences else ""
+
+
+def _short(digits: str) -> str:
+    return str(digits)[:_SHOWN]

@@ -1,0 +1,43 @@
+"""Long curves with few points, and all their peaks."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+
+from cuelight.report.curves import Point
+
+MOST_POINTS = 800
+
+
+def thinned(points: Sequence[Point], most: int = MOST_POINTS) -> list[Point]:
+    """Leave out points of a curve, never its extremes: of each stretch, the first, lowest, highest and last stay.
+
+    Args:
+        points: Steps and values, in order.
+        most: How many may stay.
+
+    Returns:
+        The points, in order. A stretch with values that are not finite keeps the first of those too, as a gap.
+
+    Examples:
+        >>> spike = [(step, 9.0 if step == 501 else 1.0) for step in range(1000)]
+        >>> (501, 9.0) in thinned(spike, most=40), len(thinned(spike, most=40)) <= 40
+        (True, True)
+    """
+    if len(points) <= most:
+        return list(points)
+    length = math.ceil(len(points) / (most // 5))
+    kept: list[Point] = []
+    for start in range(0, len(points), length):
+        kept += _landmarks(points[start : start + length])
+    return kept
+
+
+def _landmarks(stretch: Sequence[Point]) -> list[Point]:
+    finite = [index for index, (_, value) in enumerate(stretch) if math.isfinite(value)]
+    gap = next((index for index, (_, value) in enumerate(stretch) if not math.isfinite(value)), None)
+    kept = {0, len(stretch) - 1} | ({gap} if gap is not None else set())
+    if finite:
+        kept |= {min(finite, key=lambda index: stretch[index][1]), max(finite, key=lambda index: stretch[index][1])}
+    return [stretch[index] for index in sorted(kept)]

@@ -1,0 +1,139 @@
+"""What became of a run, in a sentence."""
+
+from __future__ import annotations
+
+import os
+import shlex
+import socket
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+from typing import Any, Literal
+
+import psutil
+
+from cuelight.report.charts import Best
+from cuelight.report.curves import Curves
+from cuelight.report.numbers import duration
+from cuelight.report.reading import read_json
+from cuelight.report.steps import Steps
+from cuelight.run_directory import TRAINING_FILE
+
+Tone = Literal["good", "warning", "bad"]
+
+_UNFINISHED: dict[Any, tuple[Tone, str]] = {
+    "running": ("bad", "The training was killed, or its machine went down"),
+    "interrupted": ("warning", "The training was interrupted"),
+    "failed": ("bad", "The training failed"),
+}
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """What became of a run.
+
+    Args:
+        tone: How good that is.
+        headline: It in a few words.
+        details: What else there is to say of it.
+        command: What to do next, if anything.
+    """
+
+    tone: Tone = "warning"
+    headline: str = "Nothing here says whether the training is complete"
+    details: Sequence[str] = ()
+    command: str = ""
+
+
+def read_record(directory: Path) -> dict[str, Any]:
+    """Read what a training recorded of itself.
+
+    Args:
+        directory: The run directory.
+
+    Returns:
+        The content of ``training.json``; empty if there is none, as for a Trainer of one's own.
+
+    Raises:
+        CuelightError: If the file is damaged.
+    """
+    found = read_json(directory / TRAINING_FILE, "The next training in this run directory writes it anew.")
+    return dict(found or {})
+
+
+def verdict_of(directory: Path, record: Mapping[str, Any], steps: Steps) -> Verdict:
+    """Judge a run.
+
+    Args:
+        directory: The run directory.
+        record: What the training recorded of itself.
+        steps: What became of the steps after it.
+
+    Returns:
+        The verdict.
+    """
+    run = shlex.quote(os.path.relpath(directory))
+    resume, finish = f"cuelight train --resume {run}", f"cuelight finish {run}"
+    status = record.get("status")
+    details = [text for text in (_how_long(record), str(record.get("reason", ""))) if text]
+    if status == "running" and _is_alive(record.get("process", {})):
+        verdict = Verdict("warning", "The training is still running", ["This page shows it as it was."])
+    elif status in _UNFINISHED:
+        verdict = Verdict(*_UNFINISHED[status], details, resume)
+    elif steps.failed:
+        verdict = Verdict("bad", f"{' and '.join(steps.failed)} failed after the training", details, finish)
+    elif steps.agreement is False:
+        verdict = Verdict("bad", "What was exported is not what was measured", details, finish)
+    elif status == "complete":
+        verdict = Verdict("good", "The training is complete", details)
+    elif steps.steps:
+        verdict = Verdict("good", "The training is over, and the steps after it ran")
+    else:
+        verdict = Verdict(details=[f"There is no {TRAINING_FILE}."])
+    return verdict
+
+
+def best_of(record: Mapping[str, Any], curves: Curves) -> Best | None:
+    """Find the best checkpoint, and when it was.
+
+    Args:
+        record: What the training recorded of itself.
+        curves: What it logged.
+
+    Returns:
+        The one that counts; where none was recorded so far, the lowest validation loss that was logged.
+    """
+    recorded = record.get("best")
+    if recorded:
+        first = recorded[0]
+        found = Best(str(first["monitor"]), float(first["score"]), str(first["path"]))
+    elif losses := [value for _, value in curves.points.get("val/loss", ()) if value == value]:  # noqa: PLR0124 - NaN
+        found = Best("val/loss", min(losses))
+    else:
+        return None
+    points = curves.points.get(found.monitor)
+    if not points:
+        return found
+    step = min(points, key=lambda point: abs(point[1] - found.score) if point[1] == point[1] else float("inf"))[0]
+    epoch = next((number for number, last in curves.epochs.items() if step <= last), None)
+    return Best(found.monitor, found.score, found.path, step, epoch)
+
+
+def _how_long(record: Mapping[str, Any]) -> str:
+    counts = f"{record.get('epochs')} epochs, {record.get('steps')} optimizer steps"
+    try:
+        began, ended = (datetime.fromisoformat(record[key]) for key in ("began", "ended"))
+    except (KeyError, TypeError, ValueError):
+        return counts if "epochs" in record else ""
+    return f"{counts}, {duration((ended - began).total_seconds())} from {began:%Y-%m-%d %H:%M}"
+
+
+def _is_alive(process: Mapping[str, Any]) -> bool:
+    """Whether a training still runs; that of another machine is believed."""
+    if process.get("host") != socket.gethostname():
+        return True
+    try:
+        return bool(abs(psutil.Process(int(process["pid"])).create_time() - float(process["created"])) < 1)
+    except psutil.NoSuchProcess:
+        return False

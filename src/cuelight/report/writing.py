@@ -1,0 +1,133 @@
+"""The page of a run: everything read, drawn, and written as one file."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from cuelight.errors import CheckpointError, CuelightError
+from cuelight.files import write_text
+from cuelight.report.charts import Best, Chart, chart_of
+from cuelight.report.curves import METRICS_FILE, Curves, read_curves
+from cuelight.report.galleries import GRADCAM_FOLDER, Gallery, gradcam_gallery, prediction_gallery
+from cuelight.report.grouping import KINDS, panels_of
+from cuelight.report.measurements import Measured, read_measurements
+from cuelight.report.reading import Problems
+from cuelight.report.rendering import render
+from cuelight.report.settings import (
+    METADATA_FILE,
+    Files,
+    Listing,
+    list_files,
+    read_callbacks,
+    read_config,
+    read_metadata,
+    read_name,
+)
+from cuelight.report.steps import Steps, read_steps
+from cuelight.report.verdicts import Verdict, best_of, read_record, verdict_of
+from cuelight.run_directory import CHECKPOINT_FOLDER, CONFIG_FILE, TRAINING_FILE
+from cuelight.train_end.outcomes import OUTCOMES_FILE
+
+REPORT_FILE = "report.html"
+_MOST_TILES = 3
+_SIGNS_OF_A_RUN = (
+    CONFIG_FILE,
+    TRAINING_FILE,
+    OUTCOMES_FILE,
+    METRICS_FILE,
+    METADATA_FILE,
+    CHECKPOINT_FOLDER,
+    GRADCAM_FOLDER,
+)
+
+
+def write_report(run: str | Path, output: str | Path | None = None) -> Path:
+    """Write a run as one HTML page that needs no other file and no network.
+
+    Args:
+        run: A run directory, whatever became of its training, or a checkpoint in it. One that a Trainer of one's own
+            wrote into will do.
+        output: The file to write; ``report.html`` in the run directory if left out.
+
+    Returns:
+        The page. What is missing or damaged in the run is told there.
+
+    Raises:
+        CheckpointError: If there is no run at that path.
+        CuelightError: If the page cannot be written.
+    """
+    directory = _directory_of(Path(run))
+    page = Path(output) if output is not None else directory / REPORT_FILE
+    if page.is_dir():
+        raise CuelightError(f"{page}: this is a folder. Give the file to write, such as {page / REPORT_FILE}.")
+    text = render(_contents(directory, page.absolute()))
+    try:
+        write_text(page, text)
+    except OSError as error:
+        raise CuelightError(
+            f"{page}: the report cannot be written: {error.strerror}. Choose another place with --output."
+        ) from error
+    return page
+
+
+def _directory_of(path: Path) -> Path:
+    if not path.exists():
+        raise CheckpointError(f"{path}: there is no such run directory or checkpoint.")
+    path = path.resolve()
+    if path.is_file():
+        path = next((parent.parent for parent in path.parents if parent.name == CHECKPOINT_FOLDER), path.parent)
+    if not any((path / sign).exists() for sign in _SIGNS_OF_A_RUN) and not any(path.rglob("events.out.tfevents.*")):
+        raise CheckpointError(
+            f"{path}: this is no run directory: nothing of a training is in it. Expected a folder such as "
+            "runs/<name>/<time>-<id>."
+        )
+    return path
+
+
+def _contents(directory: Path, page: Path) -> dict[str, Any]:
+    """What the template is filled with."""
+    problems = Problems()
+    record: dict[str, Any] = problems.guard("record", lambda: read_record(directory), dict)
+    curves = problems.guard("curves", lambda: read_curves(directory), Curves)
+    best = problems.guard("best", lambda: best_of(record, curves), lambda: None)
+    steps = problems.guard("steps", lambda: read_steps(directory), Steps)
+    measured: list[Measured] = problems.guard("measurements", lambda: read_measurements(directory), list)
+    return {
+        "name": problems.guard("config", lambda: read_name(directory), lambda: directory.name),
+        "directory": directory,
+        "run": os.path.relpath(directory),
+        "links": os.path.relpath(directory, page.parent),
+        "verdict": problems.guard("record", lambda: verdict_of(directory, record, steps), Verdict),
+        "best": best,
+        "curves": curves,
+        "charts": problems.guard("curves", lambda: _charts(curves, best), dict),
+        "measurements": measured,
+        "tiles": _tiles(measured, best),
+        "predictions": problems.guard("predictions", lambda: prediction_gallery(directory), Gallery),
+        "gradcam": problems.guard("gradcam", lambda: gradcam_gallery(directory), Gallery),
+        "steps": steps,
+        "callbacks": problems.guard("callbacks", lambda: read_callbacks(directory, record), Listing),
+        "metadata": problems.guard("metadata", lambda: read_metadata(directory), list),
+        "config": problems.guard("config", lambda: read_config(directory), str),
+        "files": problems.guard("files", lambda: list_files(directory, page), Files),
+        "problems": problems,
+    }
+
+
+def _charts(curves: Curves, best: Best | None) -> dict[str, list[Chart]]:
+    """The charts by the heading that they stand under."""
+    charts: dict[str, list[Chart]] = {}
+    for panel in panels_of(curves, best.monitor if best else ""):
+        chart = chart_of(panel, curves.last_step, curves.epochs, best)
+        charts.setdefault(KINDS[panel.kind], []).append(chart)
+    return charts
+
+
+def _tiles(measured: Sequence[Measured], best: Best | None) -> list[tuple[str, str]]:
+    """The few results that one wants to see first: that by which the best checkpoint is chosen, then the others."""
+    wanted = best.monitor.rpartition("/")[2] if best else ""
+    found = [metric for one in measured[:1] for metric in one.metrics]
+    return sorted(found, key=lambda metric: metric[0].rpartition("/")[2] != wanted)[:_MOST_TILES]
