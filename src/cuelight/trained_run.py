@@ -1,4 +1,4 @@
-"""What can be done with a run once it was trained: test, export, archive, predict, finish, verify."""
+"""What can be done with a run once it was trained: test, export, archive, predict, finish, verify, report."""
 
 from __future__ import annotations
 
@@ -24,6 +24,7 @@ from cuelight.files import remove_partial_files
 from cuelight.plan import main_metric, planned_callbacks
 from cuelight.prediction.pytorch_model import PyTorchModel
 from cuelight.reopening import kept_checkpoints, reopen
+from cuelight.report import write_report
 from cuelight.run_directory import CHECKPOINT_FOLDER
 from cuelight.tracking.loggers import build_loggers
 from cuelight.train_end.display import showing
@@ -209,6 +210,21 @@ class TrainedRun:
         """
         return verify(self._finished(self._checkpoint_folder().parent))
 
+    def report(self, output: str | Path | None = None) -> Path:
+        """Write this run as one HTML page that needs no other file and no network.
+
+        Args:
+            output: The file to write; ``report.html`` in the run directory if left out.
+
+        Returns:
+            The page. What is missing or damaged in the run is told there.
+
+        Raises:
+            CheckpointError: If this run has no directory.
+            CuelightError: If the page cannot be written.
+        """
+        return write_report(self._checkpoint_folder().parent, output)
+
     def best(self, prefer: Preference = "metric") -> BestCheckpoint | None:
         """Find the best checkpoint.
 
@@ -236,7 +252,7 @@ class TrainedRun:
         if self.directory is None:
             raise CheckpointError(
                 "This run has no directory: train it first. A checkpoint that was copied out of its run directory can "
-                "be tested, exported and archived; to resume, finish or verify, give the run directory."
+                "be tested, exported and archived; to resume, finish, verify or report, give the run directory."
             )
         return self.directory / CHECKPOINT_FOLDER
 

@@ -124,6 +124,7 @@ def print_summary(result: Result, sources: Sequence[str]) -> None:
         run = shlex.quote(short(result.directory))
         table.add_row("files", short(result.directory))
         table.add_row("see the curves", f"tensorboard --logdir {run}")
+        table.add_row("see the report", f"cuelight report {run}")
         table.add_row("test again", f"cuelight test {run}{source_options(sources)}")
         table.add_row("predict images", f"cuelight predict {run} IMAGES{source_options(sources)}")
         table.add_row("train longer", f"cuelight train --resume {run} trainer.epochs=N{source_options(sources)}")

@@ -41,6 +41,7 @@ def build_parser() -> argparse.ArgumentParser:
     _add_predict(commands)
     _add_finish(commands)
     _add_verify(commands)
+    _add_report(commands)
     return parser
 
 
@@ -111,6 +112,15 @@ def _add_verify(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -
     parser = _add(commands, "verify", "check that what was measured is what was exported and archived")
     parser.add_argument("run", help="a run directory")
     _add_source(parser)
+    _add_quiet(parser)
+
+
+def _add_report(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    parser = _add(commands, "report", "write a run as one HTML page: curves, results, pictures, files")
+    parser.add_argument("run", help="a run directory, whatever became of its training, or a checkpoint in it")
+    parser.add_argument(
+        "--output", metavar="FILE", help="the page to write (default: report.html in the run directory)"
+    )
     _add_quiet(parser)
 
 
