@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import hashlib
+import os
 import re
 from collections.abc import Mapping, Sequence
 from datetime import datetime
@@ -39,7 +40,7 @@ def render(contents: Mapping[str, Any]) -> str:
         lstrip_blocks=True,
     )
     links = contents["links"]
-    environment.globals["link"] = lambda path: quote(f"{links}/{path}" if links != "." else path)
+    environment.globals["link"] = lambda path: quote(os.fsencode(f"{links}/{path}" if links != "." else path))
     environment.filters |= {"number": number, "id": _identifier, "places": _places}
     text = environment.get_template("page.html").render(
         contents,

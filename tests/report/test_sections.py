@@ -1,0 +1,190 @@
+"""What each section of the page is made of."""
+
+import os
+import socket
+
+import psutil
+import pytest
+
+from cuelight.errors import CuelightError
+from cuelight.report.curves import read_curves
+from cuelight.report.galleries import gradcam_gallery, prediction_gallery
+from cuelight.report.measurements import read_measurements
+from cuelight.report.settings import list_files, read_callbacks, read_metadata
+from cuelight.report.steps import read_steps
+from cuelight.report.verdicts import best_of, verdict_of
+from support.run_files import MEASURED, OTHER, make_run, outcome, picture, record, write_json
+
+
+@pytest.fixture
+def run(tmp_path):
+    return make_run(tmp_path / "run")
+
+
+def this_process(**changed):
+    own = {"host": socket.gethostname(), "pid": os.getpid(), "created": psutil.Process().create_time()}
+    return record(status="running", process=own | changed)
+
+
+def verdict(run, told):
+    return verdict_of(run, told, read_steps(run))
+
+
+@pytest.mark.parametrize(
+    ("told", "tone", "headline", "command"),
+    [
+        (record(), "good", "The training is complete", ""),
+        (record(status="interrupted", reason="stopped by SIGINT"), "warning", "interrupted", "train --resume"),
+        (record(status="failed", reason="ValueError: x"), "bad", "failed", "train --resume"),
+        (this_process(), "warning", "still running", ""),
+        (this_process(created=1.0), "bad", "was killed", "train --resume"),
+        (this_process(pid=2**22 + 1), "bad", "was killed", "train --resume"),
+        (this_process(host="elsewhere", created=1.0), "warning", "still running", ""),
+        ({}, "good", "The training is over", ""),
+    ],
+    ids=["complete", "interrupted", "failed", "running", "pid taken again", "pid gone", "elsewhere", "no record"],
+)
+def test_verdict_by_what_the_training_recorded(run, told, tone, headline, command) -> None:
+    found = verdict(run, told)
+    assert found.tone == tone
+    assert headline in found.headline
+    assert command in found.command
+
+
+def test_verdict_names_the_step_that_failed(run) -> None:
+    failed = outcome("ExportOnTrainEnd", status="failed", reason="no space left")
+    write_json(run / "outcomes.json", {"steps": [outcome("TestOnTrainEnd"), failed]})
+    found = verdict(run, record())
+    assert (found.tone, found.headline) == ("bad", "ExportOnTrainEnd failed after the training")
+    assert "cuelight finish" in found.command
+
+
+def test_verdict_without_anything_says_so(tmp_path) -> None:
+    assert "Nothing here says" in verdict(tmp_path, {}).headline
+
+
+def test_a_command_of_the_verdict_can_be_pasted(tmp_path) -> None:
+    folder = tmp_path / "it's a run"
+    folder.mkdir()
+    assert "'\"'\"'" in verdict(folder, record(status="failed")).command
+
+
+@pytest.mark.parametrize(("exported", "agreement"), [(MEASURED, True), (OTHER, False)], ids=["same", "other"])
+def test_measured_and_exported_weights_are_compared(run, exported, agreement) -> None:
+    export = outcome("ExportOnTrainEnd", weights_fingerprint=exported)
+    write_json(run / "outcomes.json", {"steps": [outcome("TestOnTrainEnd"), export]})
+    assert read_steps(run).agreement is agreement
+    assert verdict(run, record()).tone == ("good" if agreement else "bad")
+
+
+def test_nothing_is_compared_where_nothing_was_exported(run) -> None:
+    write_json(run / "outcomes.json", {"steps": [outcome("TestOnTrainEnd")]})
+    assert read_steps(run).agreement is None
+
+
+def test_best_checkpoint_is_found_on_its_curve(run) -> None:
+    best = best_of(record(), read_curves(run))
+    assert (best.monitor, best.score, best.step, best.epoch) == ("val/accuracy", 0.95, 29, 3)
+
+
+def test_best_so_far_is_the_lowest_validation_loss(run) -> None:
+    best = best_of({}, read_curves(run))
+    assert (best.monitor, best.path, best.step) == ("val/loss", "", 29)
+
+
+def test_confusion_matrix_counts_and_mistakes(run) -> None:
+    (measured,) = read_measurements(run)
+    assert (measured.matrix.right, measured.matrix.total) == (27, 30)
+    assert measured.matrix.recalls == ["80%", "100%", "90%"]
+    assert measured.mistakes == ["cat taken for dog: 2 of 10", "bird taken for cat: 1 of 10"]
+
+
+def test_very_many_classes_are_not_drawn(run) -> None:
+    counts = [[int(row == column) for column in range(300)] for row in range(300)]
+    write_json(run / "test" / "results.json", {"test": {"metrics": {}, "confusion_matrix": counts}})
+    (measured,) = read_measurements(run)
+    assert measured.matrix is None
+    assert measured.classes == 300
+
+
+def test_test_comes_before_other_views(run) -> None:
+    write_json(run / "test" / "results_train.json", {"train": {"metrics": {"train/loss": None}}})
+    assert [measured.view for measured in read_measurements(run)] == ["test", "train"]
+    assert read_measurements(run)[1].metrics == [("train/loss", "not a number")]
+
+
+def test_newest_gradcam_pictures_are_shown_and_the_others_counted(run) -> None:
+    for number in range(20):
+        file = picture(run / "gradcam" / f"step_{number}" / "0.png", number)
+        os.utime(file, (number + 1, number + 1))
+    for number, file in enumerate(sorted((run / "gradcam").glob("epoch_*/*.png"))):
+        os.utime(file, (100 + number, 100 + number))
+    gallery = gradcam_gallery(run)
+    assert [shown.caption for shown in gallery.pictures[:3]] == [
+        "epoch_1/batch_0.png", "epoch_0/batch_0.png", "step_19/0.png",
+    ]  # fmt: skip
+    assert (len(gallery.pictures), gallery.total, gallery.left_out) == (12, 22, 10)
+
+
+@pytest.mark.parametrize(
+    "content", [b"", b"\x89PNG\r\n\x1a\n", b"<svg onload='alert(1)'/>"], ids=["empty", "cut", "svg"]
+)
+def test_a_damaged_picture_is_named(run, content) -> None:
+    (run / "gradcam" / "bad.png").write_bytes(content)
+    gallery = gradcam_gallery(run)
+    assert gallery.damaged == ["gradcam/bad.png"]
+    assert len(gallery.pictures) == 2
+
+
+def test_least_sure_predictions_come_first(run) -> None:
+    scores = [0.9, 0.2, 0.6]
+    for number in range(3):
+        picture(run / "predictions" / "pictures" / f"{number}.png", number)
+    entries = [
+        {"path": f"{score}.png", "score": score, "picture": f"pictures/{n}.png"} for n, score in enumerate(scores)
+    ]
+    write_json(run / "predictions" / "predictions.json", entries)
+    assert [shown.caption for shown in prediction_gallery(run).pictures] == ["0.2.png", "0.6.png", "0.9.png"]
+
+
+def test_metadata_is_flat_within_its_sections(run) -> None:
+    sections = dict(read_metadata(run))
+    assert sections["general"] == [("seed", "42")]
+    assert sections["git"] == [("commit", "0123abcd"), ("dirty", "no"), ("packages.luxonis-ml", "none")]
+    assert ("devices.1.name", "H100") in sections["gpus"]
+    assert ("driver", "none") in sections["gpus"]
+
+
+def test_metadata_that_is_no_yaml_is_told(run) -> None:
+    (run / "metadata.yaml").write_text("a: [1,")
+    with pytest.raises(CuelightError, match=r"metadata\.yaml is damaged"):
+        read_metadata(run)
+
+
+def test_metadata_runs_no_code(run) -> None:
+    (run / "metadata.yaml").write_text("a: !!python/object/apply:os.getcwd []")
+    with pytest.raises(CuelightError, match=r"metadata\.yaml is damaged"):
+        read_metadata(run)
+
+
+def test_callbacks_are_those_that_were_recorded(run) -> None:
+    listing = read_callbacks(run, record())
+    assert listing.planned
+    assert listing.rows[0] == ("SeedEachBatch", "added: a resumed run repeats itself")
+
+
+def test_callbacks_of_the_file_where_none_were_recorded(run) -> None:
+    listing = read_callbacks(run, {})
+    assert not listing.planned
+    assert listing.rows == [
+        ("LearningRateMonitor", "trainer.callbacks.0"),
+        ("Timer", "trainer.callbacks.1, switched off by active: false"),
+    ]
+
+
+def test_a_folder_of_many_files_is_one_row(run) -> None:
+    for number in range(30):
+        picture(run / "gradcam" / "many" / f"{number}.png", number)
+    files = list_files(run, run / "report.html")
+    assert files.total == 40
+    assert [(path, count) for path, count, _ in files.rows if "many" in path] == [("gradcam/many", "30 files")]

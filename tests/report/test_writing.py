@@ -1,0 +1,161 @@
+"""The page as a whole: from any run directory, whatever is missing, damaged or hostile."""
+
+import re
+import shutil
+
+import pytest
+
+from cuelight.errors import CheckpointError, CuelightError
+from cuelight.report import write_report
+from support.run_files import make_hostile_run, make_run, metric_rows, picture, write_metrics
+
+
+@pytest.fixture
+def run(tmp_path):
+    return make_run(tmp_path / "run")
+
+
+def text_of(page):
+    return page.read_text(encoding="utf-8")
+
+
+def test_page_lies_in_the_run_directory(run) -> None:
+    assert write_report(run) == run / "report.html"
+
+
+def test_page_shows_every_section(run) -> None:
+    text = text_of(write_report(run))
+    for shown in (
+        "The training is complete", "4 epochs, 40 optimizer steps, 1 min 30 s", "<td>0.9500</td>", "best.ckpt",
+        "cat taken for dog: 2 of 10", "ExportOnTrainEnd", "differs from PyTorch by at most 1.00e-06", "the same",
+        "added: a resumed run repeats itself", "luxonis-ml", "name: LearningRateMonitor", "metadata.yaml",
+    ):  # fmt: skip
+        assert shown in text
+    assert text.count('<figure class="chart') == 3
+    assert text.count('src="data:image/png;base64,') == 5
+    assert "Not shown" not in text
+
+
+def test_page_asks_for_nothing_from_elsewhere(run) -> None:
+    text = text_of(write_report(run))
+    assert re.findall(r'(?:src|href)="(?!data:|#)([^"]*:[^"]*)"', text) == []
+    assert "http" not in re.sub(r"<pre>.*?</pre>", "", text, flags=re.DOTALL).replace("http-equiv", "")
+    assert "default-src 'none'" in text
+
+
+def test_links_are_relative_to_the_page(run, tmp_path) -> None:
+    (run / "a b#c.txt").touch()
+    assert 'href="a%20b%23c.txt"' in text_of(write_report(run))
+    assert 'href="../run/a%20b%23c.txt"' in text_of(write_report(run, tmp_path / "pages" / "page.html"))
+
+
+def test_page_does_not_list_itself(run) -> None:
+    write_report(run)
+    assert 'href="report.html"' not in text_of(write_report(run))
+
+
+@pytest.mark.parametrize(
+    "file",
+    [
+        "training.json",
+        "metrics.csv",
+        "outcomes.json",
+        "test/results.json",
+        "predictions/predictions.json",
+        "metadata.yaml",
+        "config.yaml",
+    ],
+)
+@pytest.mark.parametrize(
+    "content",
+    [b"", b"\xff\x00{[", b"[1, 2]", b'{"steps": 3, "best": [7], "test": 1}', b"[" * 100_000],
+    ids=["empty", "no text", "a list", "other types", "deep"],
+)
+def test_a_damaged_file_prevents_no_page(run, file, content) -> None:
+    (run / file).write_bytes(content)
+    text = text_of(write_report(run))
+    assert "<h2>Files</h2>" in text
+    assert "Traceback" not in text
+
+
+@pytest.mark.parametrize(
+    ("file", "told"),
+    [
+        ("outcomes.json", "this file is damaged"),
+        ("training.json", "training.json is damaged"),
+        ("test/results.json", "results.json is damaged"),
+        ("predictions/predictions.json", "predictions.json is damaged"),
+    ],
+)
+def test_damage_is_told(run, file, told) -> None:
+    (run / file).write_text("{")
+    text = text_of(write_report(run))
+    assert text.count("Not shown:") == 1
+    assert told in text
+
+
+@pytest.mark.parametrize(
+    ("missing", "told"),
+    [
+        ("metrics.csv", "tracker of the run"),
+        ("outcomes.json", "No step after the training has run"),
+        ("test", "Nothing was measured"),
+        ("predictions", "No images were predicted"),
+        ("gradcam", "no Grad-CAM pictures"),
+        ("metadata.yaml", "MetadataLogger"),
+        ("config.yaml", "not made by"),
+        ("training.json", "Those of config.yaml"),
+    ],
+)
+def test_what_is_missing_is_told(run, missing, told) -> None:
+    path = run / missing
+    shutil.rmtree(path) if path.is_dir() else path.unlink()
+    assert told in text_of(write_report(run))
+
+
+def test_text_of_files_never_becomes_markup(tmp_path) -> None:
+    text = text_of(write_report(make_hostile_run(tmp_path / "run")))
+    assert "<script>window" not in text
+    assert "<img src=x" not in text
+    assert "&lt;script&gt;window.hacked=1" in text
+    assert 'href="javascript:' not in text
+    assert "{{ 7 * 7 }}" in text
+    assert text.count("<script") == text.count("</script>")
+
+
+def test_names_that_are_no_unicode_are_shown(run) -> None:
+    (run / b"\xff.txt".decode(errors="surrogateescape")).touch()
+    assert ".txt" in text_of(write_report(run))
+
+
+def test_a_checkpoint_stands_for_its_run(run) -> None:
+    checkpoint = run / "checkpoints" / "inner" / "last.ckpt"
+    checkpoint.parent.mkdir(parents=True)
+    checkpoint.touch()
+    assert write_report(checkpoint) == run / "report.html"
+
+
+def test_a_folder_that_a_trainer_of_ones_own_wrote_into_will_do(tmp_path) -> None:
+    folder = tmp_path / "logs" / "lightning_logs" / "version_0"
+    folder.mkdir(parents=True)
+    write_metrics(folder, metric_rows())
+    picture(tmp_path / "logs" / "gradcam" / "0.png")
+    assert "<figcaption>loss" in text_of(write_report(tmp_path / "logs"))
+
+
+@pytest.mark.parametrize(("path", "told"), [("nowhere", "there is no such"), (".", "nothing of a training")])
+def test_what_is_no_run_is_refused(tmp_path, path, told) -> None:
+    with pytest.raises(CheckpointError, match=told):
+        write_report(tmp_path / path)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_folder_as_page_is_refused(run, tmp_path) -> None:
+    with pytest.raises(CuelightError, match="this is a folder"):
+        write_report(run, tmp_path)
+
+
+def test_a_page_that_cannot_be_written_is_told_and_the_old_one_stays(run, tmp_path) -> None:
+    (tmp_path / "file").touch()
+    with pytest.raises(CuelightError, match="cannot be written"):
+        write_report(run, tmp_path / "file" / "page.html")
