@@ -8,6 +8,7 @@ import os
 import re
 from collections.abc import Mapping, Sequence
 from datetime import datetime
+from functools import cache
 from importlib import resources
 from typing import Any
 from urllib.parse import quote
@@ -32,6 +33,27 @@ def render(contents: Mapping[str, Any]) -> str:
     """
     folder = resources.files("cuelight.report") / "page"
     style, script = ((folder / name).read_text(encoding="utf-8") for name in ("style.css", "hover.js"))
+    links = contents["links"]
+    text = (
+        _environment()
+        .get_template("page.html")
+        .render(
+            contents,
+            link=lambda path: quote(os.fsencode(f"{links}/{path}" if links != "." else path)),
+            style=Markup(style),  # noqa: S704 - files of this package
+            script=Markup(script),  # noqa: S704
+            style_hash=_hash(style),
+            script_hash=_hash(script),
+            frame=charts,
+            version=__version__,
+            made=f"{datetime.now().astimezone():%Y-%m-%d %H:%M}",
+        )
+    )
+    return text.encode(errors="replace").decode()  # the name of a file need not be UTF-8
+
+
+@cache
+def _environment() -> Environment:
     environment = Environment(
         loader=PackageLoader("cuelight.report", "page"),
         autoescape=True,
@@ -39,20 +61,8 @@ def render(contents: Mapping[str, Any]) -> str:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    links = contents["links"]
-    environment.globals["link"] = lambda path: quote(os.fsencode(f"{links}/{path}" if links != "." else path))
     environment.filters |= {"number": number, "id": _identifier, "places": _places}
-    text = environment.get_template("page.html").render(
-        contents,
-        style=Markup(style),  # noqa: S704 - files of this package
-        script=Markup(script),  # noqa: S704
-        style_hash=_hash(style),
-        script_hash=_hash(script),
-        frame=charts,
-        version=__version__,
-        made=f"{datetime.now().astimezone():%Y-%m-%d %H:%M}",
-    )
-    return text.encode(errors="replace").decode()  # the name of a file need not be UTF-8
+    return environment
 
 
 def _hash(text: str) -> str:
