@@ -30,7 +30,7 @@ def labels(panel):
         (
             ["DeviceStatsMonitor.on_train_batch_start/cpu", "DeviceStatsMonitor.on_train_batch_end/cpu"],
             "cpu",
-            ["batch end", "batch start"],
+            ["end", "start"],
         ),
         (
             ["batch_time/intra_step (ms)", "batch_time/inter_step (ms)"],

@@ -27,7 +27,7 @@ def test_page_shows_every_section(run) -> None:
     text = text_of(write_report(run))
     for shown in (
         "The training is complete", "4 epochs, 40 optimizer steps, 1 min 30 s", "<td>0.9500</td>", "best.ckpt",
-        "cat taken for dog: 2 of 10", "ExportOnTrainEnd", "differs from PyTorch by at most 1.00e-06", "the same",
+        "cat taken for dog: 2 of 10", "ExportOnTrainEnd", "differs from PyTorch by at most 1e-06", "the same",
         "added: a resumed run repeats itself", "luxonis-ml", "name: LearningRateMonitor", "metadata.yaml",
     ):  # fmt: skip
         assert shown in text

@@ -88,7 +88,7 @@ def _logarithmic(low: float, high: float, count: int) -> Axis:
     decades = range(math.floor(math.log10(low)), math.ceil(math.log10(high)) + 1)
     for factors in ((1,), (1, 3), (1, 2, 5)):
         ticks = [factor * 10.0**decade for decade in decades for factor in factors]
-        inside = [tick for tick in ticks if low <= tick <= high]
+        inside = [tick for tick in ticks if low * 0.999 <= tick <= high * 1.001]
         if len(inside) >= count - 2:
             break
     return Axis(low, high, tuple(inside[:: math.ceil(len(inside) / (count + 2))]), logarithmic=True)

@@ -9,10 +9,10 @@ from dataclasses import dataclass, replace
 from cuelight.report.axes import Axis, axis_of, linear_ticks
 from cuelight.report.curves import Point
 from cuelight.report.grouping import Panel, Series
-from cuelight.report.numbers import number
+from cuelight.report.numbers import number, tick
 from cuelight.report.thinning import thinned
 
-WIDTH, HEIGHT = 420, 250
+WIDTH, HEIGHT = 428, 250
 LEFT, RIGHT, TOP, BOTTOM = 48, 350, 32, 212
 _LABEL_HEIGHT = 13
 _MOST_DOTS = 30
@@ -113,8 +113,8 @@ def chart_of(panel: Panel, last_step: int, epochs: Mapping[int, int], best: Best
         title=panel.quantity,
         description=_in_words(panel, last_step),
         lines=lines,
-        x_ticks=[(_across(steps, tick), number(tick)) for tick in steps.ticks if tick <= steps.high],
-        y_ticks=[(_down(axis, tick), f"{tick:.6g}") for tick in axis.ticks],
+        x_ticks=[(_across(steps, step), tick(step)) for step in steps.ticks if step <= steps.high],
+        y_ticks=[(_down(axis, value), tick(value)) for value in axis.ticks],
         epochs=[(_across(steps, step), str(epoch)) for epoch, step in _some(epochs)],
         logarithmic=axis.logarithmic,
         best=_mark(marked, panel, steps, axis) if marked else None,

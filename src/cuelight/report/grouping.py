@@ -73,7 +73,9 @@ def panels_of(curves: Curves, main_metric: str = "") -> list[Panel]:
     for name in curves.points:
         kind, quantity, label, faint = _place(name)
         grouped[kind, quantity].append((name, label, faint))
-    panels = [Panel(kind, quantity, tuple(_series(curves, entries))) for (kind, quantity), entries in grouped.items()]
+    panels = [
+        Panel(kind, quantity, tuple(_series(curves, kind, entries))) for (kind, quantity), entries in grouped.items()
+    ]
     main = _place(main_metric)[1]
     order = {"loss": 0, main: 1}
     return sorted(
@@ -93,15 +95,15 @@ def _place(name: str) -> tuple[Kind, str, str, bool]:
     if found := _GPU.match(name):
         return "hardware", found[2], f"GPU {found[1]}", False
     if found := _DEVICE.match(name):
-        return "hardware", found[2], f"batch {found[1]}", False
+        return "hardware", found[2], found[1], False
     group, _, rest = name.partition("/")
     if group == "batch_time":
         return "hardware", "batch time", rest, False
     return "other", name, name.rpartition("/")[2], False
 
 
-def _series(curves: Curves, entries: Sequence[tuple[str, str, bool]]) -> list[Series]:
-    taken = 0
+def _series(curves: Curves, kind: Kind, entries: Sequence[tuple[str, str, bool]]) -> list[Series]:
+    taken = len(_COLORS) if kind == "learning" else 0
     series = []
     for name, label, faint in sorted(entries, key=_drawing_order):
         stage = re.match("train|val|test", label)

@@ -14,8 +14,8 @@ from cuelight.report.reading import read_json
 _MOST_CLASSES = 40  # above, cells are smaller than a letter
 _MOST_MISTAKES = 8
 _CELL = 26
-_LETTER = 6.4
-_LONGEST_NAME = 16
+_LETTER = 7
+_LONGEST_NAME = 14
 _REMEDY = "Delete it and measure again: `cuelight test`."
 
 

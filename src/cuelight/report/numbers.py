@@ -5,6 +5,8 @@ from __future__ import annotations
 import math
 
 _UNITS = ("bytes", "kB", "MB", "GB", "TB")
+_PREFIXES = "kMGT"
+_LARGE, _SMALL = 10_000, 1e-3
 _MINUTE = 60
 _HOUR = 60 * _MINUTE
 
@@ -19,18 +21,37 @@ def number(value: float) -> str:
         Its text.
 
     Examples:
-        >>> number(0.98667), number(12), number(1536.0), number(0.000021), number(float("nan"))
-        ('0.9867', '12', '1536', '2.10e-05', 'not a number')
+        >>> number(0.98667), number(12), number(1536.0), number(0.0001), number(2.02e9), number(float("nan"))
+        ('0.9867', '12', '1536', '0.0001', '2.02 G', 'not a number')
     """
     if math.isnan(value):
         return "not a number"
     if math.isinf(value):
         return "infinite" if value > 0 else "-infinite"
-    if value == int(value) and abs(value) < 1e9:  # noqa: PLR2004
+    if abs(value) >= _LARGE:
+        return tick(value)
+    if value == int(value):
         return str(int(value))
-    if abs(value) < 1e-4:  # noqa: PLR2004
-        return f"{value:.2e}"
-    return f"{value:#.4g}" if abs(value) < 1000 else f"{value:.6g}"  # noqa: PLR2004
+    return f"{value:.3g}" if abs(value) < _SMALL else f"{value:#.4g}"
+
+
+def tick(value: float) -> str:
+    """Write a round value beside an axis, where there is little room.
+
+    Args:
+        value: A finite number.
+
+    Returns:
+        Its text.
+
+    Examples:
+        >>> tick(0.2), tick(5000.0), tick(20_400.0), tick(2.005e9), tick(1e-7)
+        ('0.2', '5000', '20.4 k', '2.005 G', '1e-07')
+    """
+    if abs(value) < _LARGE:
+        return f"{value:.6g}"
+    power = min(int(math.log10(abs(value)) // 3), len(_PREFIXES))
+    return f"{value / 1000**power:.4g} {_PREFIXES[power - 1]}"
 
 
 def size(count: int) -> str:
