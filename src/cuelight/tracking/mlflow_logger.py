@@ -34,8 +34,8 @@ logger = logging.getLogger(__name__)
 
 _METRICS_AT_ONCE = 1000  # what one request may hold
 _METRICS = "metrics"
-# MLflow's own client would try for minutes; what is sent beside the training is tried again anyway.
-_RETRIES = "MLFLOW_HTTP_REQUEST_MAX_RETRIES"
+# MLflow's own client would try for minutes, and print; what is sent beside the training is tried again anyway.
+_CLIENT = {"MLFLOW_HTTP_REQUEST_MAX_RETRIES": "1", "MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT": "true"}
 _TRANSIENT = frozenset({"INTERNAL_ERROR", "TEMPORARILY_UNAVAILABLE", "REQUEST_LIMIT_EXCEEDED", "DEADLINE_EXCEEDED"})
 
 
@@ -53,7 +53,8 @@ class BackgroundMLFlowLogger(MLFlowLogger):
     def __init__(
         self, directory: Path, uri: str, experiment: str, run_name: str, tags: Mapping[str, str] | None = None
     ) -> None:
-        os.environ.setdefault(_RETRIES, "1")
+        for variable, value in _CLIENT.items():
+            os.environ.setdefault(variable, value)
         self.shown_uri = str(redacted(uri))
         kept = remembered_run(directory, "mlflow", self.shown_uri)
         super().__init__(experiment, run_name=run_name, tracking_uri=uri, tags=dict(tags or {}), run_id=kept)
@@ -84,6 +85,13 @@ class BackgroundMLFlowLogger(MLFlowLogger):
         if not self.shown_uri.startswith("http"):
             return f"{self.shown_uri}, run {self.run_id}"
         return f"{self.shown_uri.rstrip('/')}/#/experiments/{self.experiment_id}/runs/{self.run_id}"
+
+    @rank_zero_only
+    def begin(self) -> None:
+        """Reach the server, and say that the run is under way."""
+        client = self.experiment
+        if self._goes_on:
+            client.update_run(self.run_id, "RUNNING")
 
     @rank_zero_only
     def log_metrics(self, metrics: Mapping[str, float], step: int | None = None) -> None:
@@ -125,7 +133,6 @@ class BackgroundMLFlowLogger(MLFlowLogger):
                 raise
         else:
             if run.info.lifecycle_stage == "active":
-                client.update_run(self._run_id, "RUNNING")
                 return
         logger.warning("MLflow at %s has no run %s any more: a new one is made.", self.shown_uri, self._run_id)
         self._run_id, self._goes_on = None, False
@@ -152,7 +159,7 @@ class BackgroundMLFlowLogger(MLFlowLogger):
         if not self._goes_on:
             return False
         if point.key not in self._sent_before:
-            history = client.get_metric_history(self.run_id, point.key)
+            history = client.get_metric_history(str(self.run_id), point.key)
             self._sent_before[point.key] = {(entry.step, repr(entry.value)) for entry in history}
         return (point.step, repr(point.value)) in self._sent_before[point.key]
 
