@@ -52,10 +52,7 @@ def test_what_failed_is_sent_when_the_tracker_is_back(receiver, delivery, caplog
     receiver.is_up.set()
     assert delivery.finish() == []
     assert receiver.got == [1]
-    assert [record.getMessage() for record in caplog.records] == [
-        "a tracker cannot be reached: ConnectionError: nobody there. The training goes on; what it sends is kept in "
-        "memory and tried again."
-    ]
+    assert caplog.text.count("a tracker cannot be reached: ConnectionError: nobody there. The training goes on") == 1
 
 
 def test_what_is_never_sent_is_named_once(receiver, delivery) -> None:
