@@ -1,4 +1,4 @@
-"""Sends to all trackers of a trainer; one that fails is reported, and takes nothing with it."""
+"""Sends to all trackers of a trainer, from rank zero; one that fails is reported, and takes nothing with it."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 from lightning.pytorch.loggers import Logger
+from lightning.pytorch.utilities import rank_zero_only
 from numpy.typing import NDArray
 
 from cuelight.tracking.tracker import Tracker, tracker_of
@@ -28,6 +29,7 @@ def trackers_of(loggers: Iterable[Logger]) -> Iterator[Tracker]:
     yield from (tracker for tracker in map(tracker_of, loggers) if tracker is not None)
 
 
+@rank_zero_only
 def send_image(loggers: Iterable[Logger], name: str, image: NDArray[np.uint8], step: int, caption: str = "") -> None:
     """Send a picture; see ``Tracker.log_image``.
 
@@ -41,6 +43,7 @@ def send_image(loggers: Iterable[Logger], name: str, image: NDArray[np.uint8], s
     _to_each(loggers, name, lambda tracker: tracker.log_image(name, image, step, caption))
 
 
+@rank_zero_only
 def send_text(loggers: Iterable[Logger], name: str, text: str, step: int) -> None:
     """Send text; see ``Tracker.log_text``.
 
@@ -53,6 +56,7 @@ def send_text(loggers: Iterable[Logger], name: str, text: str, step: int) -> Non
     _to_each(loggers, name, lambda tracker: tracker.log_text(name, text, step))
 
 
+@rank_zero_only
 def send_table(
     loggers: Iterable[Logger], name: str, columns: Sequence[str], rows: Sequence[Sequence[Any]], step: int
 ) -> None:
@@ -68,6 +72,7 @@ def send_table(
     _to_each(loggers, name, lambda tracker: tracker.log_table(name, columns, rows, step))
 
 
+@rank_zero_only
 def send_artifact(loggers: Iterable[Logger], file: Path, folder: str = "") -> None:
     """Send a file to each tracker that does not have it already; see ``Tracker.log_artifact``.
 
@@ -79,6 +84,7 @@ def send_artifact(loggers: Iterable[Logger], file: Path, folder: str = "") -> No
     _to_each(loggers, file.name, lambda tracker: None if tracker.has(file) else tracker.log_artifact(file, folder))
 
 
+@rank_zero_only
 def send_metrics(loggers: Iterable[Logger], metrics: Mapping[str, float], step: int) -> None:
     """Send numbers, also to loggers that take nothing else.
 
@@ -92,6 +98,7 @@ def send_metrics(loggers: Iterable[Logger], metrics: Mapping[str, float], step: 
         _isolated(one, ", ".join(metrics), lambda to=receiver: to.log_metrics(metrics, step))  # type: ignore[misc]
 
 
+@rank_zero_only
 def send_hyperparams(loggers: Iterable[Logger], params: Mapping[str, Any]) -> None:
     """Send hyperparameters, also to loggers that take nothing else.
 

@@ -1,0 +1,59 @@
+"""Names that MLflow takes."""
+
+from __future__ import annotations
+
+import hashlib
+import posixpath
+import re
+
+_LONGEST = 250
+_REFUSED = re.compile(r"[^A-Za-z0-9_./ -]")
+# What a reader makes of them: a name that these suffice for needs no further mark to stay apart from others.
+_WORDS = {"%": "percent", "°": "deg", "µ": "u", "(": "", ")": "", ":": ""}
+
+
+def mlflow_name(name: str) -> str:
+    """Make a name of a metric or a hyperparameter that MLflow takes: letters, digits and ``_ - . /`` and spaces.
+
+    The same name always gives the same. A name that needs more than units spelled out and brackets left out gets a
+    short hash of itself, so that two names do not become one.
+
+    Args:
+        name: Any name.
+
+    Returns:
+        The name itself where MLflow takes it.
+
+    Examples:
+        >>> mlflow_name("val/loss"), mlflow_name("device_id: 0/utilization.gpu (%)")
+        ('val/loss', 'device_id 0/utilization.gpu percent')
+        >>> mlflow_name("device_id: 0/temperature.gpu (°C)")
+        'device_id 0/temperature.gpu degC'
+        >>> mlflow_name("loss[a]"), mlflow_name("loss{a}")
+        ('loss_a_-6e4238', 'loss_a_-064440')
+    """
+    words = "".join(_WORDS.get(letter, letter) for letter in name)
+    plain = _REFUSED.sub("_", words)
+    whole = plain if _is_path(plain) else re.sub(r"\.\.+|/", "_", plain)
+    if whole == words and len(whole) <= _LONGEST:
+        return whole
+    return marked(whole, name)
+
+
+def marked(taken: str, name: str) -> str:
+    """Add a short hash to a name that MLflow takes.
+
+    Args:
+        taken: The name.
+        name: What it stands for.
+
+    Returns:
+        The name with six digits of the hash of what it stands for.
+    """
+    digest = hashlib.sha256(name.encode()).hexdigest()[:6]
+    return f"{taken[: _LONGEST - 7]}-{digest}"
+
+
+def _is_path(name: str) -> bool:
+    """Whether MLflow finds it a unique path."""
+    return posixpath.normpath(name) == name and not name.startswith(("/", ".."))

@@ -1,0 +1,87 @@
+"""Nested values as a flat mapping, and tables as text."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+
+def flatten(params: Mapping[str, Any]) -> dict[str, Any]:
+    """Flatten nested values into one mapping, with dot paths as a configuration has them.
+
+    Args:
+        params: Scalars, lists and mappings by name.
+
+    Returns:
+        Scalars, and lists of scalars, by their paths.
+
+    Examples:
+        >>> flatten({"trainer": {"epochs": 3, "callbacks": [{"name": "Timer"}], "devices": [0, 1]}})
+        {'trainer.epochs': 3, 'trainer.callbacks.0.name': 'Timer', 'trainer.devices': [0, 1]}
+    """
+    return dict(_leaves("", params))
+
+
+def _leaves(path: str, value: Any) -> Iterator[tuple[str, Any]]:
+    if isinstance(value, Mapping) and value:
+        entries: Iterator[tuple[Any, Any]] = iter(value.items())
+    elif isinstance(value, (list, tuple)) and any(isinstance(entry, (Mapping, list, tuple)) for entry in value):
+        entries = enumerate(value)
+    else:
+        yield path, value
+        return
+    for key, entry in entries:
+        yield from _leaves(f"{path}.{key}" if path else str(key), entry)
+
+
+def as_text(value: Any) -> str:
+    """Write a value in one line, as YAML would have it.
+
+    Args:
+        value: Text, which stays as it is, or another scalar, a list or an empty mapping.
+
+    Returns:
+        The text.
+
+    Examples:
+        >>> as_text(None), as_text(True), as_text("ten"), as_text([1, 2])
+        ('null', 'true', 'ten', '[1, 2]')
+    """
+    return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False, default=str)
+
+
+def as_markdown(columns: Sequence[str], rows: Sequence[Sequence[Any]]) -> str:
+    """Write a table as Markdown.
+
+    Args:
+        columns: The heading of each column.
+        rows: The cells of each row.
+
+    Returns:
+        The table.
+    """
+    lines = [columns, ["---"] * len(columns), *rows]
+    return "\n".join(f"| {' | '.join(map(_cell, line))} |" for line in lines)
+
+
+def as_csv(columns: Sequence[str], rows: Sequence[Sequence[Any]]) -> str:
+    """Write a table as CSV.
+
+    Args:
+        columns: The heading of each column.
+        rows: The cells of each row.
+
+    Returns:
+        The lines, with the headings in the first one.
+    """
+    text = io.StringIO(newline="")
+    writer = csv.writer(text, lineterminator="\n")
+    writer.writerows([columns, *rows])
+    return text.getvalue()
+
+
+def _cell(value: Any) -> str:
+    return as_text(value).replace("\\", "\\\\").replace("|", "\\|").replace("\n", " ")

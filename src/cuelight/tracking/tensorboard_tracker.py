@@ -1,0 +1,52 @@
+"""What TensorBoard takes."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+from lightning.pytorch.loggers import TensorBoardLogger
+from numpy.typing import NDArray
+
+from cuelight.tracking.folder import Folder
+from cuelight.tracking.tabular import as_markdown, flatten
+from cuelight.tracking.tracker import tracker_of
+
+
+class TensorBoardTracker(Folder):
+    """Pictures and text go into the event file, tables too, as text; files into the folder of the logger.
+
+    Args:
+        logger: The logger.
+    """
+
+    def __init__(self, logger: TensorBoardLogger) -> None:
+        super().__init__(logger.log_dir)
+        self._logger = logger
+
+    def log_metrics(self, metrics: Mapping[str, float], step: int) -> None:
+        """Send numbers; see ``Tracker.log_metrics``."""
+        self._logger.log_metrics(metrics, step)
+        self._logger.save()
+
+    def log_image(self, name: str, image: NDArray[np.uint8], step: int, caption: str = "") -> None:
+        """Send a picture; TensorBoard shows no caption."""
+        self._logger.experiment.add_image(name, image, step, dataformats="HWC")
+
+    def log_text(self, name: str, text: str, step: int) -> None:
+        """Send text; see ``Tracker.log_text``."""
+        self._logger.experiment.add_text(name, text, step)
+
+    def log_table(self, name: str, columns: Sequence[str], rows: Sequence[Sequence[Any]], step: int) -> None:
+        """Send a table, as text; see ``Tracker.log_table``."""
+        self.log_text(name, as_markdown(columns, rows), step)
+
+    def log_hyperparams(self, params: Mapping[str, Any]) -> None:
+        """Send hyperparameters: to ``hparams.yaml``, and all that were sent as a text ``hyperparameters``."""
+        self._logger.log_hyperparams(dict(params))
+        everything = flatten(dict(self._logger.hparams))
+        self.log_table("hyperparameters", ["name", "value"], list(everything.items()), step=0)
+
+
+tracker_of.register(TensorBoardLogger, TensorBoardTracker)
