@@ -72,22 +72,14 @@ class MetadataLogger(pl.Callback):
         self._step_before = int(checkpoint.get("global_step", 0))
 
     def on_fit_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        """Make the record, on the first rank, and keep and send it."""
-        if not trainer.is_global_zero or trainer.fast_dev_run:  # type: ignore[attr-defined]  # Lightning sets it by setattr
-            return
-        directory = Path(trainer.default_root_dir)
-        try:
-            found = self._collect(trainer, pl_module)
-            self._record = found.record
-            if self._before is not None:
-                self._record = resumed_record(_newest(self._before, directory), found.record, self._step_before)
-            files = self._write(directory, found)
-        except Exception as error:  # noqa: BLE001 - a training goes on without it, whatever is wrong with it
-            logger.warning("MetadataLogger has no complete record: %s: %s", type(error).__name__, error)
-            return
-        send_hyperparams(trainer.loggers, for_trackers(self._record))
-        for file in files:
-            send_artifact(trainer.loggers, file)
+        """Make the record, and keep and send it."""
+        if not trainer.strategy.restore_checkpoint_after_setup:
+            self._log(trainer, pl_module)
+
+    def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        """Make the record where a strategy restores the checkpoint only after ``on_fit_start``."""
+        if self._record is None:
+            self._log(trainer, pl_module)
 
     def on_save_checkpoint(
         self, trainer: pl.Trainer, pl_module: pl.LightningModule, checkpoint: dict[str, Any]
@@ -95,6 +87,28 @@ class MetadataLogger(pl.Callback):
         """Put the record into the checkpoint."""
         if self._record is not None:
             checkpoint[CHECKPOINT_KEY] = self._record
+
+    def _log(self, trainer: pl.Trainer, module: pl.LightningModule) -> None:
+        if not trainer.is_global_zero or trainer.fast_dev_run:  # type: ignore[attr-defined]  # Lightning sets it by setattr
+            return
+        directory = Path(trainer.default_root_dir)
+        try:
+            found = self._collect(trainer, module)
+            record = found.record
+            if self._before is not None:
+                record = resumed_record(_newest(self._before, directory), record, self._step_before)
+        except Exception as error:  # noqa: BLE001 - whatever is wrong with the record, a training goes on without it
+            logger.warning("MetadataLogger cannot make its record: %s: %s", type(error).__name__, error)
+            return
+        self._record = record
+        send_hyperparams(trainer.loggers, for_trackers(record))
+        try:
+            files = self._write(directory, record, found.diff)
+        except OSError as error:
+            logger.warning("MetadataLogger cannot write into %s: %s", directory, error.strerror)
+            return
+        for file in files:
+            send_artifact(trainer.loggers, file)
 
     def _collect(self, trainer: pl.Trainer, module: pl.LightningModule) -> Provenance:
         data = getattr(trainer, "datamodule", None)
@@ -104,21 +118,21 @@ class MetadataLogger(pl.Callback):
         seed = os.environ.get("PL_GLOBAL_SEED")  # where Lightning's seed_everything leaves it
         return collect(own, values, int(seed) if seed else "none: seed_everything was not called", lambda: _about(data))
 
-    def _write(self, directory: Path, found: Provenance) -> list[Path]:
+    def _write(self, directory: Path, record: dict[str, Any], diff: bytes) -> list[Path]:
         """Write the files; returns those that may be sent."""
-        record = self._record or {}
-        write_text(directory / METADATA_FILE, to_yaml(record))
-        if not (self.save_diff and found.diff):
-            return [directory / METADATA_FILE]
-        times = len(record.get(RESUMED, ()))
-        path = directory / (f"diff-resumed-{times}.patch" if times else "diff.patch")
+        metadata = directory / METADATA_FILE
+        write_text(metadata, to_yaml(record))
+        resumes = record.get(RESUMED, [])
+        if not (self.save_diff and diff) or (resumes and "git.repository.diff" not in resumes[-1]["changed"]):
+            return [metadata]
+        path = directory / (f"diff-resumed-{len(resumes)}.patch" if resumes else "diff.patch")
         with atomic_write(path) as file:
-            file.write(found.diff)
-        text = found.diff.decode(errors="replace")
+            file.write(diff)
+        text = diff.decode(errors="replace")
         if redacted_text(text) == text:
-            return [directory / METADATA_FILE, path]
+            return [metadata, path]
         logger.warning("%s holds what looks like a secret. It is kept as it is, and not sent to any tracker.", path)
-        return [directory / METADATA_FILE]
+        return [metadata]
 
 
 def _about(data: object) -> dict[str, Any]:
