@@ -41,6 +41,7 @@ def build_parser() -> argparse.ArgumentParser:
     _add_predict(commands)
     _add_finish(commands)
     _add_verify(commands)
+    _add_diff(commands)
     return parser
 
 
@@ -112,6 +113,13 @@ def _add_verify(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -
     parser.add_argument("run", help="a run directory")
     _add_source(parser)
     _add_quiet(parser)
+
+
+def _add_diff(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    parser = _add(commands, "diff", "show what differs between two runs: configuration, metadata, outcomes, results")
+    parser.add_argument("first", metavar="RUN_A", help="a run directory")
+    parser.add_argument("second", metavar="RUN_B", help="another one")
+    parser.add_argument("--json", action="store_true", help="print JSON")
 
 
 def _add_run(parser: argparse.ArgumentParser, what: str = "a run directory or a checkpoint") -> None:
