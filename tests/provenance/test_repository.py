@@ -9,6 +9,8 @@ import pytest
 from cuelight.provenance.git_command import Git, GitError, NoRepositoryError
 from cuelight.provenance.repository import read_repository, tracks
 
+SECOND = 1_600_000_000
+
 
 def git(folder, *arguments):
     settings = ["-c", "user.name=Ada", "-c", "user.email=ada@example.org", "-c", "protocol.file.allow=always"]
@@ -48,9 +50,14 @@ def test_changed_file(repository) -> None:
     assert found.to_dict()["dirty"] is True
 
 
-def test_change_of_the_same_size_in_the_same_moment_beside_a_new_file(repository) -> None:
-    """Git tells by the time of the index whether it has to look at a file."""
+def test_change_of_the_same_size_in_the_same_second_beside_a_new_file(repository) -> None:
+    """Git looks into a file that is as old as its index."""
+    git(repository, "config", "core.trustctime", "false")
+    os.utime(repository / "train.py", (SECOND, SECOND))
+    git(repository, "add", "train.py")
     (repository / "train.py").write_text("x = 2\n")
+    for file in ("train.py", ".git/index"):
+        os.utime(repository / file, (SECOND, SECOND))
     (repository / "new.py").write_text("y = 1\n")
     assert b"+x = 2" in read_repository(repository).diff
 
