@@ -52,6 +52,12 @@ class TestSession:
             raise RuntimeError
         assert library.sessions == 0
 
+    def test_a_driver_that_fails_in_the_end_fails_nothing(self, play):
+        library = play(GPU())
+        with nvml.session():
+            library.shutdown_error = pynvml.NVML_ERROR_UNKNOWN
+        assert library.sessions == 0
+
     def test_without_a_driver_says_so(self, monkeypatch):
         with no_nvml_library(monkeypatch), pytest.raises(pynvml.NVMLError_LibraryNotFound), nvml.session():
             pass

@@ -2,12 +2,15 @@
 
 import importlib.util
 import logging
+from types import MappingProxyType
 
+import pynvml
 import pytest
 
 from cuelight.errors import ConfigError
 from cuelight.run import Run
 from support.experiments import write_yaml
+from support.nvml_library import GPU, no_nvml_library, nvml_library
 
 CLASSIFICATION = {"name": "ClassificationModel", "params": {"backbone": "resnet10t"}}
 
@@ -45,8 +48,51 @@ def test_all_that_cannot_work_is_in_one_report(tmp_path) -> None:
 
 def test_monitors_that_log_need_a_tracker(tmp_path) -> None:
     off = {"tensorboard": False, "csv": False}
-    (problem,) = refuse(tmp_path, [{"name": "LearningRateMonitor"}], tracker=off)
-    assert "logs to the trackers, and all of them are off" in problem
+    monitors = ("LearningRateMonitor", "DeviceStatsMonitor", "GPUStatsMonitor")
+    problems = refuse(tmp_path, [{"name": name} for name in monitors], tracker=off)
+    for monitor, problem in zip(monitors, problems, strict=True):
+        assert f"{monitor} logs to the trackers, and all of them are off" in problem
+
+
+class TestMissingHardware:
+    """A training is refused; a plan is not, and neither is what can be done with a run on another machine."""
+
+    TREE = MappingProxyType(
+        {
+            "model": CLASSIFICATION,
+            "data": {"name": "Digits"},
+            "trainer": {"callbacks": [{"name": "Timer"}, {"name": "GPUStatsMonitor"}]},
+        }
+    )
+
+    def refuse(self, tmp_path, *overrides):
+        run = Run.from_yaml(write_yaml(tmp_path / "gpu.yaml", dict(self.TREE)), overrides)
+        assert "GPUStatsMonitor" in [entry.name for entry in run.plan()]
+        with pytest.raises(ConfigError) as refused:
+            run.train(tmp_path / "runs")
+        assert not (tmp_path / "runs").exists()
+        (problem,) = refused.value.problems
+        assert problem.path == "trainer.callbacks.1"
+        assert "active: false" in problem.message
+        return problem.message
+
+    def test_no_driver(self, tmp_path, monkeypatch) -> None:
+        with no_nvml_library(monkeypatch):
+            assert "no NVIDIA driver is installed" in self.refuse(tmp_path)
+
+    def test_a_driver_that_does_not_answer(self, tmp_path) -> None:
+        with nvml_library(GPU()) as library:
+            library.error = pynvml.NVML_ERROR_LIB_RM_VERSION_MISMATCH
+            assert "driver does not answer: RM has detected an NVML/RM version mismatch." in self.refuse(tmp_path)
+
+    def test_another_device_in_the_file(self, tmp_path) -> None:
+        with nvml_library(GPU()):
+            assert "trainer.accelerator is cpu" in self.refuse(tmp_path, "trainer.accelerator=cpu")
+
+    def test_a_gpu_that_is_hidden(self, tmp_path, monkeypatch) -> None:
+        monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "")
+        with nvml_library(GPU()):
+            assert 'PyTorch finds none (CUDA_VISIBLE_DEVICES is "")' in self.refuse(tmp_path)
 
 
 @pytest.mark.parametrize(

@@ -31,7 +31,28 @@ def session() -> Iterator[None]:
     try:
         yield
     finally:
+        _shut_down()
+
+
+def _shut_down() -> None:
+    try:
         pynvml.nvmlShutdown()
+    except pynvml.NVMLError as error:  # such as of a GPU that is lost; there is nothing left to close
+        logger.debug("NVML was not closed: %s", error)
+
+
+def explain(error: Exception) -> str:
+    """Say in plain words why NVML cannot be used.
+
+    Args:
+        error: What it raised.
+
+    Returns:
+        A clause.
+    """
+    if isinstance(error, pynvml.NVMLError_LibraryNotFound):
+        return "no NVIDIA driver is installed"
+    return f"the NVIDIA driver does not answer: {error}"
 
 
 class Device:

@@ -20,10 +20,13 @@ from lightning.pytorch.strategies import StrategyRegistry
 
 from cuelight.callbacks.beside_average import conflicts
 from cuelight.callbacks.ema_callback import EMACallback
+from cuelight.callbacks.gpu_stats_monitor import GPUStatsMonitor, cannot_work, why_no_gpu
+from cuelight.callbacks.metadata_logger import MetadataLogger
 from cuelight.callbacks.model_pruning import ModelPruning
 from cuelight.callbacks.train_end_step import TrainEndStep
 from cuelight.config.schema import Config
 from cuelight.errors import Problem, did_you_mean
+from cuelight.provenance.hyperparameters import missing_keys
 from cuelight.tracking.requirements import tracker_problems
 
 
@@ -52,7 +55,26 @@ def refusals(
         *_same_state(callbacks),
         *_impossible_steps(callbacks),
         *_unknown_metrics(config, model, callbacks),
+        *_unknown_hyperparameters(config, callbacks),
     ]
+
+
+def missing_hardware(config: Config, callbacks: Sequence[tuple[str, pl.Callback]]) -> list[Problem]:
+    """Find what callbacks need and this machine does not have.
+
+    Asked when a training begins, not when a file is read: a file may be planned, and a run tested and exported, on
+    another machine.
+
+    Args:
+        config: A checked configuration.
+        callbacks: The callbacks of the file with their key paths, in order.
+
+    Returns:
+        One problem for each; empty if nothing is missing.
+    """
+    monitors = [path for path, callback in callbacks if isinstance(callback, GPUStatsMonitor)]
+    reason = why_no_gpu(config.trainer.accelerator) if monitors else None
+    return [Problem(cannot_work(reason), path) for path in monitors if reason]
 
 
 def cautions(callbacks: Sequence[pl.Callback]) -> list[str]:
@@ -135,7 +157,7 @@ def _nowhere_to_log(config: Config, callbacks: Sequence[tuple[str, pl.Callback]]
     if any(switch is not False for switch in (tracker.tensorboard, tracker.csv, tracker.mlflow, tracker.wandb)):
         return
     for path, callback in callbacks:
-        if isinstance(callback, (LearningRateMonitor, DeviceStatsMonitor)):
+        if isinstance(callback, (LearningRateMonitor, DeviceStatsMonitor, GPUStatsMonitor)):
             yield Problem(
                 f"{type(callback).__name__} logs to the trackers, and all of them are off. Switch one on under "
                 "tracker, or set active: false.",
@@ -186,6 +208,13 @@ def _unknown_metrics(
                 f"{', '.join(logged)}.",
                 path,
             )
+
+
+def _unknown_hyperparameters(config: Config, callbacks: Sequence[tuple[str, pl.Callback]]) -> Iterator[Problem]:
+    for path, callback in callbacks:
+        if isinstance(callback, MetadataLogger):
+            for position, reason in missing_keys(config.to_dict(), callback.hyperparams or []).items():
+                yield Problem(reason, f"{path}.params.hyperparams.{position}")
 
 
 def _early_checkpoints(callbacks: Sequence[pl.Callback]) -> Iterator[str]:

@@ -17,11 +17,11 @@ from cuelight.callbacks.train_end_step import train_end_steps
 from cuelight.config import load_config
 from cuelight.data.description import DATA_DESCRIPTION, describe_data
 from cuelight.ending import why_it_ended
-from cuelight.errors import CheckpointError, TrainingInterrupted
+from cuelight.errors import CheckpointError, ConfigError, TrainingInterrupted
 from cuelight.files import write_text
 from cuelight.plan import PlannedCallback, check_together, main_metric, place_model_callbacks, planned_callbacks
 from cuelight.redaction import redacted
-from cuelight.rules import cautions
+from cuelight.rules import cautions, missing_hardware
 from cuelight.run_directory import (
     CONFIG_FILE,
     find_run_directory,
@@ -118,6 +118,7 @@ class Run(TrainedRun):
             TrainingInterrupted: On a signal, after ``last.ckpt`` was saved.
             CheckpointError: If a checkpoint cannot be written, or this run holds a training already.
             TrackerError: If a tracker cannot be reached when the training starts.
+            ConfigError: If a callback needs hardware that this machine does not have.
         """
         if is_first_process() and self.has_checkpoints():
             raise CheckpointError(
@@ -151,6 +152,8 @@ class Run(TrainedRun):
 
     def _train(self, output: Path, resume: Path | None) -> Result:
         planned = self.plan()
+        if problems := missing_hardware(self.config, [(entry.origin, entry.callback) for entry in planned]):
+            raise ConfigError(problems)
         resumed_from = step_of(resume) if resume else 0
         directory = self._prepare_directory(output)
         pl.seed_everything(self.config.trainer.seed, workers=True, verbose=False)

@@ -14,6 +14,7 @@ from lightning.pytorch.demos.boring_classes import BoringModel
 from lightning.pytorch.loggers import CSVLogger
 
 from cuelight import registry
+from support.played_gpus import PlayedGPUs, played_gpus
 
 # The parameters that a callback cannot be made without.
 MINIMAL = {
@@ -22,6 +23,8 @@ MINIMAL = {
     "ModelPruning": {"pruning_fn": "l1_unstructured"},
     "StochasticWeightAveraging": {"swa_lrs": 0.05, "swa_epoch_start": 1},
 }
+# Those that need a GPU get one that is played.
+ON_GPU = {"GPUStatsMonitor"}
 # State that says where or how long, and so differs between two trainings of the same.
 PASSING = {"Timer": "time_elapsed", "ModelCheckpoint": "dirpath"}
 
@@ -46,11 +49,16 @@ def make(name):
     return registry.callbacks.build({"name": name, "params": MINIMAL.get(name, {})})
 
 
+def strategy_for(callbacks):
+    return PlayedGPUs() if ON_GPU.intersection(type(callback).__name__ for callback in callbacks) else "auto"
+
+
 def fit(directory, callbacks, epochs=3, resume=None):
     torch.manual_seed(0)
     model = Model()
     trainer = pl.Trainer(
         accelerator="cpu",
+        strategy=strategy_for(callbacks),
         max_epochs=epochs,
         limit_train_batches=4,
         limit_val_batches=2,
@@ -64,6 +72,12 @@ def fit(directory, callbacks, epochs=3, resume=None):
     )
     trainer.fit(model, ckpt_path=resume, weights_only=True)
     return trainer, model
+
+
+@pytest.fixture(autouse=True)
+def gpu():
+    with played_gpus():
+        yield
 
 
 class SaveAt(pl.Callback):

@@ -59,6 +59,7 @@ class Library:
         self.gpus = [replace(gpu, device=pynvml.struct_c_nvmlDevice_t()) for gpu in gpus]
         self.old = old
         self.error = 0  # of every question, if the driver itself fails
+        self.shutdown_error = 0
         self.sessions = 0
         self.calls = []
 
@@ -81,6 +82,7 @@ class Library:
 
     def _shutdown(self):
         self.sessions -= 1
+        return self.shutdown_error
 
     def _driver_version(self, text, length):
         text.value = b"575.57.08"

@@ -42,6 +42,7 @@ def build_parser() -> argparse.ArgumentParser:
     _add_finish(commands)
     _add_verify(commands)
     _add_report(commands)
+    _add_diff(commands)
     return parser
 
 
@@ -122,6 +123,13 @@ def _add_report(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -
         "--output", metavar="FILE", help="the page to write (default: report.html in the run directory)"
     )
     _add_quiet(parser)
+
+
+def _add_diff(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    parser = _add(commands, "diff", "show what differs between two runs: configuration, metadata, outcomes, results")
+    parser.add_argument("first", metavar="RUN_A", help="a run directory")
+    parser.add_argument("second", metavar="RUN_B", help="another one")
+    parser.add_argument("--json", action="store_true", help="print JSON")
 
 
 def _add_run(parser: argparse.ArgumentParser, what: str = "a run directory or a checkpoint") -> None:

@@ -1,0 +1,186 @@
+"""Figures of the GPUs, and the times of a step, while a model trains."""
+
+from __future__ import annotations
+
+import os
+import time
+from contextlib import ExitStack
+from typing import Any
+
+import lightning.pytorch as pl
+import pynvml
+import torch
+from lightning.fabric.utilities.exceptions import MisconfigurationException
+from lightning.pytorch.accelerators import CUDAAccelerator
+
+from cuelight import nvml
+from cuelight.tracking.sending import send_metrics
+
+_UTILIZATION = {"utilization.gpu": "%"}
+_MEMORY = {"memory.used": "MB", "memory.free": "MB", "utilization.memory": "%"}
+_FAN = {"fan.speed": "%"}
+_TEMPERATURE = {"temperature.gpu": "°C", "temperature.memory": "°C"}
+
+
+class GPUStatsMonitor(pl.Callback):
+    """Logs how busy, full and warm the GPUs of the training are, at the start and the end of a step.
+
+    The callback that Lightning had until version 1.6, with its parameters, keys and moments. The driver is asked
+    through NVML, where Lightning's started ``nvidia-smi`` each time; a figure that a card does not have is left out.
+
+    Args:
+        memory_utilization: Whether to log used and free memory in MiB, and how much of the time memory was read or
+            written in percent.
+        gpu_utilization: Whether to log how much of the time the GPU was computing, in percent.
+        intra_step_time: Whether to log the time from the start to the end of a step in milliseconds.
+        inter_step_time: Whether to log the time from the end of a step to the start of the next in milliseconds.
+        fan_speed: Whether to log the speed of the fan in percent of its maximum.
+        temperature: Whether to log the temperatures of the GPU and of its memory in degrees Celsius.
+
+    Raises:
+        MisconfigurationException: When the training starts, if there is no NVIDIA driver, the training does not run on
+            its GPUs, or the trainer has no logger.
+    """
+
+    def __init__(
+        self,
+        memory_utilization: bool = True,
+        gpu_utilization: bool = True,
+        intra_step_time: bool = False,
+        inter_step_time: bool = False,
+        fan_speed: bool = False,
+        temperature: bool = False,
+    ) -> None:
+        self.memory_utilization = memory_utilization
+        self.gpu_utilization = gpu_utilization
+        self.intra_step_time = intra_step_time
+        self.inter_step_time = inter_step_time
+        self.fan_speed = fan_speed
+        self.temperature = temperature
+        self._session = ExitStack()
+        self._devices: dict[int, nvml.Device] = {}
+        self._began: float | None = None
+        self._ended: float | None = None
+        self._step = 0
+
+    def setup(self, trainer: pl.Trainer, pl_module: pl.LightningModule, stage: str) -> None:
+        """Find the GPUs of the training.
+
+        Raises:
+            MisconfigurationException: If there is nothing to read from, or nothing to log to.
+        """
+        if stage != "fit":
+            return
+        if not trainer.loggers:
+            raise MisconfigurationException(cannot_work("the Trainer has no logger; give it one"))
+        root = trainer.strategy.root_device
+        if root.type != "cuda":
+            raise MisconfigurationException(cannot_work(f"the training runs on {root}, not on an NVIDIA GPU"))
+        devices = getattr(trainer.strategy, "parallel_devices", None) or [root]
+        try:
+            with ExitStack() as session:
+                session.enter_context(nvml.session())
+                self._devices = {index: _device(index) for index in sorted({device.index for device in devices})}
+                self._session = session.pop_all()
+        except pynvml.NVMLError as error:
+            raise MisconfigurationException(cannot_work(nvml.explain(error))) from error
+
+    def on_train_epoch_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        """Forget the last step: what comes between two epochs is not the time between two steps."""
+        self._began = self._ended = None
+
+    def on_train_batch_start(
+        self, trainer: pl.Trainer, pl_module: pl.LightningModule, batch: Any, batch_idx: int
+    ) -> None:
+        """Log the figures, and the time since the last step."""
+        self._step = trainer.global_step
+        if _logs_are_due(trainer):
+            times = {"inter_step": self._ended} if self.inter_step_time else {}
+            self._log(trainer, self._names_at_start(), times)
+        self._began = time.perf_counter()
+
+    def on_train_batch_end(
+        self, trainer: pl.Trainer, pl_module: pl.LightningModule, outputs: Any, batch: Any, batch_idx: int
+    ) -> None:
+        """Log the figures, and the time of the step."""
+        if _logs_are_due(trainer):
+            times = {"intra_step": self._began} if self.intra_step_time else {}
+            self._log(trainer, self._names_at_start() | self._names_at_end(), times)
+        self._ended = time.perf_counter()
+
+    def on_exception(self, trainer: pl.Trainer, pl_module: pl.LightningModule, exception: BaseException) -> None:
+        """Let go of the driver."""
+        self._close()
+
+    def teardown(self, trainer: pl.Trainer, pl_module: pl.LightningModule, stage: str) -> None:
+        """Let go of the driver."""
+        self._close()
+
+    def _names_at_start(self) -> dict[str, str]:
+        return (_UTILIZATION if self.gpu_utilization else {}) | (_MEMORY if self.memory_utilization else {})
+
+    def _names_at_end(self) -> dict[str, str]:
+        return (_FAN if self.fan_speed else {}) | (_TEMPERATURE if self.temperature else {})
+
+    def _log(self, trainer: pl.Trainer, units: dict[str, str], since: dict[str, float | None]) -> None:
+        now = time.perf_counter()  # before the driver is asked, which is not a part of the step
+        times = {f"batch_time/{name} (ms)": (now - then) * 1e3 for name, then in since.items() if then is not None}
+        figures = {
+            f"device_id: {index}/{name} ({units[name]})": value
+            for index, device in self._devices.items()
+            for name, value in device.read(units).items()
+        }
+        if logs := figures | times:
+            send_metrics(trainer.loggers, logs, self._step)
+
+    def _close(self) -> None:
+        self._devices = {}
+        self._session.close()
+
+
+def cannot_work(reason: str) -> str:
+    """Say why the callback cannot work, and what to do.
+
+    Args:
+        reason: What is missing.
+
+    Returns:
+        The message.
+    """
+    return (
+        f"GPUStatsMonitor cannot log figures of a GPU: {reason}. Leave it out (in a YAML file: active: false), or use "
+        "DeviceStatsMonitor, which works on every device."
+    )
+
+
+def why_no_gpu(accelerator: str) -> str | None:
+    """Tell why a training on this machine would find no NVIDIA GPU, without starting CUDA.
+
+    Args:
+        accelerator: The ``accelerator`` of its trainer.
+
+    Returns:
+        The reason; ``None`` if there is a GPU.
+    """
+    if accelerator not in {"auto", "gpu", "cuda"}:
+        return f"trainer.accelerator is {accelerator}"
+    try:
+        with nvml.session():
+            return None if CUDAAccelerator.is_available() else f"PyTorch finds none{_shown_by_cuda()}"
+    except pynvml.NVMLError as error:
+        return nvml.explain(error)
+
+
+def _shown_by_cuda() -> str:
+    variable = os.environ.get("CUDA_VISIBLE_DEVICES")
+    return "" if variable is None else f' (CUDA_VISIBLE_DEVICES is "{variable}")'
+
+
+def _logs_are_due(trainer: pl.Trainer) -> bool:
+    due: bool = trainer._logger_connector.should_update_logs  # noqa: SLF001 - what Lightning's own monitors ask
+    return due and trainer.is_global_zero
+
+
+def _device(index: int) -> nvml.Device:
+    """Ask CUDA which card it means: that depends on CUDA_VISIBLE_DEVICES, CUDA_DEVICE_ORDER and MIG."""
+    return nvml.Device.of_uuid(str(torch.cuda.get_device_properties(index).uuid))
