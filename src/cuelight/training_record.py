@@ -21,6 +21,7 @@ from cuelight.ending import why_it_ended
 from cuelight.errors import TrainingInterrupted
 from cuelight.files import relative_to_run, write_json
 from cuelight.plan import PlannedCallback
+from cuelight.redaction import redacted_text
 from cuelight.run_directory import TRAINING_FILE, is_first_process
 from cuelight.weights.best import choose, kept_by
 
@@ -58,7 +59,7 @@ def recorded_training(
         _write(directory, entry | _ending(directory, trainer, main_metric, "interrupted", reason))
         raise
     except BaseException as error:
-        reason = " ".join(f"{type(error).__name__}: {error}".split())
+        reason = redacted_text(" ".join(f"{type(error).__name__}: {error}".split()))
         status = "failed" if isinstance(error, Exception) else "interrupted"
         _write(directory, entry | _ending(directory, trainer, main_metric, status, reason))
         raise

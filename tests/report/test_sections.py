@@ -5,12 +5,13 @@ import socket
 
 import psutil
 import pytest
+import yaml
 
 from cuelight.errors import CuelightError
 from cuelight.report.curves import read_curves
 from cuelight.report.galleries import gradcam_gallery, prediction_gallery
 from cuelight.report.measurements import read_measurements
-from cuelight.report.settings import list_files, read_callbacks, read_metadata
+from cuelight.report.settings import list_files, read_callbacks, read_config, read_metadata, read_trackers
 from cuelight.report.steps import read_steps
 from cuelight.report.verdicts import best_of, verdict_of
 from support.run_files import MEASURED, OTHER, make_run, outcome, picture, record, write_json
@@ -188,3 +189,24 @@ def test_a_folder_of_many_files_is_one_row(run) -> None:
     files = list_files(run, run / "report.html")
     assert files.total == 40
     assert [(path, count) for path, count, _ in files.rows if "many" in path] == [("gradcam/many", "30 files")]
+
+
+def test_trackers_are_told_without_secrets(run) -> None:
+    trackers = {"csv": False, "wandb": True, "mlflow": {"tracking_uri": "http://ada:x@host:5000", "experiment": "e"}}
+    (run / "config.yaml").write_text(yaml.safe_dump({"tracker": trackers}, sort_keys=False))
+    assert read_trackers(run) == "wandb, mlflow (tracking_uri: http://REDACTED@host:5000; experiment: e)"
+
+
+def test_configuration_is_shown_without_secrets(run) -> None:
+    (run / "config.yaml").write_text("data:\n  password: hunter2\n  seed: 3\n")
+    assert "hunter2" not in read_config(run)
+    assert "seed: 3" in read_config(run)
+
+
+def test_upload_is_no_shipment_and_says_where_it_went(run) -> None:
+    sent = {"mlflow": {"name": "best_loss.ckpt", "sha256": "d4" * 32}}
+    upload = outcome("UploadCheckpoint", weights_fingerprint=OTHER, details={"uploads": sent})
+    write_json(run / "outcomes.json", {"steps": [outcome("TestOnTrainEnd"), outcome("ExportOnTrainEnd"), upload]})
+    steps = read_steps(run)
+    assert steps.agreement is True
+    assert steps.steps[2].reason == "sent to mlflow: best_loss.ckpt"

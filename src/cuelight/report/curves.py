@@ -39,11 +39,12 @@ class Curves:
         return max((points[-1][0] for points in self.points.values()), default=0)
 
 
-def read_curves(directory: Path) -> Curves:
+def read_curves(directory: Path, elsewhere: str = "") -> Curves:
     """Read what was logged, out of ``metrics.csv``, or out of the event files of TensorBoard where there is none.
 
     Args:
         directory: The run directory. Where it was made by a Trainer of one's own, the newest files below it are read.
+        elsewhere: The trackers that the run has logged to, if they are known.
 
     Returns:
         The curves.
@@ -62,7 +63,7 @@ def read_curves(directory: Path) -> Curves:
         return _collected(read_scalars(folder), (folder.relative_to(directory) / EVENT_FILES).as_posix())
     raise CuelightError(
         "Nothing that was logged is in the run directory: neither metrics.csv nor event files of TensorBoard. Look "
-        "into the tracker of the run, or train with tracker: {csv: true}."
+        f"into {elsewhere or 'the tracker of the run'}, or train with tracker: {{csv: true}}."
     )
 
 

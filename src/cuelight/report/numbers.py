@@ -6,7 +6,7 @@ import math
 
 _UNITS = ("bytes", "kB", "MB", "GB", "TB")
 _PREFIXES = "kMGT"
-_LARGE, _SMALL = 10_000, 1e-3
+_LARGE, _SMALL = 10_000, 0.01
 _MINUTE = 60
 _HOUR = 60 * _MINUTE
 
@@ -32,7 +32,7 @@ def number(value: float) -> str:
         return tick(value)
     if value == int(value):
         return str(int(value))
-    return f"{value:.3g}" if abs(value) < _SMALL else f"{value:#.4g}"
+    return f"{value:.4g}" if abs(value) < _SMALL else f"{value:#.4g}"
 
 
 def tick(value: float) -> str:

@@ -13,6 +13,7 @@ import yaml
 
 from cuelight.errors import CuelightError
 from cuelight.files import TEMPORARY_SUFFIX
+from cuelight.redaction import redacted
 from cuelight.report.numbers import number, size
 from cuelight.report.reading import read_text
 from cuelight.run_directory import CONFIG_FILE
@@ -106,12 +107,13 @@ def read_config(directory: Path) -> str:
         directory: The run directory.
 
     Returns:
-        Its text; empty if there is none.
+        Its text without secrets, because a report is shown around; empty if there is none.
 
     Raises:
-        CuelightError: If it cannot be read.
+        CuelightError: If it is damaged or cannot be read.
     """
-    return read_text(directory / CONFIG_FILE) or ""
+    tree = _read_yaml(directory / CONFIG_FILE)
+    return "" if tree is None else yaml.safe_dump(redacted(tree), sort_keys=False, allow_unicode=True)
 
 
 def read_name(directory: Path) -> str:
@@ -128,6 +130,23 @@ def read_name(directory: Path) -> str:
     """
     config = _read_yaml(directory / CONFIG_FILE)
     return str(config["name"]) if config else directory.name
+
+
+def read_trackers(directory: Path) -> str:
+    """Tell where a run has logged to.
+
+    Args:
+        directory: The run directory.
+
+    Returns:
+        The names and settings of its trackers, without secrets; empty if the configuration does not tell.
+    """
+    trackers = (_read_yaml(directory / CONFIG_FILE) or {}).get("tracker") or {}
+    used = {name: settings for name, settings in redacted(trackers).items() if settings}
+    return ", ".join(
+        f"{name} ({'; '.join(': '.join(row) for row in _flat(settings, ''))})" if isinstance(settings, dict) else name
+        for name, settings in used.items()
+    )
 
 
 def list_files(directory: Path, page: Path) -> Files:

@@ -72,7 +72,8 @@ def read_steps(directory: Path) -> Steps:
     outcomes = list(read_outcomes(directory).values())
     done = [outcome for outcome in outcomes if outcome.status == "ok"]
     measured = {outcome.weights_fingerprint for outcome in done if "metrics" in outcome.details}
-    shipped = {outcome.weights_fingerprint for outcome in done if "metrics" not in outcome.details}
+    # What is uploaded is the best by validation loss, which a validation has measured.
+    shipped = {outcome.weights_fingerprint for outcome in done if not {"metrics", "uploads"} & outcome.details.keys()}
     agreement = shipped <= measured if measured and shipped else None
     return Steps(
         [_step(outcome) for outcome in outcomes], agreement, ", ".join(sorted(_short(one) for one in measured))
@@ -94,7 +95,11 @@ def _step(outcome: Outcome) -> Step:
 
 def _worth_knowing(outcome: Outcome) -> str:
     differences = [float(entry["absolute"]) for entry in outcome.details.get("differences", ())]
-    return f"differs from PyTorch by at most {number(max(differences))}" if differences else ""
+    if differences:
+        return f"differs from PyTorch by at most {number(max(differences))}"
+    return "; ".join(
+        f"sent to {tracker}: {sent['name']}" for tracker, sent in outcome.details.get("uploads", {}).items()
+    )
 
 
 def _short(digits: str) -> str:

@@ -25,6 +25,7 @@ from cuelight.report.settings import (
     read_config,
     read_metadata,
     read_name,
+    read_trackers,
 )
 from cuelight.report.steps import Steps, read_steps
 from cuelight.report.verdicts import Verdict, best_of, read_record, verdict_of
@@ -91,7 +92,8 @@ def _contents(directory: Path, page: Path) -> dict[str, Any]:
     """What the template is filled with."""
     problems = Problems()
     record: dict[str, Any] = problems.guard("record", lambda: read_record(directory), dict)
-    curves = problems.guard("curves", lambda: read_curves(directory), Curves)
+    elsewhere = problems.guard("config", lambda: read_trackers(directory), str)
+    curves = problems.guard("curves", lambda: read_curves(directory, elsewhere), Curves)
     best = problems.guard("best", lambda: best_of(record, curves), lambda: None)
     steps = problems.guard("steps", lambda: read_steps(directory), Steps)
     measured: list[Measured] = problems.guard("measurements", lambda: read_measurements(directory), list)
