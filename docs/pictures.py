@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import csv
 import shutil
+import subprocess
 import sys
 import tempfile
 from pathlib import Path
@@ -116,6 +117,18 @@ def make_train_end(folder: Path) -> None:
     least_sure.picture().save(PICTURES / "prediction.png", optimize=True)
 
 
+def make_report(folder: Path) -> None:
+    """Draw the top of the report of a training. It is looked at in Chromium."""
+    run = Run.from_yaml(folder / "examples" / "digits.yaml", {"name": "digits"})
+    run.train(folder / "report")
+    page, picture = run.report(), folder / "report.png"
+    arguments = ("--headless", "--no-sandbox", "--disable-gpu", "--hide-scrollbars", "--window-size=1340,1900")
+    command = ["chromium", *arguments, f"--screenshot={picture}", page.as_uri()]
+    subprocess.run(command, check=True, capture_output=True)  # noqa: S603 - a command of ours
+    with Image.open(picture) as drawn:
+        drawn.convert("RGB").quantize(128).save(PICTURES / "report.png", optimize=True)
+
+
 def _images(data: Digits, epoch: int) -> list[torch.Tensor]:
     """Load the same few digits as an epoch of a training sees them."""
     data.setup()
@@ -166,11 +179,11 @@ def main(names: list[str]) -> None:
     """Make all pictures, or those that are named.
 
     Args:
-        names: Some of training, plan, callbacks, augmentation, averaging and train_end.
+        names: Some of training, plan, callbacks, augmentation, averaging, train_end and report.
     """
     makers = {
         "training": make_training, "plan": make_plan, "callbacks": make_callbacks, "augmentation": make_augmentation,
-        "averaging": make_averaging, "train_end": make_train_end,
+        "averaging": make_averaging, "train_end": make_train_end, "report": make_report,
     }  # fmt: skip
     with tempfile.TemporaryDirectory() as folder:
         shutil.copytree(ROOT / "examples", Path(folder, "examples"))
