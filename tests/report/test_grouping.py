@@ -54,3 +54,8 @@ def test_loss_and_main_metric_come_first() -> None:
 def test_a_stage_has_the_same_color_in_every_chart() -> None:
     loss, accuracy = panels("val/accuracy", "train/loss", "val/loss", main_metric="val/accuracy")
     assert loss.series[1].color == accuracy.series[0].color != loss.series[0].color
+
+
+def test_steps_alone_are_no_background() -> None:
+    assert [series.faint for series in panels("train/loss_step")[0].series] == [False]
+    assert [series.faint for series in panels("train/loss_step", "val/loss")[0].series] == [True, False]

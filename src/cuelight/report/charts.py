@@ -12,8 +12,8 @@ from cuelight.report.grouping import Panel, Series
 from cuelight.report.numbers import number, tick
 from cuelight.report.thinning import thinned
 
-WIDTH, HEIGHT = 428, 250
-LEFT, RIGHT, TOP, BOTTOM = 48, 350, 32, 212
+WIDTH, HEIGHT = 430, 250
+LEFT, RIGHT, TOP, BOTTOM = 56, 352, 32, 212
 _LABEL_HEIGHT = 13
 _MOST_DOTS = 30
 _EPOCH_LABELS = 8

@@ -112,7 +112,8 @@ def _series(curves: Curves, kind: Kind, entries: Sequence[tuple[str, str, bool]]
         else:
             taken += 1
             color = (taken - 1) % _NUMBER_OF_COLORS + 1
-        series.append(Series(name, label, color, curves.points[name], faint))
+        alone = all(entry[2] for entry in entries)  # a background of nothing
+        series.append(Series(name, label, color, curves.points[name], faint and not alone))
     return series
 
 

@@ -6,7 +6,7 @@ import math
 
 _UNITS = ("bytes", "kB", "MB", "GB", "TB")
 _PREFIXES = "kMGT"
-_LARGE, _SMALL = 10_000, 0.01
+_LARGE, _SMALL, _TINY = 10_000, 0.01, 1e-3
 _MINUTE = 60
 _HOUR = 60 * _MINUTE
 
@@ -45,9 +45,12 @@ def tick(value: float) -> str:
         Its text.
 
     Examples:
-        >>> tick(0.2), tick(5000.0), tick(20_400.0), tick(2.005e9), tick(1e-7)
-        ('0.2', '5000', '20.4 k', '2.005 G', '1e-07')
+        >>> tick(0.2), tick(5000.0), tick(20_400.0), tick(2.005e9), tick(0.00035)
+        ('0.2', '5000', '20.4 k', '2.005 G', '3.5e-04')
     """
+    if 0 < abs(value) < _TINY:
+        exponent = math.floor(math.log10(abs(value)) + 1e-9)
+        return f"{value / 10.0**exponent:.3g}e{exponent:03}"
     if abs(value) < _LARGE:
         return f"{value:.6g}"
     power = min(int(math.log10(abs(value)) // 3), len(_PREFIXES))
