@@ -19,8 +19,8 @@ def _parts():
     own_parts()
 
 
-def run_of(digits, *callbacks, **trainer):
-    return Run.from_yaml(experiment(digits, epochs=2, scheduler=None, callbacks=list(callbacks), **trainer))
+def run_of(digits, *callbacks, epochs=1, **trainer):
+    return Run.from_yaml(experiment(digits, epochs=epochs, scheduler=None, callbacks=list(callbacks), **trainer))
 
 
 def record_of(directory):
@@ -28,7 +28,7 @@ def record_of(directory):
 
 
 def test_complete_training_tells_length_best_and_callbacks(digits, tmp_path) -> None:
-    run = run_of(digits, {"name": "First"})
+    run = run_of(digits, {"name": "First"}, epochs=2)
     result = run.train(tmp_path)
     told = record_of(run.directory)
     assert (told["status"], told["reason"], told["epochs"], told["steps"]) == ("complete", "", 2, 10)
@@ -48,7 +48,7 @@ def test_callbacks_that_the_model_brings_are_told(digits, tmp_path) -> None:
 
 
 def test_early_end_has_a_reason(digits, tmp_path) -> None:
-    run = run_of(digits, max_steps=3)
+    run = run_of(digits, epochs=2, max_steps=3)
     run.train(tmp_path)
     told = record_of(run.directory)
     assert (told["status"], told["steps"]) == ("complete", 3)
@@ -73,7 +73,7 @@ def test_running_training_names_its_process(digits, tmp_path) -> None:
 
 def test_signal_is_an_interruption_and_a_resume_completes_it(digits, tmp_path) -> None:
     events = {"name": "Events", "params": {"path": str(tmp_path / "events"), "signal_at": 5}}
-    run = run_of(digits, events)
+    run = run_of(digits, events, epochs=2)
     with pytest.raises(TrainingInterrupted):
         run.train(tmp_path / "runs")
     told = record_of(run.directory)

@@ -12,7 +12,7 @@ from cuelight.report.grouping import Panel, Series
 from cuelight.report.numbers import number, tick
 from cuelight.report.thinning import thinned
 
-WIDTH, HEIGHT = 430, 250
+WIDTH, HEIGHT = 438, 250
 LEFT, RIGHT, TOP, BOTTOM = 56, 352, 32, 212
 _LABEL_HEIGHT = 13
 _MOST_DOTS = 30

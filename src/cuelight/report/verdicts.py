@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import shlex
 import socket
 from collections.abc import Mapping, Sequence
@@ -16,6 +15,7 @@ import psutil
 from cuelight.report.charts import Best
 from cuelight.report.curves import Curves
 from cuelight.report.numbers import duration
+from cuelight.report.paths import typed
 from cuelight.report.reading import read_json
 from cuelight.report.steps import Steps
 from cuelight.run_directory import TRAINING_FILE
@@ -73,7 +73,7 @@ def verdict_of(directory: Path, record: Mapping[str, Any], steps: Steps) -> Verd
     Returns:
         The verdict.
     """
-    run = shlex.quote(os.path.relpath(directory))
+    run = shlex.quote(typed(directory))
     resume, finish = f"cuelight train --resume {run}", f"cuelight finish {run}"
     status = record.get("status")
     details = [text for text in (_how_long(record), str(record.get("reason", ""))) if text]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shlex
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -14,6 +15,7 @@ from cuelight.report.curves import METRICS_FILE, Curves, read_curves
 from cuelight.report.galleries import GRADCAM_FOLDER, Gallery, gradcam_gallery, prediction_gallery
 from cuelight.report.grouping import KINDS, panels_of
 from cuelight.report.measurements import Measured, read_measurements
+from cuelight.report.paths import typed
 from cuelight.report.reading import Problems
 from cuelight.report.rendering import render
 from cuelight.report.settings import (
@@ -100,7 +102,7 @@ def _contents(directory: Path, page: Path) -> dict[str, Any]:
     return {
         "name": problems.guard("config", lambda: read_name(directory), lambda: directory.name),
         "directory": directory,
-        "run": os.path.relpath(directory),
+        "run": shlex.quote(typed(directory)),
         "links": os.path.relpath(directory, page.parent),
         "verdict": problems.guard("record", lambda: verdict_of(directory, record, steps), Verdict),
         "best": best,
