@@ -27,6 +27,7 @@ _PRELOADED = [
     "cuelight.cli.predict",
     "cuelight.cli.finish",
     "cuelight.cli.verify",
+    "cuelight.cli.diff",
     "cuelight.callbacks.archive_on_train_end",
     "luxonis_ml.nn_archive.config",
     "onnxslim",
