@@ -30,9 +30,8 @@ METADATA = {
     "hyperparameters": {"trainer.epochs": 3},
     "data": {"name": "Digits", "fingerprint": "sha256:" + "a" * 64},
 }
-RESULTS = {
-    "test": {"checkpoint": "checkpoints/best.ckpt", "weights_fingerprint": "c" * 64, "metrics": {"test/loss": 0.5}}
-}
+MEASURED = {"checkpoint": "checkpoints/best.ckpt", "weights_fingerprint": "c" * 64, "metrics": {"test/loss": 0.5}}
+RESULTS = {"test": MEASURED}
 OUTCOMES = {"steps": [{"step": "TestOnTrainEnd", "status": "ok", "weights_fingerprint": "c" * 64, "seconds": 1.0}]}
 
 
