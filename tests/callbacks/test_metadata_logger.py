@@ -16,6 +16,7 @@ from cuelight.provenance import packages, record
 from cuelight.provenance.packages import installed_versions
 from cuelight.provenance.repository import Repository
 from cuelight.redaction import REDACTED
+from support.experiments import experiment, own_parts, write_digits
 from support.tiny import TinyData, TinyModel
 
 SECRET = "hunter2xyz"
@@ -218,3 +219,24 @@ def test_no_secret_gets_anywhere(tmp_path, repository, monkeypatch) -> None:
         assert SECRET not in text
         assert "12345678" not in text
         assert REDACTED in text
+
+
+def test_only_the_first_rank_writes(tmp_path, repository, monkeypatch) -> None:
+    monkeypatch.setattr(pl.Trainer, "is_global_zero", property(lambda trainer: False))
+    fit(tmp_path, MetadataLogger())
+    assert not (tmp_path / "metadata.yaml").exists()
+
+
+def test_run_of_cuelight_and_its_resume(tmp_path) -> None:
+    own_parts()
+    entry = {"name": "MetadataLogger", "params": {"hyperparams": ["trainer.epochs", "model"]}}
+    tree = experiment(write_digits(tmp_path / "digits.npz"), epochs=1, callbacks=[entry])
+    directory = Run.from_yaml(tree).train(tmp_path / "runs").directory
+    found = metadata(directory)
+    assert found["run"]["seed"] == 3
+    assert found["hyperparameters"] == {"trainer.epochs": 1, "model.name": "TinyNet", "model.params": {}}
+    assert found["data"]["fingerprint"].startswith("sha256:")
+    Run.load(directory, ["trainer.epochs=2"]).resume()
+    (resumed,) = metadata(directory)["resumed"]
+    assert resumed["step"] == 5
+    assert resumed["changed"]["hyperparameters.trainer.epochs"] == 2
