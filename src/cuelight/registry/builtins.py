@@ -15,6 +15,7 @@ CALLBACKS = {
     "TestOnTrainEnd": "cuelight.callbacks.test_on_train_end:TestOnTrainEnd",
     "ExportOnTrainEnd": "cuelight.callbacks.export_on_train_end:ExportOnTrainEnd",
     "ArchiveOnTrainEnd": "cuelight.callbacks.archive_on_train_end:ArchiveOnTrainEnd",
+    "UploadCheckpoint": "cuelight.callbacks.upload_checkpoint:UploadCheckpoint",
     **_all_from(
         "cuelight.callbacks.lightning",
         "EarlyStopping ModelCheckpoint LearningRateMonitor DeviceStatsMonitor RichModelSummary "
