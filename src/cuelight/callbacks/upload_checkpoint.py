@@ -84,6 +84,10 @@ class UploadCheckpoint(TrainEndStep):
             self._uploads.resume()
             self._look(trainer, pl_module)
 
+    def on_train_epoch_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        """Look for a new best checkpoint."""
+        self._look(trainer, pl_module)
+
     def on_train_batch_start(
         self, trainer: pl.Trainer, pl_module: pl.LightningModule, batch: Any, batch_idx: int
     ) -> None:
