@@ -27,6 +27,8 @@ _PRELOADED = [
     "cuelight.cli.predict",
     "cuelight.cli.finish",
     "cuelight.cli.verify",
+    "cuelight.cli.upload",
+    "cuelight.callbacks.upload_checkpoint",
     "cuelight.callbacks.archive_on_train_end",
     "luxonis_ml.nn_archive.config",
     "onnxslim",

@@ -16,6 +16,7 @@ CALLBACKS = {
     "ExportOnTrainEnd": "cuelight.callbacks.export_on_train_end:ExportOnTrainEnd",
     "ArchiveOnTrainEnd": "cuelight.callbacks.archive_on_train_end:ArchiveOnTrainEnd",
     "GPUStatsMonitor": "cuelight.callbacks.gpu_stats_monitor:GPUStatsMonitor",
+    "UploadCheckpoint": "cuelight.callbacks.upload_checkpoint:UploadCheckpoint",
     **_all_from(
         "cuelight.callbacks.lightning",
         "EarlyStopping ModelCheckpoint LearningRateMonitor DeviceStatsMonitor RichModelSummary "
