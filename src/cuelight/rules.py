@@ -21,10 +21,12 @@ from lightning.pytorch.strategies import StrategyRegistry
 from cuelight.callbacks.beside_average import conflicts
 from cuelight.callbacks.ema_callback import EMACallback
 from cuelight.callbacks.gpu_stats_monitor import GPUStatsMonitor, cannot_work, why_no_gpu
+from cuelight.callbacks.metadata_logger import MetadataLogger
 from cuelight.callbacks.model_pruning import ModelPruning
 from cuelight.callbacks.train_end_step import TrainEndStep
 from cuelight.config.schema import Config
 from cuelight.errors import Problem, did_you_mean
+from cuelight.provenance.hyperparameters import missing_keys
 
 
 def refusals(
@@ -51,6 +53,7 @@ def refusals(
         *_same_state(callbacks),
         *_impossible_steps(callbacks),
         *_unknown_metrics(config, model, callbacks),
+        *_unknown_hyperparameters(config, callbacks),
     ]
 
 
@@ -202,6 +205,13 @@ def _unknown_metrics(
                 f"{', '.join(logged)}.",
                 path,
             )
+
+
+def _unknown_hyperparameters(config: Config, callbacks: Sequence[tuple[str, pl.Callback]]) -> Iterator[Problem]:
+    for path, callback in callbacks:
+        if isinstance(callback, MetadataLogger):
+            for position, reason in missing_keys(config.to_dict(), callback.hyperparams or []).items():
+                yield Problem(reason, f"{path}.params.hyperparams.{position}")
 
 
 def _early_checkpoints(callbacks: Sequence[pl.Callback]) -> Iterator[str]:

@@ -42,6 +42,7 @@ def build_parser() -> argparse.ArgumentParser:
     _add_finish(commands)
     _add_verify(commands)
     _add_upload(commands)
+    _add_diff(commands)
     return parser
 
 
@@ -118,6 +119,13 @@ def _add_verify(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -
 def _add_upload(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
     parser = _add(commands, "upload", "send the best checkpoint to the trackers that do not have it yet")
     _add_run(parser, "a run directory, or a checkpoint in it")
+
+
+def _add_diff(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    parser = _add(commands, "diff", "show what differs between two runs: configuration, metadata, outcomes, results")
+    parser.add_argument("first", metavar="RUN_A", help="a run directory")
+    parser.add_argument("second", metavar="RUN_B", help="another one")
+    parser.add_argument("--json", action="store_true", help="print JSON")
 
 
 def _add_run(parser: argparse.ArgumentParser, what: str = "a run directory or a checkpoint") -> None:

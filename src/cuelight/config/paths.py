@@ -124,6 +124,32 @@ def put(tree: dict[Any, Any], path: str, value: object) -> None:
         raise PathError(_no_keys(node, join(parents)))
 
 
+def flattened(tree: object, path: str = "") -> dict[str, Any]:
+    """Write a tree as one mapping from dot paths to what stands at their ends.
+
+    Args:
+        tree: Mappings, lists and scalars.
+        path: Where the tree is in a larger one.
+
+    Returns:
+        Scalars, lists of scalars, and empty mappings and lists, in the order of the tree.
+
+    Examples:
+        >>> flattened({"optimizer": {"name": "SGD", "params": {"betas": [0.9, 0.99]}}, "steps": [{"at": 3}]})
+        {'optimizer.name': 'SGD', 'optimizer.params.betas': [0.9, 0.99], 'steps.0.at': 3}
+    """
+    if isinstance(tree, Mapping) and tree:
+        children: Iterable[tuple[object, object]] = tree.items()
+    elif isinstance(tree, (list, tuple)) and any(isinstance(entry, (Mapping, list, tuple)) for entry in tree):
+        children = enumerate(tree)
+    else:
+        return {path: tree}
+    flat: dict[str, Any] = {}
+    for key, value in children:
+        flat |= flattened(value, join([path, key] if path else [key]))
+    return flat
+
+
 def _child(node: object, part: str, above: str) -> object:
     if isinstance(node, Mapping):
         key = _key(node, part)

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from pydantic import Field
 from torch import Tensor
 
+from cuelight.data.fingerprints import fingerprint_of_arrays
 from cuelight.data.loaders import evaluation_loader, training_loader
 from cuelight.data.loading import CheckedLoader, ResumableLoader
 from cuelight.data.splits import stratified_split
@@ -124,6 +125,15 @@ class Digits(pl.LightningDataModule):
             split: DigitImages(torch.from_numpy(images[part]), torch.from_numpy(labels[part]))
             for split, part in zip(_SPLITS, parts, strict=True)
         }
+
+    def fingerprint(self) -> str:
+        """Tell which digits they are, and which split each is in.
+
+        Returns:
+            The same text for the same digits; known after ``setup``.
+        """
+        parts = {split: (part.images.numpy(), part.labels.numpy()) for split, part in self._splits.items()}
+        return fingerprint_of_arrays(parts)
 
     def train_dataloader(self) -> ResumableLoader:
         """Load for training.

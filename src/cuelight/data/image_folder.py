@@ -10,6 +10,7 @@ import lightning.pytorch as pl
 from pydantic import Field
 
 from cuelight.data import folders
+from cuelight.data.fingerprints import fingerprint_of_files
 from cuelight.data.loaders import evaluation_loader, training_loader
 from cuelight.data.loading import CheckedLoader, ResumableLoader, SkippedFiles
 from cuelight.data.reading import ImageFiles
@@ -149,6 +150,17 @@ class ImageFolder(pl.LightningDataModule):
         self._splits = {split: files for split, files in listed.items() if len(files)}
         if self.on_error == "skip":
             self._skipped = {split: SkippedFiles(split, len(files)) for split, files in self._splits.items()}
+
+    def fingerprint(self) -> str:
+        """Tell which images they are, and which class and split each is in.
+
+        Returns:
+            The same text for the same images on any machine; known after ``setup``.
+
+        Raises:
+            DataError: A file cannot be read.
+        """
+        return fingerprint_of_files(Path(self.path), self._splits, self.class_names)
 
     def train_dataloader(self) -> ResumableLoader:
         """Load for training.

@@ -25,6 +25,18 @@ class NamesSplits(Protocol):
 
 
 @runtime_checkable
+class HasFingerprint(Protocol):
+    """Data that can tell whether it is the same as in another run."""
+
+    def fingerprint(self) -> str:
+        """Tell the same for the same data on any machine, and something else for any other; known after ``setup``.
+
+        Returns:
+            A text, such as ``sha256:`` and hexadecimal digits.
+        """
+
+
+@runtime_checkable
 class LoadsWhole(Protocol):
     """Data that can load every image of a split once, in order, as it is: also those for training."""
 

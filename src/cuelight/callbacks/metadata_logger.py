@@ -1,0 +1,151 @@
+"""Where a run comes from, kept beside it and sent to the trackers."""
+
+from __future__ import annotations
+
+import logging
+import os
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+import lightning.pytorch as pl
+
+from cuelight.config.dumping import to_yaml
+from cuelight.config.loading import read_document
+from cuelight.data.protocols import HasFingerprint
+from cuelight.errors import ConfigError, Problem
+from cuelight.files import atomic_write, write_text
+from cuelight.provenance.hyperparameters import look_up, missing_keys
+from cuelight.provenance.own_code import own_folder
+from cuelight.provenance.plain_values import as_plain
+from cuelight.provenance.record import METADATA_FILE, RESUMED, Provenance, collect, for_trackers, resumed_record
+from cuelight.redaction import redacted_text
+from cuelight.tracking.sending import send_artifact, send_hyperparams
+
+logger = logging.getLogger(__name__)
+
+CHECKPOINT_KEY = "run_metadata"
+
+
+class MetadataLogger(pl.Callback):
+    """Records what a run was made of: hyperparameters, code, packages, machine, data and seed.
+
+    The record is written to ``metadata.yaml`` in the trainer's ``default_root_dir``, into every checkpoint, and to the
+    trackers as hyperparameters and as a file. It has the git hashes of the user's own repository, of Cuelight and of
+    luxonis-ml. A resumed run keeps its record, and notes what has changed since under ``resumed``. Secrets are
+    replaced, and neither the command line nor the environment is recorded. What cannot be found out says so.
+
+    Args:
+        hyperparams: Keys of the configuration in dot notation, such as ``trainer.optimizer.params.lr``, that are logged
+            under these names; a section stands for all that is in it. In a Trainer of one's own, keys of the
+            ``hparams`` of the module.
+        save_diff: Whether what differs from the commit is kept as ``diff.patch`` too, as it is. It goes to the trackers
+            only if nothing in it looks like a secret.
+    """
+
+    def __init__(self, hyperparams: list[str] | None = None, save_diff: bool = False) -> None:
+        self.hyperparams = hyperparams
+        self.save_diff = save_diff
+        self._record: dict[str, Any] | None = None
+        self._before: dict[str, Any] | None = None
+        self._step_before = 0
+
+    def setup(self, trainer: pl.Trainer, pl_module: pl.LightningModule, stage: str) -> None:
+        """Find out before the training whether the keys exist.
+
+        Raises:
+            ConfigError: If one does not.
+        """
+        if stage != "fit":
+            return
+        self._record = self._before = None
+        missing = missing_keys(as_plain(pl_module.hparams), self.hyperparams or [])
+        if missing:
+            problems = [Problem(reason, where="MetadataLogger.hyperparams") for reason in missing.values()]
+            raise ConfigError(problems)
+
+    def on_load_checkpoint(
+        self, trainer: pl.Trainer, pl_module: pl.LightningModule, checkpoint: dict[str, Any]
+    ) -> None:
+        """Find the record of the run that goes on."""
+        self._before = checkpoint.get(CHECKPOINT_KEY)
+        self._step_before = int(checkpoint.get("global_step", 0))
+
+    def on_fit_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        """Make the record, and keep and send it."""
+        if not trainer.strategy.restore_checkpoint_after_setup:
+            self._log(trainer, pl_module)
+
+    def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        """Make the record where a strategy restores the checkpoint only after ``on_fit_start``."""
+        if self._record is None:
+            self._log(trainer, pl_module)
+
+    def on_save_checkpoint(
+        self, trainer: pl.Trainer, pl_module: pl.LightningModule, checkpoint: dict[str, Any]
+    ) -> None:
+        """Put the record into the checkpoint."""
+        if self._record is not None:
+            checkpoint[CHECKPOINT_KEY] = self._record
+
+    def _log(self, trainer: pl.Trainer, module: pl.LightningModule) -> None:
+        if not trainer.is_global_zero or trainer.fast_dev_run:  # type: ignore[attr-defined]  # Lightning sets it by setattr
+            return
+        directory = Path(trainer.default_root_dir)
+        try:
+            found = self._collect(trainer, module)
+            record = found.record
+            if self._before is not None:
+                record = resumed_record(_newest(self._before, directory), record, self._step_before)
+        except Exception as error:  # noqa: BLE001 - whatever is wrong with the record, a training goes on without it
+            logger.warning("MetadataLogger cannot make its record: %s: %s", type(error).__name__, error)
+            return
+        self._record = record
+        send_hyperparams(trainer.loggers, for_trackers(record))
+        try:
+            files = self._write(directory, record, found.diff)
+        except OSError as error:
+            logger.warning("MetadataLogger cannot write into %s: %s", directory, error.strerror)
+            return
+        for file in files:
+            send_artifact(trainer.loggers, file)
+
+    def _collect(self, trainer: pl.Trainer, module: pl.LightningModule) -> Provenance:
+        data = getattr(trainer, "datamodule", None)
+        callbacks: Iterable[pl.Callback] = trainer.callbacks  # type: ignore[attr-defined]  # Lightning declares it nowhere
+        own = own_folder([module, data, *callbacks])
+        values = look_up(as_plain(module.hparams), self.hyperparams or [])
+        seed = os.environ.get("PL_GLOBAL_SEED")  # where Lightning's seed_everything leaves it
+        return collect(own, values, int(seed) if seed else "none: seed_everything was not called", lambda: _about(data))
+
+    def _write(self, directory: Path, record: dict[str, Any], diff: bytes) -> list[Path]:
+        """Write the files; returns those that may be sent."""
+        metadata = directory / METADATA_FILE
+        write_text(metadata, to_yaml(record))
+        resumes = record.get(RESUMED, [])
+        if not (self.save_diff and diff) or (resumes and "git.repository.diff" not in resumes[-1]["changed"]):
+            return [metadata]
+        path = directory / (f"diff-resumed-{len(resumes)}.patch" if resumes else "diff.patch")
+        with atomic_write(path) as file:
+            file.write(diff)
+        text = diff.decode(errors="replace")
+        if redacted_text(text) == text:
+            return [metadata, path]
+        logger.warning("%s holds what looks like a secret. It is kept as it is, and not sent to any tracker.", path)
+        return [metadata]
+
+
+def _about(data: object) -> dict[str, Any]:
+    name = type(data).__name__ if data is not None else "loaders without a data module"
+    if not isinstance(data, HasFingerprint):
+        return {"name": name, "fingerprint": "not known: the data has no method fingerprint()"}
+    return {"name": name, "fingerprint": str(data.fingerprint())}
+
+
+def _newest(saved: dict[str, Any], directory: Path) -> dict[str, Any]:
+    """The record of the file, if it is of the same run as that of the checkpoint: it may have more resumes."""
+    try:
+        written: dict[str, Any] = read_document(directory / METADATA_FILE).tree
+        return written if written["run"]["started"] == saved["run"]["started"] else saved
+    except (ConfigError, KeyError, TypeError):
+        return saved

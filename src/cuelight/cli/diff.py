@@ -1,0 +1,78 @@
+"""``cuelight diff``."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import re
+import sys
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console
+from rich.markup import escape
+from rich.table import Table
+
+from cuelight.comparing import Comparison, Difference, compare_runs
+
+_HASH = re.compile(r"\b[0-9a-f]{40,64}\b")
+_SHOWN = 12
+_WIDEST = 1000
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Show what differs between two runs.
+
+    Args:
+        arguments: The parsed command line.
+
+    Returns:
+        The exit code: 0, also if they differ.
+    """
+    compared = compare_runs(Path(arguments.first), Path(arguments.second))
+    if arguments.json:
+        sys.stdout.write(json.dumps(compared.to_dict(), indent=2) + "\n")
+    else:
+        _print(compared)
+    return 0
+
+
+def _print(compared: Comparison) -> None:
+    console = Console(highlight=False)
+    if not console.is_terminal:
+        console = Console(highlight=False, width=_WIDEST)  # a line for each difference, for grep and the like
+    console.print(f"A  {escape(str(compared.first))}\nB  {escape(str(compared.second))}", soft_wrap=True)
+    for name, differences in compared.sections.items():
+        if differences:
+            console.print()
+            console.print(_table(name, differences))
+    same = [name for name, entries in compared.sections.items() if not entries and _has(compared, name)]
+    console.print()
+    if same:
+        console.print(f"The same: {', '.join(same)}.")
+    for reason in compared.missing:
+        console.print(escape(f"Not compared: {reason}."), soft_wrap=True)
+
+
+def _has(compared: Comparison, name: str) -> bool:
+    return not any(reason.endswith(f" has no {name}") for reason in compared.missing)
+
+
+def _table(name: str, differences: list[Difference]) -> Table:
+    table = Table(box=None, padding=(0, 2, 0, 0), header_style="bold")
+    with_change = name == "results"
+    for heading in (name, "A", "B", *(["B - A"] if with_change else [])):
+        table.add_column(heading, overflow="fold", justify="right" if heading == "B - A" else "left")
+    for entry in differences:
+        change = entry.change if with_change else None
+        cells = [entry.key, _shown(entry.first), _shown(entry.second)]
+        cells += [f"{change:+.4g}" if change is not None else ""] if with_change else []
+        table.add_row(*map(escape, cells))
+    return table
+
+
+def _shown(value: Any) -> str:
+    if isinstance(value, float):
+        return f"{value:.6g}"
+    text = value if isinstance(value, str) else json.dumps(value)
+    return _HASH.sub(lambda match: match[0][:_SHOWN], text)

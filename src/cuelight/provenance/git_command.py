@@ -1,0 +1,119 @@
+"""The ``git`` program, asked without letting it wait, prompt, page, fetch, or run what a repository brings."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import time
+from collections.abc import Mapping
+from contextlib import suppress
+from pathlib import Path
+
+from cuelight.errors import CuelightError
+
+LONGEST = 5.0
+
+_SETTINGS = (
+    "core.fsmonitor=false", "core.hooksPath=/dev/null", "core.quotePath=true", "diff.noprefix=false",
+    "diff.mnemonicPrefix=false", "diff.orderFile=/dev/null",
+)  # fmt: skip
+_ENVIRONMENT = {"GIT_TERMINAL_PROMPT": "0", "GIT_OPTIONAL_LOCKS": "0", "GIT_NO_LAZY_FETCH": "1", "LC_ALL": "C"}
+# Set where a hook of git runs, and then about another repository.
+_ELSEWHERE = frozenset({"GIT_DIR", "GIT_WORK_TREE", "GIT_INDEX_FILE", "GIT_PREFIX", "GIT_EXTERNAL_DIFF"})
+
+
+class GitError(CuelightError):
+    """Git did not answer; the message is the reason."""
+
+
+class NoRepositoryError(GitError):
+    """A folder is in no repository."""
+
+
+class Git:
+    """Git in one folder.
+
+    Args:
+        folder: A folder in a repository.
+        seconds: What all questions together may take.
+    """
+
+    def __init__(self, folder: Path, seconds: float = LONGEST) -> None:
+        self.folder = folder
+        self.seconds = seconds
+        self._end = time.monotonic() + seconds
+
+    def ask(self, *arguments: str, environment: Mapping[str, str] | None = None) -> bytes:
+        """Run a command that only reads.
+
+        Args:
+            arguments: The command and its arguments.
+            environment: Variables besides those of the process.
+
+        Returns:
+            What it printed.
+
+        Raises:
+            NoRepositoryError: If the folder is in no repository.
+            GitError: If git is not installed, refuses, fails, or takes too long.
+        """
+        variables = {key: value for key, value in os.environ.items() if key not in _ELSEWHERE}
+        settings = [part for setting in _SETTINGS for part in ("-c", setting)]
+        try:
+            process = subprocess.Popen(  # noqa: S603 - a fixed program with arguments of ours
+                ["git", "--no-pager", *settings, *arguments],  # noqa: S607 - the git of the user
+                cwd=self.folder,
+                env=variables | _ENVIRONMENT | dict(environment or {}),
+                stdin=subprocess.DEVNULL,
+                stdout=subprocess.PIPE,
+                stderr=subprocess.PIPE,
+                start_new_session=True,
+            )
+        except OSError as error:
+            reason = "git is not installed" if isinstance(error, FileNotFoundError) else str(error.strerror)
+            raise GitError(reason) from error
+        try:
+            output, complaint = process.communicate(timeout=max(0.0, self._end - time.monotonic()))
+        except subprocess.TimeoutExpired as error:
+            raise GitError(f"git took longer than {self.seconds:g} seconds") from error
+        finally:
+            _end(process)
+        if process.returncode:
+            raise _failure(complaint.decode(errors="replace"))
+        return output
+
+    def line(self, *arguments: str) -> str:
+        """Run a command that prints one line.
+
+        Args:
+            arguments: The command and its arguments.
+
+        Returns:
+            The line; empty if the command fails, which is how git says no.
+        """
+        try:
+            return self.ask(*arguments).decode(errors="replace").strip()
+        except NoRepositoryError:
+            raise
+        except GitError:
+            if time.monotonic() >= self._end:
+                raise
+            return ""
+
+
+def _end(process: subprocess.Popen[bytes]) -> None:
+    """End git, and what it has started, if it still runs."""
+    if process.poll() is None:
+        with suppress(ProcessLookupError):
+            os.killpg(process.pid, signal.SIGKILL)
+        process.communicate()
+
+
+def _failure(complaint: str) -> GitError:
+    first = complaint.strip().partition("\n")[0].removeprefix("fatal: ")
+    if "not a git repository" in first:
+        return NoRepositoryError("no git repository")
+    if "dubious ownership" in first:
+        return GitError("another user owns the repository; git config --global --add safe.directory allows it")
+    return GitError(first or "git failed without a word")

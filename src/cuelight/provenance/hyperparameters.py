@@ -1,0 +1,70 @@
+"""Values of a configuration that were asked for by name."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from cuelight.config import paths
+from cuelight.redaction import REDACTED, redacted
+
+_PARAMETERS = ".params"
+
+
+def look_up(tree: Mapping[str, Any], keys: Sequence[str]) -> dict[str, Any]:
+    """Look keys up.
+
+    Args:
+        tree: Plain data, such as a configuration.
+        keys: Keys in dot notation; each exists.
+
+    Returns:
+        The value of each, by its key, without secrets; a section gives one entry for each value in it.
+    """
+    shown = redacted(tree)
+    found: dict[str, Any] = {}
+    for key in keys:
+        found |= paths.flattened(_value(shown, key), key)
+    return found
+
+
+def missing_keys(tree: Mapping[str, Any], keys: Sequence[str]) -> dict[int, str]:
+    """Find the keys that do not exist.
+
+    Args:
+        tree: Plain data, such as a configuration.
+        keys: Keys in dot notation.
+
+    Returns:
+        What is wrong, by the position in the list.
+    """
+    reasons = ((position, _what_is_wrong(tree, key)) for position, key in enumerate(keys))
+    return {position: reason for position, reason in reasons if reason}
+
+
+def _value(shown: Mapping[str, Any], key: str) -> Any:
+    try:
+        return paths.get(shown, key)
+    except paths.PathError:  # it exists, but what is above it is a secret as a whole
+        return REDACTED
+
+
+def _what_is_wrong(tree: Mapping[str, Any], key: str) -> str:
+    if not key:
+        return "expected a key of the configuration, such as trainer.epochs, got an empty text"
+    try:
+        paths.get(tree, key)
+    except paths.PathError as error:
+        reason = str(error) if str(error).endswith((".", "?")) else f"{error}."
+        return f'expected a key of the configuration, got "{key}": {reason}{_advice(tree, key)}'
+    return ""
+
+
+def _advice(tree: Mapping[str, Any], key: str) -> str:
+    ends = [path for path in paths.flattened(tree) if path.endswith(f".{key}")]
+    if ends:
+        return f' Did you mean "{ends[0]}"?'
+    above = key.rpartition(".")[0]
+    if above.endswith(_PARAMETERS) and paths.exists(tree, above.removesuffix(_PARAMETERS)):
+        return " A parameter that is left at its default is logged if the file sets it to that."
+    return ""

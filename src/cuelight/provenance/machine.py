@@ -1,0 +1,50 @@
+"""What a run runs on, and by which command."""
+
+from __future__ import annotations
+
+import os
+import platform
+import sys
+from pathlib import Path
+from typing import Any
+
+_CPU_FILE = Path("/proc/cpuinfo")
+_NOTEBOOK = frozenset({"ipykernel_launcher", "colab_kernel_launcher"})
+
+
+def describe_machine() -> dict[str, Any]:
+    """Describe Python, the system and the processor.
+
+    Returns:
+        ``python``, ``platform``, ``cpu`` (the model), ``cores`` (those that the process may use) and ``memory_gib``.
+    """
+    return {
+        "python": f"{platform.python_implementation()} {platform.python_version()}",
+        "platform": platform.platform(),
+        "cpu": _cpu_model(),
+        "cores": len(os.sched_getaffinity(0)),
+        "memory_gib": round(os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE") / 2**30, 1),
+    }
+
+
+def command_name() -> str:
+    """Name the command of this process, without its arguments.
+
+    Returns:
+        Such as ``cuelight train``, ``my_script.py``, ``a notebook`` or ``python``.
+    """
+    program = Path(sys.argv[0]) if sys.argv else Path()
+    if program.stem == "cuelight" or program.parts[-2:] == ("cuelight", "__main__.py"):
+        return "cuelight train"
+    if program.stem in _NOTEBOOK:
+        return "a notebook"
+    return "python" if program.name in {"", "-c", "-"} else program.name
+
+
+def _cpu_model() -> str:
+    if _CPU_FILE.is_file():
+        for line in _CPU_FILE.read_text(errors="replace").splitlines():
+            key, _, value = line.partition(":")
+            if key.strip() == "model name":
+                return value.strip()
+    return platform.processor() or platform.machine()

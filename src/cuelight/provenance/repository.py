@@ -1,0 +1,146 @@
+"""What code was there: commit, branch, and what differs from the commit."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import shutil
+import tempfile
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from cuelight.provenance.git_command import LONGEST, Git, GitError
+from cuelight.redaction import redacted_text
+
+# Files that are not tracked, and yet are what runs. Data and the files of runs are not.
+_CODE = ("*.py", "*.pyx", "*.c", "*.cc", "*.cpp", "*.cu", "*.cuh", "*.h", "*.hpp", "*.rs")
+_LARGEST_NEW_FILE = 1024**2
+# Independent of how the user likes to see differences.
+_DIFF = (
+    "diff", "--no-color", "--no-ext-diff", "--no-textconv", "--no-renames", "--full-index", "--unified=3",
+    "--inter-hunk-context=0", "--diff-algorithm=myers", "--src-prefix=a/", "--dst-prefix=b/", "--submodule=short",
+)  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Repository:
+    """The state of a git repository.
+
+    Args:
+        name: The name of its folder.
+        commit: The hash of the commit; ``None`` if there is none yet.
+        branch: The branch; ``None`` for a detached head.
+        remote: The URL of ``origin``, or of the first remote, without credentials; ``None`` if there is none.
+        diff: What differs from the commit: changed files, and new files of code; empty if nothing does, ``None`` if
+            git did not say.
+        why_no_diff: Why it did not.
+    """
+
+    name: str
+    commit: str | None
+    branch: str | None
+    remote: str | None
+    diff: bytes | None
+    why_no_diff: str = ""
+
+    def to_dict(self) -> dict[str, Any]:
+        """Describe this in plain types, with the SHA-256 of the difference in place of it."""
+        return {
+            "name": redacted_text(self.name),
+            "commit": self.commit or "none: nothing is committed yet",
+            "branch": redacted_text(self.branch) if self.branch else "none: detached head",
+            **self._changes(),
+            "remote": redacted_text(self.remote) if self.remote else "none",
+        }
+
+    def _changes(self) -> dict[str, Any]:
+        if self.diff is None:
+            return {"dirty": f"not known: {self.why_no_diff}"}
+        digest = f"sha256:{hashlib.sha256(self.diff).hexdigest()}" if self.diff else "none"
+        return {"dirty": bool(self.diff), "diff": digest}
+
+
+def read_repository(folder: Path, seconds: float = LONGEST) -> Repository:
+    """Ask git about the repository that a folder is in; nothing in it is written.
+
+    Args:
+        folder: The folder.
+        seconds: What it may take.
+
+    Returns:
+        Its state.
+
+    Raises:
+        NoRepositoryError: If the folder is in none.
+        GitError: If git is not installed, refuses, fails, or takes too long.
+    """
+    git = Git(folder, seconds)
+    top = Path(os.fsdecode(git.ask("rev-parse", "--show-toplevel")).rstrip("\n"))
+    git.folder = top
+    commit = git.line("rev-parse", "--verify", "--quiet", "HEAD") or None
+    branch = git.line("symbolic-ref", "--short", "--quiet", "HEAD") or None
+    remote = _remote(git)
+    if commit is None:
+        return Repository(top.name, None, branch, remote, None, "nothing is committed yet")
+    try:
+        return Repository(top.name, commit, branch, remote, _diff(git, top))
+    except GitError as error:  # in a large repository, the commit is known long before the difference
+        return Repository(top.name, commit, branch, remote, None, str(error))
+
+
+def tracks(file: Path, seconds: float = LONGEST) -> bool:
+    """Tell whether a file belongs to a repository, and does not only lie in its folder, as an environment may.
+
+    Args:
+        file: The file.
+        seconds: What it may take.
+
+    Returns:
+        Whether a repository tracks it.
+
+    Raises:
+        GitError: If git refuses, or takes too long.
+    """
+    if not any((folder / ".git").exists() for folder in file.resolve().parents):
+        return False
+    return bool(Git(file.resolve().parent, seconds).line("ls-files", "--", file.name))
+
+
+def _remote(git: Git) -> str | None:
+    lines = git.line("config", "--get-regexp", r"^remote\..*\.url$").splitlines()
+    urls = {key: url for key, _, url in (line.partition(" ") for line in lines)}
+    return urls.get("remote.origin.url") or next(iter(urls.values()), None)
+
+
+def _diff(git: Git, top: Path) -> bytes:
+    """The difference to the commit, with new files as if they had been added, by a copy of the index."""
+    listed = git.ask("ls-files", "-z", "--others", "--exclude-standard", "--", *_CODE)
+    new = [name for name in map(os.fsdecode, listed.split(b"\0")) if name and _is_small(top / name)]
+    if not new:
+        return git.ask(*_DIFF, "HEAD")
+    index, objects = (
+        top / os.fsdecode(git.ask("rev-parse", "--git-path", name)).rstrip("\n") for name in ("index", "objects")
+    )
+    with tempfile.TemporaryDirectory(prefix="cuelight-") as folder:
+        copy = Path(folder, "index")
+        if index.exists():
+            shutil.copy(index, copy)
+        names = Path(folder, "names")
+        names.write_bytes(b"\0".join(map(os.fsencode, new)))
+        environment = {
+            "GIT_INDEX_FILE": str(copy),
+            "GIT_OBJECT_DIRECTORY": folder,  # git would write an empty blob
+            "GIT_ALTERNATE_OBJECT_DIRECTORIES": str(objects),
+            "GIT_LITERAL_PATHSPECS": "1",
+        }
+        add = ("add", "--intent-to-add", "--pathspec-file-nul", f"--pathspec-from-file={names}")
+        git.ask(*add, environment=environment)
+        return git.ask(*_DIFF, "HEAD", environment=environment)
+
+
+def _is_small(file: Path) -> bool:
+    try:
+        return file.is_file() and file.stat().st_size <= _LARGEST_NEW_FILE
+    except OSError as error:
+        raise GitError(f"{file.name}: {error.strerror}") from error
