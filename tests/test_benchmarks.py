@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from support.mlflow_server import mlflow_server
 from support.nvml_library import GPU, no_nvml_library, nvml_library
 
 BENCHMARKS = Path(__file__).parent.parent / "benchmarks"
@@ -147,3 +148,15 @@ def test_gpu_stats(benchmark_named, tmp_path):
     asked = (tmp_path / "nvidia-smi.log").read_text().splitlines()
     assert len(asked) == 4  # one step before, to warm up
     assert f"temperature.memory --format=csv,nounits,noheader --id={GPU().uuid}" in asked[1]
+
+
+@pytest.mark.slow
+def test_tracking_overhead(benchmark_named, tmp_path):
+    benchmark = benchmark_named("tracking_overhead")
+    with mlflow_server(tmp_path) as server:
+        values = benchmark.measure(server.uri, rounds=1, model="test_resnet", steps=9, side=32, batch_size=2)
+    ratios = benchmark_named("common").ratios
+    assert all(ratios(values, name, benchmark.NOTHING)[0] > 0 for name in values)
+    ((seconds, share),) = benchmark._shares
+    assert seconds > 0
+    assert 0 < share < 1
