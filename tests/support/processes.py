@@ -28,6 +28,8 @@ _PRELOADED = [
     "cuelight.cli.finish",
     "cuelight.cli.verify",
     "cuelight.cli.diff",
+    "cuelight.cli.upload",
+    "cuelight.callbacks.upload_checkpoint",
     "cuelight.callbacks.archive_on_train_end",
     "luxonis_ml.nn_archive.config",
     "onnxslim",

@@ -41,6 +41,7 @@ def build_parser() -> argparse.ArgumentParser:
     _add_predict(commands)
     _add_finish(commands)
     _add_verify(commands)
+    _add_upload(commands)
     _add_diff(commands)
     return parser
 
@@ -113,6 +114,11 @@ def _add_verify(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -
     parser.add_argument("run", help="a run directory")
     _add_source(parser)
     _add_quiet(parser)
+
+
+def _add_upload(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    parser = _add(commands, "upload", "send the best checkpoint to the trackers that do not have it yet")
+    _add_run(parser, "a run directory, or a checkpoint in it")
 
 
 def _add_diff(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
