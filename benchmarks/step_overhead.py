@@ -54,17 +54,18 @@ class Noise(pl.LightningDataModule):
     Args:
         steps: Number of training batches.
         batch_size: Images per batch.
+        side: Height and width of the images in pixels.
     """
 
-    def __init__(self, steps: int, batch_size: int = 32) -> None:
+    def __init__(self, steps: int, batch_size: int = 32, side: int = SIDE) -> None:
         super().__init__()
         self.class_names = [str(number) for number in range(CLASSES)]
-        self.preprocessing = Preprocessing(size=(SIDE, SIDE), mean=(0.5,), std=(0.25,))
+        self.preprocessing = Preprocessing(size=(side, side), mean=(0.5,), std=(0.25,))
         self.batch_size = batch_size
         generator = torch.Generator().manual_seed(0)
         count = steps * batch_size
         self._images = DigitImages(
-            torch.randint(256, (count, 3, SIDE, SIDE), dtype=torch.uint8, generator=generator),
+            torch.randint(256, (count, 3, side, side), dtype=torch.uint8, generator=generator),
             torch.randint(CLASSES, (count,), generator=generator),
         )
 

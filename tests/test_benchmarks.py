@@ -8,6 +8,9 @@ from pathlib import Path
 
 import pytest
 
+from support.mlflow_server import mlflow_server
+from support.nvml_library import GPU, no_nvml_library, nvml_library
+
 BENCHMARKS = Path(__file__).parent.parent / "benchmarks"
 
 
@@ -125,3 +128,35 @@ def test_first_step(benchmark_named):
     benchmark = benchmark_named("first_step")
     values = benchmark.measure(rounds=1)
     assert benchmark_named("common").ratios(values, benchmark.OWN, benchmark.PEER)[0] > 0
+
+
+def test_gpu_stats_says_that_it_needs_a_card(benchmark_named, capsys, monkeypatch):
+    monkeypatch.setattr(sys, "argv", ["gpu_stats.py"])
+    with no_nvml_library(monkeypatch):
+        assert benchmark_named("gpu_stats").main() == 0
+    assert capsys.readouterr().out.startswith("not measured: no GPU")
+
+
+def test_gpu_stats(benchmark_named, tmp_path):
+    benchmark = benchmark_named("gpu_stats")
+    nvidia_smi = tmp_path / "nvidia-smi"
+    nvidia_smi.write_text('#!/bin/sh\necho "$@" >> "$0.log"\n')
+    nvidia_smi.chmod(0o755)
+    with nvml_library(GPU()):
+        values = benchmark.measure(str(nvidia_smi), rounds=1)
+    assert benchmark_named("common").ratios(values, benchmark.OWN, benchmark.PEER)[0] > 0
+    asked = (tmp_path / "nvidia-smi.log").read_text().splitlines()
+    assert len(asked) == 4  # one step before, to warm up
+    assert f"temperature.memory --format=csv,nounits,noheader --id={GPU().uuid}" in asked[1]
+
+
+@pytest.mark.slow
+def test_tracking_overhead(benchmark_named, tmp_path):
+    benchmark = benchmark_named("tracking_overhead")
+    with mlflow_server(tmp_path) as server:
+        values = benchmark.measure(server.uri, rounds=1, model="test_resnet", steps=9, side=32, batch_size=2)
+    ratios = benchmark_named("common").ratios
+    assert all(ratios(values, name, benchmark.NOTHING)[0] > 0 for name in values)
+    ((seconds, share),) = benchmark._shares
+    assert seconds > 0
+    assert 0 < share < 1

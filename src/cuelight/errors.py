@@ -67,6 +67,10 @@ class ArchiveError(CuelightError):
     """An archive cannot be written or read, or does not fit the model inside."""
 
 
+class UploadError(CuelightError):
+    """A file was not sent; it waits, and the message says how to send it."""
+
+
 class TrackerError(CuelightError):
     """A tracker that the configuration asks for cannot be used; the message names it."""
 

@@ -117,8 +117,8 @@ class Run(TrainedRun):
         Raises:
             TrainingInterrupted: On a signal, after ``last.ckpt`` was saved.
             CheckpointError: If a checkpoint cannot be written, or this run holds a training already.
-            TrackerError: If a tracker cannot be reached when the training starts.
             ConfigError: If a callback needs hardware that this machine does not have.
+            TrackerError: If a tracker cannot be reached when the training starts.
         """
         if is_first_process() and self.has_checkpoints():
             raise CheckpointError(

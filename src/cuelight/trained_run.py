@@ -1,4 +1,4 @@
-"""What can be done with a run once it was trained: test, export, archive, predict, finish, verify, report."""
+"""What can be done with a run once it was trained: test, export, archive, predict, finish, verify, report, upload."""
 
 from __future__ import annotations
 
@@ -15,9 +15,10 @@ from rich.console import Console
 from cuelight.callbacks.progress import ProgressDisplay
 from cuelight.callbacks.test_on_train_end import TestOnTrainEnd
 from cuelight.callbacks.train_end_step import TrainEndStep
+from cuelight.callbacks.upload_checkpoint import UploadCheckpoint
 from cuelight.config import Config
 from cuelight.deploy.protocols import NamesOutputs
-from cuelight.errors import CheckpointError, CuelightError, DataError, ExportError
+from cuelight.errors import CheckpointError, CuelightError, DataError, ExportError, UploadError
 from cuelight.evaluation.evaluator import View
 from cuelight.evaluation.results import write_results
 from cuelight.files import remove_partial_files
@@ -27,6 +28,7 @@ from cuelight.reopening import kept_checkpoints, reopen
 from cuelight.report import write_report
 from cuelight.run_directory import CHECKPOINT_FOLDER
 from cuelight.tracking.loggers import build_loggers
+from cuelight.tracking.uploads import is_sending
 from cuelight.train_end.display import showing
 from cuelight.train_end.exporting import ExportedWeights, archive, archive_path, export, onnx_path
 from cuelight.train_end.finished_training import FinishedTraining, StepSkipped
@@ -36,7 +38,7 @@ from cuelight.train_end.testing import measure
 from cuelight.train_end.verifying import Check, verify
 from cuelight.weights.best import BestCheckpoint, Preference, best_checkpoint
 from cuelight.weights.checkpoint_io import load_checkpoint
-from cuelight.weights.resuming import latest_checkpoint
+from cuelight.weights.resuming import latest_checkpoint, step_of
 
 logger = logging.getLogger(__name__)
 
@@ -227,6 +229,29 @@ class TrainedRun:
             CuelightError: If the page cannot be written.
         """
         return write_report(self._checkpoint_folder().parent, output)
+
+    def upload(self) -> Outcome:
+        """Send the best checkpoint to the trackers that do not have it yet, also where it waits in the spool.
+
+        It is sent as the ``UploadCheckpoint`` of the configuration would, or as one with its defaults.
+
+        Returns:
+            What became of it, also recorded in ``outcomes.json``.
+
+        Raises:
+            CheckpointError: If this run has no directory.
+            UploadError: If another process is sending it now, such as the training itself.
+        """
+        folder = self._checkpoint_folder()
+        if is_sending(folder.parent):
+            raise UploadError(
+                f"{folder.parent}: the checkpoints of this run are being sent by another process, such as the training "
+                "itself. Wait until it has ended."
+            )
+        planned = [entry.callback for entry in planned_callbacks(self.config)]
+        step = next((callback for callback in planned if isinstance(callback, UploadCheckpoint)), UploadCheckpoint())
+        last = latest_checkpoint(folder)
+        return step.run(self._finished(folder.parent, step_of(last) if last else 0), self._console())
 
     def best(self, prefer: Preference = "metric") -> BestCheckpoint | None:
         """Find the best checkpoint.

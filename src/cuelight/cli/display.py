@@ -153,7 +153,10 @@ def report_failures(result: Result, sources: Sequence[str]) -> int:
 
 def _what_became(outcome: Outcome) -> str:
     if outcome.status == "ok":
-        return f"[green]ok[/green]  {', '.join(outcome.files)}  [dim]{outcome.seconds:.1f} s[/dim]"
+        uploaded = [sent["where"] for sent in outcome.details.get("uploads", {}).values()]
+        return (
+            f"[green]ok[/green]  {escape(', '.join([*outcome.files, *uploaded]))}  [dim]{outcome.seconds:.1f} s[/dim]"
+        )
     color = "red" if outcome.status == "failed" else "yellow"
     return f"[{color}]{outcome.status}[/{color}]  {escape(outcome.reason)}"
 

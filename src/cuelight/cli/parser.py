@@ -42,6 +42,7 @@ def build_parser() -> argparse.ArgumentParser:
     _add_finish(commands)
     _add_verify(commands)
     _add_report(commands)
+    _add_upload(commands)
     _add_diff(commands)
     return parser
 
@@ -123,6 +124,11 @@ def _add_report(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -
         "--output", metavar="FILE", help="the page to write (default: report.html in the run directory)"
     )
     _add_quiet(parser)
+
+
+def _add_upload(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    parser = _add(commands, "upload", "send the best checkpoint to the trackers that do not have it yet")
+    _add_run(parser, "a run directory, or a checkpoint in it")
 
 
 def _add_diff(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:

@@ -17,6 +17,7 @@ CALLBACKS = {
     "ArchiveOnTrainEnd": "cuelight.callbacks.archive_on_train_end:ArchiveOnTrainEnd",
     "MetadataLogger": "cuelight.callbacks.metadata_logger:MetadataLogger",
     "GPUStatsMonitor": "cuelight.callbacks.gpu_stats_monitor:GPUStatsMonitor",
+    "UploadCheckpoint": "cuelight.callbacks.upload_checkpoint:UploadCheckpoint",
     **_all_from(
         "cuelight.callbacks.lightning",
         "EarlyStopping ModelCheckpoint LearningRateMonitor DeviceStatsMonitor RichModelSummary "

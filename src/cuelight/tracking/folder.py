@@ -20,6 +20,8 @@ class Folder:
         place: The folder, or its URL such as ``s3://bucket/logs``.
     """
 
+    is_shared = True
+
     def __init__(self, place: str) -> None:
         self.place = place
 

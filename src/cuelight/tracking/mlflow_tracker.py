@@ -28,6 +28,8 @@ class MLflowTracker:
         logger: The logger.
     """
 
+    is_shared = False
+
     def __init__(self, logger: MLFlowLogger) -> None:
         self._logger = logger
 

@@ -23,6 +23,10 @@ class Tracker(Protocol):
     def place(self) -> str:
         """Where files are kept, as a URL or a folder; no other run has the same one, unless both share a folder."""
 
+    @property
+    def is_shared(self) -> bool:
+        """Whether other runs may keep files of the same names at the same place, as in a folder."""
+
     def log_metrics(self, metrics: Mapping[str, float], step: int) -> None:
         """Send numbers.
 

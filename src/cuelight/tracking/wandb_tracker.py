@@ -27,6 +27,8 @@ class WandbTracker:
         logger: The logger.
     """
 
+    is_shared = False
+
     def __init__(self, logger: WandbLogger) -> None:
         self._logger = logger
 

@@ -53,6 +53,7 @@ def verify(training: FinishedTraining) -> list[Check]:
             checks.append(check)
         expected = weights[outcome.checkpoint] or outcome.weights_fingerprint
         checks += _made_of(training.directory, outcome, expected)
+        checks += _uploaded(training.directory, outcome)
     return [*checks, *_measured(outcomes)]
 
 
@@ -60,8 +61,8 @@ def _measured(outcomes: Sequence[Outcome]) -> Iterator[Check]:
     """Whether what was shipped is what was measured."""
     measured = {outcome.weights_fingerprint for outcome in outcomes if "metrics" in outcome.details}
     for outcome in outcomes:
-        if "metrics" in outcome.details:
-            continue
+        if "metrics" in outcome.details or "uploads" in outcome.details:
+            continue  # what is uploaded is the best by validation loss, which a validation has measured
         weights = outcome.weights_fingerprint
         if not measured:
             yield Check(outcome.step, True, f"holds weights {weights[:_SHOWN]}; nothing was measured to compare with")
@@ -91,6 +92,17 @@ def _weights(directory: Path, outcome: Outcome) -> tuple[Check, str]:
         return Check(outcome.checkpoint, True, f"weights {found[:_SHOWN]}"), found
     detail = f"holds weights {found[:_SHOWN]}, but {outcome.step} used {outcome.weights_fingerprint[:_SHOWN]}"
     return Check(outcome.checkpoint, False, detail), found
+
+
+def _uploaded(directory: Path, outcome: Outcome) -> Iterator[Check]:
+    """Whether what was uploaded is the checkpoint, byte for byte."""
+    file = directory / outcome.checkpoint
+    found = sha256_of(file) if file.is_file() else ""
+    for name, sent in outcome.details.get("uploads", {}).items():
+        detail = f"was sent, sha256 {sent['sha256'][:_SHOWN]}"
+        if found and found != sent["sha256"]:
+            detail += f", but {outcome.checkpoint} is {found[:_SHOWN]}"
+        yield Check(f"{name}: {sent['name']}", found in {"", sent["sha256"]}, detail)
 
 
 def _made_of(directory: Path, outcome: Outcome, weights: str) -> Iterator[Check]:

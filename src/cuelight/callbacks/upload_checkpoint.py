@@ -1,0 +1,162 @@
+"""The best checkpoint, uploaded to the trackers while the training goes on."""
+
+from __future__ import annotations
+
+import logging
+import secrets
+from collections.abc import Callable, Mapping, Sequence
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+import lightning.pytorch as pl
+from lightning.pytorch.callbacks import ModelCheckpoint
+from rich.console import Console
+from torch import Tensor
+
+from cuelight.callbacks.train_end_step import TrainEndStep
+from cuelight.config.durations import read_duration
+from cuelight.tracking.uploader import PAUSES
+from cuelight.tracking.uploads import Uploads
+from cuelight.train_end.finished_training import FinishedTraining
+from cuelight.train_end.outcomes import Outcome
+from cuelight.train_end.running import StepResult
+from cuelight.train_end.uploading import TRAINING, is_uploaded, training_id, upload
+from cuelight.weights.best import Preference, choose, kept_by
+
+logger = logging.getLogger(__name__)
+
+ATTEMPTS_LATER = 3  # a person waits then, and can try again
+
+
+class UploadCheckpoint(TrainEndStep):
+    """Uploads the best checkpoint, by validation loss, to where the trackers keep their files.
+
+    Whenever a better one was saved, it is sent beside the training, which never waits for a tracker; of those that
+    wait only the newest is sent. What fails is tried again. When the training is over, the last upload is waited for.
+    What cannot be sent waits in the folder ``spool`` of the trainer's ``default_root_dir``, for ``cuelight upload``.
+
+    Args:
+        keep: How many of the checkpoints that were sent last stay at the tracker; with more than one, each has its
+            step in its name.
+        timeout: How long to wait for the last upload when the training is over: "10m", "DD:HH:MM:SS" or {minutes: 10}.
+
+    Raises:
+        ValueError: If ``keep`` is less than 1, or the duration is none of these.
+    """
+
+    preferred_checkpoint: Preference = "loss"
+    pauses: Sequence[float] = PAUSES
+
+    def __init__(self, keep: int = 1, timeout: str | dict[str, float] | timedelta = "10m") -> None:
+        if keep < 1:
+            raise ValueError(f"keep: expected at least 1, got {keep}")
+        self.keep = keep
+        self.timeout = read_duration(timeout) if isinstance(timeout, (str, Mapping)) else timeout
+        self._training: str | None = None
+        self._uploads: Uploads | None = None
+        self._scores: list[Tensor | None] = []
+
+    def setup(self, trainer: pl.Trainer, pl_module: pl.LightningModule, stage: str) -> None:
+        """Draw an id for a new training; one that is resumed has its own, which comes with its checkpoint."""
+        super().setup(trainer, pl_module, stage)
+        if stage == "fit":
+            self._training = secrets.token_hex(4)
+
+    def state_dict(self) -> dict[str, Any]:
+        """The id of the training, by which it finds its files in the spool and at the trackers."""
+        return {TRAINING: self._training}
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        """Go on with the id of the training.
+
+        Args:
+            state_dict: What ``state_dict`` gave.
+        """
+        self._training = state_dict[TRAINING]
+
+    def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        """Send what an interrupted training has left."""
+        if trainer.is_global_zero and not trainer.fast_dev_run:  # type: ignore[attr-defined]  # set by setattr
+            directory = Path(trainer.default_root_dir)
+            self._uploads = Uploads(directory, str(self._training), trainer.loggers, self.keep, self.pauses)
+            self._scores = []
+            self._uploads.resume()
+            self._look(trainer, pl_module)
+
+    def on_train_epoch_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        """Look for a new best checkpoint."""
+        self._look(trainer, pl_module)
+
+    def on_train_batch_start(
+        self, trainer: pl.Trainer, pl_module: pl.LightningModule, batch: Any, batch_idx: int
+    ) -> None:
+        """Look for a new best checkpoint."""
+        self._look(trainer, pl_module)
+
+    def on_validation_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        """Look for a new best checkpoint."""
+        self._look(trainer, pl_module)
+
+    def on_validation_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        """Look for a new best checkpoint."""
+        self._look(trainer, pl_module)
+
+    def on_train_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        """Look for a new best checkpoint."""
+        self._look(trainer, pl_module)
+
+    def on_exception(self, trainer: pl.Trainer, pl_module: pl.LightningModule, exception: BaseException) -> None:
+        """Leave what was not sent in the spool."""
+        self._look(trainer, pl_module)
+        self._close()
+
+    def teardown(self, trainer: pl.Trainer, pl_module: pl.LightningModule, stage: str) -> None:
+        """Leave what was not sent in the spool."""
+        self._close()
+        super().teardown(trainer, pl_module, stage)
+
+    def work(self, training: FinishedTraining, report: Callable[[str], None], console: Console | None) -> StepResult:
+        """Wait for the last upload; outside of a training, send what was not sent in it."""
+        if self._uploads is not None:
+            return upload(training, self._uploads, self.timeout, console)
+        training_of = training_id(training, self.state_key)
+        uploads = Uploads(training.directory, training_of, training.loggers, self.keep, self.pauses)
+        try:
+            return upload(training, uploads, self.timeout, console, ATTEMPTS_LATER)
+        finally:
+            uploads.close()
+
+    def is_done(self, training: FinishedTraining, outcome: Outcome) -> bool:
+        """Tell whether each tracker has what would be sent now."""
+        return is_uploaded(training, outcome)
+
+    def _look(self, trainer: pl.Trainer, module: pl.LightningModule) -> None:
+        """Offer a best checkpoint that was saved since the last look.
+
+        A score is another tensor then. It is not read before, because that would wait for the GPU.
+        """
+        if self._uploads is None:
+            return
+        checkpoints = [one for one in trainer.checkpoint_callbacks if isinstance(one, ModelCheckpoint)]
+        scores = [one.best_model_score for one in checkpoints]
+        if len(scores) == len(self._scores) and all(map(_is, scores, self._scores)):
+            return
+        self._scores = scores
+        metric = getattr(module, "main_metric", None)
+        best = choose(kept_by(checkpoints), "loss", f"val/{metric}" if metric else None)
+        if best is None:
+            return
+        try:
+            self._uploads.offer(best, trainer.global_step)
+        except OSError as error:
+            logger.warning("%s cannot be put into the spool, and is not uploaded yet: %s", best.path.name, error)
+
+    def _close(self) -> None:
+        if self._uploads is not None:
+            self._uploads.close()
+            self._uploads = None
+
+
+def _is(one: object, other: object) -> bool:
+    return one is other
