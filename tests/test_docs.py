@@ -10,6 +10,7 @@ import yaml
 from cuelight import Run, registry
 from cuelight.cli.main import main
 from cuelight.config import CallbackPart, Config, ExporterConfig, SchedulerPart, TrackerConfig, TrainerConfig
+from cuelight.config.schema import MLflowConfig, TensorBoardConfig, WandbConfig
 from cuelight.errors import ConfigError
 
 ROOT = Path(__file__).parent.parent
@@ -72,7 +73,7 @@ def test_report_of_mistakes_is_the_real_one(tmp_path) -> None:
         "report",
         "diff",
     ],
-)
+)  # fmt: skip
 def test_help_in_the_documentation_is_the_real_one(command, capsys, monkeypatch) -> None:
     monkeypatch.setenv("COLUMNS", "100")
     with pytest.raises(SystemExit):
@@ -86,6 +87,14 @@ def test_every_key_is_documented() -> None:
     sections = (Config, TrainerConfig, TrackerConfig, ExporterConfig, CallbackPart, SchedulerPart)
     keys = {key for section in sections for key in section.model_fields}
     assert {key for key in keys if f"`{key}`" not in page and f"`{key}:" not in page} == set()
+
+
+@pytest.mark.parametrize(
+    ("tracker", "section"), [("tensorboard", TensorBoardConfig), ("mlflow", MLflowConfig), ("wandb", WandbConfig)]
+)
+def test_every_option_of_a_tracker_is_documented(tracker, section) -> None:
+    page = (ROOT / "docs" / "yaml-file.md").read_text()
+    assert [key for key in section.model_fields if f"`{tracker}.{key}`" not in page] == []
 
 
 @pytest.mark.parametrize(

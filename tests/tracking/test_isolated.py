@@ -1,0 +1,27 @@
+"""A logger that fails ends no training."""
+
+from lightning.pytorch.loggers import CSVLogger
+
+from cuelight.tracking.isolated import isolated
+
+
+class FullDisk(CSVLogger):
+    def save(self):
+        raise OSError("no space left")
+
+
+def test_error_is_said_once_and_the_rest_goes_on(tmp_path, caplog) -> None:
+    logger = isolated(FullDisk(tmp_path))
+    for step in range(3):
+        logger.log_metrics({"loss": 1.0}, step)
+        logger.save()
+    logger.finalize("success")
+    assert caplog.messages == ["FullDisk failed: OSError: no space left. The training goes on."]
+    assert len(logger.experiment.metrics) == 3
+
+
+def test_one_that_works_is_as_it_was(tmp_path) -> None:
+    logger = isolated(CSVLogger(tmp_path, name="", version=""))
+    logger.log_metrics({"loss": 1.0}, 0)
+    logger.save()
+    assert (tmp_path / "metrics.csv").read_text() == "loss,step\n1.0,0\n"

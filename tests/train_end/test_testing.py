@@ -1,0 +1,42 @@
+"""What is sent of a measurement."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+from lightning.pytorch.loggers import TensorBoardLogger
+from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+
+from cuelight.evaluation.results import Measurement, write_results
+from cuelight.train_end.finished_training import FinishedTraining
+from cuelight.train_end.testing import send_measurement
+
+
+def sent(folder, view, **measured):
+    logger = TensorBoardLogger(folder, name="", version="", default_hp_metric=False)
+    training = FinishedTraining(folder, make_module=None, kept=list, name="tiny", loggers=[logger], step=7)
+    measurement = Measurement(Path("best.ckpt"), "f" * 64, view, **measured)
+    send_measurement(training, measurement, write_results(folder, measurement))
+    logger.finalize("success")
+    events = EventAccumulator(str(folder), size_guidance={"images": 0, "tensors": 0})
+    events.Reload()
+    return events
+
+
+def test_confusion_matrix_is_a_table_and_a_picture(tmp_path) -> None:
+    confusion = np.array([[5, 1], [0, 4]])
+    events = sent(tmp_path, "test", metrics={"test/loss": 0.5}, confusion=confusion, class_names=("ant", "bee"))
+    assert [(point.step, point.value) for point in events.Scalars("test/loss")] == [(7, 0.5)]
+    [picture] = events.Images("test/confusion_matrix")
+    assert picture.step == 7
+    [table] = events.Tensors("test/confusion_matrix/text_summary")
+    assert table.tensor_proto.string_val[0].decode().splitlines() == [
+        "| true class | ant | bee |", "| --- | --- | --- |", "| ant | 5 | 1 |", "| bee | 0 | 4 |",
+    ]  # fmt: skip
+
+
+@pytest.mark.parametrize("view", ["val", "train"])
+def test_other_views_leave_the_curves_of_the_training_alone(tmp_path, view) -> None:
+    events = sent(tmp_path, view, metrics={f"{view}/loss": 0.5})
+    assert events.Tags()["scalars"] == [f"best/{view}/loss"]
+    assert events.Tags()["images"] == []
