@@ -97,7 +97,7 @@ def observed(run, directory, parts):
             if type(callback).__name__ not in NAMES:  # the others record already
                 callback.__class__ = parts.recording(type(callback), type(callback).__name__)
         module.__class__ = parts.recording(type(module), MODEL)
-        trainer = build_trainer(run.config.trainer, callbacks, build_loggers(run.config.tracker, directory), directory)
+        trainer = build_trainer(run.config.trainer, callbacks, build_loggers(run.config, directory), directory)
         parts.RECORD.clear()
         if action == "crash":
             module.training_step = crash

@@ -71,6 +71,10 @@ class UploadError(CuelightError):
     """A file was not sent; it waits, and the message says how to send it."""
 
 
+class TrackerError(CuelightError):
+    """A tracker that the configuration asks for cannot be used; the message names it."""
+
+
 class TrainingInterrupted(CuelightError):
     """Training was stopped by a signal, after its state was saved.
 

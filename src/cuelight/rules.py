@@ -24,6 +24,7 @@ from cuelight.callbacks.model_pruning import ModelPruning
 from cuelight.callbacks.train_end_step import TrainEndStep
 from cuelight.config.schema import Config
 from cuelight.errors import Problem, did_you_mean
+from cuelight.tracking.requirements import tracker_problems
 
 
 def refusals(
@@ -47,6 +48,7 @@ def refusals(
         *_double_accumulation(config, callbacks),
         *_beside_average(callbacks),
         *_nowhere_to_log(config, callbacks),
+        *tracker_problems(config.tracker),
         *_same_state(callbacks),
         *_impossible_steps(callbacks),
         *_unknown_metrics(config, model, callbacks),
@@ -129,7 +131,8 @@ def _beside_average(callbacks: Sequence[tuple[str, pl.Callback]]) -> Iterator[Pr
 
 
 def _nowhere_to_log(config: Config, callbacks: Sequence[tuple[str, pl.Callback]]) -> Iterator[Problem]:
-    if config.tracker.tensorboard or config.tracker.csv:
+    tracker = config.tracker
+    if any(switch is not False for switch in (tracker.tensorboard, tracker.csv, tracker.mlflow, tracker.wandb)):
         return
     for path, callback in callbacks:
         if isinstance(callback, (LearningRateMonitor, DeviceStatsMonitor)):

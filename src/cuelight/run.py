@@ -20,6 +20,7 @@ from cuelight.ending import why_it_ended
 from cuelight.errors import CheckpointError, TrainingInterrupted
 from cuelight.files import write_text
 from cuelight.plan import PlannedCallback, check_together, place_model_callbacks, planned_callbacks
+from cuelight.redaction import redacted
 from cuelight.rules import cautions
 from cuelight.run_directory import (
     CONFIG_FILE,
@@ -27,7 +28,8 @@ from cuelight.run_directory import (
     is_first_process,
     make_run_directory,
 )
-from cuelight.tracking.loggers import build_loggers
+from cuelight.tracking.loggers import build_loggers, start_trackers
+from cuelight.tracking.sending import send_hyperparams
 from cuelight.train_end.from_trainer import is_spread_out
 from cuelight.trained_run import Result, TrainedRun, clean_up
 from cuelight.trainer import build_trainer, take_model_callbacks
@@ -114,6 +116,7 @@ class Run(TrainedRun):
         Raises:
             TrainingInterrupted: On a signal, after ``last.ckpt`` was saved.
             CheckpointError: If a checkpoint cannot be written, or this run holds a training already.
+            TrackerError: If a tracker cannot be reached when the training starts.
         """
         if is_first_process() and self.has_checkpoints():
             raise CheckpointError(
@@ -154,14 +157,14 @@ class Run(TrainedRun):
         description = describe_data(data)
         model = build_model(self.config, description, fresh=resume is None)
         callbacks = [entry.callback for entry in place_model_callbacks(planned, take_model_callbacks(model))]
-        loggers = build_loggers(self.config.tracker, directory, resumed_from)
-        for tracker in loggers:
-            tracker.log_hyperparams(self.config.to_dict())
+        loggers = build_loggers(self.config, directory, resumed_from)
         saved_with = AtomicCheckpointIO(self.config.to_dict(), {DATA_DESCRIPTION: description.to_dict()})
         trainer = build_trainer(self.config.trainer, callbacks, loggers, directory, saved_with)
         steps = train_end_steps(trainer)
         for step in steps:
             step.raise_at_the_end = False  # what failed is part of the result
+        start_trackers(loggers)
+        send_hyperparams(loggers, redacted(self.config.to_dict()))
         trainer.fit(model, datamodule=data, ckpt_path=resume, weights_only=True)
         _raise_if_stopped(callbacks)
         if not _leave_process_group(trainer):

@@ -198,7 +198,10 @@ class TrainedRun:
         clean_up(training.directory)
         steps = [entry.callback for entry in planned_callbacks(self.config) if isinstance(entry.callback, TrainEndStep)]
         before = read_outcomes(training.directory)
-        return self._result([self._finish_step(step, training, before.get(step.step_name)) for step in steps])
+        outcomes = [self._finish_step(step, training, before.get(step.step_name)) for step in steps]
+        for one in training.loggers:
+            one.finalize("success")
+        return self._result(outcomes)
 
     def verify(self) -> list[Check]:
         """Check whether what was measured is what was shipped.
@@ -293,7 +296,7 @@ class TrainedRun:
     def _finished(self, directory: Path, step: int | None = None) -> FinishedTraining:
         """What the steps after the training work with; with trackers if they are told the step."""
         checkpoints = self.directory / CHECKPOINT_FOLDER if self.directory else None
-        loggers = build_loggers(self.config.tracker, directory, step) if step is not None else []
+        loggers = build_loggers(self.config, directory, step) if step is not None else []
         return reopen(self.config, self.directory or directory, checkpoints, loggers, step or 0)
 
     def _chosen(self, checkpoint: str | Path | None, verb: str, prefer: Preference = "metric") -> Path:

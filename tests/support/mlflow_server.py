@@ -31,9 +31,8 @@ class Server:
             "--artifacts-destination", str(self.folder / "artifacts"),
         ]  # fmt: skip
         with (self.folder / "server.log").open("ab") as log:
-            self._process = subprocess.Popen(
-                command, stdout=log, stderr=log, start_new_session=True, env=_environment()
-            )
+            streams = {"stdout": log, "stderr": log, "env": _environment()}
+            self._process = subprocess.Popen(command, start_new_session=True, **streams)
         until = time.monotonic() + STARTS_WITHIN
         while not self._answers():
             if self._process.poll() is not None or time.monotonic() > until:

@@ -3,7 +3,6 @@
 import pytest
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
-from cuelight.config.schema import TrackerConfig
 from cuelight.run import Run
 from cuelight.tracking.loggers import build_loggers
 from support.experiments import experiment, metric_rows, own_parts
@@ -61,8 +60,9 @@ def test_each_can_be_switched_off(digits, tmp_path, tracker, files) -> None:
     assert found - {"config", "hparams", "outcomes", "checkpoints", "test"} == files
 
 
-def test_no_logger_without_trackers(tmp_path) -> None:
-    assert build_loggers(TrackerConfig(tensorboard=False, csv=False), tmp_path) == []
+def test_no_logger_without_trackers(digits, tmp_path) -> None:
+    config = run_of(digits, {"tensorboard": False, "csv": False}).config
+    assert build_loggers(config, tmp_path) == []
 
 
 def test_curves_go_on_after_a_training_is_extended(digits, tmp_path) -> None:

@@ -16,7 +16,7 @@ from cuelight.train_end.display import print_metrics
 from cuelight.train_end.finished_training import FinishedTraining
 from cuelight.train_end.outcomes import Outcome
 from cuelight.train_end.running import StepResult
-from cuelight.train_end.testing import measure, not_finite, send_metrics
+from cuelight.train_end.testing import measure, not_finite, send_measurement
 from cuelight.weights.best import Preference
 from cuelight.weights.fingerprint import fingerprint_of_file
 
@@ -26,9 +26,9 @@ logger = logging.getLogger(__name__)
 class TestOnTrainEnd(TrainEndStep):
     """Tests the best weights when the training is over.
 
-    The results go to the trackers, to ``test/results.json`` in the run directory and, where the module counts a
-    confusion matrix, into a picture beside. A copy of the module is measured by a trainer of its own, so that the
-    trainer, its callbacks, the logged metrics and the module are afterwards what they were.
+    The results go to the trackers and to ``test/results.json`` in the run directory; where the module counts a
+    confusion matrix, it goes there too, as a table and as a picture. A copy of the module is measured by a trainer of
+    its own, so that the trainer, its callbacks, the logged metrics and the module are afterwards what they were.
 
     Args:
         preferred_checkpoint: The best by the main metric, or by the validation loss; the other one if there is none.
@@ -52,7 +52,7 @@ class TestOnTrainEnd(TrainEndStep):
         display = [ProgressDisplay(console)] if console else []
         measured = measure(training, best.path, self.view, display)
         files = write_results(training.directory, measured)
-        send_metrics(training, measured)
+        send_measurement(training, measured, files)
         if names := not_finite(measured):
             logger.warning("%s: %s: no finite number.", self.step_name, ", ".join(names))
         return StepResult(best.path, measured.fingerprint, files, {"metrics": measured.metrics})

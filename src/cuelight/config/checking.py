@@ -30,7 +30,7 @@ def check(tree: dict[Any, Any]) -> tuple[Config | None, list[Problem]]:
     try:
         return Config.model_validate(tree), []
     except ValidationError as error:
-        found = [_Finding(tree, details) for details in error.errors(include_url=False)]
+        found = _findings(tree, error)
     # The text of an environment variable may be meant as a number: read it as one where text does not fit.
     readable = [finding for finding in found if has_reference(finding.value)]
     for finding in readable:
@@ -39,7 +39,7 @@ def check(tree: dict[Any, Any]) -> tuple[Config | None, list[Problem]]:
         try:
             return Config.model_validate(tree), []
         except ValidationError as error:
-            remaining = {_Finding(tree, details).path for details in error.errors(include_url=False)}
+            remaining = {finding.path for finding in _findings(tree, error)}
         found = [finding for finding in found if finding.path in remaining]
     problems: dict[_Loc, Problem] = {}
     # A misspelt key comes before the key that is missing because of it.
@@ -65,19 +65,36 @@ def as_scalars(value: object) -> object:
     return [as_scalars(item) for item in value] if isinstance(value, list) else value
 
 
+def _findings(tree: Any, error: ValidationError) -> list[_Finding]:
+    found = [_Finding(tree, details) for details in error.errors(include_url=False)]
+    return [finding for finding in found if not finding.is_beside_the_section]
+
+
 class _Finding:
-    """One error of Pydantic, brought to the key of the schema that it is about."""
+    """One error of Pydantic, brought to the key of the schema that it is about.
+
+    Attributes:
+        is_beside_the_section: Whether it says that a section, which is there, is not the other thing that may stand
+            in its place, such as true or false.
+    """
 
     def __init__(self, tree: Any, details: ErrorDetails) -> None:
         self.details = details
         self.annotation: Any = Config
         self.model: type[BaseModel] = Config
         self.value: Any = tree
+        self.is_beside_the_section = False
         path: list[str | int] = []
         for step in details["loc"]:
             model = _model_in(self.annotation)
             if isinstance(self.value, list) and isinstance(step, int) and model:
                 self.annotation, self.value = model, self.value[step]
+            elif isinstance(self.value, dict) and model and step == model.__name__:
+                self.annotation = model  # of a union, the member that was tried
+                continue
+            elif isinstance(self.value, dict) and model and step == "bool":
+                self.is_beside_the_section = True
+                break
             elif isinstance(self.value, dict) and model and not _is_list(self.annotation):
                 self.model = model
                 field = model.model_fields.get(str(step))

@@ -127,7 +127,7 @@ def _single(annotation: Any) -> str:
     if annotation is Any or annotation is object:
         return "a value"
     if _is(annotation, BaseModel):
-        keys = [key for key in ("name", "params") if key in annotation.model_fields]
+        keys = ["name", "params"] if "params" in annotation.model_fields else []
         return "a mapping" + (f" with {_either(keys, 'and')}" if keys else "")
     if _is(annotation, PurePath):
         return "a path"
@@ -185,11 +185,13 @@ def _hint(annotation: Any, value: object) -> str:
 
 def _text_hint(kinds: list[Any], value: str) -> str:
     """The hint for a text that was written where something else was expected."""
-    if any(_is(kind, BaseModel) for kind in kinds):
-        named = f" Write {{name: {value}}}." if value.isidentifier() else ""
-        return named or (" A colon needs a space after it." if ":" in value else "")
     if bool in kinds and value.lower() in _SPOKEN_BOOLEANS:
         return f" Write {_SPOKEN_BOOLEANS[value.lower()]}: {value} is text here, as in YAML 1.2."
+    sections = [kind for kind in kinds if _is(kind, BaseModel)]
+    if any("params" in section.model_fields for section in sections) and value.isidentifier():
+        return f" Write {{name: {value}}}."
+    if sections:
+        return " A colon needs a space after it." if ":" in value.replace("://", "") else ""
     choices = [str(choice) for kind in kinds if get_origin(kind) is Literal for choice in get_args(kind)]
     return did_you_mean(value, choices) if choices else _without_quotes(kinds, value)
 
@@ -226,7 +228,7 @@ def _cut(text: str) -> str:
 def _either(phrases: list[str], word: str = "or") -> str:
     if len(phrases) <= 1:
         return "".join(phrases)
-    long = len(phrases) > 2 or any(words in phrases[0] for words in ("number of", " from "))  # noqa: PLR2004
+    long = len(phrases) > 2 or any(words in phrases[0] for words in ("number of", " from ", " or "))  # noqa: PLR2004
     comma = "," if long else ""
     return f"{', '.join(phrases[:-1])}{comma} {word} {phrases[-1]}"
 

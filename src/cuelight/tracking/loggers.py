@@ -2,20 +2,39 @@
 
 from __future__ import annotations
 
+import logging
+import os
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
 from lightning.pytorch.loggers import Logger, TensorBoardLogger
+from lightning.pytorch.utilities import rank_zero_only
 
-from cuelight.config.schema import TrackerConfig
+from cuelight.config.schema import Config, MLflowConfig, TensorBoardConfig, WandbConfig
+from cuelight.errors import TrackerError
+from cuelight.redaction import redacted
+from cuelight.tracking.isolated import isolated
+from cuelight.tracking.mlflow_logger import BackgroundMLFlowLogger
 from cuelight.tracking.resumable_csv import ResumableCSVLogger
+from cuelight.tracking.tabular import as_text
+from cuelight.tracking.tensorboard_logger import MirroredTensorBoardLogger
+from cuelight.tracking.time_limit import within
+from cuelight.tracking.wandb_logger import OwnRunWandbLogger
+
+logger = logging.getLogger(__name__)
+
+_START_LIMIT = 60.0  # seconds
+MLFLOW_URI_VARIABLE = "MLFLOW_TRACKING_URI"
 
 
-def build_loggers(config: TrackerConfig, directory: Path, resumed_from: int | None = None) -> list[Logger]:
-    """Make the loggers that a file asks for; all write into the run directory itself.
+def build_loggers(config: Config, directory: Path, resumed_from: int | None = None) -> list[Logger]:
+    """Make the loggers that a file asks for; nothing is sent, and nothing written, before they are used.
+
+    None of them lets an error of its tracker into the training.
 
     Args:
-        config: The ``tracker`` section.
+        config: The configuration.
         directory: The run directory.
         resumed_from: The step at which training goes on, 0 where it starts again in its directory: what was logged
             from that step on is logged anew and replaced.
@@ -23,10 +42,63 @@ def build_loggers(config: TrackerConfig, directory: Path, resumed_from: int | No
     Returns:
         One logger for each tracker that is switched on.
     """
-    loggers: list[Logger] = []
-    if config.tensorboard:
+    return [isolated(one) for one in _loggers(config, directory, resumed_from)]
+
+
+def start_trackers(loggers: Sequence[Logger]) -> None:
+    """Begin, or go on with, the run of each tracker that is not a file of the run directory, and say where it is.
+
+    Args:
+        loggers: What ``build_loggers`` made.
+
+    Raises:
+        TrackerError: If one cannot be reached, or refuses.
+    """
+    for one in loggers:
+        if isinstance(one, BackgroundMLFlowLogger):
+            _start("mlflow", f"MLflow at {one.shown_uri}", one)
+        elif isinstance(one, OwnRunWandbLogger):
+            _start("wandb", "W&B", one)
+        elif isinstance(one, MirroredTensorBoardLogger):
+            _start("tensorboard", one.page, one)
+
+
+def _loggers(config: Config, directory: Path, resumed_from: int | None) -> Iterator[Logger]:
+    tracker = config.tracker
+    run_name = directory.absolute().name
+    if isinstance(tracker.tensorboard, TensorBoardConfig) and tracker.tensorboard.dir:
+        mirror = "/".join([str(tracker.tensorboard.dir).rstrip("/"), config.name, run_name])
+        yield MirroredTensorBoardLogger(directory, mirror, resumed_from)
+    elif tracker.tensorboard is not False:
         place: dict[str, Any] = {"save_dir": directory, "name": "", "version": ""}
-        loggers.append(TensorBoardLogger(**place, default_hp_metric=False, purge_step=resumed_from))
-    if config.csv:
-        loggers.append(ResumableCSVLogger(directory, resumed_from))
-    return loggers
+        yield TensorBoardLogger(**place, default_hp_metric=False, purge_step=resumed_from)
+    if tracker.csv:
+        yield ResumableCSVLogger(directory, resumed_from)
+    if tracker.mlflow is not False:
+        options = tracker.mlflow if isinstance(tracker.mlflow, MLflowConfig) else MLflowConfig()
+        yield BackgroundMLFlowLogger(
+            directory,
+            str(options.tracking_uri or os.environ[MLFLOW_URI_VARIABLE]),
+            str(options.experiment or config.name),
+            str(options.run_name or run_name),
+            {name: as_text(value) for name, value in options.tags.items()},
+        )
+    if tracker.wandb is not False:
+        run = tracker.wandb if isinstance(tracker.wandb, WandbConfig) else WandbConfig()
+        entity = str(run.entity) if run.entity else None
+        yield OwnRunWandbLogger(
+            directory, str(run.project or config.name), entity, str(run.name or run_name), run.mode, run.tags
+        )
+
+
+@rank_zero_only
+def _start(key: str, name: str, one: BackgroundMLFlowLogger | OwnRunWandbLogger | MirroredTensorBoardLogger) -> None:
+    try:
+        within(_START_LIMIT, one.begin)
+    except Exception as error:
+        reason = redacted(" ".join(f"{type(error).__name__}: {error}".split()))
+        raise TrackerError(
+            f"{name} cannot be used: {reason} Start it, or correct tracker.{key}. To train without it: "
+            f"tracker.{key}=false"
+        ) from error
+    logger.info("%s: %s", key, one.page)

@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import hashlib
+import logging
 import posixpath
 import re
+
+logger = logging.getLogger(__name__)
 
 _LONGEST = 250
 _REFUSED = re.compile(r"[^A-Za-z0-9_./ -]")
@@ -57,3 +60,28 @@ def marked(taken: str, name: str) -> str:
 def _is_path(name: str) -> bool:
     """Whether MLflow finds it a unique path."""
     return posixpath.normpath(name) == name and not name.startswith(("/", ".."))
+
+
+class MetricNames:
+    """The names that MLflow takes for those of one run, no two of them the same."""
+
+    def __init__(self) -> None:
+        self._taken: dict[str, str] = {}
+        self._names: dict[str, str] = {}
+
+    def taken(self, name: str) -> str:
+        """Tell the name that MLflow takes.
+
+        Args:
+            name: Any name.
+
+        Returns:
+            As ``mlflow_name``; with a hash where another name of this run has that one.
+        """
+        if name not in self._taken:
+            taken = mlflow_name(name)
+            if self._names.setdefault(taken, name) != name:
+                taken = marked(taken, name)
+                logger.warning('MLflow gets "%s" as "%s": the name without that is taken by another one.', name, taken)
+            self._taken[name] = taken
+        return self._taken[name]

@@ -16,7 +16,7 @@ from cuelight.tracking.tracker import tracker_of
 if TYPE_CHECKING:
     from wandb import Run
 
-_STEP = "trainer/global_step"  # by which Lightning's logger orders all curves
+STEP = "trainer/global_step"  # by which Lightning's logger orders all curves
 _LONGEST_NAME = 128
 
 
@@ -36,7 +36,7 @@ class WandbTracker:
     def place(self) -> str:
         """The page of the run; its path where there is no page, because the run is offline."""
         run = self._run
-        return run.url or f"wandb:/{run.project}/{run.id}"
+        return f"wandb:/{run.project}/{run.id}" if run.offline else str(run.url)
 
     def log_metrics(self, metrics: Mapping[str, float], step: int) -> None:
         """Send numbers; see ``Tracker.log_metrics``."""
@@ -97,7 +97,7 @@ class WandbTracker:
         return False
 
     def _log(self, name: str, value: Any, step: int) -> None:
-        self._run.log({name: value, _STEP: step})
+        self._run.log({name: value, STEP: step})
 
     def _artifact_name(self, name: str, folder: str) -> str:
         """The name of the file, which is no other's in a project: artifacts belong to no single run there."""

@@ -7,11 +7,14 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import lightning.pytorch as pl
+import numpy as np
+from PIL import Image
 
 from cuelight.evaluation.confusion_matrix import confusion_matrix
 from cuelight.evaluation.evaluate import evaluate, has_split
 from cuelight.evaluation.evaluator import View
 from cuelight.evaluation.results import Measurement
+from cuelight.tracking.sending import send_image, send_metrics, send_table
 from cuelight.tracking.silenced import silenced
 from cuelight.train_end.finished_training import FinishedTraining, StepSkipped
 
@@ -51,19 +54,27 @@ def measure(
     )
 
 
-def send_metrics(training: FinishedTraining, measured: Measurement) -> None:
-    """Send what was measured to the trackers.
+def send_measurement(training: FinishedTraining, measured: Measurement, files: Sequence[Path]) -> None:
+    """Send what was measured to the trackers: metrics, and the confusion matrix as table and as picture.
 
     Args:
         training: The training.
         measured: What was measured. Results of other views than ``test`` get the prefix ``best/``, because the
             curves of the training have their names.
+        files: What was written of it, the picture among them.
     """
     prefix = "" if measured.view == "test" else "best/"
     metrics = {f"{prefix}{name}": value for name, value in measured.metrics.items()}
-    for tracker in training.loggers:
-        tracker.log_metrics(metrics, training.step)
-        tracker.save()
+    send_metrics(training.loggers, metrics, training.step)
+    if measured.confusion is None:
+        return
+    name = f"{measured.view}/confusion_matrix"
+    names = list(measured.class_names or map(str, range(len(measured.confusion))))
+    rows = [[true, *counts] for true, counts in zip(names, measured.confusion.tolist(), strict=True)]
+    send_table(training.loggers, name, ["true class", *names], rows, training.step)
+    for file in files:
+        if file.suffix == ".png":
+            send_image(training.loggers, name, np.asarray(Image.open(file).convert("RGB")), training.step)
 
 
 def not_finite(measured: Measurement) -> list[str]:

@@ -1,0 +1,43 @@
+"""A logger whose errors do not end a training."""
+
+from __future__ import annotations
+
+import functools
+import logging
+from collections.abc import Callable
+from typing import Any
+
+from lightning.pytorch.loggers import Logger
+
+logger = logging.getLogger(__name__)
+
+_METHODS = ("log_metrics", "log_hyperparams", "log_graph", "save", "finalize", "after_save_checkpoint")
+
+
+def isolated(one: Logger) -> Logger:
+    """Let a logger report its errors instead of raising them, each kind once.
+
+    Args:
+        one: The logger; what Lightning calls of it is wrapped.
+
+    Returns:
+        The same logger.
+    """
+    said: set[str] = set()
+    for name in _METHODS:
+        setattr(one, name, _reporting(getattr(one, name), type(one).__name__, said))
+    return one
+
+
+def _reporting(method: Callable[..., Any], who: str, said: set[str]) -> Callable[..., Any]:
+    @functools.wraps(method)
+    def reporting(*arguments: Any, **options: Any) -> Any:
+        try:
+            return method(*arguments, **options)
+        except Exception as error:  # noqa: BLE001 - a tracker may fail in any way, and a training goes on without it
+            reason = " ".join(f"{type(error).__name__}: {error}".split())
+            if reason not in said:
+                said.add(reason)
+                logger.warning("%s failed: %s. The training goes on.", who, reason)
+
+    return reporting

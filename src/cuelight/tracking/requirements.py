@@ -1,0 +1,48 @@
+"""What a tracker needs before a training can begin."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from importlib.util import find_spec
+
+from fsspec import get_filesystem_class
+from fsspec.utils import get_protocol
+
+from cuelight.config.schema import MLflowConfig, TensorBoardConfig, TrackerConfig
+from cuelight.errors import Problem
+from cuelight.tracking.loggers import MLFLOW_URI_VARIABLE
+
+
+def tracker_problems(config: TrackerConfig) -> Iterator[Problem]:
+    """Find what is missing for the trackers that a file asks for.
+
+    Args:
+        config: The ``tracker`` section.
+
+    Yields:
+        A problem for each.
+    """
+    if config.mlflow is not False and not find_spec("mlflow"):
+        yield Problem('MLflow is not installed. Install it with: pip install "cuelight[mlflow]"', "tracker.mlflow")
+    if config.wandb is not False and not find_spec("wandb"):
+        yield Problem('W&B is not installed. Install it with: pip install "cuelight[wandb]"', "tracker.wandb")
+    given = isinstance(config.mlflow, MLflowConfig) and config.mlflow.tracking_uri
+    if config.mlflow is not False and not given and not os.environ.get(MLFLOW_URI_VARIABLE):
+        yield Problem(
+            f"where is the server? Expected tracking_uri, such as http://localhost:5000, or the environment variable "
+            f"{MLFLOW_URI_VARIABLE}.",
+            "tracker.mlflow",
+        )
+    if isinstance(config.tensorboard, TensorBoardConfig) and config.tensorboard.dir:
+        yield from _unknown_protocol(get_protocol(str(config.tensorboard.dir)))
+
+
+def _unknown_protocol(protocol: str) -> Iterator[Problem]:
+    try:
+        get_filesystem_class(protocol)
+    except (ImportError, ValueError) as error:
+        advice = 'Install it with: pip install "cuelight[s3]"' if protocol == "s3" else f"{error}."
+        yield Problem(
+            f"{protocol}:// cannot be used: its package is not installed. {advice}", "tracker.tensorboard.dir"
+        )

@@ -1,0 +1,91 @@
+"""TensorBoard files in the run directory, and a copy of them elsewhere that a training does not wait for."""
+
+from __future__ import annotations
+
+import logging
+import shutil
+import tempfile
+import time
+from pathlib import Path
+
+from lightning.pytorch.loggers import TensorBoardLogger
+from lightning.pytorch.utilities import rank_zero_only
+
+from cuelight.redaction import redacted
+from cuelight.tracking.delivery import Delivery
+from cuelight.tracking.folder import Folder
+from cuelight.tracking.tensorboard_tracker import TensorBoardTracker
+from cuelight.tracking.tracker import tracker_of
+
+logger = logging.getLogger(__name__)
+
+_SECONDS_BETWEEN_COPIES = 30.0
+
+
+class MirroredTensorBoardLogger(TensorBoardLogger):
+    """Lightning's ``TensorBoardLogger``, whose files are copied to another place by a thread beside the training.
+
+    Args:
+        directory: The run directory, where the files are written.
+        mirror: The folder or URL where the copies go.
+        resumed_from: The step from which everything is logged anew.
+    """
+
+    def __init__(self, directory: Path, mirror: str, resumed_from: int | None = None) -> None:
+        super().__init__(directory, name="", version="", default_hp_metric=False, purge_step=resumed_from)
+        self.mirror = mirror
+        self.delivery = Delivery(str(redacted(mirror)))
+        self._copied_at = time.monotonic()
+        self._copied: dict[str, int] = {}
+
+    @rank_zero_only
+    def begin(self) -> None:
+        """Write the first copy."""
+        self.experiment.flush()
+        self.copy_files()
+
+    @property
+    def page(self) -> str:
+        """Where one sees the run."""
+        return str(redacted(self.mirror))
+
+    @rank_zero_only
+    def save(self) -> None:
+        """Write what was logged, and have it copied where the last copy is some time ago."""
+        super().save()
+        if time.monotonic() - self._copied_at >= _SECONDS_BETWEEN_COPIES:
+            self._copied_at = time.monotonic()
+            self.delivery.put("event files", self.copy_files, unless_waiting=True)
+
+    @rank_zero_only
+    def finalize(self, status: str) -> None:
+        """Close the file, and wait until the copy is complete, for a limited time."""
+        super().finalize(status)
+        self.delivery.put("event files", self.copy_files)
+        if self.delivery.finish():
+            logger.warning("%s did not get all event files: they are in %s.", self.page, self.log_dir)
+
+    def copy_files(self) -> None:
+        """Copy the files that have grown."""
+        folder = Folder(self.mirror)
+        for file in [*Path(self.log_dir).glob("events.out.tfevents.*"), Path(self.log_dir) / self.NAME_HPARAMS_FILE]:
+            if file.is_file() and self._copied.get(file.name) != file.stat().st_size:
+                with tempfile.TemporaryDirectory() as still:  # the file grows while it is sent
+                    copy = Path(shutil.copy(file, still))
+                    folder.log_artifact(copy)
+                    self._copied[file.name] = copy.stat().st_size
+
+
+class MirroredTensorBoardTracker(TensorBoardTracker):
+    """As for any logger of TensorBoard, except that files go where the copies are.
+
+    Args:
+        logger: The logger.
+    """
+
+    def __init__(self, logger: MirroredTensorBoardLogger) -> None:
+        super().__init__(logger)
+        self.place = logger.mirror
+
+
+tracker_of.register(MirroredTensorBoardLogger, MirroredTensorBoardTracker)
