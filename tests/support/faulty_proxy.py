@@ -14,11 +14,13 @@ class FaultyProxy:
     Attributes:
         fault: ``None``, ``hang`` (it takes what comes, and never answers), ``500``, or ``drop`` (the connection breaks
             when half of a file was sent).
+        met: Set when a file met a fault.
     """
 
     def __init__(self, port):
         self.target = port
         self.fault = None
+        self.met = threading.Event()
         self._listener = None
         self._connections = []
         self.port = None
@@ -57,6 +59,7 @@ class FaultyProxy:
             threading.Thread(target=_pass_on, args=(server, connection), daemon=True).start()
             while block := connection.recv(_BLOCK):
                 if block.startswith(b"PUT ") and self.fault in {"500", "hang", "drop"}:
+                    self.met.set()
                     _FAULTS[self.fault](connection, server, block)
                     return
                 server.sendall(block)

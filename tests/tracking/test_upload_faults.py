@@ -80,7 +80,7 @@ def test_a_server_that_fails_and_comes_back(
     uploads.offer(best, 4)
     with pytest.raises(UploadError, match=reason) as raised:
         wait(uploads, attempts=2)
-    assert "MLFlow" in str(raised.value)
+    assert "MLflow" in str(raised.value)
     assert "cuelight upload" in str(raised.value)
     proxy.fault = None
     if fault == "refuse":
