@@ -125,3 +125,21 @@ def test_first_step(benchmark_named):
     benchmark = benchmark_named("first_step")
     values = benchmark.measure(rounds=1)
     assert benchmark_named("common").ratios(values, benchmark.OWN, benchmark.PEER)[0] > 0
+
+
+@pytest.mark.slow
+def test_upload(benchmark_named, mlflow_uri):
+    benchmark = benchmark_named("upload")
+    for kind in (benchmark.NOTHING, benchmark.OWN, benchmark.PEER):
+        timing = benchmark.train(kind, mlflow_uri, megabytes=1, steps=9)
+        assert timing.gap > 0
+        assert len(timing.before) == 2
+        assert timing.slowest > 0
+
+
+@pytest.mark.parametrize(("gap", "code"), [(19.0, 0), (21.0, 1)])
+def test_an_upload_may_stall_a_training_for_a_moment(benchmark_named, gap, code):
+    benchmark = benchmark_named("upload")
+    gaps = {benchmark.NOTHING: 5.0, benchmark.OWN: 5.0 + gap, benchmark.PEER: 5000.0}
+    taken = {kind: [benchmark.Timing(gap, [10.0], [10.0, 12.0])] for kind, gap in gaps.items()}
+    assert benchmark.show(taken, 10.0) == code

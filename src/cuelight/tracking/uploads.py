@@ -215,4 +215,4 @@ def _has(target: _Target, file: Path) -> bool:
 
 
 def _under_way(uploader: Uploader) -> str:
-    return f"{uploader.name} failed, is tried again: {uploader.failure}" if uploader.failure else uploader.name
+    return f"{uploader.name} again, after {uploader.failure}" if uploader.failure else uploader.name
