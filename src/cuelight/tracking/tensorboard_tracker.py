@@ -22,6 +22,8 @@ class TensorBoardTracker(Folder):
         logger: The logger.
     """
 
+    name = "TensorBoard"
+
     def __init__(self, logger: TensorBoardLogger) -> None:
         super().__init__(logger.log_dir)
         self._logger = logger
