@@ -58,7 +58,7 @@ def test_report_of_mistakes_is_the_real_one(tmp_path) -> None:
 
 @pytest.mark.parametrize(
     "command",
-    ["init", "plan", "callbacks", "train", "test", "export", "archive", "predict", "finish", "verify"],
+    ["init", "plan", "callbacks", "train", "test", "export", "archive", "predict", "finish", "verify", "diff"],
 )
 def test_help_in_the_documentation_is_the_real_one(command, capsys, monkeypatch) -> None:
     monkeypatch.setenv("COLUMNS", "100")

@@ -123,3 +123,11 @@ def test_reading_a_configuration_imports_neither_torch_nor_lightning() -> None:
     imported = imported_by("from cuelight import load_config; import cuelight.errors")
     assert "pydantic" in imported
     assert not imported & {"torch", "lightning", "rich", "numpy"}
+
+
+def test_comparing_two_runs_imports_neither_torch_nor_lightning(tmp_path) -> None:
+    (tmp_path / "config.yaml").write_text("name: digits\n")
+    (tmp_path / "metadata.yaml").write_text("run: {seed: 3}\n")
+    imported = imported_by(f"from cuelight.cli import main; main(['diff', {str(tmp_path)!r}, {str(tmp_path)!r}])")
+    assert "rich" in imported
+    assert not imported & {"torch", "lightning", "numpy", "timm", "torchmetrics"}

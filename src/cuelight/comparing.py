@@ -194,8 +194,5 @@ def _same_order(pair: Difference) -> bool:
     """Whether the lists of names differ only by entries that one of them lacks, which are differences of their own."""
     if not pair.key.endswith(_ORDER) or NOT_SET in {str(pair.first), str(pair.second)}:
         return False
-    common = [
-        [name for name in names if name in other]
-        for names, other in ((pair.first, pair.second), (pair.second, pair.first))
-    ]
-    return common[0] == common[1]
+    in_first = [name for name in pair.first if name in pair.second]
+    return in_first == [name for name in pair.second if name in pair.first]

@@ -27,6 +27,7 @@ _PRELOADED = [
     "cuelight.cli.predict",
     "cuelight.cli.finish",
     "cuelight.cli.verify",
+    "cuelight.cli.diff",
     "cuelight.cli.upload",
     "cuelight.callbacks.upload_checkpoint",
     "cuelight.callbacks.archive_on_train_end",

@@ -47,11 +47,10 @@ def _print(compared: Comparison) -> None:
             console.print()
             console.print(_table(name, differences))
     same = [name for name, entries in compared.sections.items() if not entries and _has(compared, name)]
-    console.print()
-    if same:
-        console.print(f"The same: {', '.join(same)}.")
-    for reason in compared.missing:
-        console.print(escape(f"Not compared: {reason}."), soft_wrap=True)
+    notes = [f"The same: {', '.join(same)}."] if same else []
+    notes += [f"Not compared: {reason}." for reason in compared.missing]
+    if notes:
+        console.print("\n" + escape("\n".join(notes)), soft_wrap=True)
 
 
 def _has(compared: Comparison, name: str) -> bool:
@@ -59,7 +58,7 @@ def _has(compared: Comparison, name: str) -> bool:
 
 
 def _table(name: str, differences: list[Difference]) -> Table:
-    table = Table(box=None, padding=(0, 2, 0, 0), header_style="bold")
+    table = Table(box=None, padding=(0, 2, 0, 0), pad_edge=False, header_style="bold")
     with_change = name == "results"
     for heading in (name, "A", "B", *(["B - A"] if with_change else [])):
         table.add_column(heading, overflow="fold", justify="right" if heading == "B - A" else "left")

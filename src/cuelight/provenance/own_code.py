@@ -7,10 +7,8 @@ import sys
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
-import cuelight
-
 _INSTALLED = frozenset({"site-packages", "dist-packages"})
-_CUELIGHT = Path(cuelight.__file__).parent
+_CUELIGHT = Path(__file__).resolve().parent.parent
 _PYTHON = Path(inspect.__file__).parent
 
 

@@ -125,7 +125,7 @@ def _diff(git: Git, top: Path) -> bytes:
     with tempfile.TemporaryDirectory(prefix="cuelight-") as folder:
         copy = Path(folder, "index")
         if index.exists():
-            shutil.copy(index, copy)
+            shutil.copy2(index, copy)  # git compares the time of the index with those of files
         names = Path(folder, "names")
         names.write_bytes(b"\0".join(map(os.fsencode, new)))
         environment = {
