@@ -8,7 +8,6 @@ from pathlib import Path
 
 import pytest
 
-from support.mlflow_server import mlflow_server
 from support.nvml_library import GPU, no_nvml_library, nvml_library
 
 BENCHMARKS = Path(__file__).parent.parent / "benchmarks"
@@ -130,6 +129,24 @@ def test_first_step(benchmark_named):
     assert benchmark_named("common").ratios(values, benchmark.OWN, benchmark.PEER)[0] > 0
 
 
+@pytest.mark.slow
+def test_upload(benchmark_named, mlflow_uri):
+    benchmark = benchmark_named("upload")
+    for kind in (benchmark.NOTHING, benchmark.OWN, benchmark.PEER):
+        timing = benchmark.train(kind, mlflow_uri, megabytes=1, steps=9)
+        assert timing.gap > 0
+        assert len(timing.before) == 2
+        assert timing.slowest > 0
+
+
+@pytest.mark.parametrize(("gap", "code"), [(19.0, 0), (21.0, 1)])
+def test_an_upload_may_stall_a_training_for_a_moment(benchmark_named, gap, code):
+    benchmark = benchmark_named("upload")
+    gaps = {benchmark.NOTHING: 5.0, benchmark.OWN: 5.0 + gap, benchmark.PEER: 5000.0}
+    taken = {kind: [benchmark.Timing(gap, [10.0], [10.0, 12.0])] for kind, gap in gaps.items()}
+    assert benchmark.show(taken, 10.0) == code
+
+
 def test_gpu_stats_says_that_it_needs_a_card(benchmark_named, capsys, monkeypatch):
     monkeypatch.setattr(sys, "argv", ["gpu_stats.py"])
     with no_nvml_library(monkeypatch):
@@ -151,10 +168,9 @@ def test_gpu_stats(benchmark_named, tmp_path):
 
 
 @pytest.mark.slow
-def test_tracking_overhead(benchmark_named, tmp_path):
+def test_tracking_overhead(benchmark_named, mlflow_uri):
     benchmark = benchmark_named("tracking_overhead")
-    with mlflow_server(tmp_path) as server:
-        values = benchmark.measure(server.uri, rounds=1, model="test_resnet", steps=9, side=32, batch_size=2)
+    values = benchmark.measure(mlflow_uri, rounds=1, model="test_resnet", steps=9, side=32, batch_size=2)
     ratios = benchmark_named("common").ratios
     assert all(ratios(values, name, benchmark.NOTHING)[0] > 0 for name in values)
     ((seconds, share),) = benchmark._shares

@@ -58,8 +58,11 @@ def test_report_of_mistakes_is_the_real_one(tmp_path) -> None:
 
 @pytest.mark.parametrize(
     "command",
-    ["init", "plan", "callbacks", "train", "test", "export", "archive", "predict", "finish", "verify", "diff"],
-)
+    [
+        "init", "plan", "callbacks", "train", "test", "export", "archive", "predict", "finish", "verify", "diff",
+        "upload",
+    ],
+)  # fmt: skip
 def test_help_in_the_documentation_is_the_real_one(command, capsys, monkeypatch) -> None:
     monkeypatch.setenv("COLUMNS", "100")
     with pytest.raises(SystemExit):

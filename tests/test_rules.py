@@ -23,8 +23,10 @@ def refuse(tmp_path, callbacks, trainer=None, **sections):
     return [str(problem).removeprefix(str(tmp_path)) for problem in refused.value.problems]
 
 
-def caution(callbacks, caplog):
-    tree = {"model": CLASSIFICATION, "data": {"name": "Digits"}, "trainer": {"callbacks": callbacks}}
+def caution(callbacks, caplog, tracker=None):
+    tree = {
+        "model": CLASSIFICATION, "data": {"name": "Digits"}, "trainer": {"callbacks": callbacks}, "tracker": tracker,
+    }  # fmt: skip
     with caplog.at_level(logging.WARNING):
         Run.from_yaml(tree).plan()
     return caplog.text
@@ -150,6 +152,15 @@ def test_averaging_that_nobody_measures_is_a_caution(caplog) -> None:
 def test_keeping_no_best_is_a_caution(caplog) -> None:
     keep_none = {"name": "ModelCheckpoint", "params": {"monitor": "val/loss", "save_top_k": 0}}
     assert "there is nothing to test or to export" in caution([keep_none], caplog)
+
+
+def test_nothing_to_upload_is_a_caution(caplog, monkeypatch) -> None:
+    upload = {"name": "UploadCheckpoint"}
+    assert "UploadCheckpoint has nothing to do" in caution([upload], caplog)
+    caplog.clear()
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", "http://127.0.0.1:1")
+    for tracker in ({"mlflow": True}, {"tensorboard": {"dir": "s3://logs"}}):
+        assert "UploadCheckpoint" not in caution([upload], caplog, tracker)
 
 
 def test_archive_needs_its_extra_which_is_said_before_the_training(tmp_path, monkeypatch) -> None:

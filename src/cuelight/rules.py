@@ -24,7 +24,8 @@ from cuelight.callbacks.gpu_stats_monitor import GPUStatsMonitor, cannot_work, w
 from cuelight.callbacks.metadata_logger import MetadataLogger
 from cuelight.callbacks.model_pruning import ModelPruning
 from cuelight.callbacks.train_end_step import TrainEndStep
-from cuelight.config.schema import Config
+from cuelight.callbacks.upload_checkpoint import UploadCheckpoint
+from cuelight.config.schema import Config, TensorBoardConfig, TrackerConfig
 from cuelight.errors import Problem, did_you_mean
 from cuelight.provenance.hyperparameters import missing_keys
 from cuelight.tracking.requirements import tracker_problems
@@ -77,11 +78,12 @@ def missing_hardware(config: Config, callbacks: Sequence[tuple[str, pl.Callback]
     return [Problem(cannot_work(reason), path) for path in monitors if reason]
 
 
-def cautions(callbacks: Sequence[pl.Callback]) -> list[str]:
+def cautions(callbacks: Sequence[pl.Callback], tracker: TrackerConfig) -> list[str]:
     """Find what works, but perhaps not as it was meant.
 
     Args:
         callbacks: All callbacks, in the order in which they run.
+        tracker: Where results are sent.
 
     Returns:
         One sentence or two for each.
@@ -91,6 +93,7 @@ def cautions(callbacks: Sequence[pl.Callback]) -> list[str]:
         *_averaging_with_early_stop(callbacks),
         *_pruning_back_to_first_values(callbacks),
         *_nothing_kept(callbacks),
+        *_nothing_to_upload(callbacks, tracker),
     ]
 
 
@@ -257,4 +260,14 @@ def _nothing_kept(callbacks: Sequence[pl.Callback]) -> Iterator[str]:
         yield (
             "No callback keeps a best checkpoint, so there is nothing to test or to export after the training. Add "
             "ModelCheckpoint with a monitor, or measure checkpoints/last.ckpt with cuelight test."
+        )
+
+
+def _nothing_to_upload(callbacks: Sequence[pl.Callback], tracker: TrackerConfig) -> Iterator[str]:
+    mirrored = isinstance(tracker.tensorboard, TensorBoardConfig) and tracker.tensorboard.dir
+    elsewhere = mirrored or tracker.mlflow is not False or tracker.wandb is not False
+    if not elsewhere and any(isinstance(callback, UploadCheckpoint) for callback in callbacks):
+        yield (
+            "UploadCheckpoint has nothing to do: TensorBoard and CSV keep their files in the run directory, where the "
+            "checkpoint is already. Set tracker.mlflow, tracker.wandb or tracker.tensorboard.dir, or leave it out."
         )

@@ -100,7 +100,7 @@ class Run(TrainedRun):
         """
         planned = planned_callbacks(self.config, self.display)
         if is_first_process():
-            for caution in cautions([entry.callback for entry in planned]):
+            for caution in cautions([entry.callback for entry in planned], self.config.tracker):
                 logger.warning(caution)
         return planned
 

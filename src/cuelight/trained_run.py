@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import lightning.pytorch as pl
+from lightning.pytorch.loggers import WandbLogger
 from rich.console import Console
 
 from cuelight.callbacks.progress import ProgressDisplay
@@ -235,7 +236,12 @@ class TrainedRun:
         planned = [entry.callback for entry in planned_callbacks(self.config)]
         step = next((callback for callback in planned if isinstance(callback, UploadCheckpoint)), UploadCheckpoint())
         last = latest_checkpoint(folder)
-        return step.run(self._finished(folder.parent, step_of(last) if last else 0), self._console())
+        training = self._finished(folder.parent, step_of(last) if last else 0)
+        outcome = step.run(training, self._console())
+        for one in training.loggers:
+            if isinstance(one, WandbLogger):  # to send a file, W&B goes on with the run, which has to end again
+                one.finalize("success")
+        return outcome
 
     def best(self, prefer: Preference = "metric") -> BestCheckpoint | None:
         """Find the best checkpoint.

@@ -106,7 +106,7 @@ def test_what_was_uploaded_is_recorded_and_can_be_verified(tmp_path) -> None:
     assert (outcome.status, outcome.checkpoint) == ("ok", "checkpoints/best_loss.ckpt")
     assert outcome.weights_fingerprint == fingerprint_of_file(file)
     assert outcome.details["uploads"] == {
-        "KeepingLogger": {
+        "Keeping": {
             "place": str(tracker.folder), "name": "best.ckpt", "sha256": sha256_of(file), "step": 20, "score": 1.0,
             "where": str(tracker.folder / "checkpoints" / "best.ckpt"),
         }
@@ -116,7 +116,7 @@ def test_what_was_uploaded_is_recorded_and_can_be_verified(tmp_path) -> None:
     assert [check.ok for check in verify(training)] == [True, True]
     file.write_bytes(file.read_bytes() + b"x")
     assert not callback.is_done(training, outcome)
-    assert [check.subject for check in verify(training) if not check.ok] == ["KeepingLogger: best.ckpt"]
+    assert [check.subject for check in verify(training) if not check.ok] == ["Keeping: best.ckpt"]
 
 
 def test_nothing_remains_but_what_is_known(tmp_path) -> None:
@@ -172,14 +172,14 @@ def test_a_tracker_that_keeps_its_logs_around_the_checkpoint_gets_no_copy(tmp_pa
     assert not (tmp_path / "spool").exists()
     assert (callback.outcome.status, callback.outcome.reason) == (
         "skipped",
-        "KeepingLogger keeps its logs in the folder around the checkpoint, so it is there already and is not copied.",
+        "Keeping keeps its logs in the folder around the checkpoint, so it is there already and is not copied.",
     )
 
 
 def test_a_tracker_elsewhere_gets_it_beside_one_around_the_checkpoint(tmp_path) -> None:
     tracker, callback = keeping(tmp_path), uploading()
     fit(tmp_path, best(), callback, tracker=tracker, loggers=[CSVLogger(tmp_path, name="", version="")])
-    assert list(callback.outcome.details["uploads"]) == ["KeepingLogger"]
+    assert list(callback.outcome.details["uploads"]) == ["Keeping"]
 
 
 def test_two_runs_in_one_folder(tmp_path) -> None:
@@ -210,13 +210,13 @@ def test_a_tracker_that_stays_down_fails_the_step_and_keeps_the_file(tmp_path) -
     tracker.failures = [ConnectionRefusedError(f"try {number}") for number in range(10000)]
     with pytest.raises(TrainEndError) as raised:
         fit(tmp_path, best(), callback, tracker=tracker)
-    assert "KeepingLogger: ConnectionRefusedError: try" in str(raised.value)
+    assert "Keeping: ConnectionRefusedError: try" in str(raised.value)
     assert "cuelight upload" in str(raised.value)
     assert waiting(tmp_path) == checkpoint_of(tmp_path).read_bytes()
 
 
 def waiting(folder):
-    (spool,) = (folder / "spool").glob("*/KeepingLogger")
+    (spool,) = (folder / "spool").glob("*/Keeping")
     return Spool(spool).claim().file.read_bytes()
 
 

@@ -73,6 +73,31 @@ def test_messages(trainer, expected):
     assert message(trainer) == expected
 
 
+@pytest.mark.parametrize(
+    ("tracker", "expected"),
+    [
+        ({"mlflow": "on"}, 'tracker.mlflow: expected true or false, or a mapping, got the text "on". Write true: on is text here, as in YAML 1.2.'),
+        ({"mlflow": "http://x"}, 'tracker.mlflow: expected true or false, or a mapping, got the text "http://x".'),
+        ({"mlflow": {"tracking_url": "http://x"}}, 'tracker.mlflow.tracking_url: unknown key "tracking_url". Did you mean "tracking_uri"?'),
+        ({"mlflow": {"tracking_uri": 3}}, 'tracker.mlflow.tracking_uri: expected text or null, got 3. Write "3" in quotes if text is meant.'),
+        ({"wandb": None}, "tracker.wandb: expected true or false, or a mapping, got nothing (null). The value after the colon is missing."),
+        ({"wandb": {"mode": "offlin"}}, 'tracker.wandb.mode: expected "online" or "offline", got the text "offlin". Did you mean "offline"?'),
+        ({"tensorboard": {"dir": ""}}, 'tracker.tensorboard.dir: expected a text that is not empty, got the text "".'),
+        ({"mlfow": True}, 'tracker.mlfow: unknown key "mlfow". Did you mean "mlflow"?'),
+    ],
+)  # fmt: skip
+def test_messages_about_trackers(tracker, expected):
+    assert message(tracker=tracker) == expected
+
+
+def test_tracker_is_a_switch_or_a_section():
+    tracker = {"tensorboard": False, "csv": True, "mlflow": {"experiment": "e"}, "wandb": True}
+    config = load(tracker=tracker)
+    assert config.tracker.mlflow.experiment == "e"
+    assert load_config(config.to_dict()) == config
+    assert (config.tracker.tensorboard, config.tracker.wandb) == (False, True)
+
+
 def test_a_literal_suggests_the_nearest():
     assert message({"precision": "bf16-mix"}).endswith('got the text "bf16-mix". Did you mean "bf16-mixed"?')
 

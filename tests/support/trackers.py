@@ -20,6 +20,8 @@ class KeepingTracker:
         gate: A transfer waits for it; set from the start.
     """
 
+    name = "Keeping"
+
     def __init__(self, folder, shared=False):
         self.folder = Path(folder)
         self.place = str(folder)

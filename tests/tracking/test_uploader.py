@@ -94,10 +94,10 @@ def test_what_failed_is_tried_again_with_growing_pauses(setting, monkeypatch, ca
     assert told == ["Keeping does not take the file yet: ConnectionError: gone. It waits, and is tried again."]
 
 
-def failing(setting, **options):
+def failing(setting, error=None):
     """An uploader that has failed, and pauses for long."""
-    setting.tracker.failures = [ConnectionError("gone")]
-    uploader = setting.uploader(pauses=(3600,), **options)
+    setting.tracker.failures = [error or ConnectionError("gone")]
+    uploader = setting.uploader(pauses=(3600,))
     setting.offer(uploader, b"one")
     assert not poll(uploader, lambda: uploader.failure)
     return uploader
@@ -117,6 +117,15 @@ def test_a_pause_can_be_cut_short(setting) -> None:
     assert uploader.attempts == 1
     uploader.hurry()
     assert uploader.wait(LONGEST)
+
+
+def test_a_password_in_the_address_is_told_to_nobody(setting, caplog) -> None:
+    setting.tracker.place = "ftp://ada:hopper@example.org/logs"
+    uploader = failing(setting, error=OSError("ftp://ada:hopper@example.org/logs is away"))
+    assert uploader.failure == "OSError: ftp://REDACTED@example.org/logs is away"
+    uploader.hurry()
+    assert uploader.wait(LONGEST)
+    assert "hopper" not in caplog.text + (setting.spool.folder / "state.json").read_text()
 
 
 def test_a_newer_file_is_sent_in_place_of_one_that_failed(setting) -> None:

@@ -20,6 +20,8 @@ class CSVTracker(Folder):
         logger: The logger.
     """
 
+    name = "CSV"
+
     def __init__(self, logger: CSVLogger) -> None:
         super().__init__(logger.log_dir)
         self._logger = logger

@@ -37,7 +37,7 @@ def mlflow_name(name: str) -> str:
     """
     words = "".join(_WORDS.get(letter, letter) for letter in name)
     plain = _REFUSED.sub("_", words)
-    whole = plain if _is_path(plain) else re.sub(r"\.\.+|/", "_", plain)
+    whole = plain if _is_path(plain) else plain.replace("/", "_").strip(".") or "_"
     if whole == words and len(whole) <= _LONGEST:
         return whole
     return marked(whole, name)
@@ -59,7 +59,7 @@ def marked(taken: str, name: str) -> str:
 
 def _is_path(name: str) -> bool:
     """Whether MLflow finds it a unique path."""
-    return posixpath.normpath(name) == name and not name.startswith(("/", ".."))
+    return posixpath.normpath(name) == name and not name.startswith(("/", "..")) and name != "."
 
 
 class MetricNames:

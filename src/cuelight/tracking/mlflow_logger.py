@@ -73,8 +73,8 @@ class BackgroundMLFlowLogger(MLFlowLogger):
         with self._lock:
             if not self._initialized:
                 self._find_run(self._mlflow_client)
-                if self._run_id is None and self._mlflow_client.get_experiment_by_name(self._experiment_name) is None:
-                    self._mlflow_client.create_experiment(self._experiment_name)
+                if self._run_id is None:
+                    _make_experiment(self._mlflow_client, self._experiment_name)
                 _ = super().experiment
                 remember_run(self._directory, "mlflow", self.shown_uri, str(self._run_id))
         return self._mlflow_client
@@ -200,6 +200,19 @@ class BackgroundMLflowTracker(MLflowTracker):
     @rank_zero_only
     def _later(self, what: str, send: Callable[[], None]) -> None:
         self._logger.delivery.put(what, send)
+
+
+def _make_experiment(client: MlflowClient, name: str) -> None:
+    """Make an experiment, unless it is there or another run makes it at this moment."""
+    from mlflow.exceptions import MlflowException  # noqa: PLC0415
+
+    if client.get_experiment_by_name(name) is not None:
+        return
+    try:
+        client.create_experiment(name)
+    except MlflowException as error:
+        if error.error_code != "RESOURCE_ALREADY_EXISTS":
+            raise
 
 
 def _is_refusal(error: Exception) -> bool:

@@ -28,6 +28,7 @@ class MLflowTracker:
         logger: The logger.
     """
 
+    name = "MLflow"
     is_shared = False
 
     def __init__(self, logger: MLFlowLogger) -> None:

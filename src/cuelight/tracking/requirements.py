@@ -42,7 +42,5 @@ def _unknown_protocol(protocol: str) -> Iterator[Problem]:
     try:
         get_filesystem_class(protocol)
     except (ImportError, ValueError) as error:
-        advice = 'Install it with: pip install "cuelight[s3]"' if protocol == "s3" else f"{error}."
-        yield Problem(
-            f"{protocol}:// cannot be used: its package is not installed. {advice}", "tracker.tensorboard.dir"
-        )
+        extra = ' Or: pip install "cuelight[s3]"' if protocol == "s3" else ""
+        yield Problem(f"{protocol}:// cannot be used: {error}.{extra}", "tracker.tensorboard.dir")

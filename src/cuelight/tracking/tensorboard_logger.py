@@ -83,6 +83,8 @@ class MirroredTensorBoardTracker(TensorBoardTracker):
         logger: The logger.
     """
 
+    is_shared = False  # the folder has the name of the run directory
+
     def __init__(self, logger: MirroredTensorBoardLogger) -> None:
         super().__init__(logger)
         self.place = logger.mirror

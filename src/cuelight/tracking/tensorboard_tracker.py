@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
+from lightning.pytorch.core.saving import save_hparams_to_yaml
 from lightning.pytorch.loggers import TensorBoardLogger
 from numpy.typing import NDArray
 
@@ -20,6 +21,8 @@ class TensorBoardTracker(Folder):
     Args:
         logger: The logger.
     """
+
+    name = "TensorBoard"
 
     def __init__(self, logger: TensorBoardLogger) -> None:
         super().__init__(logger.log_dir)
@@ -47,6 +50,8 @@ class TensorBoardTracker(Folder):
         self._logger.log_hyperparams(dict(params))
         everything = flatten(dict(self._logger.hparams))
         self.log_table("hyperparameters", ["name", "value"], list(everything.items()), step=0)
+        # Lightning writes this file once, before most of it is known.
+        save_hparams_to_yaml(f"{self._logger.log_dir}/{self._logger.NAME_HPARAMS_FILE}", self._logger.hparams)
 
 
 tracker_of.register(TensorBoardLogger, TensorBoardTracker)

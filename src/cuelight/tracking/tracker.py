@@ -20,6 +20,10 @@ class Tracker(Protocol):
     """
 
     @property
+    def name(self) -> str:
+        """What the tracker is called in messages."""
+
+    @property
     def place(self) -> str:
         """Where files are kept, as a URL or a folder; no other run has the same one, unless both share a folder."""
 

@@ -9,6 +9,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from cuelight.files import sha256_of
+from cuelight.redaction import redacted_text
 from cuelight.tracking.spool import Sent, Spool, SpoolInUseError, Waiting
 from cuelight.tracking.tracker import Tracker
 
@@ -133,7 +134,7 @@ class Uploader:
             try:
                 self._send(waiting)
             except Exception as error:  # noqa: BLE001 - a tracker may fail in any way, and is tried again
-                self._failed(" ".join(f"{type(error).__name__}: {error}".split()))
+                self._failed(redacted_text(" ".join(f"{type(error).__name__}: {error}".split())))
             else:
                 self._succeeded(waiting)
 
@@ -148,17 +149,17 @@ class Uploader:
     def _send(self, waiting: Waiting) -> None:
         before = _stamp(waiting.file)
         sha256 = sha256_of(waiting.file)
-        place = self._tracker.place
+        place = redacted_text(self._tracker.place)
         sent = self._sent if self._sent is not None else self._spool.read_sent()
         there = next((entry for entry in sent if (entry.place, entry.sha256) == (place, sha256)), None)
         if there is None:
             where = self._tracker.log_artifact(waiting.file, self._folder, aliases=("best",))
             if _stamp(waiting.file) != before:
                 raise OSError(f"{waiting.file.name} was changed while it was sent")
-            there = Sent(place, waiting.file.name, where, sha256, waiting.step, waiting.score)
+            there = Sent(place, waiting.file.name, redacted_text(where), sha256, waiting.step, waiting.score)
             sent = [entry for entry in sent if (entry.place, entry.name) != (place, there.name)] + [there]
             self._note(sent)
-            logger.info("%s has %s of step %d: %s", self.name, there.name, there.step, where)
+            logger.info("%s has %s of step %d: %s", self.name, there.name, there.step, there.where)
         self._remove_old(place, sent)
         self.current = there
 

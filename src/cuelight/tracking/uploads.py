@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import re
 import time
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -13,8 +14,9 @@ from pathlib import Path
 from lightning.pytorch.loggers import Logger
 
 from cuelight.errors import UploadError
+from cuelight.tracking.sending import trackers_of
 from cuelight.tracking.spool import Sent, Spool, SpoolInUseError
-from cuelight.tracking.tracker import Tracker, tracker_of
+from cuelight.tracking.tracker import Tracker
 from cuelight.tracking.uploader import PAUSES, Uploader
 from cuelight.weights.best import BestCheckpoint
 
@@ -54,7 +56,9 @@ class Uploads:
         self._keep = keep
         self._pauses = pauses
         folder = spool_folder(directory, training)
-        self._targets = [_Target(name, tracker, Spool(folder / name)) for name, tracker in _named(loggers)]
+        self._targets = [
+            _Target(name, tracker, Spool(folder / re.sub(r"[^\w-]", "", name))) for name, tracker in _named(loggers)
+        ]
 
     def reason_for_none(self, checkpoint: Path) -> str | None:
         """Tell why no tracker needs a checkpoint.
@@ -197,12 +201,9 @@ def _last_change(folder: Path) -> float:
 
 def _named(loggers: Iterable[Logger]) -> Iterator[tuple[str, Tracker]]:
     seen: Counter[str] = Counter()
-    for one in loggers:
-        tracker = tracker_of(one)
-        if tracker is not None:
-            name = type(one).__name__
-            seen[name] += 1
-            yield (name if seen[name] == 1 else f"{name}-{seen[name]}"), tracker
+    for tracker in trackers_of(loggers):
+        seen[tracker.name] += 1
+        yield (tracker.name if seen[tracker.name] == 1 else f"{tracker.name}-{seen[tracker.name]}"), tracker
 
 
 def _has(target: _Target, file: Path) -> bool:
@@ -214,4 +215,4 @@ def _has(target: _Target, file: Path) -> bool:
 
 
 def _under_way(uploader: Uploader) -> str:
-    return f"{uploader.name} failed, is tried again: {uploader.failure}" if uploader.failure else uploader.name
+    return f"{uploader.name} again, after {uploader.failure}" if uploader.failure else uploader.name

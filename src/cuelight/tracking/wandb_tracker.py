@@ -27,6 +27,7 @@ class WandbTracker:
         logger: The logger.
     """
 
+    name = "W&B"
     is_shared = False
 
     def __init__(self, logger: WandbLogger) -> None:

@@ -11,6 +11,7 @@ from typing import Any
 
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
+from rich.table import Column
 
 from cuelight.files import sha256_of
 from cuelight.tracking.tracker import tracker_of
@@ -113,7 +114,8 @@ def _bar(limit: timedelta, console: Console | None) -> Iterator[Callable[[float,
     if console is None or not console.is_terminal:
         yield lambda *_: None
         return
-    columns = TextColumn("{task.description}"), BarColumn(), TimeElapsedColumn(), TextColumn(f"of at most {limit}")
+    what = TextColumn("{task.description}", table_column=Column(no_wrap=True, overflow="ellipsis"))
+    columns = BarColumn(), TimeElapsedColumn(), TextColumn(f"of at most {limit}"), what
     with Progress(*columns, console=console, transient=True) as progress:
         task = progress.add_task("", total=limit.total_seconds())
         yield lambda seconds, what: progress.update(task, completed=seconds, description=f"sending to {what}")

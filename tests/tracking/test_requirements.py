@@ -1,0 +1,53 @@
+"""What is missing for a tracker is said before a training."""
+
+import importlib.util
+
+import pytest
+
+from cuelight.config.schema import TrackerConfig
+from cuelight.tracking import requirements
+from cuelight.tracking.requirements import tracker_problems
+
+
+def problems(**trackers):
+    return [f"{problem.path}: {problem.message}" for problem in tracker_problems(TrackerConfig(**trackers))]
+
+
+@pytest.fixture(autouse=True)
+def _no_server(monkeypatch):
+    monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
+
+
+def test_nothing_is_missing_for_what_is_there(monkeypatch) -> None:
+    server = {"tracking_uri": "http://localhost:5000"}
+    assert problems(mlflow=server, wandb=True, tensorboard={"dir": "s3://bucket/logs"}) == []
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", "http://localhost:5000")
+    assert problems(mlflow=True) == []
+
+
+@pytest.mark.parametrize(("name", "title"), [("mlflow", "MLflow"), ("wandb", "W&B")])
+def test_package_that_is_missing(name, title, monkeypatch) -> None:
+    found = importlib.util.find_spec
+    monkeypatch.setattr(requirements, "find_spec", lambda module: None if module == name else found(module))
+    section = {"tracking_uri": "http://localhost:5000"} if name == "mlflow" else True
+    expected = f'tracker.{name}: {title} is not installed. Install it with: pip install "cuelight[{name}]"'
+    assert problems(**{name: section}) == [expected]
+
+
+def test_server_has_to_be_named() -> None:
+    [problem] = problems(mlflow={"experiment": "digits"})
+    assert problem.startswith("tracker.mlflow: where is the server? Expected tracking_uri")
+
+
+def test_file_system_that_is_unknown() -> None:
+    [problem] = problems(tensorboard={"dir": "s4://bucket"})
+    assert problem == "tracker.tensorboard.dir: s4:// cannot be used: Protocol not known: s4."
+
+
+def test_package_of_a_file_system_is_missing(monkeypatch) -> None:
+    def missing(protocol):
+        raise ImportError("Install s3fs to access S3")
+
+    monkeypatch.setattr(requirements, "get_filesystem_class", missing)
+    [problem] = problems(tensorboard={"dir": "s3://bucket"})
+    assert problem.endswith('s3:// cannot be used: Install s3fs to access S3. Or: pip install "cuelight[s3]"')
