@@ -24,6 +24,9 @@ LEAKS = {
     "quoted assignment": f'{{"api_key": "{SECRET} {SECRET}", "lr": 1}}',
     "line of YAML": f"lr: 1\nsecret: {SECRET}\nepochs: 3",
     "option": f"train --hf-token {SECRET} --epochs 3",
+    "assignment after a dot": f".password={SECRET}",
+    "assignment after a digit": f"1password={SECRET}",
+    "scheme after a digit": f"1https://ada:{SECRET}@example.org",
     "option with sign": f"train --password={SECRET}",
     "GitHub": f"ghp_{SECRET * 3}",
     "Hugging Face": f"uses hf_{SECRET * 3} to read",
@@ -114,3 +117,12 @@ def test_argument_is_left_alone() -> None:
     tree = {"password": SECRET, "list": [f"https://u:{SECRET}@h"]}
     redacted(tree)
     assert tree == {"password": SECRET, "list": [f"https://u:{SECRET}@h"]}
+
+
+@pytest.mark.parametrize(
+    "unit", ["x", "x.", "x+", "x-", "--x", "a://", "a:b@", "&", "a=", "eyJ", "bearer ", "-----BEGIN "]
+)
+def test_long_text_takes_no_longer_than_its_length(unit) -> None:
+    """A quadratic search would take hours."""
+    text = unit * (1_000_000 // len(unit))
+    assert redacted_text(text)

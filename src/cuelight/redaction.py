@@ -28,12 +28,13 @@ _REFERENCE = re.compile(r"\$\{env:[A-Za-z_]\w*\}")
 
 # Name and password before the host. The second form is a password with a slash in it, which is not a port.
 _USER = re.compile(
-    r"(?P<scheme>\b[A-Za-z][A-Za-z0-9+.-]*://)(?P<user>[^\s/?#\"'<>]*|[^\s/?#:@\[\"'<>]+:(?!\d+[/?#])[^\s\"'<>]*)@"
+    r"(?<![A-Za-z0-9+.-])(?P<scheme>[A-Za-z0-9+.-]+://)"
+    r"(?P<user>[^\s/?#\"'<>]*|[^\s/?#:@\[\"'<>]+:(?!\d+[/?#])[^\s\"'<>]{0,200})@"
 )
 _QUERY = re.compile(r"(?<=[?&;#])(?P<name>[\w.~%-]+)=(?P<value>[^&;#\s\"'<>]+)")
 _VALUE = r"(?P<value>\$\{[^}\n]*\}|\"[^\"\n]*\"|'[^'\n]*'|[^\s,;&\"'{}\[\]]+)"
-_ASSIGNED = re.compile(r"(?P<name>[A-Za-z_][\w.-]*)(?P<sign>[\"']?\s*[:=]\s*)" + _VALUE)
-_OPTION = re.compile(r"(?<=--)(?P<name>[A-Za-z][\w-]*)(?P<sign> +)(?!-)" + _VALUE)
+_ASSIGNED = re.compile(r"(?<![\w.-])(?P<before>[\d.-]*)(?P<name>[^\W\d][\w.-]*)(?P<sign>[\"']?\s*[:=]\s*)" + _VALUE)
+_OPTION = re.compile(r"(?<![\w-])(?P<before>--)(?P<name>[A-Za-z][\w-]*)(?P<sign> +)(?!-)" + _VALUE)
 _BEARER = re.compile(r"\b(?P<scheme>bearer|authorization:\s*\w+)\s+[\w.~+/=-]{6,}", re.IGNORECASE)
 # GitHub, GitLab, Hugging Face, OpenAI and Anthropic, W&B, AWS, Google, Slack, PyPI; web tokens; private keys.
 _KNOWN_FORMS = re.compile(
@@ -143,4 +144,4 @@ def _without_signature(match: re.Match[str]) -> str:
 def _without_value(match: re.Match[str]) -> str:
     name, sign, value = match["name"], match["sign"], match["value"]
     address = value.startswith("//")  # the name is the scheme of a URL
-    return match[0] if address or not names_secret(name) else f"{name}{sign}{_hidden(value)}"
+    return match[0] if address or not names_secret(name) else f"{match['before']}{name}{sign}{_hidden(value)}"

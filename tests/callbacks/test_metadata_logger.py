@@ -45,7 +45,7 @@ def fit(directory, callback, epochs=1, resume=None, hparams=None, loggers=None, 
     model = TinyModel()
     model.save_hyperparameters(hparams or {})
     trainer = pl.Trainer(
-        max_epochs=epochs, accelerator="cpu", logger=loggers or CSVLogger(directory, name="", version=""),
+        max_epochs=epochs, accelerator="cpu", logger=loggers or False,
         enable_progress_bar=False, enable_model_summary=False, default_root_dir=directory, callbacks=[callback],
         limit_train_batches=1, limit_val_batches=1, enable_checkpointing=False, **options,
     )  # fmt: skip
@@ -61,7 +61,8 @@ def metadata(directory):
 
 def test_record_in_the_file_the_checkpoint_and_the_trackers(tmp_path, repository) -> None:
     pl.seed_everything(3, verbose=False)
-    fit(tmp_path, MetadataLogger(["lr", "net"]), hparams={"lr": 0.1, "net": {"width": 8}, "other": 1})
+    hparams = {"lr": 0.1, "net": {"width": 8}, "other": 1}
+    fit(tmp_path, MetadataLogger(["lr", "net"]), hparams=hparams, loggers=CSVLogger(tmp_path, name="", version=""))
     found = metadata(tmp_path)
     assert list(found) == ["run", "hyperparameters", "git", "data", "machine", "gpu", "packages"]
     assert found["run"]["seed"] == 3
