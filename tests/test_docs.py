@@ -10,7 +10,7 @@ import yaml
 from cuelight import Run, registry
 from cuelight.cli.main import main
 from cuelight.config import CallbackPart, Config, ExporterConfig, SchedulerPart, TrackerConfig, TrainerConfig
-from cuelight.config.schema import MLflowConfig, TensorBoardConfig, WandbConfig
+from cuelight.config.tracker import MLflowConfig, TensorBoardConfig, WandbConfig
 from cuelight.errors import ConfigError
 
 ROOT = Path(__file__).parent.parent

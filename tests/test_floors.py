@@ -31,7 +31,7 @@ FLOORS = [
     {"run_directory"},
     {"building", "ending", "report", "rules", "trainer"},
     {"plan"},
-    {"reopening", "training_record"},
+    {"reopening", "result", "training_record"},
     {"trained_run"},
     {"run"},
     {"comparing"},

@@ -7,15 +7,15 @@ from cuelight.version import __version__
 if TYPE_CHECKING:
     from cuelight.config import Config as Config
     from cuelight.config import load_config as load_config
+    from cuelight.result import Result as Result
     from cuelight.run import Run as Run
-    from cuelight.trained_run import Result as Result
 
 __all__ = ["Config", "Result", "Run", "__version__", "load_config"]
 
 _HOMES = {
     "Config": "cuelight.config",
     "load_config": "cuelight.config",
-    "Result": "cuelight.trained_run",
+    "Result": "cuelight.result",
     "Run": "cuelight.run",
 }
 

@@ -25,7 +25,8 @@ from cuelight.callbacks.metadata_logger import MetadataLogger
 from cuelight.callbacks.model_pruning import ModelPruning
 from cuelight.callbacks.train_end_step import TrainEndStep
 from cuelight.callbacks.upload_checkpoint import UploadCheckpoint
-from cuelight.config.schema import Config, TensorBoardConfig, TrackerConfig
+from cuelight.config.schema import Config
+from cuelight.config.tracker import TensorBoardConfig, TrackerConfig
 from cuelight.errors import Problem, did_you_mean
 from cuelight.provenance.hyperparameters import missing_keys
 from cuelight.tracking.requirements import tracker_problems

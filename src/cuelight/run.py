@@ -21,9 +21,11 @@ from cuelight.errors import CheckpointError, ConfigError, TrainingInterrupted
 from cuelight.files import write_text
 from cuelight.plan import PlannedCallback, check_together, main_metric, place_model_callbacks, planned_callbacks
 from cuelight.redaction import redacted
+from cuelight.result import Result
 from cuelight.rules import cautions, missing_hardware
 from cuelight.run_directory import (
     CONFIG_FILE,
+    clean_up,
     find_run_directory,
     is_first_process,
     make_run_directory,
@@ -31,7 +33,7 @@ from cuelight.run_directory import (
 from cuelight.tracking.loggers import build_loggers, start_trackers
 from cuelight.tracking.sending import send_hyperparams
 from cuelight.train_end.from_trainer import is_spread_out
-from cuelight.trained_run import Result, TrainedRun, clean_up
+from cuelight.trained_run import TrainedRun
 from cuelight.trainer import build_trainer, take_model_callbacks
 from cuelight.training_record import recorded_training
 from cuelight.weights.checkpoint_io import AtomicCheckpointIO, load_checkpoint

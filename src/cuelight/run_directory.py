@@ -8,6 +8,7 @@ from datetime import datetime
 from pathlib import Path
 
 from cuelight.errors import CheckpointError
+from cuelight.files import remove_partial_files
 
 CONFIG_FILE = "config.yaml"
 TRAINING_FILE = "training.json"
@@ -76,6 +77,16 @@ def find_run_directory(path: Path) -> Path | None:
             "runs/<name>/<time>-<id>, or a checkpoint."
         )
     return path
+
+
+def clean_up(directory: Path) -> None:
+    """Remove the temporary files that a killed process left in a run.
+
+    Args:
+        directory: The run directory.
+    """
+    for folder in (directory, *(path for path in directory.iterdir() if path.is_dir())):
+        remove_partial_files(folder)
 
 
 def _make_new(parent: Path) -> Path:

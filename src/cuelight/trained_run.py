@@ -5,12 +5,10 @@ from __future__ import annotations
 import logging
 import math
 import time
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Sequence
 from pathlib import Path
 
 import lightning.pytorch as pl
-from lightning.pytorch.loggers import WandbLogger
 from rich.console import Console
 
 from cuelight.callbacks.progress import ProgressDisplay
@@ -22,13 +20,13 @@ from cuelight.deploy.protocols import NamesOutputs
 from cuelight.errors import CheckpointError, CuelightError, DataError, ExportError, UploadError
 from cuelight.evaluation.evaluator import View
 from cuelight.evaluation.results import write_results
-from cuelight.files import remove_partial_files
 from cuelight.plan import main_metric, planned_callbacks
 from cuelight.prediction.pytorch_model import PyTorchModel
 from cuelight.reopening import kept_checkpoints, reopen
 from cuelight.report import write_report
-from cuelight.run_directory import CHECKPOINT_FOLDER
-from cuelight.tracking.loggers import build_loggers
+from cuelight.result import Result
+from cuelight.run_directory import CHECKPOINT_FOLDER, clean_up
+from cuelight.tracking.loggers import build_loggers, leave_trackers
 from cuelight.tracking.uploads import is_sending
 from cuelight.train_end.display import showing
 from cuelight.train_end.exporting import ExportedWeights, archive, archive_path, export, onnx_path
@@ -42,30 +40,6 @@ from cuelight.weights.checkpoint_io import load_checkpoint
 from cuelight.weights.resuming import latest_checkpoint, step_of
 
 logger = logging.getLogger(__name__)
-
-
-@dataclass(frozen=True)
-class Result:
-    """What a training or a test came to.
-
-    Args:
-        directory: The run directory, if there is one.
-        checkpoint: The checkpoint that was measured; ``None`` if there was nothing to measure.
-        metrics: The metrics by name; empty if there was nothing to measure.
-        best: The best checkpoint of the run, if one was kept.
-        outcomes: What became of the steps after the training.
-    """
-
-    directory: Path | None
-    checkpoint: Path | None = None
-    metrics: Mapping[str, float] = field(default_factory=dict)
-    best: BestCheckpoint | None = None
-    outcomes: tuple[Outcome, ...] = ()
-
-    @property
-    def failed(self) -> bool:
-        """Whether a step after the training failed."""
-        return any(outcome.status == "failed" for outcome in self.outcomes)
 
 
 class TrainedRun:
@@ -254,9 +228,7 @@ class TrainedRun:
         last = latest_checkpoint(folder)
         training = self._finished(folder.parent, step_of(last) if last else 0)
         outcome = step.run(training, self._console())
-        for one in training.loggers:
-            if isinstance(one, WandbLogger):  # to send a file, W&B goes on with the run, which has to end again
-                one.finalize("success")
+        leave_trackers(training.loggers)
         return outcome
 
     def best(self, prefer: Preference = "metric") -> BestCheckpoint | None:
@@ -340,13 +312,3 @@ def _file_for(output: str | Path | None) -> Path | None:
     if output is not None and Path(output).is_dir():
         raise ExportError(f"{output}: this is a folder. Give the file to write, such as {Path(output) / 'model.onnx'}.")
     return Path(output) if output is not None else None
-
-
-def clean_up(directory: Path) -> None:
-    """Remove the temporary files that a killed process left in a run.
-
-    Args:
-        directory: The run directory.
-    """
-    for folder in (directory, *(path for path in directory.iterdir() if path.is_dir())):
-        remove_partial_files(folder)

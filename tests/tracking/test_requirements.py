@@ -4,7 +4,7 @@ import importlib.util
 
 import pytest
 
-from cuelight.config.schema import TrackerConfig
+from cuelight.config.tracker import TrackerConfig
 from cuelight.tracking import requirements
 from cuelight.tracking.requirements import tracker_problems
 

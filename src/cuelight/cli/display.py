@@ -18,9 +18,9 @@ from rich.table import Table
 
 from cuelight.callbacks.progress import ProgressDisplay
 from cuelight.registry import load_source
+from cuelight.result import Result
 from cuelight.train_end.outcomes import Outcome
 from cuelight.train_end.running import TrainEndError
-from cuelight.trained_run import Result
 
 # Advice of Lightning's that a user of a YAML file cannot follow, or that Cuelight has seen to.
 _NOISE = (

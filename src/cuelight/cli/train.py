@@ -8,9 +8,9 @@ from pathlib import Path
 
 from cuelight.cli.display import begin, print_hint, print_summary, report_failures, short, source_options
 from cuelight.errors import ConfigError, Problem, TrainingInterrupted
+from cuelight.result import Result
 from cuelight.run import Run
 from cuelight.run_directory import is_first_process
-from cuelight.trained_run import Result
 
 
 def run(arguments: argparse.Namespace) -> int:

@@ -8,9 +8,9 @@ from cuelight.config.schema import (
     OptimizerPart,
     Part,
     SchedulerPart,
-    TrackerConfig,
     TrainerConfig,
 )
+from cuelight.config.tracker import TrackerConfig
 
 __all__ = [
     "CallbackPart",

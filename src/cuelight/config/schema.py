@@ -2,82 +2,37 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterable
 from typing import Annotated, Any, Literal
 
 from pydantic import (
-    AfterValidator,
-    BaseModel,
-    BeforeValidator,
-    ConfigDict,
     Field,
     PrivateAttr,
     SerializerFunctionWrapHandler,
     ValidationInfo,
-    ValidatorFunctionWrapHandler,
-    WrapValidator,
     field_validator,
     model_serializer,
 )
 
 from cuelight.config.dumping import to_yaml
-from cuelight.config.durations import EXPECTED, read_duration
-from cuelight.config.environment import EnvironmentText
+from cuelight.config.fields import (
+    EMPTY_IF_NULL,
+    NO_ENTRIES_IF_NULL,
+    AtLeast0,
+    AtLeast1,
+    Devices,
+    MaxTime,
+    Name,
+    Precision,
+    RunName,
+    Section,
+)
+from cuelight.config.tracker import TrackerConfig
 
 _Path = tuple[str | int, ...]
 
 
-def _keep_hidden(value: object, handler: ValidatorFunctionWrapHandler) -> object:
-    """Pydantic would turn text from an environment variable into text that shows its value."""
-    checked = handler(value)
-    return value if isinstance(value, EnvironmentText) and checked == str(value) else checked
-
-
-def _run_name(name: str) -> str:
-    if not re.fullmatch(r"\w[\w .+=-]*", name) or name.endswith((" ", ".")):
-        raise ValueError("expected a name for a folder: letters, digits, spaces and . _ + = -")
-    return name
-
-
-def _max_time(value: object) -> object:
-    if isinstance(value, (str, dict)):
-        read_duration(value)
-    elif value is not None:
-        raise ValueError(EXPECTED)
-    return value
-
-
-def _devices(value: object) -> object:
-    if value == [] or (isinstance(value, int) and not isinstance(value, bool) and (value == 0 or value < -1)):
-        raise ValueError("expected how many devices (at least 1, or -1 for all), or a list that is not empty")
-    return value
-
-
-def _empty_if_null(value: object) -> object:
-    """A section whose keys are all commented out reads as null, and means its defaults."""
-    return {} if value is None else value
-
-
-def _no_entries_if_null(value: object) -> object:
-    return [] if value is None else value
-
-
-Text = Annotated[str, WrapValidator(_keep_hidden)]
-Name = Annotated[Text, Field(min_length=1)]
-AtLeast0 = Annotated[int, Field(ge=0)]
-AtLeast1 = Annotated[int, Field(ge=1)]
-Precision = Literal[
-    "32-true", "16-mixed", "bf16-mixed", "16-true", "bf16-true", "64-true", "transformer-engine",
-    "transformer-engine-float16", "32", "16", "bf16", "64", 32, 16, 64,
-]  # fmt: skip
-
-
-class _Section(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
-
-
-class Part(_Section):
+class Part(Section):
     """A pluggable part: a registered name and the parameters to make it with.
 
     Attributes:
@@ -86,7 +41,7 @@ class Part(_Section):
     """
 
     name: Name
-    params: Annotated[dict[str, Any], BeforeValidator(_empty_if_null)] = {}
+    params: Annotated[dict[str, Any], EMPTY_IF_NULL] = Field(default_factory=dict)
 
 
 class OptimizerPart(Part):
@@ -126,7 +81,7 @@ class SchedulerPart(Part):
         return warmup
 
 
-class TrainerConfig(_Section):
+class TrainerConfig(Section):
     """How to train.
 
     Attributes:
@@ -155,14 +110,11 @@ class TrainerConfig(_Section):
 
     epochs: AtLeast0 = 10
     max_steps: AtLeast1 | None = None
-    max_time: Annotated[
-        Text | dict[str, float] | None,
-        BeforeValidator(_max_time),
-    ] = None
+    max_time: MaxTime = None
     batch_size: AtLeast1 = 32
     precision: Precision = "32-true"
     accelerator: Name = "auto"
-    devices: Annotated[int | Literal["auto"] | list[int], AfterValidator(_devices)] = "auto"
+    devices: Devices = "auto"
     num_nodes: AtLeast1 = 1
     strategy: Name = "auto"
     accumulate_grad_batches: AtLeast1 = 1
@@ -175,71 +127,10 @@ class TrainerConfig(_Section):
     log_every_n_steps: AtLeast1 = 10
     optimizer: OptimizerPart = OptimizerPart(params={"lr": 1e-3})
     scheduler: SchedulerPart | None = None
-    callbacks: Annotated[list[CallbackPart], BeforeValidator(_no_entries_if_null)] = []
+    callbacks: Annotated[list[CallbackPart], NO_ENTRIES_IF_NULL] = Field(default_factory=list)
 
 
-class TensorBoardConfig(_Section):
-    """TensorBoard files in the run directory.
-
-    Attributes:
-        dir: Where to copy them while the training goes on: a folder, or a URL such as ``s3://bucket/logs``; each run
-            has a folder of its own in it.
-    """
-
-    dir: Name | None = None
-
-
-class MLflowConfig(_Section):
-    """A run of MLflow.
-
-    Attributes:
-        tracking_uri: The server; that of the environment variable ``MLFLOW_TRACKING_URI`` if left out.
-        experiment: The experiment; the name of the configuration if left out.
-        run_name: The name of the run; that of the run directory if left out.
-        tags: Tags of the run, by name.
-    """
-
-    tracking_uri: Name | None = None
-    experiment: Name | None = None
-    run_name: Name | None = None
-    tags: dict[str, Any] = {}
-
-
-class WandbConfig(_Section):
-    """A run of Weights & Biases.
-
-    Attributes:
-        project: The project; the name of the configuration if left out.
-        entity: The user or team; that of the account if left out.
-        name: The name of the run; that of the run directory if left out.
-        mode: ``offline`` keeps everything in the run directory, for ``wandb sync``.
-        tags: Tags of the run.
-    """
-
-    project: Name | None = None
-    entity: Name | None = None
-    name: Name | None = None
-    mode: Literal["online", "offline"] = "online"
-    tags: list[Text] = []
-
-
-class TrackerConfig(_Section):
-    """Where results are sent: each ``true``, ``false``, or a section with options.
-
-    Attributes:
-        tensorboard: TensorBoard files in the run directory.
-        csv: ``metrics.csv`` in the run directory.
-        mlflow: A run of MLflow.
-        wandb: A run of Weights & Biases.
-    """
-
-    tensorboard: bool | TensorBoardConfig = True
-    csv: bool = True
-    mlflow: bool | MLflowConfig = False
-    wandb: bool | WandbConfig = False
-
-
-class ExporterConfig(_Section):
+class ExporterConfig(Section):
     """How a trained model leaves.
 
     Attributes:
@@ -255,7 +146,7 @@ class ExporterConfig(_Section):
         compression: Of the NN Archive; weights hardly compress.
     """
 
-    name: Annotated[Text, AfterValidator(_run_name)] | None = None
+    name: RunName | None = None
     opset: Annotated[int, Field(ge=11, le=23)] = 17
     dynamic_batch: bool = False
     half_precision: bool = False
@@ -265,7 +156,7 @@ class ExporterConfig(_Section):
     compression: Literal["none", "gz", "bz2", "xz"] = "none"
 
 
-class Config(_Section):
+class Config(Section):
     """A whole configuration, checked and complete.
 
     Attributes:
@@ -277,12 +168,12 @@ class Config(_Section):
         exporter: How the trained model leaves.
     """
 
-    name: Annotated[Text, AfterValidator(_run_name)] = "run"
+    name: RunName = "run"
     model: Part
     data: Part
-    trainer: Annotated[TrainerConfig, BeforeValidator(_empty_if_null)] = TrainerConfig()
-    tracker: Annotated[TrackerConfig, BeforeValidator(_empty_if_null)] = TrackerConfig()
-    exporter: Annotated[ExporterConfig, BeforeValidator(_empty_if_null)] = ExporterConfig()
+    trainer: Annotated[TrainerConfig, EMPTY_IF_NULL] = TrainerConfig()
+    tracker: Annotated[TrackerConfig, EMPTY_IF_NULL] = TrackerConfig()
+    exporter: Annotated[ExporterConfig, EMPTY_IF_NULL] = ExporterConfig()
 
     _templates: dict[_Path, str] = PrivateAttr(default_factory=dict)
 

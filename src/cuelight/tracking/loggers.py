@@ -11,7 +11,8 @@ from typing import Any
 from lightning.pytorch.loggers import Logger, TensorBoardLogger
 from lightning.pytorch.utilities import rank_zero_only
 
-from cuelight.config.schema import Config, MLflowConfig, TensorBoardConfig, WandbConfig
+from cuelight.config.schema import Config
+from cuelight.config.tracker import MLflowConfig, TensorBoardConfig, WandbConfig
 from cuelight.errors import TrackerError
 from cuelight.redaction import redacted
 from cuelight.tracking.isolated import isolated
@@ -61,6 +62,17 @@ def start_trackers(loggers: Sequence[Logger]) -> None:
             _start("wandb", "W&B", one)
         elif isinstance(one, MirroredTensorBoardLogger):
             _start("tensorboard", one.page, one)
+
+
+def leave_trackers(loggers: Sequence[Logger]) -> None:
+    """End what was begun again only to send something, and leave what is said of how the run ended as it is.
+
+    Args:
+        loggers: What ``build_loggers`` made, without ``start_trackers``.
+    """
+    for one in loggers:
+        if isinstance(one, OwnRunWandbLogger):  # a run of W&B is under way from its first use
+            one.finalize("success")
 
 
 def _loggers(config: Config, directory: Path, resumed_from: int | None) -> Iterator[Logger]:

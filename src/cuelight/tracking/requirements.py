@@ -9,7 +9,7 @@ from importlib.util import find_spec
 from fsspec import get_filesystem_class
 from fsspec.utils import get_protocol
 
-from cuelight.config.schema import MLflowConfig, TensorBoardConfig, TrackerConfig
+from cuelight.config.tracker import MLflowConfig, TensorBoardConfig, TrackerConfig
 from cuelight.errors import Problem
 from cuelight.tracking.loggers import MLFLOW_URI_VARIABLE
 

@@ -1,0 +1,70 @@
+"""The section ``tracker``: where results are sent."""
+
+from __future__ import annotations
+
+from typing import Any, Literal
+
+from pydantic import Field
+
+from cuelight.config.fields import Name, Section, Text
+
+
+class TensorBoardConfig(Section):
+    """TensorBoard files in the run directory.
+
+    Attributes:
+        dir: Where to copy them while the training goes on: a folder, or a URL such as ``s3://bucket/logs``; each run
+            has a folder of its own in it.
+    """
+
+    dir: Name | None = None
+
+
+class MLflowConfig(Section):
+    """A run of MLflow.
+
+    Attributes:
+        tracking_uri: The server; that of the environment variable ``MLFLOW_TRACKING_URI`` if left out.
+        experiment: The experiment; the name of the configuration if left out.
+        run_name: The name of the run; that of the run directory if left out.
+        tags: Tags of the run, by name.
+    """
+
+    tracking_uri: Name | None = None
+    experiment: Name | None = None
+    run_name: Name | None = None
+    tags: dict[str, Any] = Field(default_factory=dict)
+
+
+class WandbConfig(Section):
+    """A run of Weights & Biases.
+
+    Attributes:
+        project: The project; the name of the configuration if left out.
+        entity: The user or team; that of the account if left out.
+        name: The name of the run; that of the run directory if left out.
+        mode: ``offline`` keeps everything in the run directory, for ``wandb sync``.
+        tags: Tags of the run.
+    """
+
+    project: Name | None = None
+    entity: Name | None = None
+    name: Name | None = None
+    mode: Literal["online", "offline"] = "online"
+    tags: list[Text] = Field(default_factory=list)
+
+
+class TrackerConfig(Section):
+    """Where results are sent: each ``true``, ``false``, or a section with options.
+
+    Attributes:
+        tensorboard: TensorBoard files in the run directory.
+        csv: ``metrics.csv`` in the run directory.
+        mlflow: A run of MLflow.
+        wandb: A run of Weights & Biases.
+    """
+
+    tensorboard: bool | TensorBoardConfig = True
+    csv: bool = True
+    mlflow: bool | MLflowConfig = False
+    wandb: bool | WandbConfig = False
