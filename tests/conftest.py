@@ -1,6 +1,11 @@
 """Fixtures of several rooms."""
 
+import os
+
 import pytest
+
+# Two test processes share two cores, and threads that wait for each other's cores take many times as long.
+os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 
 @pytest.fixture(scope="session")
