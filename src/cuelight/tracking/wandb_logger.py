@@ -64,9 +64,13 @@ class OwnRunWandbLogger(WandbLogger):
             import wandb  # noqa: PLC0415 - not for those who do not use it
 
             settings = wandb.Settings(
-                console="off", silent=True, init_timeout=START_LIMIT, finish_timeout=WAIT_AT_THE_END,
+                console="off",
+                silent=True,
+                x_disable_meta=True,  # the command line is part of it, and what is secret there
+                init_timeout=START_LIMIT,
+                finish_timeout=WAIT_AT_THE_END,
                 finish_timeout_raises=True,
-            )  # fmt: skip
+            )
             run: Any = wandb.init(settings=settings, **self._wandb_init)
             run.define_metric(STEP)
             run.define_metric("*", step_metric=STEP, step_sync=True)
