@@ -2,6 +2,8 @@
 
 import json
 
+import wandb
+
 _BLOCK = 32768
 _HEADER = 7  # of the file, and of each piece of a record
 _ENDS = (1, 4)  # a whole record, the last piece of one
@@ -14,6 +16,7 @@ def read_run(folder):
         The history as a list of mappings, the configuration, the names and aliases of the artifacts, the ids and the
         exit codes.
     """
+    wandb.teardown()  # its process may still be writing
     found = {"history": [], "config": {}, "artifacts": [], "ids": [], "exit_codes": []}
     for path in sorted(folder.rglob("*.wandb")):
         for record in _records(path.read_bytes()):
