@@ -138,3 +138,14 @@ def test_loggers_of_lightning_are_known(directory, tmp_path) -> None:
     assert not tracker_of(logger).has(tmp_path)
     tracker_of(logger).delete_artifact("no such file")
     run.finish()
+
+
+def test_nothing_tells_the_command_line(directory, monkeypatch) -> None:
+    monkeypatch.setattr("sys.argv", ["cuelight", "train", "tracker.mlflow.tracking_uri=http://ada:hopper@host"])
+    logger = offline(directory)
+    logger.log_metrics({"loss": 1.0}, 1)
+    logger.finalize("success")
+    read_run(directory)
+    files = [path for path in directory.rglob("*") if path.is_file()]
+    assert files
+    assert not [path for path in files if b"hopper" in path.read_bytes()]
