@@ -54,6 +54,10 @@ def test_secret_in_a_text_is_replaced(text) -> None:
     assert redacted_text(shown) == shown
 
 
+def test_key_of_hexadecimal_digits_is_known_by_its_beginning() -> None:
+    assert redacted_text(f"logs in with dapi{'0f' * 16}") == f"logs in with {REDACTED}"
+
+
 @pytest.mark.parametrize(
     "text",
     [
