@@ -146,6 +146,10 @@ def test_secret_that_the_entry_before_names(entries, shown) -> None:
     assert redacted(entries) == shown
 
 
+def test_reference_with_an_empty_default_is_shown() -> None:
+    assert redacted({"password": "${env:NAME:-}"}) == {"password": "${env:NAME:-}"}
+
+
 def test_header_from_the_environment_shows_its_template() -> None:
     headers = {"Authorization": "Bearer ${env:TOKEN}"}
     assert redacted(headers) == headers

@@ -13,7 +13,7 @@ _LONGEST_REASON = 500
 
 _SIGNATURES = frozenset({"sig", "signature", "key", "code", "hmac"})
 
-_VARIABLE = r"\$\{env:[A-Za-z_]\w*\}"
+_VARIABLE = r"\$\{env:[A-Za-z_]\w*(?::-)?\}"
 _REFERENCE = re.compile(rf"(?:(?:basic|bearer|token) +)?{_VARIABLE}", re.IGNORECASE)
 _REFERRED_USER = re.compile(rf"(?:(?:[\w.%-]+|{_VARIABLE}):)?{_VARIABLE}")
 
