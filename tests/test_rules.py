@@ -163,6 +163,28 @@ def test_nothing_to_upload_is_a_caution(caplog, monkeypatch) -> None:
         assert "UploadCheckpoint" not in caution([upload], caplog, tracker)
 
 
+@pytest.mark.parametrize(
+    ("tags", "uri", "named"),
+    [
+        ({"api": {"key": "hunter2xyz"}}, "http://127.0.0.1:1", "tracker.mlflow.tags.api.key"),
+        ({}, "http://ada:hunter2xyz@127.0.0.1:1", "tracker.mlflow.tracking_uri"),
+        ({"password": "${env:PASSWORD}"}, "http://ada:${env:PASSWORD}@127.0.0.1:1", None),
+    ],
+)
+def test_secret_that_would_be_uploaded_is_a_caution(tags, uri, named, caplog, monkeypatch) -> None:
+    monkeypatch.setenv("PASSWORD", "hunter2xyz")
+    told = caution([{"name": "UploadCheckpoint"}], caplog, {"mlflow": {"tracking_uri": uri, "tags": tags}})
+    assert ("UploadCheckpoint sends checkpoints as they are" in told) == (named is not None)
+    assert (named or "") in told
+    assert "hunter2xyz" not in told
+
+
+def test_secret_that_is_not_uploaded_is_no_caution(caplog) -> None:
+    tracker = {"mlflow": {"tracking_uri": "http://ada:hunter2xyz@127.0.0.1:1"}}
+    told = caution([{"name": "UploadCheckpoint", "active": False}], caplog, tracker)
+    assert "UploadCheckpoint" not in told
+
+
 def test_archive_needs_its_extra_which_is_said_before_the_training(tmp_path, monkeypatch) -> None:
     find = importlib.util.find_spec
     monkeypatch.setattr(

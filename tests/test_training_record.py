@@ -3,6 +3,7 @@
 import errno
 import json
 import os
+import signal
 
 import lightning.pytorch as pl
 import pytest
@@ -100,7 +101,35 @@ def test_record_that_cannot_be_written_ends_nothing(digits, tmp_path, monkeypatc
     monkeypatch.setattr("cuelight.training_record.write_json", full)
     run = run_of(digits)
     assert run.train(tmp_path).metrics
-    assert "training.json cannot be written: No space left on device." in caplog.text
+    assert "training.json cannot be written: OSError: [Errno 28] No space left on device." in caplog.text
+
+
+def broken_disk(*_):
+    raise OSError(errno.EIO, "Input/output error")
+
+
+def test_complete_training_is_recorded_though_its_best_cannot_be_told(digits, tmp_path, monkeypatch, caplog) -> None:
+    monkeypatch.setattr("cuelight.training_record.kept_by", broken_disk)
+    run = run_of(digits)
+    assert run.train(tmp_path).metrics
+    told = record_of(run.directory)
+    assert (told["status"], told["epochs"], "best" in told) == ("complete", 1, False)
+    assert "training.json does not tell all: OSError: [Errno 5] Input/output error." in caplog.text
+
+
+def test_interrupted_training_is_recorded_though_its_best_cannot_be_told(tmp_path, monkeypatch) -> None:
+    monkeypatch.setattr("cuelight.training_record.kept_by", broken_disk)
+    with pytest.raises(TrainingInterrupted), recorded_training(tmp_path, _Idle(), [], None):
+        raise TrainingInterrupted(signal.SIGTERM)
+    assert (record_of(tmp_path)["status"], record_of(tmp_path)["reason"]) == ("interrupted", "stopped by SIGTERM")
+
+
+@pytest.mark.parametrize("part", ["why_it_ended", "socket.gethostname", "psutil.Process"])
+def test_complete_training_is_recorded_whatever_cannot_be_told(tmp_path, monkeypatch, part) -> None:
+    monkeypatch.setattr(f"cuelight.training_record.{part}", broken_disk)
+    with recorded_training(tmp_path, _Idle(), [], None):
+        pass
+    assert record_of(tmp_path)["status"] == "complete"
 
 
 def test_other_processes_write_nothing(tmp_path, monkeypatch) -> None:
@@ -114,4 +143,5 @@ class _Idle:
     """What the record looks at in a trainer."""
 
     current_epoch = global_step = 0
-    checkpoint_callbacks = ()
+    max_epochs = None
+    callbacks = checkpoint_callbacks = ()

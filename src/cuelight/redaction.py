@@ -6,25 +6,16 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
-REDACTED = "REDACTED"
+from cuelight.secret_names import WORDS, last_word, names_secret
 
-# Anywhere in a key that is written without spaces, dots, dashes and underscores.
-_SECRET_PARTS = (
-    "password", "passwd", "passphrase", "passcode", "secret", "credential", "authorization", "authentication",
-    "cookie", "bearer", "apikey", "accesskey", "privatekey", "accountkey", "sharedkey", "signingkey", "encryptionkey",
-    "sshkey", "deploykey", "masterkey", "storagekey", "licensekey", "subscriptionkey", "authkey", "connectionstring",
-    "apitoken", "accesstoken", "authtoken", "refreshtoken", "sessiontoken",
-)  # fmt: skip
-_SECRET_WORDS = frozenset({"auth", "oauth", "pwd", "jwt"})
-# Beside these, a token is a piece of text or of an image.
-_LANGUAGE = frozenset({
-    "bos", "class", "cls", "dist", "end", "eos", "image", "mask", "max", "min", "num", "pad", "patch", "per", "reg",
-    "register", "sep", "special", "start", "unk", "visual",
-})  # fmt: skip
+REDACTED = "REDACTED"
+_LONGEST_REASON = 500
+
 _SIGNATURES = frozenset({"sig", "signature", "key", "code", "hmac"})
 
-_WORDS = re.compile(r"[A-Z]+(?![a-z])|[A-Z]?[a-z]+|\d+")
-_REFERENCE = re.compile(r"\$\{env:[A-Za-z_]\w*\}")
+_VARIABLE = r"\$\{env:[A-Za-z_]\w*(?::-)?\}"
+_REFERENCE = re.compile(rf"(?:(?:basic|bearer|token) +)?{_VARIABLE}", re.IGNORECASE)
+_REFERRED_USER = re.compile(rf"(?:(?:[\w.%-]+|{_VARIABLE}):)?{_VARIABLE}")
 
 # Name and password before the host. The second form is a password with a slash in it, which is not a port.
 _USER = re.compile(
@@ -32,14 +23,21 @@ _USER = re.compile(
     r"(?P<user>[^\s/?#\"'<>]*|[^\s/?#:@\[\"'<>]+:(?!\d+[/?#])[^\s\"'<>]{0,200})@"
 )
 _QUERY = re.compile(r"(?<=[?&;#])(?P<name>[\w.~%-]+)=(?P<value>[^&;#\s\"'<>]+)")
-_VALUE = r"(?P<value>\$\{[^}\n]*\}|\"[^\"\n]*\"|'[^'\n]*'|[^\s,;&\"'{}\[\]]+)"
-_ASSIGNED = re.compile(r"(?<![\w.-])(?P<before>[\d.-]*)(?P<name>[^\W\d][\w.-]*)(?P<sign>[\"']?\s*[:=]\s*)" + _VALUE)
-_OPTION = re.compile(r"(?<![\w-])(?P<before>--)(?P<name>[A-Za-z][\w-]*)(?P<sign> +)(?!-)" + _VALUE)
+_VALUE = re.compile(r"\$\{[^{}\n]*\}|\"[^\"\n]*\"|'[^'\n]*'|[^\s,;&\"'{}\[\]]+")
+# Without the value, which may be the name of the next one, as in "ValueError: password: x"; a reference is no name.
+_NAME_AND_SIGN = re.compile(
+    r"\$\{env:[^{}\n]*\}|(?<![\w.-])[\d.-]*(?P<name>[^\W\d][\w.-]*)[\"']?\s*[:=]\s*"
+    r"|(?<![\w-])--(?P<option>[A-Za-z][\w-]*) +(?!-)"
+)
+_ENTRY = re.compile(r"(?P<option>--?)?(?P<name>[A-Za-z][\w.-]*)")
 _BEARER = re.compile(r"\b(?P<scheme>bearer|authorization:\s*\w+)\s+[\w.~+/=-]{6,}", re.IGNORECASE)
-# GitHub, GitLab, Hugging Face, OpenAI and Anthropic, W&B, AWS, Google, Slack, PyPI; web tokens; private keys.
+# GitHub, GitLab, Hugging Face, OpenAI and Anthropic, Stripe, W&B, AWS, Google, Slack, PyPI, npm, Databricks; web
+# tokens; private keys.
 _KNOWN_FORMS = re.compile(
-    r"\b(?:gh[opsur]_\w{20,}|github_pat_\w{20,}|glpat-[\w-]{16,}|hf_[A-Za-z0-9]{16,}|sk-[\w-]{20,}|wandb_v\d_\w{16,}"
-    r"|(?:AKIA|ASIA)[0-9A-Z]{16}|AIza[\w-]{30,}|xox[a-z]-[\w-]{10,}|pypi-[\w-]{16,}"
+    r"\b(?:gh[opsur]_\w{20,}|github_pat_\w{20,}|glpat-[\w-]{16,}|hf_[A-Za-z0-9]{16,}|sk-[\w-]{20,}"
+    r"|[rs]k_(?:live|test)_\w{10,}|wandb_v\d_\w{16,}"
+    r"|(?:AKIA|ASIA)[0-9A-Z]{16}|AIza[\w-]{30,}|ya29\.[\w-]{10,}|xox[a-z]-[\w-]{10,}|pypi-[\w-]{16,}"
+    r"|npm_[A-Za-z0-9]{20,}|dapi[0-9a-f]{16,}"
     r"|eyJ[\w-]{8,}\.[\w-]{8,}\.[\w-]*)"
     r"|(?<=hooks\.slack\.com/services/)[\w/]+"
     r"|-----BEGIN [A-Z ]*PRIVATE KEY-----.*?(?:-----END [A-Z ]*PRIVATE KEY-----|\Z)",
@@ -50,9 +48,9 @@ _KNOWN_FORMS = re.compile(
 def redacted(tree: Any) -> Any:
     """Copy a tree without the secrets in it.
 
-    What stands under a key that names a secret, such as ``password`` or ``api_key``, is replaced as a whole. Every
-    other text loses passwords and signatures of URLs, bearer tokens, and keys of well-known forms. Text that came from
-    an environment variable shows the name of the variable.
+    What stands under a key that names a secret, such as ``password`` or ``api_key``, is replaced as a whole; so is, in
+    a list, what follows such a name or option. Every other text loses passwords and signatures of URLs, bearer tokens,
+    and keys of well-known forms. Text that came from an environment variable shows the name of the variable.
 
     Args:
         tree: Mappings, lists, tuples and scalars.
@@ -64,16 +62,7 @@ def redacted(tree: Any) -> Any:
         >>> redacted({"user": "ada", "password": "x", "max_tokens": 8, "uri": "https://ada:x@example.org/?token=x&a=1"})
         {'user': 'ada', 'password': 'REDACTED', 'max_tokens': 8, 'uri': 'https://REDACTED@example.org/?token=REDACTED&a=1'}
     """
-    if isinstance(tree, Mapping):
-        named = any(names_secret(tree[key]) for key in ("name", "key") if isinstance(tree.get(key), str))
-        return {
-            _of_key(key): _hidden(value) if names_secret(key) or (named and key == "value") else redacted(value)
-            for key, value in tree.items()
-        }
-    if isinstance(tree, (list, tuple)):
-        entries = [redacted(entry) for entry in tree]
-        return entries if isinstance(tree, list) else tuple(entries)
-    return redacted_text(tree) if isinstance(tree, str) else tree
+    return _copied(tree, "")
 
 
 def redacted_text(text: str) -> str:
@@ -89,30 +78,49 @@ def redacted_text(text: str) -> str:
     shown = _KNOWN_FORMS.sub(REDACTED, shown)
     shown = _USER.sub(_without_password, shown)
     shown = _QUERY.sub(_without_signature, shown)
-    shown = _BEARER.sub(rf"\g<scheme> {REDACTED}", shown)
-    return _OPTION.sub(_without_value, _ASSIGNED.sub(_without_value, shown))
+    return _without_values(_BEARER.sub(rf"\g<scheme> {REDACTED}", shown))
 
 
-def names_secret(key: object) -> bool:
-    """Tell whether a key names a secret.
+def reason_of(error: BaseException) -> str:
+    """Tell what an error is, for a log or a file.
 
     Args:
-        key: A key of a mapping, also in dot notation.
+        error: Any error, also of another package, which may name an address with its password.
 
     Returns:
-        Whether what stands under it has to be hidden.
+        Its class and its message in one line, without secrets, cut where it is very long.
 
     Examples:
-        >>> [key for key in ("API_KEY", "authToken", "author", "tokenizer", "max_tokens", "key") if names_secret(key)]
-        ['API_KEY', 'authToken']
+        >>> reason_of(ConnectionError("nobody at https://ada:x@example.org"))
+        'ConnectionError: nobody at https://REDACTED@example.org'
     """
-    words = [word.lower() for word in _WORDS.findall(str(key))]
-    joined = "".join(words)
-    if any(part in joined for part in _SECRET_PARTS) or _SECRET_WORDS.intersection(words):
-        return True
-    while words and words[-1].isdigit():
-        words.pop()
-    return words[-1:] == ["token"] and not _LANGUAGE.intersection(words)
+    reason = redacted_text(" ".join(f"{type(error).__name__}: {error}".split()))
+    return reason if len(reason) <= _LONGEST_REASON else f"{reason[:_LONGEST_REASON]} ..."
+
+
+def _copied(tree: Any, above: str) -> Any:
+    """A copy of what stands below a key whose last word is given."""
+    if isinstance(tree, Mapping):
+        named = any(names_secret(tree[key]) for key in ("name", "key") if isinstance(tree.get(key), str))
+        return {
+            _of_key(key): _hidden(value)
+            if names_secret(key, above) or (named and key == "value")
+            else _copied(value, last_word(key, above))
+            for key, value in tree.items()
+        }
+    if isinstance(tree, (list, tuple)):
+        pairs = zip((None, *tree), tree, strict=False)
+        entries = [_hidden(entry) if _announces(before, entry) else _copied(entry, above) for before, entry in pairs]
+        return entries if isinstance(tree, list) else tuple(entries)
+    return redacted_text(tree) if isinstance(tree, str) else tree
+
+
+def _announces(before: object, entry: object) -> bool:
+    """Whether an entry of a list is the secret that the entry before it names; an option may also stand alone."""
+    found = _ENTRY.fullmatch(before) if isinstance(before, str) else None
+    if found is None or not names_secret(found["name"]):
+        return False
+    return not (found["option"] and isinstance(entry, str) and entry.startswith("-"))
 
 
 def _hidden(value: Any) -> Any:
@@ -131,17 +139,26 @@ def _without_password(match: re.Match[str]) -> str:
     scheme, user = match["scheme"], match["user"]
     # A name alone is public where a key of one's own proves it, and a token where it goes into a header.
     public = ":" not in user and not scheme.lower().startswith("http")
-    return match[0] if public or user in {"git", REDACTED} else f"{scheme}{REDACTED}@"
+    shown = public or user in {"git", REDACTED} or _REFERRED_USER.fullmatch(user)
+    return match[0] if shown else f"{scheme}{REDACTED}@"
 
 
 def _without_signature(match: re.Match[str]) -> str:
     name = match["name"]
-    words = {word.lower() for word in _WORDS.findall(name)}
+    words = {word.lower() for word in WORDS.findall(name)}
     secret = names_secret(name) or words & _SIGNATURES or "awsaccesskey" in name.lower()
-    return f"{name}={REDACTED}" if secret else match[0]
+    return f"{name}={_hidden(match['value'])}" if secret else match[0]
 
 
-def _without_value(match: re.Match[str]) -> str:
-    name, sign, value = match["name"], match["sign"], match["value"]
-    address = value.startswith("//")  # the name is the scheme of a URL
-    return match[0] if address or not names_secret(name) else f"{match['before']}{name}{sign}{_hidden(value)}"
+def _without_values(text: str) -> str:
+    """A text without what is assigned to the name of a secret, or given by such an option."""
+    shown, end = [], 0
+    while match := _NAME_AND_SIGN.search(text, end):
+        shown.append(text[end : match.end()])
+        end = match.end()
+        address = text.startswith("//", end)  # the name is the scheme of a URL
+        name = match["name"] or match["option"]
+        if name and (address or names_secret(name)) and (value := _VALUE.match(text, end)):
+            shown.append(value[0] if address else str(_hidden(value[0])))
+            end = value.end()
+    return "".join([*shown, text[end:]])

@@ -25,10 +25,12 @@ from cuelight.callbacks.metadata_logger import MetadataLogger
 from cuelight.callbacks.model_pruning import ModelPruning
 from cuelight.callbacks.train_end_step import TrainEndStep
 from cuelight.callbacks.upload_checkpoint import UploadCheckpoint
+from cuelight.config import paths
 from cuelight.config.schema import Config
 from cuelight.config.tracker import TensorBoardConfig, TrackerConfig
 from cuelight.errors import Problem, did_you_mean
 from cuelight.provenance.hyperparameters import missing_keys
+from cuelight.redaction import redacted
 from cuelight.tracking.requirements import tracker_problems
 
 
@@ -79,12 +81,12 @@ def missing_hardware(config: Config, callbacks: Sequence[tuple[str, pl.Callback]
     return [Problem(cannot_work(reason), path) for path in monitors if reason]
 
 
-def cautions(callbacks: Sequence[pl.Callback], tracker: TrackerConfig) -> list[str]:
+def cautions(callbacks: Sequence[pl.Callback], config: Config) -> list[str]:
     """Find what works, but perhaps not as it was meant.
 
     Args:
         callbacks: All callbacks, in the order in which they run.
-        tracker: Where results are sent.
+        config: The configuration that they belong to.
 
     Returns:
         One sentence or two for each.
@@ -94,7 +96,8 @@ def cautions(callbacks: Sequence[pl.Callback], tracker: TrackerConfig) -> list[s
         *_averaging_with_early_stop(callbacks),
         *_pruning_back_to_first_values(callbacks),
         *_nothing_kept(callbacks),
-        *_nothing_to_upload(callbacks, tracker),
+        *_nothing_to_upload(callbacks, config.tracker),
+        *_secrets_to_upload(callbacks, config),
     ]
 
 
@@ -265,10 +268,27 @@ def _nothing_kept(callbacks: Sequence[pl.Callback]) -> Iterator[str]:
 
 
 def _nothing_to_upload(callbacks: Sequence[pl.Callback], tracker: TrackerConfig) -> Iterator[str]:
-    mirrored = isinstance(tracker.tensorboard, TensorBoardConfig) and tracker.tensorboard.dir
-    elsewhere = mirrored or tracker.mlflow is not False or tracker.wandb is not False
-    if not elsewhere and any(isinstance(callback, UploadCheckpoint) for callback in callbacks):
+    if not _keeps_elsewhere(tracker) and any(isinstance(callback, UploadCheckpoint) for callback in callbacks):
         yield (
             "UploadCheckpoint has nothing to do: TensorBoard and CSV keep their files in the run directory, where the "
             "checkpoint is already. Set tracker.mlflow, tracker.wandb or tracker.tensorboard.dir, or leave it out."
         )
+
+
+def _secrets_to_upload(callbacks: Sequence[pl.Callback], config: Config) -> Iterator[str]:
+    uploads = any(isinstance(callback, UploadCheckpoint) for callback in callbacks)
+    if not (uploads and _keeps_elsewhere(config.tracker)):
+        return
+    tree = config.to_dict()
+    written = paths.flattened(tree)
+    hidden = [key for key, value in paths.flattened(redacted(tree)).items() if str(written.get(key)) != str(value)]
+    if hidden:
+        yield (
+            "UploadCheckpoint sends checkpoints as they are, with the whole configuration in them, and what looks like "
+            f"a secret is in plain text there: {', '.join(hidden)}. Write ${{env:NAME}} in its place."
+        )
+
+
+def _keeps_elsewhere(tracker: TrackerConfig) -> bool:
+    mirrored = isinstance(tracker.tensorboard, TensorBoardConfig) and tracker.tensorboard.dir
+    return bool(mirrored) or tracker.mlflow is not False or tracker.wandb is not False

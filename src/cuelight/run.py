@@ -103,7 +103,7 @@ class Run(TrainedRun):
         """
         planned = planned_callbacks(self.config, self.display)
         if is_first_process():
-            for caution in cautions([entry.callback for entry in planned], self.config.tracker):
+            for caution in cautions([entry.callback for entry in planned], self.config):
                 logger.warning(caution)
         return planned
 

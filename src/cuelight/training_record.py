@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import logging
-import os
 import signal
 import socket
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict
 from datetime import datetime
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -21,7 +21,7 @@ from cuelight.ending import why_it_ended
 from cuelight.errors import TrainingInterrupted
 from cuelight.files import relative_to_run, write_json
 from cuelight.plan import PlannedCallback
-from cuelight.redaction import redacted_text
+from cuelight.redaction import reason_of
 from cuelight.run_directory import TRAINING_FILE, is_first_process
 from cuelight.weights.best import choose, kept_by
 
@@ -43,42 +43,47 @@ def recorded_training(
     Yields:
         Nothing.
     """
-    entry = {
-        "status": "running",
-        "reason": "",
-        "began": _now(),
-        "ended": None,
-        "process": {"host": socket.gethostname(), "pid": os.getpid(), "created": psutil.Process().create_time()},
-        "callbacks": [{"name": callback.name, "origin": callback.origin} for callback in planned],
-    }
-    _write(directory, entry)
+    callbacks = [{"name": callback.name, "origin": callback.origin} for callback in planned]
+    entry = {"status": "running", "reason": "", "began": _now(), "ended": None, "callbacks": callbacks}
+    entry = _record(directory, entry, _process)
+
+    def record_end(status: str, reason: Callable[[], str]) -> None:
+        ended = entry | {"status": status, "ended": _now()}
+        known = (lambda: {"reason": reason()}, lambda: _length(trainer), lambda: _best(directory, trainer, main_metric))
+        _record(directory, ended, *known)
+
     try:
         yield
     except TrainingInterrupted as error:
-        reason = f"stopped by {signal.Signals(error.signal_number).name}"
-        _write(directory, entry | _ending(directory, trainer, main_metric, "interrupted", reason))
+        record_end("interrupted", partial(_stopped_by, error.signal_number))
         raise
     except BaseException as error:
-        reason = redacted_text(" ".join(f"{type(error).__name__}: {error}".split()))
-        status = "failed" if isinstance(error, Exception) else "interrupted"
-        _write(directory, entry | _ending(directory, trainer, main_metric, status, reason))
+        record_end("failed" if isinstance(error, Exception) else "interrupted", partial(reason_of, error))
         raise
-    _write(directory, entry | _ending(directory, trainer, main_metric, "complete", why_it_ended(trainer) or ""))
+    record_end("complete", lambda: why_it_ended(trainer) or "")
 
 
-def _ending(directory: Path, trainer: pl.Trainer, main_metric: str | None, status: str, reason: str) -> dict[str, Any]:
+def _stopped_by(signal_number: int) -> str:
+    return f"stopped by {signal.Signals(signal_number).name}"
+
+
+def _process() -> dict[str, Any]:
+    own = psutil.Process()
+    return {"process": {"host": socket.gethostname(), "pid": own.pid, "created": own.create_time()}}
+
+
+def _length(trainer: pl.Trainer) -> dict[str, Any]:
+    return {"epochs": trainer.current_epoch, "steps": trainer.global_step}
+
+
+def _best(directory: Path, trainer: pl.Trainer, main_metric: str | None) -> dict[str, Any]:
     kept = kept_by([callback for callback in trainer.checkpoint_callbacks if isinstance(callback, ModelCheckpoint)])
     chosen = choose(kept, main_metric=main_metric)
     return {
-        "status": status,
-        "reason": reason,
-        "ended": _now(),
-        "epochs": trainer.current_epoch,
-        "steps": trainer.global_step,
         "best": [
             asdict(best) | {"path": relative_to_run(best.path, directory)}
             for best in sorted(kept, key=lambda best: best is not chosen)  # the one that counts comes first
-        ],
+        ]
     }
 
 
@@ -86,10 +91,21 @@ def _now() -> str:
     return datetime.now().astimezone().isoformat(timespec="seconds")
 
 
-def _write(directory: Path, entry: dict[str, Any]) -> None:
+def _record(directory: Path, entry: dict[str, Any], *find: Callable[[], dict[str, Any]]) -> dict[str, Any]:
+    """Write an entry with all that can be found out; where anything goes wrong, it is said and no more."""
     if not is_first_process():
-        return
-    try:
+        return entry
+    for one in find:
+        with _said("%s does not tell all: %s.", directory):
+            entry |= one()
+    with _said("%s cannot be written: %s.", directory):
         write_json(directory / TRAINING_FILE, entry)
-    except OSError as error:
-        logger.warning("%s cannot be written: %s.", directory / TRAINING_FILE, error.strerror)
+    return entry
+
+
+@contextmanager
+def _said(message: str, directory: Path) -> Iterator[None]:
+    try:
+        yield
+    except Exception as error:  # noqa: BLE001 - whatever is wrong with the record, the training comes first
+        logger.warning(message, directory / TRAINING_FILE, reason_of(error))

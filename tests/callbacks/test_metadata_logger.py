@@ -90,6 +90,15 @@ def test_data_that_does_not_tell(tmp_path, repository) -> None:
     assert metadata(tmp_path)["data"] == expected
 
 
+def test_password_in_an_error_is_not_logged(tmp_path, monkeypatch, caplog) -> None:
+    def failing(*_):
+        raise ValueError("no answer from https://ada:hunter2xyz@example.org")
+
+    monkeypatch.setattr("cuelight.callbacks.metadata_logger.collect", failing)
+    fit(tmp_path, MetadataLogger())
+    assert "cannot make its record: ValueError: no answer from https://REDACTED@example.org" in caplog.text
+
+
 def test_resume_keeps_the_record_and_adds_what_changed(tmp_path, repository, monkeypatch) -> None:
     fit(tmp_path, MetadataLogger())
     first = metadata(tmp_path)

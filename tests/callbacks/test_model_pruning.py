@@ -7,7 +7,7 @@ from torch import nn
 
 from cuelight import registry
 from cuelight.callbacks.lightning import ModelPruning
-from cuelight.config import TrackerConfig
+from cuelight.config import Config
 from cuelight.errors import ConfigError, CuelightError
 from cuelight.rules import cautions
 
@@ -177,6 +177,7 @@ def test_pruning_that_could_not_be_loaded_again_is_refused():
 
 
 def test_a_plan_warns_of_weights_that_go_back():
-    assert any("first values" in text for text in cautions([ModelPruning("l1_unstructured")], TrackerConfig()))
+    config = Config.model_validate({"model": {"name": "Model"}, "data": {"name": "Data"}})
+    assert any("first values" in text for text in cautions([ModelPruning("l1_unstructured")], config))
     kept = ModelPruning("l1_unstructured", use_lottery_ticket_hypothesis=False)
-    assert not any("first values" in text for text in cautions([kept], TrackerConfig()))
+    assert not any("first values" in text for text in cautions([kept], config))

@@ -10,6 +10,7 @@ TREE = {
         "optimizer": {"name": "SGD", "params": {"lr": 0.1, "betas": [0.9, 0.99]}},
         "callbacks": [{"name": "EMACallback", "params": {"decay": 0.5}}],
         "credentials": {"user": "ada"},
+        "api": {"key": "hunter2"},
     },
 }
 
@@ -29,6 +30,7 @@ TREE = {
             },
         ),
         ("trainer.credentials.user", {"trainer.credentials.user": "REDACTED"}),
+        ("trainer.api.key", {"trainer.api.key": "REDACTED"}),
     ],
 )  # fmt: skip
 def test_value_by_its_key(key, found) -> None:

@@ -112,6 +112,15 @@ def test_one_that_fails_takes_nothing_with_it(caplog) -> None:
     assert caplog.messages == ["Failing did not take loss: ConnectionError: nobody there"]
 
 
+def test_password_in_an_error_of_a_tracker_is_not_logged(caplog) -> None:
+    class Failing(Numbers):
+        def log_metrics(self, metrics, step=None):
+            raise ConnectionError("no answer from https://ada:hunter2xyz@example.org")
+
+    sending.send_metrics([Failing()], {"loss": 1.0}, 1)
+    assert "no answer from https://REDACTED@example.org" in caplog.text
+
+
 def test_other_ranks_send_nothing(monkeypatch) -> None:
     logger = Everything()
     monkeypatch.setattr(rank_zero_only, "rank", 1)

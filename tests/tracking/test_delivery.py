@@ -97,6 +97,16 @@ def test_what_is_refused_is_left_out_and_said_once(receiver, delivery, caplog) -
     assert messages == ["a tracker refused metrics: KeyError: 'no such metric'"]
 
 
+@pytest.mark.parametrize("error", [ConnectionError, KeyError], ids=["down", "refused"])
+def test_password_in_an_error_is_not_logged(error, delivery, caplog) -> None:
+    def failing():
+        raise error("no answer from https://ada:hunter2xyz@example.org")
+
+    delivery.put("metrics", failing)
+    delivery.finish()
+    assert "no answer from https://REDACTED@example.org" in caplog.text
+
+
 def test_it_goes_on_after_its_end(receiver, delivery) -> None:
     receiver.is_up.set()
     delivery.put("first", receiver.taking(1))

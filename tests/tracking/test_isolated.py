@@ -20,6 +20,15 @@ def test_error_is_said_once_and_the_rest_goes_on(tmp_path, caplog) -> None:
     assert len(logger.experiment.metrics) == 3
 
 
+def test_password_in_an_error_is_not_logged(tmp_path, caplog) -> None:
+    class Unreachable(CSVLogger):
+        def save(self):
+            raise ConnectionError("no answer from https://ada:hunter2xyz@example.org")
+
+    isolated(Unreachable(tmp_path)).save()
+    assert "no answer from https://REDACTED@example.org" in caplog.text
+
+
 def test_one_that_works_is_as_it_was(tmp_path) -> None:
     logger = isolated(CSVLogger(tmp_path, name="", version=""))
     logger.log_metrics({"loss": 1.0}, 0)

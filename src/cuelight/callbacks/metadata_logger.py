@@ -19,7 +19,7 @@ from cuelight.provenance.hyperparameters import look_up, missing_keys
 from cuelight.provenance.own_code import own_folder
 from cuelight.provenance.plain_values import as_plain
 from cuelight.provenance.record import METADATA_FILE, RESUMED, Provenance, collect, for_trackers, resumed_record
-from cuelight.redaction import redacted_text
+from cuelight.redaction import reason_of, redacted_text
 from cuelight.tracking.sending import send_artifact, send_hyperparams
 
 logger = logging.getLogger(__name__)
@@ -98,7 +98,7 @@ class MetadataLogger(pl.Callback):
             if self._before is not None:
                 record = resumed_record(_newest(self._before, directory), record, self._step_before)
         except Exception as error:  # noqa: BLE001 - whatever is wrong with the record, a training goes on without it
-            logger.warning("MetadataLogger cannot make its record: %s: %s", type(error).__name__, error)
+            logger.warning("MetadataLogger cannot make its record: %s", reason_of(error))
             return
         self._record = record
         send_hyperparams(trainer.loggers, for_trackers(record))

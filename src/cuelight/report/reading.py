@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from cuelight.errors import CuelightError
+from cuelight.redaction import reason_of
 
 T = TypeVar("T")
 
@@ -31,8 +32,7 @@ class Problems(dict[str, str]):
         except CuelightError as error:
             self[section] = str(error)
         except Exception as error:  # noqa: BLE001 - a damaged file may hold anything, and is told on the page
-            reason = " ".join(f"{type(error).__name__}: {error}".split())
-            self[section] = f"What the files of the run say about this cannot be shown: {reason}"
+            self[section] = f"What the files of the run say about this cannot be shown: {reason_of(error)}"
         return otherwise()
 
 

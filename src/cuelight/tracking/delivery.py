@@ -9,6 +9,8 @@ from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass
 
+from cuelight.redaction import reason_of
+
 logger = logging.getLogger(__name__)
 
 WAIT_AT_THE_END = 30.0  # seconds
@@ -93,9 +95,9 @@ class Delivery:
                 job.send()
             except Exception as error:  # noqa: BLE001 - a tracker may fail in any way
                 if self._is_refusal(error):
-                    self._say(job.what, "%s refused %s: %s", self._receiver, job.what, _reason(error))
+                    self._say(job.what, "%s refused %s: %s", self._receiver, job.what, reason_of(error))
                 else:
-                    self._say("down", _DOWN, self._receiver, _reason(error))
+                    self._say("down", _DOWN, self._receiver, reason_of(error))
                     if not self._may_try_again(pause):
                         return
                     pause = min(2 * pause, _LONGEST_PAUSE)
@@ -140,7 +142,3 @@ class Delivery:
 
 
 _DOWN = "%s cannot be reached: %s. The training goes on; what it sends is kept in memory and tried again."
-
-
-def _reason(error: Exception) -> str:
-    return " ".join(f"{type(error).__name__}: {error}".split())[:300]

@@ -9,6 +9,8 @@ from typing import Any
 
 from lightning.pytorch.loggers import Logger
 
+from cuelight.redaction import reason_of
+
 logger = logging.getLogger(__name__)
 
 _METHODS = ("log_metrics", "log_hyperparams", "log_graph", "save", "finalize", "after_save_checkpoint")
@@ -35,7 +37,7 @@ def _reporting(method: Callable[..., Any], who: str, said: set[str]) -> Callable
         try:
             return method(*arguments, **options)
         except Exception as error:  # noqa: BLE001 - a tracker may fail in any way, and a training goes on without it
-            reason = " ".join(f"{type(error).__name__}: {error}".split())
+            reason = reason_of(error)
             if reason not in said:
                 said.add(reason)
                 logger.warning("%s failed: %s. The training goes on.", who, reason)

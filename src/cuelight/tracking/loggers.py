@@ -14,7 +14,7 @@ from lightning.pytorch.utilities import rank_zero_only
 from cuelight.config.schema import Config
 from cuelight.config.tracker import MLflowConfig, TensorBoardConfig, WandbConfig
 from cuelight.errors import TrackerError
-from cuelight.redaction import redacted
+from cuelight.redaction import reason_of
 from cuelight.tracking.isolated import isolated
 from cuelight.tracking.mlflow_logger import BackgroundMLFlowLogger
 from cuelight.tracking.resumable_csv import ResumableCSVLogger
@@ -108,9 +108,8 @@ def _start(key: str, name: str, one: BackgroundMLFlowLogger | OwnRunWandbLogger 
     try:
         within(_START_LIMIT, one.begin)
     except Exception as error:
-        reason = redacted(" ".join(f"{type(error).__name__}: {error}".split()))
         raise TrackerError(
-            f"{name} cannot be used: {reason} Start it, or correct tracker.{key}. To train without it: "
+            f"{name} cannot be used: {reason_of(error)} Start it, or correct tracker.{key}. To train without it: "
             f"tracker.{key}=false"
         ) from error
     logger.info("%s: %s", key, one.page)

@@ -12,6 +12,7 @@ from lightning.pytorch.loggers import Logger
 from lightning.pytorch.utilities import rank_zero_only
 from numpy.typing import NDArray
 
+from cuelight.redaction import reason_of
 from cuelight.tracking.tracker import Tracker, tracker_of
 
 logger = logging.getLogger(__name__)
@@ -122,5 +123,4 @@ def _isolated(one: Logger, what: str, send: Callable[[], Any]) -> None:
     try:
         send()
     except Exception as error:  # noqa: BLE001 - a tracker may fail in any way, and a training goes on without it
-        reason = " ".join(f"{type(error).__name__}: {error}".split())
-        logger.warning("%s did not take %s: %s", type(one).__name__, what, reason)
+        logger.warning("%s did not take %s: %s", type(one).__name__, what, reason_of(error))

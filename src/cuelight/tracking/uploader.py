@@ -9,7 +9,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from cuelight.files import sha256_of
-from cuelight.redaction import redacted_text
+from cuelight.redaction import reason_of, redacted_text
 from cuelight.tracking.spool import Sent, Spool, SpoolInUseError, Waiting
 from cuelight.tracking.tracker import Tracker
 
@@ -134,7 +134,7 @@ class Uploader:
             try:
                 self._send(waiting)
             except Exception as error:  # noqa: BLE001 - a tracker may fail in any way, and is tried again
-                self._failed(redacted_text(" ".join(f"{type(error).__name__}: {error}".split())))
+                self._failed(reason_of(error))
             else:
                 self._succeeded(waiting)
 

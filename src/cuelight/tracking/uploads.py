@@ -14,6 +14,7 @@ from pathlib import Path
 from lightning.pytorch.loggers import Logger
 
 from cuelight.errors import UploadError
+from cuelight.redaction import reason_of
 from cuelight.tracking.sending import trackers_of
 from cuelight.tracking.spool import Sent, Spool, SpoolInUseError
 from cuelight.tracking.tracker import Tracker
@@ -210,7 +211,7 @@ def _has(target: _Target, file: Path) -> bool:
     try:
         return target.tracker.has(file)
     except Exception as error:  # noqa: BLE001 - a tracker may fail in any way; the thread will find out
-        logger.debug("%s cannot tell whether it has %s: %s", target.name, file, error)
+        logger.debug("%s cannot tell whether it has %s: %s", target.name, file, reason_of(error))
         return False
 
 

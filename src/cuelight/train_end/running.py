@@ -14,6 +14,7 @@ from lightning.pytorch.utilities.seed import isolate_rng
 
 from cuelight.errors import CuelightError
 from cuelight.files import relative_to_run
+from cuelight.redaction import reason_of, redacted_text
 from cuelight.train_end.finished_training import StepSkipped
 from cuelight.train_end.outcomes import Outcome, hashes, record_outcome
 
@@ -116,9 +117,9 @@ def _succeeded(name: str, directory: Path, result: StepResult) -> Outcome:
 
 def _failed(name: str, error: Exception) -> Outcome:
     if isinstance(error, CuelightError):
-        return Outcome(name, "failed", reason=str(error))
-    reason = " ".join(f"{type(error).__name__}: {error}".split())
-    return Outcome(name, "failed", reason=reason, details={"traceback": traceback.format_exception(error)})
+        return Outcome(name, "failed", reason=redacted_text(str(error)))
+    told = [redacted_text(part) for part in traceback.format_exception(error)]
+    return Outcome(name, "failed", reason=reason_of(error), details={"traceback": told})
 
 
 def _timed(outcome: Outcome, began: float) -> Outcome:
