@@ -159,6 +159,19 @@ def test_repository_of_another_user(repository, monkeypatch) -> None:
         read_repository(repository)
 
 
+def test_warning_of_git_is_no_refusal(repository, monkeypatch) -> None:
+    """Such as of a configuration in a folder that cannot be read."""
+    git(repository, "checkout", "-q", "--detach")
+    program = repository.parent / "bin" / "git"
+    program.parent.mkdir()
+    program.write_text(f'#!/bin/sh\necho "warning: unable to access" >&2\nexec {shutil.which("git")} "$@"\n')
+    program.chmod(0o755)
+    monkeypatch.setenv("PATH", str(program.parent), prepend=":")
+    described = read_repository(repository).to_dict()
+    assert described["commit"] == git(repository, "rev-parse", "HEAD")
+    assert described["branch"] == "none: detached head"
+
+
 def test_variables_of_a_hook_are_about_another_repository(repository, tmp_path, monkeypatch) -> None:
     monkeypatch.setenv("GIT_DIR", str(tmp_path / "nowhere"))
     assert read_repository(repository).name == "project"

@@ -100,7 +100,7 @@ def tracks(file: Path, seconds: float = LONGEST) -> bool:
         Whether a repository tracks it.
 
     Raises:
-        GitError: If git refuses, or takes too long.
+        GitError: If git is not installed, refuses, or takes too long.
     """
     if not any((folder / ".git").exists() for folder in file.resolve().parents):
         return False
