@@ -177,13 +177,14 @@ def test_variables_of_a_hook_are_about_another_repository(repository, tmp_path, 
     assert read_repository(repository).name == "project"
 
 
-def test_hanging_git_is_ended_with_what_it_started(repository, tmp_path, monkeypatch) -> None:
-    """A git that waits for a child that waits for ever."""
+@pytest.mark.parametrize("then", ["wait", "kill -9 $$"], ids=["git waits", "git was killed"])
+def test_hanging_git_is_ended_with_what_it_started(repository, tmp_path, monkeypatch, then) -> None:
+    """A child of git waits for ever."""
     pipe = tmp_path / "pipe"
     os.mkfifo(pipe)
     program = tmp_path / "bin" / "git"
     program.parent.mkdir()
-    program.write_text(f"#!/bin/sh\n(read line < {pipe}) &\nwait\n")
+    program.write_text(f"#!/bin/sh\n(read line < {pipe}) &\n{then}\n")
     program.chmod(0o755)
     monkeypatch.setenv("PATH", str(program.parent), prepend=":")
     with pytest.raises(GitError, match=r"git took longer than 0\.2 seconds"):

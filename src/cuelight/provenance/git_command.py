@@ -109,8 +109,11 @@ class Git:
 
 
 def _end(process: subprocess.Popen[bytes]) -> None:
-    """End git, and what it has started, if it still runs."""
-    if process.poll() is None:
+    """End git, and what it has started, unless it was waited for.
+
+    Also where git itself is gone, what it has started may be there, and keeps its output open.
+    """
+    if process.returncode is None:
         with suppress(ProcessLookupError):
             os.killpg(process.pid, signal.SIGKILL)
         process.communicate()
