@@ -223,16 +223,14 @@ def describe(environment: Mapping[str, str] = os.environ) -> dict[str, Any]:
 
     Returns:
         ``driver`` and ``cuda``, the newest version that the driver supports, as text, and ``gpus``, a list with the
-        ``name``, the ``memory_mib`` and the ``uuid`` of each. What the driver does not tell is left out; empty
-        without a driver.
+        ``name``, the ``memory_mib`` and the ``uuid`` of each. What the driver does not tell is left out.
+
+    Raises:
+        pynvml.NVMLError: If there is no driver, or it does not answer; ``explain`` says why.
     """
-    try:
-        with session():
-            described = _told(driver=pynvml.nvmlSystemGetDriverVersion, cuda=_cuda_version)
-            return described | {"gpus": [_describe_gpu(device.handle) for device in visible_devices(environment)]}
-    except pynvml.NVMLError as error:
-        logger.debug("No GPUs to describe: %s", error)
-        return {}
+    with session():
+        described = _told(driver=pynvml.nvmlSystemGetDriverVersion, cuda=_cuda_version)
+        return described | {"gpus": [_describe_gpu(device.handle) for device in visible_devices(environment)]}
 
 
 def _describe_gpu(handle: Any) -> dict[str, Any]:

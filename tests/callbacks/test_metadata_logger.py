@@ -64,7 +64,7 @@ def test_record_in_the_file_the_checkpoint_and_the_trackers(tmp_path, repository
     hparams = {"lr": 0.1, "net": {"width": 8}, "other": 1}
     fit(tmp_path, MetadataLogger(["lr", "net"]), hparams=hparams, loggers=CSVLogger(tmp_path, name="", version=""))
     found = metadata(tmp_path)
-    assert list(found) == ["run", "hyperparameters", "git", "data", "machine", "gpu", "packages"]
+    assert list(found) == ["run", "hyperparameters", "git", "data", "machine", "packages"]
     assert found["run"]["seed"] == 3
     assert found["hyperparameters"] == {"lr": 0.1, "net.width": 8}
     assert found["git"]["repository"]["commit"] == COMMIT
