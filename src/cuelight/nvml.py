@@ -55,6 +55,25 @@ def explain(error: Exception) -> str:
     return f"the NVIDIA driver does not answer: {error}"
 
 
+def why_no_gpu() -> str | None:
+    """Tell why PyTorch would find no NVIDIA GPU in this process, without starting CUDA.
+
+    Returns:
+        The reason, as a clause; ``None`` if there is a GPU.
+    """
+    import torch  # noqa: PLC0415 - seconds, and nothing else here needs it
+
+    try:
+        with session():
+            if torch.cuda.device_count():
+                return None
+    except pynvml.NVMLError as error:
+        return explain(error)
+    variable = os.environ.get("CUDA_VISIBLE_DEVICES")
+    shown = "" if variable is None else f' (CUDA_VISIBLE_DEVICES is "{variable}")'
+    return f"PyTorch finds none{shown}"
+
+
 class Device:
     """A GPU, or a MIG instance of one; it is valid as long as the session in which it was found.
 
