@@ -14,7 +14,7 @@ from cuelight.provenance.record import collect, for_trackers, last_state, resume
 from support.nvml_library import GPU, no_nvml_library, nvml_library
 
 FIRST = {
-    "run": {"command": "cuelight train", "started": "2026-11-25T10:00:00+00:00", "seed": 3},
+    "run": {"command": "cuelight", "started": "2026-11-25T10:00:00+00:00", "seed": 3},
     "hyperparameters": {"trainer.epochs": 3},
     "git": {"repository": {"commit": "a" * 40}},
     "packages": {"torch": "2.15.0", "ruamel.yaml": "1.0", "zipp": "3"},
@@ -62,7 +62,7 @@ def test_resume_adds_what_changed() -> None:
         "resumed": [
             {
                 "time": "2026-11-25T11:00:00+00:00",
-                "command": "cuelight train",
+                "command": "cuelight",
                 "step": 20,
                 "changed": {
                     "git.repository.commit": "b" * 40, "packages.torch": "2.16.0", "packages.ruamel.yaml": "2.0",
@@ -94,8 +94,8 @@ def test_trackers_get_hyperparameters_by_their_keys_and_the_main_packages() -> N
 @pytest.mark.parametrize(
     ("arguments", "name"),
     [
-        (["/usr/bin/cuelight", "train", "a.yaml", "model.params.token=hunter2"], "cuelight train"),
-        (["/lib/cuelight/__main__.py", "train"], "cuelight train"),
+        (["/usr/bin/cuelight", "train", "a.yaml", "model.params.token=hunter2"], "cuelight"),
+        (["/lib/cuelight/__main__.py", "train"], "cuelight"),
         (["/home/ada/train.py", "--password", "hunter2"], "train.py"),
         (["/x/ipykernel_launcher.py", "-f", "kernel.json"], "a notebook"),
         (["-c", "hunter2"], "python"),

@@ -37,11 +37,12 @@ def command_name() -> str:
     """Name the command of this process, without its arguments.
 
     Returns:
-        Such as ``cuelight train``, ``my_script.py``, ``a notebook`` or ``python``.
+        A program or a script, such as ``cuelight`` or ``my_script.py``, the package that ``python -m`` runs, ``a
+        notebook``, or ``python``.
     """
     program = Path(sys.argv[0]) if sys.argv else Path()
-    if program.stem == "cuelight" or program.parts[-2:] == ("cuelight", "__main__.py"):
-        return "cuelight train"
+    if program.name == "__main__.py":
+        program = program.absolute().parent
     if program.stem in _NOTEBOOK:
         return "a notebook"
     return "python" if program.name in {"", "-c", "-"} else program.name
