@@ -36,7 +36,7 @@ class Data(TinyData):
 def repository(monkeypatch):
     """What git says, to be changed by a test."""
     state = {"commit": COMMIT, "branch": "main", "remote": None, "diff": b""}
-    monkeypatch.setattr(record, "read_repository", lambda folder: Repository("project", **state))
+    monkeypatch.setattr(record, "read_repository", lambda folder: Repository(**state))
     monkeypatch.setattr(packages, "tracks", lambda file: False)
     return state
 

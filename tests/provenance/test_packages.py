@@ -65,7 +65,7 @@ def test_not_installed() -> None:
 
 
 def test_files_that_a_repository_tracks_are_of_its_commit(install, monkeypatch) -> None:
-    repository = Repository("project", COMMIT, "main", None, b"")
+    repository = Repository(COMMIT, "main", None, b"")
     monkeypatch.setattr("cuelight.provenance.packages.tracks", lambda file: file.name == "__init__.py")
     monkeypatch.setattr("cuelight.provenance.packages.read_repository", lambda folder: repository)
     found = install()

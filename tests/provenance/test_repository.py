@@ -34,13 +34,13 @@ def repository(tmp_path):
 def test_clean(repository) -> None:
     commit = git(repository, "rev-parse", "HEAD")
     assert read_repository(repository).to_dict() == {
-        "name": "project", "commit": commit, "branch": "main", "dirty": False, "diff": "none", "remote": "none",
+        "commit": commit, "branch": "main", "dirty": False, "diff": "none", "remote": "none",
     }  # fmt: skip
 
 
 def test_folder_inside(repository) -> None:
     (repository / "deep" / "er").mkdir(parents=True)
-    assert read_repository(repository / "deep" / "er").name == "project"
+    assert read_repository(repository / "deep" / "er") == read_repository(repository)
 
 
 def test_changed_file(repository) -> None:
@@ -173,8 +173,9 @@ def test_warning_of_git_is_no_refusal(repository, monkeypatch) -> None:
 
 
 def test_variables_of_a_hook_are_about_another_repository(repository, tmp_path, monkeypatch) -> None:
+    expected = read_repository(repository)
     monkeypatch.setenv("GIT_DIR", str(tmp_path / "nowhere"))
-    assert read_repository(repository).name == "project"
+    assert read_repository(repository) == expected
 
 
 @pytest.mark.parametrize("then", ["wait", "kill -9 $$"], ids=["git waits", "git was killed"])
