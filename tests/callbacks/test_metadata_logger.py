@@ -17,7 +17,9 @@ from cuelight.provenance import packages, record, record_files
 from cuelight.provenance.packages import installed_versions
 from cuelight.provenance.repository import Repository
 from cuelight.redaction import REDACTED
+from support.averages import EvenData, EvenModel, quiet_trainer
 from support.experiments import experiment, own_parts, write_digits
+from support.ranks import on_ranks
 from support.tiny import TinyData, TinyModel
 
 SECRET = "hunter2xyz"
@@ -283,6 +285,32 @@ def test_only_the_first_rank_writes(tmp_path, repository, monkeypatch) -> None:
     monkeypatch.setattr(pl.Trainer, "is_global_zero", property(lambda trainer: False))
     fit(tmp_path, MetadataLogger())
     assert not (tmp_path / "metadata.yaml").exists()
+
+
+def fit_on_a_rank(folder):
+    """A training, and its resume, in a folder of this rank alone."""
+    own = folder / f"rank-{torch.distributed.get_rank()}"
+    own.mkdir()
+    steps = []
+    for epochs, resume in ((1, None), (2, folder / "last.ckpt")):
+        model = EvenModel()
+        model.save_hyperparameters({"lr": 0.1})
+        trainer = quiet_trainer(own, [MetadataLogger(["lr"])], max_epochs=epochs, devices=2, strategy="ddp")
+        trainer.fit(model, datamodule=EvenData(), ckpt_path=resume, weights_only=True)
+        if resume is None:
+            trainer.save_checkpoint(folder / "last.ckpt")
+        steps.append(trainer.global_step)
+    return steps
+
+
+@pytest.mark.slow
+def test_one_of_two_ranks_writes_and_both_go_on(tmp_path) -> None:
+    assert on_ranks(fit_on_a_rank, tmp_path) == [[5, 10], [5, 10]]
+    assert [path.parent.name for path in tmp_path.rglob("metadata.yaml")] == ["rank-0"]
+    found = metadata(tmp_path / "rank-0")
+    assert found["hyperparameters"] == {"lr": 0.1}
+    assert [entry["step"] for entry in found.pop("resumed")] == [5]
+    assert torch.load(tmp_path / "last.ckpt", weights_only=True)[CHECKPOINT_KEY] == found
 
 
 def test_run_of_cuelight_and_its_resume(tmp_path) -> None:
