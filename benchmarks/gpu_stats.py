@@ -13,6 +13,7 @@ import sys
 import time
 from collections.abc import Callable, Sequence
 from functools import partial
+from typing import Any
 
 import pynvml
 
@@ -73,9 +74,22 @@ def _milliseconds(step: Callable[[], None]) -> float:
     return (time.perf_counter() - began) * 1e3
 
 
+def found_gpus() -> list[dict[str, Any]]:
+    """Describe the GPUs of this machine.
+
+    Returns:
+        The GPUs; none without a driver that answers.
+    """
+    try:
+        gpus: list[dict[str, Any]] = nvml.describe()["gpus"]
+    except pynvml.NVMLError:
+        return []
+    return gpus
+
+
 def main() -> int:
     options = parse_options("Figures of the GPUs in a step that logs.", rounds=30)
-    gpus = nvml.describe().get("gpus", [])
+    gpus = found_gpus()
     command = shutil.which("nvidia-smi")
     if not gpus or command is None:
         print(f"not measured: {'no nvidia-smi' if gpus else 'no GPU'}; this benchmark needs an NVIDIA GPU")

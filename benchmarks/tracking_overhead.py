@@ -27,8 +27,7 @@ import torch
 sys.path.append(str(Path(__file__).parent.parent / "tests"))  # its server of MLflow
 
 from common import Measurements, Target, interleave, parse_options, report
-from cuelight import registry
-from cuelight.callbacks.gpu_stats_monitor import why_no_gpu
+from cuelight import nvml, registry
 from cuelight.cli.display import set_up_display
 from cuelight.models.classification import ClassificationModel
 from cuelight.run import Run
@@ -87,7 +86,7 @@ def recorders() -> list[dict[str, Any]]:
         {"name": "MetadataLogger", "params": {"hyperparams": ["trainer.optimizer", "trainer.batch_size"]}},
         {"name": "UploadCheckpoint"},
     ]
-    return callbacks if why_no_gpu("auto") else [*callbacks, {"name": "GPUStatsMonitor"}]
+    return callbacks if nvml.why_no_gpu() else [*callbacks, {"name": "GPUStatsMonitor"}]
 
 
 def step(tracker: dict[str, Any], callbacks: list[dict[str, Any]], model: str, options: dict[str, int]) -> float:

@@ -190,13 +190,10 @@ class TestDescribe:
         play(GPU(error=pynvml.NVML_ERROR_GPU_IS_LOST))
         assert nvml.describe({})["gpus"] == [{}]
 
-    def test_is_empty_without_a_driver(self, monkeypatch):
-        with no_nvml_library(monkeypatch):
-            assert nvml.describe({}) == {}
-
-    def test_is_empty_if_the_driver_fails(self, play):
+    def test_tells_that_the_driver_fails(self, play):
         play(GPU()).error = pynvml.NVML_ERROR_UNKNOWN
-        assert nvml.describe({}) == {}
+        with pytest.raises(pynvml.NVMLError_Unknown):
+            nvml.describe({})
 
 
 @pytest.mark.gpu

@@ -55,6 +55,25 @@ def explain(error: Exception) -> str:
     return f"the NVIDIA driver does not answer: {error}"
 
 
+def why_no_gpu() -> str | None:
+    """Tell why PyTorch would find no NVIDIA GPU in this process, without starting CUDA.
+
+    Returns:
+        The reason, as a clause; ``None`` if there is a GPU.
+    """
+    import torch  # noqa: PLC0415 - seconds, and nothing else here needs it
+
+    try:
+        with session():
+            if torch.cuda.device_count():
+                return None
+    except pynvml.NVMLError as error:
+        return explain(error)
+    variable = os.environ.get("CUDA_VISIBLE_DEVICES")
+    shown = "" if variable is None else f' (CUDA_VISIBLE_DEVICES is "{variable}")'
+    return f"PyTorch finds none{shown}"
+
+
 class Device:
     """A GPU, or a MIG instance of one; it is valid as long as the session in which it was found.
 
@@ -223,16 +242,14 @@ def describe(environment: Mapping[str, str] = os.environ) -> dict[str, Any]:
 
     Returns:
         ``driver`` and ``cuda``, the newest version that the driver supports, as text, and ``gpus``, a list with the
-        ``name``, the ``memory_mib`` and the ``uuid`` of each. What the driver does not tell is left out; empty
-        without a driver.
+        ``name``, the ``memory_mib`` and the ``uuid`` of each. What the driver does not tell is left out.
+
+    Raises:
+        pynvml.NVMLError: If there is no driver, or it does not answer; ``explain`` says why.
     """
-    try:
-        with session():
-            described = _told(driver=pynvml.nvmlSystemGetDriverVersion, cuda=_cuda_version)
-            return described | {"gpus": [_describe_gpu(device.handle) for device in visible_devices(environment)]}
-    except pynvml.NVMLError as error:
-        logger.debug("No GPUs to describe: %s", error)
-        return {}
+    with session():
+        described = _told(driver=pynvml.nvmlSystemGetDriverVersion, cuda=_cuda_version)
+        return described | {"gpus": [_describe_gpu(device.handle) for device in visible_devices(environment)]}
 
 
 def _describe_gpu(handle: Any) -> dict[str, Any]:

@@ -20,7 +20,7 @@ from lightning.pytorch.strategies import StrategyRegistry
 
 from cuelight.callbacks.beside_average import conflicts
 from cuelight.callbacks.ema_callback import EMACallback
-from cuelight.callbacks.gpu_stats_monitor import GPUStatsMonitor, cannot_work, why_no_gpu
+from cuelight.callbacks.gpu_stats_monitor import GPUStatsMonitor
 from cuelight.callbacks.metadata_logger import MetadataLogger
 from cuelight.callbacks.model_pruning import ModelPruning
 from cuelight.callbacks.train_end_step import TrainEndStep
@@ -76,9 +76,9 @@ def missing_hardware(config: Config, callbacks: Sequence[tuple[str, pl.Callback]
     Returns:
         One problem for each; empty if nothing is missing.
     """
-    monitors = [path for path, callback in callbacks if isinstance(callback, GPUStatsMonitor)]
-    reason = why_no_gpu(config.trainer.accelerator) if monitors else None
-    return [Problem(cannot_work(reason), path) for path in monitors if reason]
+    monitors = [(path, callback) for path, callback in callbacks if isinstance(callback, GPUStatsMonitor)]
+    problems = ((path, monitor.problem(config.trainer.accelerator)) for path, monitor in monitors)
+    return [Problem(problem, path) for path, problem in problems if problem]
 
 
 def cautions(callbacks: Sequence[pl.Callback], config: Config) -> list[str]:

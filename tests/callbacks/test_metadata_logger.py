@@ -10,13 +10,16 @@ import yaml
 from lightning.pytorch.loggers import CSVLogger, TensorBoardLogger
 
 from cuelight import Run
+from cuelight.callbacks import metadata_logger
 from cuelight.callbacks.metadata_logger import CHECKPOINT_KEY, MetadataLogger
 from cuelight.errors import ConfigError
-from cuelight.provenance import packages, record
+from cuelight.provenance import packages, record, record_files
 from cuelight.provenance.packages import installed_versions
 from cuelight.provenance.repository import Repository
 from cuelight.redaction import REDACTED
+from support.averages import EvenData, EvenModel, quiet_trainer
 from support.experiments import experiment, own_parts, write_digits
+from support.ranks import on_ranks
 from support.tiny import TinyData, TinyModel
 
 SECRET = "hunter2xyz"
@@ -36,7 +39,7 @@ class Data(TinyData):
 def repository(monkeypatch):
     """What git says, to be changed by a test."""
     state = {"commit": COMMIT, "branch": "main", "remote": None, "diff": b""}
-    monkeypatch.setattr(record, "read_repository", lambda folder: Repository("project", **state))
+    monkeypatch.setattr(record, "read_repository", lambda folder: Repository(**state))
     monkeypatch.setattr(packages, "tracks", lambda file: False)
     return state
 
@@ -64,7 +67,7 @@ def test_record_in_the_file_the_checkpoint_and_the_trackers(tmp_path, repository
     hparams = {"lr": 0.1, "net": {"width": 8}, "other": 1}
     fit(tmp_path, MetadataLogger(["lr", "net"]), hparams=hparams, loggers=CSVLogger(tmp_path, name="", version=""))
     found = metadata(tmp_path)
-    assert list(found) == ["run", "hyperparameters", "git", "data", "machine", "gpu", "packages"]
+    assert list(found) == ["run", "hyperparameters", "git", "data", "machine", "packages"]
     assert found["run"]["seed"] == 3
     assert found["hyperparameters"] == {"lr": 0.1, "net.width": 8}
     assert found["git"]["repository"]["commit"] == COMMIT
@@ -127,13 +130,34 @@ def test_new_training_in_the_same_folder_is_a_new_record(tmp_path, repository) -
     assert "resumed" not in metadata(tmp_path)
 
 
-@pytest.mark.parametrize("damage", ["run: [", "run: 3\n"])
-def test_resume_where_the_file_is_damaged(tmp_path, repository, damage) -> None:
+def test_resume_where_the_file_is_gone(tmp_path, repository) -> None:
     fit(tmp_path, MetadataLogger())
-    (tmp_path / "metadata.yaml").write_text(damage)
-    trainer = fit(tmp_path, MetadataLogger(), epochs=2, resume=tmp_path / "last.ckpt")
-    assert trainer.global_step == 2
+    (tmp_path / "metadata.yaml").unlink()
+    fit(tmp_path, MetadataLogger(), epochs=2, resume=tmp_path / "last.ckpt")
     assert len(metadata(tmp_path)["resumed"]) == 1
+
+
+@pytest.mark.parametrize("text", ["run: [", "run: 3\n", "name: book\n", "", "run: {started: 3}\nresumed: [3]\n"])
+@pytest.mark.parametrize("resumes", [False, True])
+def test_file_that_is_no_record_stays_as_it_is(tmp_path, repository, caplog, text, resumes) -> None:
+    repository["diff"] = b"+x = 2\n"
+    checkpoint = tmp_path / "last.ckpt"
+    fit(tmp_path / "elsewhere", MetadataLogger())
+    (tmp_path / "metadata.yaml").write_text(text)
+    resumed = {"epochs": 2, "resume": tmp_path / "elsewhere" / "last.ckpt"} if resumes else {}
+    trainer = fit(tmp_path, MetadataLogger(save_diff=True), **resumed)
+    trainer.save_checkpoint(checkpoint)
+    assert (tmp_path / "metadata.yaml").read_text() == text
+    assert not (tmp_path / "diff.patch").exists()
+    assert "metadata.yaml there is no record of a run, and stays as it is" in caplog.text
+    saved = torch.load(checkpoint, weights_only=True)[CHECKPOINT_KEY]
+    assert saved["git"]["repository"]["commit"] == COMMIT
+    assert len(saved.get("resumed", [])) == resumes
+
+
+def test_hyperparameters_that_nobody_asked_for_are_not_read(tmp_path, repository, monkeypatch) -> None:
+    monkeypatch.setattr(metadata_logger, "as_plain", lambda value: pytest.fail("read"))
+    fit(tmp_path, MetadataLogger(), hparams={"lr": 0.1})
 
 
 def test_key_that_does_not_exist_ends_before_the_training(tmp_path) -> None:
@@ -172,6 +196,41 @@ def test_diff_of_a_resume_is_saved_if_it_is_another(tmp_path, repository, diff, 
     fit(tmp_path, MetadataLogger(save_diff=True), epochs=2, resume=tmp_path / "last.ckpt")
     assert (tmp_path / "diff.patch").read_bytes() == b"+x = 2\n"
     assert (tmp_path / "diff-resumed-1.patch").exists() == written
+
+
+def test_new_record_takes_the_differences_of_the_old_one_away(tmp_path, repository) -> None:
+    repository["diff"] = b"+x = 2\n"
+    fit(tmp_path, MetadataLogger(save_diff=True))
+    repository["diff"] = b"+x = 3\n"
+    fit(tmp_path, MetadataLogger(save_diff=True), epochs=2, resume=tmp_path / "last.ckpt")
+    assert len(list(tmp_path.glob("*.patch"))) == 2
+    (tmp_path / "diff-of-my-own.patch").touch()
+    repository["diff"] = b""
+    fit(tmp_path, MetadataLogger(save_diff=True))
+    assert [file.name for file in tmp_path.glob("*.patch")] == ["diff-of-my-own.patch"]
+
+
+@pytest.mark.parametrize("diff", [b"", b"+x = 2\n"])
+def test_patch_of_another_origin_stays_as_it_is(tmp_path, repository, caplog, diff) -> None:
+    repository["diff"] = b"+x = 1\n"
+    fit(tmp_path, MetadataLogger())
+    (tmp_path / "diff.patch").write_text("of my own")
+    repository["diff"] = diff
+    fit(tmp_path, MetadataLogger(save_diff=True))
+    assert (tmp_path / "diff.patch").read_text() == "of my own"
+    assert ("is of another origin" in caplog.text) == bool(diff)
+
+
+def test_large_diff_is_neither_searched_nor_sent(tmp_path, repository, caplog, monkeypatch) -> None:
+    repository["diff"] = b"+1,2,3,4\n" * 600_000
+    searched = []
+    monkeypatch.setattr(record_files, "redacted_text", lambda text: searched.append(text) or text)
+    elsewhere = tmp_path / "elsewhere"
+    fit(tmp_path / "run", MetadataLogger(save_diff=True), loggers=TensorBoardLogger(elsewhere, name="", version=""))
+    assert (tmp_path / "run" / "diff.patch").read_bytes() == repository["diff"]
+    assert not searched
+    assert not list(elsewhere.rglob("*.patch"))
+    assert "has 5 MB. It is kept, but neither searched for secrets nor sent" in caplog.text
 
 
 @pytest.mark.parametrize(("diff", "files"), [(b"+x = 2\n", ["diff.patch"]), (b"+password = 'hunter2'\n", [])])
@@ -235,6 +294,32 @@ def test_only_the_first_rank_writes(tmp_path, repository, monkeypatch) -> None:
     monkeypatch.setattr(pl.Trainer, "is_global_zero", property(lambda trainer: False))
     fit(tmp_path, MetadataLogger())
     assert not (tmp_path / "metadata.yaml").exists()
+
+
+def fit_on_a_rank(folder):
+    """A training, and its resume, in a folder of this rank alone."""
+    own = folder / f"rank-{torch.distributed.get_rank()}"
+    own.mkdir()
+    steps = []
+    for epochs, resume in ((1, None), (2, folder / "last.ckpt")):
+        model = EvenModel()
+        model.save_hyperparameters({"lr": 0.1})
+        trainer = quiet_trainer(own, [MetadataLogger(["lr"])], max_epochs=epochs, devices=2, strategy="ddp")
+        trainer.fit(model, datamodule=EvenData(), ckpt_path=resume, weights_only=True)
+        if resume is None:
+            trainer.save_checkpoint(folder / "last.ckpt")
+        steps.append(trainer.global_step)
+    return steps
+
+
+@pytest.mark.slow
+def test_one_of_two_ranks_writes_and_both_go_on(tmp_path) -> None:
+    assert on_ranks(fit_on_a_rank, tmp_path) == [[5, 10], [5, 10]]
+    assert [path.parent.name for path in tmp_path.rglob("metadata.yaml")] == ["rank-0"]
+    found = metadata(tmp_path / "rank-0")
+    assert found["hyperparameters"] == {"lr": 0.1}
+    assert [entry["step"] for entry in found.pop("resumed")] == [5]
+    assert torch.load(tmp_path / "last.ckpt", weights_only=True)[CHECKPOINT_KEY] == found
 
 
 def test_run_of_cuelight_and_its_resume(tmp_path) -> None:

@@ -1,5 +1,6 @@
 """A fingerprint of data is the same for the same data, and another one for any change."""
 
+import hashlib
 import shutil
 
 import numpy as np
@@ -10,6 +11,7 @@ from cuelight.data import fingerprints
 from cuelight.data.digits import Digits
 from cuelight.data.image_folder import ImageFolder
 from cuelight.data.protocols import HasFingerprint
+from cuelight.data.reading import ImageFiles
 
 SPLITS = ("train", "val", "test")
 
@@ -80,11 +82,30 @@ def test_of_much_data_a_sample_is_read(images, monkeypatch) -> None:
     assert before.startswith("sha256-sampled:")
     read = []
     hash_of = fingerprints._content_hash
-    monkeypatch.setattr(fingerprints, "_content_hash", lambda path: read.append(path) or hash_of(path))
+    monkeypatch.setattr(fingerprints, "_content_hash", lambda *of: read.append(of) or hash_of(*of))
     assert fingerprint(images) == before
     assert len(read) == 3
     CHANGES["added"](images)
     assert fingerprint(images) != before
+
+
+def much_data(root, count):
+    """So many scans with 1 MiB each, which take no place."""
+    paths = [root / f"{number:04}.tif" for number in range(count)]
+    for path in paths:
+        with path.open("wb") as file:
+            file.truncate(2**20)
+    return {"train": ImageFiles(list(map(str, paths)), [0] * count)}
+
+
+@pytest.mark.parametrize(("count", "sampled"), [(300, 300), (1000, 1000), (1001, 501), (1999, 1000)])
+def test_a_sample_is_small_whatever_the_data(tmp_path, monkeypatch, count, sampled) -> None:
+    splits = much_data(tmp_path, count)
+    sizes = []
+    sha256 = hashlib.sha256
+    monkeypatch.setattr(fingerprints.hashlib, "sha256", lambda *of: sizes.extend(map(len, of)) or sha256(*of))
+    assert fingerprints.fingerprint_of_files(tmp_path, splits, ["scan"]).startswith("sha256-sampled:")
+    assert sizes == [256 * 1024] * sampled
 
 
 def test_digits() -> None:

@@ -1,11 +1,13 @@
 """The git hash of a package, from where it was installed."""
 
 import json
+import subprocess
 import sys
 
 import pytest
 
 import cuelight
+from cuelight.provenance.git_command import GitError
 from cuelight.provenance.packages import describe_package, installed_versions
 from cuelight.provenance.repository import Repository
 
@@ -63,12 +65,24 @@ def test_not_installed() -> None:
 
 
 def test_files_that_a_repository_tracks_are_of_its_commit(install, monkeypatch) -> None:
-    repository = Repository("project", COMMIT, "main", None, b"")
+    repository = Repository(COMMIT, "main", None, b"")
     monkeypatch.setattr("cuelight.provenance.packages.tracks", lambda file: file.name == "__init__.py")
     monkeypatch.setattr("cuelight.provenance.packages.read_repository", lambda folder: repository)
     found = install()
     assert found["origin"] == "a git repository"
     assert found["commit"] == COMMIT
+
+
+@pytest.mark.parametrize(
+    ("variable", "value", "reason"),
+    [("PATH", "", "git is not installed"), ("GIT_TEST_ASSUME_DIFFERENT_OWNER", "1", "another user owns")],
+)
+def test_git_that_does_not_answer_is_told(install, tmp_path, monkeypatch, variable, value, reason) -> None:
+    """Where the files lie in a repository, nothing but git knows whether they are of it."""
+    subprocess.run(["git", "init", "-q"], cwd=tmp_path, check=True)
+    monkeypatch.setenv(variable, value)
+    with pytest.raises(GitError, match=reason):
+        install({"url": f"file://{tmp_path}", "dir_info": {"editable": True}})
 
 
 def test_luxonis_ml_is_not_imported_for_it() -> None:

@@ -55,6 +55,17 @@ def test_object_is_the_same_text_in_every_run() -> None:
     assert "0x" not in as_plain([lambda: 0, Thing()][1])
 
 
+class Unreadable:
+    """Such as a handle whose connection is gone."""
+
+    def __str__(self):
+        raise RuntimeError("no connection")
+
+
+def test_object_that_cannot_be_written_as_text() -> None:
+    assert as_plain({"handle": Unreadable()}) == {"handle": "<Unreadable object that cannot be written as text>"}
+
+
 def test_what_holds_itself_comes_to_an_end() -> None:
     endless = {}
     endless["again"] = endless

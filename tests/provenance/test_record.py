@@ -4,15 +4,17 @@ import sys
 from pathlib import Path
 
 import lightning.pytorch as pl
+import pynvml
 import pytest
 
 from cuelight.provenance import record
 from cuelight.provenance.machine import command_name, describe_machine
 from cuelight.provenance.own_code import own_folder
 from cuelight.provenance.record import collect, for_trackers, last_state, resumed_record
+from support.nvml_library import GPU, no_nvml_library, nvml_library
 
 FIRST = {
-    "run": {"command": "cuelight train", "started": "2026-11-25T10:00:00+00:00", "seed": 3},
+    "run": {"command": "cuelight", "started": "2026-11-25T10:00:00+00:00", "seed": 3},
     "hyperparameters": {"trainer.epochs": 3},
     "git": {"repository": {"commit": "a" * 40}},
     "packages": {"torch": "2.15.0", "ruamel.yaml": "1.0", "zipp": "3"},
@@ -60,7 +62,7 @@ def test_resume_adds_what_changed() -> None:
         "resumed": [
             {
                 "time": "2026-11-25T11:00:00+00:00",
-                "command": "cuelight train",
+                "command": "cuelight",
                 "step": 20,
                 "changed": {
                     "git.repository.commit": "b" * 40, "packages.torch": "2.16.0", "packages.ruamel.yaml": "2.0",
@@ -92,8 +94,8 @@ def test_trackers_get_hyperparameters_by_their_keys_and_the_main_packages() -> N
 @pytest.mark.parametrize(
     ("arguments", "name"),
     [
-        (["/usr/bin/cuelight", "train", "a.yaml", "model.params.token=hunter2"], "cuelight train"),
-        (["/lib/cuelight/__main__.py", "train"], "cuelight train"),
+        (["/usr/bin/cuelight", "train", "a.yaml", "model.params.token=hunter2"], "cuelight"),
+        (["/lib/cuelight/__main__.py", "train"], "cuelight"),
         (["/home/ada/train.py", "--password", "hunter2"], "train.py"),
         (["/x/ipykernel_launcher.py", "-f", "kernel.json"], "a notebook"),
         (["-c", "hunter2"], "python"),
@@ -108,9 +110,26 @@ def test_command_by_its_name_alone(arguments, name, monkeypatch) -> None:
 
 def test_machine() -> None:
     found = describe_machine()
-    assert list(found) == ["python", "platform", "cpu", "cores", "memory_gib"]
+    assert list(found) == ["python", "platform", "cpu", "cores", "memory_gib", "gpu"]
     assert found["cores"] > 0
     assert found["cpu"]
+
+
+def test_gpus_are_of_the_machine() -> None:
+    with nvml_library(GPU()):
+        assert describe_machine()["gpu"]["gpus"][0]["memory_mib"] == 24576
+
+
+def test_no_driver(monkeypatch) -> None:
+    with no_nvml_library(monkeypatch):
+        assert describe_machine()["gpu"] == "none: no NVIDIA driver is installed"
+
+
+def test_driver_that_fails_is_no_missing_driver() -> None:
+    with nvml_library(GPU()) as library:
+        library.error = pynvml.NVML_ERROR_LIB_RM_VERSION_MISMATCH
+        found = describe_machine()["gpu"]
+    assert found == "not known: the NVIDIA driver does not answer: RM has detected an NVML/RM version mismatch."
 
 
 def test_folder_of_own_code(tmp_path, monkeypatch) -> None:

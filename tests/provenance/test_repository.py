@@ -34,13 +34,13 @@ def repository(tmp_path):
 def test_clean(repository) -> None:
     commit = git(repository, "rev-parse", "HEAD")
     assert read_repository(repository).to_dict() == {
-        "name": "project", "commit": commit, "branch": "main", "dirty": False, "diff": "none", "remote": "none",
+        "commit": commit, "branch": "main", "dirty": False, "diff": "none", "remote": "none",
     }  # fmt: skip
 
 
 def test_folder_inside(repository) -> None:
     (repository / "deep" / "er").mkdir(parents=True)
-    assert read_repository(repository / "deep" / "er").name == "project"
+    assert read_repository(repository / "deep" / "er") == read_repository(repository)
 
 
 def test_changed_file(repository) -> None:
@@ -159,18 +159,33 @@ def test_repository_of_another_user(repository, monkeypatch) -> None:
         read_repository(repository)
 
 
+def test_warning_of_git_is_no_refusal(repository, monkeypatch) -> None:
+    """Such as of a configuration in a folder that cannot be read."""
+    git(repository, "checkout", "-q", "--detach")
+    program = repository.parent / "bin" / "git"
+    program.parent.mkdir()
+    program.write_text(f'#!/bin/sh\necho "warning: unable to access" >&2\nexec {shutil.which("git")} "$@"\n')
+    program.chmod(0o755)
+    monkeypatch.setenv("PATH", str(program.parent), prepend=":")
+    described = read_repository(repository).to_dict()
+    assert described["commit"] == git(repository, "rev-parse", "HEAD")
+    assert described["branch"] == "none: detached head"
+
+
 def test_variables_of_a_hook_are_about_another_repository(repository, tmp_path, monkeypatch) -> None:
+    expected = read_repository(repository)
     monkeypatch.setenv("GIT_DIR", str(tmp_path / "nowhere"))
-    assert read_repository(repository).name == "project"
+    assert read_repository(repository) == expected
 
 
-def test_hanging_git_is_ended_with_what_it_started(repository, tmp_path, monkeypatch) -> None:
-    """A git that waits for a child that waits for ever."""
+@pytest.mark.parametrize("then", ["wait", "kill -9 $$"], ids=["git waits", "git was killed"])
+def test_hanging_git_is_ended_with_what_it_started(repository, tmp_path, monkeypatch, then) -> None:
+    """A child of git waits for ever."""
     pipe = tmp_path / "pipe"
     os.mkfifo(pipe)
     program = tmp_path / "bin" / "git"
     program.parent.mkdir()
-    program.write_text(f"#!/bin/sh\n(read line < {pipe}) &\nwait\n")
+    program.write_text(f"#!/bin/sh\n(read line < {pipe}) &\n{then}\n")
     program.chmod(0o755)
     monkeypatch.setenv("PATH", str(program.parent), prepend=":")
     with pytest.raises(GitError, match=r"git took longer than 0\.2 seconds"):

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import time
 from contextlib import ExitStack
 from typing import Any
@@ -11,11 +10,11 @@ import lightning.pytorch as pl
 import pynvml
 import torch
 from lightning.fabric.utilities.exceptions import MisconfigurationException
-from lightning.pytorch.accelerators import CUDAAccelerator
 
 from cuelight import nvml
 from cuelight.tracking.sending import send_metrics
 
+_OF_NVIDIA = frozenset({"auto", "gpu", "cuda"})
 _UTILIZATION = {"utilization.gpu": "%"}
 _MEMORY = {"memory.used": "MB", "memory.free": "MB", "utilization.memory": "%"}
 _FAN = {"fan.speed": "%"}
@@ -63,6 +62,19 @@ class GPUStatsMonitor(pl.Callback):
         self._ended: float | None = None
         self._step = 0
 
+    def problem(self, accelerator: str) -> str | None:
+        """Tell why a training on this machine could not be watched, without starting CUDA.
+
+        Args:
+            accelerator: The ``accelerator`` of its trainer.
+
+        Returns:
+            What is missing, and what to do; ``None`` if nothing is.
+        """
+        wanted = accelerator in _OF_NVIDIA
+        reason = nvml.why_no_gpu() if wanted else f"trainer.accelerator is {accelerator}"
+        return _cannot_work(reason) if reason else None
+
     def setup(self, trainer: pl.Trainer, pl_module: pl.LightningModule, stage: str) -> None:
         """Find the GPUs of the training.
 
@@ -72,10 +84,10 @@ class GPUStatsMonitor(pl.Callback):
         if stage != "fit":
             return
         if not trainer.loggers:
-            raise MisconfigurationException(cannot_work("the Trainer has no logger; give it one"))
+            raise MisconfigurationException(_cannot_work("the Trainer has no logger; give it one"))
         root = trainer.strategy.root_device
         if root.type != "cuda":
-            raise MisconfigurationException(cannot_work(f"the training runs on {root}, not on an NVIDIA GPU"))
+            raise MisconfigurationException(_cannot_work(f"the training runs on {root}, not on an NVIDIA GPU"))
         devices = getattr(trainer.strategy, "parallel_devices", None) or [root]
         try:
             with ExitStack() as session:
@@ -83,7 +95,7 @@ class GPUStatsMonitor(pl.Callback):
                 self._devices = {index: _device(index) for index in sorted({device.index for device in devices})}
                 self._session = session.pop_all()
         except pynvml.NVMLError as error:
-            raise MisconfigurationException(cannot_work(nvml.explain(error))) from error
+            raise MisconfigurationException(_cannot_work(nvml.explain(error))) from error
 
     def on_train_epoch_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Forget the last step: what comes between two epochs is not the time between two steps."""
@@ -138,42 +150,11 @@ class GPUStatsMonitor(pl.Callback):
         self._session.close()
 
 
-def cannot_work(reason: str) -> str:
-    """Say why the callback cannot work, and what to do.
-
-    Args:
-        reason: What is missing.
-
-    Returns:
-        The message.
-    """
+def _cannot_work(reason: str) -> str:
     return (
         f"GPUStatsMonitor cannot log figures of a GPU: {reason}. Leave it out (in a YAML file: active: false), or use "
         "DeviceStatsMonitor, which works on every device."
     )
-
-
-def why_no_gpu(accelerator: str) -> str | None:
-    """Tell why a training on this machine would find no NVIDIA GPU, without starting CUDA.
-
-    Args:
-        accelerator: The ``accelerator`` of its trainer.
-
-    Returns:
-        The reason; ``None`` if there is a GPU.
-    """
-    if accelerator not in {"auto", "gpu", "cuda"}:
-        return f"trainer.accelerator is {accelerator}"
-    try:
-        with nvml.session():
-            return None if CUDAAccelerator.is_available() else f"PyTorch finds none{_shown_by_cuda()}"
-    except pynvml.NVMLError as error:
-        return nvml.explain(error)
-
-
-def _shown_by_cuda() -> str:
-    variable = os.environ.get("CUDA_VISIBLE_DEVICES")
-    return "" if variable is None else f' (CUDA_VISIBLE_DEVICES is "{variable}")'
 
 
 def _logs_are_due(trainer: pl.Trainer) -> bool:

@@ -10,16 +10,14 @@ from typing import Any
 
 import lightning.pytorch as pl
 
-from cuelight.config.dumping import to_yaml
-from cuelight.config.loading import read_document
 from cuelight.data.protocols import HasFingerprint
 from cuelight.errors import ConfigError, Problem
-from cuelight.files import atomic_write, write_text
 from cuelight.provenance.hyperparameters import look_up, missing_keys
 from cuelight.provenance.own_code import own_folder
 from cuelight.provenance.plain_values import as_plain
-from cuelight.provenance.record import METADATA_FILE, RESUMED, Provenance, collect, for_trackers, resumed_record
-from cuelight.redaction import reason_of, redacted_text
+from cuelight.provenance.record import Provenance, collect, for_trackers, resumed_record
+from cuelight.provenance.record_files import read_record, write_record
+from cuelight.redaction import reason_of
 from cuelight.tracking.sending import send_artifact, send_hyperparams
 
 logger = logging.getLogger(__name__)
@@ -33,14 +31,15 @@ class MetadataLogger(pl.Callback):
     The record is written to ``metadata.yaml`` in the trainer's ``default_root_dir``, into every checkpoint, and to the
     trackers as hyperparameters and as a file. It has the git hashes of the user's own repository, of Cuelight and of
     luxonis-ml. A resumed run keeps its record, and notes what has changed since under ``resumed``. Secrets are
-    replaced, and neither the command line nor the environment is recorded. What cannot be found out says so.
+    replaced, and neither the command line nor the environment is recorded. What cannot be found out says so. A file of
+    that name that is no record of a run stays as it is.
 
     Args:
         hyperparams: Keys of the configuration in dot notation, such as ``trainer.optimizer.params.lr``, that are logged
             under these names; a section stands for all that is in it. In a Trainer of one's own, keys of the
             ``hparams`` of the module.
         save_diff: Whether what differs from the commit is kept as ``diff.patch`` too, as it is. It goes to the trackers
-            only if nothing in it looks like a secret.
+            only if it has at most 5 MB, and nothing in it looks like a secret.
     """
 
     def __init__(self, hyperparams: list[str] | None = None, save_diff: bool = False) -> None:
@@ -59,7 +58,7 @@ class MetadataLogger(pl.Callback):
         if stage != "fit":
             return
         self._record = self._before = None
-        missing = missing_keys(as_plain(pl_module.hparams), self.hyperparams or [])
+        missing = missing_keys(self._known_to(pl_module), self.hyperparams or [])
         if missing:
             problems = [Problem(reason, where="MetadataLogger.hyperparams") for reason in missing.values()]
             raise ConfigError(problems)
@@ -103,9 +102,12 @@ class MetadataLogger(pl.Callback):
         self._record = record
         send_hyperparams(trainer.loggers, for_trackers(record))
         try:
-            files = self._write(directory, record, found.diff)
+            files = write_record(directory, record, found.diff if self.save_diff else b"")
         except OSError as error:
-            logger.warning("MetadataLogger cannot write into %s: %s", directory, error.strerror)
+            logger.warning(
+                "MetadataLogger cannot write into %s: %s. The record is in the checkpoints and at the trackers alone.",
+                directory, error.strerror,
+            )  # fmt: skip
             return
         for file in files:
             send_artifact(trainer.loggers, file)
@@ -114,25 +116,14 @@ class MetadataLogger(pl.Callback):
         data = getattr(trainer, "datamodule", None)
         callbacks: Iterable[pl.Callback] = trainer.callbacks  # type: ignore[attr-defined]  # Lightning declares it nowhere
         own = own_folder([module, data, *callbacks])
-        values = look_up(as_plain(module.hparams), self.hyperparams or [])
+        values = look_up(self._known_to(module), self.hyperparams or [])
         seed = os.environ.get("PL_GLOBAL_SEED")  # where Lightning's seed_everything leaves it
         return collect(own, values, int(seed) if seed else "none: seed_everything was not called", lambda: _about(data))
 
-    def _write(self, directory: Path, record: dict[str, Any], diff: bytes) -> list[Path]:
-        """Write the files; returns those that may be sent."""
-        metadata = directory / METADATA_FILE
-        write_text(metadata, to_yaml(record))
-        resumes = record.get(RESUMED, [])
-        if not (self.save_diff and diff) or (resumes and "git.repository.diff" not in resumes[-1]["changed"]):
-            return [metadata]
-        path = directory / (f"diff-resumed-{len(resumes)}.patch" if resumes else "diff.patch")
-        with atomic_write(path) as file:
-            file.write(diff)
-        text = diff.decode(errors="replace")
-        if redacted_text(text) == text:
-            return [metadata, path]
-        logger.warning("%s holds what looks like a secret. It is kept as it is, and not sent to any tracker.", path)
-        return [metadata]
+    def _known_to(self, module: pl.LightningModule) -> dict[str, Any]:
+        """What keys are looked up in; nothing is read of it if there are none."""
+        known: dict[str, Any] = as_plain(module.hparams) if self.hyperparams else {}
+        return known
 
 
 def _about(data: object) -> dict[str, Any]:
@@ -144,8 +135,5 @@ def _about(data: object) -> dict[str, Any]:
 
 def _newest(saved: dict[str, Any], directory: Path) -> dict[str, Any]:
     """The record of the file, if it is of the same run as that of the checkpoint: it may have more resumes."""
-    try:
-        written: dict[str, Any] = read_document(directory / METADATA_FILE).tree
-        return written if written["run"]["started"] == saved["run"]["started"] else saved
-    except (ConfigError, KeyError, TypeError):
-        return saved
+    written = read_record(directory)
+    return written if written and written["run"]["started"] == saved["run"]["started"] else saved

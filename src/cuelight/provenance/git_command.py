@@ -6,13 +6,14 @@ import os
 import signal
 import subprocess
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
 
 from cuelight.errors import CuelightError
 
 LONGEST = 5.0
+_NO = 1  # the exit code; after an error it is 128
 
 _SETTINGS = (
     "core.fsmonitor=false", "core.hooksPath=/dev/null", "core.quotePath=true", "diff.noprefix=false",
@@ -58,13 +59,38 @@ class Git:
             NoRepositoryError: If the folder is in no repository.
             GitError: If git is not installed, refuses, fails, or takes too long.
         """
+        code, output, complaint = self._run(arguments, environment or {})
+        if code:
+            raise _failure(complaint)
+        return output
+
+    def line(self, *arguments: str) -> str:
+        """Run a command that prints one line, or says no.
+
+        Args:
+            arguments: The command and its arguments.
+
+        Returns:
+            The line; empty if git says no, which is the exit code 1 without a complaint.
+
+        Raises:
+            NoRepositoryError: If the folder is in no repository.
+            GitError: If git is not installed, refuses, fails, or takes too long.
+        """
+        code, output, complaint = self._run(arguments, {})
+        if code and (code != _NO or complaint):
+            raise _failure(complaint)
+        return output.decode(errors="replace").strip()
+
+    def _run(self, arguments: Sequence[str], environment: Mapping[str, str]) -> tuple[int, bytes, str]:
+        """Run a command; returns its exit code, what it printed, and its complaint."""
         variables = {key: value for key, value in os.environ.items() if key not in _ELSEWHERE}
         settings = [part for setting in _SETTINGS for part in ("-c", setting)]
         try:
             process = subprocess.Popen(  # noqa: S603 - a fixed program with arguments of ours
                 ["git", "--no-pager", *settings, *arguments],  # noqa: S607 - the git of the user
                 cwd=self.folder,
-                env=variables | _ENVIRONMENT | dict(environment or {}),
+                env=variables | _ENVIRONMENT | dict(environment),
                 stdin=subprocess.DEVNULL,
                 stdout=subprocess.PIPE,
                 stderr=subprocess.PIPE,
@@ -79,41 +105,30 @@ class Git:
             raise GitError(f"git took longer than {self.seconds:g} seconds") from error
         finally:
             _end(process)
-        if process.returncode:
-            raise _failure(complaint.decode(errors="replace"))
-        return output
-
-    def line(self, *arguments: str) -> str:
-        """Run a command that prints one line.
-
-        Args:
-            arguments: The command and its arguments.
-
-        Returns:
-            The line; empty if the command fails, which is how git says no.
-        """
-        try:
-            return self.ask(*arguments).decode(errors="replace").strip()
-        except NoRepositoryError:
-            raise
-        except GitError:
-            if time.monotonic() >= self._end:
-                raise
-            return ""
+        return process.returncode, output, _complaint(complaint)
 
 
 def _end(process: subprocess.Popen[bytes]) -> None:
-    """End git, and what it has started, if it still runs."""
-    if process.poll() is None:
+    """End git, and what it has started, unless it was waited for.
+
+    Also where git itself is gone, what it has started may be there, and keeps its output open.
+    """
+    if process.returncode is None:
         with suppress(ProcessLookupError):
             os.killpg(process.pid, signal.SIGKILL)
         process.communicate()
 
 
+def _complaint(printed: bytes) -> str:
+    """The first line that is not a mere warning, such as of a configuration that cannot be read."""
+    lines = printed.decode(errors="replace").strip().splitlines()
+    return next((line for line in lines if not line.startswith("warning: ")), "")
+
+
 def _failure(complaint: str) -> GitError:
-    first = complaint.strip().partition("\n")[0].removeprefix("fatal: ")
-    if "not a git repository" in first:
+    reason = complaint.removeprefix("fatal: ")
+    if "not a git repository" in reason:
         return NoRepositoryError("no git repository")
-    if "dubious ownership" in first:
+    if "dubious ownership" in reason:
         return GitError("another user owns the repository; git config --global --add safe.directory allows it")
-    return GitError(first or "git failed without a word")
+    return GitError(reason or "git failed without a word")

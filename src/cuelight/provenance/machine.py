@@ -8,15 +8,20 @@ import sys
 from pathlib import Path
 from typing import Any
 
+import pynvml
+
+from cuelight import nvml
+
 _CPU_FILE = Path("/proc/cpuinfo")
 _NOTEBOOK = frozenset({"ipykernel_launcher", "colab_kernel_launcher"})
 
 
 def describe_machine() -> dict[str, Any]:
-    """Describe Python, the system and the processor.
+    """Describe Python, the system, the processor and the GPUs.
 
     Returns:
-        ``python``, ``platform``, ``cpu`` (the model), ``cores`` (those that the process may use) and ``memory_gib``.
+        ``python``, ``platform``, ``cpu`` (the model), ``cores`` (those that the process may use), ``memory_gib``, and
+        ``gpu``: driver and GPUs as :func:`cuelight.nvml.describe` gives them, or why they are not known.
     """
     return {
         "python": f"{platform.python_implementation()} {platform.python_version()}",
@@ -24,6 +29,7 @@ def describe_machine() -> dict[str, Any]:
         "cpu": _cpu_model(),
         "cores": len(os.sched_getaffinity(0)),
         "memory_gib": round(os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE") / 2**30, 1),
+        "gpu": _gpu(),
     }
 
 
@@ -31,14 +37,24 @@ def command_name() -> str:
     """Name the command of this process, without its arguments.
 
     Returns:
-        Such as ``cuelight train``, ``my_script.py``, ``a notebook`` or ``python``.
+        A program or a script, such as ``cuelight`` or ``my_script.py``, the package that ``python -m`` runs, ``a
+        notebook``, or ``python``.
     """
     program = Path(sys.argv[0]) if sys.argv else Path()
-    if program.stem == "cuelight" or program.parts[-2:] == ("cuelight", "__main__.py"):
-        return "cuelight train"
+    if program.name == "__main__.py":
+        program = program.absolute().parent
     if program.stem in _NOTEBOOK:
         return "a notebook"
     return "python" if program.name in {"", "-c", "-"} else program.name
+
+
+def _gpu() -> dict[str, Any] | str:
+    try:
+        return nvml.describe()
+    except pynvml.NVMLError_LibraryNotFound as error:
+        return f"none: {nvml.explain(error)}"
+    except pynvml.NVMLError as error:
+        return f"not known: {nvml.explain(error)}"
 
 
 def _cpu_model() -> str:

@@ -72,7 +72,10 @@ def _text(value: Any) -> Any:
         return as_plain(value.item(), _DEEPEST)  # a number of NumPy or torch
     if callable(value) and hasattr(value, "__qualname__"):
         return f"{value.__module__}.{value.__qualname__}"
-    return _clean(_ADDRESS.sub("", str(value)))
+    try:
+        return _clean(_ADDRESS.sub("", str(value)))
+    except Exception:  # noqa: BLE001 - of a class that is not ours, and what it is remains to be said
+        return f"<{type(value).__qualname__} object that cannot be written as text>"
 
 
 def _clean(text: str) -> str:

@@ -8,7 +8,6 @@ from datetime import datetime, timezone
 from pathlib import Path
 from typing import Any
 
-from cuelight import nvml
 from cuelight.config import paths
 from cuelight.provenance.git_command import NoRepositoryError
 from cuelight.provenance.machine import command_name, describe_machine
@@ -67,7 +66,6 @@ def collect(
         },
         "data": _known(lambda: redacted(data())),
         "machine": _known(describe_machine),
-        "gpu": _known(nvml.describe) or "none: there is no NVIDIA driver",
         "packages": _known(installed_versions),
     }
     return Provenance(record, (repository and repository.diff) or b"")
@@ -120,10 +118,8 @@ def for_trackers(record: Mapping[str, Any]) -> dict[str, Any]:
     Returns:
         The hyperparameters by their keys, and under ``metadata`` the rest without most of the packages.
     """
-    packages = record["packages"] if isinstance(record["packages"], Mapping) else {}
-    main = (
-        {name: packages[name] for name in _MAIN_PACKAGES if name in packages} if isinstance(packages, Mapping) else {}
-    )
+    packages = record["packages"] if isinstance(record["packages"], Mapping) else {}  # a text if they are not known
+    main = {name: packages[name] for name in _MAIN_PACKAGES if name in packages}
     sections = {key: value for key, value in record.items() if key not in {"hyperparameters", "packages", RESUMED}}
     return {**record["hyperparameters"], "metadata": sections | {"packages": main}}
 

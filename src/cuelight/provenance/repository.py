@@ -28,7 +28,6 @@ class Repository:
     """The state of a git repository.
 
     Args:
-        name: The name of its folder.
         commit: The hash of the commit; ``None`` if there is none yet.
         branch: The branch; ``None`` for a detached head.
         remote: The URL of ``origin``, or of the first remote, without credentials; ``None`` if there is none.
@@ -37,7 +36,6 @@ class Repository:
         why_no_diff: Why it did not.
     """
 
-    name: str
     commit: str | None
     branch: str | None
     remote: str | None
@@ -47,7 +45,6 @@ class Repository:
     def to_dict(self) -> dict[str, Any]:
         """Describe this in plain types, with the SHA-256 of the difference in place of it."""
         return {
-            "name": redacted_text(self.name),
             "commit": self.commit or "none: nothing is committed yet",
             "branch": redacted_text(self.branch) if self.branch else "none: detached head",
             **self._changes(),
@@ -82,11 +79,11 @@ def read_repository(folder: Path, seconds: float = LONGEST) -> Repository:
     branch = git.line("symbolic-ref", "--short", "--quiet", "HEAD") or None
     remote = _remote(git)
     if commit is None:
-        return Repository(top.name, None, branch, remote, None, "nothing is committed yet")
+        return Repository(None, branch, remote, None, "nothing is committed yet")
     try:
-        return Repository(top.name, commit, branch, remote, _diff(git, top))
+        return Repository(commit, branch, remote, _diff(git, top))
     except GitError as error:  # in a large repository, the commit is known long before the difference
-        return Repository(top.name, commit, branch, remote, None, str(error))
+        return Repository(commit, branch, remote, None, str(error))
 
 
 def tracks(file: Path, seconds: float = LONGEST) -> bool:
@@ -100,7 +97,7 @@ def tracks(file: Path, seconds: float = LONGEST) -> bool:
         Whether a repository tracks it.
 
     Raises:
-        GitError: If git refuses, or takes too long.
+        GitError: If git is not installed, refuses, or takes too long.
     """
     if not any((folder / ".git").exists() for folder in file.resolve().parents):
         return False

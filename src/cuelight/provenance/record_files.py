@@ -1,0 +1,102 @@
+"""The record of a run in its folder: ``metadata.yaml``, and beside it what differs from the commit."""
+
+from __future__ import annotations
+
+import errno
+import logging
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from cuelight.config import paths
+from cuelight.config.dumping import to_yaml
+from cuelight.config.loading import read_document
+from cuelight.errors import ConfigError
+from cuelight.files import atomic_write, sha256_of, write_text
+from cuelight.provenance.record import METADATA_FILE, RESUMED, last_state
+from cuelight.redaction import redacted_text
+
+logger = logging.getLogger(__name__)
+
+LARGEST_SENT = 5 * 1000**2  # to look for secrets in so much takes a second, in which the training waits
+
+_DIGEST = "git.repository.diff"
+
+
+def read_record(directory: Path) -> dict[str, Any] | None:
+    """Read the record of a run.
+
+    Args:
+        directory: The folder of the run.
+
+    Returns:
+        The record; ``None`` if there is none, or what has its name is something else.
+    """
+    try:
+        record: dict[str, Any] = read_document(directory / METADATA_FILE).tree
+        return record if record["run"]["started"] and last_state(record) else None
+    except (ConfigError, LookupError, TypeError, ValueError, AttributeError):
+        return None
+
+
+def write_record(directory: Path, record: Mapping[str, Any], diff: bytes) -> list[Path]:
+    """Write the record of a run, and what differs from the commit.
+
+    A record that begins anew replaces the one of an earlier run, and the differences that belong to it. Files of
+    another origin stay as they are.
+
+    Args:
+        directory: The folder of the run.
+        record: The record.
+        diff: What differs from the commit, as ``git diff`` prints it; empty if that shall not be kept.
+
+    Returns:
+        The files that may be sent to trackers: a difference that is large, or holds what looks like a secret, may not.
+
+    Raises:
+        OSError: If a file cannot be written, or a file that is no record has its name.
+    """
+    path = directory / METADATA_FILE
+    before = read_record(directory)
+    if before is None and path.is_file():
+        raise FileExistsError(errno.EEXIST, f"{METADATA_FILE} there is no record of a run, and stays as it is", path)
+    if before is not None and (RESUMED not in record or before["run"]["started"] != record["run"]["started"]):
+        for name, digest in _differences(before).items():
+            if _holds(directory / name, digest):
+                (directory / name).unlink()
+    write_text(path, to_yaml(record))
+    return [path, *_written_difference(directory, record, diff)]
+
+
+def _written_difference(directory: Path, record: Mapping[str, Any], diff: bytes) -> list[Path]:
+    """Write a difference that the record has not had before; returns the file if it may be sent."""
+    name, digest = list(_differences(record).items())[-1]
+    if not diff or digest is None:
+        return []
+    path = directory / name
+    if path.exists() and not _holds(path, digest):
+        logger.warning("%s is of another origin. It stays as it is, and the difference of this run is not kept.", path)
+        return []
+    with atomic_write(path) as file:
+        file.write(diff)
+    if len(diff) > LARGEST_SENT:
+        size = f"{len(diff) / 1000**2:.0f} MB"
+        logger.warning("%s has %s. It is kept, but neither searched for secrets nor sent to any tracker.", path, size)
+        return []
+    text = diff.decode(errors="replace")
+    if redacted_text(text) != text:
+        logger.warning("%s holds what looks like a secret. It is kept as it is, and not sent to any tracker.", path)
+        return []
+    return [path]
+
+
+def _differences(record: Mapping[str, Any]) -> dict[str, str | None]:
+    """The digest of each difference by the name of its file; ``None`` where a resume has changed nothing."""
+    begun = paths.flattened({key: value for key, value in record.items() if key != RESUMED})
+    resumes = [entry["changed"] for entry in record.get(RESUMED, ())]
+    later = {f"diff-resumed-{number}.patch": changed.get(_DIGEST) for number, changed in enumerate(resumes, start=1)}
+    return {"diff.patch": begun.get(_DIGEST), **later}
+
+
+def _holds(path: Path, digest: str | None) -> bool:
+    return path.is_file() and digest == f"sha256:{sha256_of(path)}"
