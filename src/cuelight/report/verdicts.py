@@ -12,10 +12,10 @@ from typing import Any, Literal
 
 import psutil
 
+from cuelight.files import short_path
 from cuelight.report.charts import Best
 from cuelight.report.curves import Curves
 from cuelight.report.numbers import duration
-from cuelight.report.paths import typed
 from cuelight.report.reading import read_json
 from cuelight.report.steps import Steps
 from cuelight.run_directory import TRAINING_FILE
@@ -73,7 +73,7 @@ def verdict_of(directory: Path, record: Mapping[str, Any], steps: Steps) -> Verd
     Returns:
         The verdict.
     """
-    run = shlex.quote(typed(directory))
+    run = shlex.quote(short_path(directory))
     resume, finish = f"cuelight train --resume {run}", f"cuelight finish {run}"
     status = record.get("status")
     details = [text for text in (_how_long(record), str(record.get("reason", ""))) if text]

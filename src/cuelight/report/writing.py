@@ -9,13 +9,12 @@ from pathlib import Path
 from typing import Any
 
 from cuelight.errors import CheckpointError, CuelightError
-from cuelight.files import write_text
+from cuelight.files import short_path, write_text
 from cuelight.report.charts import Best, Chart, chart_of
 from cuelight.report.curves import METRICS_FILE, Curves, read_curves
 from cuelight.report.galleries import GRADCAM_FOLDER, Gallery, gradcam_gallery, prediction_gallery
 from cuelight.report.grouping import KINDS, panels_of
 from cuelight.report.measurements import Measured, read_measurements
-from cuelight.report.paths import typed
 from cuelight.report.reading import Problems
 from cuelight.report.rendering import render
 from cuelight.report.settings import (
@@ -102,7 +101,7 @@ def _contents(directory: Path, page: Path) -> dict[str, Any]:
     return {
         "name": problems.guard("config", lambda: read_name(directory), lambda: directory.name),
         "directory": directory,
-        "run": shlex.quote(typed(directory)),
+        "run": shlex.quote(short_path(directory)),
         "links": os.path.relpath(directory, page.parent),
         "verdict": problems.guard("record", lambda: verdict_of(directory, record, steps), Verdict),
         "best": best,
