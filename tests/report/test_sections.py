@@ -100,6 +100,21 @@ def test_confusion_matrix_counts_and_mistakes(run) -> None:
     assert measured.mistakes == ["cat taken for dog: 2 of 10", "bird taken for cat: 1 of 10"]
 
 
+def test_of_equally_frequent_mistakes_the_larger_share_comes_first_and_the_rest_is_counted(run) -> None:
+    counts = [[20 if row == column else 1 for column in range(10)] for row in range(10)]
+    counts[7] = [0, 0, 1, 0, 0, 0, 0, 1, 0, 0]
+    write_json(run / "test" / "results.json", {"test": {"metrics": {}, "confusion_matrix": counts}})
+    (measured,) = read_measurements(run)
+    assert measured.mistakes[0] == "7 taken for 2: 1 of 2"
+    assert (len(measured.mistakes), measured.other_mistakes) == (8, 9 * 9 + 1 - 8)
+
+
+def test_long_names_keep_the_end_by_which_they_differ(run) -> None:
+    names = [f"class of animals {number}" for number in range(3)]
+    (measured,) = read_measurements(make_run(run, names))
+    assert measured.matrix.names == ["class …imals 0", "class …imals 1", "class …imals 2"]
+
+
 def test_very_many_classes_are_not_drawn(run) -> None:
     counts = [[int(row == column) for column in range(300)] for row in range(300)]
     write_json(run / "test" / "results.json", {"test": {"metrics": {}, "confusion_matrix": counts}})
