@@ -171,10 +171,13 @@ def test_metadata_is_flat_within_its_sections(run) -> None:
     assert ("driver", "none") in sections["gpus"]
 
 
-def test_metadata_that_is_no_yaml_is_told(run) -> None:
-    (run / "metadata.yaml").write_text("a: [1,")
-    with pytest.raises(CuelightError, match=r"metadata\.yaml is damaged"):
-        read_metadata(run)
+@pytest.mark.parametrize("text", ["password: hunter3 : 5", "password: !hunter3 x", "password: *hunter3"])
+def test_what_is_wrong_with_a_file_is_told_by_its_line_without_quoting_a_secret(run, text) -> None:
+    for file, read in (("config.yaml", read_config), ("metadata.yaml", read_metadata)):
+        (run / file).write_text(f"name: x\n{text}\n")
+        with pytest.raises(CuelightError, match=rf"{file} is damaged: {file}:2") as raised:
+            read(run)
+        assert "hunter3" not in str(raised.value)
 
 
 def test_metadata_runs_no_code(run) -> None:
@@ -206,6 +209,15 @@ def test_a_folder_of_many_files_is_one_row(run) -> None:
     assert [(path, count) for path, count, _ in files.rows if "many" in path] == [("gradcam/many", "30 files")]
 
 
+def test_a_file_that_vanishes_meanwhile_is_left_out(run) -> None:
+    for name in ("a.txt", "gradcam/a.png", "sub/metrics.csv"):
+        (run / name).parent.mkdir(exist_ok=True)
+        (run / name).symlink_to("nowhere")  # listed, and not there when it is looked at
+    assert list_files(run, run / "report.html").total == 10
+    assert gradcam_gallery(run).total == 2
+    assert read_curves(run).source == "metrics.csv"
+
+
 def test_trackers_are_told_without_secrets(run) -> None:
     trackers = {"csv": False, "wandb": True, "mlflow": {"tracking_uri": "http://ada:x@host:5000", "experiment": "e"}}
     (run / "config.yaml").write_text(yaml.safe_dump({"tracker": trackers}, sort_keys=False))
@@ -216,6 +228,17 @@ def test_configuration_is_shown_without_secrets(run) -> None:
     (run / "config.yaml").write_text("data:\n  password: hunter2\n  seed: 3\n")
     assert "hunter2" not in read_config(run)
     assert "seed: 3" in read_config(run)
+
+
+def test_reasons_and_tracebacks_are_shown_without_secrets(run) -> None:
+    secret = "no answer from https://ada:hunter2@host/?token=hunter2"
+    failed = outcome("ExportOnTrainEnd", status="failed", reason=secret, details={"traceback": [f"E: {secret}\n"]})
+    write_json(run / "outcomes.json", {"steps": [failed]})
+    (step,) = read_steps(run).steps
+    assert "hunter2" not in step.reason + step.traceback
+    assert "REDACTED" in step.reason
+    assert "REDACTED" in step.traceback
+    assert "hunter2" not in "".join(verdict(run, record(status="failed", reason=secret)).details)
 
 
 def test_upload_is_no_shipment_and_says_where_it_went(run) -> None:

@@ -94,6 +94,13 @@ def test_damage_is_told(run, file, told) -> None:
     assert told in text
 
 
+def test_a_problem_is_told_without_secrets(run) -> None:
+    (run / "test" / "results.json").write_text('{"test": {"confusion_matrix": [["https://ada:hunter2@host"]]}}')
+    text = text_of(write_report(run))
+    assert "https://REDACTED@host" in text
+    assert "hunter2" not in text
+
+
 @pytest.mark.parametrize(
     ("missing", "told"),
     [

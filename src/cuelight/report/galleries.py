@@ -10,7 +10,7 @@ from pathlib import Path
 
 from PIL import Image
 
-from cuelight.report.reading import read_json
+from cuelight.report.reading import files_in, read_json
 
 PREDICTION_FOLDER = "predictions"
 GRADCAM_FOLDER = "gradcam"
@@ -72,10 +72,11 @@ def gradcam_gallery(directory: Path) -> Gallery:
     Returns:
         The gallery; empty if there are none.
     """
-    files = _pictures_in(directory / GRADCAM_FOLDER)
-    newest = sorted(files, key=lambda file: (-file.stat().st_mtime_ns, file.as_posix()))
-    captions = ((file, file.relative_to(directory / GRADCAM_FOLDER).as_posix()) for file in newest)
-    return _gallery(directory, GRADCAM_FOLDER, captions, len(files), "the newest first")
+    folder = directory / GRADCAM_FOLDER
+    ages = {file: -status.st_mtime_ns for file, status in files_in(folder) if file.suffix.lower() in _ENDINGS}
+    newest = sorted(ages, key=lambda file: (ages[file], file.as_posix()))
+    captions = ((file, file.relative_to(folder).as_posix()) for file in newest)
+    return _gallery(directory, GRADCAM_FOLDER, captions, len(ages), "the newest first")
 
 
 def prediction_gallery(directory: Path) -> Gallery:
@@ -105,7 +106,10 @@ def _gallery(directory: Path, folder: str, captions: Iterable[tuple[Path, str]],
     for file, caption in captions:
         if len(pictures) == _MOST_PICTURES or room <= 0:
             break
-        content = file.read_bytes()
+        try:
+            content = file.read_bytes()
+        except FileNotFoundError:  # a training that runs replaces its pictures
+            continue
         if len(content) > room:
             continue
         picture = _picture(content, file.relative_to(directory).as_posix(), caption)
@@ -115,10 +119,6 @@ def _gallery(directory: Path, folder: str, captions: Iterable[tuple[Path, str]],
             pictures.append(picture)
             room -= len(content)
     return Gallery(folder, pictures, total, damaged, order)
-
-
-def _pictures_in(folder: Path) -> list[Path]:
-    return [file for file in folder.rglob("*") if file.suffix.lower() in _ENDINGS and file.is_file()]
 
 
 def _picture(content: bytes, path: str, caption: str) -> Picture | None:

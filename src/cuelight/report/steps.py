@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from cuelight.redaction import redacted_text
 from cuelight.report.numbers import duration, number
 from cuelight.train_end.outcomes import Outcome, measured_weights, read_outcomes
 
@@ -80,12 +81,12 @@ def _step(outcome: Outcome) -> Step:
     return Step(
         name=str(outcome.step),
         status=str(outcome.status),
-        reason=str(outcome.reason) or _worth_knowing(outcome),
+        reason=redacted_text(str(outcome.reason)) or _worth_knowing(outcome),
         seconds=duration(float(outcome.seconds)),
         checkpoint=str(outcome.checkpoint),
         weights=_short(outcome.weights_fingerprint),
         files=[(str(path), _short(recorded)) for path, recorded in outcome.files.items()],
-        traceback="".join(outcome.details.get("traceback", ())),
+        traceback=redacted_text("".join(outcome.details.get("traceback", ()))),
     )
 
 

@@ -13,6 +13,7 @@ from typing import Any, Literal
 import psutil
 
 from cuelight.files import short_path
+from cuelight.redaction import redacted_text
 from cuelight.report.charts import Best
 from cuelight.report.curves import Curves
 from cuelight.report.numbers import duration
@@ -76,7 +77,7 @@ def verdict_of(directory: Path, record: Mapping[str, Any], steps: Steps) -> Verd
     run = shlex.quote(short_path(directory))
     resume, finish = f"cuelight train --resume {run}", f"cuelight finish {run}"
     status = record.get("status")
-    details = [text for text in (_how_long(record), str(record.get("reason", ""))) if text]
+    details = [text for text in (_how_long(record), redacted_text(str(record.get("reason", "")))) if text]
     if status == "running" and _is_alive(record.get("process", {})):
         verdict = Verdict("warning", "The training is still running", ["This page shows it as it was."])
     elif status in _UNFINISHED:

@@ -10,6 +10,7 @@ from typing import Any
 
 from cuelight.errors import CheckpointError, CuelightError
 from cuelight.files import short_path, write_text
+from cuelight.provenance.record import METADATA_FILE
 from cuelight.report.charts import Best, Chart, chart_of
 from cuelight.report.curves import METRICS_FILE, Curves, read_curves
 from cuelight.report.galleries import GRADCAM_FOLDER, Gallery, gradcam_gallery, prediction_gallery
@@ -18,7 +19,6 @@ from cuelight.report.measurements import Measured, read_measurements
 from cuelight.report.reading import Problems
 from cuelight.report.rendering import render
 from cuelight.report.settings import (
-    METADATA_FILE,
     Files,
     Listing,
     list_files,
