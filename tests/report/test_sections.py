@@ -1,5 +1,6 @@
 """What each section of the page is made of."""
 
+import math
 import os
 import socket
 
@@ -88,6 +89,14 @@ def test_best_checkpoint_is_found_on_its_curve(run) -> None:
     assert (best.monitor, best.score, best.step, best.epoch) == ("val/accuracy", 0.95, 29, 3)
 
 
+def test_best_score_that_is_not_finite_is_told_and_nowhere_on_its_curve(run) -> None:
+    told = record()
+    told["best"][0]["score"] = None
+    best = best_of(told, read_curves(run))
+    assert math.isnan(best.score)
+    assert (best.path, best.step) == ("checkpoints/best.ckpt", None)
+
+
 def test_best_so_far_is_the_lowest_validation_loss(run) -> None:
     best = best_of({}, read_curves(run))
     assert (best.monitor, best.path, best.step) == ("val/loss", "", 29)
@@ -153,14 +162,16 @@ def test_a_damaged_picture_is_named(run, content) -> None:
 
 
 def test_least_sure_predictions_come_first(run) -> None:
-    scores = [0.9, 0.2, 0.6]
-    for number in range(3):
+    scores = [None, 0.9, 0.2, math.nan, 0.6]
+    for number in range(5):
         picture(run / "predictions" / "pictures" / f"{number}.png", number)
     entries = [
         {"path": f"{score}.png", "score": score, "picture": f"pictures/{n}.png"} for n, score in enumerate(scores)
     ]
     write_json(run / "predictions" / "predictions.json", entries)
-    assert [shown.caption for shown in prediction_gallery(run).pictures] == ["0.2.png", "0.6.png", "0.9.png"]
+    assert [shown.caption for shown in prediction_gallery(run).pictures] == [
+        "0.2.png", "0.6.png", "0.9.png", "None.png", "nan.png",
+    ]  # fmt: skip
 
 
 def test_metadata_is_flat_within_its_sections(run) -> None:

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import base64
 import io
-from collections.abc import Iterable, Sequence
+import math
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from PIL import Image
 
@@ -94,7 +96,7 @@ def prediction_gallery(directory: Path) -> Gallery:
     folder = directory / PREDICTION_FOLDER
     told = read_json(folder / "predictions.json", "Run `cuelight predict` again.") or []
     entries = [entry for entry in told if "picture" in entry and (folder / entry["picture"]).is_file()]
-    entries.sort(key=lambda entry: entry.get("score", 0.0))
+    entries.sort(key=_by_score)
     captions = ((folder / entry["picture"], Path(str(entry.get("path", ""))).name) for entry in entries)
     return _gallery(directory, PREDICTION_FOLDER, captions, len(entries), "those with the lowest scores first")
 
@@ -119,6 +121,12 @@ def _gallery(directory: Path, folder: str, captions: Iterable[tuple[Path, str]],
             pictures.append(picture)
             room -= len(content)
     return Gallery(folder, pictures, total, damaged, order)
+
+
+def _by_score(entry: Mapping[str, Any]) -> tuple[bool, float]:
+    """The lowest score first; last what has none, or none that is a number."""
+    score = entry.get("score")
+    return (True, 0.0) if score is None or math.isnan(score) else (False, score)
 
 
 def _picture(content: bytes, path: str, caption: str) -> Picture | None:

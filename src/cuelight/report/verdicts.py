@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import shlex
 import socket
 from collections.abc import Mapping, Sequence
@@ -108,13 +109,14 @@ def best_of(record: Mapping[str, Any], curves: Curves) -> Best | None:
     recorded = record.get("best")
     if recorded:
         first = recorded[0]
-        found = Best(str(first["monitor"]), float(first["score"]), str(first["path"]))
+        score = math.nan if first["score"] is None else float(first["score"])  # JSON has no number that is not finite
+        found = Best(str(first["monitor"]), score, str(first["path"]))
     elif losses := [value for _, value in curves.points.get("val/loss", ()) if value == value]:  # noqa: PLR0124 - NaN
         found = Best("val/loss", min(losses))
     else:
         return None
     points = curves.points.get(found.monitor)
-    if not points:
+    if not points or math.isnan(found.score):
         return found
     step = min(points, key=lambda point: abs(point[1] - found.score) if point[1] == point[1] else float("inf"))[0]
     epoch = next((number for number, last in curves.epochs.items() if step <= last), None)

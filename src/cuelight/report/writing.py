@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import shlex
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -106,7 +107,7 @@ def _contents(directory: Path, page: Path) -> dict[str, Any]:
         "verdict": problems.guard("record", lambda: verdict_of(directory, record, steps), Verdict),
         "best": best,
         "curves": curves,
-        "charts": problems.guard("curves", lambda: _charts(curves, best), dict),
+        "charts": problems.guard("curves", lambda: _charts(curves, best, problems), dict),
         "measurements": measured,
         "tiles": _tiles(measured, best),
         "predictions": problems.guard("predictions", lambda: prediction_gallery(directory), Gallery),
@@ -120,12 +121,14 @@ def _contents(directory: Path, page: Path) -> dict[str, Any]:
     }
 
 
-def _charts(curves: Curves, best: Best | None) -> dict[str, list[Chart]]:
-    """The charts by the heading that they stand under."""
+def _charts(curves: Curves, best: Best | None, problems: Problems) -> dict[str, list[Chart]]:
+    """The charts by the heading that they stand under; one that cannot be drawn leaves the others alone."""
     charts: dict[str, list[Chart]] = {}
     for panel in panels_of(curves, best.monitor if best else ""):
-        chart = chart_of(panel, curves.last_step, curves.epochs, best)
-        charts.setdefault(KINDS[panel.kind], []).append(chart)
+        draw = partial(chart_of, panel, curves.last_step, curves.epochs, best)
+        chart: Chart | None = problems.guard(f"chart of {panel.quantity}", draw, lambda: None)
+        if chart:
+            charts.setdefault(KINDS[panel.kind], []).append(chart)
     return charts
 
 
