@@ -41,7 +41,7 @@ def verdict(run, told):
         (this_process(), "warning", "still running", ""),
         (this_process(created=1.0), "bad", "was killed", "train --resume"),
         (this_process(pid=2**22 + 1), "bad", "was killed", "train --resume"),
-        (this_process(host="elsewhere", created=1.0), "warning", "still running", ""),
+        (this_process(host="elsewhere"), "warning", "was running on elsewhere when last written", "train --resume"),
         ({}, "good", "The training is over", ""),
     ],
     ids=["complete", "interrupted", "failed", "running", "pid taken again", "pid gone", "elsewhere", "no record"],

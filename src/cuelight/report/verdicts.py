@@ -79,8 +79,8 @@ def verdict_of(directory: Path, record: Mapping[str, Any], steps: Steps) -> Verd
     resume, finish = f"cuelight train --resume {run}", f"cuelight finish {run}"
     status = record.get("status")
     details = [text for text in (_how_long(record), redacted_text(str(record.get("reason", "")))) if text]
-    if status == "running" and _is_alive(record.get("process", {})):
-        verdict = Verdict("warning", "The training is still running", ["This page shows it as it was."])
+    if status == "running" and (running := _running(record.get("process", {}), resume)):
+        verdict = running
     elif status in _UNFINISHED:
         verdict = Verdict(*_UNFINISHED[status], details, resume)
     elif steps.failed:
@@ -124,7 +124,8 @@ def best_of(record: Mapping[str, Any], curves: Curves) -> Best | None:
 
 
 def _how_long(record: Mapping[str, Any]) -> str:
-    counts = f"{record.get('epochs')} epochs, {record.get('steps')} optimizer steps"
+    epochs = record.get("epochs")
+    counts = f"{epochs} {'epoch' if epochs == 1 else 'epochs'}, {record.get('steps')} optimizer steps"
     try:
         began, ended = (datetime.fromisoformat(record[key]) for key in ("began", "ended"))
     except (KeyError, TypeError, ValueError):
@@ -132,11 +133,14 @@ def _how_long(record: Mapping[str, Any]) -> str:
     return f"{counts}, {duration((ended - began).total_seconds())} from {began:%Y-%m-%d %H:%M}"
 
 
-def _is_alive(process: Mapping[str, Any]) -> bool:
-    """Whether a training still runs; that of another machine is believed."""
-    if process.get("host") != socket.gethostname():
-        return True
+def _running(process: Mapping[str, Any], resume: str) -> Verdict | None:
+    """What can be said of a training that has not recorded its end; nothing if it was killed."""
+    host = process.get("host", "another machine")
+    if host != socket.gethostname():
+        told = "Whether it still runs can only be seen there; the command below is for when it does not."
+        return Verdict("warning", f"The training was running on {host} when last written", [told], resume)
     try:
-        return bool(abs(psutil.Process(int(process["pid"])).create_time() - float(process["created"])) < 1)
+        alive = abs(psutil.Process(int(process["pid"])).create_time() - float(process["created"])) < 1
     except psutil.NoSuchProcess:
-        return False
+        return None
+    return Verdict("warning", "The training is still running", ["This page shows it as it was."]) if alive else None
