@@ -53,6 +53,10 @@ def test_verdict_by_what_the_training_recorded(run, told, tone, headline, comman
     assert command in found.command
 
 
+def test_one_epoch_is_one(run) -> None:
+    assert verdict(run, record(epochs=1)).details[0].startswith("1 epoch, 40 optimizer steps")
+
+
 def test_verdict_names_the_step_that_failed(run) -> None:
     failed = outcome("ExportOnTrainEnd", status="failed", reason="no space left")
     write_json(run / "outcomes.json", {"steps": [outcome("TestOnTrainEnd"), failed]})
