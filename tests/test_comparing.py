@@ -10,8 +10,6 @@ from cuelight import comparing
 from cuelight.cli.main import main
 from cuelight.comparing import NOT_SET, compare_runs
 from cuelight.errors import CuelightError
-from cuelight.run_directory import CONFIG_FILE
-from cuelight.train_end.outcomes import OUTCOMES_FILE
 
 CONFIG = {
     "name": "digits",
@@ -134,6 +132,13 @@ def test_outcomes(runs) -> None:
     }
 
 
+def test_reasons_of_older_runs_are_shown_without_secrets(runs) -> None:
+    failed = {"steps": [{"step": "UploadCheckpoint", "status": "failed", "reason": "https://ada:hunter2@host"}]}
+    assert differences(runs(outcomes=failed), "outcomes")["UploadCheckpoint.reason"] == (
+        NOT_SET, "https://REDACTED@host",
+    )  # fmt: skip
+
+
 def test_what_a_run_does_not_have_is_not_compared(runs) -> None:
     pair = runs(metadata=None, results=None, outcomes=None)
     found = compare_runs(*pair)
@@ -154,10 +159,6 @@ def test_no_run_directory(runs, tmp_path) -> None:
         compare_runs(runs()[0], tmp_path / "third")
     with pytest.raises(CuelightError, match="this is no run directory"):
         compare_runs(tmp_path, tmp_path)
-
-
-def test_names_of_the_files() -> None:
-    assert (comparing.CONFIG_FILE, comparing.OUTCOMES_FILE) == (CONFIG_FILE, OUTCOMES_FILE)
 
 
 def test_command_prints_a_line_for_each_difference(runs, capsys) -> None:

@@ -8,7 +8,7 @@ import sys
 
 import pytest
 
-from cuelight.files import atomic_write, remove_partial_files, write_text
+from cuelight.files import atomic_write, remove_partial_files, short_path, write_text
 
 OLD, NEW = b"old " * 1000, b"new " * 50_000
 
@@ -89,3 +89,9 @@ def test_permissions_are_those_of_any_new_file(tmp_path) -> None:
 def test_text_is_utf_8(tmp_path) -> None:
     write_text(tmp_path / "file", "Größe ✓\n")
     assert (tmp_path / "file").read_bytes() == "Größe ✓\n".encode()
+
+
+def test_path_as_it_can_be_typed(tmp_path, monkeypatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert short_path(tmp_path / "runs" / "a") == "runs/a"
+    assert short_path(tmp_path.parent / "b") == str(tmp_path.parent / "b")

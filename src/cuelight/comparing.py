@@ -13,13 +13,11 @@ from cuelight.config.loading import read_document
 from cuelight.errors import ConfigError, CuelightError
 from cuelight.provenance.record import METADATA_FILE, last_state
 from cuelight.redaction import redacted
-
-# By name, because the rooms that write these files import torch, and this is to answer at once.
-CONFIG_FILE = "config.yaml"
-OUTCOMES_FILE = "outcomes.json"
-RESULTS_FILES = "test/results*.json"
+from cuelight.run_directory import CONFIG_FILE
+from cuelight.train_end.outcomes import OUTCOMES_FILE
 
 NOT_SET = "(not set)"
+_RESULTS_FILES = "test/results*.json"
 _PASSING = frozenset({"run.started"})
 _ORDER = "(order)"
 _PASSING_SECTION = "hyperparameters."
@@ -149,13 +147,13 @@ def _outcomes(content: Mapping[str, Any]) -> dict[str, Any]:
     found: dict[str, Any] = {}
     for step in content["steps"]:
         shown = {key: step.get(key) for key in ("status", "reason", "checkpoint", "weights_fingerprint")}
-        found |= {f"{step['step']}.{key}": value for key, value in shown.items() if value}
+        found |= {f"{step['step']}.{key}": redacted(value) for key, value in shown.items() if value}
     return found
 
 
 def _results(directory: Path) -> dict[str, Any]:
     found: dict[str, Any] = {}
-    for file in sorted(directory.glob(RESULTS_FILES)):
+    for file in sorted(directory.glob(_RESULTS_FILES)):
         found |= _read(file, _measurements) or {}
     return found
 

@@ -111,6 +111,19 @@ def relative_to_run(path: Path, directory: Path) -> str:
     return str(file.relative_to(folder) if file.is_relative_to(folder) else file)
 
 
+def short_path(path: Path) -> str:
+    """Write a path as short as it can be typed.
+
+    Args:
+        path: Any path.
+
+    Returns:
+        The path relative to the working directory if it is inside, the absolute one otherwise.
+    """
+    relative = os.path.relpath(path)
+    return str(path.absolute()) if relative.startswith("..") else relative
+
+
 def remove_partial_files(folder: Path) -> None:
     """Remove the temporary files that a killed process left in a folder.
 

@@ -280,7 +280,7 @@ class TrainedRun:
 
     def _result(self, outcomes: Sequence[Outcome]) -> Result:
         best = self._best_or_none()
-        tested = next((outcome for outcome in outcomes if "metrics" in outcome.details), None)
+        tested = next((outcome for outcome in outcomes if outcome.is_measurement), None)
         if tested is None or self.directory is None:
             return Result(self.directory, best=best, outcomes=tuple(outcomes))
         checkpoint = self.directory / tested.checkpoint

@@ -56,4 +56,4 @@ def test_report_imports_neither_torch_nor_lightning(trained, tmp_path) -> None:
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
     imported = {name.split(".")[0] for name in done.stdout.split()}
     assert "jinja2" in imported
-    assert not imported & {"torch", "lightning", "matplotlib", "tensorboard", "pydantic", "numpy", "rich"}
+    assert not imported & {"torch", "lightning", "matplotlib", "tensorboard", "numpy", "rich"}

@@ -90,6 +90,15 @@ def test_labels_do_not_overlap_and_stay_inside() -> None:
     assert places[-1] <= BOTTOM
 
 
+def test_a_label_stands_clear_of_a_curve_that_ends_a_little_later() -> None:
+    first, second = chart([(0, 1.0), (98, 1.0)], [(0, 1.0), (99, 1.0)], [(0, 5.0), (50, 5.0)]).lines[:2]
+    assert first.label_x == second.label_x > second.places[-1][0] + 6
+
+
+def test_labels_that_have_no_room_are_left_to_the_legend() -> None:
+    assert {line.label for line in chart(*[[(0, 1.0), (9, 0.5)]] * 20).lines} == {""}
+
+
 def test_the_best_checkpoint_is_marked_where_it_was() -> None:
     best = Best("s0", 0.2, step=5, epoch=1)
     across, down = chart([(0, 1.0), (5, 0.2), (10, 0.4)], best=best).best

@@ -55,6 +55,31 @@ def test_pictures_are_there(chromium, pages) -> None:
     assert chromium.evaluate("[...document.images].every((image) => image.naturalWidth > 0)")
 
 
+CUT = """
+[...document.querySelectorAll("svg[role]")].flatMap((drawing) => {
+  const outer = drawing.getBoundingClientRect();
+  return [...drawing.querySelectorAll("text")].filter((text) => {
+    const own = text.getBoundingClientRect();
+    return own.left < outer.left || own.right > outer.right || own.top < outer.top || own.bottom > outer.bottom;
+  }).map((text) => text.textContent);
+})
+"""
+
+
+@SIZES
+def test_no_text_of_a_chart_is_cut(chromium, tmp_path, width) -> None:
+    run = make_run(tmp_path / "run")
+    labels = ("W" * 12, "mmmmmmmm", "学习率学习率学习率", "AdamW/pg1")
+    ranges = {"tiny": 1.3e-4, "small": 1e-3, "thousand": 1000.0, "vast": 1.25e17, "diverged": 1e300}
+    rows = [{"step": step, f"lr-{label}": step} for step in range(40) for label in labels]
+    rows += [{"step": step, f"device_id: {gpu}/used (MB)": step} for step in range(9) for gpu in range(24)]
+    rows += [{"step": step, name: -at - at * step / 1e4} for step in range(9) for name, at in ranges.items()]
+    write_metrics(run, [*metric_rows(), *rows])
+    chromium.open(write_report(run), width)
+    assert chromium.evaluate("document.querySelectorAll('.chart .label').length") >= len(labels)
+    assert chromium.evaluate(CUT) == []
+
+
 def test_pointer_shows_the_values_below_it(chromium, pages) -> None:
     chromium.open(pages["ordinary"])
     left, top, right, bottom = chromium.evaluate(

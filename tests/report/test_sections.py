@@ -1,5 +1,6 @@
 """What each section of the page is made of."""
 
+import math
 import os
 import socket
 
@@ -40,7 +41,7 @@ def verdict(run, told):
         (this_process(), "warning", "still running", ""),
         (this_process(created=1.0), "bad", "was killed", "train --resume"),
         (this_process(pid=2**22 + 1), "bad", "was killed", "train --resume"),
-        (this_process(host="elsewhere", created=1.0), "warning", "still running", ""),
+        (this_process(host="elsewhere"), "warning", "was running on elsewhere when last written", "train --resume"),
         ({}, "good", "The training is over", ""),
     ],
     ids=["complete", "interrupted", "failed", "running", "pid taken again", "pid gone", "elsewhere", "no record"],
@@ -50,6 +51,10 @@ def test_verdict_by_what_the_training_recorded(run, told, tone, headline, comman
     assert found.tone == tone
     assert headline in found.headline
     assert command in found.command
+
+
+def test_one_epoch_is_one(run) -> None:
+    assert verdict(run, record(epochs=1)).details[0].startswith("1 epoch, 40 optimizer steps")
 
 
 def test_verdict_names_the_step_that_failed(run) -> None:
@@ -88,6 +93,14 @@ def test_best_checkpoint_is_found_on_its_curve(run) -> None:
     assert (best.monitor, best.score, best.step, best.epoch) == ("val/accuracy", 0.95, 29, 3)
 
 
+def test_best_score_that_is_not_finite_is_told_and_nowhere_on_its_curve(run) -> None:
+    told = record()
+    told["best"][0]["score"] = None
+    best = best_of(told, read_curves(run))
+    assert math.isnan(best.score)
+    assert (best.path, best.step) == ("checkpoints/best.ckpt", None)
+
+
 def test_best_so_far_is_the_lowest_validation_loss(run) -> None:
     best = best_of({}, read_curves(run))
     assert (best.monitor, best.path, best.step) == ("val/loss", "", 29)
@@ -98,6 +111,21 @@ def test_confusion_matrix_counts_and_mistakes(run) -> None:
     assert (measured.matrix.right, measured.matrix.total) == (27, 30)
     assert measured.matrix.recalls == ["80%", "100%", "90%"]
     assert measured.mistakes == ["cat taken for dog: 2 of 10", "bird taken for cat: 1 of 10"]
+
+
+def test_of_equally_frequent_mistakes_the_larger_share_comes_first_and_the_rest_is_counted(run) -> None:
+    counts = [[20 if row == column else 1 for column in range(10)] for row in range(10)]
+    counts[7] = [0, 0, 1, 0, 0, 0, 0, 1, 0, 0]
+    write_json(run / "test" / "results.json", {"test": {"metrics": {}, "confusion_matrix": counts}})
+    (measured,) = read_measurements(run)
+    assert measured.mistakes[0] == "7 taken for 2: 1 of 2"
+    assert (len(measured.mistakes), measured.other_mistakes) == (8, 9 * 9 + 1 - 8)
+
+
+def test_long_names_keep_the_end_by_which_they_differ(run) -> None:
+    names = [f"class of animals {number}" for number in range(3)]
+    (measured,) = read_measurements(make_run(run, names))
+    assert measured.matrix.names == ["class …imals 0", "class …imals 1", "class …imals 2"]
 
 
 def test_very_many_classes_are_not_drawn(run) -> None:
@@ -138,14 +166,16 @@ def test_a_damaged_picture_is_named(run, content) -> None:
 
 
 def test_least_sure_predictions_come_first(run) -> None:
-    scores = [0.9, 0.2, 0.6]
-    for number in range(3):
+    scores = [None, 0.9, 0.2, math.nan, 0.6]
+    for number in range(5):
         picture(run / "predictions" / "pictures" / f"{number}.png", number)
     entries = [
         {"path": f"{score}.png", "score": score, "picture": f"pictures/{n}.png"} for n, score in enumerate(scores)
     ]
     write_json(run / "predictions" / "predictions.json", entries)
-    assert [shown.caption for shown in prediction_gallery(run).pictures] == ["0.2.png", "0.6.png", "0.9.png"]
+    assert [shown.caption for shown in prediction_gallery(run).pictures] == [
+        "0.2.png", "0.6.png", "0.9.png", "None.png", "nan.png",
+    ]  # fmt: skip
 
 
 def test_metadata_is_flat_within_its_sections(run) -> None:
@@ -156,10 +186,13 @@ def test_metadata_is_flat_within_its_sections(run) -> None:
     assert ("driver", "none") in sections["gpus"]
 
 
-def test_metadata_that_is_no_yaml_is_told(run) -> None:
-    (run / "metadata.yaml").write_text("a: [1,")
-    with pytest.raises(CuelightError, match=r"metadata\.yaml is damaged"):
-        read_metadata(run)
+@pytest.mark.parametrize("text", ["password: hunter3 : 5", "password: !hunter3 x", "password: *hunter3"])
+def test_what_is_wrong_with_a_file_is_told_by_its_line_without_quoting_a_secret(run, text) -> None:
+    for file, read in (("config.yaml", read_config), ("metadata.yaml", read_metadata)):
+        (run / file).write_text(f"name: x\n{text}\n")
+        with pytest.raises(CuelightError, match=rf"{file} is damaged: {file}:2") as raised:
+            read(run)
+        assert "hunter3" not in str(raised.value)
 
 
 def test_metadata_runs_no_code(run) -> None:
@@ -191,6 +224,15 @@ def test_a_folder_of_many_files_is_one_row(run) -> None:
     assert [(path, count) for path, count, _ in files.rows if "many" in path] == [("gradcam/many", "30 files")]
 
 
+def test_a_file_that_vanishes_meanwhile_is_left_out(run) -> None:
+    for name in ("a.txt", "gradcam/a.png", "sub/metrics.csv"):
+        (run / name).parent.mkdir(exist_ok=True)
+        (run / name).symlink_to("nowhere")  # listed, and not there when it is looked at
+    assert list_files(run, run / "report.html").total == 10
+    assert gradcam_gallery(run).total == 2
+    assert read_curves(run).source == "metrics.csv"
+
+
 def test_trackers_are_told_without_secrets(run) -> None:
     trackers = {"csv": False, "wandb": True, "mlflow": {"tracking_uri": "http://ada:x@host:5000", "experiment": "e"}}
     (run / "config.yaml").write_text(yaml.safe_dump({"tracker": trackers}, sort_keys=False))
@@ -201,6 +243,17 @@ def test_configuration_is_shown_without_secrets(run) -> None:
     (run / "config.yaml").write_text("data:\n  password: hunter2\n  seed: 3\n")
     assert "hunter2" not in read_config(run)
     assert "seed: 3" in read_config(run)
+
+
+def test_reasons_and_tracebacks_are_shown_without_secrets(run) -> None:
+    secret = "no answer from https://ada:hunter2@host/?token=hunter2"
+    failed = outcome("ExportOnTrainEnd", status="failed", reason=secret, details={"traceback": [f"E: {secret}\n"]})
+    write_json(run / "outcomes.json", {"steps": [failed]})
+    (step,) = read_steps(run).steps
+    assert "hunter2" not in step.reason + step.traceback
+    assert "REDACTED" in step.reason
+    assert "REDACTED" in step.traceback
+    assert "hunter2" not in "".join(verdict(run, record(status="failed", reason=secret)).details)
 
 
 def test_upload_is_no_shipment_and_says_where_it_went(run) -> None:

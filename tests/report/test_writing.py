@@ -94,6 +94,20 @@ def test_damage_is_told(run, file, told) -> None:
     assert told in text
 
 
+def test_a_chart_that_cannot_be_drawn_leaves_the_others_alone(run) -> None:
+    write_metrics(run, [*metric_rows(), {"step": 1, "vast": -1.7e308}, {"step": 2, "vast": 1.7e308}])
+    text = text_of(write_report(run))
+    assert text.count('<figure class="chart') == 3
+    assert text.count("Not shown, chart of vast:") == text.count("Not shown") == 1
+
+
+def test_a_problem_is_told_without_secrets(run) -> None:
+    (run / "test" / "results.json").write_text('{"test": {"confusion_matrix": [["https://ada:hunter2@host"]]}}')
+    text = text_of(write_report(run))
+    assert "https://REDACTED@host" in text
+    assert "hunter2" not in text
+
+
 @pytest.mark.parametrize(
     ("missing", "told"),
     [

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import argparse
 import logging
-import os
 import shlex
 import sys
 import warnings
@@ -17,6 +16,7 @@ from rich.markup import escape
 from rich.table import Table
 
 from cuelight.callbacks.progress import ProgressDisplay
+from cuelight.files import short_path
 from cuelight.registry import load_source
 from cuelight.result import Result
 from cuelight.train_end.outcomes import Outcome
@@ -115,14 +115,16 @@ def print_summary(result: Result, sources: Sequence[str]) -> None:
     for outcome in result.outcomes:
         table.add_row(outcome.step, _what_became(outcome))
     if result.best:
-        table.add_row("best checkpoint", f"{short(result.best.path)}  ({result.best.monitor} {result.best.score:.4f})")
+        table.add_row(
+            "best checkpoint", f"{short_path(result.best.path)}  ({result.best.monitor} {result.best.score:.4f})"
+        )
     if result.checkpoint and (result.best is None or result.checkpoint != result.best.path):
-        table.add_row("measured", short(result.checkpoint))
+        table.add_row("measured", short_path(result.checkpoint))
     for name, value in result.metrics.items():
         table.add_row(name, f"[bold]{value:.4f}[/bold]")
     if result.directory:
-        run = shlex.quote(short(result.directory))
-        table.add_row("files", short(result.directory))
+        run = shlex.quote(short_path(result.directory))
+        table.add_row("files", short_path(result.directory))
         table.add_row("see the curves", f"tensorboard --logdir {run}")
         table.add_row("see the report", f"cuelight report {run}")
         table.add_row("test again", f"cuelight test {run}{source_options(sources)}")
@@ -146,7 +148,7 @@ def report_failures(result: Result, sources: Sequence[str]) -> int:
     if not result.failed or result.directory is None:
         return 0
     error = TrainEndError(result.outcomes, result.directory)
-    again = f"cuelight finish {shlex.quote(short(result.directory))}{source_options(sources)}"
+    again = f"cuelight finish {shlex.quote(short_path(result.directory))}{source_options(sources)}"
     print_hint(f"error: {error}\nWhen the cause is mended, run what is missing with: {again}")
     return 1
 
@@ -184,16 +186,3 @@ def subject_of(arguments: argparse.Namespace) -> Path | None:
     """
     path = Path(arguments.run)
     return path if path.is_file() else None
-
-
-def short(path: Path) -> str:
-    """Write a path as short as it can be typed.
-
-    Args:
-        path: An absolute path.
-
-    Returns:
-        The path relative to the working directory, if it is inside.
-    """
-    relative = os.path.relpath(path)
-    return relative if not relative.startswith("..") else str(path)

@@ -6,7 +6,8 @@ import argparse
 from collections.abc import Callable
 from pathlib import Path
 
-from cuelight.cli.display import begin, output_console, short, subject_of
+from cuelight.cli.display import begin, output_console, subject_of
+from cuelight.files import short_path
 from cuelight.run import Run
 
 
@@ -37,5 +38,5 @@ def write(arguments: argparse.Namespace, verb: Callable[..., Path]) -> int:
     trained.display = display
     path = verb(trained, subject_of(arguments), arguments.output, arguments.prefer)
     if not arguments.quiet:
-        output_console().print(short(path.absolute()), highlight=False)
+        output_console().print(short_path(path.absolute()), highlight=False)
     return 0

@@ -11,9 +11,10 @@ from rich.markup import escape
 from rich.progress import track
 from rich.table import Table
 
-from cuelight.cli.display import begin, output_console, short
+from cuelight.cli.display import begin, output_console
 from cuelight.deploy.onnx_model import OnnxModel
 from cuelight.errors import CheckpointError
+from cuelight.files import short_path
 from cuelight.prediction import ImagePrediction, Network, find_images, predict, write_predictions
 from cuelight.run import Run
 
@@ -56,7 +57,7 @@ def _open(model: Path) -> tuple[Network, Path]:
 
 def _noted(predictions: Iterator[ImagePrediction], rows: list[dict[str, Any]]) -> Iterator[ImagePrediction]:
     for prediction in predictions:
-        rows.append({"image": short(prediction.path.absolute())} | prediction.result.row())
+        rows.append({"image": short_path(prediction.path.absolute())} | prediction.result.row())
         yield prediction
 
 
@@ -70,4 +71,4 @@ def _print(rows: list[dict[str, Any]], folder: Path) -> None:
     console.print(table)
     if len(rows) > _MOST_SHOWN:
         console.print(f"and {len(rows) - _MOST_SHOWN} more images")
-    console.print(f"files  {short(folder.absolute())}")
+    console.print(f"files  {short_path(folder.absolute())}")

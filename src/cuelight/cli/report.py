@@ -5,8 +5,8 @@ from __future__ import annotations
 import argparse
 import sys
 
+from cuelight.files import short_path
 from cuelight.report import write_report
-from cuelight.report.paths import typed
 
 
 def run(arguments: argparse.Namespace) -> int:
@@ -20,5 +20,5 @@ def run(arguments: argparse.Namespace) -> int:
     """
     page = write_report(arguments.run, arguments.output)
     if not arguments.quiet:
-        sys.stdout.write(f"{typed(page)}\n")
+        sys.stdout.write(f"{short_path(page)}\n")
     return 0

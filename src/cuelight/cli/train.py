@@ -6,8 +6,9 @@ import argparse
 import shlex
 from pathlib import Path
 
-from cuelight.cli.display import begin, print_hint, print_summary, report_failures, short, source_options
+from cuelight.cli.display import begin, print_hint, print_summary, report_failures, source_options
 from cuelight.errors import ConfigError, Problem, TrainingInterrupted
+from cuelight.files import short_path
 from cuelight.result import Result
 from cuelight.run import Run
 from cuelight.run_directory import is_first_process
@@ -29,7 +30,7 @@ def run(arguments: argparse.Namespace) -> int:
         result = _train(training, arguments)
     except (TrainingInterrupted, KeyboardInterrupt, SystemExit):
         if is_first_process() and training.has_checkpoints():
-            run = shlex.quote(short(training.directory or Path()))
+            run = shlex.quote(short_path(training.directory or Path()))
             sources = source_options(arguments.source)
             print_hint(f"All is saved. To go on: cuelight train --resume {run}{sources}")
             print_hint(f"To end here, and test and export what was trained: cuelight finish {run}{sources}")

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import math
+import unicodedata
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from itertools import accumulate
 
 from cuelight.report.axes import Axis, axis_of, linear_ticks
 from cuelight.report.curves import Point
@@ -12,9 +14,11 @@ from cuelight.report.grouping import Panel, Series
 from cuelight.report.numbers import number, tick
 from cuelight.report.thinning import thinned
 
-WIDTH, HEIGHT = 438, 250
-LEFT, RIGHT, TOP, BOTTOM = 56, 352, 32, 212
+WIDTH, HEIGHT = 446, 250
+LEFT, RIGHT, TOP, BOTTOM = 64, 352, 32, 212
 _LABEL_HEIGHT = 13
+_LABEL_GAP = 9  # beside the ring around the best checkpoint
+_WIDE, _CAPITAL, _LETTER = 13, 10, 8  # widths in a bold font that runs wide
 _MOST_DOTS = 30
 _EPOCH_LABELS = 8
 
@@ -47,7 +51,9 @@ class Line:
         path: What SVG calls ``d``.
         dots: Points that are marked, as places.
         places: For each point that is finite: place, step and value.
-        label_y: Where its label stands.
+        label: What is written at its end; empty where there is no room.
+        label_x: Where the label begins.
+        label_y: Where the label stands.
         note: What is wrong with it.
         last: Its last finite value.
         lowest: Its lowest one.
@@ -58,6 +64,8 @@ class Line:
     path: str
     dots: Sequence[tuple[float, float]]
     places: Sequence[tuple[float, float, int, str]]
+    label: str = ""
+    label_x: float = 0.0
     label_y: float = 0.0
     note: str = ""
     last: str = ""
@@ -107,7 +115,7 @@ def chart_of(panel: Panel, last_step: int, epochs: Mapping[int, int], best: Best
     steps = Axis(
         0, max(last_step, 1), tuple(tick for tick in linear_ticks(0, max(last_step, 1), 5) if tick == int(tick))
     )
-    lines = _with_label_places([_line(series, steps, axis) for series in panel.series])
+    lines = _with_labels([_line(series, steps, axis) for series in panel.series])
     marked = best if best and best.step is not None and panel.kind == "learning" else None
     return Chart(
         title=panel.quantity,
@@ -145,7 +153,7 @@ def _line(series: Series, steps: Axis, axis: Axis) -> Line:
             dots.append((x, y))
     finite = [value for _, value in series.points if math.isfinite(value)]
     extremes = [number(pick(finite)) for pick in (lambda all_: all_[-1], min, max)] if finite else ["none"] * 3
-    return Line(series, "".join(path), dots, places, 0.0, _not_finite(series.points), *extremes)
+    return Line(series, "".join(path), dots, places, "", 0.0, 0.0, _not_finite(series.points), *extremes)
 
 
 def _is_finite_at(points: Sequence[Point], index: int) -> bool:
@@ -159,16 +167,52 @@ def _not_finite(points: Sequence[Point]) -> str:
     return f"{len(steps)} of {len(points)} values are not finite, the first at step {steps[0]}"
 
 
-def _with_label_places(lines: Sequence[Line]) -> list[Line]:
-    """Move the labels at the ends of the curves apart."""
-    labelled = sorted((line for line in lines if line.places), key=lambda line: line.places[-1][1])
+def _with_labels(lines: Sequence[Line]) -> list[Line]:
+    """Label the ends of the curves, one label below the other, if there are some and all have room."""
+    labelled = sorted((line for line in lines if line.places and not line.series.faint), key=_end_down)
+    if len(lines) == 1 or len(labelled) * _LABEL_HEIGHT > BOTTOM - TOP:
+        return list(lines)
+    ends = [line.places[-1][0] for line in labelled]
     places: dict[str, float] = {}
     lowest = TOP - _LABEL_HEIGHT / 2
     for line in labelled:
-        lowest = max(line.places[-1][1], lowest + _LABEL_HEIGHT)
+        lowest = max(_end_down(line), lowest + _LABEL_HEIGHT)
         places[line.series.name] = lowest
     overflow = max(0.0, lowest - BOTTOM)
-    return [replace(line, label_y=round(places.get(line.series.name, 0.0) - overflow, 1)) for line in lines]
+    return [
+        replace(
+            line,
+            label=_short(line.series.label, WIDTH - RIGHT - _LABEL_GAP),
+            label_x=_beside(line.places[-1][0], ends),
+            label_y=round(places[line.series.name] - overflow, 1),
+        )
+        if line.series.name in places
+        else line
+        for line in lines
+    ]
+
+
+def _end_down(line: Line) -> float:
+    return line.places[-1][1]
+
+
+def _beside(end: float, ends: Sequence[float]) -> float:
+    """Right of the end of a curve, and of those that end so near that a label would lie on them."""
+    return round(max(other for other in ends if other <= end + _LABEL_GAP) + _LABEL_GAP, 1)
+
+
+def _short(label: str, room: float) -> str:
+    """As much of a label as surely fits."""
+    widths = list(accumulate(map(_width, label)))
+    if not widths or widths[-1] <= room:
+        return label
+    return label[: sum(width <= room - _width("…") for width in widths)] + "…"
+
+
+def _width(character: str) -> int:
+    if unicodedata.east_asian_width(character) in "FWA" or character in "mwMW@%&":
+        return _WIDE
+    return _CAPITAL if character.isupper() else _LETTER
 
 
 def _some(epochs: Mapping[int, int]) -> list[tuple[int, int]]:

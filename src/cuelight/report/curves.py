@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from cuelight.errors import CuelightError
+from cuelight.report.reading import files_in
 
 METRICS_FILE = "metrics.csv"
 EVENT_FILES = "events.out.tfevents.*"
@@ -68,10 +69,8 @@ def read_curves(directory: Path, elsewhere: str = "") -> Curves:
 
 
 def _newest_first(directory: Path, pattern: str) -> list[Path]:
-    def by_place_and_age(file: Path) -> tuple[bool, float]:
-        return file.parent != directory, -file.stat().st_mtime
-
-    return sorted((file for file in directory.rglob(pattern) if file.is_file()), key=by_place_and_age)
+    ages = {file: -status.st_mtime for file, status in files_in(directory, pattern)}
+    return sorted(ages, key=lambda file: (file.parent != directory, ages[file]))
 
 
 def _rows(table: Path) -> Iterable[tuple[int, dict[str, float]]]:

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import base64
 import io
-from collections.abc import Iterable, Sequence
+import math
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from PIL import Image
 
-from cuelight.report.reading import read_json
+from cuelight.report.reading import files_in, read_json
 
 PREDICTION_FOLDER = "predictions"
 GRADCAM_FOLDER = "gradcam"
@@ -72,10 +74,11 @@ def gradcam_gallery(directory: Path) -> Gallery:
     Returns:
         The gallery; empty if there are none.
     """
-    files = _pictures_in(directory / GRADCAM_FOLDER)
-    newest = sorted(files, key=lambda file: (-file.stat().st_mtime_ns, file.as_posix()))
-    captions = ((file, file.relative_to(directory / GRADCAM_FOLDER).as_posix()) for file in newest)
-    return _gallery(directory, GRADCAM_FOLDER, captions, len(files), "the newest first")
+    folder = directory / GRADCAM_FOLDER
+    ages = {file: -status.st_mtime_ns for file, status in files_in(folder) if file.suffix.lower() in _ENDINGS}
+    newest = sorted(ages, key=lambda file: (ages[file], file.as_posix()))
+    captions = ((file, file.relative_to(folder).as_posix()) for file in newest)
+    return _gallery(directory, GRADCAM_FOLDER, captions, len(ages), "the newest first")
 
 
 def prediction_gallery(directory: Path) -> Gallery:
@@ -93,7 +96,7 @@ def prediction_gallery(directory: Path) -> Gallery:
     folder = directory / PREDICTION_FOLDER
     told = read_json(folder / "predictions.json", "Run `cuelight predict` again.") or []
     entries = [entry for entry in told if "picture" in entry and (folder / entry["picture"]).is_file()]
-    entries.sort(key=lambda entry: entry.get("score", 0.0))
+    entries.sort(key=_by_score)
     captions = ((folder / entry["picture"], Path(str(entry.get("path", ""))).name) for entry in entries)
     return _gallery(directory, PREDICTION_FOLDER, captions, len(entries), "those with the lowest scores first")
 
@@ -105,7 +108,10 @@ def _gallery(directory: Path, folder: str, captions: Iterable[tuple[Path, str]],
     for file, caption in captions:
         if len(pictures) == _MOST_PICTURES or room <= 0:
             break
-        content = file.read_bytes()
+        try:
+            content = file.read_bytes()
+        except FileNotFoundError:  # a training that runs replaces its pictures
+            continue
         if len(content) > room:
             continue
         picture = _picture(content, file.relative_to(directory).as_posix(), caption)
@@ -117,8 +123,10 @@ def _gallery(directory: Path, folder: str, captions: Iterable[tuple[Path, str]],
     return Gallery(folder, pictures, total, damaged, order)
 
 
-def _pictures_in(folder: Path) -> list[Path]:
-    return [file for file in folder.rglob("*") if file.suffix.lower() in _ENDINGS and file.is_file()]
+def _by_score(entry: Mapping[str, Any]) -> tuple[bool, float]:
+    """The lowest score first; last what has none, or none that is a number."""
+    score = entry.get("score")
+    return (True, 0.0) if score is None or math.isnan(score) else (False, score)
 
 
 def _picture(content: bytes, path: str, caption: str) -> Picture | None:

@@ -63,6 +63,7 @@ class Measured:
         metrics: Each metric and its value.
         matrix: The confusion matrix, if there is one and it can be drawn.
         mistakes: The most frequent mistakes, as sentences.
+        other_mistakes: How many more pairs of classes were mistaken.
         classes: The number of classes; 0 if it is not known.
     """
 
@@ -72,6 +73,7 @@ class Measured:
     metrics: Sequence[tuple[str, str]]
     matrix: Matrix | None = None
     mistakes: Sequence[str] = ()
+    other_mistakes: int = 0
     classes: int = 0
 
 
@@ -97,13 +99,15 @@ def _measured(view: str, entry: Mapping[str, Any]) -> Measured:
     counts = [[int(count) for count in row] for row in entry.get("confusion_matrix") or []]
     names = [str(name) for name in entry.get("class_names") or range(len(counts))]
     drawn = counts and len(counts) <= _MOST_CLASSES
+    mistakes = _mistakes(counts, names)
     return Measured(
         view=view,
         checkpoint=str(entry.get("checkpoint", "")),
         fingerprint=str(entry.get("weights_fingerprint", "")),
         metrics=metrics,
         matrix=_matrix(counts, names) if drawn else None,
-        mistakes=_mistakes(counts, names),
+        mistakes=mistakes[:_MOST_MISTAKES],
+        other_mistakes=max(0, len(mistakes) - _MOST_MISTAKES),
         classes=len(counts),
     )
 
@@ -121,10 +125,16 @@ def _matrix(counts: Sequence[Sequence[int]], names: Sequence[str]) -> Matrix:
         if count
     ]
     recalls = [f"{row[true] / totals[true]:.0%}" if sum(row) else "none" for true, row in enumerate(counts)]
-    short = [name if len(name) <= _LONGEST_NAME else f"{name[: _LONGEST_NAME - 1]}…" for name in names]
+    short = [_short(name) for name in names]
     right = sum(counts[index][index] for index in range(len(counts)))
     margin = round(max(map(len, short)) * _LETTER + 10, 1)
     return Matrix(short, cells, recalls, margin, right, sum(map(sum, counts)))
+
+
+def _short(name: str) -> str:
+    """The beginning and the end of a long name: many names differ by a number at the end."""
+    half = _LONGEST_NAME // 2
+    return name if len(name) <= _LONGEST_NAME else f"{name[: half - 1]}…{name[-half:]}"
 
 
 def _words(names: Sequence[str], true: int, predicted: int, count: int) -> str:
@@ -141,7 +151,8 @@ def _mistakes(counts: Sequence[Sequence[int]], names: Sequence[str]) -> list[str
         for predicted, count in enumerate(row)
         if count and true != predicted
     ]
-    most = sorted(wrong, key=lambda entry: -entry[0])[:_MOST_MISTAKES]
+    totals = [sum(row) for row in counts]
+    wrong.sort(key=lambda entry: (-entry[0], totals[entry[1]]))  # of few images, as many are a larger share
     return [
-        f"{names[true]} taken for {names[predicted]}: {count} of {sum(counts[true])}" for count, true, predicted in most
+        f"{names[true]} taken for {names[predicted]}: {count} of {totals[true]}" for count, true, predicted in wrong
     ]

@@ -7,6 +7,7 @@ import math
 _UNITS = ("bytes", "kB", "MB", "GB", "TB")
 _PREFIXES = "kMGT"
 _LARGE, _SMALL, _TINY = 10_000, 0.01, 1e-3
+_HUGE = 1e15
 _MINUTE = 60
 _HOUR = 60 * _MINUTE
 
@@ -45,14 +46,16 @@ def tick(value: float) -> str:
         Its text.
 
     Examples:
-        >>> tick(0.2), tick(5000.0), tick(20_400.0), tick(2.005e9), tick(0.00035)
-        ('0.2', '5000', '20.4 k', '2.005 G', '3.5e-04')
+        >>> tick(0.2), tick(5000.0), tick(20_400.0), tick(2.005e9), tick(0.00035), tick(2.5e17)
+        ('0.2', '5000', '20.4 k', '2.005 G', '3.5e-04', '2.5e17')
     """
     if 0 < abs(value) < _TINY:
         exponent = math.floor(math.log10(abs(value)) + 1e-9)
         return f"{value / 10.0**exponent:.3g}e{exponent:03}"
     if abs(value) < _LARGE:
         return f"{value:.6g}"
+    if abs(value) >= _HUGE:
+        return f"{value:.3g}".replace("e+", "e")
     power = min(int(math.log10(abs(value)) // 3), len(_PREFIXES))
     return f"{value / 1000**power:.4g} {_PREFIXES[power - 1]}"
 

@@ -3,12 +3,17 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
+import os
+import stat
+from collections.abc import Callable, Iterator
+from fnmatch import fnmatch
 from pathlib import Path
 from typing import Any, TypeVar
 
-from cuelight.errors import CuelightError
-from cuelight.redaction import reason_of
+from cuelight.config.loading import parse_document
+from cuelight.errors import ConfigError, CuelightError, Problem
+from cuelight.redaction import reason_of, redacted_text
+from cuelight.secret_names import names_secret
 
 T = TypeVar("T")
 
@@ -30,7 +35,7 @@ class Problems(dict[str, str]):
         try:
             return read()
         except CuelightError as error:
-            self[section] = str(error)
+            self[section] = redacted_text(str(error))
         except Exception as error:  # noqa: BLE001 - a damaged file may hold anything, and is told on the page
             self[section] = f"What the files of the run say about this cannot be shown: {reason_of(error)}"
         return otherwise()
@@ -56,6 +61,51 @@ def read_json(path: Path, remedy: str) -> Any:
         raise CuelightError(f"{path.name} is damaged: {error}. {remedy}") from error
 
 
+def read_yaml(path: Path) -> Any:
+    """Read a YAML file.
+
+    Args:
+        path: The file.
+
+    Returns:
+        The mapping that it holds; ``None`` if there is no such file, or nothing in it.
+
+    Raises:
+        CuelightError: If it is damaged or cannot be read.
+    """
+    text = read_text(path)
+    try:
+        return parse_document(text, path.name).tree if text and text.strip() else None
+    except ConfigError as error:
+        raise CuelightError(f"{path.name} is damaged: {'; '.join(map(_told, error.problems))}.") from error
+
+
+def _told(problem: Problem) -> str:
+    """A problem as a page that is shown around may tell it: what is wrong with a secret quotes the secret."""
+    message = "the value is no plain text" if names_secret(problem.path) else problem.message
+    return " ".join(part for part in (problem.where, problem.path and f"({problem.path})") if part) + f": {message}"
+
+
+def files_in(folder: Path, pattern: str = "*") -> Iterator[tuple[Path, os.stat_result]]:
+    """List the files of a run that may still be written.
+
+    Args:
+        folder: Where to look, also in all folders below.
+        pattern: What the names of the files look like.
+
+    Yields:
+        Each file, and what the disk says of it; without those that vanish meanwhile.
+    """
+    for parent, _, names in os.walk(folder):
+        for file in (Path(parent, name) for name in names if fnmatch(name, pattern)):
+            try:
+                status = file.stat()
+            except FileNotFoundError:
+                continue
+            if stat.S_ISREG(status.st_mode):
+                yield file, status
+
+
 def read_text(path: Path) -> str | None:
     """Read a text file.
 
@@ -70,6 +120,8 @@ def read_text(path: Path) -> str | None:
     """
     try:
         return path.read_text(encoding="utf-8", errors="replace") if path.is_file() else None
+    except FileNotFoundError:  # since the line before
+        return None
     except OSError as error:
         raise CuelightError(
             f"{path.name} cannot be read: {error.strerror}. Mend its permissions or its disk."

@@ -3,22 +3,21 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
 from typing import Any
 
-import yaml
-
-from cuelight.errors import CuelightError
+from cuelight.config.dumping import to_yaml
+from cuelight.config.paths import flattened
 from cuelight.files import TEMPORARY_SUFFIX
+from cuelight.provenance.record import METADATA_FILE
 from cuelight.redaction import redacted
 from cuelight.report.numbers import number, size
-from cuelight.report.reading import read_text
+from cuelight.report.reading import files_in, read_yaml
 from cuelight.run_directory import CONFIG_FILE
 
-METADATA_FILE = "metadata.yaml"
 _MOST_ROWS = 500
 _MOST_FILES = 10  # of a folder that are listed one by one
 
@@ -68,7 +67,7 @@ def read_callbacks(directory: Path, record: Mapping[str, Any]) -> Listing:
     """
     if "callbacks" in record:
         return Listing([(str(entry["name"]), str(entry["origin"])) for entry in record["callbacks"]], planned=True)
-    config = _read_yaml(directory / CONFIG_FILE) or {}
+    config = read_yaml(directory / CONFIG_FILE) or {}
     entries = (config.get("trainer") or {}).get("callbacks") or []
     origins = [
         f"trainer.callbacks.{index}{'' if entry.get('active', True) else ', switched off by active: false'}"
@@ -89,15 +88,11 @@ def read_metadata(directory: Path) -> list[tuple[str, Rows]]:
     Raises:
         CuelightError: If the file is damaged.
     """
-    tree = _read_yaml(directory / METADATA_FILE)
-    if tree is None:
-        return []
-    if not isinstance(tree, Mapping):
-        raise CuelightError(f"{METADATA_FILE} is damaged: expected a mapping.")
+    tree = read_yaml(directory / METADATA_FILE) or {}
     general = {key: value for key, value in tree.items() if not isinstance(value, Mapping)}
     sections = [("general", general)] if general else []
     sections += [(str(key), dict(value)) for key, value in tree.items() if isinstance(value, Mapping)]
-    return [(name, list(islice(_flat(value, ""), _MOST_ROWS))) for name, value in sections]
+    return [(name, _rows_of(value)) for name, value in sections]
 
 
 def read_config(directory: Path) -> str:
@@ -112,8 +107,8 @@ def read_config(directory: Path) -> str:
     Raises:
         CuelightError: If it is damaged or cannot be read.
     """
-    tree = _read_yaml(directory / CONFIG_FILE)
-    return "" if tree is None else yaml.safe_dump(redacted(tree), sort_keys=False, allow_unicode=True)
+    tree = read_yaml(directory / CONFIG_FILE)
+    return "" if tree is None else to_yaml(redacted(tree))
 
 
 def read_name(directory: Path) -> str:
@@ -128,7 +123,7 @@ def read_name(directory: Path) -> str:
     Raises:
         CuelightError: If the configuration is damaged.
     """
-    config = _read_yaml(directory / CONFIG_FILE)
+    config = read_yaml(directory / CONFIG_FILE)
     return str(config["name"]) if config else directory.name
 
 
@@ -141,10 +136,10 @@ def read_trackers(directory: Path) -> str:
     Returns:
         The names and settings of its trackers, without secrets; empty if the configuration does not tell.
     """
-    trackers = (_read_yaml(directory / CONFIG_FILE) or {}).get("tracker") or {}
+    trackers = (read_yaml(directory / CONFIG_FILE) or {}).get("tracker") or {}
     used = {name: settings for name, settings in redacted(trackers).items() if settings}
     return ", ".join(
-        f"{name} ({'; '.join(': '.join(row) for row in _flat(settings, ''))})" if isinstance(settings, dict) else name
+        f"{name} ({'; '.join(': '.join(row) for row in _rows_of(settings))})" if isinstance(settings, dict) else name
         for name, settings in used.items()
     )
 
@@ -160,9 +155,9 @@ def list_files(directory: Path, page: Path) -> Files:
         The files, those at the top first.
     """
     found = [
-        (file.relative_to(directory).as_posix(), file.stat().st_size)
-        for file in directory.rglob("*")
-        if file.is_file() and file != page and not file.name.endswith(TEMPORARY_SUFFIX)
+        (file.relative_to(directory).as_posix(), status.st_size)
+        for file, status in files_in(directory)
+        if file != page and not file.name.endswith(TEMPORARY_SUFFIX)
     ]
     folders: dict[str, list[tuple[str, int]]] = defaultdict(list)
     for path, count in sorted(found):
@@ -178,23 +173,8 @@ def _rows(folder: str, files: Sequence[tuple[str, int]]) -> list[tuple[str, str,
     return [(path, "", size(count)) for path, count in files]
 
 
-def _read_yaml(path: Path) -> Any:
-    text = read_text(path)
-    try:
-        return None if text is None else yaml.safe_load(text)
-    except (yaml.YAMLError, ValueError, RecursionError) as error:
-        raise CuelightError(f"{path.name} is damaged: {' '.join(str(error).split())}.") from error
-
-
-def _flat(tree: Any, path: str) -> Iterator[tuple[str, str]]:
-    if isinstance(tree, Mapping) and tree:
-        for key, value in tree.items():
-            yield from _flat(value, f"{path}.{key}" if path else str(key))
-    elif isinstance(tree, list) and any(isinstance(entry, (Mapping, list)) for entry in tree):
-        for index, value in enumerate(tree):
-            yield from _flat(value, f"{path}.{index}")
-    else:
-        yield path, _as_text(tree)
+def _rows_of(tree: Any) -> list[tuple[str, str]]:
+    return [(path, _as_text(value)) for path, value in islice(flattened(tree).items(), _MOST_ROWS)]
 
 
 def _as_text(value: Any) -> str:

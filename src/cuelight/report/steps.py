@@ -6,8 +6,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from cuelight.redaction import redacted_text
 from cuelight.report.numbers import duration, number
-from cuelight.train_end.outcomes import Outcome, read_outcomes
+from cuelight.train_end.outcomes import Outcome, measured_weights, read_outcomes
 
 _SHOWN = 12  # digits of a hash
 
@@ -70,26 +71,22 @@ def read_steps(directory: Path) -> Steps:
         CuelightError: If the file is damaged.
     """
     outcomes = list(read_outcomes(directory).values())
-    done = [outcome for outcome in outcomes if outcome.status == "ok"]
-    measured = {outcome.weights_fingerprint for outcome in done if "metrics" in outcome.details}
-    # What is uploaded is the best by validation loss, which a validation has measured.
-    shipped = {outcome.weights_fingerprint for outcome in done if not {"metrics", "uploads"} & outcome.details.keys()}
-    agreement = shipped <= measured if measured and shipped else None
-    return Steps(
-        [_step(outcome) for outcome in outcomes], agreement, ", ".join(sorted(_short(one) for one in measured))
-    )
+    measured = measured_weights(outcomes)
+    shipped = {outcome.weights_fingerprint for outcome in outcomes if outcome.is_shipment}
+    agreement = shipped <= set(measured) if measured and shipped else None
+    return Steps([_step(outcome) for outcome in outcomes], agreement, ", ".join(map(_short, measured)))
 
 
 def _step(outcome: Outcome) -> Step:
     return Step(
         name=str(outcome.step),
         status=str(outcome.status),
-        reason=str(outcome.reason) or _worth_knowing(outcome),
+        reason=redacted_text(str(outcome.reason)) or _worth_knowing(outcome),
         seconds=duration(float(outcome.seconds)),
         checkpoint=str(outcome.checkpoint),
         weights=_short(outcome.weights_fingerprint),
         files=[(str(path), _short(recorded)) for path, recorded in outcome.files.items()],
-        traceback="".join(outcome.details.get("traceback", ())),
+        traceback=redacted_text("".join(outcome.details.get("traceback", ()))),
     )
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import shlex
 import socket
 from collections.abc import Mapping, Sequence
@@ -12,10 +13,11 @@ from typing import Any, Literal
 
 import psutil
 
+from cuelight.files import short_path
+from cuelight.redaction import redacted_text
 from cuelight.report.charts import Best
 from cuelight.report.curves import Curves
 from cuelight.report.numbers import duration
-from cuelight.report.paths import typed
 from cuelight.report.reading import read_json
 from cuelight.report.steps import Steps
 from cuelight.run_directory import TRAINING_FILE
@@ -73,12 +75,12 @@ def verdict_of(directory: Path, record: Mapping[str, Any], steps: Steps) -> Verd
     Returns:
         The verdict.
     """
-    run = shlex.quote(typed(directory))
+    run = shlex.quote(short_path(directory))
     resume, finish = f"cuelight train --resume {run}", f"cuelight finish {run}"
     status = record.get("status")
-    details = [text for text in (_how_long(record), str(record.get("reason", ""))) if text]
-    if status == "running" and _is_alive(record.get("process", {})):
-        verdict = Verdict("warning", "The training is still running", ["This page shows it as it was."])
+    details = [text for text in (_how_long(record), redacted_text(str(record.get("reason", "")))) if text]
+    if status == "running" and (running := _running(record.get("process", {}), resume)):
+        verdict = running
     elif status in _UNFINISHED:
         verdict = Verdict(*_UNFINISHED[status], details, resume)
     elif steps.failed:
@@ -107,13 +109,14 @@ def best_of(record: Mapping[str, Any], curves: Curves) -> Best | None:
     recorded = record.get("best")
     if recorded:
         first = recorded[0]
-        found = Best(str(first["monitor"]), float(first["score"]), str(first["path"]))
+        score = math.nan if first["score"] is None else float(first["score"])  # JSON has no number that is not finite
+        found = Best(str(first["monitor"]), score, str(first["path"]))
     elif losses := [value for _, value in curves.points.get("val/loss", ()) if value == value]:  # noqa: PLR0124 - NaN
         found = Best("val/loss", min(losses))
     else:
         return None
     points = curves.points.get(found.monitor)
-    if not points:
+    if not points or math.isnan(found.score):
         return found
     step = min(points, key=lambda point: abs(point[1] - found.score) if point[1] == point[1] else float("inf"))[0]
     epoch = next((number for number, last in curves.epochs.items() if step <= last), None)
@@ -121,7 +124,8 @@ def best_of(record: Mapping[str, Any], curves: Curves) -> Best | None:
 
 
 def _how_long(record: Mapping[str, Any]) -> str:
-    counts = f"{record.get('epochs')} epochs, {record.get('steps')} optimizer steps"
+    epochs = record.get("epochs")
+    counts = f"{epochs} {'epoch' if epochs == 1 else 'epochs'}, {record.get('steps')} optimizer steps"
     try:
         began, ended = (datetime.fromisoformat(record[key]) for key in ("began", "ended"))
     except (KeyError, TypeError, ValueError):
@@ -129,11 +133,14 @@ def _how_long(record: Mapping[str, Any]) -> str:
     return f"{counts}, {duration((ended - began).total_seconds())} from {began:%Y-%m-%d %H:%M}"
 
 
-def _is_alive(process: Mapping[str, Any]) -> bool:
-    """Whether a training still runs; that of another machine is believed."""
-    if process.get("host") != socket.gethostname():
-        return True
+def _running(process: Mapping[str, Any], resume: str) -> Verdict | None:
+    """What can be said of a training that has not recorded its end; nothing if it was killed."""
+    host = process.get("host", "another machine")
+    if host != socket.gethostname():
+        told = "Whether it still runs can only be seen there; the command below is for when it does not."
+        return Verdict("warning", f"The training was running on {host} when last written", [told], resume)
     try:
-        return bool(abs(psutil.Process(int(process["pid"])).create_time() - float(process["created"])) < 1)
+        alive = abs(psutil.Process(int(process["pid"])).create_time() - float(process["created"])) < 1
     except psutil.NoSuchProcess:
-        return False
+        return None
+    return Verdict("warning", "The training is still running", ["This page shows it as it was."]) if alive else None

@@ -5,21 +5,21 @@ from __future__ import annotations
 import os
 import shlex
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 from cuelight.errors import CheckpointError, CuelightError
-from cuelight.files import write_text
+from cuelight.files import short_path, write_text
+from cuelight.provenance.record import METADATA_FILE
 from cuelight.report.charts import Best, Chart, chart_of
 from cuelight.report.curves import METRICS_FILE, Curves, read_curves
 from cuelight.report.galleries import GRADCAM_FOLDER, Gallery, gradcam_gallery, prediction_gallery
 from cuelight.report.grouping import KINDS, panels_of
 from cuelight.report.measurements import Measured, read_measurements
-from cuelight.report.paths import typed
 from cuelight.report.reading import Problems
 from cuelight.report.rendering import render
 from cuelight.report.settings import (
-    METADATA_FILE,
     Files,
     Listing,
     list_files,
@@ -102,12 +102,12 @@ def _contents(directory: Path, page: Path) -> dict[str, Any]:
     return {
         "name": problems.guard("config", lambda: read_name(directory), lambda: directory.name),
         "directory": directory,
-        "run": shlex.quote(typed(directory)),
+        "run": shlex.quote(short_path(directory)),
         "links": os.path.relpath(directory, page.parent),
         "verdict": problems.guard("record", lambda: verdict_of(directory, record, steps), Verdict),
         "best": best,
         "curves": curves,
-        "charts": problems.guard("curves", lambda: _charts(curves, best), dict),
+        "charts": problems.guard("curves", lambda: _charts(curves, best, problems), dict),
         "measurements": measured,
         "tiles": _tiles(measured, best),
         "predictions": problems.guard("predictions", lambda: prediction_gallery(directory), Gallery),
@@ -121,12 +121,14 @@ def _contents(directory: Path, page: Path) -> dict[str, Any]:
     }
 
 
-def _charts(curves: Curves, best: Best | None) -> dict[str, list[Chart]]:
-    """The charts by the heading that they stand under."""
+def _charts(curves: Curves, best: Best | None, problems: Problems) -> dict[str, list[Chart]]:
+    """The charts by the heading that they stand under; one that cannot be drawn leaves the others alone."""
     charts: dict[str, list[Chart]] = {}
     for panel in panels_of(curves, best.monitor if best else ""):
-        chart = chart_of(panel, curves.last_step, curves.epochs, best)
-        charts.setdefault(KINDS[panel.kind], []).append(chart)
+        draw = partial(chart_of, panel, curves.last_step, curves.epochs, best)
+        chart: Chart | None = problems.guard(f"chart of {panel.quantity}", draw, lambda: None)
+        if chart:
+            charts.setdefault(KINDS[panel.kind], []).append(chart)
     return charts
 
 

@@ -10,8 +10,9 @@ import numpy as np
 from lightning.pytorch.loggers import MLFlowLogger
 from numpy.typing import NDArray
 
+from cuelight.config.paths import flattened
 from cuelight.tracking.metric_names import mlflow_name
-from cuelight.tracking.tabular import as_csv, as_text, flatten
+from cuelight.tracking.tabular import as_csv, as_text
 from cuelight.tracking.tracker import tracker_of
 
 if TYPE_CHECKING:
@@ -65,7 +66,7 @@ class MLflowTracker:
         from mlflow.utils.validation import MAX_PARAM_VAL_LENGTH, MAX_TAG_VAL_LENGTH  # noqa: PLC0415
 
         run = self._client.get_run(self._run_id).data
-        values = {mlflow_name(name): as_text(value)[:MAX_PARAM_VAL_LENGTH] for name, value in flatten(params).items()}
+        values = {mlflow_name(name): as_text(value)[:MAX_PARAM_VAL_LENGTH] for name, value in flattened(params).items()}
         new = [Param(name, value) for name, value in values.items() if name not in run.params]
         changed = [
             RunTag(f"{CHANGED}{name}", value[:MAX_TAG_VAL_LENGTH])

@@ -1,40 +1,12 @@
-"""Nested values as a flat mapping, and tables as text."""
+"""Values and tables as text."""
 
 from __future__ import annotations
 
 import csv
 import io
 import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Sequence
 from typing import Any
-
-
-def flatten(params: Mapping[str, Any]) -> dict[str, Any]:
-    """Flatten nested values into one mapping, with dot paths as a configuration has them.
-
-    Args:
-        params: Scalars, lists and mappings by name.
-
-    Returns:
-        Scalars, and lists of scalars, by their paths.
-
-    Examples:
-        >>> flatten({"trainer": {"epochs": 3, "callbacks": [{"name": "Timer"}], "devices": [0, 1]}})
-        {'trainer.epochs': 3, 'trainer.callbacks.0.name': 'Timer', 'trainer.devices': [0, 1]}
-    """
-    return dict(_leaves("", params))
-
-
-def _leaves(path: str, value: Any) -> Iterator[tuple[str, Any]]:
-    if isinstance(value, Mapping) and value:
-        entries: Iterator[tuple[Any, Any]] = iter(value.items())
-    elif isinstance(value, (list, tuple)) and any(isinstance(entry, (Mapping, list, tuple)) for entry in value):
-        entries = enumerate(value)
-    else:
-        yield path, value
-        return
-    for key, entry in entries:
-        yield from _leaves(f"{path}.{key}" if path else str(key), entry)
 
 
 def as_text(value: Any) -> str:

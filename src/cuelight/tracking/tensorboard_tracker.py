@@ -10,8 +10,9 @@ from lightning.pytorch.core.saving import save_hparams_to_yaml
 from lightning.pytorch.loggers import TensorBoardLogger
 from numpy.typing import NDArray
 
+from cuelight.config.paths import flattened
 from cuelight.tracking.folder import Folder
-from cuelight.tracking.tabular import as_markdown, flatten
+from cuelight.tracking.tabular import as_markdown
 from cuelight.tracking.tracker import tracker_of
 
 
@@ -48,7 +49,7 @@ class TensorBoardTracker(Folder):
     def log_hyperparams(self, params: Mapping[str, Any]) -> None:
         """Send hyperparameters: to ``hparams.yaml``, and all that were sent as a text ``hyperparameters``."""
         self._logger.log_hyperparams(dict(params))
-        everything = flatten(dict(self._logger.hparams))
+        everything = flattened(dict(self._logger.hparams))
         self.log_table("hyperparameters", ["name", "value"], list(everything.items()), step=0)
         # Lightning writes this file once, before most of it is known.
         save_hparams_to_yaml(f"{self._logger.log_dir}/{self._logger.NAME_HPARAMS_FILE}", self._logger.hparams)

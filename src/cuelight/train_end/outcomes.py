@@ -40,6 +40,19 @@ class Outcome:
     files: Mapping[str, str] = field(default_factory=dict)
     details: Mapping[str, Any] = field(default_factory=dict)
 
+    @property
+    def is_measurement(self) -> bool:
+        """Whether this step has measured weights."""
+        return self.status == "ok" and "metrics" in self.details
+
+    @property
+    def is_shipment(self) -> bool:
+        """Whether this step has put weights into a form that is used elsewhere, and so have to be the measured ones.
+
+        What is uploaded is the best checkpoint by validation loss, which a validation has measured.
+        """
+        return self.status == "ok" and not {"metrics", "uploads"} & self.details.keys()
+
     def is_intact(self, directory: Path) -> bool:
         """Tell whether the checkpoint is still there, and all files of this step are what was written.
 
@@ -76,6 +89,18 @@ def read_outcomes(directory: Path) -> dict[str, Outcome]:
         raise CuelightError(
             f"{path}: this file is damaged: {error}. Delete it, then run `cuelight finish` on the run directory."
         ) from error
+
+
+def measured_weights(outcomes: Iterable[Outcome]) -> list[str]:
+    """Tell which weights were measured.
+
+    Args:
+        outcomes: What became of the steps of a run.
+
+    Returns:
+        The fingerprint of each, in order.
+    """
+    return sorted({outcome.weights_fingerprint for outcome in outcomes if outcome.is_measurement})
 
 
 def record_outcome(directory: Path, outcome: Outcome) -> None:

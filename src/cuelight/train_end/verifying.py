@@ -11,7 +11,7 @@ from cuelight.errors import CuelightError
 from cuelight.evaluation.results import read_results
 from cuelight.files import sha256_of
 from cuelight.train_end.finished_training import FinishedTraining
-from cuelight.train_end.outcomes import Outcome, read_outcomes
+from cuelight.train_end.outcomes import Outcome, measured_weights, read_outcomes
 from cuelight.weights.fingerprint import fingerprint_of_file
 
 _SHOWN = 12  # digits of a fingerprint
@@ -59,17 +59,17 @@ def verify(training: FinishedTraining) -> list[Check]:
 
 def _measured(outcomes: Sequence[Outcome]) -> Iterator[Check]:
     """Whether what was shipped is what was measured."""
-    measured = {outcome.weights_fingerprint for outcome in outcomes if "metrics" in outcome.details}
+    measured = measured_weights(outcomes)
     for outcome in outcomes:
-        if "metrics" in outcome.details or "uploads" in outcome.details:
-            continue  # what is uploaded is the best by validation loss, which a validation has measured
+        if not outcome.is_shipment:
+            continue
         weights = outcome.weights_fingerprint
         if not measured:
             yield Check(outcome.step, True, f"holds weights {weights[:_SHOWN]}; nothing was measured to compare with")
         elif weights in measured:
             yield Check(outcome.step, True, f"holds the weights that were measured, {weights[:_SHOWN]}")
         else:
-            found = ", ".join(sorted(fingerprint[:_SHOWN] for fingerprint in measured))
+            found = ", ".join(fingerprint[:_SHOWN] for fingerprint in measured)
             yield Check(outcome.step, False, f"holds weights {weights[:_SHOWN]}, but those measured are {found}")
 
 
