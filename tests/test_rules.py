@@ -56,6 +56,19 @@ def test_monitors_that_log_need_a_tracker(tmp_path) -> None:
         assert f"{monitor} logs to the trackers, and all of them are off" in problem
 
 
+@pytest.mark.parametrize(
+    ("tracker", "path"),
+    [
+        ({"mlflow": {"tracking_uri": "http://x"}}, "tracker.mlflow"),
+        ({"wandb": True}, "tracker.wandb"),
+        ({"tensorboard": {"dir": "logs"}}, "tracker.tensorboard.dir"),
+    ],
+)
+def test_trackers_that_send_need_processes_of_their_own(tmp_path, tracker, path) -> None:
+    [problem] = refuse(tmp_path, [], {"strategy": "ddp_spawn"}, tracker=tracker)
+    assert f'{path}: nothing can be sent from the processes that the strategy "ddp_spawn" starts.' in problem
+
+
 class TestMissingHardware:
     """A training is refused; a plan is not, and neither is what can be done with a run on another machine."""
 

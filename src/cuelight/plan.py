@@ -22,6 +22,7 @@ from cuelight.config.schema import Config, Part
 from cuelight.errors import ConfigError, Problem
 from cuelight.models.optimization import scheduler_problems
 from cuelight.rules import refusals
+from cuelight.tracking.requirements import tracker_problems
 
 LOSS_MONITOR = "val/loss"
 Mode = Literal["min", "max"]
@@ -115,6 +116,18 @@ def check_together(config: Config) -> list[Problem]:
     except ConfigError as error:
         return [*problems, *error.problems]
     return [*problems, *refusals(config, model_class(config), callbacks)]
+
+
+def check_before_training(config: Config) -> list[Problem]:
+    """Check whether a training can begin; a run that was trained can be used on a machine where it cannot.
+
+    Args:
+        config: A configuration whose parts were checked.
+
+    Returns:
+        One problem for each thing that cannot work, or that its trackers lack on this machine.
+    """
+    return [*check_together(config), *tracker_problems(config.tracker)]
 
 
 def main_metric(config: Config) -> tuple[str, Mode] | None:

@@ -31,7 +31,6 @@ from cuelight.config.tracker import TensorBoardConfig, TrackerConfig
 from cuelight.errors import Problem, did_you_mean
 from cuelight.provenance.hyperparameters import missing_keys
 from cuelight.redaction import redacted
-from cuelight.tracking.requirements import tracker_problems
 
 
 def refusals(
@@ -49,13 +48,13 @@ def refusals(
     """
     return [
         *_unknown_hardware(config),
+        *_trackers_of_another_process(config),
         *_fight_over_last(callbacks),
         *_files_elsewhere(callbacks),
         *_two_timers(config, callbacks),
         *_double_accumulation(config, callbacks),
         *_beside_average(callbacks),
         *_nowhere_to_log(config, callbacks),
-        *tracker_problems(config.tracker),
         *_same_state(callbacks),
         *_impossible_steps(callbacks),
         *_unknown_metrics(config, model, callbacks),
@@ -113,6 +112,21 @@ def _unknown_hardware(config: Config) -> Iterator[Problem]:
                 f'Lightning knows no {key} "{value}".{did_you_mean(value, known)} Known are: {", ".join(known)}.',
                 f"trainer.{key}",
             )
+
+
+def _trackers_of_another_process(config: Config) -> Iterator[Problem]:
+    """What sends to a tracker is begun in this process, and cannot go to one that multiprocessing starts."""
+    if not any(method in config.trainer.strategy for method in ("spawn", "fork", "notebook")):
+        return
+    tracker = config.tracker
+    copied = isinstance(tracker.tensorboard, TensorBoardConfig) and tracker.tensorboard.dir is not None
+    sends = {"mlflow": tracker.mlflow is not False, "wandb": tracker.wandb is not False, "tensorboard.dir": copied}
+    for key in (key for key, is_on in sends.items() if is_on):
+        yield Problem(
+            f'nothing can be sent from the processes that the strategy "{config.trainer.strategy}" starts. Use ddp, or '
+            "leave this out.",
+            f"tracker.{key}",
+        )
 
 
 def _fight_over_last(callbacks: Sequence[tuple[str, pl.Callback]]) -> Iterator[Problem]:

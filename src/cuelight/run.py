@@ -19,7 +19,14 @@ from cuelight.data.description import DATA_DESCRIPTION, describe_data
 from cuelight.ending import why_it_ended
 from cuelight.errors import CheckpointError, ConfigError, TrainingInterrupted
 from cuelight.files import write_text
-from cuelight.plan import PlannedCallback, check_together, main_metric, place_model_callbacks, planned_callbacks
+from cuelight.plan import (
+    PlannedCallback,
+    check_before_training,
+    check_together,
+    main_metric,
+    place_model_callbacks,
+    planned_callbacks,
+)
 from cuelight.redaction import redacted
 from cuelight.result import Result
 from cuelight.rules import cautions, missing_hardware
@@ -31,6 +38,7 @@ from cuelight.run_directory import (
     make_run_directory,
 )
 from cuelight.tracking.loggers import build_loggers, start_trackers
+from cuelight.tracking.requirements import tracker_problems
 from cuelight.tracking.sending import send_hyperparams
 from cuelight.train_end.from_trainer import is_spread_out
 from cuelight.trained_run import TrainedRun
@@ -72,7 +80,7 @@ class Run(TrainedRun):
         Raises:
             ConfigError: With everything that is wrong with the file.
         """
-        return cls(load_config(source, overrides, registry.check_part, check_together))
+        return cls(load_config(source, overrides, registry.check_part, check_before_training))
 
     @classmethod
     def load(cls, path: str | Path, overrides: Sequence[str] | Mapping[str, Any] = ()) -> Run:
@@ -119,7 +127,7 @@ class Run(TrainedRun):
         Raises:
             TrainingInterrupted: On a signal, after ``last.ckpt`` was saved.
             CheckpointError: If a checkpoint cannot be written, or this run holds a training already.
-            ConfigError: If a callback needs hardware that this machine does not have.
+            ConfigError: If this machine lacks what a callback or a tracker needs.
             TrackerError: If a tracker cannot be reached when the training starts.
         """
         if is_first_process() and self.has_checkpoints():
@@ -154,7 +162,8 @@ class Run(TrainedRun):
 
     def _train(self, output: Path, resume: Path | None) -> Result:
         planned = self.plan()
-        if problems := missing_hardware(self.config, [(entry.origin, entry.callback) for entry in planned]):
+        hardware = missing_hardware(self.config, [(entry.origin, entry.callback) for entry in planned])
+        if problems := [*hardware, *tracker_problems(self.config.tracker)]:
             raise ConfigError(problems)
         resumed_from = step_of(resume) if resume else 0
         directory = self._prepare_directory(output)

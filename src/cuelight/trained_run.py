@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import lightning.pytorch as pl
+from lightning.pytorch.loggers import Logger
 from rich.console import Console
 
 from cuelight.callbacks.progress import ProgressDisplay
@@ -17,7 +18,7 @@ from cuelight.callbacks.train_end_step import TrainEndStep
 from cuelight.callbacks.upload_checkpoint import UploadCheckpoint
 from cuelight.config import Config
 from cuelight.deploy.protocols import NamesOutputs
-from cuelight.errors import CheckpointError, CuelightError, DataError, ExportError, UploadError
+from cuelight.errors import CheckpointError, ConfigError, CuelightError, DataError, ExportError, UploadError
 from cuelight.evaluation.evaluator import View
 from cuelight.evaluation.results import write_results
 from cuelight.plan import main_metric, planned_callbacks
@@ -27,6 +28,7 @@ from cuelight.report import write_report
 from cuelight.result import Result
 from cuelight.run_directory import CHECKPOINT_FOLDER, clean_up
 from cuelight.tracking.loggers import build_loggers, leave_trackers
+from cuelight.tracking.requirements import tracker_problems, usable_trackers
 from cuelight.tracking.uploads import is_sending
 from cuelight.train_end.display import showing
 from cuelight.train_end.exporting import ExportedWeights, archive, archive_path, export, onnx_path
@@ -215,9 +217,12 @@ class TrainedRun:
 
         Raises:
             CheckpointError: If this run has no directory.
+            ConfigError: If this machine lacks what a tracker needs.
             UploadError: If another process is sending it now, such as the training itself.
         """
         folder = self._checkpoint_folder()
+        if problems := list(tracker_problems(self.config.tracker)):
+            raise ConfigError(problems)
         if is_sending(folder.parent):
             raise UploadError(
                 f"{folder.parent}: the checkpoints of this run are being sent by another process, such as the training "
@@ -290,7 +295,10 @@ class TrainedRun:
     def _finished(self, directory: Path, step: int | None = None) -> FinishedTraining:
         """What the steps after the training work with; with trackers if they are told the step."""
         checkpoints = self.directory / CHECKPOINT_FOLDER if self.directory else None
-        loggers = build_loggers(self.config, directory, step) if step is not None else []
+        loggers: list[Logger] = []
+        if step is not None:
+            tracker = usable_trackers(self.config.tracker)
+            loggers = build_loggers(self.config.model_copy(update={"tracker": tracker}), directory, step)
         return reopen(self.config, self.directory or directory, checkpoints, loggers, step or 0)
 
     def _chosen(self, checkpoint: str | Path | None, verb: str, prefer: Preference = "metric") -> Path:

@@ -27,6 +27,13 @@ def test_the_message_suggests_a_near_key():
         paths.get({"trainer": {"epochs": 1}}, "trainer.epoch")
 
 
+@pytest.mark.parametrize("switch", [True, False])
+def test_put_makes_a_section_of_a_switch(switch):
+    tree = {"tracker": {"mlflow": switch}}
+    paths.put(tree, "tracker.mlflow.tags.team", "a")
+    assert tree == {"tracker": {"mlflow": {"tags": {"team": "a"}}}}
+
+
 def test_put_sets_makes_and_keeps_integer_keys(tree):
     paths.put(tree, "a.b.0.c", 2)
     paths.put(tree, "a.b.1", "x")

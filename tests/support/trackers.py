@@ -33,7 +33,7 @@ class KeepingTracker:
         self.gate = threading.Event()
         self.gate.set()
 
-    def log_artifact(self, file, folder="", aliases=()):
+    def log_artifact(self, file, folder="", aliases=(), *, wait=True):
         content = file.read_bytes()
         self.entered.set()
         assert self.gate.wait(LONGEST)

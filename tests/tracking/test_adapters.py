@@ -1,5 +1,7 @@
 """What a tracker takes besides metrics, with the loggers of Lightning that keep files."""
 
+from types import SimpleNamespace
+
 import fsspec
 import numpy as np
 import pytest
@@ -8,9 +10,12 @@ from lightning.pytorch.loggers import CSVLogger, Logger, TensorBoardLogger
 from lightning.pytorch.utilities import rank_zero_only
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
+from cuelight.errors import TrackerError
 from cuelight.tracking import sending
-from cuelight.tracking.tensorboard_logger import MirroredTensorBoardLogger
+from cuelight.tracking.loggers import start_trackers
+from cuelight.tracking.tensorboard_logger import MirroredTensorBoardLogger, _pause
 from cuelight.tracking.tracker import tracker_of
+from cuelight.tracking.wandb_tracker import WandbTracker
 
 
 def events_of(folder):
@@ -101,6 +106,24 @@ def test_logger_of_ones_own_joins_by_registration() -> None:
     assert registered.got == [("picture", (2, 3, 3), 7, "caption")]
 
 
+def test_adapter_that_cannot_be_made_takes_nothing_with_it(caplog) -> None:
+    class Strange(Numbers):
+        """A logger whose adapter fails."""
+
+    def fail(logger):
+        raise RuntimeError("wrong version")
+
+    tracker_of.register(Strange, fail)
+    after = Everything()
+    sending.send_metrics([Strange(), Numbers()], {"loss": 1.0}, 1)
+    sending.send_image([Strange(), after], "picture", np.zeros((2, 3, 3), np.uint8), 7)
+    assert [type(tracker) for tracker in sending.trackers_of([Strange(), after])] == [EverythingTracker]
+    assert after.got == [("picture", (2, 3, 3), 7, "")]
+    assert caplog.messages == [
+        f"Strange did not take {what}: RuntimeError: wrong version" for what in ("loss", "picture", "anything")
+    ]
+
+
 def test_one_that_fails_takes_nothing_with_it(caplog) -> None:
     class Failing(Numbers):
         def log_metrics(self, metrics, step=None):
@@ -141,10 +164,62 @@ def test_event_files_are_copied_elsewhere(tmp_path) -> None:
     assert tracker_of(logger).place == mirror
 
 
+def test_file_goes_to_the_copies_as_it_was(tmp_path) -> None:
+    mirror = tmp_path / "mirror"
+    logger = MirroredTensorBoardLogger(tmp_path / "run", str(mirror))
+    file = tmp_path / "notes.txt"
+    file.write_text("first")
+    sending.send_artifact([logger], file)
+    file.unlink()
+    logger.finalize("success")
+    assert (mirror / "notes.txt").read_text() == "first"
+
+
+def test_large_files_are_copied_less_often() -> None:
+    assert _pause(0) == _pause(1_000_000)
+    assert _pause(320_000_000) == 20 * _pause(0)
+
+
+def test_file_is_sent_to_wandb_without_waiting(tmp_path) -> None:
+    from wandb.errors import CommError
+
+    file = tmp_path / "notes.txt"
+    file.write_text("text")
+    logged = []
+
+    def wait(artifact):
+        raise CommError("no answer")
+
+    class Run:
+        id, offline, url = "1", False, "https://wandb.ai/run"
+
+        def log_artifact(self, artifact, aliases):
+            artifact.wait = lambda: wait(artifact)
+            logged.append(aliases)
+
+    tracker = WandbTracker(SimpleNamespace(experiment=Run()))
+    tracker.log_artifact(file, wait=False)
+    with pytest.raises(CommError):
+        tracker.log_artifact(file)
+    assert logged == [["latest"], ["latest"]]
+
+
+def test_trackers_that_had_begun_end_where_another_one_cannot(tmp_path) -> None:
+    (tmp_path / "file").write_text("no folder")
+    first = MirroredTensorBoardLogger(tmp_path / "first", str(tmp_path / "mirror"))
+    second = MirroredTensorBoardLogger(tmp_path / "second", str(tmp_path / "file"))
+    ended = []
+    first.finalize = ended.append
+    second.finalize = lambda _: ended.append("second")
+    with pytest.raises(TrackerError):
+        start_trackers([first, second])
+    assert ended == ["failed"]
+
+
 def test_place_that_is_gone_does_not_end_a_training(tmp_path, caplog) -> None:
     (tmp_path / "file").write_text("no folder")
     logger = MirroredTensorBoardLogger(tmp_path / "run", str(tmp_path / "file"))
     logger.log_metrics({"loss": 1.0}, 1)
     logger.finalize("success")
-    assert f"{tmp_path / 'file'} did not get all event files: they are in {tmp_path / 'run'}" in caplog.text
+    assert f"{tmp_path / 'file'} did not get all files of this run: they are in {tmp_path / 'run'}" in caplog.text
     assert [point.value for point in events_of(tmp_path / "run").Scalars("loss")] == [1.0]

@@ -1,5 +1,6 @@
 """What is sent beside a training: all of it, in order, and nobody waits for a tracker that is down."""
 
+import gc
 import logging
 import threading
 
@@ -82,6 +83,62 @@ def test_one_thing_that_always_fails_holds_nothing_up(receiver, delivery) -> Non
     assert receiver.got == [1]
 
 
+def test_order_is_kept_while_the_tracker_is_down(receiver, delivery) -> None:
+    was_down_twice = threading.Event()
+
+    def first():
+        if receiver.tries > 3:
+            was_down_twice.set()
+        receiver.taking("text 1")()
+
+    delivery.put("text 1", first)
+    for name in ("text 2", "metrics", "text 2"):
+        delivery.put(name, receiver.taking(name))
+    delivery.put("how it ended", receiver.taking("how it ended"), comes_last=True)
+    delivery.put("text 3", receiver.taking("text 3"))
+    assert was_down_twice.wait(30)
+    receiver.is_up.set()
+    assert delivery.finish() == []
+    order = [name for name in receiver.got if name != "text 1"]  # one that was tried in between may come before it
+    assert order == ["text 2", "metrics", "text 2", "text 3", "how it ended"]
+    assert receiver.got.index("text 1") <= 1
+
+
+def test_two_that_always_fail_hold_nothing_up_and_the_end_is_sent(receiver, delivery) -> None:
+    receiver.is_up.set()
+
+    def broken():
+        raise ConnectionError("this alone")
+
+    for name in ("picture 1", "picture 2"):
+        delivery.put(name, broken)
+    for number in range(3):
+        delivery.put("metrics", receiver.taking(number))
+    delivery.put("how it ended", receiver.taking("end"), comes_last=True)
+    assert sorted(delivery.finish()) == ["picture 1", "picture 2"]
+    assert receiver.got == [0, 1, 2, "end"]
+
+
+def test_file_is_sent_as_it_was(delivery, tmp_path) -> None:
+    file = tmp_path / "notes.txt"
+    file.write_text("first")
+    go, got = threading.Event(), []
+
+    def send(copy):
+        assert go.wait(30)
+        got.append((copy, copy.name, copy.read_text()))
+
+    delivery.put_file(file, send)
+    file.write_text("second")
+    delivery.put_file(file, send)
+    file.unlink()
+    go.set()
+    assert delivery.finish() == []
+    assert [entry[1:] for entry in got] == [("notes.txt", "first"), ("notes.txt", "second")]
+    gc.collect()
+    assert not any(copy.parent.exists() for copy, *_ in got)
+
+
 def test_what_is_refused_is_left_out_and_said_once(receiver, delivery, caplog) -> None:
     receiver.is_up.set()
 
@@ -93,6 +150,7 @@ def test_what_is_refused_is_left_out_and_said_once(receiver, delivery, caplog) -
     delivery.put("text", receiver.taking("text"))
     assert delivery.finish() == []
     assert receiver.got == ["text"]
+    assert delivery.refused == {"metrics": 3}
     messages = [record.getMessage() for record in caplog.records if record.levelno == logging.WARNING]
     assert messages == ["a tracker refused metrics: KeyError: 'no such metric'"]
 
@@ -117,12 +175,15 @@ def test_it_goes_on_after_its_end(receiver, delivery) -> None:
 
 
 def test_one_that_waits_is_enough_where_it_takes_all(delivery) -> None:
-    go, ran = threading.Event(), []
+    began, go, ran = threading.Event(), threading.Event(), []
 
     def send():
+        began.set()
         assert go.wait(30)
         ran.append(1)
 
+    delivery.put("metrics", send, unless_waiting=True)
+    assert began.wait(30)
     for _ in range(50):
         delivery.put("metrics", send, unless_waiting=True)
     go.set()
@@ -138,4 +199,5 @@ def test_memory_does_not_fill_up(delivery, caplog) -> None:
         "a tracker: too much is waiting to be sent; what comes now is left out."
     ]
     answer.set()
+    assert delivery.finish() == [f"picture {number}" for number in range(1000, 1200)]
     assert delivery.finish() == []

@@ -1,5 +1,7 @@
 """A logger that fails ends no training."""
 
+import pickle
+
 from lightning.pytorch.loggers import CSVLogger
 
 from cuelight.tracking.isolated import isolated
@@ -34,3 +36,11 @@ def test_one_that_works_is_as_it_was(tmp_path) -> None:
     logger.log_metrics({"loss": 1.0}, 0)
     logger.save()
     assert (tmp_path / "metrics.csv").read_text() == "loss,step\n1.0,0\n"
+
+
+def test_it_can_be_sent_to_another_process(tmp_path, caplog) -> None:
+    there = pickle.loads(pickle.dumps(isolated(FullDisk(tmp_path))))
+    there.log_metrics({"loss": 1.0}, 0)
+    there.save()
+    assert len(there.experiment.metrics) == 1
+    assert len(caplog.messages) == 1

@@ -49,3 +49,19 @@ def test_two_names_of_a_run_never_become_one(caplog) -> None:
     assert second.startswith("load percent-")
     assert [names.taken("load (%)"), names.taken("load percent")] == [first, second]
     assert len(caplog.records) == 1
+
+
+@pytest.mark.parametrize("first", [["load (%)", "load percent"], ["load percent", "load (%)"], ["load (%)"]])
+def test_order_after_a_resume_changes_no_name(first) -> None:
+    before = MetricNames()
+    taken = [before.taken(name) for name in first]
+    resumed = MetricNames(before.owners)
+    other = resumed.taken("load percent"), resumed.taken("load (%)")
+    assert len(set(other)) == 2
+    assert [resumed.taken(name) for name in first] == taken
+
+
+def test_names_that_stay_need_not_be_kept() -> None:
+    names = MetricNames()
+    names.taken("val/loss")
+    assert names.owners == {}

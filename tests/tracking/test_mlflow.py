@@ -4,6 +4,7 @@ import contextlib
 import itertools
 import socket
 import threading
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -125,6 +126,24 @@ def test_resume_goes_on_in_the_same_run_and_doubles_nothing(logger, directory, c
     assert run.info.status == "FINISHED"
 
 
+def test_what_is_refused_is_counted_at_the_end(logger, client, caplog) -> None:
+    logger.begin()
+    client.delete_run(logger.run_id)
+    for step in range(3):
+        logger.log_metrics({"loss": 1.0}, step)
+    logger.finalize("success")
+    assert "refused, 3 points of curves among them" in caplog.text
+
+
+def test_file_is_sent_as_it_was_and_not_waited_for(logger, client, tmp_path) -> None:
+    file = tmp_path / "notes.txt"
+    file.write_text("first")
+    sending.send_artifact([logger], file, "notes")
+    file.unlink()
+    logger.finalize("success")
+    assert artifacts(client, logger.run_id) == {"notes/notes.txt"}
+
+
 def test_run_that_was_deleted_is_not_missed(logger, directory, client, caplog) -> None:
     logger.begin()
     client.delete_run(logger.run_id)
@@ -203,10 +222,11 @@ def test_training_does_not_wait_for_a_server_that_hangs(directory) -> None:
             for step in range(100):
                 logger.log_metrics({"loss": 1.0}, step)
                 sending.send_image([logger], "picture", np.zeros((4, 4, 3), np.uint8), step)
+                sending.send_artifact([logger], Path(__file__))
             logged.set()
 
         threading.Thread(target=log, daemon=True).start()
-        assert logged.wait(60)  # one answer that is waited for takes longer, and there are 200
+        assert logged.wait(60)  # one answer that is waited for takes longer, and there are 300
         assert "metrics" in logger.delivery.finish(0.1)
 
 

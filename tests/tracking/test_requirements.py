@@ -6,7 +6,7 @@ import pytest
 
 from cuelight.config.tracker import TrackerConfig
 from cuelight.tracking import requirements
-from cuelight.tracking.requirements import tracker_problems
+from cuelight.tracking.requirements import tracker_problems, usable_trackers
 
 
 def problems(**trackers):
@@ -51,3 +51,16 @@ def test_package_of_a_file_system_is_missing(monkeypatch) -> None:
     monkeypatch.setattr(requirements, "get_filesystem_class", missing)
     [problem] = problems(tensorboard={"dir": "s3://bucket"})
     assert problem.endswith('s3:// cannot be used: Install s3fs to access S3. Or: pip install "cuelight[s3]"')
+
+
+def test_what_lacks_something_is_left_out_and_said(caplog) -> None:
+    section = TrackerConfig(mlflow=True, wandb=True, tensorboard={"dir": "s4://bucket"})
+    assert usable_trackers(section) == TrackerConfig(wandb=True)
+    assert [message.partition(":")[0] for message in caplog.messages] == ["tracker.mlflow", "tracker.tensorboard.dir"]
+    assert all(message.endswith("Nothing is sent there.") for message in caplog.messages)
+
+
+def test_nothing_is_left_out_where_nothing_is_missing(caplog) -> None:
+    section = TrackerConfig(mlflow={"tracking_uri": "http://localhost:5000"})
+    assert usable_trackers(section) is section
+    assert caplog.messages == []

@@ -1,9 +1,11 @@
 """What a module draws while it is measured arrives; nothing else does, and nothing is closed."""
 
+import threading
+
 from lightning.pytorch.loggers import CSVLogger, TensorBoardLogger
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
-from cuelight.tracking.silenced import silenced
+from cuelight.tracking.silenced import silenced, silenced_if_open
 
 
 def test_pictures_and_curves_are_in_one_file(tmp_path) -> None:
@@ -31,3 +33,26 @@ def test_csv(tmp_path) -> None:
     logger.log_metrics({"kept": 1.0}, step=0)
     logger.save()
     assert (tmp_path / "metrics.csv").read_text().splitlines()[0] == "kept,step"
+
+
+def test_tracker_that_is_down_or_hangs_is_left_out(tmp_path, caplog) -> None:
+    answer = threading.Event()
+
+    class Down(CSVLogger):
+        @property
+        def experiment(self):
+            raise ConnectionError("nobody there.")
+
+    class Hanging(CSVLogger):
+        @property
+        def experiment(self):
+            answer.wait()
+
+    loggers = [Down(tmp_path), Hanging(tmp_path), CSVLogger(tmp_path)]
+    [quiet] = silenced_if_open(loggers, limit=0.05)
+    answer.set()
+    assert type(quiet) is CSVLogger
+    assert [message.partition(" cannot")[0] for message in caplog.messages] == ["Down", "Hanging"]
+    assert caplog.messages[0] == (
+        "Down cannot be used: ConnectionError: nobody there. The measurement goes on without it."
+    )

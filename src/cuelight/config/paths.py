@@ -93,7 +93,7 @@ def exists(tree: object, path: str) -> bool:
 
 
 def put(tree: dict[Any, Any], path: str, value: object) -> None:
-    """Set a value in place; mappings that are missing on the way, or empty (null), are made.
+    """Set a value in place; mappings on the way that are missing, empty (null), or only switched on or off, are made.
 
     Args:
         tree: Mappings, lists and scalars.
@@ -111,7 +111,7 @@ def put(tree: dict[Any, Any], path: str, value: object) -> None:
         above = join(parents[:step])
         if isinstance(node, dict):
             key = _key(node, part)
-            if node.get(key) is None:
+            if node.get(key) is None or isinstance(node[key], bool):
                 node[key] = {}
             node = node[key]
         else:

@@ -25,13 +25,14 @@ class Folder:
     def __init__(self, place: str) -> None:
         self.place = place
 
-    def log_artifact(self, file: Path, folder: str = "", aliases: Sequence[str] = ()) -> str:
+    def log_artifact(self, file: Path, folder: str = "", aliases: Sequence[str] = (), *, wait: bool = True) -> str:
         """Copy a file into the folder; see ``Tracker.log_artifact``.
 
         Args:
             file: The file.
             folder: A folder within this one.
             aliases: Not used: a folder has one version of a file.
+            wait: Not used: the file is there when this returns.
 
         Returns:
             Where it is, as a URL or a path.

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import functools
 import logging
-from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 from lightning.pytorch.loggers import Logger
@@ -27,19 +26,15 @@ def isolated(one: Logger) -> Logger:
     """
     said: set[str] = set()
     for name in _METHODS:
-        setattr(one, name, _reporting(getattr(one, name), type(one).__name__, said))
+        setattr(one, name, partial(_report, one, name, said))  # no closure: a strategy may send it to another process
     return one
 
 
-def _reporting(method: Callable[..., Any], who: str, said: set[str]) -> Callable[..., Any]:
-    @functools.wraps(method)
-    def reporting(*arguments: Any, **options: Any) -> Any:
-        try:
-            return method(*arguments, **options)
-        except Exception as error:  # noqa: BLE001 - a tracker may fail in any way, and a training goes on without it
-            reason = reason_of(error)
-            if reason not in said:
-                said.add(reason)
-                logger.warning("%s failed: %s. The training goes on.", who, reason)
-
-    return reporting
+def _report(one: Logger, name: str, said: set[str], *arguments: Any, **options: Any) -> Any:
+    try:
+        return getattr(type(one), name)(one, *arguments, **options)
+    except Exception as error:  # noqa: BLE001 - a tracker may fail in any way, and a training goes on without it
+        reason = reason_of(error)
+        if reason not in said:
+            said.add(reason)
+            logger.warning("%s failed: %s. The training goes on.", type(one).__name__, reason)

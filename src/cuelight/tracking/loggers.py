@@ -15,6 +15,7 @@ from cuelight.config.schema import Config
 from cuelight.config.tracker import MLflowConfig, TensorBoardConfig, WandbConfig
 from cuelight.errors import TrackerError
 from cuelight.redaction import reason_of
+from cuelight.tracking.deadline import Deadline
 from cuelight.tracking.isolated import isolated
 from cuelight.tracking.mlflow_logger import BackgroundMLFlowLogger
 from cuelight.tracking.resumable_csv import ResumableCSVLogger
@@ -55,13 +56,22 @@ def start_trackers(loggers: Sequence[Logger]) -> None:
     Raises:
         TrackerError: If one cannot be reached, or refuses.
     """
+    begun: list[Logger] = []
     for one in loggers:
-        if isinstance(one, BackgroundMLFlowLogger):
-            _start("mlflow", f"MLflow at {one.shown_uri}", one)
-        elif isinstance(one, OwnRunWandbLogger):
-            _start("wandb", "W&B", one)
-        elif isinstance(one, MirroredTensorBoardLogger):
-            _start("tensorboard", one.page, one)
+        try:
+            if isinstance(one, BackgroundMLFlowLogger):
+                _start("mlflow", f"MLflow at {one.shown_uri}", one)
+            elif isinstance(one, OwnRunWandbLogger):
+                _start("wandb", "W&B", one)
+            elif isinstance(one, MirroredTensorBoardLogger):
+                _start("tensorboard", one.page, one)
+            else:
+                continue
+        except TrackerError:
+            for other in begun:
+                other.finalize("failed")
+            raise
+        begun.append(one)
 
 
 def leave_trackers(loggers: Sequence[Logger]) -> None:
@@ -77,10 +87,11 @@ def leave_trackers(loggers: Sequence[Logger]) -> None:
 
 def _loggers(config: Config, directory: Path, resumed_from: int | None) -> Iterator[Logger]:
     tracker = config.tracker
+    deadline = Deadline()
     run_name = directory.absolute().name
     if isinstance(tracker.tensorboard, TensorBoardConfig) and tracker.tensorboard.dir:
         mirror = "/".join([str(tracker.tensorboard.dir).rstrip("/"), config.name, run_name])
-        yield MirroredTensorBoardLogger(directory, mirror, resumed_from)
+        yield MirroredTensorBoardLogger(directory, mirror, resumed_from, deadline)
     elif tracker.tensorboard is not False:
         place: dict[str, Any] = {"save_dir": directory, "name": "", "version": ""}
         yield TensorBoardLogger(**place, default_hp_metric=False, purge_step=resumed_from)
@@ -94,12 +105,13 @@ def _loggers(config: Config, directory: Path, resumed_from: int | None) -> Itera
             str(options.experiment or config.name),
             str(options.run_name or run_name),
             {name: as_text(value) for name, value in options.tags.items()},
+            deadline,
         )
     if tracker.wandb is not False:
         run = tracker.wandb if isinstance(tracker.wandb, WandbConfig) else WandbConfig()
         entity = str(run.entity) if run.entity else None
         yield OwnRunWandbLogger(
-            directory, str(run.project or config.name), entity, str(run.name or run_name), run.mode, run.tags
+            directory, str(run.project or config.name), entity, str(run.name or run_name), run.mode, run.tags, deadline
         )
 
 

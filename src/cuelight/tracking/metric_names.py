@@ -6,6 +6,7 @@ import hashlib
 import logging
 import posixpath
 import re
+from collections.abc import Mapping
 
 logger = logging.getLogger(__name__)
 
@@ -63,11 +64,19 @@ def _is_path(name: str) -> bool:
 
 
 class MetricNames:
-    """The names that MLflow takes for those of one run, no two of them the same."""
+    """The names that MLflow takes for those of one run, no two of them the same.
 
-    def __init__(self) -> None:
+    Args:
+        owners: The ``owners`` of the same run before it was resumed, which may log in another order.
+
+    Attributes:
+        owners: Whose a name is that MLflow takes, where that depends on which one came first.
+    """
+
+    def __init__(self, owners: Mapping[str, str] | None = None) -> None:
+        self.owners = dict(owners or {})
         self._taken: dict[str, str] = {}
-        self._names: dict[str, str] = {}
+        self._names = dict(self.owners)
 
     def taken(self, name: str) -> str:
         """Tell the name that MLflow takes.
@@ -80,7 +89,10 @@ class MetricNames:
         """
         if name not in self._taken:
             taken = mlflow_name(name)
-            if self._names.setdefault(taken, name) != name:
+            owner = self._names.setdefault(taken, name)
+            if name != taken:
+                self.owners[taken] = owner
+            if owner != name:
                 taken = marked(taken, name)
                 logger.warning('MLflow gets "%s" as "%s": the name without that is taken by another one.', name, taken)
             self._taken[name] = taken

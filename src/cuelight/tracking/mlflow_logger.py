@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import logging
 import os
-import sys
 import threading
 import time
 from collections import deque
@@ -18,10 +17,10 @@ from lightning.pytorch.loggers import MLFlowLogger
 from lightning.pytorch.utilities import rank_zero_only
 from numpy.typing import NDArray
 
-from cuelight.errors import TrainingInterrupted
 from cuelight.redaction import redacted
+from cuelight.tracking.deadline import Deadline, was_stopped
 from cuelight.tracking.delivery import Delivery
-from cuelight.tracking.memory import remember_run, remembered_run
+from cuelight.tracking.memory import remember_names, remember_run, remembered_names, remembered_run
 from cuelight.tracking.metric_names import MetricNames
 from cuelight.tracking.mlflow_tracker import MLflowTracker
 from cuelight.tracking.tracker import tracker_of
@@ -36,7 +35,8 @@ _METRICS_AT_ONCE = 1000  # what one request may hold
 _METRICS = "metrics"
 # MLflow's own client would try for minutes, and print; what is sent beside the training is tried again anyway.
 _CLIENT = {"MLFLOW_HTTP_REQUEST_MAX_RETRIES": "1", "MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT": "true"}
-_TRANSIENT = frozenset({"INTERNAL_ERROR", "TEMPORARILY_UNAVAILABLE", "REQUEST_LIMIT_EXCEEDED", "DEADLINE_EXCEEDED"})
+# What MLflow answers where the same would fail again. Anything else may come from a proxy before it, or may pass.
+_REFUSALS = frozenset({"BAD_REQUEST", "INVALID_PARAMETER_VALUE", "RESOURCE_ALREADY_EXISTS", "RESOURCE_DOES_NOT_EXIST"})
 
 
 class BackgroundMLFlowLogger(MLFlowLogger):
@@ -48,10 +48,17 @@ class BackgroundMLFlowLogger(MLFlowLogger):
         experiment: The name of the experiment; it is made if there is none.
         run_name: The name of the run.
         tags: Tags of the run.
+        deadline: The time that it shares with other trackers at the end; one of its own if left out.
     """
 
     def __init__(
-        self, directory: Path, uri: str, experiment: str, run_name: str, tags: Mapping[str, str] | None = None
+        self,
+        directory: Path,
+        uri: str,
+        experiment: str,
+        run_name: str,
+        tags: Mapping[str, str] | None = None,
+        deadline: Deadline | None = None,
     ) -> None:
         for variable, value in _CLIENT.items():
             os.environ.setdefault(variable, value)
@@ -61,10 +68,12 @@ class BackgroundMLFlowLogger(MLFlowLogger):
         self.delivery = Delivery(f"MLflow at {self.shown_uri}", _is_refusal)
         self._directory = directory
         self._lock = threading.RLock()
-        self._names = MetricNames()
+        self._names = MetricNames(remembered_names(directory))
         self._points: deque[Metric] = deque()
         self._sent_before: dict[str, set[tuple[int, str]]] = {}
+        self._refused_points = 0
         self._goes_on = kept is not None
+        self._deadline = deadline or Deadline()
 
     @property
     @rank_zero_experiment
@@ -99,27 +108,39 @@ class BackgroundMLFlowLogger(MLFlowLogger):
         from mlflow.entities import Metric  # noqa: PLC0415 - not for those who do not use MLflow
 
         now = int(time.time() * 1000)
+        owners = dict(self._names.owners)
         self._points.extend(
             Metric(self._names.taken(name), float(value), now, step or 0) for name, value in metrics.items()
         )
         self.delivery.put(_METRICS, self._send_points, unless_waiting=True)
+        if owners != self._names.owners:
+            remember_names(self._directory, self._names.owners)
 
     @rank_zero_only
     def log_hyperparams(self, params: Any, *_: Any, **__: Any) -> None:
         """Have hyperparameters sent."""
-        BackgroundMLflowTracker(self).log_hyperparams(dict(params) if isinstance(params, Mapping) else vars(params))
+        BackgroundTracker(self).log_hyperparams(dict(params) if isinstance(params, Mapping) else vars(params))
 
     @rank_zero_only
     def finalize(self, status: str = "success") -> None:
         """Tell how the run ended, and wait until all is sent, for a limited time."""
-        ending = "FINISHED" if status in {"success", "finished"} else "KILLED" if _was_stopped() else "FAILED"
-        self.delivery.put("how the run ended", lambda: self.experiment.set_terminated(self.run_id, ending))
-        if left := self.delivery.finish():
-            logger.warning(
-                "MLflow at %s did not get all of this run: %s not sent, %d points of curves among them. The files in "
-                "%s have everything.",
-                self.shown_uri, " and ".join(left), len(self._points), self._directory,
-            )  # fmt: skip
+        ending = "FINISHED" if status in {"success", "finished"} else "KILLED" if was_stopped() else "FAILED"
+        self.delivery.put(
+            "how the run ended", lambda: self.experiment.set_terminated(self.run_id, ending), comes_last=True
+        )
+        left = self.delivery.finish(self._deadline.seconds_for("mlflow"))
+        for what, points, became in (
+            (left, len(self._points), "not sent"),
+            (list(self.delivery.refused), self._refused_points, "refused"),
+        ):
+            if what:
+                logger.warning(
+                    "MLflow at %s did not get all of this run: %s %s, %d points of curves among them. The files in %s "
+                    "have everything.",
+                    self.shown_uri, " and ".join(what), became, points, self._directory,
+                )  # fmt: skip
+        self.delivery.refused.clear()
+        self._refused_points = 0
 
     def _find_run(self, client: MlflowClient) -> None:
         from mlflow.exceptions import MlflowException  # noqa: PLC0415
@@ -146,6 +167,7 @@ class BackgroundMLFlowLogger(MLFlowLogger):
                     client.log_batch(self.run_id, metrics=new, synchronous=True)
             except Exception as error:
                 if _is_refusal(error):
+                    self._refused_points += len(chunk)
                     self._drop(chunk)
                 raise
             self._drop(chunk)
@@ -164,8 +186,8 @@ class BackgroundMLFlowLogger(MLFlowLogger):
         return (point.step, repr(point.value)) in self._sent_before[point.key]
 
 
-class BackgroundMLflowTracker(MLflowTracker):
-    """As for any logger of MLflow, except that only files are waited for.
+class BackgroundTracker(MLflowTracker):
+    """As for any logger of MLflow, except that only a file that shall be waited for is.
 
     Args:
         logger: The logger.
@@ -197,6 +219,14 @@ class BackgroundMLflowTracker(MLflowTracker):
         send, kept = super().log_hyperparams, dict(params)
         self._later("hyperparameters", lambda: send(kept))
 
+    def log_artifact(self, file: Path, folder: str = "", aliases: Sequence[str] = (), *, wait: bool = True) -> str:
+        """Send a file, or have it sent."""
+        send = super().log_artifact
+        if wait:
+            return send(file, folder, aliases)
+        self._logger.delivery.put_file(file, lambda copy: send(copy, folder, aliases))
+        return "/".join(part for part in (self._logger.shown_uri, folder.strip("/"), file.name) if part)
+
     @rank_zero_only
     def _later(self, what: str, send: Callable[[], None]) -> None:
         self._logger.delivery.put(what, send)
@@ -219,11 +249,7 @@ def _is_refusal(error: Exception) -> bool:
     """Whether the server answered, and would answer the same again."""
     from mlflow.exceptions import MlflowException  # noqa: PLC0415
 
-    return isinstance(error, MlflowException) and str(error.error_code) not in _TRANSIENT
+    return isinstance(error, MlflowException) and error.error_code in _REFUSALS
 
 
-def _was_stopped() -> bool:
-    return isinstance(sys.exc_info()[1], (KeyboardInterrupt, SystemExit, TrainingInterrupted))
-
-
-tracker_of.register(BackgroundMLFlowLogger, BackgroundMLflowTracker)
+tracker_of.register(BackgroundMLFlowLogger, BackgroundTracker)

@@ -77,7 +77,7 @@ class MLflowTracker:
             chunk = slice(start, start + _AT_ONCE)
             self._client.log_batch(self._run_id, params=new[chunk], tags=changed[chunk], synchronous=True)
 
-    def log_artifact(self, file: Path, folder: str = "", aliases: Sequence[str] = ()) -> str:
+    def log_artifact(self, file: Path, folder: str = "", aliases: Sequence[str] = (), *, wait: bool = True) -> str:
         """Send a file; MLflow keeps one version of it, without aliases."""
         self._client.log_artifact(self._run_id, str(file), folder or None)
         return "/".join(part for part in (self.place, folder.strip("/"), file.name) if part)

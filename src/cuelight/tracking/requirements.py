@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 from collections.abc import Iterator
 from importlib.util import find_spec
@@ -12,6 +13,8 @@ from fsspec.utils import get_protocol
 from cuelight.config.tracker import MLflowConfig, TensorBoardConfig, TrackerConfig
 from cuelight.errors import Problem
 from cuelight.tracking.loggers import MLFLOW_URI_VARIABLE
+
+logger = logging.getLogger(__name__)
 
 
 def tracker_problems(config: TrackerConfig) -> Iterator[Problem]:
@@ -36,6 +39,22 @@ def tracker_problems(config: TrackerConfig) -> Iterator[Problem]:
         )
     if isinstance(config.tensorboard, TensorBoardConfig) and config.tensorboard.dir:
         yield from _unknown_protocol(get_protocol(str(config.tensorboard.dir)))
+
+
+def usable_trackers(config: TrackerConfig) -> TrackerConfig:
+    """Leave out the trackers that lack something on this machine, and say so.
+
+    Args:
+        config: The ``tracker`` section of a run that was trained, perhaps on another machine.
+
+    Returns:
+        The section with those that can be used.
+    """
+    for problem in list(tracker_problems(config)):
+        name = problem.path.split(".")[1]
+        logger.warning("%s: %s Nothing is sent there.", problem.path, problem.message)
+        config = config.model_copy(update={name: name == "tensorboard"})  # whose own files are in the run directory
+    return config
 
 
 def _unknown_protocol(protocol: str) -> Iterator[Problem]:

@@ -27,7 +27,10 @@ def trackers_of(loggers: Iterable[Logger]) -> Iterator[Tracker]:
     Yields:
         One for each that takes more than metrics.
     """
-    yield from (tracker for tracker in map(tracker_of, loggers) if tracker is not None)
+    for one in loggers:
+        found: list[Tracker] = []
+        _isolated(one, "anything", found.append, also_plain=False)
+        yield from found
 
 
 @rank_zero_only
@@ -75,14 +78,19 @@ def send_table(
 
 @rank_zero_only
 def send_artifact(loggers: Iterable[Logger], file: Path, folder: str = "") -> None:
-    """Send a file to each tracker that does not have it already; see ``Tracker.log_artifact``.
+    """Send a file to each tracker that does not have it already, without waiting; see ``Tracker.log_artifact``.
 
     Args:
         loggers: The loggers of a trainer.
         file: The file.
         folder: The folder of the tracker that it belongs to.
     """
-    _to_each(loggers, file.name, lambda tracker: None if tracker.has(file) else tracker.log_artifact(file, folder))
+
+    def send(tracker: Tracker) -> None:
+        if not tracker.has(file):
+            tracker.log_artifact(file, folder, wait=False)
+
+    _to_each(loggers, file.name, send)
 
 
 @rank_zero_only
@@ -94,9 +102,7 @@ def send_metrics(loggers: Iterable[Logger], metrics: Mapping[str, float], step: 
         metrics: Each by its name.
         step: The optimizer step.
     """
-    for one in loggers:
-        receiver = tracker_of(one) or one
-        _isolated(one, ", ".join(metrics), lambda to=receiver: to.log_metrics(metrics, step))  # type: ignore[misc]
+    _to_each(loggers, ", ".join(metrics), lambda to: to.log_metrics(metrics, step), also_plain=True)
 
 
 @rank_zero_only
@@ -107,20 +113,18 @@ def send_hyperparams(loggers: Iterable[Logger], params: Mapping[str, Any]) -> No
         loggers: The loggers of a trainer.
         params: Scalars, lists and mappings by name.
     """
+    _to_each(loggers, "hyperparameters", lambda to: to.log_hyperparams(dict(params)), also_plain=True)
+
+
+def _to_each(loggers: Iterable[Logger], what: str, send: Callable[[Any], None], *, also_plain: bool = False) -> None:
     for one in loggers:
-        receiver = tracker_of(one) or one
-        _isolated(one, "hyperparameters", lambda to=receiver: to.log_hyperparams(dict(params)))  # type: ignore[misc]
+        _isolated(one, what, send, also_plain)
 
 
-def _to_each(loggers: Iterable[Logger], what: str, send: Callable[[Tracker], Any]) -> None:
-    for one in loggers:
-        tracker = tracker_of(one)
-        if tracker is not None:
-            _isolated(one, what, lambda to=tracker: send(to))  # type: ignore[misc]
-
-
-def _isolated(one: Logger, what: str, send: Callable[[], Any]) -> None:
+def _isolated(one: Logger, what: str, send: Callable[[Any], None], also_plain: bool) -> None:
     try:
-        send()
+        receiver = tracker_of(one) or (one if also_plain else None)
+        if receiver is not None:
+            send(receiver)
     except Exception as error:  # noqa: BLE001 - a tracker may fail in any way, and a training goes on without it
         logger.warning("%s did not take %s: %s", type(one).__name__, what, reason_of(error))

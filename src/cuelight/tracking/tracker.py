@@ -75,16 +75,18 @@ class Tracker(Protocol):
             params: Scalars, lists and mappings by name; a value that is there already is replaced.
         """
 
-    def log_artifact(self, file: Path, folder: str = "", aliases: Sequence[str] = ()) -> str:
-        """Send a file, in place of one of the same name; when this returns, it is there.
+    def log_artifact(self, file: Path, folder: str = "", aliases: Sequence[str] = (), *, wait: bool = True) -> str:
+        """Send a file, in place of one of the same name.
 
         Args:
             file: The file; it is kept under its own name.
             folder: The folder of the tracker that it belongs to.
             aliases: Other names for what is now the newest version, where the tracker has versions.
+            wait: Whether the file has to be there when this returns. Otherwise it may be sent beside the training, as
+                it is now: it may be changed or removed afterwards.
 
         Returns:
-            Where it is, as a URL or a path.
+            Where it is, or will be, as a URL or a path.
         """
 
     def delete_artifact(self, name: str, folder: str = "") -> None:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import logging
 import secrets
 import shlex
-import sys
 from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
@@ -15,9 +14,9 @@ from lightning.fabric.loggers.logger import rank_zero_experiment
 from lightning.pytorch.loggers import WandbLogger
 from lightning.pytorch.utilities import rank_zero_only
 
-from cuelight.errors import TrainingInterrupted
-from cuelight.tracking.delivery import WAIT_AT_THE_END
+from cuelight.tracking.deadline import AT_THE_END, Deadline, was_stopped
 from cuelight.tracking.memory import remember_run, remembered_run
+from cuelight.tracking.time_limit import within
 from cuelight.tracking.wandb_tracker import STEP
 
 logger = logging.getLogger(__name__)
@@ -37,6 +36,7 @@ class OwnRunWandbLogger(WandbLogger):
         name: The name of the run.
         mode: Whether to send, or to keep everything for ``wandb sync``.
         tags: Tags of the run.
+        deadline: The time that it shares with other trackers at the end; one of its own if left out.
     """
 
     def __init__(
@@ -47,6 +47,7 @@ class OwnRunWandbLogger(WandbLogger):
         name: str,
         mode: Literal["online", "offline"],
         tags: Sequence[str] = (),
+        deadline: Deadline | None = None,
     ) -> None:
         at = f"{entity or ''}/{project}"
         kept = remembered_run(directory, "wandb", at)
@@ -54,6 +55,7 @@ class OwnRunWandbLogger(WandbLogger):
         self._remember = partial(remember_run, directory, "wandb", at, run)
         options: dict[str, Any] = {"mode": mode, "tags": list(tags) or None, "reinit": "create_new"}
         super().__init__(name=name, save_dir=directory, id=run, project=project, entity=entity, **options)
+        self._deadline = deadline or Deadline()
         del self._wandb_init["anonymous"]  # W&B warns of it, whatever it is
 
     @property
@@ -68,7 +70,7 @@ class OwnRunWandbLogger(WandbLogger):
                 silent=True,
                 x_disable_meta=True,  # the command line is part of it, and what is secret there
                 init_timeout=START_LIMIT,
-                finish_timeout=WAIT_AT_THE_END,
+                finish_timeout=AT_THE_END,
                 finish_timeout_raises=True,
             )
             run: Any = wandb.init(settings=settings, **self._wandb_init)
@@ -96,9 +98,9 @@ class OwnRunWandbLogger(WandbLogger):
         if self._experiment is None:
             return
         run, self._experiment = self._experiment, None
-        stopped = isinstance(sys.exc_info()[1], (KeyboardInterrupt, SystemExit, TrainingInterrupted))
+        code = _STOPPED if was_stopped() else _EXIT_CODES.get(status, 1)
         try:
-            run.finish(exit_code=_STOPPED if stopped else _EXIT_CODES.get(status, 1))
+            within(self._deadline.seconds_for("wandb"), lambda: run.finish(exit_code=code))
         except TimeoutError:
             folder = shlex.quote(str(Path(run.dir).parent))
             logger.warning("W&B did not get all of this run in time. To send the rest: wandb sync %s", folder)

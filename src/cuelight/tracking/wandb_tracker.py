@@ -64,10 +64,10 @@ class WandbTracker:
         """Send hyperparameters, nested as they are; a value that is there already is replaced."""
         self._logger.log_hyperparams(dict(params))
 
-    def log_artifact(self, file: Path, folder: str = "", aliases: Sequence[str] = ()) -> str:
+    def log_artifact(self, file: Path, folder: str = "", aliases: Sequence[str] = (), *, wait: bool = True) -> str:
         """Send a file as the newest version of its artifact.
 
-        Online, wait until W&B has it; offline, until it is staged for ``wandb sync``.
+        Online, wait until W&B has it, if asked to; offline, until it is staged for ``wandb sync``.
         """
         import wandb  # noqa: PLC0415
 
@@ -76,7 +76,7 @@ class WandbTracker:
         artifact = wandb.Artifact(self._artifact_name(file.name, folder), type=kind)
         artifact.add_file(str(file), name=file.name)
         run.log_artifact(artifact, aliases=["latest", *aliases])
-        if not run.offline:
+        if wait and not run.offline:
             artifact.wait()
         return f"{self.place}/{artifact.name}"
 

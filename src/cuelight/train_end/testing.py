@@ -15,7 +15,7 @@ from cuelight.evaluation.evaluate import evaluate, has_split
 from cuelight.evaluation.evaluator import View
 from cuelight.evaluation.results import Measurement
 from cuelight.tracking.sending import send_image, send_metrics, send_table
-from cuelight.tracking.silenced import silenced
+from cuelight.tracking.silenced import silenced_if_open
 from cuelight.train_end.finished_training import FinishedTraining, StepSkipped
 
 
@@ -42,7 +42,7 @@ def measure(
     if not has_split(training.data, view):
         raise StepSkipped(f"the data has no {view} split.")
     weights = training.load(checkpoint)
-    loggers = [silenced(logger) for logger in training.loggers]
+    loggers = list(silenced_if_open(training.loggers))
     metrics = evaluate(weights.module, training.data, view, training.settings, callbacks, loggers)
     return Measurement(
         checkpoint=checkpoint,
