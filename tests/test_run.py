@@ -105,6 +105,18 @@ def test_resume_without_a_checkpoint_starts_from_the_beginning(digits, tmp_path,
     assert same_training(tmp_path, trained[0].directory)
 
 
+def test_what_waited_for_an_upload_before_the_beginning_takes_no_space_any_more(digits, tmp_path) -> None:
+    waiting = tmp_path / "spool" / "abandoned" / "MLflow" / "000001"
+    waiting.mkdir(parents=True)
+    run = Run.from_yaml(experiment(digits, epochs=1))
+    run.directory = tmp_path
+    run.resume()
+    assert not waiting.exists()
+    waiting.mkdir(parents=True)
+    Run.load(tmp_path, ["trainer.epochs=2"]).resume()
+    assert waiting.exists()
+
+
 def test_nothing_is_made_for_a_file_that_is_wrong(tmp_path) -> None:
     with pytest.raises(ConfigError):
         Run.from_yaml({"model": {"name": "Nonsense"}, "data": {"name": "Digits"}})

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import glob
 import hashlib
 import json
 import math
@@ -124,13 +125,15 @@ def short_path(path: Path) -> str:
     return str(path.absolute()) if relative.startswith("..") else relative
 
 
-def remove_partial_files(folder: Path) -> None:
+def remove_partial_files(folder: Path, name: str | None = None) -> None:
     """Remove the temporary files that a killed process left in a folder.
 
     Args:
         folder: The folder to clean, without those inside it; nothing happens if it does not exist.
+        name: The file of which they are; of any if left out.
     """
-    for leftover in folder.glob(f".*{TEMPORARY_SUFFIX}"):
+    of_one = f"{glob.escape(name)}." if name else ""
+    for leftover in folder.glob(f".{of_one}*{TEMPORARY_SUFFIX}"):
         leftover.unlink(missing_ok=True)
 
 

@@ -40,6 +40,7 @@ from cuelight.run_directory import (
 from cuelight.tracking.loggers import build_loggers, start_trackers
 from cuelight.tracking.requirements import tracker_problems
 from cuelight.tracking.sending import send_hyperparams
+from cuelight.tracking.uploads import remove_spools
 from cuelight.train_end.from_trainer import is_spread_out
 from cuelight.trained_run import TrainedRun
 from cuelight.trainer import build_trainer, take_model_callbacks
@@ -167,6 +168,8 @@ class Run(TrainedRun):
             raise ConfigError(problems)
         resumed_from = step_of(resume) if resume else 0
         directory = self._prepare_directory(output)
+        if resume is None and is_first_process():
+            remove_spools(directory)  # of an attempt that was ended before its first checkpoint
         pl.seed_everything(self.config.trainer.seed, workers=True, verbose=False)
         data = build_data(self.config)
         description = describe_data(data)

@@ -1,5 +1,6 @@
 """The best checkpoint goes to the trackers beside the training, in anyone's trainer."""
 
+import shutil
 import signal
 
 import lightning.pytorch as pl
@@ -211,7 +212,7 @@ def test_a_tracker_that_stays_down_fails_the_step_and_keeps_the_file(tmp_path) -
     with pytest.raises(TrainEndError) as raised:
         fit(tmp_path, best(), callback, tracker=tracker)
     assert "Keeping: ConnectionRefusedError: try" in str(raised.value)
-    assert "cuelight upload" in str(raised.value)
+    assert "It is sent when the training is resumed." in str(raised.value)
     assert waiting(tmp_path) == checkpoint_of(tmp_path).read_bytes()
 
 
@@ -278,6 +279,53 @@ def test_a_resume_sends_what_an_interrupted_training_left(tmp_path) -> None:
     folder = checkpoint_of(tmp_path).parent
     fit(tmp_path, best(dirpath=folder), uploading(), tracker=tracker, losses=(9.0, 9.0), resume=last, epochs=4)
     assert tracker.sent == [("best.ckpt", checkpoint_of(tmp_path).read_bytes())]
+
+
+@pytest.mark.parametrize("spooled", [True, False])
+def test_what_was_saved_before_a_resume_keeps_its_step(tmp_path, spooled) -> None:
+    tracker, folder = keeping(tmp_path), tmp_path / "checkpoints"
+    tracker.failures = [ConnectionError("gone")] * 1000
+    callbacks = [best(dirpath=folder), uploading(keep=2, pauses=(3600,)), Stop(fail), LastCheckpoint(dirpath=folder)]
+    with pytest.raises(ZeroDivisionError):
+        fit(tmp_path, *callbacks, tracker=tracker, losses=(1.0, 2.0, 3.0))
+    if not spooled:
+        shutil.rmtree(tmp_path / "spool")
+    tracker.failures = []
+    callbacks = [best(dirpath=folder), uploading(keep=2)]
+    last = folder / "last.ckpt"
+    fit(tmp_path, *callbacks, tracker=tracker, losses=(9.0, 9.0), resume=last, epochs=4)
+    assert [name for name, _ in tracker.sent] == ["best-5.ckpt"]
+    assert callbacks[1].outcome.details["uploads"]["Keeping"]["step"] == 5
+
+
+class Unreadable(float):
+    """A score on a device that has failed."""
+
+    def __float__(self):
+        raise RuntimeError("CUDA error: device-side assert triggered")
+
+
+class LosesTheDevice(pl.Callback):
+    """Fails together with the device, and notes which hooks ran afterwards."""
+
+    told = False
+
+    def on_train_batch_start(self, trainer, pl_module, batch, batch_idx):
+        if trainer.current_epoch == 2:
+            trainer.checkpoint_callbacks[0].best_model_score = Unreadable()
+            raise ZeroDivisionError
+
+    def on_exception(self, trainer, pl_module, exception):
+        self.told = True
+
+
+def test_a_score_that_cannot_be_read_any_more_hides_no_error_and_skips_no_hook(tmp_path, caplog) -> None:
+    tracker, callback, after = keeping(tmp_path), uploading(), LosesTheDevice()
+    with pytest.raises(ZeroDivisionError):
+        fit(tmp_path, best(), callback, after, tracker=tracker)
+    assert after.told
+    assert callback._uploads is None
+    assert "RuntimeError: CUDA error: device-side assert triggered" in caplog.text
 
 
 def test_without_room_for_the_spool_the_training_goes_on(tmp_path, caplog) -> None:

@@ -128,3 +128,29 @@ def hold(spool, locked, release):
     with spool.locked():
         locked.set()
         release.wait(60)
+
+
+def test_what_a_killed_process_has_forked_does_not_keep_the_lock(spool) -> None:
+    """A worker of a loader lives on for a while."""
+    context = multiprocessing.get_context("fork")
+    (locked, tell), (hold_on, let_go) = context.Pipe(duplex=False), context.Pipe(duplex=False)
+    process = context.Process(target=hold_and_fork, args=(spool, tell, hold_on, let_go))
+    process.start()
+    assert locked.poll(60)
+    with pytest.raises(SpoolInUseError), spool.locked():
+        pass
+    process.kill()
+    process.join()
+    os.kill(locked.recv(), 0)  # the worker lives
+    with spool.locked():
+        let_go.close()
+
+
+def hold_and_fork(spool, tell, hold_on, let_go):
+    with spool.locked():
+        if os.fork() == 0:
+            let_go.close()
+            tell.send(os.getpid())
+            hold_on.poll(60)  # until the test has closed the other end
+            os._exit(0)
+        hold_on.poll(60)

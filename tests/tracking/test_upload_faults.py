@@ -81,7 +81,7 @@ def test_a_server_that_fails_and_comes_back(
     with pytest.raises(UploadError, match=reason) as raised:
         wait(uploads, attempts=2)
     assert "MLflow" in str(raised.value)
-    assert "cuelight upload" in str(raised.value)
+    assert "It waits in" in str(raised.value)
     proxy.fault = None
     if fault == "refuse":
         proxy.listen()

@@ -4,6 +4,7 @@ import threading
 
 import pytest
 
+from cuelight.files import sha256_of
 from cuelight.tracking.spool import Spool
 from cuelight.tracking.uploader import Uploader
 from support.trackers import LONGEST, KeepingTracker
@@ -78,13 +79,13 @@ def test_of_ten_during_one_slow_upload_the_last_is_sent(setting) -> None:
 
 def test_what_failed_is_tried_again_with_growing_pauses(setting, monkeypatch, caplog) -> None:
     pauses = []
-    real = threading.Condition.wait_for
-    monkeypatch.setattr(
-        threading.Condition, "wait_for",
-        lambda self, predicate, timeout=None: pauses.append(timeout) or real(self, predicate, timeout),
-    )  # fmt: skip
     setting.tracker.failures = [ConnectionError("gone"), OSError("still gone"), ValueError("no"), TimeoutError("slow")]
     uploader = setting.uploader(pauses=(0.001, 0.002, 0.003))
+    real = uploader._condition.wait_for
+    monkeypatch.setattr(
+        uploader._condition, "wait_for",
+        lambda predicate, timeout=None: pauses.append(timeout) or real(predicate, timeout),
+    )  # fmt: skip
     setting.offer(uploader, b"one")
     assert uploader.wait(LONGEST)
     assert [pause for pause in pauses if pause and pause < 1] == [0.001, 0.002, 0.003, 0.003]
@@ -151,6 +152,74 @@ def test_closing_does_not_wait_for_a_transfer(setting) -> None:
     assert setting.tracker.entered.wait(LONGEST)
     uploader.close()
     assert setting.tracker.sent == []
+
+
+class EndsTheRun(KeepingTracker):
+    """A tracker whose run would be opened again by whoever asks for it."""
+
+    ended = False
+
+    @property
+    def place(self):
+        assert not self.ended, "opened again"
+        return str(self.folder)
+
+    @place.setter
+    def place(self, value):
+        pass
+
+    def delete_artifact(self, name, folder=""):
+        assert not self.ended, "opened again"
+        super().delete_artifact(name, folder)
+
+
+@pytest.fixture
+def ending(setting):
+    setting.tracker = EndsTheRun(setting.tracker.folder)
+    return setting
+
+
+def test_what_was_closed_while_a_file_was_hashed_asks_no_tracker(ending, monkeypatch) -> None:
+    hashing, go_on = threading.Event(), threading.Event()
+
+    def slow(file):
+        hashing.set()
+        assert go_on.wait(LONGEST)
+        return sha256_of(file)
+
+    monkeypatch.setattr("cuelight.tracking.uploader.sha256_of", slow)
+    uploader = ending.uploader()
+    ending.offer(uploader, b"one")
+    assert hashing.wait(LONGEST)
+    uploader.close()
+    ending.tracker.ended = True
+    go_on.set()
+    uploader._thread.join(LONGEST)
+    assert uploader.failure is None
+    assert ending.tracker.sent == []
+    assert ending.spool.claim().file.read_bytes() == b"one"
+
+
+def test_what_was_closed_while_a_file_was_sent_leaves_the_older_one_to_the_next(ending) -> None:
+    uploader = ending.uploader()
+    ending.offer(uploader, b"1", 1, "best-1.ckpt")
+    assert uploader.wait(LONGEST)
+    ending.tracker.entered.clear()
+    ending.tracker.gate.clear()
+    ending.offer(uploader, b"2", 2, "best-2.ckpt")
+    assert ending.tracker.entered.wait(LONGEST)
+    uploader.close()
+    ending.tracker.ended = True
+    ending.tracker.gate.set()
+    uploader._thread.join(LONGEST)
+    assert uploader.failure is None
+    assert ending.left() == ["state.json"]
+    ending.tracker.ended = False
+    later = ending.uploader()
+    ending.offer(later, b"2", 2, "best-2.ckpt")
+    assert later.wait(LONGEST)
+    assert ending.tracker.names() == ["checkpoints/best-2.ckpt"]
+    assert len(ending.tracker.sent) == 2
 
 
 def test_the_next_one_waits_for_a_transfer_of_the_one_before(setting) -> None:

@@ -8,10 +8,12 @@ import boto3
 import pytest
 from lightning.pytorch.loggers import CSVLogger, TensorBoardLogger
 from moto.server import ThreadedMotoServer
+from s3fs import S3FileSystem
 
 from cuelight.errors import UploadError
+from cuelight.tracking.spool import Spool
 from cuelight.tracking.tensorboard_logger import MirroredTensorBoardLogger
-from cuelight.tracking.uploads import Uploads, is_sending, spooled_trainings
+from cuelight.tracking.uploads import Uploads, is_sending, remove_spools, spooled_trainings
 from cuelight.weights.best import BestCheckpoint
 from support.trackers import LONGEST, KeepingLogger, KeepingTracker
 
@@ -63,6 +65,40 @@ def test_attempts_are_limited_where_a_person_waits(tmp_path, best) -> None:
     uploads.close()
 
 
+@pytest.mark.parametrize(
+    ("of_cuelight", "told"),
+    [(True, "Send it with: cuelight upload <run directory>"), (False, "It is sent when the training is resumed.")],
+)
+def test_what_to_do_is_told_by_what_can_be_done(tmp_path, best, of_cuelight, told) -> None:
+    if of_cuelight:
+        (tmp_path / "config.yaml").touch()
+    tracker = KeepingTracker(tmp_path / "a")
+    tracker.failures = [ConnectionError("gone")]
+    uploads = Uploads(tmp_path, "a1", [KeepingLogger(tracker)], pauses=(3600,))
+    uploads.offer(best, 4)
+    with pytest.raises(UploadError) as raised:
+        wait(uploads, 0)
+    uploads.close()
+    assert str(raised.value).endswith(f"a1. {told}")
+
+
+def test_what_an_abandoned_training_left_is_removed_and_what_is_being_sent_is_not(tmp_path, best) -> None:
+    tracker = KeepingTracker(tmp_path / "a")
+    tracker.gate.clear()
+    uploads = Uploads(tmp_path, "live", [KeepingLogger(tracker)])
+    uploads.offer(best, 4)
+    assert tracker.entered.wait(LONGEST)
+    Spool(tmp_path / "spool" / "abandoned" / "Keeping").put(best.path, "best.ckpt", 4, 0.5)
+    remove_spools(tmp_path)
+    assert spooled_trainings(tmp_path) == ["live"]
+    tracker.gate.set()
+    wait(uploads)
+    uploads.close()
+    assert len(tracker.sent) == 1
+    remove_spools(tmp_path)
+    assert spooled_trainings(tmp_path) == []
+
+
 def test_where_nothing_is_needed(tmp_path, best) -> None:
     def reason(*loggers):
         return Uploads(tmp_path, "a1", loggers).reason_for_none(best.path)
@@ -91,6 +127,7 @@ def s3(monkeypatch):
     server = ThreadedMotoServer("127.0.0.1", 0)
     server.start()
     host, port = server.get_host_and_port()
+    S3FileSystem.clear_instance_cache()  # of those that know the server of another test
     for name, value in {
         "AWS_ENDPOINT_URL": f"http://{host}:{port}", "AWS_ACCESS_KEY_ID": "test", "AWS_SECRET_ACCESS_KEY": "test",
         "AWS_DEFAULT_REGION": "us-east-1",

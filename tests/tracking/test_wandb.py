@@ -1,6 +1,7 @@
 """W&B, offline: what is in its files afterwards."""
 
 import contextlib
+import types
 
 import numpy as np
 import pytest
@@ -10,6 +11,7 @@ from cuelight.tracking import sending
 from cuelight.tracking.silenced import silenced
 from cuelight.tracking.tracker import tracker_of
 from cuelight.tracking.wandb_logger import OwnRunWandbLogger
+from cuelight.tracking.wandb_tracker import WandbTracker
 from support.wandb_files import read_run
 
 AWKWARD = {"device_id: 0/utilization.gpu (%)": 3.0, "device_id: 0/temperature.gpu (°C)": 4.0}
@@ -149,3 +151,81 @@ def test_nothing_tells_the_command_line(directory, monkeypatch) -> None:
     files = [path for path in directory.rglob("*") if path.is_file()]
     assert files
     assert not [path for path in files if b"hopper" in path.read_bytes()]
+
+
+class OnlineRun:
+    """What a run online would do; there is no W&B here."""
+
+    offline, id, entity, project, url = False, "run1", "ada", "mine", "https://wandb.example/run1"
+
+    def log_artifact(self, artifact, aliases):
+        artifact.logged = aliases
+
+
+class OnlineArtifact:
+    """An artifact, the versions of which are given."""
+
+    version, versions, logged = "v3", (), None
+
+    def __init__(self, name, type):  # noqa: A002 - as W&B names it
+        self.name = name
+
+    def add_file(self, path, name):
+        pass
+
+    def wait(self):
+        self.name += ":v3"
+
+    @property
+    def collection(self):
+        if isinstance(self.versions, Exception):
+            raise self.versions
+        return types.SimpleNamespace(artifacts=lambda: self.versions)
+
+
+class Version:
+    """An earlier version."""
+
+    def __init__(self, version, *aliases):
+        self.version, self.aliases, self.deleted = version, list(aliases), False
+
+    def delete(self):
+        self.deleted = True
+
+
+@pytest.fixture
+def online(monkeypatch, tmp_path):
+    """Send a file of which there are versions."""
+    file = tmp_path / "best.ckpt"
+    file.write_bytes(b"weights")
+
+    def send(versions):
+        monkeypatch.setattr("wandb.Artifact", type("Artifact", (OnlineArtifact,), {"versions": versions}))
+        logger = types.SimpleNamespace(experiment=OnlineRun())
+        return WandbTracker(logger).log_artifact(file, "checkpoints", ["best"])
+
+    return send
+
+
+def test_online_the_newest_version_replaces_the_earlier_ones(online) -> None:
+    versions = [Version("v3", "latest", "best"), Version("v2"), Version("v1", "shipped"), Version("v0")]
+    assert online(versions) == "https://wandb.example/run1/checkpoints-best.ckpt-run1:v3"
+    assert [version.version for version in versions if version.deleted] == ["v2", "v0"]
+
+
+def test_online_a_version_that_cannot_be_removed_lets_no_upload_fail(online, caplog) -> None:
+    assert online(PermissionError("no")).endswith(":v3")
+    assert "Earlier versions of checkpoints-best.ckpt-run1:v3 stay at W&B: PermissionError: no" in caplog.text
+
+
+def test_a_run_that_ends_while_a_file_is_sent_is_not_opened_again(tmp_path, monkeypatch) -> None:
+    file = tmp_path / "best.ckpt"
+    file.write_bytes(b"weights")
+    logger = types.SimpleNamespace(experiment=OnlineRun())
+
+    class Ending(OnlineArtifact):
+        def wait(self):
+            del logger.experiment
+
+    monkeypatch.setattr("wandb.Artifact", Ending)
+    assert WandbTracker(logger).log_artifact(file)

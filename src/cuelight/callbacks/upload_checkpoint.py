@@ -16,6 +16,7 @@ from torch import Tensor
 
 from cuelight.callbacks.train_end_step import TrainEndStep
 from cuelight.config.durations import read_duration
+from cuelight.errors import CheckpointError
 from cuelight.tracking.uploader import PAUSES
 from cuelight.tracking.uploads import Uploads
 from cuelight.train_end.finished_training import FinishedTraining
@@ -23,6 +24,7 @@ from cuelight.train_end.outcomes import Outcome
 from cuelight.train_end.running import StepResult
 from cuelight.train_end.uploading import TRAINING, is_uploaded, training_id, upload
 from cuelight.weights.best import Preference, choose, kept_by
+from cuelight.weights.checkpoint_io import load_checkpoint
 
 logger = logging.getLogger(__name__)
 
@@ -82,7 +84,7 @@ class UploadCheckpoint(TrainEndStep):
             self._uploads = Uploads(directory, str(self._training), trainer.loggers, self.keep, self.pauses)
             self._scores = []
             self._uploads.resume()
-            self._look(trainer, pl_module)
+            self._look(trainer, pl_module, saved_before=True)
 
     def on_train_epoch_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Look for a new best checkpoint."""
@@ -108,8 +110,12 @@ class UploadCheckpoint(TrainEndStep):
 
     def on_exception(self, trainer: pl.Trainer, pl_module: pl.LightningModule, exception: BaseException) -> None:
         """Leave what was not sent in the spool."""
-        self._look(trainer, pl_module)
-        self._close()
+        try:
+            self._look(trainer, pl_module)
+        except Exception as error:  # noqa: BLE001 - after a failure of the GPU not even a score can be read
+            logger.warning("The best checkpoint cannot be put into the spool: %s: %s", type(error).__name__, error)
+        finally:
+            self._close()
 
     def teardown(self, trainer: pl.Trainer, pl_module: pl.LightningModule, stage: str) -> None:
         """Leave what was not sent in the spool."""
@@ -131,10 +137,11 @@ class UploadCheckpoint(TrainEndStep):
         """Tell whether each tracker has what would be sent now."""
         return is_uploaded(training, outcome)
 
-    def _look(self, trainer: pl.Trainer, module: pl.LightningModule) -> None:
+    def _look(self, trainer: pl.Trainer, module: pl.LightningModule, saved_before: bool = False) -> None:
         """Offer a best checkpoint that was saved since the last look.
 
-        A score is another tensor then. It is not read before, because that would wait for the GPU.
+        A score is another tensor then. It is not read before, because that would wait for the GPU. One that was saved
+        before this training was resumed is of an earlier step, which only its file tells.
         """
         if self._uploads is None:
             return
@@ -148,8 +155,9 @@ class UploadCheckpoint(TrainEndStep):
         if best is None:
             return
         try:
-            self._uploads.offer(best, trainer.global_step)
-        except OSError as error:
+            step = load_checkpoint(best.path).get("global_step") if saved_before else None
+            self._uploads.offer(best, trainer.global_step if step is None else int(step))
+        except (OSError, CheckpointError) as error:
             logger.warning("%s cannot be put into the spool, and is not uploaded yet: %s", best.path.name, error)
 
     def _close(self) -> None:

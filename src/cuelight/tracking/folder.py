@@ -7,10 +7,11 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from fsspec import AbstractFileSystem
 from fsspec.core import url_to_fs
 from fsspec.implementations.local import LocalFileSystem
 
-from cuelight.files import atomic_write
+from cuelight.files import TEMPORARY_SUFFIX, atomic_write, remove_partial_files
 
 
 class Folder:
@@ -42,10 +43,12 @@ class Folder:
         """
         files, target = self._locate(file.name, folder)
         if isinstance(files, LocalFileSystem):
+            # A folder within is written by one thread alone, this one by several.
+            remove_partial_files(Path(target).parent, None if folder else file.name)
             with file.open("rb") as source, atomic_write(Path(target)) as copy:
                 shutil.copyfileobj(source, copy)
             return str(target)
-        files.put_file(str(file), target)  # an object appears when all of it was received
+        _put(files, file, target)
         files.invalidate_cache()
         if (size := files.size(target)) != file.stat().st_size:
             raise OSError(f"{files.unstrip_protocol(target)} has {size} bytes, {file} has {file.stat().st_size}.")
@@ -78,3 +81,16 @@ class Folder:
     def _locate(self, name: str, folder: str) -> tuple[Any, str]:
         files, root = url_to_fs(self.place)
         return files, "/".join(part for part in (root.rstrip("/"), folder.strip("/"), name) if part)
+
+
+def _put(files: AbstractFileSystem, file: Path, target: str) -> None:
+    """Send a file to another machine, where it appears when all of it was received."""
+    if type(files).mv is AbstractFileSystem.mv:  # a copy: an object store renames nothing, and shows whole objects only
+        files.put_file(str(file), target)
+        return
+    folder, _, name = target.rpartition("/")
+    temporary = f"{folder}/.{name}{TEMPORARY_SUFFIX}"
+    files.put_file(str(file), temporary)
+    if files.exists(target):
+        files.rm_file(target)  # not every server renames onto a file
+    files.mv(temporary, target)

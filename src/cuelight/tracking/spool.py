@@ -19,6 +19,8 @@ logger = logging.getLogger(__name__)
 
 STATE_FILE = "state.json"
 _DESCRIPTION = "about.json"
+_open_folders: set[int] = set()  # by their descriptors
+_forking = threading.Lock()
 
 
 @dataclass(frozen=True)
@@ -164,12 +166,9 @@ class Spool:
             SpoolInUseError: If someone else does so now.
         """
         self.folder.mkdir(parents=True, exist_ok=True)
-        descriptor = os.open(self.folder, os.O_RDONLY)
-        try:
+        with _open_here_alone(self.folder) as descriptor:
             _lock(descriptor)
             yield
-        finally:
-            os.close(descriptor)
 
     def _new_folder(self) -> Path:
         number = max((int(folder.name) for folder in self._folders()), default=0)
@@ -186,6 +185,34 @@ class Spool:
         if not self.folder.is_dir():
             return []
         return sorted(path for path in self.folder.iterdir() if path.name.isdigit())
+
+
+@contextmanager
+def _open_here_alone(folder: Path) -> Iterator[int]:
+    """Open a folder so that no process forked from this one has it open too.
+
+    A lock is held until nobody has it open: the workers of a loader would keep it when their training was killed.
+    """
+    with _forking:
+        descriptor = os.open(folder, os.O_RDONLY)
+        _open_folders.add(descriptor)
+    try:
+        yield descriptor
+    finally:
+        with _forking:
+            if descriptor in _open_folders:
+                _open_folders.remove(descriptor)
+                os.close(descriptor)
+
+
+def _close_in_fork() -> None:
+    for descriptor in _open_folders:
+        os.close(descriptor)
+    _open_folders.clear()
+    _forking.release()
+
+
+os.register_at_fork(before=_forking.acquire, after_in_parent=_forking.release, after_in_child=_close_in_fork)
 
 
 def _lock(descriptor: int) -> None:

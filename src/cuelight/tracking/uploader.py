@@ -132,11 +132,12 @@ class Uploader:
                 self._rest()
                 continue
             try:
-                self._send(waiting)
+                is_there = self._send(waiting)
             except Exception as error:  # noqa: BLE001 - a tracker may fail in any way, and is tried again
                 self._failed(reason_of(error))
             else:
-                self._succeeded(waiting)
+                if is_there:
+                    self._succeeded(waiting)
 
     def _rest(self) -> None:
         """Wait for the next file."""
@@ -146,9 +147,11 @@ class Uploader:
             self._condition.wait_for(lambda: self._pending or self._closed)
             self._pending = self._idle = False
 
-    def _send(self, waiting: Waiting) -> None:
+    def _send(self, waiting: Waiting) -> bool:
         before = _stamp(waiting.file)
         sha256 = sha256_of(waiting.file)
+        if self._closed:
+            return False  # its run at the tracker may have ended meanwhile, and would be opened again
         place = redacted_text(self._tracker.place)
         sent = self._sent if self._sent is not None else self._spool.read_sent()
         there = next((entry for entry in sent if (entry.place, entry.sha256) == (place, sha256)), None)
@@ -160,8 +163,10 @@ class Uploader:
             sent = [entry for entry in sent if (entry.place, entry.name) != (place, there.name)] + [there]
             self._note(sent)
             logger.info("%s has %s of step %d: %s", self.name, there.name, there.step, there.where)
-        self._remove_old(place, sent)
+        if not self._closed:
+            self._remove_old(place, sent)
         self.current = there
+        return True
 
     def _remove_old(self, place: str, sent: list[Sent]) -> None:
         here = [entry for entry in sent if entry.place == place]

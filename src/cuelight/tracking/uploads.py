@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import re
+import shutil
 import time
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -25,6 +26,7 @@ logger = logging.getLogger(__name__)
 
 SPOOL_FOLDER = "spool"
 ARTIFACT_FOLDER = "checkpoints"
+_CONFIG_FILE = "config.yaml"  # what every run directory of Cuelight's has
 _SECONDS_BETWEEN_LOOKS = 0.1
 
 
@@ -124,7 +126,7 @@ class Uploads:
             reasons = [f"{uploader.name}: {uploader.failure or f'not done after {limit}'}." for uploader in waiting]
             raise UploadError(
                 f"The best checkpoint was not sent. {' '.join(reasons)} It waits in "
-                f"{spool_folder(self._directory, self._training)}. Send it with: cuelight upload <run directory>"
+                f"{spool_folder(self._directory, self._training)}. {_how_to_send(self._directory)}"
             )
 
     def sent(self) -> dict[str, Sent]:
@@ -172,8 +174,18 @@ def spooled_trainings(directory: Path) -> list[str]:
     Returns:
         Their ids, the one that was at work last at the end.
     """
-    folders = [folder for folder in (directory / SPOOL_FOLDER).glob("*") if folder.is_dir()]
-    return [folder.name for folder in sorted(folders, key=_last_change)]
+    return [folder.name for folder in sorted(_folders(directory / SPOOL_FOLDER), key=_last_change)]
+
+
+def remove_spools(directory: Path) -> None:
+    """Remove what the trainings of a run directory have left, except where a process is sending it now.
+
+    Args:
+        directory: The run directory, in which a training begins anew.
+    """
+    for folder in _folders(directory / SPOOL_FOLDER):
+        if not any(_in_use(Spool(spool)) for spool in _folders(folder)):
+            shutil.rmtree(folder, ignore_errors=True)
 
 
 def is_sending(directory: Path) -> bool:
@@ -185,7 +197,11 @@ def is_sending(directory: Path) -> bool:
     Returns:
         Whether one of its spools is in use.
     """
-    return any(_in_use(Spool(folder)) for folder in (directory / SPOOL_FOLDER).glob("*/*") if folder.is_dir())
+    return any(_in_use(Spool(spool)) for folder in _folders(directory / SPOOL_FOLDER) for spool in _folders(folder))
+
+
+def _folders(parent: Path) -> list[Path]:
+    return [path for path in parent.glob("*") if path.is_dir()]
 
 
 def _in_use(spool: Spool) -> bool:
@@ -194,6 +210,12 @@ def _in_use(spool: Spool) -> bool:
             return False
     except SpoolInUseError:
         return True
+
+
+def _how_to_send(directory: Path) -> str:
+    if (directory / _CONFIG_FILE).is_file():
+        return "Send it with: cuelight upload <run directory>"
+    return "It is sent when the training is resumed."  # in a Trainer of one's own, which no command can open again
 
 
 def _last_change(folder: Path) -> float:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -14,7 +15,9 @@ from numpy.typing import NDArray
 from cuelight.tracking.tracker import tracker_of
 
 if TYPE_CHECKING:
-    from wandb import Run
+    from wandb import Artifact, Run
+
+logger = logging.getLogger(__name__)
 
 STEP = "trainer/global_step"  # by which Lightning's logger orders all curves
 _LONGEST_NAME = 128
@@ -67,18 +70,20 @@ class WandbTracker:
     def log_artifact(self, file: Path, folder: str = "", aliases: Sequence[str] = (), *, wait: bool = True) -> str:
         """Send a file as the newest version of its artifact.
 
-        Online, wait until W&B has it, if asked to; offline, until it is staged for ``wandb sync``.
+        Online, wait until W&B has it, if asked to, and remove earlier versions, except those that somebody gave an alias;
+        offline, wait until it is staged for ``wandb sync``, as every earlier one is.
         """
         import wandb  # noqa: PLC0415
 
-        run = self._run
+        run, place = self._run, self.place  # asked for later, a run that has ended meanwhile would be opened again
         kind = "model" if file.suffix in {".ckpt", ".onnx"} else "file"
         artifact = wandb.Artifact(self._artifact_name(file.name, folder), type=kind)
         artifact.add_file(str(file), name=file.name)
         run.log_artifact(artifact, aliases=["latest", *aliases])
         if wait and not run.offline:
             artifact.wait()
-        return f"{self.place}/{artifact.name}"
+            _remove_earlier_versions(artifact)
+        return f"{place}/{artifact.name}"
 
     def delete_artifact(self, name: str, folder: str = "") -> None:
         """Remove an artifact with all its versions; offline, what is staged stays."""
@@ -110,6 +115,16 @@ class WandbTracker:
     def _run(self) -> Run:
         run: Run = self._logger.experiment
         return run
+
+
+def _remove_earlier_versions(newest: Artifact) -> None:
+    """Remove the versions of an artifact before the newest one, which is there and stays, whatever becomes of them."""
+    try:
+        for version in newest.collection.artifacts():
+            if version.version != newest.version and not version.aliases:
+                version.delete()
+    except Exception as error:  # noqa: BLE001 - the server may refuse in any way
+        logger.warning("Earlier versions of %s stay at W&B: %s: %s", newest.name, type(error).__name__, error)
 
 
 tracker_of.register(WandbLogger, WandbTracker)
