@@ -70,8 +70,8 @@ class WandbTracker:
     def log_artifact(self, file: Path, folder: str = "", aliases: Sequence[str] = (), *, wait: bool = True) -> str:
         """Send a file as the newest version of its artifact.
 
-        Online, wait until W&B has it, if asked to, and remove earlier versions, except those that somebody gave an alias;
-        offline, wait until it is staged for ``wandb sync``, as every earlier one is.
+        Online, wait until W&B has it, if asked to, and remove earlier versions, except those that somebody gave an
+        alias; offline, wait until it is staged for ``wandb sync``, as every earlier one is.
         """
         import wandb  # noqa: PLC0415
 
