@@ -29,7 +29,7 @@ FLOORS = [
     {"train_end"},
     {"callbacks"},
     {"run_directory"},
-    {"building", "ending", "report", "rules", "trainer"},
+    {"building", "cautions", "ending", "report", "rules", "trainer"},
     {"plan"},
     {"reopening", "result", "training_record"},
     {"trained_run"},

@@ -14,6 +14,7 @@ from cuelight import registry
 from cuelight.building import build_data, build_model
 from cuelight.callbacks.last_checkpoint import LastCheckpoint
 from cuelight.callbacks.train_end_step import train_end_steps
+from cuelight.cautions import cautions
 from cuelight.config import load_config
 from cuelight.data.description import DATA_DESCRIPTION, describe_data
 from cuelight.ending import why_it_ended
@@ -29,7 +30,7 @@ from cuelight.plan import (
 )
 from cuelight.redaction import redacted
 from cuelight.result import Result
-from cuelight.rules import cautions, missing_hardware
+from cuelight.rules import missing_hardware
 from cuelight.run_directory import (
     CONFIG_FILE,
     clean_up,

@@ -7,9 +7,9 @@ from torch import nn
 
 from cuelight import registry
 from cuelight.callbacks.lightning import ModelPruning
+from cuelight.cautions import cautions
 from cuelight.config import Config
 from cuelight.errors import ConfigError, CuelightError
-from cuelight.rules import cautions
 
 
 class Model(BoringModel):
