@@ -16,6 +16,7 @@ from cuelight.callbacks.ema_callback import EMACallback
 from cuelight.callbacks.export_on_train_end import ExportOnTrainEnd
 from cuelight.callbacks.last_checkpoint import LastCheckpoint
 from cuelight.callbacks.lightning import ModelPruning, Timer
+from cuelight.callbacks.metadata_logger import MetadataLogger
 from cuelight.callbacks.seed_each_batch import SeedEachBatch
 from cuelight.callbacks.test_on_train_end import TestOnTrainEnd
 from cuelight.data.digits import Digits
@@ -79,6 +80,7 @@ def main() -> None:
                 use_lottery_ticket_hypothesis=False,
             ),
             Timer("10m"),
+            MetadataLogger(),
             ModelCheckpoint(monitor="val/accuracy", mode="max"),
             LastCheckpoint(),
             TestOnTrainEnd(),

@@ -234,3 +234,13 @@ def test_only_metric_and_loss_are_preferred(tmp_path, wrong) -> None:
     (problem,) = refuse(tmp_path, [entry])
     assert "preferred_checkpoint" in problem
     assert "metric" in problem
+
+
+def test_there_is_one_record(tmp_path) -> None:
+    (problem,) = refuse(tmp_path, [{"name": "MetadataLogger"}, {"name": "MetadataLogger"}])
+    assert "trainer.callbacks.1: MetadataLogger stands at trainer.callbacks.0 already" in problem
+
+
+def test_a_step_that_is_there_twice_is_one_problem(tmp_path) -> None:
+    (problem,) = refuse(tmp_path, [{"name": "UploadCheckpoint"}, {"name": "UploadCheckpoint"}])
+    assert "UploadCheckpoint stands at trainer.callbacks.0 already" in problem

@@ -52,6 +52,7 @@ def refusals(
         *_impossible_steps(callbacks),
         *_unknown_metrics(config, model, callbacks),
         *_unknown_hyperparameters(config, callbacks),
+        *_two_records(callbacks),
     ]
 
 
@@ -162,6 +163,8 @@ def _nowhere_to_log(config: Config, callbacks: Sequence[tuple[str, pl.Callback]]
 def _same_state(callbacks: Sequence[tuple[str, pl.Callback]]) -> Iterator[Problem]:
     first: dict[str, str] = {}
     for path, callback in callbacks:
+        if isinstance(callback, TrainEndStep):
+            continue  # see below
         keeps_state = type(callback).state_dict is not pl.Callback.state_dict
         earlier = first.setdefault(callback.state_key, path)
         if keeps_state and earlier != path:
@@ -209,3 +212,9 @@ def _unknown_hyperparameters(config: Config, callbacks: Sequence[tuple[str, pl.C
         if isinstance(callback, MetadataLogger):
             for position, reason in missing_keys(config.to_dict(), callback.hyperparams or []).items():
                 yield Problem(reason, f"{path}.params.hyperparams.{position}")
+
+
+def _two_records(callbacks: Sequence[tuple[str, pl.Callback]]) -> Iterator[Problem]:
+    first, *others = [path for path, callback in callbacks if isinstance(callback, MetadataLogger)] or [""]
+    for path in others:
+        yield Problem(f"MetadataLogger stands at {first} already, and there is one record. List all keys there.", path)

@@ -335,3 +335,17 @@ def test_run_of_cuelight_and_its_resume(tmp_path) -> None:
     (resumed,) = metadata(directory)["resumed"]
     assert resumed["step"] == 5
     assert resumed["changed"]["hyperparameters.trainer.epochs"] == 2
+
+
+def test_lightning_logs_the_hyperparameters_of_the_module_first(tmp_path, repository) -> None:
+    """MLflow would refuse those that it spells otherwise."""
+    sent = []
+    logger = CSVLogger(tmp_path)
+    log_hyperparams = logger.log_hyperparams
+    logger.log_hyperparams = lambda params: (sent.append(set(params)), log_hyperparams(params))
+    model = TinyModel()
+    model.save_hyperparameters({"flag": True})
+    trainer = quiet_trainer(tmp_path, [MetadataLogger(["flag"])], max_epochs=1)
+    trainer.logger = logger
+    trainer.fit(model, datamodule=Data())
+    assert ["metadata" in params for params in sent] == [False, True]

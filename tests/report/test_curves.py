@@ -70,9 +70,9 @@ def test_lightning_puts_its_files_into_folders_below(tmp_path) -> None:
 
 
 def test_without_either_it_says_where_to_look(tmp_path) -> None:
-    with pytest.raises(CuelightError, match="Look into the tracker of the run, or train with tracker"):
+    with pytest.raises(CuelightError, match="look into its tracker, or train with tracker"):
         read_curves(tmp_path)
-    with pytest.raises(CuelightError, match="Look into mlflow, or train with tracker"):
+    with pytest.raises(CuelightError, match="look into mlflow, or train with tracker"):
         read_curves(tmp_path, "mlflow")
 
 

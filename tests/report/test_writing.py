@@ -111,7 +111,7 @@ def test_a_problem_is_told_without_secrets(run) -> None:
 @pytest.mark.parametrize(
     ("missing", "told"),
     [
-        ("metrics.csv", "tracker of the run"),
+        ("metrics.csv", "look into its tracker"),
         ("outcomes.json", "No step after the training has run"),
         ("test", "Nothing was measured"),
         ("predictions", "No images were predicted"),
@@ -125,6 +125,12 @@ def test_what_is_missing_is_told(run, missing, told) -> None:
     path = run / missing
     shutil.rmtree(path) if path.is_dir() else path.unlink()
     assert told in text_of(write_report(run))
+
+
+def test_folder_of_runs_is_no_run(run) -> None:
+    with pytest.raises(CheckpointError, match=r"holds 1 of them. Name one, such as .*run"):
+        write_report(run.parent)
+    assert not list(run.parent.glob("*.html"))
 
 
 def test_text_of_files_never_becomes_markup(tmp_path) -> None:

@@ -94,6 +94,16 @@ def test_all_that_is_sent_can_be_read(kind, logger, mlflow_uri, client, tmp_path
     assert not [warning for warning in recwarn if "MLFlow only allows" in str(warning.message)]
 
 
+def test_what_lightning_has_sent_in_its_own_words_is_not_sent_again(mlflow_uri, experiment_name, client) -> None:
+    logger = MLFlowLogger(experiment_name, tracking_uri=mlflow_uri)
+    params = {"flag": True, "nothing": None, "api_key": "REDACTED", "rate": 0.1}
+    logger.log_hyperparams(params | {"api_key": "abc123"})
+    tracker_of(logger).log_hyperparams(params | {"rate": 0.2})
+    run = client.get_run(logger.run_id).data
+    assert run.params["flag"] == "True"
+    assert {name for name in run.tags if name.startswith("changed")} == {"changed.rate"}
+
+
 def test_file_is_removed_and_may_be_missing(logger, client, tmp_path) -> None:
     (tmp_path / "best.ckpt").write_bytes(b"weights")
     (tmp_path / "other.ckpt").write_bytes(b"weights")

@@ -70,15 +70,12 @@ class MetadataLogger(pl.Callback):
         self._before = checkpoint.get(CHECKPOINT_KEY)
         self._step_before = int(checkpoint.get("global_step", 0))
 
-    def on_fit_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        """Make the record, and keep and send it."""
-        if not trainer.strategy.restore_checkpoint_after_setup:
-            self._log(trainer, pl_module)
-
     def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        """Make the record where a strategy restores the checkpoint only after ``on_fit_start``."""
-        if self._record is None:
-            self._log(trainer, pl_module)
+        """Make the record, and keep and send it.
+
+        Lightning has sent the ``hparams`` of the module by then: MLflow would refuse those that it spells otherwise.
+        """
+        self._log(trainer, pl_module)
 
     def on_save_checkpoint(
         self, trainer: pl.Trainer, pl_module: pl.LightningModule, checkpoint: dict[str, Any]

@@ -52,6 +52,7 @@ def set_up_display(quiet: bool) -> ProgressDisplay | None:
         library.handlers.clear()
         library.propagate = True
         library.setLevel(logging.WARNING)
+    logging.getLogger("urllib3").setLevel(logging.ERROR)  # each new try, beside what a tracker's own message says
     logging.captureWarnings(capture=True)
     for noise in _NOISE:
         warnings.filterwarnings("ignore", message=noise)

@@ -63,8 +63,8 @@ def read_curves(directory: Path, elsewhere: str = "") -> Curves:
         folder = events[0].parent
         return _collected(read_scalars(folder), (folder.relative_to(directory) / EVENT_FILES).as_posix())
     raise CuelightError(
-        "Nothing that was logged is in the run directory: neither metrics.csv nor event files of TensorBoard. Look "
-        f"into {elsewhere or 'the tracker of the run'}, or train with tracker: {{csv: true}}."
+        "Nothing that was logged is in the run directory: neither metrics.csv nor event files of TensorBoard. If the "
+        f"training took a step, look into {elsewhere or 'its tracker'}, or train with tracker: {{csv: true}}."
     )
 
 

@@ -82,7 +82,15 @@ def _directory_of(path: Path) -> Path:
     path = path.resolve()
     if path.is_file():
         path = next((parent.parent for parent in path.parents if parent.name == CHECKPOINT_FOLDER), path.parent)
-    if not any((path / sign).exists() for sign in _SIGNS_OF_A_RUN) and not any(path.rglob("events.out.tfevents.*")):
+    if any((path / sign).exists() for sign in _SIGNS_OF_A_RUN):
+        return path
+    runs = sorted(file.parent for file in path.glob(f"*/**/{CONFIG_FILE}"))
+    if runs:
+        raise CheckpointError(
+            f"{path}: this is no run directory, but holds {len(runs)} of them. Name one, such as "
+            f"{short_path(runs[-1])}."
+        )
+    if not any(path.rglob("events.out.tfevents.*")):
         raise CheckpointError(
             f"{path}: this is no run directory: nothing of a training is in it. Expected a folder such as "
             "runs/<name>/<time>-<id>."

@@ -14,7 +14,7 @@ from lightning.pytorch.utilities import rank_zero_only
 from cuelight.config.schema import Config
 from cuelight.config.tracker import MLflowConfig, TensorBoardConfig, WandbConfig
 from cuelight.errors import TrackerError
-from cuelight.redaction import reason_of
+from cuelight.redaction import reason_of, redacted
 from cuelight.tracking.deadline import Deadline
 from cuelight.tracking.isolated import isolated
 from cuelight.tracking.mlflow_logger import BackgroundMLFlowLogger
@@ -104,7 +104,7 @@ def _loggers(config: Config, directory: Path, resumed_from: int | None) -> Itera
             str(options.tracking_uri or os.environ[MLFLOW_URI_VARIABLE]),
             str(options.experiment or config.name),
             str(options.run_name or run_name),
-            {name: as_text(value) for name, value in options.tags.items()},
+            {name: as_text(value) for name, value in redacted(options.tags).items()},
             deadline,
         )
     if tracker.wandb is not False:
@@ -120,8 +120,9 @@ def _start(key: str, name: str, one: BackgroundMLFlowLogger | OwnRunWandbLogger 
     try:
         within(_START_LIMIT, one.begin)
     except Exception as error:
+        reason = reason_of(error).rstrip(".")
         raise TrackerError(
-            f"{name} cannot be used: {reason_of(error)} Start it, or correct tracker.{key}. To train without it: "
+            f"{name} cannot be used: {reason}. Start it, or correct tracker.{key}. To train without it: "
             f"tracker.{key}=false"
         ) from error
     logger.info("%s: %s", key, one.page)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import os
+import re
 import threading
 import time
 from collections import deque
@@ -93,7 +94,8 @@ class BackgroundMLFlowLogger(MLFlowLogger):
         """Where one sees the run."""
         if not self.shown_uri.startswith("http"):
             return f"{self.shown_uri}, run {self.run_id}"
-        return f"{self.shown_uri.rstrip('/')}/#/experiments/{self.experiment_id}/runs/{self.run_id}"
+        server = re.sub("//[^/]*@", "//", self.shown_uri).rstrip("/")  # a browser asks for the password
+        return f"{server}/#/experiments/{self.experiment_id}/runs/{self.run_id}"
 
     @rank_zero_only
     def begin(self) -> None:

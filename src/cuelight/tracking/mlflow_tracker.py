@@ -11,6 +11,7 @@ from lightning.pytorch.loggers import MLFlowLogger
 from numpy.typing import NDArray
 
 from cuelight.config.paths import flattened
+from cuelight.redaction import REDACTED
 from cuelight.tracking.metric_names import mlflow_name
 from cuelight.tracking.tabular import as_csv, as_text
 from cuelight.tracking.tracker import tracker_of
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
 
 _AT_ONCE = 100  # parameters or tags that one request may hold
 CHANGED = "changed."
+_LONGEST_OF_LIGHTNING = 250  # digits of a hyperparameter
 
 
 class MLflowTracker:
@@ -66,12 +68,13 @@ class MLflowTracker:
         from mlflow.utils.validation import MAX_PARAM_VAL_LENGTH, MAX_TAG_VAL_LENGTH  # noqa: PLC0415
 
         run = self._client.get_run(self._run_id).data
-        values = {mlflow_name(name): as_text(value)[:MAX_PARAM_VAL_LENGTH] for name, value in flattened(params).items()}
-        new = [Param(name, value) for name, value in values.items() if name not in run.params]
+        values = {mlflow_name(name): value for name, value in flattened(params).items()}
+        texts = {name: as_text(value)[:MAX_PARAM_VAL_LENGTH] for name, value in values.items()}
+        new = [Param(name, text) for name, text in texts.items() if name not in run.params]
         changed = [
-            RunTag(f"{CHANGED}{name}", value[:MAX_TAG_VAL_LENGTH])
-            for name, value in values.items()
-            if run.tags.get(f"{CHANGED}{name}", run.params.get(name, value)) != value
+            RunTag(f"{CHANGED}{name}", text[:MAX_TAG_VAL_LENGTH])
+            for name, text in texts.items()
+            if not _is_same(values[name], text, run.tags.get(f"{CHANGED}{name}", run.params.get(name, text)))
         ]
         for start in range(0, max(len(new), len(changed)), _AT_ONCE):
             chunk = slice(start, start + _AT_ONCE)
@@ -104,6 +107,11 @@ class MLflowTracker:
     @property
     def _run_id(self) -> str:
         return str(self._logger.run_id)
+
+
+def _is_same(value: Any, text: str, there: str) -> bool:
+    """Whether MLflow has a value already, written so or as Lightning's logger does; a secret is not compared."""
+    return there in {text, str(value)[:_LONGEST_OF_LIGHTNING]} or REDACTED in text
 
 
 tracker_of.register(MLFlowLogger, MLflowTracker)
