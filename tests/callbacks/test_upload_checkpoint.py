@@ -137,7 +137,7 @@ def test_a_best_that_was_replaced_before_it_was_sent_is_left_out(tmp_path) -> No
 
     losses = [float(20 - epoch) for epoch in range(11)]
     fit(tmp_path, Open(), best(), callback, tracker=tracker, losses=losses)
-    # The first; perhaps the newest of those that wait when the end begins, before the best of the last epoch is noticed.
+    # The first; perhaps the one that waits when the end begins; the best of the last epoch, which is noticed then.
     assert len(tracker.sent) <= 3
     assert tracker.sent[-1][1] == checkpoint_of(tmp_path).read_bytes()
 
