@@ -17,6 +17,7 @@ from torch import Tensor
 from cuelight.callbacks.train_end_step import TrainEndStep
 from cuelight.config.durations import read_duration
 from cuelight.errors import CheckpointError
+from cuelight.redaction import reason_of
 from cuelight.tracking.uploader import PAUSES
 from cuelight.tracking.uploads import Uploads
 from cuelight.train_end.finished_training import FinishedTraining
@@ -113,7 +114,7 @@ class UploadCheckpoint(TrainEndStep):
         try:
             self._look(trainer, pl_module)
         except Exception as error:  # noqa: BLE001 - after a failure of the GPU not even a score can be read
-            logger.warning("The best checkpoint cannot be put into the spool: %s: %s", type(error).__name__, error)
+            logger.warning("The best checkpoint cannot be put into the spool: %s", reason_of(error))
         finally:
             self._close()
 
