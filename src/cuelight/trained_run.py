@@ -1,11 +1,11 @@
-"""What can be done with a run once it was trained: test, export, archive, predict, finish, verify, report, upload."""
+"""What can be done with a run once it was trained: test, export, predict, explain, finish, verify, report and so on."""
 
 from __future__ import annotations
 
 import logging
 import math
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import lightning.pytorch as pl
@@ -21,7 +21,9 @@ from cuelight.deploy.protocols import NamesOutputs
 from cuelight.errors import CheckpointError, ConfigError, CuelightError, DataError, ExportError, UploadError
 from cuelight.evaluation.evaluator import View
 from cuelight.evaluation.results import write_results
+from cuelight.explain import Method
 from cuelight.plan import main_metric, planned_callbacks
+from cuelight.prediction.explaining import ImageExplanation, explain
 from cuelight.prediction.pytorch_model import PyTorchModel
 from cuelight.reopening import kept_checkpoints, reopen
 from cuelight.report import write_report
@@ -158,6 +160,52 @@ class TrainedRun:
         weights = training.load(self._chosen(checkpoint, "predict with", prefer))
         names = weights.module.output_names if isinstance(weights.module, NamesOutputs) else None
         return PyTorchModel(weights.module, training.describe(weights), names)
+
+    def explain(
+        self,
+        images: Sequence[str | Path],
+        checkpoint: str | Path | None = None,
+        *,
+        layer: int | str = "auto",
+        class_idx: int | str = "predicted",
+        method: Method = "gradcam",
+        output: int | str | None = None,
+        batch_size: int = 16,
+        prefer: Preference = "metric",
+    ) -> Iterator[ImageExplanation]:
+        """Find out where a checkpoint of this run looks in images; ``write_explanations`` draws it.
+
+        Args:
+            images: The image files.
+            checkpoint: The file; the best one of the run if left out.
+            layer: Whose activations are explained: an index into ``named_modules()``, a name, or ``auto`` for the last
+                one with a spatial map.
+            class_idx: The class that is explained: its index, its name, or ``predicted``.
+            method: How activations and gradients become a map.
+            output: Which output holds the scores of the classes, by name or index, if there are several.
+            batch_size: Images that are computed together.
+            prefer: Which best one: by the main metric, or by the validation loss.
+
+        Returns:
+            Where the model looks in each image that can be read; the others are named in the log.
+
+        Raises:
+            CheckpointError: If there is no checkpoint, or it cannot be read.
+            ExplainError: If there is no such layer, class or output.
+            DataError: If none of the images can be read.
+        """
+        training = self._finished(Path())
+        weights = training.load(self._chosen(checkpoint, "explain", prefer))
+        return explain(
+            weights.module,
+            training.describe(weights),
+            [Path(image) for image in images],
+            layer=layer,
+            class_idx=class_idx,
+            method=method,
+            output=output,
+            batch_size=batch_size,
+        )
 
     def finish(self) -> Result:
         """Run the steps after the training that are missing, have failed, or were done with other weights.

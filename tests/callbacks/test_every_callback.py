@@ -19,6 +19,7 @@ from support.played_gpus import PlayedGPUs, played_gpus
 # The parameters that a callback cannot be made without.
 MINIMAL = {
     "EarlyStopping": {"monitor": "val/loss"},
+    "GradCamCallback": {"target_layer": "layer"},
     "GradientAccumulationScheduler": {"scheduling": {0: 1, 1: 2}},
     "ModelPruning": {"pruning_fn": "l1_unstructured"},
     "StochasticWeightAveraging": {"swa_lrs": 0.05, "swa_epoch_start": 1},

@@ -40,6 +40,7 @@ def build_parser() -> argparse.ArgumentParser:
     _add_export(commands)
     _add_archive(commands)
     _add_predict(commands)
+    _add_explain(commands)
     _add_finish(commands)
     _add_verify(commands)
     _add_report(commands)
@@ -109,6 +110,27 @@ def _add_predict(commands: argparse._SubParsersAction[argparse.ArgumentParser]) 
     parser.add_argument("--output", help="the folder for table and pictures (default: predictions, in the run if any)")
     parser.add_argument("--batch-size", type=_positive, default=16, help="images per batch (default: 16)")
     parser.add_argument("--no-pictures", action="store_true", help="write the table alone")
+    _add_source(parser)
+    _add_quiet(parser)
+
+
+def _add_explain(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    parser = _add(commands, "explain", "show where a run or a checkpoint looks in images")
+    parser.add_argument("run", help="a run directory or a checkpoint")
+    parser.add_argument("images", nargs="+", metavar="IMAGE", help="an image, a folder, or a pattern such as '*.png'")
+    parser.add_argument(
+        "--layer", default="auto", help="its name or index, as `cuelight layers` lists them (default: the last map)"
+    )
+    parser.add_argument(
+        "--class", dest="class_idx", default="predicted", help="its name or index (default: the predicted one)"
+    )
+    parser.add_argument(
+        "--method", choices=("gradcam", "hirescam", "gradcam++", "eigencam"), default="gradcam",
+        help="how maps are made (default: gradcam)",
+    )  # fmt: skip
+    parser.add_argument("--model-output", metavar="NAME", help="the output with the scores of the classes, if several")
+    parser.add_argument("--output", help="the folder for the pictures (default: explain, in the run if any)")
+    parser.add_argument("--batch-size", type=_positive, default=16, help="images per batch (default: 16)")
     _add_source(parser)
     _add_quiet(parser)
 

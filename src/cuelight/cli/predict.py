@@ -7,11 +7,9 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from rich.markup import escape
 from rich.progress import track
-from rich.table import Table
 
-from cuelight.cli.display import begin, output_console
+from cuelight.cli.display import begin, print_images
 from cuelight.deploy.onnx_model import OnnxModel
 from cuelight.errors import CheckpointError
 from cuelight.files import short_path
@@ -19,7 +17,6 @@ from cuelight.prediction import ImagePrediction, Network, find_images, predict, 
 from cuelight.run import Run
 
 _CHECKPOINT = ".ckpt"
-_MOST_SHOWN = 20
 
 
 def run(arguments: argparse.Namespace) -> int:
@@ -41,7 +38,7 @@ def run(arguments: argparse.Namespace) -> int:
     rows: list[dict[str, Any]] = []
     write_predictions(_noted(predictions, rows), folder, pictures=None if arguments.no_pictures else "png")
     if not arguments.quiet:
-        _print(rows, folder)
+        print_images(rows, folder)
     return 0
 
 
@@ -59,16 +56,3 @@ def _noted(predictions: Iterator[ImagePrediction], rows: list[dict[str, Any]]) -
     for prediction in predictions:
         rows.append({"image": short_path(prediction.path.absolute())} | prediction.result.row())
         yield prediction
-
-
-def _print(rows: list[dict[str, Any]], folder: Path) -> None:
-    table = Table(box=None, padding=(0, 2, 0, 0))
-    for name in rows[0]:
-        table.add_column(name)
-    for row in rows[:_MOST_SHOWN]:
-        table.add_row(*(escape(f"{value:.4f}" if isinstance(value, float) else str(value)) for value in row.values()))
-    console = output_console()
-    console.print(table)
-    if len(rows) > _MOST_SHOWN:
-        console.print(f"and {len(rows) - _MOST_SHOWN} more images")
-    console.print(f"files  {short_path(folder.absolute())}")

@@ -98,7 +98,8 @@ def heat_maps(
             if output is not None or not isinstance(model, ScoresClasses):
                 outputs = choose_output(outputs, output, output_names)
             activation = cut.found(layer)
-            classes = choose_classes(class_idx, scorer, outputs, labels, images)
+            # Labels of inference mode cannot take part in what is differentiated; copies can.
+            classes = choose_classes(class_idx, scorer, outputs, labels, images).clone()
             gradient = None if method == "eigencam" else _gradient(scorer.score(outputs, classes), activation, layer)
             maps = _maps(method, cut, activation.detach(), gradient)
             sure = scorer.probability(outputs, classes).detach()

@@ -19,7 +19,6 @@ from cuelight.data.samples import UnreadableImageError
 from cuelight.deploy.description import Description
 from cuelight.errors import CuelightError, DataError, did_you_mean
 from cuelight.prediction.tasks import TASKS, Result, Task
-from cuelight.preprocessing import Preprocessing
 
 logger = logging.getLogger(__name__)
 
@@ -99,7 +98,8 @@ def predict(
             "The model does not say how its images are prepared: it was trained with data that has no preprocessing "
             "of its own. Give the data module a property `preprocessing`, and export the model again."
         )
-    images = _read(files, description.preprocessing, description.preprocessing_inside, report)
+    prepare = description.preprocessing.fit if description.preprocessing_inside else description.preprocessing
+    images = read_images(files, prepare, report)
     return _predict(network, images, task, description.class_names, batch_size)
 
 
@@ -112,11 +112,22 @@ def _task(name: str | None) -> Task:
     )
 
 
-def _read(
-    files: Sequence[Path], preprocessing: Preprocessing, inside: bool, report: Callable[[str], None]
+def read_images(
+    files: Sequence[Path], prepare: Callable[[Image.Image], Tensor], report: Callable[[str], None]
 ) -> Iterator[tuple[Path, Image.Image, Tensor]]:
-    """Read what can be read; prepare it as far as the model does not do it itself."""
-    prepare = preprocessing.fit if inside else preprocessing
+    """Read what can be read.
+
+    Args:
+        files: The image files.
+        prepare: What is done to an image before the model sees it, as far as the model does not do it itself.
+        report: Called with a line for each file that cannot be read.
+
+    Yields:
+        Each file that can be read, its image, upright, and what is made of it.
+
+    Raises:
+        DataError: None of the files can be read.
+    """
     readable = False
     for path in files:
         try:

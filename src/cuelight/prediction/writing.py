@@ -37,7 +37,7 @@ def write_predictions(
     """
     rows: list[dict[str, Any]] = []
     details: list[dict[str, Any]] = []
-    names = _UnusedNames()
+    names = UnusedNames()
     try:
         for prediction in predictions:
             where: dict[str, Any] = {"path": str(prediction.path)}
@@ -57,7 +57,7 @@ def write_predictions(
     return len(rows)
 
 
-class _UnusedNames:
+class UnusedNames:
     """Gives each file a name of its own, also where upper and lower case are the same."""
 
     def __init__(self) -> None:
@@ -65,6 +65,14 @@ class _UnusedNames:
         self._counts: dict[str, int] = {}
 
     def take(self, name: str) -> str:
+        """Take a name.
+
+        Args:
+            name: What is wanted.
+
+        Returns:
+            It, with a number behind it if it is taken.
+        """
         unused = name
         while unused.lower() in self._used:
             self._counts[name] = self._counts.get(name, 1) + 1

@@ -12,6 +12,7 @@ def _all_from(module: str, names: str) -> dict[str, str]:
 
 CALLBACKS = {
     "EMACallback": "cuelight.callbacks.ema_callback:EMACallback",
+    "GradCamCallback": "cuelight.callbacks.grad_cam_callback:GradCamCallback",
     "TestOnTrainEnd": "cuelight.callbacks.test_on_train_end:TestOnTrainEnd",
     "ExportOnTrainEnd": "cuelight.callbacks.export_on_train_end:ExportOnTrainEnd",
     "ArchiveOnTrainEnd": "cuelight.callbacks.archive_on_train_end:ArchiveOnTrainEnd",

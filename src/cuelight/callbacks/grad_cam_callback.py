@@ -1,0 +1,220 @@
+"""What the model looks at, in pictures, while it trains."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any, Literal
+
+import lightning.pytorch as pl
+import numpy as np
+from torch import Tensor
+
+from cuelight.data.protocols import DescribesImages, NamesClasses
+from cuelight.deploy.protocols import NamesOutputs
+from cuelight.errors import CuelightError, Problem
+from cuelight.explain import Method, find_class, find_layer
+from cuelight.explain.batches import images_and_labels
+from cuelight.explain.captions import explained_images, title_of
+from cuelight.explain.inputs import as_pictures
+from cuelight.explain.layers import AUTO
+from cuelight.explain.pictures import MOST_IN_GRID, draw_grid
+from cuelight.explain.scores import scores_of
+from cuelight.explain.targets import Target, find_target
+from cuelight.files import atomic_write
+from cuelight.preprocessing import Preprocessing
+from cuelight.redaction import reason_of
+from cuelight.tracking.sending import send_image
+from cuelight.train_end.from_trainer import is_spread_out
+
+logger = logging.getLogger(__name__)
+
+Task = Literal["classification", "segmentation", "detection", "keypoints"]
+
+FOLDER = "gradcam"
+_QUALITY = 92
+
+
+class GradCamCallback(pl.Callback):
+    """Shows where the model looks: heat maps of a class over the images of the first validation batches.
+
+    For each of these batches a picture with up to 16 images goes to the trackers, as ``gradcam/val_<batch>``, and into
+    the folder ``gradcam`` of the trainer's ``default_root_dir``. With an average of the weights, it is the average that
+    is shown. The training stays what it is without this callback, to the last bit. Of several processes the first one
+    draws. What fails while the training runs is told once, and the training goes on.
+
+    Grad-CAM: R. R. Selvaraju et al., 2017, "Grad-CAM: Visual Explanations from Deep Networks via Gradient-based
+    Localization".
+
+    Args:
+        target_layer: Whose activations are explained: an index into ``named_modules()`` of the module, also a negative
+            one, the name of a layer such as "backbone.layer4", or "auto" for the last one with a spatial map;
+            ``cuelight layers`` lists them.
+        class_idx: The class that is explained: its index, its name, "predicted" or "label".
+        log_n_batches: How many batches of each validation get a picture.
+        task: What the model does: classification or segmentation; others for modules that score their classes
+            themselves (``cuelight.explain.ScoresClasses``).
+        method: How activations and gradients become a map: gradcam, hirescam, gradcam++ or eigencam.
+        output: Which output holds the scores of the classes, by name or index, if there are several.
+
+    Raises:
+        ValueError: If a parameter is out of its range.
+        CuelightError: When training starts, if the module has no such layer, class or output.
+    """
+
+    def __init__(
+        self,
+        target_layer: int | str,
+        class_idx: int | str = 0,
+        log_n_batches: int = 1,
+        task: Task = "classification",
+        method: Method = "gradcam",
+        output: int | str | None = None,
+    ) -> None:
+        if fault := _fault(log_n_batches):
+            raise ValueError(f"GradCamCallback: log_n_batches: {fault}")
+        self.target_layer = target_layer
+        self.class_idx = class_idx
+        self.log_n_batches = log_n_batches
+        self.task: Task = task
+        self.method: Method = method
+        self.output = output
+        self._target: Target | None = None
+        self._said: set[str] = set()
+
+    @classmethod
+    def parameter_problems(cls, params: Mapping[str, Any], path: str) -> list[Problem]:
+        """Check the ranges before anything is made.
+
+        Args:
+            params: The parameters that a file sets.
+            path: Their key path, for the messages.
+
+        Returns:
+            What is wrong.
+        """
+        fault = _fault(params.get("log_n_batches", 1))
+        return [Problem(fault, f"{path}.log_n_batches")] if fault else []
+
+    def setup(self, trainer: pl.Trainer, pl_module: pl.LightningModule, stage: str) -> None:
+        """Begin anew.
+
+        Raises:
+            CuelightError: If the weights are spread over several processes, of which one alone cannot draw.
+        """
+        self._target = None
+        self._said = set()
+        if is_spread_out(trainer):
+            raise CuelightError(
+                f"GradCamCallback cannot draw under {type(trainer.strategy).__name__}, because no process has all "
+                "weights. Use ddp, leave the callback out, or run cuelight explain after the training."
+            )
+
+    def on_fit_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        """Find out before the training whether layer, class and output are there.
+
+        Raises:
+            CuelightError: If one is not.
+        """
+        self._check(trainer, pl_module)
+
+    def on_validation_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        """Find out the same before a validation without a training.
+
+        Raises:
+            CuelightError: If layer, class or output is not there.
+        """
+        if trainer.state.fn != "fit":
+            self._check(trainer, pl_module)
+
+    def on_validation_batch_end(
+        self,
+        trainer: pl.Trainer,
+        pl_module: pl.LightningModule,
+        outputs: Any,
+        batch: Any,
+        batch_idx: int,
+        dataloader_idx: int = 0,
+    ) -> None:
+        """Draw the first batches."""
+        due = batch_idx < self.log_n_batches and not trainer.sanity_checking and trainer.is_global_zero
+        if not due or trainer.fast_dev_run:  # type: ignore[attr-defined]  # Lightning sets it by setattr
+            return
+        name = f"val_{batch_idx}" + (f"_dataloader_{dataloader_idx}" if dataloader_idx else "")
+        try:
+            self._draw(trainer, pl_module, batch, name)
+        except Exception as error:  # noqa: BLE001 - whatever is wrong with a picture, a training goes on without it
+            self._tell(reason_of(error))
+
+    def _check(self, trainer: pl.Trainer, module: pl.LightningModule) -> None:
+        """Try everything on the example input of the module; without one, look up what can be looked up."""
+        example = module.example_input_array
+        if isinstance(example, Tensor):
+            images = trainer.precision_plugin.convert_input(example[:1].to(module.device))
+            self._target = self._find_target(trainer, module, images)
+            return
+        scores_of(module, self.task)
+        if self.target_layer != AUTO:
+            find_layer(module, self.target_layer, None)
+        names = _class_names(trainer, module)
+        count = getattr(module, "num_classes", None) or len(names or ())
+        if count:
+            find_class(self.class_idx, names, count)
+
+    def _find_target(self, trainer: pl.Trainer, module: pl.LightningModule, images: Tensor) -> Target:
+        with trainer.precision_plugin.forward_context():
+            return find_target(
+                module,
+                images,
+                self.target_layer,
+                self.class_idx,
+                class_names=_class_names(trainer, module),
+                method=self.method,
+                task=self.task,
+                output=self.output,
+                output_names=module.output_names if isinstance(module, NamesOutputs) else None,
+            )
+
+    def _draw(self, trainer: pl.Trainer, module: pl.LightningModule, batch: Any, name: str) -> None:
+        images, labels = images_and_labels(batch)
+        left_out = max(0, len(images) - MOST_IN_GRID)
+        images, labels = images[:MOST_IN_GRID], labels[:MOST_IN_GRID] if labels is not None else None
+        target = self._target = self._target or self._find_target(trainer, module, images[:1])
+        with trainer.precision_plugin.forward_context():
+            found = target.heat_maps(module, images, labels)
+        pictures = as_pictures(images, _preprocessing(trainer, module))
+        explained = explained_images(found, pictures, target.scores(module), _class_names(trainer, module), labels)
+        # The step of all that Lightning logs, such as the loss of this validation.
+        step, epoch = trainer.fit_loop.epoch_loop._batches_that_stepped, trainer.current_epoch  # noqa: SLF001
+        title = f"{title_of(self.method, target.layer, found.maps)}, epoch {epoch}, step {step}"
+        picture = draw_grid(explained, title, left_out)
+        send_image(trainer.loggers, f"{FOLDER}/{name}", np.asarray(picture), step, title)
+        file = Path(trainer.default_root_dir) / FOLDER / f"epoch_{epoch:04}_step_{step:08}_{name}.jpg"
+        with atomic_write(file) as opened:
+            picture.save(opened, "JPEG", quality=_QUALITY, subsampling=0)
+
+    def _tell(self, reason: str) -> None:
+        if reason not in self._said:
+            self._said.add(reason)
+            logger.warning("GradCamCallback could not draw: %s. The training goes on.", reason)
+
+
+def _fault(log_n_batches: int) -> str:
+    wanted = "expected at least 1, got {}. Leave the callback out (in a YAML file: active: false) to draw nothing."
+    return wanted.format(log_n_batches) if log_n_batches < 1 else ""
+
+
+def _class_names(trainer: pl.Trainer, module: pl.LightningModule) -> Sequence[str] | None:
+    data = getattr(trainer, "datamodule", None)
+    for named in (module, data):
+        if isinstance(named, NamesClasses) and named.class_names is not None:
+            return named.class_names
+    return None
+
+
+def _preprocessing(trainer: pl.Trainer, module: pl.LightningModule) -> Preprocessing | None:
+    for described in (getattr(trainer, "datamodule", None), module):
+        if isinstance(described, DescribesImages) and isinstance(described.preprocessing, Preprocessing):
+            return described.preprocessing
+    return None

@@ -1,0 +1,58 @@
+"""Images and labels out of a batch, whatever its form."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from torch import Tensor
+
+from cuelight.errors import CuelightError
+
+_IMAGES = ("images", "image", "pixel_values", "inputs", "input", "x")
+_LABELS = ("labels", "label", "targets", "target", "masks", "mask", "y")
+_DIMENSIONS = 4  # N, C, H, W
+
+
+def images_and_labels(batch: Any) -> tuple[Tensor, Any]:
+    """Take images and labels out of a batch.
+
+    Args:
+        batch: A sequence that begins with images and labels, a mapping with usual names of them, or images alone.
+
+    Returns:
+        Images ``(N, C, H, W)``, and one label for each, ``None`` if there are none.
+
+    Raises:
+        CuelightError: There are no images.
+    """
+    images, labels = _parts(batch)
+    if not isinstance(images, Tensor) or images.ndim != _DIMENSIONS:
+        raise CuelightError(
+            f"A heat map needs a batch of images (N, C, H, W) and labels, got {_form(batch)}. Let the data loader give "
+            f"(images, labels), or a mapping with one of {', '.join(_IMAGES)} and one of {', '.join(_LABELS)}."
+        )
+    return images, labels if isinstance(labels, (Tensor, Sequence)) else None
+
+
+def _parts(batch: Any) -> tuple[Any, Any]:
+    if isinstance(batch, Mapping):
+        return _first(batch, _IMAGES), _first(batch, _LABELS)
+    if isinstance(batch, Sequence) and not isinstance(batch, str):
+        return (*batch[:2], None, None)[:2]
+    return batch, None
+
+
+def _first(batch: Mapping[Any, Any], names: Sequence[str]) -> Any:
+    return next((batch[name] for name in names if name in batch), None)
+
+
+def _form(value: Any) -> str:
+    """Describe a batch by its types and shapes."""
+    if isinstance(value, Tensor):
+        return f"a tensor {tuple(value.shape)}"
+    if isinstance(value, Mapping):
+        return "{" + ", ".join(f"{key}: {_form(entry)}" for key, entry in value.items()) + "}"
+    if isinstance(value, (list, tuple)):
+        return "(" + ", ".join(map(_form, value)) + ")"
+    return type(value).__name__

@@ -1,0 +1,109 @@
+"""What is to be read beside a heat map: class, score and label."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from torch import Tensor
+
+from cuelight.drawing import percent
+from cuelight.explain.heat_maps import HeatMaps
+from cuelight.explain.methods import Method
+from cuelight.explain.pictures import ExplainedImage
+from cuelight.explain.scores import TaskScores
+
+_METHOD_NAMES: dict[Method, str] = {
+    "gradcam": "Grad-CAM",
+    "hirescam": "HiResCAM",
+    "gradcam++": "Grad-CAM++",
+    "eigencam": "EigenCAM",
+}
+_OF_PIXELS = 3  # dimensions of a batch of masks
+
+_Note = tuple[str, bool | None]  # what to read, and whether the model is right if anybody knows
+
+
+def explained_images(
+    found: HeatMaps,
+    pictures: NDArray[np.uint8],
+    scores: TaskScores,
+    class_names: Sequence[str] | None = None,
+    labels: Any = None,
+) -> list[ExplainedImage]:
+    """Put heat maps and images together with what is known of them.
+
+    Args:
+        found: The heat maps of N images.
+        pictures: The images, ``(N, H, W, 3)``.
+        scores: How the outputs of the task tell classes.
+        class_names: The name of each class; numbers for those that have none.
+        labels: The true class of each image ``(N,)``, or of each pixel ``(N, H, W)``; others are not shown.
+
+    Returns:
+        One for each image.
+    """
+    known = labels.detach().cpu() if isinstance(labels, Tensor) and not labels.is_floating_point() else None
+    of_pixels = isinstance(found.outputs, Tensor) and found.outputs.ndim > _OF_PIXELS
+    notes = _shares(found, known) if of_pixels else _classes(found, scores, class_names, known)
+    unit = " of the pixels" if of_pixels else ""
+    return [
+        ExplainedImage(image, heat, class_name(index, class_names), f"{percent(score)}{unit}", note, right)
+        for image, heat, index, score, (note, right) in zip(
+            pictures, found.maps.numpy(), found.classes.tolist(), found.scores.tolist(), notes, strict=True
+        )
+    ]
+
+
+def title_of(method: Method, layer: str, maps: Tensor) -> str:
+    """Say what heat maps were made of.
+
+    Args:
+        method: How.
+        layer: Of which layer.
+        maps: The maps, ``(N, h, w)``.
+
+    Returns:
+        A title, such as ``Grad-CAM of backbone.layer4 (7 x 7)``.
+    """
+    height, width = maps.shape[1:]
+    return f"{_METHOD_NAMES[method]} of {layer or 'the whole model'} ({height} x {width})"
+
+
+def class_name(index: int, class_names: Sequence[str] | None) -> str:
+    """Name a class.
+
+    Args:
+        index: Its number.
+        class_names: The name of each class.
+
+    Returns:
+        Its name; ``class`` and the number if it has none.
+    """
+    return class_names[index] if class_names is not None and 0 <= index < len(class_names) else f"class {index}"
+
+
+def _classes(
+    found: HeatMaps, scores: TaskScores, class_names: Sequence[str] | None, labels: Tensor | None
+) -> list[_Note]:
+    """Tell the labels, and the predictions where the map explains another class."""
+    predicted = scores.predicted(found.outputs)
+    sure = scores.probability(found.outputs, predicted).tolist()
+    known = labels.flatten().tolist() if labels is not None and labels.numel() == len(predicted) else []
+    notes: list[_Note] = []
+    for number, (explained, best) in enumerate(zip(found.classes.tolist(), predicted.tolist(), strict=True)):
+        parts = [f"label: {class_name(known[number], class_names)}"] if known else []
+        if best != explained:
+            parts.append(f"predicted: {class_name(best, class_names)} {percent(sure[number])}")
+        notes.append((", ".join(parts), best == known[number] if known else None))
+    return notes
+
+
+def _shares(found: HeatMaps, labels: Tensor | None) -> list[_Note]:
+    """Tell how much of the image the label gives to the class."""
+    if labels is None or labels.ndim != _OF_PIXELS:
+        return [("", None)] * len(found.maps)
+    shares = (labels == found.classes[:, None, None]).float().mean((1, 2)).tolist()
+    return [(f"label: {percent(share)} of the pixels", None) for share in shares]

@@ -1,0 +1,224 @@
+"""Pictures of what a model looked at: input, heat map and overlay side by side, alone or as a grid."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image, ImageDraw
+
+from cuelight.drawing import BACKGROUND, FAINT, TEXT, font, readable_size, resized, shortened
+from cuelight.explain.overlay import colors, enlarge, gray_of, is_constant, paint
+
+MOST_IN_GRID = 16
+
+_SINGLE, _IN_GRID = (224, 512), (144, 192)  # the least width and the largest side of a tile, in pixels
+_MARGIN, _GAP, _BETWEEN, _BELOW = 14, 6, 22, 8
+_MIN_SLOT = 150  # what is said in a tile has to fit
+_TITLE_SIZE, _NAME_SIZE, _TEXT_SIZE = 16, 15, 12
+_TITLE_HEIGHT, _HEAD_HEIGHT, _NAME_HEIGHT, _NOTE_HEIGHT, _SCALE_HEIGHT, _FOOT_HEIGHT = 30, 20, 22, 17, 20, 20
+_BAR_HEIGHT = 8
+_HEADS = ("input", "heat map", "overlay")
+_RIGHT, _WRONG = (
+    "#0072b2",
+    "#d55e00",
+)  # of Okabe and Ito (2008): the color-blind tell them apart too
+_EMPTY = "#e5e9f0"
+_ASPECT = 1.4  # of a grid, as screens have it
+_SCALE_NOTES = (
+    "The scale of the heat map goes from no influence (0) to the largest in this image.",
+    "Each heat map has a scale of its own, from no influence (0) to the largest in that image.",
+)
+
+
+@dataclass(frozen=True)
+class ExplainedImage:
+    """An image with its heat map and what is to be read beside it.
+
+    Args:
+        image: What the model was given, red, green and blue, ``(H, W, 3)``.
+        heat: The heat map at the resolution of the layer, ``(h, w)``, 0 and above.
+        name: The class that the map explains.
+        score: How sure the model is of it, as text.
+        note: What else is known, such as the label.
+        right: Whether the model is right; ``None`` if nobody knows.
+    """
+
+    image: NDArray[np.uint8]
+    heat: NDArray[np.float32]
+    name: str
+    score: str = ""
+    note: str = ""
+    right: bool | None = None
+
+
+@dataclass(frozen=True)
+class _Layout:
+    """Where the parts of a cell are, in pixels.
+
+    Args:
+        tile: Width and height of an image.
+        slot: The width that each of the three has.
+        note: Whether there is a line below the name.
+    """
+
+    tile: tuple[int, int]
+    slot: int
+    note: bool
+
+    @property
+    def width(self) -> int:
+        return 3 * self.slot + 2 * _GAP
+
+    @property
+    def above(self) -> int:
+        return _NAME_HEIGHT + (_NOTE_HEIGHT if self.note else 0)
+
+    @property
+    def height(self) -> int:
+        return self.above + self.tile[1] + _SCALE_HEIGHT + _BELOW
+
+    def slots(self) -> list[int]:
+        return [number * (self.slot + _GAP) for number in range(3)]
+
+    def inset(self) -> int:
+        return (self.slot - self.tile[0]) // 2
+
+
+def draw_explanation(explained: ExplainedImage, title: str = "") -> Image.Image:
+    """Draw one image with its heat map.
+
+    Args:
+        explained: The image.
+        title: What to read above it.
+
+    Returns:
+        An RGB picture; a small image is enlarged without smoothing, its heat map smoothly.
+    """
+    return _draw([explained], title, 0, _SINGLE)
+
+
+def draw_grid(images: Sequence[ExplainedImage], title: str = "", left_out: int = 0) -> Image.Image:
+    """Draw a batch of images with their heat maps.
+
+    Args:
+        images: One or more, all of one size; only the first 16 are drawn.
+        title: What to read above them.
+        left_out: How many more there were beside ``images``.
+
+    Returns:
+        An RGB picture, which tells how many images it leaves out.
+    """
+    return _draw(images[:MOST_IN_GRID], title, left_out + max(0, len(images) - MOST_IN_GRID), _IN_GRID)
+
+
+def _draw(images: Sequence[ExplainedImage], title: str, left_out: int, sides: tuple[int, int]) -> Image.Image:
+    layout = _layout(images, sides)
+    columns = _columns(len(images), layout)
+    rows = math.ceil(len(images) / columns)
+    top = _MARGIN + (_TITLE_HEIGHT if title else 0)
+    width = 2 * _MARGIN + columns * layout.width + (columns - 1) * _BETWEEN
+    height = top + _HEAD_HEIGHT + rows * layout.height + _FOOT_HEIGHT + _MARGIN
+    picture = Image.new("RGB", (width, height), BACKGROUND)
+    draw = ImageDraw.Draw(picture)
+    if title:
+        of_title = font(_TITLE_SIZE, bold=True)
+        draw.text((_MARGIN, _MARGIN), shortened(title, of_title, width - 2 * _MARGIN), TEXT, of_title, anchor="la")
+    for column in range(columns):
+        _draw_heads(draw, layout, _MARGIN + column * (layout.width + _BETWEEN), top)
+    for number, explained in enumerate(images):
+        row, column = divmod(number, columns)
+        corner = _MARGIN + column * (layout.width + _BETWEEN), top + _HEAD_HEIGHT + row * layout.height
+        _draw_cell(picture, draw, layout, explained, corner)
+    text = font(_TEXT_SIZE)
+    note = shortened(_foot(len(images), left_out), text, width - 2 * _MARGIN)
+    draw.text((_MARGIN, height - _MARGIN), note, FAINT, text, anchor="ls")
+    return picture
+
+
+def _foot(shown: int, left_out: int) -> str:
+    scale = _SCALE_NOTES[shown > 1]
+    if not left_out:
+        return scale
+    return f"{left_out} more {'image is' if left_out == 1 else 'images are'} not shown. {scale}"
+
+
+def _layout(images: Sequence[ExplainedImage], sides: tuple[int, int]) -> _Layout:
+    height, width = images[0].image.shape[:2]
+    tile = readable_size((width, height), *sides)
+    return _Layout(tile, max(tile[0], _MIN_SLOT), any(explained.note for explained in images))
+
+
+def _columns(count: int, layout: _Layout) -> int:
+    """Choose the number of columns with which a grid fits a screen best."""
+
+    def distance(columns: int) -> float:
+        rows = math.ceil(count / columns)
+        return abs(math.log(columns * layout.width / (rows * layout.height) / _ASPECT))
+
+    return min(range(1, count + 1), key=distance)
+
+
+def _draw_heads(draw: ImageDraw.ImageDraw, layout: _Layout, left: int, top: int) -> None:
+    for slot, head in zip(layout.slots(), _HEADS, strict=True):
+        draw.text((left + slot + layout.slot // 2, top), head, FAINT, font(_TEXT_SIZE), anchor="ma")
+
+
+def _draw_cell(
+    picture: Image.Image, draw: ImageDraw.ImageDraw, layout: _Layout, explained: ExplainedImage, corner: tuple[int, int]
+) -> None:
+    left, top = corner
+    _draw_caption(draw, layout, explained, left, top)
+    image = resized(Image.fromarray(explained.image), layout.tile)
+    pixels, nothing = np.asarray(image), _why_nothing(explained.heat)
+    if nothing:
+        heat = Image.new("RGB", layout.tile, _EMPTY)
+        overlay = Image.fromarray(gray_of(pixels).astype(np.uint8)).convert("RGB")
+    else:
+        heat, overlay = map(Image.fromarray, paint(enlarge(explained.heat, layout.tile), pixels))
+    for slot, tile in zip(layout.slots(), (image, heat, overlay), strict=True):
+        picture.paste(tile, (left + slot + layout.inset(), top + layout.above))
+    middle = left + layout.slots()[1] + layout.slot // 2
+    if nothing:
+        center = middle, top + layout.above + layout.tile[1] // 2
+        draw.multiline_text(center, nothing, TEXT, font(_TEXT_SIZE), anchor="mm", align="center")
+    else:
+        _draw_scale(picture, draw, layout, float(explained.heat.max()), corner)
+
+
+def _draw_caption(draw: ImageDraw.ImageDraw, layout: _Layout, explained: ExplainedImage, left: int, top: int) -> None:
+    name, text = font(_NAME_SIZE, bold=True), font(_NAME_SIZE)
+    right = left + layout.width
+    if explained.right is not None:
+        mark, color = ("✓ right", _RIGHT) if explained.right else ("✗ wrong", _WRONG)
+        draw.text((right, top), mark, color, name, anchor="ra")
+        right -= round(name.getlength(mark)) + _GAP
+    score_width = text.getlength(explained.score) + _GAP if explained.score else 0
+    shown = shortened(explained.name, name, right - left - score_width)
+    draw.text((left, top), shown, TEXT, name, anchor="la")
+    draw.text((left + name.getlength(shown) + _GAP, top), explained.score, TEXT, text, anchor="la")
+    small = font(_TEXT_SIZE)
+    draw.text((left, top + _NAME_HEIGHT), shortened(explained.note, small, layout.width), FAINT, small, anchor="la")
+
+
+def _draw_scale(
+    picture: Image.Image, draw: ImageDraw.ImageDraw, layout: _Layout, largest: float, corner: tuple[int, int]
+) -> None:
+    """Draw the colors of the map below it, between the numbers that they stand for."""
+    small, end = font(_TEXT_SIZE), f"{largest:.3g}"
+    left = corner[0] + layout.slots()[1]
+    middle = corner[1] + layout.above + layout.tile[1] + _SCALE_HEIGHT // 2 - 2
+    draw.text((left, middle), "0", TEXT, small, anchor="lm")
+    draw.text((left + layout.slot, middle), end, TEXT, small, anchor="rm")
+    start, stop = left + round(small.getlength("0")) + _GAP, left + layout.slot - round(small.getlength(end)) - _GAP
+    bar = Image.fromarray(colors()[None]).resize((stop - start, _BAR_HEIGHT), Image.Resampling.BILINEAR)
+    picture.paste(bar, (start, middle - _BAR_HEIGHT // 2))
+
+
+def _why_nothing(heat: NDArray[np.float32]) -> str:
+    if not np.isfinite(heat).all():
+        return "no map: it holds\nNaN or infinity"
+    return f"no influence:\nthe map is constant ({heat.flat[0]:.3g})" if is_constant(heat) else ""

@@ -1,0 +1,178 @@
+"""From image files to pictures of where a model looks."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from itertools import islice
+from pathlib import Path
+from typing import Any
+
+import torch
+from PIL import Image
+from torch import Tensor, nn
+
+from cuelight.deploy.description import Description
+from cuelight.deploy.protocols import NamesOutputs
+from cuelight.errors import CuelightError
+from cuelight.explain import Method
+from cuelight.explain.captions import explained_images, title_of
+from cuelight.explain.inputs import as_pictures
+from cuelight.explain.pictures import MOST_IN_GRID, ExplainedImage, draw_explanation, draw_grid
+from cuelight.explain.targets import Target, find_target
+from cuelight.files import atomic_write
+from cuelight.prediction.predicting import read_images
+from cuelight.prediction.writing import UnusedNames
+from cuelight.preprocessing import Preprocessing
+
+logger = logging.getLogger(__name__)
+
+_PICTURES = "pictures"
+
+
+@dataclass(frozen=True)
+class ImageExplanation:
+    """Where a model looks in an image file.
+
+    Args:
+        path: The file.
+        explained: The image as the model was given it, its heat map, class and score.
+        title: Method and layer.
+    """
+
+    path: Path
+    explained: ExplainedImage
+    title: str
+
+    def picture(self) -> Image.Image:
+        """Draw it.
+
+        Returns:
+            A new picture: input, heat map and overlay.
+        """
+        return draw_explanation(self.explained, f"{self.path.name}: {self.title}")
+
+    def row(self) -> dict[str, Any]:
+        """Lay this out as the row of a table; the same columns for every image."""
+        return {
+            "class": self.explained.name,
+            "score": self.explained.score,
+            "largest influence": f"{self.explained.heat.max():.3g}",
+            "note": self.explained.note,
+        }
+
+
+def explain(
+    model: nn.Module,
+    description: Description,
+    files: Sequence[Path],
+    *,
+    layer: int | str = "auto",
+    class_idx: int | str = "predicted",
+    method: Method = "gradcam",
+    output: int | str | None = None,
+    batch_size: int = 16,
+    report: Callable[[str], None] = logger.warning,
+) -> Iterator[ImageExplanation]:
+    """Find out where a model looks in image files, read and prepared as in evaluation.
+
+    Args:
+        model: The model.
+        description: What is known of it.
+        files: The image files.
+        layer: Whose activations are explained: an index into ``named_modules()``, a name, or ``auto``.
+        class_idx: The class that is explained: its index, also as text, its name, or ``predicted``.
+        method: How activations and gradients become a map.
+        output: Which output holds the scores of the classes, if there are several.
+        batch_size: Images that are computed together.
+        report: Called with a line for each file that cannot be read; the others go on.
+
+    Returns:
+        Where the model looks in each readable file, in order.
+
+    Raises:
+        CuelightError: There is no such layer, class or output, or it is not known how images are prepared.
+        DataError: None of the files can be read.
+    """
+    preprocessing = description.preprocessing
+    if preprocessing is None:
+        raise CuelightError(
+            "The model does not say how its images are prepared: it was trained with data that has no preprocessing "
+            "of its own. Give the data module a property `preprocessing`, and train the model again."
+        )
+    if class_idx == "label":
+        raise CuelightError('Image files have no label to explain. Name a class, or leave it at "predicted".')
+    target = find_target(
+        model,
+        torch.zeros(1, preprocessing.channels, *preprocessing.size),
+        layer,
+        _index_or_name(class_idx, description.class_names),
+        class_names=description.class_names,
+        method=method,
+        task=description.task or "classification",
+        output=output,
+        output_names=model.output_names if isinstance(model, NamesOutputs) else None,
+    )
+    images = read_images(files, preprocessing, report)
+    return _explain(model, target, images, preprocessing, description.class_names, batch_size)
+
+
+def _index_or_name(class_idx: int | str, class_names: Sequence[str] | None) -> int | str:
+    if isinstance(class_idx, int) or class_idx in (class_names or ()) or not class_idx.isdecimal():
+        return class_idx
+    return int(class_idx)
+
+
+def _explain(
+    model: nn.Module,
+    target: Target,
+    images: Iterator[tuple[Path, Image.Image, Tensor]],
+    preprocessing: Preprocessing,
+    class_names: Sequence[str] | None,
+    batch_size: int,
+) -> Iterator[ImageExplanation]:
+    while batch := list(islice(images, batch_size)):
+        tensors = torch.stack([tensor for _, _, tensor in batch])
+        found = target.heat_maps(model, tensors)
+        pictures = as_pictures(tensors, preprocessing)
+        title = title_of(target.method, target.layer, found.maps)
+        explained = explained_images(found, pictures, target.scores(model), class_names)
+        for (path, _, _), one in zip(batch, explained, strict=True):
+            yield ImageExplanation(path, one, title)
+
+
+def write_explanations(explanations: Iterable[ImageExplanation], folder: Path) -> int:
+    """Write one picture for each image into ``pictures``, and overviews of up to 16 images beside that folder.
+
+    Args:
+        explanations: What :func:`explain` gives; only 16 images are in memory at a time.
+        folder: Where the files go; it is made if it is missing.
+
+    Returns:
+        How many images there were.
+
+    Raises:
+        CuelightError: The files cannot be written.
+    """
+    names, count = UnusedNames(), 0
+    remaining = iter(explanations)
+    try:
+        for page in iter(lambda: list(islice(remaining, MOST_IN_GRID)), []):
+            for one in page:
+                _save(one.picture(), folder / _PICTURES / f"{names.take(one.path.stem)}.png")
+            if count or len(page) > 1:
+                grid = draw_grid([one.explained for one in page], page[0].title)
+                _save(grid, folder / f"overview_{count // MOST_IN_GRID + 1}.png")
+            count += len(page)
+    except OSError as error:
+        raise CuelightError(
+            f"{folder}: the pictures cannot be written: {error.strerror or error}. Free some space, or choose a "
+            "folder that you may write to."
+        ) from error
+    return count
+
+
+def _save(picture: Image.Image, path: Path) -> None:
+    with atomic_write(path) as file:
+        picture.save(file, "PNG")

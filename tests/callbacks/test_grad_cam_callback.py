@@ -1,0 +1,412 @@
+"""Heat maps of the validation, drawn while a real training goes on."""
+
+import csv
+import gc
+import logging
+
+import lightning.pytorch as pl
+import numpy as np
+import pytest
+import torch
+from lightning.pytorch.demos.boring_classes import BoringModel
+from PIL import Image
+from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+from torch import nn
+from torch.utils.data import DataLoader
+
+from cuelight import registry
+from cuelight.callbacks.ema_callback import EMACallback
+from cuelight.callbacks.grad_cam_callback import GradCamCallback
+from cuelight.errors import CuelightError
+from cuelight.tracking.tensorboard_logger import TensorBoardLogger
+from support.digit_training import BATCH_SIZE, STEPS, DigitData, DigitModel, fit, pictures_in, trainer_for
+from support.ranks import on_ranks
+
+LAYER = "body.4"
+
+
+class ChannelsLast(DigitModel):
+    def __init__(self):
+        super().__init__()
+        self.to(memory_format=torch.channels_last)
+
+
+class Compiled(DigitModel):
+    def __init__(self):
+        super().__init__()
+        self.body.compile()
+        self.head.compile()
+
+
+class DrawsInEvaluation(DigitModel):
+    """Draws random numbers also where it is evaluated."""
+
+    def forward(self, images):
+        return super().forward(nn.functional.dropout(images, 0.1, training=True))
+
+
+class TwoOutputs(DigitModel):
+    output_names = ("logits", "features")
+
+    def forward(self, images):
+        features = self.body(images)
+        return self.head(features), features
+
+    def training_step(self, batch, batch_idx):
+        return nn.functional.cross_entropy(self(batch[0])[0], batch[1])
+
+    def validation_step(self, batch, batch_idx):
+        """Nothing is measured."""
+
+
+def outcome_of(folder, *callbacks, make_model=DigitModel, **settings):
+    """All that a training leaves: losses, weights, gradients, and where the random numbers are."""
+    _, model = fit(folder, list(callbacks), make_model, **settings)
+    gradients = {name: parameter.grad for name, parameter in model.named_parameters()}
+    return model.losses, model.state_dict(), gradients, torch.get_rng_state()
+
+
+def same(one, other):
+    if isinstance(one, torch.Tensor):
+        return torch.equal(one, other)
+    if isinstance(one, dict):
+        return one.keys() == other.keys() and all(same(one[key], other[key]) for key in one)
+    return one == other
+
+
+def cells(path):
+    """A picture without its title, which tells the step."""
+    return np.asarray(Image.open(path))[40:]
+
+
+def averages():
+    return [EMACallback(decay=0.9, decay_tau=2)]
+
+
+SITUATIONS = {
+    "plain": {},
+    "average": {"more": averages},
+    "accumulated": {"accumulate_grad_batches": 2},
+    "bfloat16": {"precision": "bf16-mixed"},
+    "channels last": {"make_model": ChannelsLast},
+    "random in evaluation": {"make_model": DrawsInEvaluation},
+    "validation in the epoch": {"val_check_interval": 2},
+    "compiled": {"make_model": Compiled},
+}
+
+
+@pytest.mark.parametrize(
+    "name", [pytest.param(name, marks=pytest.mark.slow if name == "compiled" else ()) for name in SITUATIONS]
+)
+def test_a_training_is_the_same_with_and_without_it_to_the_last_bit(name, tmp_path) -> None:
+    settings = dict(SITUATIONS[name])
+    more = settings.pop("more", list)
+    without = outcome_of(tmp_path / "without", *more(), **settings)
+    callbacks = [GradCamCallback(LAYER, "predicted", log_n_batches=2), *more()]
+    with_it = outcome_of(tmp_path / "with", *callbacks, **settings)
+    for one, other in zip(without, with_it, strict=True):
+        assert same(one, other)
+    validations = 4 if name == "validation in the epoch" else 2
+    assert len(pictures_in(tmp_path / "with")) == 2 * validations
+
+
+class Watching(GradCamCallback):
+    """Counts what is alive before and after each picture."""
+
+    def __init__(self, *arguments, **options):
+        super().__init__(*arguments, **options)
+        self.alive, self.hooks, self.changed = [], 0, []
+
+    def on_validation_batch_end(self, trainer, pl_module, *arguments, **options):
+        before, modes = self.count(), [module.training for module in pl_module.modules()]
+        flags = [(value.requires_grad, value.grad is None) for value in pl_module.parameters()]
+        super().on_validation_batch_end(trainer, pl_module, *arguments, **options)
+        self.alive.append((before, self.count()))
+        self.hooks += sum(
+            len(module._forward_hooks) + len(module._forward_pre_hooks) + len(module._backward_hooks)
+            for module in pl_module.modules()
+        )
+        self.changed.append(
+            modes != [module.training for module in pl_module.modules()]
+            or flags != [(value.requires_grad, value.grad is None) for value in pl_module.parameters()]
+        )
+
+    @staticmethod
+    def count():
+        gc.collect()
+        return sum(issubclass(type(thing), torch.Tensor) for thing in gc.get_objects())
+
+
+@pytest.fixture
+def few_objects():
+    """The garbage collector sees only what is made from now on, which is quick."""
+    gc.collect()
+    gc.freeze()
+    yield
+    gc.unfreeze()
+
+
+@pytest.mark.usefixtures("few_objects")
+def test_nothing_is_left_on_the_module_or_in_memory(tmp_path) -> None:
+    watching = Watching(LAYER, "label", log_n_batches=2)
+    fit(tmp_path, [watching], max_epochs=3)
+    assert len(pictures_in(tmp_path)) == 6
+    assert watching.hooks == 0
+    assert not any(watching.changed)
+    assert all(before == after for before, after in watching.alive[2:])  # the first two are of the sanity check
+    assert len({after for _, after in watching.alive[4:]}) == 1
+
+
+def test_pictures_of_the_first_batches_of_each_validation_at_the_step_of_its_loss(tmp_path) -> None:
+    tensorboard = TensorBoardLogger(tmp_path / "logs")
+    fit(tmp_path, [GradCamCallback(LAYER, log_n_batches=1)], logger=[tensorboard, *csv_logger(tmp_path)])
+    with (tmp_path / "csv" / "metrics.csv").open(newline="") as file:
+        steps = [int(row["step"]) for row in csv.DictReader(file) if row["val/loss"]]
+    assert steps == [STEPS - 1, 2 * STEPS - 1]
+    assert pictures_in(tmp_path) == [f"epoch_000{n}_step_0000000{step}_val_0.jpg" for n, step in enumerate(steps)]
+    events = EventAccumulator(tensorboard.log_dir, size_guidance={"images": 0}).Reload()
+    assert events.Tags()["images"] == ["gradcam/val_0"]
+    sent = events.Images("gradcam/val_0")
+    assert [image.step for image in sent] == steps
+    with Image.open(tmp_path / "gradcam" / pictures_in(tmp_path)[-1]) as picture:
+        assert picture.size == (sent[-1].width, sent[-1].height)
+
+
+def csv_logger(folder):
+    return [pl.loggers.CSVLogger(folder, name="", version="csv")]
+
+
+def test_a_large_batch_is_one_picture_of_some_of_its_images(tmp_path) -> None:
+    for count in (8, 16, 17):
+        data = DigitData(batch_size=count)
+        data.images, data.labels = data.images.repeat(2, 1, 1, 1), data.labels.repeat(2)
+        fit(tmp_path / str(count), [GradCamCallback(LAYER)], data=data, max_epochs=1)
+    heights = [Image.open(next((tmp_path / str(count) / "gradcam").iterdir())).height for count in (8, 16, 17)]
+    assert heights[0] < heights[1] == heights[2]
+
+
+def test_the_average_is_what_is_drawn(tmp_path) -> None:
+    callbacks = [GradCamCallback(LAYER, "label"), EMACallback(decay=0.9, decay_tau=2)]
+    _, model = fit(tmp_path / "average", callbacks)  # it leaves the average of the last step in the model
+    trainer_for(tmp_path / "again", [GradCamCallback(LAYER, "label")]).validate(model, DigitData())
+    fit(tmp_path / "raw", [GradCamCallback(LAYER, "label")])
+    during, again, raw = (
+        cells(tmp_path / folder / "gradcam" / pictures_in(tmp_path / folder)[-1])
+        for folder in ("average", "again", "raw")
+    )
+    np.testing.assert_array_equal(during, again)
+    assert (during != raw).any()
+
+
+def test_nothing_is_drawn_in_the_sanity_check(tmp_path) -> None:
+    fit(tmp_path, [GradCamCallback(LAYER)], max_epochs=0, num_sanity_val_steps=2)
+    trainer = trainer_for(tmp_path, [GradCamCallback(LAYER)], limit_train_batches=0, num_sanity_val_steps=-1)
+    trainer.fit(DigitModel(), datamodule=DigitData())
+    assert pictures_in(tmp_path) == []
+
+
+@pytest.mark.parametrize("inference_mode", [True, False])
+def test_a_validation_without_a_training(inference_mode, tmp_path) -> None:
+    torch.manual_seed(0)
+    trainer = trainer_for(tmp_path, [GradCamCallback(LAYER, "predicted", 2)], inference_mode=inference_mode)
+    trainer.validate(DigitModel(), DigitData())
+    assert pictures_in(tmp_path) == [f"epoch_0000_step_00000000_val_{batch}.jpg" for batch in range(2)]
+
+
+def test_it_may_run_again_and_in_another_training(tmp_path) -> None:
+    callback = GradCamCallback("auto")
+    fit(tmp_path / "one", [callback], max_epochs=1)
+    fit(tmp_path / "two", [callback], max_epochs=1)
+    names = [pictures_in(tmp_path / folder) for folder in ("one", "two")]
+    assert names[0] == names[1]
+    first, second = (cells(tmp_path / folder / "gradcam" / names[0][0]) for folder in ("one", "two"))
+    np.testing.assert_array_equal(first, second)
+
+
+# Any Trainer, any module.
+
+
+class Stranger(pl.LightningModule):
+    """Someone's own module: batches are mappings of colored images, and nothing is told of anything."""
+
+    def __init__(self):
+        super().__init__()
+        self.layers = nn.Sequential(nn.Conv2d(3, 4, 3, padding=1), nn.ReLU(), nn.Flatten(), nn.Linear(4 * 144, 3))
+
+    def forward(self, images):
+        return self.layers(images)
+
+    def training_step(self, batch, batch_idx):
+        return nn.functional.cross_entropy(self(batch["image"]), batch["label"])
+
+    def validation_step(self, batch, batch_idx):
+        """Nothing is measured."""
+
+    def configure_optimizers(self):
+        return torch.optim.SGD(self.parameters(), lr=0.1)
+
+
+def strange_batches():
+    torch.manual_seed(1)
+    return DataLoader(
+        [{"image": 20 * torch.randn(3, 12, 12), "label": number % 3} for number in range(8)], batch_size=4
+    )
+
+
+@pytest.mark.parametrize("layer", ["layers.0", 3, -4, "auto"])
+def test_a_module_and_loaders_of_ones_own(layer, tmp_path, caplog) -> None:
+    callback = GradCamCallback(layer, "label")
+    trainer = trainer_for(tmp_path, [callback], max_epochs=1)
+    trainer.fit(Stranger(), strange_batches(), strange_batches())
+    assert len(pictures_in(tmp_path)) == 1, caplog.text
+    assert "GradCamCallback" not in caplog.text
+
+
+def test_images_without_labels(tmp_path, caplog) -> None:
+    class Unlabelled(Stranger):
+        def training_step(self, batch, batch_idx):
+            return self(batch).square().mean()
+
+    images = DataLoader([torch.randn(3, 12, 12) for _ in range(4)], batch_size=4)
+    trainer = trainer_for(tmp_path, [GradCamCallback("layers.0", 2)], max_epochs=1)
+    trainer.fit(Unlabelled(), images, images)
+    assert len(pictures_in(tmp_path)) == 1, caplog.text
+
+
+def test_several_validation_loaders(tmp_path) -> None:
+    class Two(DigitData):
+        def val_dataloader(self):
+            return [super().val_dataloader()] * 2
+
+    class Model(DigitModel):
+        def validation_step(self, batch, batch_idx, dataloader_idx=0):
+            """Nothing is measured."""
+
+    fit(tmp_path, [GradCamCallback(LAYER)], Model, Two(), max_epochs=1)
+    assert [name.split("val_")[1] for name in pictures_in(tmp_path)] == ["0.jpg", "0_dataloader_1.jpg"]
+
+
+def test_an_output_that_was_chosen(tmp_path) -> None:
+    for output in ("logits", 0):
+        fit(tmp_path / str(output), [GradCamCallback(LAYER, output=output)], TwoOutputs, max_epochs=1)
+        assert len(pictures_in(tmp_path / str(output))) == 1
+
+
+# What is wrong.
+
+
+@pytest.mark.parametrize(
+    ("parameters", "texts"),
+    [
+        ({"target_layer": "bdy.4"}, ['no layer "bdy.4"', 'Did you mean "body.4"']),
+        ({"target_layer": 500}, ["no layer 500", "from -14 to 13"]),
+        ({"target_layer": "head.3"}, ["head.3", "no map"]),
+        ({"target_layer": LAYER, "class_idx": 10}, ["no class 10", '0 "0"', '9 "9"']),
+        ({"target_layer": LAYER, "class_idx": "ten"}, ['no class "ten"', '9 "9"']),
+        ({"target_layer": LAYER, "task": "segmentation"}, ["segmentation", "(1, 10)"]),
+        ({"target_layer": LAYER, "task": "detection"}, ["detection", "class_scores"]),
+        ({"target_layer": LAYER, "output": "boxes"}, ['no output "boxes"']),
+    ],
+    ids=lambda value: " ".join(map(str, value.values())) if isinstance(value, dict) else "",
+)
+def test_what_is_wrong_is_said_before_the_training(parameters, texts, tmp_path) -> None:
+    model = DigitModel()
+    trainer = trainer_for(tmp_path, [GradCamCallback(**parameters)])
+    with pytest.raises(CuelightError) as raised:
+        trainer.fit(model, datamodule=DigitData())
+    for text in texts:
+        assert text in str(raised.value)
+    assert model.losses == []
+    with pytest.raises(CuelightError):
+        trainer_for(tmp_path, [GradCamCallback(**parameters)]).validate(model, DigitData())
+    assert model.losses == []
+
+
+def test_several_outputs_are_named_before_the_training(tmp_path) -> None:
+    with pytest.raises(CuelightError, match='0 "logits", 1 "features"'):
+        fit(tmp_path, [GradCamCallback(LAYER)], TwoOutputs)
+
+
+@pytest.mark.parametrize(
+    ("parameters", "text"),
+    [({"target_layer": "nowhere"}, "nowhere"), ({"target_layer": LAYER, "class_idx": "ten"}, "ten")],
+)
+def test_what_can_be_looked_up_is_also_without_an_example(parameters, text, tmp_path) -> None:
+    with pytest.raises(CuelightError, match=text):
+        fit(tmp_path, [GradCamCallback(**parameters)], lambda: DigitModel(example=False))
+
+
+@pytest.mark.parametrize(
+    ("params", "path", "text"),
+    [
+        ({}, "target_layer", "needs the parameter"),
+        ({"target_layer": 1.5}, "target_layer", "1.5"),
+        ({"target_layer": 1, "log_n_batches": 0}, "log_n_batches", "at least 1, got 0"),
+        ({"target_layer": 1, "method": "gradcan"}, "method", "gradcam"),
+        ({"target_layer": 1, "task": "clasification"}, "task", "classification"),
+    ],
+    ids=str,
+)
+def test_what_a_file_sets_is_checked_when_it_is_read(params, path, text) -> None:
+    (problem,) = registry.callbacks.problems({"name": "GradCamCallback", "params": params}, "trainer.callbacks.0")
+    assert problem.path == f"trainer.callbacks.0.params.{path}"
+    assert text in problem.message
+    if path == "log_n_batches":
+        with pytest.raises(ValueError, match=text):
+            GradCamCallback(**params)
+
+
+def warnings_of(caplog):
+    return [record.message for record in caplog.records if "GradCamCallback" in record.message]
+
+
+def test_what_fails_while_training_is_told_once_and_the_training_goes_on(tmp_path, caplog) -> None:
+    with caplog.at_level(logging.WARNING):
+        trainer, _ = fit(tmp_path, [GradCamCallback(LAYER, 99)], lambda: DigitModel(example=False), data=unnamed_data())
+    (warning,) = warnings_of(caplog)
+    assert "no class 99" in warning
+    assert "goes on" in warning
+    assert trainer.global_step == 2 * STEPS
+    assert pictures_in(tmp_path) == []
+
+
+def unnamed_data():
+    data = DigitData()
+    data.class_names = None
+    return data
+
+
+def test_a_batch_that_holds_no_images(tmp_path, caplog) -> None:
+    trainer = trainer_for(tmp_path, [GradCamCallback("layer")], limit_train_batches=2, limit_val_batches=1)
+    with caplog.at_level(logging.WARNING):
+        trainer.fit(BoringModel())
+    (warning,) = warnings_of(caplog)
+    assert "got a tensor (1, 32)" in warning
+
+
+def test_a_folder_that_cannot_be_written(tmp_path, caplog) -> None:
+    (tmp_path / "gradcam").write_text("this is a file")
+    with caplog.at_level(logging.WARNING):
+        trainer, _ = fit(tmp_path, [GradCamCallback(LAYER)])
+    assert len(warnings_of(caplog)) == 1
+    assert trainer.global_step == 2 * STEPS
+
+
+# Several processes.
+
+
+def train_on_a_rank(folder, with_pictures):
+    callbacks = [GradCamCallback(LAYER, "label", 2)] if with_pictures else []
+    trainer, model = fit(folder, callbacks, strategy="ddp", devices=2, use_distributed_sampler=True)
+    return trainer.global_rank, model.losses, model.state_dict()
+
+
+@pytest.mark.slow
+def test_the_first_of_two_processes_draws_and_both_train_alike(tmp_path) -> None:
+    without = on_ranks(train_on_a_rank, tmp_path / "without", False)
+    with_it = on_ranks(train_on_a_rank, tmp_path / "with", True)
+    assert [rank for rank, *_ in with_it] == [0, 1]
+    for one, other in zip(without, with_it, strict=True):
+        assert one[1] == other[1]
+        assert same(one[2], other[2])
+    assert len(pictures_in(tmp_path / "with")) == 2 * (16 // 2 // BATCH_SIZE)
