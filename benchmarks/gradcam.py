@@ -5,17 +5,22 @@ turns in one process. pytorch-grad-cam also resizes its maps to the images. By h
 all below the layer without gradient, the rest with it. Memory is the most that is held at any time in one batch on
 top of the most that a plain forward pass holds; what it is compared with is the activation of the layer and its
 gradient, of the whole batch.
+
+The callback does what it does after a validation batch: it makes heat maps of all 8 images, draws them, writes the file
+and sends the picture to TensorBoard.
 """
 
 from __future__ import annotations
 
 import sys
+import tempfile
 import time
 from collections.abc import Callable
 from functools import partial
 from itertools import accumulate
 from typing import Any
 
+import lightning.pytorch as pl
 import timm
 import torch
 from captum.attr import LayerGradCam
@@ -23,17 +28,42 @@ from pytorch_grad_cam import GradCAM
 from pytorch_grad_cam.utils.model_targets import ClassifierOutputTarget
 from torch import Tensor
 from torch.profiler import ProfilerActivity, profile
+from torch.utils.data import DataLoader
 
 from common import Measurements, Target, interleave, parse_options, report
+from cuelight.callbacks.grad_cam_callback import GradCamCallback
 from cuelight.explain import heat_maps
+from cuelight.tracking.tensorboard_logger import TensorBoardLogger
 
 OWN, HAND, CAPTUM, GRAD_CAM = "Cuelight", "by hand", "captum", "pytorch-grad-cam"
+CALLBACK = "GradCamCallback, with pictures"
 LAYER_TENSORS = "activation and gradient of the layer"
 TARGET_NETWORK = "resnet50"
 MIB = 2**20
 # The same work as by hand: half a tenth is what the noise of one run may be.
 TIME_TARGETS = {HAND: Target(0.95, False), CAPTUM: Target(0.95, False), GRAD_CAM: Target(3, False)}
 MEMORY_TARGETS = {OWN: Target(1)}
+CALLBACK_TARGETS = {CALLBACK: Target(1.3)}
+
+
+class Watched(pl.LightningModule):
+    """A network as a module that is validated.
+
+    Args:
+        network: The network.
+    """
+
+    def __init__(self, network: torch.nn.Module) -> None:
+        super().__init__()
+        self.network = network
+
+    def forward(self, images: Tensor) -> Tensor:
+        """Run the network."""
+        logits: Tensor = self.network(images)
+        return logits
+
+    def validation_step(self, batch: Any, batch_idx: int) -> None:
+        """Measure nothing."""
 
 
 class Comparison:
@@ -115,7 +145,42 @@ def measure(comparison: Comparison, rounds: int) -> tuple[Measurements, Measurem
     return times, memory
 
 
-def _milliseconds(action: Callable[[], Tensor]) -> float:
+def measure_callback(comparison: Comparison, rounds: int) -> Measurements:
+    """Compare the callback with the heat maps alone.
+
+    Args:
+        comparison: Of one network.
+        rounds: Repetitions.
+
+    Returns:
+        Milliseconds for a batch.
+    """
+    module = Watched(comparison.network)
+    batch = comparison.images, torch.tensor(comparison.classes)
+    callback = GradCamCallback(f"network.{comparison.layer_name}", "label")
+    alone = comparison.ways()[OWN]
+    with tempfile.TemporaryDirectory() as folder:
+        logger = TensorBoardLogger(folder)
+        trainer = pl.Trainer(
+            accelerator="auto" if comparison.images.is_cuda else "cpu",
+            callbacks=[callback],
+            default_root_dir=folder,
+            devices=1,
+            enable_checkpointing=False,
+            enable_model_summary=False,
+            enable_progress_bar=False,
+            logger=logger,
+        )
+        trainer.validate(module, DataLoader([batch], batch_size=None), verbose=False)  # the first picture warms up
+        draw = partial(callback.on_validation_batch_end, trainer, module, None, batch, 0)
+        ways = {OWN: partial(_milliseconds, alone), CALLBACK: partial(_milliseconds, draw)}
+        try:
+            return interleave(ways, rounds)
+        finally:
+            logger.finalize("success")  # it writes beside the training
+
+
+def _milliseconds(action: Callable[[], Any]) -> float:
     began = time.perf_counter()
     action()  # gives its maps on the CPU, so that there is nothing to wait for
     return (time.perf_counter() - began) * 1e3
@@ -137,11 +202,14 @@ def _most_held(action: Callable[[], Tensor], cuda: bool) -> float:
 
 def compare(network: str, layer: str, device: str, rounds: int) -> int:
     """Measure one network and print its tables; returns 1 if a target is missed, 0 otherwise."""
-    times, memory = measure(Comparison(network, layer, 8, 224, device), rounds)
+    comparison = Comparison(network, layer, 8, 224, device)
+    times, memory = measure(comparison, rounds)
     decides = network == TARGET_NETWORK
     where = f"{layer} of {network} on {device}, batch 8, 224 x 224"
     missed = report(f"Heat maps of {where}, as multiples of {OWN}", "ms", times, OWN, TIME_TARGETS if decides else {})
     targets = MEMORY_TARGETS if decides else {}
+    pictures = measure_callback(comparison, rounds)
+    missed |= report(f"The callback on {where}", "ms", pictures, OWN, CALLBACK_TARGETS if decides else {})
     return missed | report(f"Memory on top of a forward pass, {where}", "MiB", memory, LAYER_TENSORS, targets)
 
 
