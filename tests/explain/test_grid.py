@@ -30,8 +30,8 @@ def test_shapes_that_are_maps(shape, size, expected):
 def test_patches_stay_in_their_places():
     tokens = torch.arange(9.0)[None, :, None]
     assert as_maps(tokens, 1, (64, 32))[0, 0].tolist() == [[1, 2], [3, 4], [5, 6], [7, 8]]
-    maps = torch.arange(6.0).view(1, 3, 2, 1)
-    assert as_maps(maps, 1, (48, 32))[0, 0].tolist() == [[0, 1], [2, 3], [4, 5]]
+    maps = torch.arange(24.0).view(1, 6, 4, 1)
+    assert as_maps(maps, 1, (48, 32))[0, 0, 5].tolist() == [20, 21, 22, 23]
 
 
 def test_integers_are_no_activation():

@@ -191,7 +191,7 @@ def test_a_segmentation(images):
     (gradient,) = torch.autograd.grad(score, activation)
     assert found.classes.tolist() == classes
     expected = (gradient.mean((2, 3), keepdim=True) * activation).sum(1).relu()
-    assert torch.allclose(found.maps, expected, atol=1e-5 * float(expected.max()))
+    assert torch.allclose(found.maps, expected, atol=1e-5 * expected.max().item())
     other = heat_maps(model, images, "first", class_idx="predicted", task="segmentation", background=classes[0])
     assert other.classes[0] != classes[0]
 
@@ -252,7 +252,7 @@ def test_mixed_precision_gives_maps_in_single_precision(images, method):
     for found in (mixed, half):
         assert found.maps.dtype == found.scores.dtype == torch.float32
         assert found.outputs.dtype == torch.bfloat16
-        assert torch.allclose(found.maps, exact, atol=0.1 * float(exact.max()))
+        assert torch.stack([found.maps.flatten(), exact.flatten()]).corrcoef()[0, 1] > 0.99
 
 
 def test_channels_last(images):

@@ -171,16 +171,16 @@ def test_a_train_method_of_a_module_is_not_called(model, images):
 
 def live_tensors():
     gc.collect()
-    return sum(isinstance(thing, torch.Tensor) for thing in gc.get_objects())
+    return sum(issubclass(type(thing), torch.Tensor) for thing in gc.get_objects())
 
 
-@pytest.mark.parametrize("action", ACTIONS)
-def test_nothing_is_kept(model, images, action):
-    ACTIONS[action](model, images)
-    before = live_tensors()
-    for _ in range(3):
-        ACTIONS[action](model, images)
-    assert live_tensors() == before
+def test_nothing_is_kept(model, images):
+    counts = []
+    for _ in range(2):
+        for action in ACTIONS.values():
+            action(model, images)
+        counts.append(live_tensors())
+    assert counts[0] == counts[1]
 
 
 def test_nothing_is_kept_but_the_result(model, images):
@@ -238,9 +238,9 @@ def test_hooks_of_others_are_called_and_come_first(model, images):
 
 @pytest.mark.parametrize("wrapped", [False, True])
 def test_compiled_models_are_run_as_written_and_not_compiled_anew(images, wrapped):
-    model = Restless().eval()
+    model, compiled = Restless().eval(), []
+    torch.manual_seed(1)
     expected = heat_maps(model, images, "network.4").maps
-    compiled = []
 
     def backend(graph, _):
         compiled.append(graph)
@@ -252,6 +252,7 @@ def test_compiled_models_are_run_as_written_and_not_compiled_anew(images, wrappe
     with torch.no_grad():
         model(images)
         before = len(compiled)
+        torch.manual_seed(1)
         found = heat_maps(model, images, "network._orig_mod.4" if wrapped else "network.4").maps
         model(images)
     assert torch.equal(found, expected)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any, Literal, TypeAlias, cast
 
+import torch
 from torch import Tensor
 
 from cuelight.errors import ExplainError, did_you_mean
@@ -70,7 +71,8 @@ def choose_classes(
         return scores.predicted(outputs)
     count = scores.count(outputs)
     if class_idx != "label":
-        return images.new_full((len(images),), find_class(class_idx, None, count)).long()
+        find_class(class_idx, None, count)
+        return torch.full((len(images),), class_idx, device=images.device)
     if labels is None:
         raise ExplainError(
             "class_idx is label, and there are no labels. Give them, or choose predicted, an index or the name of a "

@@ -46,7 +46,7 @@ def as_maps(tensor: Tensor, count: int, size: Size) -> Tensor | None:
         maps = tensor.permute(0, 3, 1, 2) if last else tensor
     elif tensor.ndim == _TOKEN_DIMENSIONS and (grid := _grid(tensor.shape[1], size)):
         patches = tensor[:, tensor.shape[1] - grid[0] * grid[1] :]
-        maps = patches.transpose(1, 2).unflatten(2, grid)
+        maps = patches.transpose(1, 2).reshape(count, -1, *grid)
     return maps if maps is not None and maps[0, 0].numel() > 1 else None
 
 

@@ -81,7 +81,7 @@ def find_layer(model: nn.Module, target: int | str, example: Tensor | None) -> s
     Raises:
         LayerError: If there is no such layer, or none with a map.
     """
-    names = [name for name, _ in model.named_modules()]
+    names: list[str] = [name for name, _ in model.named_modules()]
     if isinstance(target, int):
         if not -len(names) <= target < len(names):
             raise LayerError(

@@ -87,7 +87,8 @@ def eigen_cam(activation: Tensor) -> Tensor:
     components, lengths, _ = torch.linalg.svd(positions - positions.mean(1, keepdim=True), full_matrices=False)
     projection = components[..., 0] * lengths[:, :1]
     largest = projection.gather(1, projection.abs().argmax(1, keepdim=True))
-    return (projection * largest.sign()).relu().unflatten(1, activation.shape[2:])
+    maps: Tensor = projection * largest.sign()
+    return maps.relu().view(len(activation), *activation.shape[2:])
 
 
 METHODS: Mapping[Method, Callable[[Tensor, Tensor], Tensor]] = {

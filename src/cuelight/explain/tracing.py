@@ -97,7 +97,7 @@ def _that_count(candidates: dict[str, Tensor], outputs: Sequence[Tensor], size: 
         return
     unknown = [torch.full_like(output, torch.nan) for output in ends]
     inputs = [candidates[name] for name in names]
-    with torch.autograd.set_detect_anomaly(mode=False):  # type: ignore[no-untyped-call]
+    with torch.autograd.set_detect_anomaly(mode=False):
         gradients = torch.autograd.grad(ends, inputs, unknown, allow_unused=True)
     for name, gradient in zip(names, gradients, strict=True):
         maps = None if gradient is None else as_maps(gradient, 1, size)
