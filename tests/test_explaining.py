@@ -107,7 +107,7 @@ def test_a_picture_for_each_image_and_overviews(model, files, tmp_path) -> None:
     with Image.open(out / "pictures" / "03.png") as picture:
         assert picture.tobytes() == found[3].picture().tobytes()
     with Image.open(out / "overview_1.png") as first, Image.open(out / "overview_2.png") as second:
-        assert first.width * first.height > 2 * second.width * second.height
+        assert first.width > second.width  # 12 and 7 images
 
 
 def test_one_image_needs_no_overview(model, files, tmp_path) -> None:

@@ -177,12 +177,12 @@ def csv_logger(folder):
 
 
 def test_a_large_batch_is_one_picture_of_some_of_its_images(tmp_path) -> None:
-    for count in (8, 16, 17):
+    for count in (8, 12, 13):
         data = DigitData(batch_size=count)
         data.images, data.labels = data.images.repeat(2, 1, 1, 1), data.labels.repeat(2)
         fit(tmp_path / str(count), [GradCamCallback(LAYER)], data=data, max_epochs=1)
-    heights = [Image.open(next((tmp_path / str(count) / "gradcam").iterdir())).height for count in (8, 16, 17)]
-    assert heights[0] < heights[1] == heights[2]
+    sizes = [Image.open(next((tmp_path / str(count) / "gradcam").iterdir())).size for count in (8, 12, 13)]
+    assert sizes[0] < sizes[1] == sizes[2]
 
 
 def test_the_average_is_what_is_drawn(tmp_path) -> None:

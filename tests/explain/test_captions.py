@@ -7,7 +7,7 @@ import torch
 from cuelight.data.digits import Digits, load_digits
 from cuelight.errors import CuelightError
 from cuelight.explain import HeatMaps
-from cuelight.explain.batches import images_and_labels
+from cuelight.explain.batches import images_and_labels, some_of
 from cuelight.explain.captions import explained_images, title_of
 from cuelight.explain.inputs import as_pictures
 from cuelight.explain.scores import ClassificationScores, SegmentationScores
@@ -149,3 +149,14 @@ def test_a_batch_without_images_is_described(batch, form) -> None:
         images_and_labels(batch)
     assert f"got {form}." in str(raised.value)
     assert "pixel_values" in str(raised.value)
+
+
+def test_some_of_a_batch_are_spread_over_it() -> None:
+    images, labels = torch.arange(30.0).view(30, 1, 1, 1), torch.arange(30)
+    chosen, of_chosen = some_of(images, labels, 12)
+    assert chosen.flatten().tolist() == of_chosen.tolist()
+    assert (of_chosen[0], of_chosen[-1]) == (0, 29)
+    assert set(of_chosen.diff().tolist()) == {2, 3}
+    assert some_of(images, labels.tolist(), 12)[1] == of_chosen.tolist()
+    assert some_of(images, None, 12)[1] is None
+    assert some_of(images[:12], labels[:12], 12)[1].tolist() == list(range(12))

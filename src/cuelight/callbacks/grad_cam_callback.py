@@ -15,7 +15,7 @@ from cuelight.data.protocols import DescribesImages, NamesClasses
 from cuelight.deploy.protocols import NamesOutputs
 from cuelight.errors import CuelightError, Problem
 from cuelight.explain import Method, find_class, find_layer
-from cuelight.explain.batches import images_and_labels
+from cuelight.explain.batches import images_and_labels, some_of
 from cuelight.explain.captions import explained_images, title_of
 from cuelight.explain.inputs import as_pictures
 from cuelight.explain.layers import AUTO
@@ -39,10 +39,10 @@ _QUALITY = 92
 class GradCamCallback(pl.Callback):
     """Shows where the model looks: heat maps of a class over the images of the first validation batches.
 
-    For each of these batches a picture with up to 16 images goes to the trackers, as ``gradcam/val_<batch>``, and into
-    the folder ``gradcam`` of the trainer's ``default_root_dir``. With an average of the weights, it is the average that
-    is shown. The training stays what it is without this callback, to the last bit. Of several processes the first one
-    draws. What fails while the training runs is told once, and the training goes on.
+    For each of these batches a picture with up to 12 of its images goes to the trackers, as ``gradcam/val_<batch>``,
+    and into the folder ``gradcam`` of the trainer's ``default_root_dir``. With an average of the weights, it is the
+    average that is shown. The training stays what it is without this callback, to the last bit. Of several processes
+    the first one draws. What fails while the training runs is told once, and the training goes on.
 
     Grad-CAM: R. R. Selvaraju et al., 2017, "Grad-CAM: Visual Explanations from Deep Networks via Gradient-based
     Localization".
@@ -179,7 +179,7 @@ class GradCamCallback(pl.Callback):
     def _draw(self, trainer: pl.Trainer, module: pl.LightningModule, batch: Any, name: str) -> None:
         images, labels = images_and_labels(batch)
         left_out = max(0, len(images) - MOST_IN_GRID)
-        images, labels = images[:MOST_IN_GRID], labels[:MOST_IN_GRID] if labels is not None else None
+        images, labels = some_of(images, labels, MOST_IN_GRID)
         target = self._target = self._target or self._find_target(trainer, module, images[:1])
         with trainer.precision_plugin.forward_context():
             found = target.heat_maps(module, images, labels)

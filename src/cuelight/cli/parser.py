@@ -119,10 +119,14 @@ def _add_explain(commands: argparse._SubParsersAction[argparse.ArgumentParser]) 
     parser.add_argument("run", help="a run directory or a checkpoint")
     parser.add_argument("images", nargs="+", metavar="IMAGE", help="an image, a folder, or a pattern such as '*.png'")
     parser.add_argument(
-        "--layer", default="auto", help="its name or index, as `cuelight layers` lists them (default: the last map)"
+        "--layer", default="auto", help="its name or index, as `cuelight layers` lists them (default: auto)"
     )
     parser.add_argument(
-        "--class", dest="class_idx", default="predicted", help="its name or index (default: the predicted one)"
+        "--class",
+        dest="class_idx",
+        metavar="CLASS",
+        default="predicted",
+        help="its name or index (default: the predicted one)",
     )
     parser.add_argument(
         "--method", choices=("gradcam", "hirescam", "gradcam++", "eigencam"), default="gradcam",

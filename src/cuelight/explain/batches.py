@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+import torch
 from torch import Tensor
 
 from cuelight.errors import CuelightError
@@ -33,6 +34,25 @@ def images_and_labels(batch: Any) -> tuple[Tensor, Any]:
             f"(images, labels), or a mapping with one of {', '.join(_IMAGES)} and one of {', '.join(_LABELS)}."
         )
     return images, labels if isinstance(labels, (Tensor, Sequence)) else None
+
+
+def some_of(images: Tensor, labels: Any, count: int) -> tuple[Tensor, Any]:
+    """Choose images of a batch, spread evenly over it: neighbors are often of one class.
+
+    Args:
+        images: Images ``(N, C, H, W)``.
+        labels: One label for each, or ``None``.
+        count: How many at most.
+
+    Returns:
+        The chosen images and their labels.
+    """
+    if len(images) <= count:
+        return images, labels
+    chosen = torch.linspace(0, len(images) - 1, count).round().long().tolist()
+    if labels is None or isinstance(labels, Tensor):
+        return images[chosen], labels if labels is None else labels[chosen]
+    return images[chosen], [labels[index] for index in chosen]
 
 
 def _parts(batch: Any) -> tuple[Any, Any]:

@@ -13,7 +13,7 @@ from PIL import Image, ImageDraw
 from cuelight.drawing import BACKGROUND, FAINT, TEXT, font, readable_size, resized, shortened
 from cuelight.explain.overlay import colors, enlarge, gray_of, is_constant, paint
 
-MOST_IN_GRID = 16
+MOST_IN_GRID = 12
 
 _SINGLE, _IN_GRID = (224, 512), (144, 192)  # the least width and the largest side of a tile, in pixels
 _MARGIN, _GAP, _BETWEEN, _BELOW = 14, 6, 22, 8
@@ -105,7 +105,7 @@ def draw_grid(images: Sequence[ExplainedImage], title: str = "", left_out: int =
     """Draw a batch of images with their heat maps.
 
     Args:
-        images: One or more, all of one size; only the first 16 are drawn.
+        images: One or more, all of one size; only the first 12 are drawn.
         title: What to read above them.
         left_out: How many more there were beside ``images``.
 

@@ -143,10 +143,10 @@ def _explain(
 
 
 def write_explanations(explanations: Iterable[ImageExplanation], folder: Path) -> int:
-    """Write one picture for each image into ``pictures``, and overviews of up to 16 images beside that folder.
+    """Write one picture for each image into ``pictures``, and overviews of up to 12 images beside that folder.
 
     Args:
-        explanations: What :func:`explain` gives; only 16 images are in memory at a time.
+        explanations: What :func:`explain` gives; only 12 images and a batch are in memory at a time.
         folder: Where the files go; it is made if it is missing.
 
     Returns:
