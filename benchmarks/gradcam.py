@@ -9,6 +9,7 @@ gradient, of the whole batch.
 
 from __future__ import annotations
 
+import os
 import sys
 import time
 from collections.abc import Callable
@@ -147,6 +148,7 @@ def compare(network: str, layer: str, device: str, rounds: int) -> int:
 
 def main() -> int:
     options = parse_options("Cost of heat maps.", rounds=10)
+    os.environ.setdefault("KINETO_LOG_LEVEL", "99")  # or the profiler reports its starts and stops
     print(f"{torch.get_num_threads()} threads.")
     missed = 0
     for device in ("cpu", "cuda") if torch.cuda.is_available() else ("cpu",):
