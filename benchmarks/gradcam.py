@@ -12,6 +12,7 @@ and sends the picture to TensorBoard.
 
 from __future__ import annotations
 
+import os
 import sys
 import tempfile
 import time
@@ -215,6 +216,7 @@ def compare(network: str, layer: str, device: str, rounds: int) -> int:
 
 def main() -> int:
     options = parse_options("Cost of heat maps.", rounds=10)
+    os.environ.setdefault("KINETO_LOG_LEVEL", "99")  # or the profiler reports its starts and stops
     print(f"{torch.get_num_threads()} threads.")
     missed = 0
     for device in ("cpu", "cuda") if torch.cuda.is_available() else ("cpu",):

@@ -1,7 +1,7 @@
 """How a prediction is shown: where in an image a model sees a class."""
 
 from cuelight.explain.classes import find_class
-from cuelight.explain.heat_maps import HeatMaps, heat_maps
+from cuelight.explain.explanation import HeatMaps, heat_maps
 from cuelight.explain.layers import Layer, find_layer, list_layers
 from cuelight.explain.methods import Method
 from cuelight.explain.scores import ScoresClasses, TaskScores
