@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from cuelight.drawing import percent
-from cuelight.explain.heat_maps import HeatMaps
+from cuelight.explain.explanation import HeatMaps
 from cuelight.explain.methods import Method
 from cuelight.explain.pictures import ExplainedImage
 from cuelight.explain.scores import TaskScores

@@ -9,7 +9,7 @@ from typing import Any
 from torch import Tensor, nn
 
 from cuelight.explain.classes import ClassChoice, find_class
-from cuelight.explain.heat_maps import HeatMaps, heat_maps
+from cuelight.explain.explanation import HeatMaps, heat_maps
 from cuelight.explain.layers import find_layer
 from cuelight.explain.methods import Method
 from cuelight.explain.scores import TaskScores, scores_of
