@@ -79,6 +79,16 @@ def test_auto_is_a_layer_whose_patches_count(options, layer):
     assert heat_maps(vit, images, layer, method="hirescam").maps.any()
 
 
+def test_auto_is_no_layer_whose_output_only_looks_like_maps():
+    class Heads(nn.Module):
+        def forward(self, maps):
+            return maps.flatten(2).unflatten(2, (4, -1))
+
+    model = nn.Sequential(nn.Conv2d(3, 12, 3), Heads(), nn.Flatten(), nn.Linear(12 * 36, 2))
+    assert find_layer(model, "auto", torch.zeros(1, 3, 8, 8)) == "0"
+    assert find_layer(nn.Sequential(nn.Conv2d(3, 4, (3, 5)), nn.Flatten()), "auto", torch.zeros(1, 3, 3, 40)) == "0"
+
+
 def test_auto_also_finds_a_layer_that_runs_without_gradients():
     class Frozen(nn.Module):
         def __init__(self):

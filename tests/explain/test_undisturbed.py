@@ -229,6 +229,18 @@ def test_nothing_below_the_layer_and_no_parameter_is_differentiated(images):
     assert Counting.calls == ["above"]
 
 
+def test_nothing_below_the_layer_is_recorded(model, images):
+    recorded = []
+    handles = [
+        layer.register_forward_hook(lambda *passed: recorded.append(passed[-1].requires_grad))
+        for layer in model.network
+    ]
+    heat_maps(model, images, "network.4")
+    for handle in handles:
+        handle.remove()
+    assert recorded == [False] * 5 + [True] * 2
+
+
 def test_hooks_of_others_are_called_and_come_first(model, images):
     handle = model.network[4].register_forward_hook(lambda module, inputs, output: 0 * output)
     assert not heat_maps(model, images, "network.4", method="hirescam").maps.any()

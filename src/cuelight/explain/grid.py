@@ -50,6 +50,20 @@ def as_maps(tensor: Tensor, count: int, size: Size) -> Tensor | None:
     return maps if maps is not None and maps[0, 0].numel() > 1 else None
 
 
+def has_shape_of_image(tensor: Tensor, size: Size) -> bool:
+    """Tell whether the maps that :func:`as_maps` sees are as wide to high as the images.
+
+    Args:
+        tensor: What a layer put out for one image.
+        size: Height and width of the images in pixels.
+
+    Returns:
+        Whether one stride leads to both.
+    """
+    maps = as_maps(tensor, 1, size)
+    return maps is not None and _fits(maps.shape[2:], size)
+
+
 def mapped_tensor(output: Any, count: int, size: Size) -> Tensor | None:
     """Find the tensor that is shown of what a layer puts out.
 

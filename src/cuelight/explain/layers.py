@@ -45,6 +45,7 @@ def list_layers(model: nn.Module, example: Tensor | None) -> list[Layer]:
         Every module, in the order of ``named_modules()``.
 
     Examples:
+        >>> import torch
         >>> network = nn.Sequential(nn.Conv2d(3, 8, 3), nn.ReLU())
         >>> [layer.shape for layer in list_layers(network, torch.zeros(1, 3, 8, 8))]
         [(1, 8, 6, 6), (1, 8, 6, 6), (1, 8, 6, 6)]

@@ -9,7 +9,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from cuelight.explain.grid import as_maps, tensors_in
+from cuelight.explain.grid import as_maps, has_shape_of_image, tensors_in
 from cuelight.explain.undisturbed import run, undisturbed
 
 _ENCODERS = ("encoder", "backbone")
@@ -59,7 +59,7 @@ def last_with_maps(outputs: dict[str, Any], example: Tensor) -> str | None:
     """
     size = (int(example.shape[-2]), int(example.shape[-1]))
     whole = outputs.get("")
-    candidates = {
+    found = {
         name: output
         for name, output in outputs.items()
         if name
@@ -67,6 +67,8 @@ def last_with_maps(outputs: dict[str, Any], example: Tensor) -> str | None:
         and as_maps(output, 1, size) is not None
         and not any(word in part for part in name.lower().split(".") for word in _ATTENTION)
     }
+    # Networks for wide text have maps of another shape than the image; in others that is something else than a map.
+    candidates = {name: output for name, output in found.items() if has_shape_of_image(output, size)} or found
     if any(as_maps(tensor, 1, size) is not None for tensor in tensors_in(whole)):
         candidates = _of_encoder(candidates, size)
     return next(_that_count(candidates, tensors_in(whole), size), None) or next(reversed(candidates), None)

@@ -16,9 +16,10 @@ def undisturbed(model: nn.Module, device: torch.device) -> Iterator[None]:
     """Let a model be run and differentiated by activations, in evaluation, without a trace.
 
     Inside, gradients are recorded whatever mode the caller is in, but not for parameters: so nothing is recorded
-    before some activation asks for its gradient. Compiled parts run as they were written, with their hooks. When it
-    is left, also by an exception, these are as before: whether each submodule trains, what each parameter requires,
-    the state of torch's random number generators, the cache of autocast, and the modes of the caller.
+    before some activation asks for its gradient, and autocast keeps no cast of a parameter for later. Compiled parts
+    run as they were written, with their hooks. When it is left, also by an exception, these are as before: whether
+    each submodule trains, what each parameter requires, the state of torch's random number generators, and the modes
+    of the caller.
 
     Args:
         model: The model.
@@ -33,8 +34,6 @@ def undisturbed(model: nn.Module, device: torch.device) -> Iterator[None]:
         stack.enter_context(_same_random_state(device))
         stack.enter_context(_evaluating(model))
         stack.enter_context(_constant_parameters(model))
-        if torch.is_autocast_enabled(device.type):
-            stack.enter_context(_no_casts_kept(device))
         if "torch._dynamo" in sys.modules:  # otherwise nothing is compiled, and the import would take a second
             stack.enter_context(torch.compiler.set_stance("force_eager"))
         yield
@@ -85,8 +84,3 @@ def _constant_parameters(model: nn.Module) -> Iterator[None]:
     finally:
         for parameter in trained:
             parameter.requires_grad_(True)
-
-
-def _no_casts_kept(device: torch.device) -> torch.autocast:
-    """Autocast as it is, but without its cache, whose casts would carry no gradient to the parameters later."""
-    return torch.autocast(device.type, torch.get_autocast_dtype(device.type), enabled=True, cache_enabled=False)
