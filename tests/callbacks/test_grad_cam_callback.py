@@ -198,10 +198,11 @@ def test_the_average_is_what_is_drawn(tmp_path) -> None:
     assert (during != raw).any()
 
 
-def test_nothing_is_drawn_in_the_sanity_check(tmp_path) -> None:
+def test_nothing_is_drawn_in_the_sanity_check_and_in_a_dry_run(tmp_path) -> None:
     fit(tmp_path, [GradCamCallback(LAYER)], max_epochs=0, num_sanity_val_steps=2)
     trainer = trainer_for(tmp_path, [GradCamCallback(LAYER)], limit_train_batches=0, num_sanity_val_steps=-1)
     trainer.fit(DigitModel(), datamodule=DigitData())
+    trainer_for(tmp_path, [GradCamCallback(LAYER)], fast_dev_run=True).fit(DigitModel(), datamodule=DigitData())
     assert pictures_in(tmp_path) == []
 
 
@@ -271,6 +272,40 @@ def test_images_without_labels(tmp_path, caplog) -> None:
     trainer = trainer_for(tmp_path, [GradCamCallback("layers.0", 2)], max_epochs=1)
     trainer.fit(Unlabelled(), images, images)
     assert len(pictures_in(tmp_path)) == 1, caplog.text
+
+
+class Masks(DigitData):
+    """The mask of a digit is where its ink is."""
+
+    class_names = ("background", "ink")
+
+    def __init__(self):
+        super().__init__()
+        self.labels = (self.images[:, 0] > 1).long()
+
+
+class Segmenter(DigitModel):
+    def __init__(self):
+        super().__init__()
+        self.encoder = nn.Sequential(nn.Conv2d(1, 8, 3, stride=2, padding=1), nn.ReLU())
+        self.decoder = nn.Sequential(nn.Conv2d(8, 8, 1), nn.ReLU(), nn.Upsample(scale_factor=2), nn.Conv2d(8, 2, 1))
+
+    def forward(self, images):
+        return self.decoder(self.encoder(images))
+
+
+@pytest.mark.parametrize("class_idx", ["ink", "label", "predicted"])
+def test_a_segmentation(class_idx, tmp_path, caplog) -> None:
+    callback = GradCamCallback("auto", class_idx, task="segmentation")
+    without, with_it = (
+        outcome_of(tmp_path / str(len(callbacks)), *callbacks, make_model=Segmenter, data=Masks(), max_epochs=1)
+        for callbacks in ([], [callback])
+    )
+    for one, other in zip(without, with_it, strict=True):
+        assert same(one, other)
+    assert len(pictures_in(tmp_path / "1")) == 1, caplog.text
+    assert callback._target.layer == "encoder"
+    assert callback._target.background == 0
 
 
 def test_several_validation_loaders(tmp_path) -> None:
