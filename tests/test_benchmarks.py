@@ -7,6 +7,7 @@ from functools import partial
 from pathlib import Path
 
 import pytest
+import torch
 
 from support.nvml_library import GPU, no_nvml_library, nvml_library
 
@@ -66,6 +67,22 @@ def test_ema(benchmark_named):
     assert ratios(steps, benchmark.OWN, benchmark.STEP)[0] > 0
     for name, target in benchmark.MEMORY_TARGETS.items():
         assert target.met(ratios(memory, name, benchmark.WEIGHTS)[0]), name
+
+
+def test_gradcam(benchmark_named):
+    benchmark = benchmark_named("gradcam")
+    comparison = benchmark.Comparison("test_resnet", "layer4", batch_size=2, side=64, device="cpu")
+    maps = {name: way() for name, way in comparison.ways().items()}
+    assert maps[benchmark.OWN].any()
+    assert torch.allclose(maps[benchmark.OWN], maps[benchmark.HAND], rtol=1e-4)
+    assert torch.allclose(maps[benchmark.OWN], maps[benchmark.CAPTUM], rtol=1e-4)
+    times, memory = benchmark.measure(comparison, rounds=1)
+    ratios = benchmark_named("common").ratios
+    assert all(ratios(times, name, benchmark.OWN)[0] > 0 for name in maps)
+    assert (
+        ratios(memory, benchmark.OWN, benchmark.LAYER_TENSORS)[0]
+        < ratios(memory, benchmark.GRAD_CAM, benchmark.LAYER_TENSORS)[0]
+    )
 
 
 def test_archive_table(benchmark_named):

@@ -67,6 +67,14 @@ class ArchiveError(CuelightError):
     """An archive cannot be written or read, or does not fit the model inside."""
 
 
+class ExplainError(CuelightError):
+    """A prediction cannot be explained as asked; the message lists what can be asked for."""
+
+
+class LayerError(ExplainError):
+    """There is no such layer, or what it puts out is no map; the message names those that are near."""
+
+
 class UploadError(CuelightError):
     """A file was not sent; it waits, and the message says how to send it."""
 

@@ -8,11 +8,13 @@ from pathlib import Path
 from typing import Any
 
 import lightning.pytorch as pl
+import torch
 from lightning.pytorch.loggers import Logger
+from torch import Tensor
 
 from cuelight.building import build_data, build_model
 from cuelight.config import Config
-from cuelight.data.description import describe_data, saved_description
+from cuelight.data.description import DataDescription, describe_data, saved_description
 from cuelight.errors import CheckpointError, DataError
 from cuelight.plan import main_metric
 from cuelight.train_end.finished_training import FinishedTraining
@@ -55,6 +57,27 @@ def reopen(
     )
 
 
+def model_and_example(config: Config, content: Mapping[str, Any]) -> tuple[pl.LightningModule, Tensor | None]:
+    """Make the module of a configuration with any weights, and a batch that it takes.
+
+    Args:
+        config: A checked configuration.
+        content: What a checkpoint of it holds, if there is one: it describes the data where that is not.
+
+    Returns:
+        The module, in evaluation; and its ``example_input_array``, or without one an image of zeros, or ``None`` if
+        the data does not tell the shape of its images.
+    """
+    described = _describe(build_data(config), content)
+    model = _model_for(config, described)
+    example = model.example_input_array
+    if isinstance(example, Tensor):
+        return model, example
+    if described.channels is None or described.size is None:
+        return model, None
+    return model, torch.zeros(1, described.channels, *described.size)
+
+
 def kept_checkpoints(folder: Path) -> list[BestCheckpoint]:
     """List the best checkpoints of a run.
 
@@ -79,13 +102,20 @@ def _callback_states(file: Path) -> Mapping[str, Mapping[str, Any]] | None:
 
 
 def _empty_model(config: Config, data: pl.LightningDataModule, content: Mapping[str, Any]) -> pl.LightningModule:
+    return _model_for(config, _describe(data, content))
+
+
+def _describe(data: pl.LightningDataModule, content: Mapping[str, Any]) -> DataDescription:
     try:
-        described = describe_data(data)
+        return describe_data(data)
     except DataError:  # the data is not on this machine, and need not be
         saved = saved_description(content)
         if saved is None:
             raise
-        described = saved
+        return saved
+
+
+def _model_for(config: Config, described: DataDescription) -> pl.LightningModule:
     model = build_model(config, described, fresh=False)
     take_model_callbacks(model)  # they belong to the training; fresh ones would know nothing of it
     return model.eval()

@@ -19,6 +19,7 @@ from cuelight.config import load_config
 from cuelight.data.description import DATA_DESCRIPTION, describe_data
 from cuelight.ending import why_it_ended
 from cuelight.errors import CheckpointError, ConfigError, TrainingInterrupted
+from cuelight.explain import Layer, list_layers
 from cuelight.files import write_text
 from cuelight.plan import (
     PlannedCallback,
@@ -29,6 +30,7 @@ from cuelight.plan import (
     planned_callbacks,
 )
 from cuelight.redaction import redacted
+from cuelight.reopening import model_and_example
 from cuelight.result import Result
 from cuelight.rules import missing_hardware
 from cuelight.run_directory import (
@@ -116,6 +118,19 @@ class Run(TrainedRun):
             for caution in cautions([entry.callback for entry in planned], self.config):
                 logger.warning(caution)
         return planned
+
+    def layers(self) -> list[Layer]:
+        """List the layers of the model, with the shape of what each puts out; nothing is trained.
+
+        Returns:
+            Every module, in the order of ``named_modules()``: its index and its name are what ``target_layer`` of a
+            ``GradCamCallback`` may be.
+
+        Raises:
+            DataError: If the data has to be read to know its classes, and cannot be.
+        """
+        last = latest_checkpoint(self._checkpoint_folder()) if self.has_checkpoints() else None
+        return list_layers(*model_and_example(self.config, load_checkpoint(last) if last else {}))
 
     def train(self, output: str | Path = "runs") -> Result:
         """Train, keep the best and the last checkpoint, and run the steps after the training.

@@ -34,6 +34,7 @@ def build_parser() -> argparse.ArgumentParser:
     _add_init(commands)
     _add_plan(commands)
     _add_callbacks(commands)
+    _add_layers(commands)
     _add_train(commands)
     _add_test(commands)
     _add_export(commands)
@@ -63,6 +64,13 @@ def _add_plan(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> 
 def _add_callbacks(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
     parser = _add(commands, "callbacks", "list the callbacks that a file may name, with their parameters")
     parser.add_argument("names", nargs="*", metavar="NAME", help="show only these")
+    _add_source(parser)
+
+
+def _add_layers(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    parser = _add(commands, "layers", "list the layers of a model: index, name, type and shape of the output")
+    parser.add_argument("config", help="the YAML file, a run directory or a checkpoint")
+    parser.add_argument("overrides", nargs="*", metavar="key=value", help=_OVERRIDES)
     _add_source(parser)
 
 

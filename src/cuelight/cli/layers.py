@@ -1,0 +1,54 @@
+"""``cuelight layers``."""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Sequence
+from pathlib import Path
+
+from rich.table import Table
+from rich.text import Text
+
+from cuelight.cli.display import output_console, set_up_display
+from cuelight.explain import Layer
+from cuelight.registry import load_source
+from cuelight.run import Run
+
+_CHECKPOINT = ".ckpt"
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Print every layer of a model, with the shape of what it puts out for one image.
+
+    Args:
+        arguments: The parsed command line.
+
+    Returns:
+        The exit code.
+    """
+    set_up_display(quiet=False)
+    for source in arguments.source:
+        load_source(source)
+    path = Path(arguments.config)
+    trained = path.is_dir() or path.suffix == _CHECKPOINT
+    opened = (Run.load if trained else Run.from_yaml)(path, arguments.overrides)
+    layers = opened.layers()
+    console = output_console()
+    console.print(_table(layers))
+    if auto := next((layer for layer in layers if layer.is_auto), None):
+        console.print(Text(f"target_layer: auto is {auto.name} ({auto.index})", style="bold"))
+    return 0
+
+
+def _table(layers: Sequence[Layer]) -> Table:
+    table = Table(box=None, padding=(0, 2, 0, 0))
+    table.add_column("index", justify="right")
+    for heading in ("name", "type"):
+        table.add_column(heading, overflow="fold")
+    table.add_column("output", no_wrap=True)
+    for layer in layers:
+        shape = str(layer.shape) if layer.shape is not None else "-"
+        style = "bold" if layer.is_auto else None if layer.shape is not None else "dim"
+        row = (str(layer.index), layer.name or "(the model)", layer.type, shape)
+        table.add_row(*(Text(cell) for cell in row), style=style)
+    return table

@@ -1,0 +1,90 @@
+"""Which class is explained."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, Literal, TypeAlias, cast
+
+import torch
+from torch import Tensor
+
+from cuelight.errors import ExplainError, did_you_mean
+from cuelight.explain.scores import TaskScores
+
+ClassChoice: TypeAlias = int | Literal["predicted", "label"]
+
+_WORDS = ("predicted", "label")
+_MOST_LISTED = 20
+
+
+def find_class(class_idx: int | str, class_names: Sequence[str] | None, num_classes: int) -> ClassChoice:
+    """Look up a class.
+
+    Args:
+        class_idx: An index, the name of a class, ``predicted`` or ``label``; a class that is called by one of these
+            words goes by its index.
+        class_names: The names, in the order of the labels; ``None`` if the classes have none.
+        num_classes: Number of classes.
+
+    Returns:
+        The index, or the word.
+
+    Raises:
+        ExplainError: If there is no such class.
+
+    Examples:
+        >>> find_class("dog", ["cat", "dog"], 2)
+        1
+    """
+    names = list(class_names or ())
+    if isinstance(class_idx, str):
+        if class_idx in _WORDS:
+            return cast("ClassChoice", class_idx)
+        if class_idx in names:
+            return names.index(class_idx)
+        near = did_you_mean(class_idx, [*names, *_WORDS])
+        raise ExplainError(f'there is no class "{class_idx}".{near} {_expected(names, num_classes)}')
+    if not 0 <= class_idx < num_classes:
+        raise ExplainError(f"there is no class {class_idx}. {_expected(names, num_classes)}")
+    return int(class_idx)
+
+
+def choose_classes(
+    class_idx: ClassChoice, scores: TaskScores, outputs: Any, labels: Any | None, images: Tensor
+) -> Tensor:
+    """Tell the class that is explained of each image.
+
+    Args:
+        class_idx: An index, ``predicted`` or ``label``.
+        scores: Of the task.
+        outputs: What the model gives.
+        labels: What the batch has beside the images; needed for ``label``.
+        images: The batch ``(N, C, H, W)``.
+
+    Returns:
+        Classes int64 ``(N,)`` on the device of the images.
+
+    Raises:
+        ExplainError: If there is no such class, or there are no labels.
+    """
+    if class_idx == "predicted":
+        return scores.predicted(outputs)
+    count = scores.count(outputs)
+    if class_idx != "label":
+        find_class(class_idx, None, count)
+        return torch.full((len(images),), class_idx, device=images.device)
+    if labels is None:
+        raise ExplainError(
+            "class_idx is label, and there are no labels. Give them, or choose predicted, an index or the name of a "
+            "class."
+        )
+    classes = scores.labelled(labels, outputs).to(images.device)
+    if len(outside := classes[(classes < 0) | (classes >= count)]):
+        raise ExplainError(f"the labels have a class {int(outside[0])}. {_expected([], count)}")
+    return classes
+
+
+def _expected(names: Sequence[str], num_classes: int) -> str:
+    named = [*(f'{index} "{name}"' for index, name in enumerate(names)), *map(str, range(len(names), num_classes))]
+    more = f" and {len(named) - _MOST_LISTED} more" if len(named) > _MOST_LISTED else ""
+    return f"Expected predicted, label, or one of {num_classes} classes: {', '.join(named[:_MOST_LISTED])}{more}."

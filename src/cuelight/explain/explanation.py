@@ -1,0 +1,160 @@
+"""Heat maps of a batch: one forward pass, and a backward pass that ends at the layer."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import torch
+from lightning_utilities.core.apply_func import apply_to_collection
+from torch import Tensor, nn
+
+from cuelight.errors import ExplainError, LayerError, did_you_mean
+from cuelight.explain.classes import ClassChoice, choose_classes
+from cuelight.explain.grid import Size, as_maps, mapped_tensor, tensors_in, with_replaced
+from cuelight.explain.layers import find_layer
+from cuelight.explain.methods import METHODS, Method
+from cuelight.explain.outputs import choose_output
+from cuelight.explain.scores import ScoresClasses, scores_of
+from cuelight.explain.undisturbed import run, undisturbed
+
+
+@dataclass(frozen=True)
+class HeatMaps:
+    """Where a model sees a class, in N images.
+
+    Args:
+        maps: float32 ``(N, h, w)`` at the resolution of the layer, on the CPU, 0 and above, not normalized; all 0 where
+            nothing speaks for the class.
+        classes: The class that was explained of each image, int64 ``(N,)`` on the CPU.
+        scores: Probability of that class from 0 to 1, float32 ``(N,)`` on the CPU; in a segmentation the share of the
+            pixels where it is the likeliest.
+        outputs: The output that was explained, such as logits ``(N, C)``, without gradient.
+    """
+
+    maps: Tensor
+    classes: Tensor
+    scores: Tensor
+    outputs: Any
+
+
+def heat_maps(
+    model: nn.Module,
+    images: Tensor,
+    layer: str,
+    *,
+    class_idx: ClassChoice = 0,
+    labels: Any | None = None,
+    method: Method = "gradcam",
+    task: str = "classification",
+    output: str | int | None = None,
+    output_names: Sequence[str] | None = None,
+    background: int | None = None,
+) -> HeatMaps:
+    """Show where a model sees a class.
+
+    The gradient is computed with respect to the activation of the layer alone: nothing below it is differentiated,
+    and no parameter. The model may be in training, compiled, on any device, under autocast or in inference mode, and
+    is as before afterwards: no hook, no ``.grad``, no changed buffer, no drawn random number.
+
+    Args:
+        model: Any module from images to logits, such as a LightningModule.
+        images: A batch as the model takes it, ``(N, C, H, W)``, on its device.
+        layer: The name of a layer, as ``find_layer`` gives it; ``auto`` is found anew by a run of one image. If it runs
+            several times in ``forward``, the last time is shown.
+        class_idx: What is explained: the index of a class; ``predicted``, the class that the model sees in each image;
+            or ``label``, the one that is in it.
+        labels: Labels of the images, for ``label``: ``(N,)``, or masks ``(N, H, W)`` for a segmentation.
+        method: How maps are made: see ``cuelight.explain.methods``.
+        task: ``classification``: the score is the logit of the class; ``segmentation``: the sum of its logits over the
+            pixels where it is the likeliest class, or over all if there are none; others by ``ScoresClasses``.
+        output: Which output has the logits, by name or index, where ``forward`` returns several.
+        output_names: Names of the outputs, where ``forward`` returns a tuple or list.
+        background: The class of a segmentation that ``predicted`` and ``label`` choose only where there is no other.
+
+    Returns:
+        The maps, with class and score of each.
+
+    Raises:
+        LayerError: If there is no such layer, it is not run, its output is no map, or the output does not depend on it.
+        ExplainError: If there is no such class, output, method or task.
+
+    Examples:
+        >>> network = nn.Sequential(nn.Conv2d(3, 8, 3, padding=1), nn.Flatten(), nn.Linear(8 * 16, 5))
+        >>> heat_maps(network, torch.randn(2, 3, 4, 4), "0", class_idx="predicted").maps.shape
+        torch.Size([2, 4, 4])
+    """
+    if method not in METHODS:
+        raise ExplainError(
+            f'there is no method "{method}".{did_you_mean(method, METHODS)} Expected {", ".join(METHODS)}.'
+        )
+    scorer = scores_of(model, task, background)
+    cut = _Cut(len(images), (int(images.shape[-2]), int(images.shape[-1])))
+    handle = model.get_submodule(find_layer(model, layer, images)).register_forward_hook(cut)
+    try:
+        with undisturbed(model, images.device):
+            outputs = run(model, images)
+            if output is not None or not isinstance(model, ScoresClasses):
+                outputs = choose_output(outputs, output, output_names)
+            activation = cut.found(layer)
+            classes = choose_classes(class_idx, scorer, outputs, labels, images)
+            gradient = None if method == "eigencam" else _gradient(scorer.score(outputs, classes), activation, layer)
+            maps = _maps(method, cut, activation.detach(), gradient)
+            sure = scorer.probability(outputs, classes).detach()
+    finally:
+        handle.remove()
+    return HeatMaps(maps.cpu(), classes.cpu(), sure.float().cpu(), apply_to_collection(outputs, Tensor, Tensor.detach))
+
+
+@dataclass
+class _Cut:
+    """Cuts what is above a layer off from what is below, as a forward hook on it."""
+
+    count: int
+    size: Size
+    activation: Tensor | None = None
+    put_out: list[Any] = field(default_factory=list)
+
+    def __call__(self, module: nn.Module, inputs: Any, output: Any) -> Any:
+        tensor = mapped_tensor(output, self.count, self.size)
+        if tensor is None:
+            self.put_out = [type(output).__name__, *(tuple(tensor.shape) for tensor in tensors_in(output))]
+            return output
+        self.activation = tensor.detach().requires_grad_()
+        torch.set_grad_enabled(True)  # in a model that runs this layer under no_grad
+        # A copy goes on, since what follows may change it in place.
+        return with_replaced(output, tensor, self.activation.clone())
+
+    def found(self, layer: str) -> Tensor:
+        if self.activation is not None:
+            return self.activation
+        if not self.put_out:
+            raise LayerError(f'the layer "{layer}" is not run in `forward`. `cuelight layers` shows which are.')
+        raise LayerError(
+            f'the layer "{layer}" puts out {" ".join(map(str, self.put_out))} for {self.count} images, which is no map '
+            "of more than one position. Choose one before it; `cuelight layers` shows what each puts out."
+        )
+
+    def as_maps(self, tensor: Tensor) -> Tensor:
+        maps = as_maps(tensor, self.count, self.size)
+        assert maps is not None  # noqa: S101 - the activation was chosen by it
+        return maps.float()
+
+
+def _gradient(scores: Tensor, activation: Tensor, layer: str) -> Tensor:
+    gradient = None
+    if scores.requires_grad:
+        (gradient,) = torch.autograd.grad(scores.sum(), activation, allow_unused=True)
+    if gradient is None:
+        raise LayerError(
+            f'the output that is explained does not depend on the layer "{layer}", or `forward` runs what is above it '
+            "without gradient. Choose another layer: `cuelight layers` lists them."
+        )
+    return gradient
+
+
+def _maps(method: Method, cut: _Cut, activation: Tensor, gradient: Tensor | None) -> Tensor:
+    gradients = activation if gradient is None else gradient
+    with torch.autocast(activation.device.type, enabled=False):
+        return METHODS[method](cut.as_maps(activation), cut.as_maps(gradients)).float()

@@ -1,0 +1,119 @@
+"""The layers of a model: what there is, what each puts out, and which one is meant."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from torch import Tensor, nn
+
+from cuelight.errors import LayerError
+from cuelight.explain.tracing import last_with_maps, traced
+
+AUTO = "auto"
+
+
+@dataclass(frozen=True)
+class Layer:
+    """A module of a model.
+
+    Args:
+        index: Its place in ``list(model.named_modules())``; 0 is the model itself.
+        name: Its name there; empty for the model itself.
+        type: The name of its class.
+        shape: The shape of its output for one image; ``None`` if it is not run, or puts out something else than a
+            tensor.
+        is_auto: Whether ``auto`` means this one.
+    """
+
+    index: int
+    name: str
+    type: str
+    shape: tuple[int, ...] | None
+    is_auto: bool = False
+
+
+def list_layers(model: nn.Module, example: Tensor | None) -> list[Layer]:
+    """List the layers of a model, with the shape of what each puts out.
+
+    Args:
+        model: The model; it is as before afterwards.
+        example: A batch as the model takes it, ``(N, C, H, W)``; only the first image is run. ``None`` to run nothing.
+
+    Returns:
+        Every module, in the order of ``named_modules()``.
+
+    Examples:
+        >>> import torch
+        >>> network = nn.Sequential(nn.Conv2d(3, 8, 3), nn.ReLU())
+        >>> [layer.shape for layer in list_layers(network, torch.zeros(1, 3, 8, 8))]
+        [(1, 8, 6, 6), (1, 8, 6, 6), (1, 8, 6, 6)]
+    """
+    auto, shapes = None, {}
+    if example is not None:
+        with traced(model, example) as outputs:
+            auto = last_with_maps(outputs, example)
+            shapes = {name: tuple(output.shape) for name, output in outputs.items() if isinstance(output, Tensor)}
+    return [
+        Layer(index, name, type(module).__name__, shapes.get(name), name == auto)
+        for index, (name, module) in enumerate(model.named_modules())
+    ]
+
+
+def find_layer(model: nn.Module, target: int | str, example: Tensor | None) -> str:
+    """Look up a layer.
+
+    ``auto`` is the last layer that puts out a map of more than one position on which the output of the model depends.
+    In a ViT that reads the class token that is the normalization before the last attention, since after it no patch
+    counts; layers inside of an attention are left out. In a model that puts out a map itself, such as a segmentation,
+    it is the last such layer of the encoder (Vinogradova et al. 2020, "Towards Interpretable Semantic Segmentation
+    via Gradient-weighted Class Activation Mapping"), or, if none of its modules is called encoder or backbone, the
+    last one with the fewest positions.
+
+    Args:
+        model: The model; it is as before afterwards.
+        target: The name of a layer; its index in ``list(model.named_modules())``, also negative; or ``auto``.
+        example: A batch as the model takes it, ``(N, C, H, W)``, of which the first image is run for ``auto``.
+
+    Returns:
+        Its name.
+
+    Raises:
+        LayerError: If there is no such layer, or none with a map.
+    """
+    names: list[str] = [name for name, _ in model.named_modules()]
+    if isinstance(target, int):
+        if not -len(names) <= target < len(names):
+            raise LayerError(
+                f"there is no layer {target} in {type(model).__name__}. Expected an index from {-len(names)} to "
+                f"{len(names) - 1}, a name, or {AUTO}; `cuelight layers` lists them."
+            )
+        return names[target]
+    if target == AUTO and AUTO not in names:
+        return _auto_layer(model, example)
+    if target not in names and target not in dict(model.named_modules(remove_duplicate=False)):
+        raise LayerError(
+            f'there is no layer "{target}" in {type(model).__name__}.{_near(target, names)} Expected a name, an index '
+            f"from {-len(names)} to {len(names) - 1}, or {AUTO}; `cuelight layers` lists them."
+        )
+    return target
+
+
+def _auto_layer(model: nn.Module, example: Tensor | None) -> str:
+    if example is None:
+        raise LayerError(f"{AUTO} needs to run the model on an example, and there is none. Name the layer.")
+    with traced(model, example) as outputs:
+        name = last_with_maps(outputs, example)
+    if name is None:
+        raise LayerError(
+            f"no layer of {type(model).__name__} puts out a map of more than one position. Name the layer; `cuelight "
+            "layers` lists them."
+        )
+    return name
+
+
+def _near(word: str, names: Sequence[str]) -> str:
+    ends = [name for name in names if name.endswith(f".{word}")]
+    near = (ends or difflib.get_close_matches(word, names, n=3, cutoff=0.6))[:3]
+    return f" Did you mean {' or '.join(f'{name!r}' for name in near)}?".replace("'", '"') if near else ""

@@ -1,0 +1,99 @@
+"""How a heat map is made of the activation of a layer and the gradient of a class score with respect to it.
+
+Every function takes both as ``(N, C, h, w)`` and returns maps ``(N, h, w)``, 0 and above.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Literal
+
+import torch
+from torch import Tensor
+
+Method = Literal["gradcam", "hirescam", "gradcam++", "eigencam"]
+
+_EPSILON = 1e-6
+
+
+def grad_cam(activation: Tensor, gradient: Tensor) -> Tensor:
+    """Weight each channel by the mean of its gradient over the map, and add up.
+
+    Selvaraju et al. 2017, "Grad-CAM: Visual Explanations from Deep Networks via Gradient-based Localization",
+    equations 1 and 2.
+
+    Args:
+        activation: Activation of the layer, ``(N, C, h, w)``.
+        gradient: Gradient of the score with respect to it, ``(N, C, h, w)``.
+
+    Returns:
+        Maps ``(N, h, w)``.
+    """
+    return torch.einsum("nc,nchw->nhw", gradient.mean((2, 3)), activation).relu()
+
+
+def hires_cam(activation: Tensor, gradient: Tensor) -> Tensor:
+    """Weight each element by its own gradient, and add up over the channels.
+
+    Draelos and Carin 2020, "Use HiResCAM instead of Grad-CAM for faithful explanations of convolutional neural
+    networks". The map shows only where the score was used, not merely where a channel was active.
+
+    Args:
+        activation: Activation of the layer, ``(N, C, h, w)``.
+        gradient: Gradient of the score with respect to it, ``(N, C, h, w)``.
+
+    Returns:
+        Maps ``(N, h, w)``; what speaks against the class is 0, as in Grad-CAM.
+    """
+    return (gradient * activation).sum(1).relu()
+
+
+def grad_cam_plus_plus(activation: Tensor, gradient: Tensor) -> Tensor:
+    """Weight each channel by its positive gradients, each with a coefficient of its own, and add up.
+
+    Chattopadhay et al. 2018, "Grad-CAM++: Improved Visual Explanations for Deep Convolutional Networks",
+    equation 19, which takes the score as an exponent: then its higher derivatives are powers of the first. Several
+    objects of one class count alike.
+
+    Args:
+        activation: Activation of the layer, ``(N, C, h, w)``.
+        gradient: Gradient of the score with respect to it, ``(N, C, h, w)``.
+
+    Returns:
+        Maps ``(N, h, w)``.
+    """
+    square = gradient.square()
+    total = activation.sum((2, 3), keepdim=True)
+    # The same epsilon as in pytorch-grad-cam: where gradients are small, it decides how much they count.
+    coefficient = square / (2 * square + total * square * gradient + _EPSILON)
+    weights = (gradient.relu() * coefficient).sum((2, 3))
+    return torch.einsum("nc,nchw->nhw", weights, activation).relu()
+
+
+def eigen_cam(activation: Tensor) -> Tensor:
+    """Project the activation on its first principal component over the positions of the map.
+
+    Muhammad and Yeasin 2020, "Eigen-CAM: Class Activation Map using Principal Components". It needs no gradient and
+    shows no class, but what the layer sees at all. A principal component has no sign: it is chosen so that the
+    value with the largest magnitude is positive (Chung and Ying 2025, "Seg-Eigen-CAM", equation 13).
+
+    Args:
+        activation: Activation of the layer, ``(N, C, h, w)``.
+
+    Returns:
+        Maps ``(N, h, w)``.
+    """
+    positions = activation.flatten(2).transpose(1, 2)
+    components, lengths, _ = torch.linalg.svd(positions - positions.mean(1, keepdim=True), full_matrices=False)
+    projection = components[..., 0] * lengths[:, :1]
+    largest = projection.gather(1, projection.abs().argmax(1, keepdim=True))
+    maps: Tensor = projection * largest.sign()
+    return maps.relu().view(len(activation), *activation.shape[2:])
+
+
+METHODS: Mapping[Method, Callable[[Tensor, Tensor], Tensor]] = {
+    "gradcam": grad_cam,
+    "hirescam": hires_cam,
+    "gradcam++": grad_cam_plus_plus,
+    "eigencam": lambda activation, _: eigen_cam(activation),
+}

@@ -1,0 +1,65 @@
+"""Which of the outputs of a model is explained."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from torch import Tensor
+
+from cuelight.errors import ExplainError, did_you_mean
+
+
+def choose_output(outputs: Any, output: str | int | None, names: Sequence[str] | None = None) -> Tensor:
+    """Choose the output whose class scores are explained.
+
+    Args:
+        outputs: What ``forward`` returned: a tensor, or a tuple, list or mapping.
+        output: The name or the index of the one that is meant; not needed if there is only one.
+        names: Names of the outputs, in order, where ``forward`` does not name them.
+
+    Returns:
+        The output.
+
+    Raises:
+        ExplainError: If there are several and none was chosen, there is no such output, or it is no tensor.
+    """
+    named = _named(outputs, names)
+    if output is None and len(named) > 1:
+        raise ExplainError(
+            f"the model has {len(named)} outputs: {_list(named)}. Choose one by its name or index: output."
+        )
+    name, chosen = _chosen(named, 0 if output is None else output)
+    if not isinstance(chosen, Tensor) or not chosen.is_floating_point():
+        kind = str(chosen.dtype) if isinstance(chosen, Tensor) else type(chosen).__name__
+        others = f" The outputs are {_list(named)}." if len(named) > 1 else ""
+        raise ExplainError(f"the output {name} is {kind}, and logits are a tensor of floating-point numbers.{others}")
+    return chosen
+
+
+def _named(outputs: Any, names: Sequence[str] | None) -> list[tuple[str, Any]]:
+    if isinstance(outputs, Mapping):
+        return [(str(name), value) for name, value in outputs.items()]
+    values = list(outputs) if isinstance(outputs, tuple | list) else [outputs]
+    own = list(names or ())
+    if hasattr(outputs, "_fields"):  # a named tuple
+        own = list(outputs._fields)
+    return list(
+        zip(own if len(own) == len(values) else [f"output_{i}" for i in range(len(values))], values, strict=True)
+    )
+
+
+def _chosen(named: Sequence[tuple[str, Any]], output: str | int) -> tuple[str, Any]:
+    by_name = dict(named)
+    if isinstance(output, str):
+        if output in by_name:
+            return output, by_name[output]
+        near = did_you_mean(output, by_name)
+        raise ExplainError(f'the model has no output "{output}".{near} Its outputs are {_list(named)}.')
+    if not -len(named) <= output < len(named):
+        raise ExplainError(f"the model has no output {output}. Its outputs are {_list(named)}.")
+    return named[output]
+
+
+def _list(named: Sequence[tuple[str, Any]]) -> str:
+    return ", ".join(f'{index} "{name}"' for index, (name, _) in enumerate(named))

@@ -1,0 +1,139 @@
+import pytest
+import torch
+from torch import nn
+
+from cuelight.errors import LayerError
+from cuelight.explain import find_layer, heat_maps, list_layers
+from cuelight.models.classification import ClassificationModel
+from support.explained import network, photographs
+
+
+@pytest.fixture(scope="module")
+def model():
+    return ClassificationModel("test_resnet", num_classes=4, input_size=(64, 64))
+
+
+def test_indices_are_those_of_named_modules(model):
+    names = [name for name, _ in model.named_modules()]
+    assert find_layer(model, 0, None) == ""
+    for index in (1, 7, len(names) - 1, -1, -5, -len(names)):
+        assert find_layer(model, index, None) == names[index]
+
+
+def test_metrics_count_as_in_named_modules(model):
+    assert find_layer(model, -1, None) == "confusion_matrix"
+
+
+def test_a_wrong_index_tells_the_range(model):
+    count = len(list(model.modules()))
+    for index in (count, -count - 1, 500):
+        with pytest.raises(LayerError, match=rf"no layer {index} in .* from -{count} to {count - 1}, a name, or auto"):
+            find_layer(model, index, None)
+
+
+@pytest.mark.parametrize(
+    ("target", "near"),
+    [
+        ("backbone.layer3", 'Did you mean "backbone.layer3'),
+        ("layer4", 'Did you mean "backbone.layer4"?'),
+        ("backbone.layr4", 'Did you mean "backbone.layer4" or "backbone.layer'),
+        ("qqqqqqqqqqqq", "Expected a name, an index from"),
+    ],
+)
+def test_a_wrong_name_tells_the_nearest(model, target, near):
+    if target == "backbone.layer3":
+        assert find_layer(model, target, None) == target
+        return
+    with pytest.raises(LayerError) as caught:
+        find_layer(model, target, None)
+    assert near in str(caught.value)
+
+
+def test_a_module_with_two_names_goes_by_both():
+    shared = nn.Conv2d(3, 4, 3)
+    assert find_layer(nn.ModuleDict({"a": shared, "b": shared}), "b", None) == "b"
+
+
+def test_auto_is_the_last_layer_with_a_map(model):
+    assert find_layer(model, "auto", torch.zeros(2, 3, 64, 64)) == "backbone.layer4"
+
+
+def test_auto_needs_an_example_and_a_map(model):
+    with pytest.raises(LayerError, match="auto needs to run the model on an example"):
+        find_layer(model, "auto", None)
+    with pytest.raises(LayerError, match="no layer of Sequential puts out a map"):
+        find_layer(nn.Sequential(nn.Flatten(), nn.Linear(12, 2)), "auto", torch.zeros(1, 3, 2, 2))
+
+
+@pytest.mark.parametrize(
+    ("options", "layer"),
+    [({}, "blocks.1.norm1"), ({"global_pool": "avg"}, "norm"), ({"class_token": False, "global_pool": "avg"}, "norm")],
+    ids=["class token", "mean of all", "no class token"],
+)
+def test_auto_is_a_layer_whose_patches_count(options, layer):
+    images = photographs(1, (64, 64))
+    vit = network("vit_tiny_patch16_224", images, img_size=64, depth=2, **options)
+    nn.init.zeros_(vit.head.weight)  # as of a classifier that was not trained yet
+    assert find_layer(vit, "auto", images) == layer
+    nn.init.normal_(vit.head.weight)
+    assert heat_maps(vit, images, layer, method="hirescam").maps.any()
+
+
+def test_auto_is_no_layer_whose_output_only_looks_like_maps():
+    class Heads(nn.Module):
+        def forward(self, maps):
+            return maps.flatten(2).unflatten(2, (4, -1))
+
+    model = nn.Sequential(nn.Conv2d(3, 12, 3), Heads(), nn.Flatten(), nn.Linear(12 * 36, 2))
+    assert find_layer(model, "auto", torch.zeros(1, 3, 8, 8)) == "0"
+    assert find_layer(nn.Sequential(nn.Conv2d(3, 4, (3, 5)), nn.Flatten()), "auto", torch.zeros(1, 3, 3, 40)) == "0"
+
+
+def test_auto_also_finds_a_layer_that_runs_without_gradients():
+    class Frozen(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.features, self.head = nn.Sequential(nn.Conv2d(3, 4, 3), nn.ReLU()), nn.Linear(4, 2)
+
+        def forward(self, images):
+            with torch.no_grad():
+                features = self.features(images)
+            return self.head(features.mean((2, 3)))
+
+    assert find_layer(Frozen(), "auto", torch.zeros(1, 3, 8, 8)) == "features"
+
+
+@pytest.mark.parametrize(
+    ("architecture", "layer"),
+    [("Unet", "encoder.layer4"), ("FPN", "encoder.layer4"), ("DeepLabV3Plus", "encoder.layer4")],
+)
+def test_auto_of_a_segmentation_is_the_last_stage_of_its_encoder(architecture, layer):
+    smp = pytest.importorskip("segmentation_models_pytorch")
+    model = smp.create_model(architecture, "resnet18", encoder_weights=None, classes=3)
+    assert find_layer(model, "auto", torch.zeros(1, 3, 64, 64)) == layer
+
+
+def test_auto_of_any_other_model_with_maps_has_the_fewest_positions():
+    model = nn.Sequential(nn.Conv2d(3, 4, 3, stride=2), nn.ReLU(), nn.Upsample(scale_factor=2), nn.Conv2d(4, 2, 1))
+    assert find_layer(model, "auto", torch.zeros(1, 3, 16, 16)) == "1"
+
+
+def test_lists_every_module_with_what_it_puts_out(model):
+    layers = list_layers(model, torch.zeros(5, 3, 64, 64))
+    assert [layer.name for layer in layers] == [name for name, _ in model.named_modules()]
+    assert [layer.index for layer in layers] == list(range(len(layers)))
+    by_name = {layer.name: layer for layer in layers}
+    assert by_name[""].shape == (1, 4)
+    assert by_name["backbone.layer4"].type == "Sequential"
+    assert by_name["backbone.layer4"].shape == (
+        1,
+        *model.backbone.forward_features(torch.zeros(1, 3, 64, 64)).shape[1:],
+    )
+    assert by_name["val_loss"].shape is None
+    assert [layer.name for layer in layers if layer.is_auto] == ["backbone.layer4"]
+
+
+def test_lists_without_an_example(model):
+    layers = list_layers(model, None)
+    assert len(layers) == len(list(model.modules()))
+    assert not any(layer.shape or layer.is_auto for layer in layers)
