@@ -95,6 +95,16 @@ def test_what_could_not_be_sent_is_sent_later(file, tmp_path, mlflow_uri, proxy,
     assert read_outcomes(directory)["UploadCheckpoint"].status == "ok"
 
 
+def test_nothing_was_trained(file, tmp_path) -> None:
+    directory = tmp_path / "runs" / "tiny" / "untrained"
+    directory.mkdir(parents=True)
+    (directory / "config.yaml").write_bytes(file.read_bytes())
+    done = run("upload", directory, folder=tmp_path)
+    assert done.code == 1
+    assert done.err.splitlines()[-1] == f"error: {directory} has no checkpoint to upload: train it first."
+    assert "the training starts" not in done.err
+
+
 def killed(file, folder, proxy):
     """A run whose process was killed while it uploaded."""
     proxy.fault = "hang"

@@ -49,7 +49,7 @@ from cuelight.trained_run import TrainedRun
 from cuelight.trainer import build_trainer, take_model_callbacks
 from cuelight.training_record import recorded_training
 from cuelight.weights.checkpoint_io import AtomicCheckpointIO, load_checkpoint
-from cuelight.weights.resuming import latest_checkpoint, step_of
+from cuelight.weights.resuming import LAST_CHECKPOINT, epoch_of, latest_checkpoint, step_of
 
 logger = logging.getLogger(__name__)
 
@@ -166,8 +166,20 @@ class Run(TrainedRun):
         Raises:
             CheckpointError: If this run has no directory yet, or the checkpoint cannot be read.
         """
-        chosen = Path(checkpoint) if checkpoint else latest_checkpoint(self._checkpoint_folder())
+        chosen = Path(checkpoint) if checkpoint else self._checkpoint_to_go_on_from()
         return self._train(self._checkpoint_folder().parent, chosen)
+
+    def _checkpoint_to_go_on_from(self) -> Path | None:
+        """The latest checkpoint; none where beginning again loses nothing but a part of the first epoch."""
+        folder = self._checkpoint_folder()
+        latest = latest_checkpoint(folder)
+        if latest is not None and latest.name == LAST_CHECKPOINT:
+            return latest
+        if latest is None or epoch_of(latest) == 0:
+            logger.warning("%s does not exist: the training starts from its beginning.", folder / LAST_CHECKPOINT)
+            return None
+        logger.warning("%s does not exist: the training goes on from %s.", folder / LAST_CHECKPOINT, latest.name)
+        return latest
 
     def _prepare_directory(self, output: Path) -> Path:
         if self.directory is None:

@@ -31,7 +31,7 @@ from cuelight.result import Result
 from cuelight.run_directory import CHECKPOINT_FOLDER, clean_up
 from cuelight.tracking.loggers import build_loggers, leave_trackers
 from cuelight.tracking.requirements import tracker_problems, usable_trackers
-from cuelight.tracking.uploads import is_sending
+from cuelight.tracking.uploads import is_sending, spooled_trainings
 from cuelight.train_end.display import showing
 from cuelight.train_end.exporting import ExportedWeights, archive, archive_path, export, onnx_path
 from cuelight.train_end.finished_training import FinishedTraining, StepSkipped
@@ -264,7 +264,7 @@ class TrainedRun:
             What became of it, also recorded in ``outcomes.json``.
 
         Raises:
-            CheckpointError: If this run has no directory.
+            CheckpointError: If this run has no directory, or nothing to send.
             ConfigError: If this machine lacks what a tracker needs.
             UploadError: If another process is sending it now, such as the training itself.
         """
@@ -276,9 +276,11 @@ class TrainedRun:
                 f"{folder.parent}: the checkpoints of this run are being sent by another process, such as the training "
                 "itself. Wait until it has ended."
             )
+        last = latest_checkpoint(folder)
+        if last is None and not spooled_trainings(folder.parent):
+            raise CheckpointError(f"{self.directory} has no checkpoint to upload: train it first.")
         planned = [entry.callback for entry in planned_callbacks(self.config)]
         step = next((callback for callback in planned if isinstance(callback, UploadCheckpoint)), UploadCheckpoint())
-        last = latest_checkpoint(folder)
         training = self._finished(folder.parent, step_of(last) if last else 0)
         outcome = step.run(training, self._console())
         leave_trackers(training.loggers)

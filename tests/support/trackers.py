@@ -1,5 +1,6 @@
 """A tracker of a test: it keeps files in a folder, and fails or waits as it is told."""
 
+import contextlib
 import threading
 from pathlib import Path
 
@@ -79,3 +80,13 @@ class KeepingLogger(Logger):
 
 
 tracker_of.register(KeepingLogger, lambda logger: logger.tracker)
+
+
+@contextlib.contextmanager
+def ended_as_by_lightning(end):
+    """End a logger while the error that ended the training is handled."""
+    try:
+        yield
+    except BaseException:
+        end()
+        raise

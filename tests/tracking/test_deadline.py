@@ -1,12 +1,12 @@
 """The trackers of a training share one time at its end."""
 
-import contextlib
 from types import SimpleNamespace
 
 import pytest
 
 from cuelight.tracking import deadline
 from cuelight.tracking.deadline import AFTER_A_STOP, AT_THE_END, Deadline
+from support.trackers import ended_as_by_lightning
 
 
 @pytest.fixture
@@ -39,12 +39,7 @@ def test_one_that_ends_once_more_begins_anew(clock) -> None:
 )
 @pytest.mark.usefixtures("clock")
 def test_who_stops_a_training_waits_for_little(error, seconds) -> None:
-    @contextlib.contextmanager
-    def ended_as_by_lightning():
-        try:
-            yield
-        finally:
-            assert Deadline().seconds_for("first") == seconds
-
-    with pytest.raises(error), ended_as_by_lightning():
+    allowed = []
+    with pytest.raises(error), ended_as_by_lightning(lambda: allowed.append(Deadline().seconds_for("first"))):
         raise error
+    assert allowed == [seconds]

@@ -1,6 +1,5 @@
 """MLflow, on a real server: what its client reads back afterwards."""
 
-import contextlib
 import itertools
 import socket
 import threading
@@ -19,6 +18,7 @@ from cuelight.tracking.tracker import tracker_of
 from support.experiments import OWN_PARTS, experiment, metric_rows, only_run, write_yaml
 from support.mlflow_server import Server
 from support.processes import Command, named_pipe
+from support.trackers import ended_as_by_lightning
 
 pytestmark = pytest.mark.slow
 
@@ -163,20 +163,10 @@ def test_run_that_was_deleted_is_not_missed(logger, directory, client, caplog) -
     assert "has no run" in caplog.text
 
 
-@contextlib.contextmanager
-def ended_as_by_lightning(logger):
-    """Tell a logger of an error while it is handled."""
-    try:
-        yield
-    except BaseException:
-        logger.finalize("failed")
-        raise
-
-
 @pytest.mark.parametrize(("error", "status"), [(KeyboardInterrupt, "KILLED"), (ValueError, "FAILED")])
 def test_training_that_was_stopped_is_told_from_one_that_failed(logger, client, error, status) -> None:
     logger.begin()
-    with pytest.raises(error), ended_as_by_lightning(logger):
+    with pytest.raises(error), ended_as_by_lightning(lambda: logger.finalize("failed")):
         raise error
     assert client.get_run(logger.run_id).info.status == status
 

@@ -39,6 +39,25 @@ def test_server_has_to_be_named() -> None:
     assert problem.startswith("tracker.mlflow: where is the server? Expected tracking_uri")
 
 
+@pytest.mark.parametrize("uri", ["localhost:5000", "localhost", "10.0.0.3:5000", "mlflow.example.com:443/ml"])
+def test_server_without_its_protocol(uri) -> None:
+    [problem] = problems(mlflow={"tracking_uri": uri})
+    assert problem.startswith(f'tracker.mlflow.tracking_uri: "{uri}" would be a folder')
+    assert f"Write http://{uri} " in problem
+
+
+@pytest.mark.parametrize(
+    "uri", ["https://mlflow.example.com", "sqlite:///mlflow.db", "databricks://profile", "./localhost", "mlruns"]
+)
+def test_other_stores_of_mlflow(uri) -> None:
+    assert problems(mlflow={"tracking_uri": uri}) == []
+
+
+def test_url_without_a_bucket() -> None:
+    [problem] = problems(tensorboard={"dir": "s3://"})
+    assert problem == "tracker.tensorboard.dir: s3:// names no folder. Expected such as s3://bucket/logs."
+
+
 def test_file_system_that_is_unknown() -> None:
     [problem] = problems(tensorboard={"dir": "s4://bucket"})
     assert problem == "tracker.tensorboard.dir: s4:// cannot be used: Protocol not known: s4."

@@ -1,6 +1,5 @@
 """W&B, offline: what is in its files afterwards."""
 
-import contextlib
 import types
 
 import numpy as np
@@ -12,6 +11,7 @@ from cuelight.tracking.silenced import silenced
 from cuelight.tracking.tracker import tracker_of
 from cuelight.tracking.wandb_logger import OwnRunWandbLogger
 from cuelight.tracking.wandb_tracker import WandbTracker
+from support.trackers import ended_as_by_lightning
 from support.wandb_files import read_run
 
 AWKWARD = {"device_id: 0/utilization.gpu (%)": 3.0, "device_id: 0/temperature.gpu (°C)": 4.0}
@@ -27,16 +27,6 @@ def _own_folders(tmp_path, monkeypatch):
 def directory(tmp_path):
     (tmp_path / "run").mkdir()
     return tmp_path / "run"
-
-
-@contextlib.contextmanager
-def ended_as_by_lightning(logger):
-    """Tell a logger of an error while it is handled."""
-    try:
-        yield
-    except BaseException:
-        logger.finalize("failed")
-        raise
 
 
 def offline(directory):
@@ -103,7 +93,7 @@ def test_run_of_this_process_is_not_joined(directory, tmp_path) -> None:
 def test_training_that_was_stopped_is_told_from_one_that_failed(directory, error, code) -> None:
     logger = offline(directory)
     logger.log_metrics({"loss": 1.0}, 1)
-    with pytest.raises(error), ended_as_by_lightning(logger):
+    with pytest.raises(error), ended_as_by_lightning(lambda: logger.finalize("failed")):
         raise error
     assert read_run(directory)["exit_codes"] == [code]
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import os
+import re
 from collections.abc import Iterator
 from importlib.util import find_spec
 
@@ -15,6 +16,8 @@ from cuelight.errors import Problem
 from cuelight.tracking.loggers import MLFLOW_URI_VARIABLE
 
 logger = logging.getLogger(__name__)
+
+_SERVER_WITHOUT_PROTOCOL = re.compile(r"(localhost|[\w-]+(\.[\w-]+)+):\d+(/|$)|localhost(/|$)")
 
 
 def tracker_problems(config: TrackerConfig) -> Iterator[Problem]:
@@ -37,8 +40,13 @@ def tracker_problems(config: TrackerConfig) -> Iterator[Problem]:
             f"{MLFLOW_URI_VARIABLE}.",
             "tracker.mlflow",
         )
+    if given and _SERVER_WITHOUT_PROTOCOL.match(given):
+        yield Problem(
+            f'"{given}" would be a folder of this machine. Write http://{given} for a server, or ./{given}.',
+            "tracker.mlflow.tracking_uri",
+        )
     if isinstance(config.tensorboard, TensorBoardConfig) and config.tensorboard.dir:
-        yield from _unknown_protocol(get_protocol(str(config.tensorboard.dir)))
+        yield from _unusable_folder(config.tensorboard.dir)
 
 
 def usable_trackers(config: TrackerConfig) -> TrackerConfig:
@@ -57,7 +65,12 @@ def usable_trackers(config: TrackerConfig) -> TrackerConfig:
     return config
 
 
-def _unknown_protocol(protocol: str) -> Iterator[Problem]:
+def _unusable_folder(folder: str) -> Iterator[Problem]:
+    protocol = get_protocol(folder)
+    if "://" in folder and not folder.split("://", 1)[1].strip("/"):
+        yield Problem(
+            f"{folder} names no folder. Expected such as {protocol}://bucket/logs.", "tracker.tensorboard.dir"
+        )
     try:
         get_filesystem_class(protocol)
     except (ImportError, ValueError) as error:

@@ -2,26 +2,22 @@
 
 from __future__ import annotations
 
-import logging
 from pathlib import Path
 
 from cuelight.errors import CheckpointError
 from cuelight.weights.checkpoint_io import load_checkpoint
 
-logger = logging.getLogger(__name__)
-
 LAST_CHECKPOINT = "last.ckpt"
 
 
 def latest_checkpoint(folder: Path) -> Path | None:
-    """Choose the checkpoint to go on from.
+    """Choose the checkpoint that holds most of a training.
 
     Args:
         folder: The checkpoint folder of a run.
 
     Returns:
-        ``last.ckpt``; where it is missing, the one of the latest epoch; ``None`` where beginning again loses nothing
-        but a part of the first epoch.
+        ``last.ckpt``; where it is missing, the one of the latest epoch; ``None`` where there is none.
 
     Raises:
         CheckpointError: If a file cannot be read.
@@ -29,13 +25,22 @@ def latest_checkpoint(folder: Path) -> Path | None:
     last = folder / LAST_CHECKPOINT
     if last.is_file():
         return last
-    epochs = {path: load_checkpoint(path).get("epoch", 0) for path in sorted(folder.glob("*.ckpt"))}
-    latest = max(epochs, key=lambda path: epochs[path], default=None)
-    if latest is None or epochs[latest] == 0:
-        logger.warning("%s does not exist: the training starts from its beginning.", last)
-        return None
-    logger.warning("%s does not exist: the training goes on from %s.", last, latest.name)
-    return latest
+    return max(sorted(folder.glob("*.ckpt")), key=epoch_of, default=None)
+
+
+def epoch_of(checkpoint: Path) -> int:
+    """Tell in which epoch a checkpoint was saved.
+
+    Args:
+        checkpoint: The file.
+
+    Returns:
+        The number of epochs that were finished before.
+
+    Raises:
+        CheckpointError: If the file cannot be read.
+    """
+    return int(load_checkpoint(checkpoint).get("epoch", 0))
 
 
 def step_of(checkpoint: Path) -> int:
