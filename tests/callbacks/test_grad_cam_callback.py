@@ -163,7 +163,7 @@ def test_pictures_of_the_first_batches_of_each_validation_at_the_step_of_its_los
     with (tmp_path / "csv" / "metrics.csv").open(newline="") as file:
         steps = [int(row["step"]) for row in csv.DictReader(file) if row["val/loss"]]
     assert steps == [STEPS - 1, 2 * STEPS - 1]
-    assert pictures_in(tmp_path) == [f"epoch_000{n}_step_0000000{step}_val_0.jpg" for n, step in enumerate(steps)]
+    assert pictures_in(tmp_path) == [f"epoch_000{n}_step_0000000{step}_val_0.jpg" for n, step in enumerate(steps, 1)]
     events = EventAccumulator(tensorboard.log_dir, size_guidance={"images": 0}).Reload()
     assert events.Tags()["images"] == ["gradcam/val_0"]
     sent = events.Images("gradcam/val_0")
@@ -211,7 +211,7 @@ def test_a_validation_without_a_training(inference_mode, tmp_path) -> None:
     torch.manual_seed(0)
     trainer = trainer_for(tmp_path, [GradCamCallback(LAYER, "predicted", 2)], inference_mode=inference_mode)
     trainer.validate(DigitModel(), DigitData())
-    assert pictures_in(tmp_path) == [f"epoch_0000_step_00000000_val_{batch}.jpg" for batch in range(2)]
+    assert pictures_in(tmp_path) == [f"epoch_0001_step_00000000_val_{batch}.jpg" for batch in range(2)]
 
 
 def test_it_may_run_again_and_in_another_training(tmp_path) -> None:

@@ -185,9 +185,10 @@ class GradCamCallback(pl.Callback):
             found = target.heat_maps(module, images, labels)
         pictures = as_pictures(images, _preprocessing(trainer, module))
         explained = explained_images(found, pictures, target.scores(module), _class_names(trainer, module), labels)
-        # The step of all that Lightning logs, such as the loss of this validation.
-        step, epoch = trainer.fit_loop.epoch_loop._batches_that_stepped, trainer.current_epoch  # noqa: SLF001
-        title = f"{title_of(self.method, target.layer, found.maps)}, epoch {epoch}, step {step}"
+        # The step of all that Lightning logs, such as the loss of this validation. Epochs count from 1 for people.
+        step, epoch = trainer.fit_loop.epoch_loop._batches_that_stepped, trainer.current_epoch + 1  # noqa: SLF001
+        when = f", epoch {epoch}, step {step}" if trainer.state.fn == "fit" else ""
+        title = f"{title_of(self.method, target.layer, found.maps)}{when}"
         picture = draw_grid(explained, title, left_out)
         send_image(trainer.loggers, f"{FOLDER}/{name}", np.asarray(picture), step, title)
         file = Path(trainer.default_root_dir) / FOLDER / f"epoch_{epoch:04}_step_{step:08}_{name}.jpg"
