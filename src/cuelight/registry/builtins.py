@@ -29,7 +29,10 @@ MODELS = {"ClassificationModel": "cuelight.models.classification:ClassificationM
 
 DATA = {
     "Digits": "cuelight.data.digits:Digits",
+    "DigitScenes": "cuelight.data.digit_scenes:DigitScenes",
     "ImageFolder": "cuelight.data.image_folder:ImageFolder",
+    "MaskFolder": "cuelight.data.mask_folder:MaskFolder",
+    "VOCSegmentation": "cuelight.data.voc:VOCSegmentation",
 }
 
 # Left out: SparseAdam (sparse gradients only) and Muon (matrices only; it needs a second optimizer for the rest).
