@@ -15,7 +15,7 @@ SOURCE = Path(cuelight.__file__).parent
 # From the ground up. A new file or folder of the package gets its place here before anything may use it.
 FLOORS = [
     {"errors", "secret_names", "version"},
-    {"files", "nvml", "redaction", "signals"},
+    {"drawing", "files", "nvml", "redaction", "signals"},
     {"config"},
     {"registry"},
     {"preprocessing", "weights"},

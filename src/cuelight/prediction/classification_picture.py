@@ -2,14 +2,10 @@
 
 from __future__ import annotations
 
-import math
-from functools import cache
-from pathlib import Path
-
-import matplotlib as mpl
-from PIL import Image, ImageDraw, ImageFont
+from PIL import Image, ImageDraw
 
 from cuelight.deploy.classification import Classification, ClassScore
+from cuelight.drawing import BACKGROUND, TEXT, font, percent, readable_size, resized, shortened
 
 _MIN_WIDTH = 320
 _MAX_SIDE = 1024
@@ -18,8 +14,7 @@ _TITLE_SIZE, _TEXT_SIZE = 22, 14
 _TITLE_HEIGHT, _ROW_HEIGHT, _BAR_HEIGHT = 36, 24, 12
 _NAME_SHARE = 0.42  # of the width, for the names beside the bars
 _SCORE_WIDTH = 66
-_BACKGROUND, _TEXT, _BAR, _OTHER_BAR, _TRACK = "#ffffff", "#1f2933", "#2563eb", "#94a3b8", "#e5e9f0"
-_ELLIPSIS = "…"
+_BAR, _OTHER_BAR, _TRACK = "#2563eb", "#94a3b8", "#e5e9f0"
 
 
 def draw_classification(image: Image.Image, result: Classification) -> Image.Image:
@@ -32,10 +27,10 @@ def draw_classification(image: Image.Image, result: Classification) -> Image.Ima
     Returns:
         An RGB picture of at least 320 pixels in width; a small image is enlarged without smoothing.
     """
-    shown = _readable(image.convert("RGB"))
+    shown = resized(image.convert("RGB"), readable_size(image.size, _MIN_WIDTH, _MAX_SIDE))
     width = max(_MIN_WIDTH, shown.width)
     band = _MARGIN + _TITLE_HEIGHT + _ROW_HEIGHT * len(result.top) + _MARGIN
-    picture = Image.new("RGB", (width, shown.height + band), _BACKGROUND)
+    picture = Image.new("RGB", (width, shown.height + band), BACKGROUND)
     picture.paste(shown, ((width - shown.width) // 2, 0))
     draw = ImageDraw.Draw(picture)
     top = shown.height + _MARGIN
@@ -45,51 +40,21 @@ def draw_classification(image: Image.Image, result: Classification) -> Image.Ima
     return picture
 
 
-def _readable(image: Image.Image) -> Image.Image:
-    """The image at a size that can be looked at."""
-    longest = max(image.size)
-    if longest > _MAX_SIDE:
-        size = (max(1, image.width * _MAX_SIDE // longest), max(1, image.height * _MAX_SIDE // longest))
-        return image.resize(size, Image.Resampling.LANCZOS)
-    factor = min(math.ceil(_MIN_WIDTH / image.width), _MAX_SIDE // longest)
-    return image.resize((image.width * factor, image.height * factor), Image.Resampling.NEAREST)
-
-
 def _draw_title(draw: ImageDraw.ImageDraw, best: ClassScore, top: int, width: int) -> None:
-    font, score = _font(_TITLE_SIZE, bold=True), _percent(best.score)
-    score_width = draw.textlength(score, font=font)
-    name = _shortened(best.name, font, width - 3 * _MARGIN - score_width)
+    title, score = font(_TITLE_SIZE, bold=True), percent(best.score)
+    score_width = draw.textlength(score, font=title)
+    name = shortened(best.name, title, width - 3 * _MARGIN - score_width)
     middle = top + _TITLE_HEIGHT // 2 - _MARGIN // 2
-    draw.text((_MARGIN, middle), name, _TEXT, font, anchor="lm")
-    draw.text((width - _MARGIN, middle), score, _BAR, font, anchor="rm")
+    draw.text((_MARGIN, middle), name, TEXT, title, anchor="lm")
+    draw.text((width - _MARGIN, middle), score, _BAR, title, anchor="rm")
 
 
 def _draw_bar(draw: ImageDraw.ImageDraw, entry: ClassScore, top: int, width: int, color: str) -> None:
-    font, middle = _font(_TEXT_SIZE), top + _ROW_HEIGHT // 2
+    text, middle = font(_TEXT_SIZE), top + _ROW_HEIGHT // 2
     left, right = int(width * _NAME_SHARE), width - _MARGIN - _SCORE_WIDTH
-    draw.text((_MARGIN, middle), _shortened(entry.name, font, left - 2 * _MARGIN), _TEXT, font, anchor="lm")
+    draw.text((_MARGIN, middle), shortened(entry.name, text, left - 2 * _MARGIN), TEXT, text, anchor="lm")
     upper, lower = middle - _BAR_HEIGHT // 2, middle + _BAR_HEIGHT // 2
     draw.rectangle((left, upper, right, lower), _TRACK)
     if entry.score > 0:
         draw.rectangle((left, upper, left + round((right - left) * entry.score), lower), color)
-    draw.text((width - _MARGIN, middle), _percent(entry.score), _TEXT, font, anchor="rm")
-
-
-def _shortened(name: str, font: ImageFont.FreeTypeFont, width: float) -> str:
-    name = " ".join(name.split())
-    if font.getlength(name) <= width:
-        return name
-    while name and font.getlength(name + _ELLIPSIS) > width:
-        name = name[:-1]
-    return name + _ELLIPSIS
-
-
-def _percent(score: float) -> str:
-    return f"{score:.1%}"
-
-
-@cache
-def _font(size: int, bold: bool = False) -> ImageFont.FreeTypeFont:
-    """A font of matplotlib, which has more alphabets than the one of Pillow."""
-    name = "DejaVuSans-Bold.ttf" if bold else "DejaVuSans.ttf"
-    return ImageFont.truetype(str(Path(mpl.get_data_path(), "fonts", "ttf", name)), size)
+    draw.text((width - _MARGIN, middle), percent(entry.score), TEXT, text, anchor="rm")
