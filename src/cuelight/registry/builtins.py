@@ -25,7 +25,10 @@ CALLBACKS = {
     ),
 }
 
-MODELS = {"ClassificationModel": "cuelight.models.classification:ClassificationModel"}
+MODELS = {
+    "ClassificationModel": "cuelight.models.classification:ClassificationModel",
+    "SegmentationModel": "cuelight.models.segmentation:SegmentationModel",
+}
 
 DATA = {
     "Digits": "cuelight.data.digits:Digits",
