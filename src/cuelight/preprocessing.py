@@ -116,9 +116,9 @@ class Preprocessing:
             return tensor
         if self.resize == "stretch":
             return _resize(tensor, self.size)
-        height, width = self._size_keeping_aspect(tensor)
+        scaled = self.scaled_size(tensor.shape[-2], tensor.shape[-1])
         # center_crop cuts what is too large and fills what is too small with zeros, each around the middle.
-        fitted: Tensor = functional.center_crop(_resize(tensor, (height, width)), list(self.size))
+        fitted: Tensor = functional.center_crop(_resize(tensor, scaled), list(self.size))
         return fitted
 
     def fit_mask(self, mask: Tensor) -> Tensor:
@@ -134,7 +134,24 @@ class Preprocessing:
             return mask
         if self.resize == "stretch":
             return _resize_mask(mask, self.size)
-        return center_crop_mask(_resize_mask(mask, self._size_keeping_aspect(mask)), self.size)
+        scaled = self.scaled_size(mask.shape[-2], mask.shape[-1])
+        return center_crop_mask(_resize_mask(mask, scaled), self.size)
+
+    def scaled_size(self, height: int, width: int) -> tuple[int, int]:
+        """Tell the size to which :meth:`fit` resizes an image, before it cuts off or fills up around the middle.
+
+        Args:
+            height: Of the image, in pixels.
+            width: Of the image, in pixels.
+
+        Returns:
+            Height and width in pixels.
+        """
+        if self.resize == "stretch":
+            return self.size
+        ratios = (self.size[0] / height, self.size[1] / width)
+        scale = max(ratios) if self.resize == "crop" else min(ratios)
+        return max(1, round(height * scale)), max(1, round(width * scale))
 
     def normalize(self, images: Tensor) -> Tensor:
         """Scale, normalize, and put the channels in the order of ``color``.
@@ -184,12 +201,6 @@ class Preprocessing:
             name: tuple(value) if isinstance(value, list) else value for name, value in values.items()
         }
         return cls(**fields)
-
-    def _size_keeping_aspect(self, tensor: Tensor) -> tuple[int, int]:
-        height, width = tensor.shape[-2:]
-        ratios = (self.size[0] / height, self.size[1] / width)
-        scale = max(ratios) if self.resize == "crop" else min(ratios)
-        return max(1, round(height * scale)), max(1, round(width * scale))
 
     @staticmethod
     def _per_channel(values: Sequence[float], device: torch.device) -> Tensor:
