@@ -12,7 +12,7 @@ from cuelight.data.packaged import load_photographs
 from cuelight.data.transforms import build_augmentation
 from cuelight.preprocessing import IGNORE_INDEX
 
-# Each with the most that a pixel may be off; only the first three interpolate the image and not the mask.
+# Each with how far a pixel may be off, where the image is interpolated and the mask is not.
 GEOMETRIC = {
     "CenterCrop": ({"size": [60, 140]}, 0),
     "ElasticTransform": ({"alpha": 60.0}, 1),
@@ -73,7 +73,7 @@ def test_a_photograph_and_the_mask_of_its_bright_parts_stay_together(name: str, 
         agree = ((changed[0] > 127) == (mask == 1))[inside].float().mean()
         assert changed.shape[1:] == mask.shape
         assert inside.float().mean() > 0.04
-        assert agree == 1 if GEOMETRIC[name][1] == 0 else agree > 0.96
+        assert agree == 1 if GEOMETRIC[name][1] == 0 else agree > 0.93
 
 
 @pytest.mark.parametrize("name", GEOMETRIC)
@@ -88,8 +88,8 @@ def test_no_pixel_of_the_mask_is_off(name: str, axis: int) -> None:
         changed, moved = _augment(name, GEOMETRIC[name][0], mask.expand(3, -1, -1).contiguous(), mask)
         inside = (moved != IGNORE_INDEX) & (changed[0] >= 40)
         off = (changed[0].float() - moved.float())[inside]
-        assert off.abs().mean() <= GEOMETRIC[name][1] / 2
-        assert abs(float(off.median())) <= GEOMETRIC[name][1] / 2
+        assert off.abs().quantile(0.9) <= GEOMETRIC[name][1]  # at the edge, colours mix with what is outside
+        assert off.median().abs() <= GEOMETRIC[name][1] / 3
 
 
 @pytest.mark.parametrize("fill", [{}, {"fill": 90}, {"fill": [1, 2, 3]}])

@@ -13,7 +13,7 @@ from torchvision.transforms.v2 import functional
 from cuelight.preprocessing import IGNORE_INDEX, center_crop_mask
 
 
-class ClassMask(tv_tensors.Mask):
+class ClassMask(tv_tensors.Mask):  # type: ignore[misc]
     """A mask whose pixels hold the index of their class: uint8 ``(H, W)``.
 
     It differs from the mask of torchvision in two ways: what a transform brings in from outside the image is
@@ -38,7 +38,7 @@ def _fills(name: str) -> Callable[..., Tensor]:
 
 def _resize(mask: Tensor, size: Sequence[int], max_size: int | None = None, **_: Any) -> Tensor:
     exact = InterpolationMode.NEAREST_EXACT
-    resized: Tensor = functional.resize(mask, size, interpolation=exact, max_size=max_size)  # type: ignore[arg-type]
+    resized: Tensor = functional.resize(mask, size, interpolation=exact, max_size=max_size)
     return resized
 
 

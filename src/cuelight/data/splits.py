@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Protocol, TypeVar
+from typing import TYPE_CHECKING, Protocol, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
 from cuelight.errors import DataError
+
+if TYPE_CHECKING:
+    from typing_extensions import Self
 
 _SMALLEST_CLASS_TO_SPLIT = 3
 
@@ -16,7 +19,7 @@ _SMALLEST_CLASS_TO_SPLIT = 3
 class Divisible(Protocol):
     """Samples, some of which can be taken by themselves."""
 
-    def part(self, positions: Sequence[int] | NDArray[np.int64]) -> Divisible:
+    def part(self, positions: Sequence[int] | NDArray[np.int64]) -> Self:
         """Take some of the samples.
 
         Args:
