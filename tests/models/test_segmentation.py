@@ -114,6 +114,23 @@ def test_a_batch_without_labels_ends_nothing(model) -> None:
     assert math.isfinite(run.callback_metrics["train/loss"])
 
 
+@pytest.mark.parametrize("architecture", ["DeepLabV3", "UPerNet"])
+def test_an_epoch_may_end_with_a_single_image(architecture) -> None:
+    torch.manual_seed(0)
+    model = SegmentationModel(**SMALL | {"architecture": architecture, "architecture_params": {}})
+    run = trainer()
+    run.fit(model, loader(3, 2), loader(3, 2))
+    assert run.global_step == 2
+    assert math.isfinite(run.callback_metrics["train/loss"])
+
+
+def test_a_network_that_can_gets_single_images(model) -> None:
+    sizes = []
+    model.network.register_forward_pre_hook(lambda _, inputs: sizes.append(len(inputs[0])))
+    trainer().fit(model, loader(3, 2))
+    assert sorted(sizes) == [1, 2]
+
+
 def test_checkpoint_holds_weights_and_class_names_alone(tmp_path) -> None:
     model = SegmentationModel(**SMALL | {"num_classes": None}, class_names=NAMES, class_weights=[1.0, 2.0, 2.0])
     run = trainer()

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Annotated, Any, ClassVar
 
 import torch
@@ -15,7 +15,7 @@ from cuelight.models.mean_loss import WeightedMeanLoss
 from cuelight.models.optimization import Optimization
 from cuelight.models.segmentation_losses import SegmentationLoss, loss_problems
 from cuelight.models.segmentation_metrics import PixelConfusionMatrix, pixel_metrics
-from cuelight.models.segmentation_networks import build_network, network_problems
+from cuelight.models.segmentation_networks import build_network, learns_from_one_image, network_problems
 from cuelight.models.supervised import MIN_CLASSES, SupervisedModel, count_classes
 
 _ARCHITECTURE, _ENCODER, _LOSS = "Unet", "resnet18", "cross_entropy"
@@ -98,6 +98,7 @@ class SegmentationModel(SupervisedModel):
             (height, width),
             architecture_params or {},
         )
+        self._learns_from_one_image = learns_from_one_image(self.network, in_channels, (height, width))
         self.example_input_array = torch.zeros(1, in_channels, height, width)
         self.ignore_index = ignore_index
         self.loss = SegmentationLoss(loss, ignore_index, class_weights)
@@ -136,6 +137,22 @@ class SegmentationModel(SupervisedModel):
         """
         logits: Tensor = self.network(images)
         return logits
+
+    def training_step(self, batch: Sequence[Tensor], batch_idx: int) -> Tensor:
+        """Compute the loss of a batch and count it.
+
+        Args:
+            batch: Images ``(N, C, H, W)`` and masks ``(N, H, W)``. A single image is taken twice where the network
+                cannot learn from one, as the last of an epoch may be.
+            batch_idx: Number of the batch in the epoch.
+
+        Returns:
+            The loss.
+        """
+        images, masks = batch
+        if len(images) == 1 and not self._learns_from_one_image:
+            images, masks = images.repeat(2, 1, 1, 1), masks.repeat(2, 1, 1)
+        return super().training_step((images, masks), batch_idx)
 
     def count_loss(self, counted: Metric, logits: Tensor, targets: Tensor, training: bool) -> Tensor:
         """Compute the loss of a batch and count it.

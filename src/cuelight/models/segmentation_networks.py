@@ -9,7 +9,7 @@ import segmentation_models_pytorch as smp
 import timm
 import torch
 from segmentation_models_pytorch.encoders import encoders as own_encoders
-from torch import nn
+from torch import Tensor, nn
 from torch.func import functional_call
 
 from cuelight.errors import ConfigError, CuelightError, Problem, did_you_mean
@@ -126,6 +126,26 @@ def build_network(
     return network
 
 
+def learns_from_one_image(network: nn.Module, in_channels: int, size: tuple[int, int]) -> bool:
+    """Tell whether a network can be trained on batches of a single image.
+
+    Some cannot, because they normalize over a batch what they have averaged over each image.
+
+    Args:
+        network: The network.
+        in_channels: Channels of the images.
+        size: Height and width of the images in pixels.
+
+    Returns:
+        Whether it can.
+    """
+    try:
+        _run_without_memory(network.train(), in_channels, size)
+    except ValueError:
+        return False
+    return True
+
+
 def _misfits(architecture: str, encoder: str, params: Mapping[str, Any], path: str) -> list[Problem]:
     """What the library refuses, found by building a network without memory."""
     try:
@@ -178,7 +198,9 @@ def _check_size(network: nn.Module, made_of: str, in_channels: int, size: tuple[
     if _output_size(network, in_channels, size) == size:
         return
     fitting = " or ".join(f"{height} x {width}" for height, width in _fitting_sizes(network, in_channels, size))
-    advice = f"It takes {fitting}: set the size of the data." if fitting else "Choose another encoder."
+    advice = (
+        f"It takes {fitting}: set the size of the data." if fitting else f"Choose another encoder, or other {_PARAMS}."
+    )
     message = f"{made_of} takes no images of {size[0]} x {size[1]} pixels. {advice}"
     raise ConfigError([Problem(message, "model.params.input_size")])
 
@@ -193,16 +215,22 @@ def _fitting_sizes(network: nn.Module, in_channels: int, size: tuple[int, int]) 
 
 
 def _output_size(network: nn.Module, in_channels: int, size: tuple[int, int]) -> tuple[int, int] | None:
-    """The size of the masks, found without computing anything; ``None`` if the network refuses the images."""
-    tensors = {**dict(network.named_parameters()), **dict(network.named_buffers())}
-    shapes = {name: tensor.to("meta") for name, tensor in tensors.items()}
+    """The size of the masks; ``None`` if the network refuses the images."""
     was_training = network.training
     try:
-        with torch.no_grad():
-            logits = functional_call(network.eval(), shapes, torch.empty(1, in_channels, *size, device="meta"))
+        logits = _run_without_memory(network.eval(), in_channels, size)
     except (RuntimeError, ValueError, AssertionError):
         return None
     finally:
         network.train(was_training)
     height, width = logits.shape[-2:]
     return int(height), int(width)
+
+
+def _run_without_memory(network: nn.Module, in_channels: int, size: tuple[int, int]) -> Tensor:
+    """Give a network one image, without computing anything."""
+    tensors = {**dict(network.named_parameters()), **dict(network.named_buffers())}
+    shapes = {name: tensor.to("meta") for name, tensor in tensors.items()}
+    with torch.no_grad():
+        logits: Tensor = functional_call(network, shapes, torch.empty(1, in_channels, *size, device="meta"))
+    return logits
