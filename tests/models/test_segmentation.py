@@ -4,14 +4,20 @@ import math
 
 import lightning.pytorch as pl
 import pytest
+import segmentation_models_pytorch as smp
 import torch
 from torch.utils.data import DataLoader, TensorDataset
 from torchmetrics.functional.classification import multiclass_jaccard_index
 
-from cuelight.config.schema import Part
+from cuelight.config.schema import ExporterConfig, Part
+from cuelight.deploy.description import Description
+from cuelight.deploy.onnx_export import export_onnx
+from cuelight.deploy.onnx_model import OnnxModel
 from cuelight.errors import ConfigError
 from cuelight.models.optimization import Optimization
 from cuelight.models.segmentation import SegmentationModel
+from cuelight.models.segmentation_networks import ARCHITECTURES
+from support.ranks import on_ranks
 
 NAMES = ["background", "dark", "bright"]
 SMALL = {
@@ -198,3 +204,48 @@ def test_what_does_not_fit_together_is_said(changes, message) -> None:
 
 def test_example_input_fits(model) -> None:
     assert model.eval()(model.example_input_array).shape == (1, 3, 32, 32)
+
+
+@pytest.mark.parametrize("architecture", ARCHITECTURES)
+def test_every_architecture_gives_masks_of_the_size_of_the_images(architecture) -> None:
+    changes = {"architecture": architecture, "architecture_params": {}, "input_size": (128, 160)}
+    model = SegmentationModel(**SMALL | changes)
+    assert model.eval()(model.example_input_array).shape == (1, 3, 128, 160)
+    SegmentationModel.parameter_problems({"architecture": architecture.upper()}, "")
+
+
+def test_the_architectures_are_all_that_the_library_has() -> None:
+    assert {name.lower() for name in ARCHITECTURES} == set(smp.MODEL_ARCHITECTURES_MAPPING)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("architecture", ARCHITECTURES)
+def test_every_architecture_is_exported(architecture, tmp_path) -> None:
+    changes = {"architecture": architecture, "architecture_params": {}, "input_size": (128, 160)}
+    model = SegmentationModel(**SMALL | changes).eval()
+    images = torch.randn(2, 1, 128, 160)
+    opset = 18 if architecture in ("PSPNet", "UPerNet") else 17  # they average over parts of different sizes
+    options = ExporterConfig(dynamic_batch=True, opset=opset)
+    exported = export_onnx(
+        model.for_export(), images[:1], tmp_path / "a.onnx", options, Description("f" * 64), images=images,
+        output_names=model.output_names,
+    )  # fmt: skip
+    assert {difference.batch_size for difference in exported.differences} == {1, 2}
+    [outputs] = OnnxModel.open(tmp_path / "a.onnx")(images).values()
+    with torch.inference_mode():
+        torch.testing.assert_close(torch.from_numpy(outputs), model.for_export()(images), rtol=1e-3, atol=1e-3)
+
+
+def validated_on_a_rank():
+    torch.manual_seed(0)
+    run = trainer(devices=2, strategy="ddp")
+    [logged] = run.validate(SegmentationModel(**SMALL), loader(12, 3), verbose=False)
+    return logged
+
+
+@pytest.mark.slow
+def test_ranks_measure_together_what_one_would() -> None:
+    torch.manual_seed(0)
+    [alone] = trainer(devices=1).validate(SegmentationModel(**SMALL), loader(12, 3), verbose=False)
+    for logged in on_ranks(validated_on_a_rank):
+        assert logged == pytest.approx(alone, rel=1e-5)

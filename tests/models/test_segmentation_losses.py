@@ -59,6 +59,17 @@ def test_losses_are_their_formulas(name, weights) -> None:
     torch.testing.assert_close(gradient, expected, rtol=1e-4, atol=1e-7)
 
 
+def test_deterministic_algorithms_give_the_same_loss() -> None:
+    logits, masks = logits_and_masks()
+    loss = SegmentationLoss("cross_entropy", IGNORED, WEIGHTS)
+    expected = loss(logits, masks)
+    torch.use_deterministic_algorithms(True)
+    try:
+        torch.testing.assert_close(loss(logits, masks), expected)
+    finally:
+        torch.use_deterministic_algorithms(False)
+
+
 def test_a_sum_of_losses() -> None:
     logits, masks = logits_and_masks()
     loss = SegmentationLoss({"cross_entropy": 1.0, "dice": 0.5, "focal": 2.0}, IGNORED)(logits, masks)
