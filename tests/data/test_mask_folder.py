@@ -114,7 +114,7 @@ def test_letterbox_and_augmentation_bring_in_no_class(folder: Path) -> None:
 def test_an_image_without_mask_is_named_or_left_out(folder: Path, caplog) -> None:
     for number in (3, 5):
         (folder / "masks" / f"{number:03}.png").unlink()
-    message = r"003\.jpg: this is an image without a mask, and so are 1 others; expected .*masks/003\.png\. Add"
+    message = r"003\.jpg: this is an image without a mask, the first of 2; expected .*masks/003\.png\. Add"
     with pytest.raises(DataError, match=message):
         _set_up(folder)
 

@@ -84,7 +84,7 @@ def pair_masks(images: Path, masks: Path, on_error: OnError = "raise") -> Pairs:
 def _refuse(paths: list[str], what: str, expected: str, on_error: OnError) -> None:
     if not paths:
         return
-    others = f", and so are {len(paths) - 1} others" if len(paths) > 1 else ""
+    others = f", the first of {len(paths)}" if len(paths) > 1 else ""
     if on_error == "raise":
         raise DataError(
             f"{paths[0]}: this is {what}{others}; {expected}. Add what is missing, remove the file, or set "
