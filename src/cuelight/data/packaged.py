@@ -21,12 +21,17 @@ _NAME_ON_PYPI = {"skimage": "scikit-image", "sklearn": "scikit-learn"}
 _PHOTOGRAPHS = {
     "astronaut": (*_SKIMAGE, "astronaut.png"),
     "brick": (*_SKIMAGE, "brick.png"),
+    "camera": (*_SKIMAGE, "camera.png"),
     "chelsea": (*_SKIMAGE, "chelsea.png"),
     "coffee": (*_SKIMAGE, "coffee.png"),
+    "coins": (*_SKIMAGE, "coins.png"),
     "grass": (*_SKIMAGE, "grass.png"),
     "gravel": (*_SKIMAGE, "gravel.png"),
     "hubble": (*_SKIMAGE, "hubble_deep_field.jpg"),
+    "ihc": (*_SKIMAGE, "ihc.png"),
+    "moon": (*_SKIMAGE, "moon.png"),
     "motorcycle": (*_SKIMAGE, "motorcycle_left.png"),
+    "retina": (*_SKIMAGE, "retina.jpg"),
     "rocket": (*_SKIMAGE, "rocket.jpg"),
     "china": (*_SKLEARN, "china.jpg"),
     "flower": (*_SKLEARN, "flower.jpg"),
@@ -59,7 +64,8 @@ def load_photographs(names: Sequence[str], shorter_side: int) -> list[NDArray[np
     """Read photographs that scikit-image and scikit-learn carry.
 
     Args:
-        names: astronaut, brick, chelsea, coffee, grass, gravel, hubble, motorcycle, rocket, china or flower.
+        names: astronaut, brick, camera, chelsea, coffee, coins, grass, gravel, hubble, ihc (stained tissue), moon,
+            motorcycle, retina, rocket, china or flower.
         shorter_side: To how many pixels the shorter side is scaled.
 
     Returns:

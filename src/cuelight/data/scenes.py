@@ -19,15 +19,17 @@ MOST_DIGITS = 20
 _MOST_COVERED = 0.05
 _TRIES = 6
 
-_HEIGHT = (0.34, 0.6)  # of a digit, as a share of the shorter side of the scene
+_HEIGHT = (0.34, 0.48)  # of a digit, as a share of the shorter side of the scene
 _INK = 20  # pixels of the 28 that the ink of a digit is high or wide
-_DEGREES = 15
-_CONTRAST = 100  # least difference in brightness between a digit and what it stands on
+_DEGREES = 10
+_GROUND = (30, 100)  # mean brightness of a photograph, which is darkened where it is lighter
+_CONTRAST = 100  # by how much, at least, a digit is lighter than what it stands on
+_WHITE = 255.0
 _LUMA = np.array([0.299, 0.587, 0.114])
 
 # How many numbers each decision takes. A scene draws all of its numbers at once, which is what makes it fast.
 _OF_BACKGROUND = 6
-_OF_DIGIT = 9 + 2 * _TRIES
+_OF_DIGIT = 8 + 2 * _TRIES
 
 
 class Scene(NamedTuple):
@@ -95,10 +97,10 @@ class SceneDrawer:
         for of_digit in numbers[1 + _OF_BACKGROUND :].reshape(most, _OF_DIGIT)[:count]:
             chosen = _below(of_digit[0], len(self.digits))
             stroke = self._stroke(chosen, of_digit[1:4])
-            place = _free_place(instances, areas, stroke, of_digit[9:])
+            place = _free_place(instances, areas, stroke, of_digit[8:])
             if place is None:
                 continue
-            _paint(image[place], stroke, of_digit[4:9])
+            _paint(image[place], stroke, of_digit[4:8])
             shown = stroke > 127  # noqa: PLR2004 - half of 255
             instances[place][shown] = len(areas) + 1
             areas.append(int(shown.sum()))
@@ -116,15 +118,16 @@ class SceneDrawer:
         cut = np.asarray(photograph.resize((width, height), Image.Resampling.BILINEAR, box=box))
         if numbers[4] < 0.5:  # noqa: PLR2004
             cut = cut[:, ::-1]
-        lightness = 0.6 + 0.4 * numbers[5]
-        return (cut * np.float32(lightness)).astype(np.uint8)
+        darkest, lightest = _GROUND
+        wanted = darkest + (lightest - darkest) * numbers[5]
+        return (cut * np.float32(min(1.0, wanted / max(1.0, _brightness(cut))))).astype(np.uint8)
 
     def _stroke(self, chosen: int, numbers: Numbers) -> Pixels:
         """How much of each pixel is ink: a digit slanted and scaled, cut to its edges."""
         low, high = _HEIGHT
         height = (low + numbers[0] * (high - low)) * min(self.size)
         angle = math.radians(round((2 * numbers[1] - 1) * _DEGREES))
-        stretch = 0.8 + 0.4 * numbers[2]
+        stretch = 0.85 + 0.3 * numbers[2]
         digit = self.digits[chosen]
         scale = _INK / height
         side = math.ceil(height * 1.5)
@@ -141,7 +144,7 @@ class SceneDrawer:
             ),
             Image.Resampling.BILINEAR,
         )  # fmt: skip
-        ink = np.minimum(np.asarray(turned).astype(np.uint16) * 2, 255).astype(np.uint8)
+        ink = np.minimum(np.asarray(turned).astype(np.uint16) * 3, 255).astype(np.uint8)
         rows, columns = np.flatnonzero(ink.any(axis=1)), np.flatnonzero(ink.any(axis=0))
         return ink[rows[0] : rows[-1] + 1, columns[0] : columns[-1] + 1]
 
@@ -171,13 +174,15 @@ def _free_place(
     return None
 
 
+def _brightness(region: Pixels) -> float:
+    return float((region.reshape(-1, 3).mean(axis=0) * _LUMA).sum())
+
+
 def _paint(region: Pixels, stroke: Pixels, numbers: Numbers) -> None:
-    """Paint a digit in a colour that is clearly lighter or darker than what it is painted on."""
-    ground = float((region.reshape(-1, 3).mean(axis=0) * _LUMA).sum())
-    lighter = ground < 128 if abs(ground - 128) > 28 else numbers[4] < 0.5  # noqa: PLR2004
-    low, high = (ground + _CONTRAST, 255.0) if lighter else (0.0, ground - _CONTRAST)
-    colour = numbers[:3] * 255
-    brightness = low + (high - low) * numbers[3]
-    colour = np.clip(colour + brightness - (colour * _LUMA).sum(), 0, 255).astype(np.uint32)
+    """Paint a digit in any colour that is clearly lighter than what it is painted on."""
+    least = min(_brightness(region) + _CONTRAST, _WHITE)
+    colour = numbers[:3] * _WHITE
+    brightness = least + (_WHITE - least) * numbers[3]
+    colour = np.clip(colour + brightness - (colour * _LUMA).sum(), 0, _WHITE).astype(np.uint32)
     ink = stroke[..., None].astype(np.uint32)
     region[:] = (region * (255 - ink) + colour * ink + 127) // 255
