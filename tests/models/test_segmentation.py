@@ -214,6 +214,18 @@ def test_every_architecture_gives_masks_of_the_size_of_the_images(architecture) 
     SegmentationModel.parameter_problems({"architecture": architecture.upper()}, "")
 
 
+@pytest.mark.parametrize("encoder", ["resnet18", "tu-resnet18", "mit_b0", "efficientnet-b0"])
+def test_encoders_of_both_libraries(encoder) -> None:
+    model = SegmentationModel(encoder=encoder, num_classes=3, input_size=(64, 96))
+    assert model.eval()(model.example_input_array).shape == (1, 3, 64, 96)
+
+
+def test_an_encoder_has_no_layers_that_are_not_used(model) -> None:
+    model.optimization = Optimization(Part(name="SGD", params={"lr": 0.0}))
+    trainer().fit(model, loader(4))
+    assert [name for name, parameter in model.named_parameters() if parameter.grad is None] == []
+
+
 def test_the_architectures_are_all_that_the_library_has() -> None:
     assert {name.lower() for name in ARCHITECTURES} == set(smp.MODEL_ARCHITECTURES_MAPPING)
 

@@ -33,8 +33,8 @@ class SegmentationModel(SupervisedModel):
     Args:
         architecture: Unet, UnetPlusPlus, MAnet, Linknet, FPN, PSPNet, DeepLabV3, DeepLabV3Plus, PAN, UPerNet,
             Segformer or DPT.
-        encoder: Name of an encoder of segmentation-models-pytorch, or of a network of timm; one that both have is
-            that of the former, and ``tu-`` before it chooses the latter.
+        encoder: Name of a network of timm that gives feature maps, or of an encoder that only
+            segmentation-models-pytorch has, such as mit_b0.
         pretrained: Whether the encoder starts from pretrained weights, which are downloaded once.
         num_classes: Number of classes; taken from the data if left out.
         in_channels: Channels of the images; taken from the data if left out.

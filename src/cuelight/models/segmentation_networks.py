@@ -1,4 +1,4 @@
-"""Segmentation networks by name: architectures of segmentation-models-pytorch around encoders of it or of timm."""
+"""Segmentation networks by name: architectures of segmentation-models-pytorch around encoders of timm or of its own."""
 
 from __future__ import annotations
 
@@ -33,7 +33,6 @@ _REFUSED = {
 }
 _PARAMS = "architecture_params"
 _USUAL_STRIDE = 32
-_TIMM_ONLY = ("dpt",)
 # What the two libraries raise for parts and arguments that do not fit each other.
 _REFUSALS = (TypeError, ValueError, KeyError, AttributeError, AssertionError, IndexError)
 
@@ -49,7 +48,7 @@ def network_problems(
 
     Args:
         architecture: One of ``ARCHITECTURES``, in upper or lower case.
-        encoder: A name of segmentation-models-pytorch or of timm.
+        encoder: A name of timm, or of an encoder that only segmentation-models-pytorch has.
         pretrained: Whether the encoder shall start from pretrained weights.
         architecture_params: More arguments of the network.
         path: The key path of the model's parameters, for the messages.
@@ -86,7 +85,7 @@ def build_network(
 
     Args:
         architecture: One of ``ARCHITECTURES``, in upper or lower case.
-        encoder: A name of segmentation-models-pytorch or of timm; one that both have is that of the former.
+        encoder: A name of timm, or of an encoder that only segmentation-models-pytorch has.
         pretrained: Whether the encoder starts from pretrained weights; they are downloaded once.
         num_classes: Classes of a pixel.
         in_channels: Channels of the images.
@@ -102,7 +101,7 @@ def build_network(
     """
     if problems := network_problems(architecture, encoder, pretrained, architecture_params):
         raise ConfigError(problems)
-    name = _library_name(architecture, encoder)
+    name = _library_name(encoder)
     plain = name.removeprefix(_TIMM)
     sized = {"img_size": input_size} if name.startswith(_TIMM) and is_built_for_one_size(plain) else {}
     made_of = _words(architecture, encoder)
@@ -150,9 +149,7 @@ def _misfits(architecture: str, encoder: str, params: Mapping[str, Any], path: s
     """What the library refuses, found by building a network without memory."""
     try:
         with torch.device("meta"):
-            smp.create_model(
-                architecture, encoder_name=_library_name(architecture, encoder), encoder_weights=None, **params
-            )
+            smp.create_model(architecture, encoder_name=_library_name(encoder), encoder_weights=None, **params)
     except _REFUSALS as error:
         message = f"{_words(architecture, encoder)} cannot be built: {str(error).rstrip('.')}. Choose another encoder"
         return [Problem(f"{message}, or other {_PARAMS}." if params else f"{message} or architecture.", path)]
@@ -180,10 +177,13 @@ def _encoder_problems(encoder: str, pretrained: bool, where: str) -> list[Proble
     return [Problem(message, where)]
 
 
-def _library_name(architecture: str, encoder: str) -> str:
-    """The name by which the library makes an encoder."""
-    from_timm = encoder not in own_encoders or (architecture.lower() in _TIMM_ONLY and is_backbone(encoder))
-    return f"{_TIMM}{encoder}" if from_timm and not encoder.startswith(_TIMM) else encoder
+def _library_name(encoder: str) -> str:
+    """The name by which the library makes an encoder.
+
+    Of those that both have, timm's has no layers that are not used, and newer weights.
+    """
+    plain = encoder.removeprefix(_TIMM)
+    return f"{_TIMM}{plain}" if is_backbone(plain) else encoder
 
 
 def _weights(name: str) -> str:
