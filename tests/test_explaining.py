@@ -115,6 +115,12 @@ def test_one_image_needs_no_overview(model, files, tmp_path) -> None:
     assert [path.name for path in (tmp_path / "out").iterdir()] == ["pictures"]
 
 
+def test_overviews_of_an_earlier_command_do_not_stay(model, files, tmp_path) -> None:
+    for count, overviews in ((20, ["overview_1.png", "overview_2.png"]), (3, ["overview_1.png"]), (1, [])):
+        write_explanations(explain(model, description(), files[:count], report=str), tmp_path / "out")
+        assert sorted(path.name for path in (tmp_path / "out").glob("*.png")) == overviews
+
+
 def test_images_of_equal_names_are_kept_apart(model, files, tmp_path) -> None:
     twin = shutil.copy(files[3], tmp_path / files[0].name)
     write_explanations(explain(model, description(), [files[0], twin]), tmp_path / "out")
@@ -180,6 +186,14 @@ def test_a_run_and_a_checkpoint_alone_give_the_same_pictures(trained, tmp_path) 
     assert len(pictures[0]) == 30
     for one, other in zip(*pictures, strict=True):
         assert one.read_bytes() == other.read_bytes()
+
+
+@pytest.mark.slow
+def test_the_layers_of_a_checkpoint_alone_without_the_data(trained, tmp_path) -> None:
+    checkpoint = shutil.copy(trained[0] / "checkpoints" / "best_accuracy.ckpt", tmp_path / "alone.ckpt")
+    done = cuelight("layers", checkpoint, folder=tmp_path)
+    assert done.code == 0, done.err
+    assert "(1, 3)" in done.out  # three classes, as the checkpoint says
 
 
 @pytest.mark.slow

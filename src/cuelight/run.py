@@ -119,18 +119,23 @@ class Run(TrainedRun):
                 logger.warning(caution)
         return planned
 
-    def layers(self) -> list[Layer]:
+    def layers(self, checkpoint: str | Path | None = None) -> list[Layer]:
         """List the layers of the model, with the shape of what each puts out; nothing is trained.
+
+        Args:
+            checkpoint: A file that describes the data where that is not; the latest one of the run if left out.
 
         Returns:
             Every module, in the order of ``named_modules()``: its index and its name are what ``target_layer`` of a
             ``GradCamCallback`` may be.
 
         Raises:
+            CheckpointError: If the checkpoint cannot be read.
             DataError: If the data has to be read to know its classes, and cannot be.
         """
-        last = latest_checkpoint(self._checkpoint_folder()) if self.has_checkpoints() else None
-        return list_layers(*model_and_example(self.config, load_checkpoint(last) if last else {}))
+        if checkpoint is None and self.has_checkpoints():
+            checkpoint = latest_checkpoint(self._checkpoint_folder())
+        return list_layers(*model_and_example(self.config, load_checkpoint(checkpoint) if checkpoint else {}))
 
     def train(self, output: str | Path = "runs") -> Result:
         """Train, keep the best and the last checkpoint, and run the steps after the training.

@@ -1,8 +1,11 @@
 """Heat maps of the validation, drawn while a real training goes on."""
 
 import csv
+import errno
 import gc
 import logging
+import resource
+import signal
 
 import lightning.pytorch as pl
 import numpy as np
@@ -372,6 +375,49 @@ def test_what_can_be_looked_up_is_also_without_an_example(parameters, text, tmp_
 
 
 @pytest.mark.parametrize(
+    ("parameters", "text"),
+    [
+        ({"target_layer": "head.3"}, "is no map"),
+        ({"target_layer": LAYER, "class_idx": 99}, "no class 99"),
+        ({"target_layer": LAYER, "output": "boxes"}, 'no output "boxes"'),
+    ],
+)
+def test_without_an_example_the_rest_is_tried_in_the_sanity_check(parameters, text, tmp_path) -> None:
+    model = DigitModel(example=False)
+    trainer = trainer_for(tmp_path, [GradCamCallback(**parameters)])
+    with pytest.raises(CuelightError, match=text):
+        trainer.fit(model, datamodule=unnamed_data())
+    assert trainer.global_step == 0
+
+
+def test_an_example_that_the_module_does_not_take(tmp_path) -> None:
+    model = DigitModel()
+    model.example_input_array = torch.zeros(1, 3, 28, 28)
+    with pytest.raises(CuelightError, match=r"cannot run DigitModel on its example_input_array \(1, 3, 28, 28\)"):
+        trainer_for(tmp_path, [GradCamCallback(LAYER)]).fit(model, datamodule=DigitData())
+
+
+@pytest.mark.parametrize(
+    "names", [list(range(10)), np.array([str(digit) for digit in range(10)])], ids=["int", "array"]
+)
+def test_names_of_classes_of_another_type(names, tmp_path) -> None:
+    data = DigitData()
+    data.class_names = names
+    fit(tmp_path, [GradCamCallback(LAYER, "3")], data=data, max_epochs=1)
+    assert len(pictures_in(tmp_path)) == 1
+
+
+def test_several_callbacks_do_not_write_over_each_other(tmp_path) -> None:
+    tensorboard = TensorBoardLogger(tmp_path / "logs")
+    callbacks = [GradCamCallback("body.0", "label"), EMACallback(), GradCamCallback(LAYER, "label")]
+    fit(tmp_path, callbacks, logger=tensorboard, max_epochs=1)
+    first, second = pictures_in(tmp_path)
+    assert (first[-9:], second[-20:]) == ("val_0.jpg", "val_0_callback_1.jpg")
+    events = EventAccumulator(tensorboard.log_dir, size_guidance={"images": 0}).Reload()
+    assert sorted(events.Tags()["images"]) == ["gradcam/val_0", "gradcam/val_0_callback_1"]
+
+
+@pytest.mark.parametrize(
     ("params", "path", "text"),
     [
         ({}, "target_layer", "needs the parameter"),
@@ -396,11 +442,12 @@ def warnings_of(caplog):
 
 
 def test_what_fails_while_training_is_told_once_and_the_training_goes_on(tmp_path, caplog) -> None:
+    settings = {"num_sanity_val_steps": 0, "data": unnamed_data()}
     with caplog.at_level(logging.WARNING):
-        trainer, _ = fit(tmp_path, [GradCamCallback(LAYER, 99)], lambda: DigitModel(example=False), data=unnamed_data())
+        trainer, _ = fit(tmp_path, [GradCamCallback(LAYER, 99)], lambda: DigitModel(example=False), **settings)
     (warning,) = warnings_of(caplog)
     assert "no class 99" in warning
-    assert "goes on" in warning
+    assert "9. The training goes on." in warning
     assert trainer.global_step == 2 * STEPS
     assert pictures_in(tmp_path) == []
 
@@ -425,6 +472,29 @@ def test_a_folder_that_cannot_be_written(tmp_path, caplog) -> None:
         trainer, _ = fit(tmp_path, [GradCamCallback(LAYER)])
     assert len(warnings_of(caplog)) == 1
     assert trainer.global_step == 2 * STEPS
+
+
+def test_a_disk_that_stays_full_is_told_once(tmp_path, caplog) -> None:
+    largest, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    before = signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (100, hard))
+    try:
+        with caplog.at_level(logging.WARNING):
+            trainer, _ = fit(tmp_path, [GradCamCallback(LAYER)], logger=False)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (largest, hard))
+        signal.signal(signal.SIGXFSZ, before)
+    assert len(warnings_of(caplog)) == 1
+    assert trainer.global_step == 2 * STEPS
+    assert list((tmp_path / "gradcam").iterdir()) == []
+
+
+def test_an_error_that_names_another_file_each_time_is_told_once(caplog) -> None:
+    callback = GradCamCallback(LAYER)
+    for number in range(3):
+        callback._tell(OSError(errno.ENOSPC, "No space left on device", f"picture_{number}"))
+    callback._tell(OSError(errno.EACCES, "Permission denied", "picture_3"))
+    assert len(warnings_of(caplog)) == 2
 
 
 # Several processes.

@@ -66,6 +66,21 @@ def test_a_segmentation_tells_shares_of_the_pixels() -> None:
     assert captions([1], logits, SegmentationScores())[0][2] == ""
 
 
+def test_masks_may_have_a_channel() -> None:
+    labels = torch.tensor([[[[1, 0], [255, 0]]]])
+    ((_, _, note, _),) = captions([1], torch.zeros(1, 3, 2, 2), SegmentationScores(), labels=labels)
+    assert note == "label: 25.0% of the pixels"
+
+
+def test_boxes_that_lie_on_a_grid_are_no_pixels() -> None:
+    class Boxes(ClassificationScores):
+        def _logits(self, outputs):
+            return outputs.amax((2, 3))
+
+    outputs = LOGITS[:1, :, None, None].expand(-1, -1, 2, 2)
+    assert captions([0], outputs, Boxes()) == [("cat", "90.9%", "", None)]
+
+
 def test_the_title_tells_method_layer_and_resolution() -> None:
     assert title_of("gradcam++", "backbone.layer4", torch.zeros(1, 7, 5)) == "Grad-CAM++ of backbone.layer4 (7 x 5)"
     assert title_of("hirescam", "", torch.zeros(1, 7, 7)) == "HiResCAM of the whole model (7 x 7)"
@@ -122,6 +137,8 @@ BOXES = [{"boxes": 1}, {"boxes": 2}]
         ({"image": IMAGES, "mask": LABELS}, LABELS),
         ({"pixel_values": IMAGES, "labels": LABELS, "id": 3}, LABELS),
         ((IMAGES, BOXES), BOXES),
+        (({"image": IMAGES}, {"mask": LABELS}), LABELS),
+        ((IMAGES, {"boxes": 1}), None),
         ((IMAGES,), None),
         (IMAGES, None),
         ({"x": IMAGES, "other": LABELS}, None),

@@ -243,6 +243,16 @@ def test_a_class_that_nothing_speaks_for_has_an_empty_map(images):
 
 
 @pytest.mark.parametrize("method", METHODS)
+def test_an_image_that_is_not_finite_has_no_map_and_the_others_keep_theirs(images, method):
+    expected = heat_maps(Small(), images, "first", method=method).maps
+    broken = images.clone()
+    broken[1, 0, 5, 5] = torch.nan
+    found = heat_maps(Small(), broken, "first", method=method).maps
+    assert found[1].isnan().any()
+    assert torch.allclose(found[[0, 2]], expected[[0, 2]])
+
+
+@pytest.mark.parametrize("method", METHODS)
 def test_mixed_precision_gives_maps_in_single_precision(images, method):
     model = Small()
     exact = heat_maps(model, images, "first", class_idx=1, method=method).maps

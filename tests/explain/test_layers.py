@@ -1,6 +1,7 @@
 import pytest
 import torch
 from torch import nn
+from torch.utils.checkpoint import checkpoint
 
 from cuelight.errors import LayerError
 from cuelight.explain import find_layer, heat_maps, list_layers
@@ -116,6 +117,43 @@ def test_auto_of_a_segmentation_is_the_last_stage_of_its_encoder(architecture, l
 def test_auto_of_any_other_model_with_maps_has_the_fewest_positions():
     model = nn.Sequential(nn.Conv2d(3, 4, 3, stride=2), nn.ReLU(), nn.Upsample(scale_factor=2), nn.Conv2d(4, 2, 1))
     assert find_layer(model, "auto", torch.zeros(1, 3, 16, 16)) == "1"
+
+
+class Bytes(nn.Module):
+    """Takes images of 0 to 255, and normalizes them itself."""
+
+    def __init__(self, network):
+        super().__init__()
+        self.network = network
+
+    def forward(self, images):
+        return self.network(images.float() / 255)
+
+
+def test_images_may_be_bytes():
+    images = photographs(1, (64, 64))
+    vit = Bytes(network("vit_tiny_patch16_224", images, img_size=64, depth=2))
+    images = ((images * 0.25 + 0.45) * 255).byte()
+    assert find_layer(vit, "auto", images) == "network.blocks.1.norm1"  # it is known what the output depends on
+    assert list_layers(vit, images)[0].shape == (1, 5)
+    assert heat_maps(vit, images, "auto", class_idx=3).maps.any()
+
+
+@pytest.mark.filterwarnings("ignore:None of the inputs have requires_grad")
+def test_auto_in_a_model_whose_parts_are_run_again_in_the_backward_pass():
+    class Recomputed(nn.Module):
+        def __init__(self, reentrant):
+            super().__init__()
+            self.features, self.head, self.reentrant = nn.Conv2d(3, 4, 3), nn.Linear(4, 2), reentrant
+
+        def forward(self, images):
+            return self.head(checkpoint(self.features, images, use_reentrant=self.reentrant).mean((2, 3)))
+
+    example = torch.zeros(1, 3, 8, 8)
+    assert find_layer(Recomputed(False), "auto", example) == "features"
+    assert find_layer(Recomputed(True), "auto", example) == "features"
+    with pytest.raises(LayerError, match="without gradient"):
+        heat_maps(Recomputed(True), example, "features")
 
 
 def test_lists_every_module_with_what_it_puts_out(model):

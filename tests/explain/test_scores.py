@@ -1,3 +1,4 @@
+import numpy as np
 import pytest
 import torch
 from torch import nn
@@ -24,7 +25,9 @@ def test_a_classification_scores_by_its_logits():
     assert scores.predicted(logits).tolist() == [1, 2]
 
 
-@pytest.mark.parametrize("labels", [torch.tensor([2, 1]), torch.tensor([[2], [1]]), torch.eye(3)[[2, 1]] * 0.7])
+@pytest.mark.parametrize(
+    "labels", [torch.tensor([2, 1]), torch.tensor([[2], [1]]), torch.eye(3)[[2, 1]] * 0.7, [2, 1], np.array([2, 1])]
+)
 def test_labels_of_a_classification(labels):
     assert ClassificationScores().labelled(labels, torch.zeros(2, 3)).tolist() == [2, 1]
 
@@ -68,6 +71,37 @@ def test_ignored_pixels_are_of_no_class():
     masks = torch.full_like(MASKS, 255)
     masks[0, 0, 0], masks[1, 0, 0], masks[1, 1] = 1, 2, -100
     assert SegmentationScores(0).labelled(masks, logits_of(MASKS)).tolist() == [1, 2]
+
+
+@pytest.mark.parametrize(
+    "form",
+    [
+        lambda masks: masks[:, None],
+        lambda masks: masks[:, None].float(),
+        lambda masks: torch.nn.functional.one_hot(masks, 3).permute(0, 3, 1, 2),
+        lambda masks: masks.numpy(),
+    ],
+    ids=["with a channel", "numbers with a fraction", "a channel for each class", "array"],
+)
+def test_forms_of_masks(form):
+    assert SegmentationScores().labelled(form(MASKS), logits_of(MASKS)).tolist() == [0, 2]
+
+
+@pytest.mark.parametrize(
+    ("scores", "labels", "message"),
+    [
+        (ClassificationScores(), ["cat", "dog"], "labels are numbers, and these are list"),
+        (ClassificationScores(), torch.zeros(3), r"2 images have labels of the shape \(3,\)"),
+        (ClassificationScores(), torch.zeros(2, 2), r"of the shape \(2, 2\)\. Expected \(N,\)"),
+        (SegmentationScores(), torch.zeros(2), r"of the shape \(2,\)\. Expected masks \(N, H, W\)"),
+        (SegmentationScores(), MASKS[:1], r"2 images have labels of the shape \(1, 2, 3\)"),
+        (SegmentationScores(), [{"boxes": 1}, {"boxes": 2}], "labels are numbers"),
+    ],
+)
+def test_labels_of_another_form_say_so(scores, labels, message):
+    outputs = logits_of(MASKS) if isinstance(scores, SegmentationScores) else torch.zeros(2, 3)
+    with pytest.raises(ExplainError, match=message):
+        scores.labelled(labels, outputs)
 
 
 def test_one_channel_is_that_of_the_second_class():

@@ -13,7 +13,7 @@ from torch import Tensor
 
 from cuelight.data.protocols import DescribesImages, NamesClasses
 from cuelight.deploy.protocols import NamesOutputs
-from cuelight.errors import CuelightError, Problem
+from cuelight.errors import CuelightError, ExplainError, Problem
 from cuelight.explain import Method, find_class, find_layer
 from cuelight.explain.batches import images_and_labels, some_of
 from cuelight.explain.captions import explained_images, title_of
@@ -39,10 +39,11 @@ _QUALITY = 92
 class GradCamCallback(pl.Callback):
     """Shows where the model looks: heat maps of a class over the images of the first validation batches.
 
-    For each of these batches a picture with up to 12 of its images goes to the trackers, as ``gradcam/val_<batch>``,
-    and into the folder ``gradcam`` of the trainer's ``default_root_dir``. With an average of the weights, it is the
-    average that is shown. The training stays what it is without this callback, to the last bit. Of several processes
-    the first one draws. What fails while the training runs is told once, and the training goes on.
+    For each of these batches a picture with up to 12 of its images goes to the trackers, as ``gradcam/val_<batch>``
+    (with ``_dataloader_<number>`` and ``_callback_<number>`` behind it for all but the first of several), and into
+    the folder ``gradcam`` of the trainer's ``default_root_dir``. With an average of the weights, it is the average that
+    is shown. The training stays what it is without this callback, to the last bit. Of several processes the first one
+    draws. What fails while the training runs is told once, and the training goes on.
 
     Grad-CAM: R. R. Selvaraju et al., 2017, "Grad-CAM: Visual Explanations from Deep Networks via Gradient-based
     Localization".
@@ -60,7 +61,8 @@ class GradCamCallback(pl.Callback):
 
     Raises:
         ValueError: If a parameter is out of its range.
-        CuelightError: When training starts, if the module has no such layer, class or output.
+        CuelightError: When training starts, if the module has no such layer, class or output: tried on its
+            ``example_input_array``, and without one on the first batch of the sanity check.
     """
 
     def __init__(
@@ -105,7 +107,7 @@ class GradCamCallback(pl.Callback):
         """
         self._target = None
         self._said = set()
-        if is_spread_out(trainer):
+        if stage in ("fit", "validate") and is_spread_out(trainer):
             raise CuelightError(
                 f"GradCamCallback cannot draw under {type(trainer.strategy).__name__}, because no process has all "
                 "weights. Use ddp, leave the callback out, or run cuelight explain after the training."
@@ -137,22 +139,37 @@ class GradCamCallback(pl.Callback):
         batch_idx: int,
         dataloader_idx: int = 0,
     ) -> None:
-        """Draw the first batches."""
-        due = batch_idx < self.log_n_batches and not trainer.sanity_checking and trainer.is_global_zero
+        """Draw the first batches; of the sanity check, only try one if the module has no example input.
+
+        Raises:
+            ExplainError: In the sanity check, if layer, class or output is not there.
+        """
+        if trainer.sanity_checking:
+            self._check_on(trainer, pl_module, batch)
+            return
+        due = batch_idx < self.log_n_batches and trainer.is_global_zero
         if not due or trainer.fast_dev_run:  # type: ignore[attr-defined]  # Lightning sets it by setattr
             return
-        name = f"val_{batch_idx}" + (f"_dataloader_{dataloader_idx}" if dataloader_idx else "")
         try:
-            self._draw(trainer, pl_module, batch, name)
+            self._draw(trainer, pl_module, batch, self._name(trainer, batch_idx, dataloader_idx))
         except Exception as error:  # noqa: BLE001 - whatever is wrong with a picture, a training goes on without it
-            self._tell(reason_of(error))
+            self._tell(error)
 
     def _check(self, trainer: pl.Trainer, module: pl.LightningModule) -> None:
         """Try everything on the example input of the module; without one, look up what can be looked up."""
         example = module.example_input_array
         if isinstance(example, Tensor):
             images = trainer.precision_plugin.convert_input(example[:1].to(module.device))
-            self._target = self._find_target(trainer, module, images)
+            try:
+                self._target = self._find_target(trainer, module, images)
+            except CuelightError:
+                raise
+            except Exception as error:
+                raise CuelightError(
+                    f"GradCamCallback cannot run {type(module).__name__} on its example_input_array "
+                    f"{tuple(example.shape)}: {reason_of(error)}. Let it be a batch that `forward` takes, or leave the "
+                    "callback out."
+                ) from error
             return
         scores_of(module, self.task)
         if self.target_layer != AUTO:
@@ -161,6 +178,18 @@ class GradCamCallback(pl.Callback):
         count = getattr(module, "num_classes", None) or len(names or ())
         if count:
             find_class(self.class_idx, names, count)
+
+    def _check_on(self, trainer: pl.Trainer, module: pl.LightningModule, batch: Any) -> None:
+        """Try everything on a batch, on every process alike, where it was not tried on an example."""
+        if self._target is not None:
+            return
+        try:
+            self._target = self._find_target(trainer, module, images_and_labels(batch)[0][:1])
+        except ExplainError:
+            raise
+        except Exception as error:  # noqa: BLE001 - such as a batch without images: no reason not to train
+            if trainer.is_global_zero:
+                self._tell(error)
 
     def _find_target(self, trainer: pl.Trainer, module: pl.LightningModule, images: Tensor) -> Target:
         with trainer.precision_plugin.forward_context():
@@ -195,9 +224,18 @@ class GradCamCallback(pl.Callback):
         with atomic_write(file) as opened:
             picture.save(opened, "JPEG", quality=_QUALITY, subsampling=0)
 
-    def _tell(self, reason: str) -> None:
-        if reason not in self._said:
-            self._said.add(reason)
+    def _name(self, trainer: pl.Trainer, batch_idx: int, dataloader_idx: int) -> str:
+        callbacks: list[pl.Callback] = trainer.callbacks  # type: ignore[attr-defined]  # Lightning declares it nowhere
+        position = [callback for callback in callbacks if isinstance(callback, GradCamCallback)].index(self)
+        of_loader = f"_dataloader_{dataloader_idx}" if dataloader_idx else ""
+        return f"val_{batch_idx}{of_loader}" + (f"_callback_{position}" if position else "")
+
+    def _tell(self, error: Exception) -> None:
+        reason = reason_of(error).removesuffix(".")
+        # The message of a full disk names the file, which is another one each time.
+        kind = f"{type(error).__name__} {error.errno}" if isinstance(error, OSError) else reason
+        if kind not in self._said:
+            self._said.add(kind)
             logger.warning("GradCamCallback could not draw: %s. The training goes on.", reason)
 
 
@@ -210,7 +248,7 @@ def _class_names(trainer: pl.Trainer, module: pl.LightningModule) -> Sequence[st
     data = getattr(trainer, "datamodule", None)
     for named in (module, data):
         if isinstance(named, NamesClasses) and named.class_names is not None:
-            return named.class_names
+            return [str(name) for name in named.class_names]  # of anyone's data: they may be numbers, or an array
     return None
 
 

@@ -32,7 +32,7 @@ def run(arguments: argparse.Namespace) -> int:
     path = Path(arguments.config)
     trained = path.is_dir() or path.suffix == _CHECKPOINT
     opened = (Run.load if trained else Run.from_yaml)(path, arguments.overrides)
-    layers = opened.layers()
+    layers = opened.layers(path if path.suffix == _CHECKPOINT else None)
     console = output_console()
     console.print(_table(layers))
     if auto := next((layer for layer in layers if layer.is_auto), None):

@@ -19,7 +19,8 @@ def images_and_labels(batch: Any) -> tuple[Tensor, Any]:
     """Take images and labels out of a batch.
 
     Args:
-        batch: A sequence that begins with images and labels, a mapping with usual names of them, or images alone.
+        batch: A sequence that begins with images and labels, a mapping with usual names of them, a sequence that
+            begins with such mappings, or images alone.
 
     Returns:
         Images ``(N, C, H, W)``, and one label for each, ``None`` if there are none.
@@ -59,12 +60,14 @@ def _parts(batch: Any) -> tuple[Any, Any]:
     if isinstance(batch, Mapping):
         return _first(batch, _IMAGES), _first(batch, _LABELS)
     if isinstance(batch, Sequence) and not isinstance(batch, str):
-        return (*batch[:2], None, None)[:2]
+        images, labels = (*batch[:2], None, None)[:2]
+        return _first(images, _IMAGES), _first(labels, _LABELS)
     return batch, None
 
 
-def _first(batch: Mapping[Any, Any], names: Sequence[str]) -> Any:
-    return next((batch[name] for name in names if name in batch), None)
+def _first(value: Any, names: Sequence[str]) -> Any:
+    """The first entry of a mapping that has one of these names; anything else is meant itself."""
+    return next((value[name] for name in names if name in value), None) if isinstance(value, Mapping) else value
 
 
 def _form(value: Any) -> str:

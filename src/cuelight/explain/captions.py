@@ -13,7 +13,7 @@ from cuelight.drawing import percent
 from cuelight.explain.explanation import HeatMaps
 from cuelight.explain.methods import Method
 from cuelight.explain.pictures import ExplainedImage
-from cuelight.explain.scores import TaskScores
+from cuelight.explain.scores import SegmentationScores, TaskScores
 
 _METHOD_NAMES: dict[Method, str] = {
     "gradcam": "Grad-CAM",
@@ -46,7 +46,7 @@ def explained_images(
         One for each image.
     """
     known = labels.detach().cpu() if isinstance(labels, Tensor) and not labels.is_floating_point() else None
-    of_pixels = isinstance(found.outputs, Tensor) and found.outputs.ndim > _OF_PIXELS
+    of_pixels = isinstance(scores, SegmentationScores)
     notes = _shares(found, known) if of_pixels else _classes(found, scores, class_names, known)
     unit = " of the pixels" if of_pixels else ""
     return [
@@ -103,6 +103,8 @@ def _classes(
 
 def _shares(found: HeatMaps, labels: Tensor | None) -> list[_Note]:
     """Tell how much of the image the label gives to the class."""
+    if labels is not None and labels.ndim == _OF_PIXELS + 1 and labels.shape[1] == 1:
+        labels = labels[:, 0]
     if labels is None or labels.ndim != _OF_PIXELS:
         return [("", None)] * len(found.maps)
     shares = (labels == found.classes[:, None, None]).float().mean((1, 2)).tolist()

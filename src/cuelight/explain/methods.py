@@ -81,14 +81,15 @@ def eigen_cam(activation: Tensor) -> Tensor:
         activation: Activation of the layer, ``(N, C, h, w)``.
 
     Returns:
-        Maps ``(N, h, w)``.
+        Maps ``(N, h, w)``; NaN all over where the activation is not finite, which has no components.
     """
-    positions = activation.flatten(2).transpose(1, 2)
+    finite = activation.isfinite().flatten(1).all(1)
+    positions = activation.where(finite[:, None, None, None], 0).flatten(2).transpose(1, 2)
     components, lengths, _ = torch.linalg.svd(positions - positions.mean(1, keepdim=True), full_matrices=False)
     projection = components[..., 0] * lengths[:, :1]
     largest = projection.gather(1, projection.abs().argmax(1, keepdim=True))
     maps: Tensor = projection * largest.sign()
-    return maps.relu().view(len(activation), *activation.shape[2:])
+    return maps.relu().where(finite[:, None], torch.nan).view(len(activation), *activation.shape[2:])
 
 
 METHODS: Mapping[Method, Callable[[Tensor, Tensor], Tensor]] = {

@@ -105,11 +105,17 @@ class ClassificationScores:
         """Take the class with the largest logit."""
         return self._logits(outputs).argmax(1)
 
-    def labelled(self, labels: Tensor, outputs: Tensor) -> Tensor:
+    def labelled(self, labels: Any, outputs: Tensor) -> Tensor:
         """Take the labels ``(N,)``, or of labels ``(N, C)``, such as mixed or one-hot ones, the largest."""
-        count = self.count(outputs)
-        by_class = labels.ndim > 1 and labels.shape[1] == count
-        return labels.argmax(1) if by_class else labels.reshape(len(labels)).long()
+        known = _as_tensor(labels)
+        if known.ndim > 1 and known.shape[1] == self.count(outputs):
+            known = known.argmax(1)
+        if known.numel() != len(outputs):
+            raise ExplainError(
+                f"{len(outputs)} images have labels of the shape {tuple(known.shape)}. Expected (N,), or (N, C) with a "
+                "share for each class."
+            )
+        return known.flatten().long()
 
     def _logits(self, outputs: Tensor) -> Tensor:
         logits = outputs.unsqueeze(1) if outputs.ndim == 1 else outputs
@@ -157,9 +163,20 @@ class SegmentationScores:
         logits = self._logits(outputs)
         return self._most_frequent(logits.argmax(1), logits.shape[1])
 
-    def labelled(self, labels: Tensor, outputs: Tensor) -> Tensor:
-        """Take the class with the most pixels of the mask, ``(N, H, W)``; values that are no class are ignored."""
-        return self._most_frequent(labels, self.count(outputs))
+    def labelled(self, labels: Any, outputs: Tensor) -> Tensor:
+        """Take the class with the most pixels of the mask; values that are no class are ignored.
+
+        Masks are ``(N, H, W)``, ``(N, 1, H, W)``, or ``(N, C, H, W)`` with a share for each class.
+        """
+        masks, count = _as_tensor(labels), self.count(outputs)
+        if masks.ndim == 4 and masks.shape[1] == count:  # noqa: PLR2004
+            masks = masks.argmax(1)
+        if masks.ndim < 3 or len(masks) != len(outputs):  # noqa: PLR2004
+            raise ExplainError(
+                f"{len(outputs)} images have labels of the shape {tuple(masks.shape)}. Expected masks (N, H, W), or "
+                "(N, C, H, W) with a share for each class."
+            )
+        return self._most_frequent(masks, count)
 
     def _most_frequent(self, masks: Tensor, count: int) -> Tensor:
         pixels = masks.flatten(1).long()
@@ -204,6 +221,13 @@ def scores_of(model: nn.Module, task: str, background: int | None = None) -> Tas
         "Expected classification, segmentation, or a module with a method class_scores, which tells how its outputs "
         "score classes (cuelight.explain.ScoresClasses)."
     )
+
+
+def _as_tensor(labels: Any) -> Tensor:
+    try:
+        return torch.as_tensor(labels)
+    except (TypeError, ValueError, RuntimeError) as error:
+        raise ExplainError(f"labels are numbers, and these are {type(labels).__name__}: {error}") from error
 
 
 def _is_single(outputs: Tensor) -> bool:

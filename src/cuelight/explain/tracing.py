@@ -13,7 +13,7 @@ from cuelight.explain.grid import as_maps, has_shape_of_image, tensors_in
 from cuelight.explain.undisturbed import run, undisturbed
 
 _ENCODERS = ("encoder", "backbone")
-_ATTENTION = ("attn", "attention")
+_ATTENTION = ("attn", "attention", "qkv")
 
 
 @contextmanager
@@ -30,16 +30,17 @@ def traced(model: nn.Module, example: Tensor) -> Iterator[dict[str, Any]]:
     outputs: dict[str, Any] = {}
 
     def note(name: str) -> Any:
-        def hook(*passed: Any) -> None:
+        def hook(*passed: Any) -> Any:
             outputs.pop(name, None)
-            outputs[name] = passed[-1]
+            outputs[name] = _recorded(passed[-1])
+            return outputs[name]
 
         return hook
 
     handles = [module.register_forward_hook(note(name)) for name, module in model.named_modules()]
     try:
         with undisturbed(model, example.device):
-            run(model, example[:1].detach().clone().requires_grad_())
+            run(model, example[:1])
             yield outputs
     finally:
         for handle in handles:
@@ -72,6 +73,14 @@ def last_with_maps(outputs: dict[str, Any], example: Tensor) -> str | None:
     if any(as_maps(tensor, 1, size) is not None for tensor in tensors_in(whole)):
         candidates = _of_encoder(candidates, size)
     return next(_that_count(candidates, tensors_in(whole), size), None) or next(reversed(candidates), None)
+
+
+def _recorded(output: Any) -> Any:
+    """Record the gradient from the first module on: images may be integers, which have none."""
+    if isinstance(output, Tensor) and output.is_floating_point() and torch.is_grad_enabled():
+        # A copy, since what follows may change it in place, and that is no leaf's to bear.
+        return output if output.requires_grad else output.requires_grad_().clone()
+    return output
 
 
 def _of_encoder(candidates: dict[str, Tensor], size: tuple[int, int]) -> dict[str, Tensor]:

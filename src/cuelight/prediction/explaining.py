@@ -145,6 +145,8 @@ def _explain(
 def write_explanations(explanations: Iterable[ImageExplanation], folder: Path) -> int:
     """Write one picture for each image into ``pictures``, and overviews of up to 12 images beside that folder.
 
+    Overviews that are there already are replaced.
+
     Args:
         explanations: What :func:`explain` gives; only 12 images and a batch are in memory at a time.
         folder: Where the files go; it is made if it is missing.
@@ -155,22 +157,34 @@ def write_explanations(explanations: Iterable[ImageExplanation], folder: Path) -
     Raises:
         CuelightError: The files cannot be written.
     """
-    names, count = UnusedNames(), 0
+    names, count, overviews = UnusedNames(), 0, 0
     remaining = iter(explanations)
     try:
         for page in iter(lambda: list(islice(remaining, MOST_IN_GRID)), []):
             for one in page:
                 _save(one.picture(), folder / _PICTURES / f"{names.take(one.path.stem)}.png")
-            if count or len(page) > 1:
-                grid = draw_grid([one.explained for one in page], page[0].title)
-                _save(grid, folder / f"overview_{count // MOST_IN_GRID + 1}.png")
             count += len(page)
+            if count > 1:
+                overviews += 1
+                _save(draw_grid([one.explained for one in page], page[0].title), _overview(folder, overviews))
+        _remove_overviews(folder, overviews + 1)
     except OSError as error:
         raise CuelightError(
             f"{folder}: the pictures cannot be written: {error.strerror or error}. Free some space, or choose a "
             "folder that you may write to."
         ) from error
     return count
+
+
+def _overview(folder: Path, number: int) -> Path:
+    return folder / f"overview_{number}.png"
+
+
+def _remove_overviews(folder: Path, number: int) -> None:
+    """Remove those that an earlier command left, of more images: they would be taken for some of these."""
+    while (old := _overview(folder, number)).is_file():
+        old.unlink()
+        number += 1
 
 
 def _save(picture: Image.Image, path: Path) -> None:
