@@ -109,7 +109,7 @@ def test_the_fingerprint_tells_scenes_apart(scenes: DigitScenes) -> None:
 
     assert same == {scenes.fingerprint()}
     assert len({scenes.fingerprint(), *(_set_up(**other).fingerprint() for other in others)}) == 5
-    assert scenes.fingerprint() == "sha256:94720d582749119719c4f9b928dc31aabb246a033f82dcd3ea04c217c21c65f9"
+    assert scenes.fingerprint() == "sha256:035a931a49708130c1a16b753b0662b72c939537069106875eb04f7cf790206a"
 
 
 def test_wrong_parameters_are_found_before_anything_is_read() -> None:

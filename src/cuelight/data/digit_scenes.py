@@ -113,7 +113,7 @@ class DigitScenes(DataInSplits[SceneImages]):
     def __init__(
         self,
         size: Annotated[int, Field(ge=32)] | tuple[Annotated[int, Field(ge=32)], Annotated[int, Field(ge=32)]] = 64,
-        digits_per_scene: tuple[Annotated[int, Field(ge=1)], Annotated[int, Field(le=MOST_DIGITS)]] = (2, 4),
+        digits_per_scene: tuple[Annotated[int, Field(ge=1)], Annotated[int, Field(le=MOST_DIGITS)]] = (3, 5),
         train_scenes: Count = 5000,
         val_scenes: Count = 500,
         test_scenes: Count = 500,
