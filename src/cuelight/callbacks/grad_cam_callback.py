@@ -96,8 +96,11 @@ class GradCamCallback(pl.Callback):
         Returns:
             What is wrong.
         """
-        fault = _fault(params.get("log_n_batches", 1))
-        return [Problem(fault, f"{path}.log_n_batches")] if fault else []
+        faults = {"log_n_batches": _fault(params.get("log_n_batches", 1))}
+        index = params.get("class_idx")
+        if isinstance(index, int) and index < 0:
+            faults["class_idx"] = f"expected an index from 0 on, a name, predicted or label; got {index}."
+        return [Problem(fault, f"{path}.{name}") for name, fault in faults.items() if fault]
 
     def setup(self, trainer: pl.Trainer, pl_module: pl.LightningModule, stage: str) -> None:
         """Begin anew.
