@@ -6,12 +6,14 @@ import gc
 import logging
 import resource
 import signal
+from types import SimpleNamespace
 
 import lightning.pytorch as pl
 import numpy as np
 import pytest
 import torch
 from lightning.pytorch.demos.boring_classes import BoringModel
+from lightning.pytorch.strategies import FSDPStrategy
 from PIL import Image
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 from torch import nn
@@ -93,6 +95,7 @@ SITUATIONS = {
     "bfloat16": {"precision": "bf16-mixed"},
     "channels last": {"make_model": ChannelsLast},
     "random in evaluation": {"make_model": DrawsInEvaluation},
+    "without an example": {"make_model": lambda: DigitModel(example=False)},
     "validation in the epoch": {"val_check_interval": 2},
     "compiled": {"make_model": Compiled},
 }
@@ -423,6 +426,7 @@ def test_several_callbacks_do_not_write_over_each_other(tmp_path) -> None:
         ({}, "target_layer", "needs the parameter"),
         ({"target_layer": 1.5}, "target_layer", "1.5"),
         ({"target_layer": 1, "log_n_batches": 0}, "log_n_batches", "at least 1, got 0"),
+        ({"target_layer": 1, "class_idx": -1}, "class_idx", "from 0 on"),
         ({"target_layer": 1, "method": "gradcan"}, "method", "gradcam"),
         ({"target_layer": 1, "task": "clasification"}, "task", "classification"),
     ],
@@ -495,6 +499,14 @@ def test_an_error_that_names_another_file_each_time_is_told_once(caplog) -> None
         callback._tell(OSError(errno.ENOSPC, "No space left on device", f"picture_{number}"))
     callback._tell(OSError(errno.EACCES, "Permission denied", "picture_3"))
     assert len(warnings_of(caplog)) == 2
+
+
+def test_weights_that_are_spread_out_are_refused_where_something_would_be_drawn() -> None:
+    trainer = SimpleNamespace(strategy=FSDPStrategy())
+    for stage in ("fit", "validate"):
+        with pytest.raises(CuelightError, match="cannot draw under FSDPStrategy"):
+            GradCamCallback(LAYER).setup(trainer, DigitModel(), stage)
+    GradCamCallback(LAYER).setup(trainer, DigitModel(), "test")
 
 
 # Several processes.
