@@ -21,12 +21,14 @@ mpl.use("Agg")
 import timm
 import torch
 from matplotlib import pyplot as plt
+from matplotlib.colors import ListedColormap
 from PIL import Image
 from skimage import data as photographs
 from terminal import draw, frame, record, screen
 
 from cuelight import Run
 from cuelight.config import Part
+from cuelight.data.digit_scenes import DigitScenes
 from cuelight.data.digits import Digits
 from cuelight.deploy.description import Description
 from cuelight.explain.pictures import draw_grid
@@ -37,6 +39,7 @@ ROOT = Path(__file__).parent.parent
 PICTURES = Path(__file__).parent / "pictures"
 CUELIGHT = Path(sys.executable).with_name("cuelight")
 _COLUMNS = 12
+_CLASS_COLOURS = ListedColormap(["#202020", *mpl.colormaps["tab10"].colors])
 _NO_SCHEDULE = {"trainer.epochs": 8, "trainer.scheduler": None, "trainer.optimizer.params.lr": 0.005}
 _AVERAGES = {
     "no average": [],
@@ -79,6 +82,25 @@ def make_augmentation(_: Path) -> None:
             axis.set(xticks=[], yticks=[])
         line[0].set_ylabel(title, rotation=0, ha="right", va="center")
     _save(figure, "augmentation.png")
+
+
+def make_digit_scenes(_: Path) -> None:
+    """Draw digit scenes above their masks, each class in a colour of its own."""
+    data = DigitScenes()
+    data.setup()
+    images, masks = next(iter(data.whole_dataloader("train")))
+    pictures = data.preprocessing.denormalize(images).permute(0, 2, 3, 1)
+    columns = 8
+    figure, axes = plt.subplots(2, columns, figsize=(9, 2.75), layout="constrained")
+    for above, below, picture, mask in zip(*axes, pictures, masks, strict=False):
+        above.imshow(picture, interpolation="nearest")
+        drawn = below.imshow(mask, cmap=_CLASS_COLOURS, vmin=-0.5, vmax=10.5, interpolation="nearest")
+        above.set(xticks=[], yticks=[])
+        below.set(xticks=[], yticks=[])
+    bar = figure.colorbar(drawn, ax=axes, orientation="horizontal", aspect=60, fraction=0.06, pad=0.03)
+    bar.set_ticks(range(11), labels=data.class_names)
+    bar.ax.tick_params(length=0)
+    _save(figure, "digit_scenes.png")
 
 
 def make_averaging(folder: Path) -> None:
@@ -218,11 +240,12 @@ def main(names: list[str]) -> None:
     """Make all pictures, or those that are named.
 
     Args:
-        names: Some of training, plan, callbacks, augmentation, averaging, train_end, report and gradcam.
+        names: Some of training, plan, callbacks, augmentation, digit_scenes, averaging, train_end, report and gradcam.
     """
     makers = {
         "training": make_training, "plan": make_plan, "callbacks": make_callbacks, "augmentation": make_augmentation,
-        "averaging": make_averaging, "train_end": make_train_end, "report": make_report, "gradcam": make_gradcam,
+        "digit_scenes": make_digit_scenes, "averaging": make_averaging, "train_end": make_train_end,
+        "report": make_report, "gradcam": make_gradcam,
     }  # fmt: skip
     with tempfile.TemporaryDirectory() as folder:
         shutil.copytree(ROOT / "examples", Path(folder, "examples"))

@@ -15,7 +15,7 @@ from cuelight.errors import ConfigError
 
 ROOT = Path(__file__).parent.parent
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
-STARTER = ROOT / "src" / "cuelight" / "cli" / "starters" / "classification.yaml"
+STARTERS = sorted((ROOT / "src" / "cuelight" / "cli" / "starters").glob("*.yaml"))
 OWN_PARTS = ROOT / "examples" / "own_parts"
 BASE = {"model": {"name": "ClassificationModel"}, "data": {"name": "Digits"}}
 BLOCK = re.compile(r'^```yaml(?: title="(?P<title>[^"]+)")?\n(?P<text>.*?)^```', re.MULTILINE | re.DOTALL)
@@ -37,7 +37,7 @@ def test_yaml_in_the_documentation_can_be_planned(title, text, tmp_path) -> None
     assert Run.from_yaml(file).plan()
 
 
-@pytest.mark.parametrize("file", [*sorted((ROOT / "examples").glob("*.yaml")), STARTER], ids=lambda file: file.stem)
+@pytest.mark.parametrize("file", [*sorted((ROOT / "examples").glob("*.yaml")), *STARTERS], ids=lambda file: file.stem)
 def test_examples_can_be_planned(file) -> None:
     assert Run.from_yaml(file).plan()
 

@@ -8,7 +8,7 @@ from PIL import Image
 from torchvision.transforms import v2
 
 from cuelight.errors import ConfigError
-from cuelight.preprocessing import IMAGENET_MEAN, IMAGENET_STD, Preprocessing
+from cuelight.preprocessing import IGNORE_INDEX, IMAGENET_MEAN, IMAGENET_STD, Preprocessing
 
 
 def _photo(height: int, width: int) -> Image.Image:
@@ -122,3 +122,39 @@ def test_it_is_written_to_a_file_and_read_back_equal() -> None:
 def test_a_wrong_value_is_refused_with_what_was_expected(params: dict[str, object], message: str) -> None:
     with pytest.raises(ConfigError, match=message.replace("(", r"\(").replace(")", r"\)")):
         Preprocessing(**{"size": (4, 4), **params})
+
+
+@pytest.mark.parametrize("resize", ["stretch", "crop", "letterbox"])
+@pytest.mark.parametrize("size", [(40, 40), (30, 71), (200, 210)])
+@pytest.mark.parametrize("axis", [0, 1])
+def test_a_mask_is_fitted_as_its_image_is(resize: str, size: tuple[int, int], axis: int) -> None:
+    """The value of a pixel is its place, from 20 on: the mask may differ from its image by rounding alone."""
+    height, width = 150, 190
+    places = torch.arange(20, 20 + (height, width)[axis], dtype=torch.uint8)
+    mask = (places[:, None] if axis == 0 else places[None]).expand(height, width).contiguous()
+    preprocessing = Preprocessing(size=size, resize=resize)
+
+    image, fitted = preprocessing.fit(mask.expand(3, -1, -1).contiguous())[0], preprocessing.fit_mask(mask)
+
+    outside = image == 0
+    assert fitted.shape == size
+    assert fitted.dtype == torch.uint8
+    assert torch.equal(fitted == IGNORE_INDEX, outside)
+    assert outside.any() == (resize == "letterbox")
+    off = image.float() - fitted.float()
+    # Nearest at the edge of an enlarged image is not what the mean of its neighbours is.
+    assert off[~outside].abs().max() <= 2.5
+    assert off[~outside].mean().abs() < 0.3
+
+
+def test_a_fitted_mask_has_no_class_that_was_not_there() -> None:
+    mask = torch.from_numpy(np.random.default_rng(0).choice(np.array([0, 7, 40, 255], dtype=np.uint8), (90, 60)))
+    for resize in ("stretch", "crop", "letterbox"):
+        fitted = Preprocessing(size=(33, 50), resize=resize).fit_mask(mask)
+        assert set(fitted.unique().tolist()) == {0, 7, 40, 255}
+
+
+def test_a_mask_of_the_final_size_stays_as_it_is() -> None:
+    mask = torch.arange(12, dtype=torch.uint8).reshape(3, 4)
+
+    assert torch.equal(Preprocessing(size=(3, 4), resize="letterbox").fit_mask(mask), mask)

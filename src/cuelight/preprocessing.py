@@ -9,6 +9,7 @@ from typing import Any, Literal, get_args
 import torch
 from PIL import Image
 from torch import Tensor
+from torchvision.transforms import InterpolationMode
 from torchvision.transforms.v2 import functional
 
 from cuelight.errors import ConfigError, Problem
@@ -18,6 +19,9 @@ ResizeMode = Literal["stretch", "crop", "letterbox"]
 
 IMAGENET_MEAN = (0.485, 0.456, 0.406)
 IMAGENET_STD = (0.229, 0.224, 0.225)
+
+IGNORE_INDEX = 255
+"""What a pixel of a mask holds that belongs to no class and counts nowhere."""
 
 _PIL_MODES = {"RGB": "RGB", "BGR": "RGB", "GRAY": "L"}
 _UINT8_MAX = 255.0
@@ -112,7 +116,42 @@ class Preprocessing:
             return tensor
         if self.resize == "stretch":
             return _resize(tensor, self.size)
-        return self._fit_keeping_aspect(tensor)
+        scaled = self.scaled_size(tensor.shape[-2], tensor.shape[-1])
+        # center_crop cuts what is too large and fills what is too small with zeros, each around the middle.
+        fitted: Tensor = functional.center_crop(_resize(tensor, scaled), list(self.size))
+        return fitted
+
+    def fit_mask(self, mask: Tensor) -> Tensor:
+        """Bring a mask to ``size`` as :meth:`fit` brings its image, each pixel the class of the nearest one.
+
+        Args:
+            mask: uint8 ``(..., H, W)``: the index of each pixel's class.
+
+        Returns:
+            uint8 ``(..., *size)``; ``IGNORE_INDEX`` where the image is filled with black.
+        """
+        if tuple(mask.shape[-2:]) == self.size:
+            return mask
+        if self.resize == "stretch":
+            return _resize_mask(mask, self.size)
+        scaled = self.scaled_size(mask.shape[-2], mask.shape[-1])
+        return center_crop_mask(_resize_mask(mask, scaled), self.size)
+
+    def scaled_size(self, height: int, width: int) -> tuple[int, int]:
+        """Tell the size to which :meth:`fit` resizes an image, before it cuts off or fills up around the middle.
+
+        Args:
+            height: Of the image, in pixels.
+            width: Of the image, in pixels.
+
+        Returns:
+            Height and width in pixels.
+        """
+        if self.resize == "stretch":
+            return self.size
+        ratios = (self.size[0] / height, self.size[1] / width)
+        scale = max(ratios) if self.resize == "crop" else min(ratios)
+        return max(1, round(height * scale)), max(1, round(width * scale))
 
     def normalize(self, images: Tensor) -> Tensor:
         """Scale, normalize, and put the channels in the order of ``color``.
@@ -163,18 +202,30 @@ class Preprocessing:
         }
         return cls(**fields)
 
-    def _fit_keeping_aspect(self, tensor: Tensor) -> Tensor:
-        height, width = tensor.shape[-2:]
-        ratios = (self.size[0] / height, self.size[1] / width)
-        scale = max(ratios) if self.resize == "crop" else min(ratios)
-        scaled = (max(1, round(height * scale)), max(1, round(width * scale)))
-        # center_crop cuts what is too large and fills what is too small with zeros, each around the middle.
-        fitted: Tensor = functional.center_crop(_resize(tensor, scaled), list(self.size))
-        return fitted
-
     @staticmethod
     def _per_channel(values: Sequence[float], device: torch.device) -> Tensor:
         return torch.tensor(values, dtype=torch.float32, device=device).view(-1, 1, 1)
+
+
+def center_crop_mask(mask: Tensor, size: Sequence[int]) -> Tensor:
+    """Cut the middle out of a mask, and fill what is missing around it with ``IGNORE_INDEX``.
+
+    Args:
+        mask: uint8 ``(..., H, W)``.
+        size: Height and width in pixels.
+
+    Returns:
+        uint8 ``(..., *size)``.
+    """
+    # center_crop fills with 0, which is what 255 + 1 is in 8 bits.
+    cropped: Tensor = functional.center_crop_mask(mask + 1, list(size)) - 1
+    return cropped
+
+
+def _resize_mask(mask: Tensor, size: tuple[int, int]) -> Tensor:
+    # Plain NEAREST takes the corner of what a pixel covers, and so moves a mask against its image.
+    resized: Tensor = functional.resize_mask(mask, list(size), interpolation=InterpolationMode.NEAREST_EXACT)
+    return resized
 
 
 def _resize(tensor: Tensor, size: tuple[int, int]) -> Tensor:

@@ -8,8 +8,10 @@ import pytest
 from PIL import Image
 
 from cuelight.data.digits import load_digits
+from cuelight.data.packaged import load_photographs
 
 WriteDigits = Callable[..., Path]
+WriteMasks = Callable[..., None]
 
 
 @pytest.fixture
@@ -33,3 +35,22 @@ def write_digits() -> WriteDigits:
 def digit_files(tmp_path: Path, write_digits: WriteDigits) -> Path:
     """36 digits in three class folders."""
     return write_digits(tmp_path / "digits")
+
+
+@pytest.fixture
+def write_masks() -> WriteMasks:
+    """Writes cut-outs of a photograph of coffee, and masks of three classes: dark, medium and bright."""
+    (coffee,) = load_photographs(["coffee"], 120)
+
+    def write(images: Path, masks: Path, count: int = 6, first: int = 0) -> None:
+        images.mkdir(parents=True, exist_ok=True)
+        masks.mkdir(parents=True, exist_ok=True)
+        for number in range(first, first + count):
+            cut = coffee[number : number + 48, 3 * number : 3 * number + 64]
+            classes = np.digitize(cut.mean(axis=2), (80, 160)).astype(np.uint8)
+            Image.fromarray(cut).save(images / f"{number:03}.jpg", quality=95)
+            mask = Image.fromarray(classes)
+            mask.putpalette([0, 0, 0, 128, 0, 0, 0, 128, 0])
+            mask.save(masks / f"{number:03}.png")
+
+    return write

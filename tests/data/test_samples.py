@@ -37,7 +37,7 @@ def draw_from_every_generator(image: Tensor) -> Tensor:
 
 
 def _labels(samples: list[Sample | Unreadable]) -> list[int]:
-    return [sample.label for sample in samples if isinstance(sample, Sample)]
+    return [sample.target for sample in samples if isinstance(sample, Sample)]
 
 
 def test_random_transforms_depend_on_the_key_alone() -> None:
@@ -114,8 +114,8 @@ def test_a_batch_is_normalized_and_keeps_what_could_not_be_read() -> None:
 
     assert batch.images is not None
     torch.testing.assert_close(batch.images[1], torch.full((1, 4, 4), (2 / 255 - 0.5) / 0.5))
-    assert batch.labels.tolist() == [0, 2]
-    assert batch.labels.dtype == torch.int64
+    assert batch.targets.tolist() == [0, 2]
+    assert batch.targets.dtype == torch.int64
     assert batch.unreadable == (Unreadable("1.png", "torn"),)
 
 

@@ -3,11 +3,16 @@
 import json
 from pathlib import Path
 
+import lightning.pytorch as pl
 import numpy as np
 import pytest
+import torch
+from matplotlib.axes import Axes
 from PIL import Image
+from torchmetrics.classification import MulticlassConfusionMatrix, MulticlassJaccardIndex
 
 from cuelight.errors import CuelightError
+from cuelight.evaluation.confusion_matrix import confusion_matrix, draw_confusion_matrix
 from cuelight.evaluation.results import Measurement, read_results, results_path, write_results
 
 
@@ -42,6 +47,44 @@ def test_confusion_matrix_is_drawn_and_kept(tmp_path, count) -> None:
     pixels = np.asarray(Image.open(picture).convert("L"))
     assert min(pixels.shape) > 300
     assert pixels.std() > 10
+
+
+def test_pixels_are_written_as_shares_and_have_an_iou_of_each_class(tmp_path) -> None:
+    counts = np.array([[3_000_000, 1_000_000, 0], [0, 500_000, 0], [0, 0, 0]])
+    names = ("background", "cat", "dog")
+    measured = Measurement(
+        tmp_path / "a.ckpt", "abc", "test", confusion=counts, class_names=names, unit="pixels",
+        examples=Image.new("RGB", (5, 4)),
+    )  # fmt: skip
+    results, matrix, examples = write_results(tmp_path, measured)
+    found = json.loads(results.read_text())["test"]
+    assert found["confusion_unit"] == "pixels"
+    assert found["class_iou"] == {"background": 0.75, "cat": 0.5 / 1.5, "dog": None}
+    assert matrix.name == "confusion_matrix_test.png"
+    with Image.open(examples) as picture:
+        assert picture.size == (5, 4)
+    assert examples == tmp_path / "test" / "predictions.png"
+
+
+@pytest.mark.parametrize(
+    ("counts", "text"),
+    [([[1, 2], [3, 4]], ["1", "2", "3", "4"]), ([[30_000, 9], [1, 4_000]], ["100.0", "", "", "100.0"])],
+)
+def test_numbers_of_a_confusion_matrix_fit_into_its_cells(tmp_path, counts, text, monkeypatch) -> None:
+    drawn = []
+    monkeypatch.setattr(Axes, "text", lambda self, x, y, words, **style: drawn.append(words))
+    draw_confusion_matrix(np.array(counts), None, tmp_path / "a.png", "pixels")
+    assert drawn == text
+
+
+def test_a_metric_that_is_made_of_a_confusion_matrix_is_none() -> None:
+    module = pl.LightningModule()
+    module.iou = MulticlassJaccardIndex(2)
+    module.iou.update(torch.tensor([0, 1]), torch.tensor([0, 0]))
+    assert confusion_matrix(module) is None
+    module.matrix = MulticlassConfusionMatrix(2)
+    module.matrix.update(torch.tensor([0, 1]), torch.tensor([0, 0]))
+    assert confusion_matrix(module).tolist() == [[1, 1], [0, 0]]
 
 
 def test_damaged_results_are_said(tmp_path) -> None:

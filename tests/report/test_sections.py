@@ -10,7 +10,7 @@ import yaml
 
 from cuelight.errors import CuelightError
 from cuelight.report.curves import read_curves
-from cuelight.report.galleries import gradcam_gallery, prediction_gallery
+from cuelight.report.galleries import example_gallery, gradcam_gallery, prediction_gallery
 from cuelight.report.measurements import read_measurements
 from cuelight.report.settings import list_files, read_callbacks, read_config, read_metadata, read_trackers
 from cuelight.report.steps import read_steps
@@ -108,9 +108,28 @@ def test_best_so_far_is_the_lowest_validation_loss(run) -> None:
 
 def test_confusion_matrix_counts_and_mistakes(run) -> None:
     (measured,) = read_measurements(run)
-    assert (measured.matrix.right, measured.matrix.total) == (27, 30)
+    assert measured.matrix.caption == "27 of 30 images right"
     assert measured.matrix.recalls == ["80%", "100%", "90%"]
     assert measured.mistakes == ["cat taken for dog: 2 of 10", "bird taken for cat: 1 of 10"]
+
+
+def test_pixels_are_shown_as_shares_with_the_iou_of_each_class(run) -> None:
+    counts = [[90_000, 9_990, 10], [0, 50, 0], [0, 0, 0]]
+    entry = {"metrics": {}, "confusion_unit": "pixels", "confusion_matrix": counts}
+    entry["class_iou"] = {"background": 0.9, "cat": 0.25, "dog": None}
+    write_json(run / "test" / "results.json", {"test": entry})
+    (measured,) = read_measurements(run)
+    assert measured.matrix.caption == "90.0% of 100,050 pixels right; in the cells, percent of the true class"
+    assert [cell.text for cell in measured.matrix.cells] == ["90", "10", "", "100"]
+    assert measured.matrix.cells[1].words == "9990 pixels of 0 taken for 1"
+    assert measured.ious == [("background", "0.9000"), ("cat", "0.2500"), ("dog", "absent")]
+
+
+def test_examples_of_predictions_are_shown(run) -> None:
+    assert example_gallery(run).total == 0
+    picture(run / "test" / "predictions.png")
+    picture(run / "test" / "confusion_matrix_test.png")
+    assert [shown.path for shown in example_gallery(run).pictures] == ["test/predictions.png"]
 
 
 def test_of_equally_frequent_mistakes_the_larger_share_comes_first_and_the_rest_is_counted(run) -> None:

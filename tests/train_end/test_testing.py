@@ -5,6 +5,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from lightning.pytorch.loggers import TensorBoardLogger
+from PIL import Image
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
 from cuelight.evaluation.results import Measurement, write_results
@@ -16,7 +17,8 @@ def sent(folder, view, **measured):
     logger = TensorBoardLogger(folder, name="", version="", default_hp_metric=False)
     training = FinishedTraining(folder, make_module=None, kept=list, name="tiny", loggers=[logger], step=7)
     measurement = Measurement(Path("best.ckpt"), "f" * 64, view, **measured)
-    send_measurement(training, measurement, write_results(folder, measurement))
+    write_results(folder, measurement)
+    send_measurement(training, measurement)
     logger.finalize("success")
     events = EventAccumulator(str(folder), size_guidance={"images": 0, "tensors": 0})
     events.Reload()
@@ -33,6 +35,19 @@ def test_confusion_matrix_is_a_table_and_a_picture(tmp_path) -> None:
     assert table.tensor_proto.string_val[0].decode().splitlines() == [
         "| true class | ant | bee |", "| --- | --- | --- |", "| ant | 5 | 1 |", "| bee | 0 | 4 |",
     ]  # fmt: skip
+
+
+def test_pixels_have_a_table_of_their_classes_and_a_picture_of_predictions(tmp_path) -> None:
+    confusion = np.array([[90, 10], [10, 0]])
+    names, examples = ("background", "bee"), Image.new("RGB", (8, 6), "red")
+    events = sent(tmp_path, "val", confusion=confusion, class_names=names, unit="pixels", examples=examples)
+    [table] = events.Tensors("val/class_iou/text_summary")
+    lines = table.tensor_proto.string_val[0].decode().splitlines()
+    assert lines[0] == "| class | IoU |"
+    assert lines[2].startswith(f"| background | {90 / 110:.3f}")
+    [picture] = events.Images("val/predictions")
+    assert (picture.width, picture.height) == (8, 6)
+    assert (tmp_path / "test" / "predictions_val.png").is_file()
 
 
 @pytest.mark.parametrize("view", ["val", "train"])

@@ -27,7 +27,8 @@ class TestOnTrainEnd(TrainEndStep):
     """Tests the best weights when the training is over.
 
     The results go to the trackers and to ``test/results.json`` in the run directory; where the module counts a
-    confusion matrix, it goes there too, as a table and as a picture. A copy of the module is measured by a trainer of
+    confusion matrix, it goes there too, as a table and as a picture, and so does a picture of a few predictions of a
+    task that can be shown beside the truth. A copy of the module is measured by a trainer of
     its own, so that the trainer, its callbacks, the logged metrics and the module are afterwards what they were.
 
     Args:
@@ -52,7 +53,7 @@ class TestOnTrainEnd(TrainEndStep):
         display = [ProgressDisplay(console)] if console else []
         measured = measure(training, best.path, self.view, display)
         files = write_results(training.directory, measured)
-        send_measurement(training, measured, files)
+        send_measurement(training, measured)
         if names := not_finite(measured):
             logger.warning("%s: %s: no finite number.", self.step_name, ", ".join(names))
         return StepResult(best.path, measured.fingerprint, files, {"metrics": measured.metrics})

@@ -54,5 +54,5 @@ def _open(model: Path) -> tuple[Network, Path]:
 
 def _noted(predictions: Iterator[ImagePrediction], rows: list[dict[str, Any]]) -> Iterator[ImagePrediction]:
     for prediction in predictions:
-        rows.append({"image": short_path(prediction.path.absolute())} | prediction.result.row())
+        rows.append({"image": short_path(prediction.path.absolute())} | prediction.result.summary())
         yield prediction

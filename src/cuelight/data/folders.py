@@ -33,22 +33,42 @@ def find_splits(root: Path) -> dict[str, Path]:
     Raises:
         DataError: There is no such folder, or it has val or test and no train.
     """
+    require_folder(root, _LAYOUT)
+    found = {split: folder for split, folder in split_folders(root).items() if _folders_in(folder)}
+    if found and "train" not in found and len(found) == len(_folders_in(root)):
+        raise DataError(f"{root}: there is {' and '.join(sorted(found))}, but no folder train. {_LAYOUT}")
+    return found if "train" in found else {"train": root}
+
+
+def require_folder(root: Path, layout: str) -> None:
+    """Make sure that there is a folder.
+
+    Args:
+        root: The folder that the user named.
+        layout: What is expected in it, for the message.
+
+    Raises:
+        DataError: There is no such folder.
+    """
     if not root.exists():
         raise DataError(
             f"{root}: there is no such folder (looked for {root.absolute()}). A relative path is relative to the "
             "working directory; data.params.path=... changes it."
         )
     if not root.is_dir():
-        raise DataError(f"{root}: this is a file, not a folder. {_LAYOUT}")
-    found = {
-        split: root / name
-        for split, names in _SPLIT_NAMES.items()
-        for name in names
-        if (root / name).is_dir() and _folders_in(root / name)
-    }
-    if found and "train" not in found and len(found) == len(_folders_in(root)):
-        raise DataError(f"{root}: there is {' and '.join(sorted(found))}, but no folder train. {_LAYOUT}")
-    return found if "train" in found else {"train": root}
+        raise DataError(f"{root}: this is a file, not a folder. {layout}")
+
+
+def split_folders(root: Path) -> dict[str, Path]:
+    """Find folders that are named after a split.
+
+    Args:
+        root: Where they are.
+
+    Returns:
+        The folders of ``train``, ``val`` and ``test``, where there are such; ``valid`` and ``validation`` are ``val``.
+    """
+    return {split: root / name for split, names in _SPLIT_NAMES.items() for name in names if (root / name).is_dir()}
 
 
 def find_classes(folder: Path, on_error: OnError = "raise") -> list[str]:
@@ -113,12 +133,25 @@ def list_classes(folder: Path, class_names: Sequence[str], on_error: OnError = "
     return files
 
 
+def walk_images(folder: Path) -> Iterator[str]:
+    """Find the image files of a folder and of the folders in it.
+
+    Args:
+        folder: The folder.
+
+    Yields:
+        Their paths, in any order; hidden files left out.
+    """
+    for parent, _, names in os.walk(folder, followlinks=True):
+        yield from (os.path.join(parent, name) for name in names if _is_image(name))  # noqa: PTH118 - of 10^6 files
+
+
 def _holds_images(folder: Path) -> bool:
-    return next(_walk_images(folder), None) is not None
+    return next(walk_images(folder), None) is not None
 
 
 def _list_images(folder: Path) -> list[str]:
-    return sorted(_walk_images(folder))
+    return sorted(walk_images(folder))
 
 
 def _folders_in(folder: Path) -> list[str]:
@@ -127,11 +160,6 @@ def _folders_in(folder: Path) -> list[str]:
         for entry in os.scandir(folder)
         if entry.is_dir() and not entry.name.startswith(".") and entry.name != "__MACOSX"
     )
-
-
-def _walk_images(folder: Path) -> Iterator[str]:
-    for parent, _, names in os.walk(folder, followlinks=True):
-        yield from (os.path.join(parent, name) for name in names if _is_image(name))  # noqa: PTH118 - of 10^6 files
 
 
 def _is_image(name: str) -> bool:

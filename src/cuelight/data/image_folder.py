@@ -6,32 +6,19 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated
 
-import lightning.pytorch as pl
 from pydantic import Field
 
 from cuelight.data import folders
 from cuelight.data.fingerprints import fingerprint_of_files
-from cuelight.data.loaders import evaluation_loader, training_loader
-from cuelight.data.loading import CheckedLoader, ResumableLoader, SkippedFiles
+from cuelight.data.in_splits import DataInSplits
+from cuelight.data.photo_preprocessing import Size, photo_preprocessing
 from cuelight.data.reading import ImageFiles
-from cuelight.data.splits import stratified_split
-from cuelight.data.transforms import build_augmentation, sees_whole_image
-from cuelight.errors import DataError
-from cuelight.preprocessing import (
-    IMAGENET_MEAN,
-    IMAGENET_STD,
-    ColorOrder,
-    Preprocessing,
-    ResizeMode,
-)
+from cuelight.data.splits import split_off_missing
+from cuelight.preprocessing import ColorOrder, Preprocessing, ResizeMode
 from cuelight.registry import TransformPart
 
-# The luma of ImageNet.
-_GRAY_MEAN = (0.449,)
-_GRAY_STD = (0.226,)
 
-
-class ImageFolder(pl.LightningDataModule):
+class ImageFolder(DataInSplits[ImageFiles]):
     """Images in folders named after their class, with or without folders for train, val and test above them.
 
     ``path/train/cat/1.jpg`` with ``path/val`` and ``path/test`` beside ``train``, or ``path/cat/1.jpg``. What is
@@ -63,7 +50,7 @@ class ImageFolder(pl.LightningDataModule):
     def __init__(
         self,
         path: str | Path,
-        size: Annotated[int, Field(ge=1)] | tuple[int, int] = 224,
+        size: Size = 224,
         mean: Sequence[float] | None = None,
         std: Sequence[float] | None = None,
         color: ColorOrder = "RGB",
@@ -77,24 +64,18 @@ class ImageFolder(pl.LightningDataModule):
         num_workers: int = 2,
         seed: int = 42,
     ) -> None:
-        super().__init__()
+        super().__init__(transforms, batch_size, num_workers, seed)
         self.path = path
         self.size = size
         self.mean = mean
         self.std = std
         self.color = color
         self.resize = resize
-        self.transforms = transforms
         self.val_split = val_split
         self.test_split = test_split
         self.split_seed = split_seed
         self.on_error = on_error
-        self.batch_size = batch_size
-        self.num_workers = num_workers
-        self.seed = seed
         self._class_names: list[str] | None = None
-        self._splits: dict[str, ImageFiles] = {}
-        self._skipped: dict[str, SkippedFiles] = {}
 
     @property
     def class_names(self) -> list[str]:
@@ -111,20 +92,7 @@ class ImageFolder(pl.LightningDataModule):
     @property
     def preprocessing(self) -> Preprocessing:
         """How the model sees an image."""
-        mean, std = (_GRAY_MEAN, _GRAY_STD) if self.color == "GRAY" else (IMAGENET_MEAN, IMAGENET_STD)
-        order = -1 if self.color == "BGR" else 1
-        return Preprocessing(
-            size=(self.size, self.size) if isinstance(self.size, int) else (self.size[0], self.size[1]),
-            mean=mean[::order] if self.mean is None else tuple(self.mean),
-            std=std[::order] if self.std is None else tuple(self.std),
-            color=self.color,
-            resize=self.resize,
-        )
-
-    @property
-    def split_names(self) -> list[str]:
-        """The splits that have images; known after ``setup``."""
-        return list(self._splits)
+        return photo_preprocessing(self.size, self.mean, self.std, self.color, self.resize)
 
     def setup(self, stage: str | None = None) -> None:
         """List the files and split them; no image is read.
@@ -139,17 +107,9 @@ class ImageFolder(pl.LightningDataModule):
             return
         found = folders.find_splits(Path(self.path))
         listed = {split: self._list(folder) for split, folder in found.items()}
-        missing = {"val": self.val_split, "test": self.test_split}
-        missing = {split: ratio for split, ratio in missing.items() if split not in listed}
-        if sum(missing.values()) >= 1:
-            raise DataError(f"{self.path}: val_split and test_split leave nothing for training; lower them.")
-        train = listed["train"]
-        parts = stratified_split(train.labels, list(missing.values()), self.split_seed)
-        for split, part in zip(("train", *missing), parts, strict=True):
-            listed[split] = ImageFiles([train.paths[i] for i in part], [train.labels[i] for i in part])
-        self._splits = {split: files for split, files in listed.items() if len(files)}
-        if self.on_error == "skip":
-            self._skipped = {split: SkippedFiles(split, len(files)) for split, files in self._splits.items()}
+        ratios = {"val": self.val_split, "test": self.test_split}
+        splits = split_off_missing(listed, listed["train"].labels, ratios, self.split_seed, str(self.path))
+        self.take_splits(splits, skip_unreadable=self.on_error == "skip")
 
     def fingerprint(self) -> str:
         """Tell which images they are, and which class and split each is in.
@@ -162,79 +122,18 @@ class ImageFolder(pl.LightningDataModule):
         """
         return fingerprint_of_files(Path(self.path), self._splits, self.class_names)
 
-    def train_dataloader(self) -> ResumableLoader:
-        """Load for training.
-
-        Returns:
-            Batches of float32 ``(N, C, H, W)`` and int64 ``(N,)``.
-        """
-        return training_loader(
-            self._splits["train"],
-            self.preprocessing,
-            batch_size=self.batch_size,
-            num_workers=self.num_workers,
-            seed=self.seed,
-            trainer=self.trainer,
-            augmentation=build_augmentation(self.transforms),
-            augment_first=sees_whole_image(self.transforms),
-            skipped=self._skipped.get("train"),
-        )
-
-    def val_dataloader(self) -> CheckedLoader:
-        """Load for validation.
-
-        Returns:
-            Batches of float32 ``(N, C, H, W)`` and int64 ``(N,)``.
-
-        Raises:
-            DataError: There are too few images to split any off.
-        """
-        return self.whole_dataloader("val")
-
-    def test_dataloader(self) -> CheckedLoader:
-        """Load for test.
-
-        Returns:
-            Batches of float32 ``(N, C, H, W)`` and int64 ``(N,)``.
-
-        Raises:
-            DataError: There is no test split.
-        """
-        return self.whole_dataloader("test")
-
-    def teardown(self, stage: str) -> None:
-        """Report the images that were skipped in a pass that was not finished.
-
-        Args:
-            stage: What ends.
-        """
-        for skipped in self._skipped.values():
-            skipped.report()
-
-    def whole_dataloader(self, split: str) -> CheckedLoader:
-        """Load every image of a split once, in order, as it is.
+    def missing_split(self, split: str) -> str:
+        """Say that a split has no images, and what to do.
 
         Args:
             split: ``train``, ``val`` or ``test``.
 
         Returns:
-            Batches of float32 ``(N, C, H, W)`` and int64 ``(N,)``.
-
-        Raises:
-            DataError: There are no such images.
+            The message.
         """
-        if split not in self._splits:
-            raise DataError(
-                f"{self.path}: there are no images for {split}. Add a folder {split} with one folder per class, set "
-                f"{split}_split above 0, or add images: a class needs three to be split."
-            )
-        return evaluation_loader(
-            self._splits[split],
-            self.preprocessing,
-            batch_size=self.batch_size,
-            num_workers=self.num_workers,
-            trainer=self.trainer,
-            skipped=self._skipped.get(split),
+        return (
+            f"{self.path}: there are no images for {split}. Add a folder {split} with one folder per class, set "
+            f"{split}_split above 0, or add images: a class needs three to be split."
         )
 
     def _list(self, folder: Path) -> ImageFiles:

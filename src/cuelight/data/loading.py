@@ -18,7 +18,7 @@ from cuelight.errors import DataError
 
 logger = logging.getLogger(__name__)
 
-LabelledImages = tuple[Tensor, Tensor]
+ImagesAndTargets = tuple[Tensor, Tensor]
 
 _FILES_NAMED = 5
 
@@ -75,8 +75,9 @@ class SkippedFiles:
 class CheckedLoader(DataLoader[Batch]):
     """A data loader of images that never draws from the global random generator.
 
-    Batches are ``(images, labels)``: float32 ``(N, C, H, W)`` and int64 ``(N,)``. An image that cannot be read
-    raises an error that names the file, from a worker process too; or it is left out and counted.
+    Batches are ``(images, targets)``: float32 ``(N, C, H, W)``, and int64 ``(N,)`` of classes or ``(N, H, W)`` of
+    masks. An image that cannot be read raises an error that names the file, from a worker process too; or it is left
+    out and counted.
 
     Args:
         *args: As for ``torch.utils.data.DataLoader``.
@@ -92,7 +93,7 @@ class CheckedLoader(DataLoader[Batch]):
         super().__init__(*args, **kwargs)
         self.skipped = skipped
 
-    def __iter__(self) -> Iterator[LabelledImages]:  # type: ignore[override]
+    def __iter__(self) -> Iterator[ImagesAndTargets]:  # type: ignore[override]
         """One pass; the worker processes start at once.
 
         Raises:
@@ -103,16 +104,16 @@ class CheckedLoader(DataLoader[Batch]):
     def _start(self) -> Iterator[Batch]:
         return super().__iter__()
 
-    def _check(self, batches: Iterator[Batch], first: int) -> Iterator[LabelledImages]:
+    def _check(self, batches: Iterator[Batch], first: int) -> Iterator[ImagesAndTargets]:
         handed_out = 0
         try:
-            for number, (images, labels, unreadable) in enumerate(batches, first + 1):
+            for number, (images, targets, unreadable) in enumerate(batches, first + 1):
                 self._note(unreadable)
                 if number == len(self) and self.skipped is not None:
                     self.skipped.report()  # here, because a loop that knows the length asks for no more
                 if images is not None:
                     handed_out += 1
-                    yield images, labels
+                    yield images, targets
                 elif self.needs_every_batch:
                     break
                 else:
@@ -201,7 +202,7 @@ class ResumableLoader(CheckedLoader):
         self._resume_at = place
         _set_epoch(self.sampler, place.epoch)
 
-    def __iter__(self) -> Iterator[LabelledImages]:  # type: ignore[override]
+    def __iter__(self) -> Iterator[ImagesAndTargets]:  # type: ignore[override]
         """One pass over an epoch, or what remains of it.
 
         Raises:
@@ -215,7 +216,7 @@ class ResumableLoader(CheckedLoader):
         resumed = self._resume_at
         return resumed if resumed is not None and resumed.epoch == epoch else Place(epoch, 0)
 
-    def open_at(self, place: Place) -> Iterator[LabelledImages]:
+    def open_at(self, place: Place) -> Iterator[ImagesAndTargets]:
         """Start a pass.
 
         Args:
@@ -242,7 +243,7 @@ class ResumableLoader(CheckedLoader):
         self._handed_out = Place(self._handed_out.epoch, self._handed_out.batches + 1)
 
 
-class _Pass(Iterator[LabelledImages]):
+class _Pass(Iterator[ImagesAndTargets]):
     """One pass, started ahead; Lightning may set the epoch between ``iter`` and the first batch."""
 
     def __init__(self, loader: ResumableLoader) -> None:
@@ -251,7 +252,7 @@ class _Pass(Iterator[LabelledImages]):
         self._batches = loader.open_at(self._place)
         self._begun = False
 
-    def __next__(self) -> LabelledImages:
+    def __next__(self) -> ImagesAndTargets:
         if not self._begun:
             self._begin()
         batch = next(self._batches)

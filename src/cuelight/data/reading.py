@@ -4,12 +4,16 @@ from __future__ import annotations
 
 import struct
 import zlib
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from typing import TypeVar
 
 import numpy as np
+from numpy.typing import NDArray
 from PIL import Image, ImageOps, UnidentifiedImageError
 
 from cuelight.data.samples import UnreadableImageError
+
+_Result = TypeVar("_Result")
 
 _ORIENTATION_TAG = 0x0112
 
@@ -39,18 +43,34 @@ def read_image(path: str) -> Image.Image:
     Raises:
         UnreadableImageError: The file is missing, or is not a whole image.
     """
+    return open_image(path, "image", _upright_with_8_bits)
+
+
+def open_image(path: str, content: str, use: Callable[[Image.Image], _Result]) -> _Result:
+    """Open an image file, whatever may be wrong with it.
+
+    Args:
+        path: The file.
+        content: What it holds, such as an image or a mask, as messages name it.
+        use: What is done with the pixels.
+
+    Returns:
+        What ``use`` gives.
+
+    Raises:
+        UnreadableImageError: The file is missing, or is not a whole image.
+    """
     try:
         with Image.open(path) as image:
             image.load()
-            if image.getexif().get(_ORIENTATION_TAG, 1) != 1:
-                ImageOps.exif_transpose(image, in_place=True)
-            return _with_8_bits(image)
+            return use(image)
     except FileNotFoundError as error:
-        raise UnreadableImageError(path, "there is no such file any more") from error
+        raise UnreadableImageError(path, "there is no such file any more", content) from error
     except UnidentifiedImageError as error:
-        raise UnreadableImageError(path, "it is not an image, or of a format that Pillow does not know") from error
+        reason = "it is not an image, or of a format that Pillow does not know"
+        raise UnreadableImageError(path, reason, content) from error
     except _UNREADABLE as error:
-        raise UnreadableImageError(path, str(error) or type(error).__name__) from error
+        raise UnreadableImageError(path, str(error) or type(error).__name__, content) from error
 
 
 class ImageFiles:
@@ -82,6 +102,23 @@ class ImageFiles:
             UnreadableImageError: The file is missing, or is not a whole image.
         """
         return read_image(self.paths[index]), self.labels[index]
+
+    def part(self, positions: Sequence[int] | NDArray[np.int64]) -> ImageFiles:
+        """Take some of the files.
+
+        Args:
+            positions: Which ones.
+
+        Returns:
+            These alone, in this order.
+        """
+        return ImageFiles([self.paths[i] for i in positions], [self.labels[i] for i in positions])
+
+
+def _upright_with_8_bits(image: Image.Image) -> Image.Image:
+    if image.getexif().get(_ORIENTATION_TAG, 1) != 1:
+        ImageOps.exif_transpose(image, in_place=True)
+    return _with_8_bits(image)
 
 
 def _with_8_bits(image: Image.Image) -> Image.Image:

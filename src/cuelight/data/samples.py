@@ -5,7 +5,7 @@ from __future__ import annotations
 import random
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from typing import NamedTuple, Protocol
+from typing import Any, NamedTuple, Protocol
 
 import numpy as np
 import torch
@@ -13,11 +13,16 @@ from PIL import Image
 from torch import Tensor
 from torch.utils.data import Dataset, default_collate, get_worker_info
 
+from cuelight.data.class_masks import ClassMask
 from cuelight.data.sampling import NO_SAMPLE, SampleKey
 from cuelight.errors import DataError
 from cuelight.preprocessing import Preprocessing
 
-Augmentation = Callable[[Tensor], Tensor]
+Augmentation = Callable[..., Any]
+"""Random transforms of an image ``(C, H, W)``; given a mask too, they return both."""
+
+Target = int | Tensor
+"""Index of a class, or the index of each pixel's class: a mask, uint8 ``(H, W)``."""
 
 # A run of unreadable files longer than this is a broken dataset, not a few broken files.
 _ATTEMPTS = 100
@@ -29,36 +34,39 @@ class Unreadable(NamedTuple):
     Args:
         path: The file.
         reason: What is wrong with it.
+        content: What it holds, such as an image or a mask.
     """
 
     path: str
     reason: str
+    content: str = "image"
 
 
 class UnreadableImageError(DataError):
-    """An image cannot be read.
+    """An image or a mask cannot be read.
 
     Args:
         path: The file.
         reason: What is wrong with it.
+        content: What it holds, such as an image or a mask.
     """
 
-    def __init__(self, path: str, reason: str) -> None:
-        self.unreadable = Unreadable(path, reason)
+    def __init__(self, path: str, reason: str, content: str = "image") -> None:
+        self.unreadable = Unreadable(path, reason, content)
         super().__init__(
-            f"{path}: the image cannot be read: {reason}. Replace or remove the file, or set on_error: skip."
+            f"{path}: the {content} cannot be read: {reason}. Replace or remove the file, or set on_error: skip."
         )
 
 
 class Images(Protocol):
-    """Labelled images, by position."""
+    """Images with what is to be learnt of each, by position."""
 
     def __len__(self) -> int:
         """Number of images."""
         ...
 
-    def __getitem__(self, index: int) -> tuple[Image.Image | Tensor, int]:
-        """An image, PIL or uint8 ``(C, H, W)``, and its label.
+    def __getitem__(self, index: int) -> tuple[Image.Image | Tensor, Target]:
+        """An image, PIL or uint8 ``(C, H, W)``, and its class or its mask, of the height and width of the image.
 
         Raises:
             UnreadableImageError: The file cannot be read.
@@ -71,11 +79,11 @@ class Sample(NamedTuple):
 
     Args:
         image: uint8, or float on the 0-1 scale; ``(C, H, W)``.
-        label: Index of the class.
+        target: Index of the class; or a mask, uint8 ``(H, W)``.
     """
 
     image: Tensor
-    label: int
+    target: Target
 
 
 class Batch(NamedTuple):
@@ -83,12 +91,12 @@ class Batch(NamedTuple):
 
     Args:
         images: float32 ``(N, C, H, W)``; None if nothing could be read.
-        labels: int64 ``(N,)``.
+        targets: int64: classes ``(N,)``, or masks ``(N, H, W)``.
         unreadable: What could not be read of this batch.
     """
 
     images: Tensor | None
-    labels: Tensor
+    targets: Tensor
     unreadable: tuple[Unreadable, ...]
 
 
@@ -100,7 +108,7 @@ class SeededDataset(Dataset[Sample]):
     Args:
         images: The images.
         preprocessing: Brings them to their final size.
-        augmentation: Random transforms of training, on a tensor ``(C, H, W)``.
+        augmentation: Random transforms of training; where there is a mask, they move it with its image.
         augment_first: Whether augmentation sees the image at its own size, before it is brought to the final one.
         replace_unreadable: Whether the next readable image takes the place of one that cannot be read, so that
             batches keep their size.
@@ -158,13 +166,17 @@ class SeededDataset(Dataset[Sample]):
         return samples
 
     def _sample(self, index: int, seed: int) -> Sample:
-        image, label = self.images[index]
+        image, target = self.images[index]
         if self.augmentation is None:
-            return Sample(self.preprocessing.fit(image), label)
+            return self._fit(image, target)
         _seed_transforms(seed)
         if self.augment_first:
-            return Sample(self.preprocessing.fit(self.augmentation(self.preprocessing.to_tensor(image))), label)
-        return Sample(self.preprocessing.fit(self.augmentation(self.preprocessing.fit(image))), label)
+            return self._fit(*_augment(self.augmentation, self.preprocessing.to_tensor(image), target))
+        return self._fit(*_augment(self.augmentation, *self._fit(image, target)))
+
+    def _fit(self, image: Image.Image | Tensor, target: Target) -> Sample:
+        fitted = self.preprocessing.fit_mask(target) if isinstance(target, Tensor) else target
+        return Sample(self.preprocessing.fit(image), fitted)
 
     def _sample_or_unreadable(self, index: int, seed: int) -> Iterator[Sample | Unreadable]:
         attempts = min(len(self), _ATTEMPTS) if self.replace_unreadable else 1
@@ -202,10 +214,10 @@ class Collate:
         """
         readable = [sample for sample in samples if isinstance(sample, Sample)]
         unreadable = tuple(sample for sample in samples if isinstance(sample, Unreadable))
-        labels = torch.tensor([sample.label for sample in readable], dtype=torch.int64)
+        targets = _stack_targets([sample.target for sample in readable])
         if not readable:
-            return Batch(None, labels, unreadable)
-        return Batch(self._images(readable), labels, unreadable)
+            return Batch(None, targets, unreadable)
+        return Batch(self._images(readable), targets, unreadable)
 
     def _images(self, samples: Sequence[Sample]) -> Tensor:
         if get_worker_info() is None:
@@ -213,6 +225,18 @@ class Collate:
         # default_collate writes into memory that is shared with the main process; image by image stays in the cache.
         images: Tensor = default_collate([self.preprocessing.normalize(sample.image) for sample in samples])
         return images
+
+
+def _augment(augmentation: Augmentation, image: Tensor, target: Target) -> tuple[Tensor, Target]:
+    if not isinstance(target, Tensor):
+        return augmentation(image), target
+    image, mask = augmentation(image, target.as_subclass(ClassMask))
+    return image, mask.as_subclass(Tensor)
+
+
+def _stack_targets(targets: Sequence[Target]) -> Tensor:
+    masks = [target for target in targets if isinstance(target, Tensor)]
+    return torch.stack(masks).long() if masks else torch.tensor(targets, dtype=torch.int64)
 
 
 def _seed_transforms(seed: int) -> None:

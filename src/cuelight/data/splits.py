@@ -2,12 +2,62 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Protocol, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
+from cuelight.errors import DataError
+
+if TYPE_CHECKING:
+    from typing_extensions import Self
+
 _SMALLEST_CLASS_TO_SPLIT = 3
+
+
+class Divisible(Protocol):
+    """Samples, some of which can be taken by themselves."""
+
+    def part(self, positions: Sequence[int] | NDArray[np.int64]) -> Self:
+        """Take some of the samples.
+
+        Args:
+            positions: Which ones.
+
+        Returns:
+            These alone, in this order.
+        """
+        ...
+
+
+_Samples = TypeVar("_Samples", bound=Divisible)
+
+
+def split_off_missing(
+    splits: Mapping[str, _Samples], labels: Sequence[int], ratios: Mapping[str, float], seed: int, source: str
+) -> dict[str, _Samples]:
+    """Take the splits that there are none of from the training samples.
+
+    Args:
+        splits: The samples of ``train``, and of other splits where there are such.
+        labels: The class of each training sample; each class is divided in the same way.
+        ratios: The share of the training samples of each other split, where it is missing.
+        seed: Seed of the choice.
+        source: Where the samples are from, as messages name it.
+
+    Returns:
+        The samples of every split; of those with a ratio of 0 none.
+
+    Raises:
+        DataError: Nothing would be left for training.
+    """
+    missing = {split: ratio for split, ratio in ratios.items() if split not in splits}
+    if sum(missing.values()) >= 1:
+        raise DataError(f"{source}: val_split and test_split leave nothing for training; lower them.")
+    parts = stratified_split(labels, list(missing.values()), seed)
+    taken = {split: splits["train"].part(part) for split, part in zip(("train", *missing), parts, strict=True)}
+    return {**splits, **taken}
 
 
 def stratified_split(labels: Sequence[int], ratios: Sequence[float], seed: int) -> list[NDArray[np.int64]]:

@@ -54,6 +54,10 @@ class Classification:
             row |= {f"class{suffix}": entry.name, f"score{suffix}": round(entry.score, _DECIMALS)}
         return row
 
+    def summary(self) -> dict[str, Any]:
+        """Lay out the most important as the row of a table that people read: all of :meth:`row`."""
+        return self.row()
+
     def details(self) -> dict[str, Any]:
         """Tell all in plain types, for JSON.
 

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any, Protocol, runtime_checkable
 
+from torch import nn
+
 
 @runtime_checkable
 class NamesTask(Protocol):
@@ -34,4 +36,16 @@ class BringsHeads(Protocol):
         Returns:
             One mapping for each head, as luxonis-ml's schema has it: ``parser``, ``outputs`` (names out of
             ``output_names``) and ``metadata``.
+        """
+
+
+@runtime_checkable
+class BringsExport(Protocol):
+    """A module in whose place another one is exported, which does a little more or less than ``forward``."""
+
+    def for_export(self) -> nn.Module:
+        """Make what is exported.
+
+        Returns:
+            A module with the weights of this one, for the same inputs.
         """

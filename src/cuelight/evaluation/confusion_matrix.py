@@ -4,19 +4,34 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Literal, Protocol, TypeGuard, runtime_checkable
 
 import numpy as np
 from lightning.pytorch import LightningModule
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
+from torch import nn
 from torchmetrics.classification import MulticlassConfusionMatrix
 
 from cuelight.files import atomic_write
 
+ConfusionUnit = Literal["images", "pixels"]
+
 _MOST_NUMBERED = 30  # classes; above, numbers in the cells cannot be read
 _INCHES_PER_CLASS = 0.42
 _SMALLEST, _LARGEST = 4.0, 16.0
+_LARGEST_NUMBER = 9_999  # that fits into a cell; above, all are written as shares
+_SMALLEST_SHARE = 0.0005  # that is written
+
+
+@runtime_checkable
+class NamesConfusionUnit(Protocol):
+    """A module that says what its confusion matrix counts; ``images`` where a module does not."""
+
+    @property
+    def confusion_unit(self) -> ConfusionUnit:
+        """``images`` or ``pixels``."""
 
 
 def confusion_matrix(module: LightningModule) -> NDArray[np.int64] | None:
@@ -29,18 +44,36 @@ def confusion_matrix(module: LightningModule) -> NDArray[np.int64] | None:
         Counts ``(classes, classes)``, a row for each true class; ``None`` if there is no such metric with counts.
     """
     for part in module.modules():
-        if isinstance(part, MulticlassConfusionMatrix) and part.update_called and part.normalize is None:
+        if _is_confusion_matrix(part) and part.update_called and part.normalize is None:
             return np.asarray(part.compute().cpu().numpy().astype(np.int64))
     return None
 
 
-def draw_confusion_matrix(counts: NDArray[np.int64], class_names: Sequence[str] | None, path: Path) -> None:
+def iou_of_classes(counts: NDArray[np.int64]) -> list[float | None]:
+    """Compute the intersection over union of each class.
+
+    Args:
+        counts: Pixels ``(classes, classes)``, a row for each true class.
+
+    Returns:
+        0 to 1 for each class; ``None`` for one that neither was there nor was predicted.
+    """
+    hits = np.diagonal(counts)
+    unions = counts.sum(axis=0) + counts.sum(axis=1) - hits
+    return [float(hit / union) if union else None for hit, union in zip(hits, unions, strict=True)]
+
+
+def draw_confusion_matrix(
+    counts: NDArray[np.int64], class_names: Sequence[str] | None, path: Path, unit: ConfusionUnit = "images"
+) -> None:
     """Draw a confusion matrix as a PNG file.
 
     Args:
-        counts: ``(classes, classes)``, a row for each true class.
+        counts: ``(classes, classes)``, a row for each true class. Where a number is too large for its cell, the
+            shares of the true classes are written, in percent.
         class_names: The name of each class; numbers if left out.
         path: The file.
+        unit: What was counted.
     """
     count = len(counts)
     names = list(class_names or map(str, range(count)))
@@ -54,11 +87,29 @@ def draw_confusion_matrix(counts: NDArray[np.int64], class_names: Sequence[str] 
     ticks = range(0, count, max(1, round(count / 60)))
     axes.set_xticks(ticks, [names[tick] for tick in ticks], rotation=90 if max(map(len, names)) > 2 else 0)  # noqa: PLR2004
     axes.set_yticks(ticks, [names[tick] for tick in ticks])
-    axes.set(xlabel="predicted class", ylabel="true class", title=f"{np.trace(counts)} of {counts.sum()} right")
+    as_shares = bool(counts.max() > _LARGEST_NUMBER)
+    numbers = "; numbers are percent of the true class" if as_shares else ""
+    axes.set(xlabel=f"predicted class{numbers}", ylabel="true class", title=_title(counts, unit, as_shares))
     if count <= _MOST_NUMBERED:
         for row, column in np.ndindex(count, count):
-            if counts[row, column]:
-                color = "white" if shares[row, column] > 0.5 else "black"  # noqa: PLR2004
-                axes.text(column, row, str(counts[row, column]), ha="center", va="center", color=color, fontsize=8)
+            text = _number(int(counts[row, column]), float(shares[row, column]), as_shares)
+            color = "white" if shares[row, column] > 0.5 else "black"  # noqa: PLR2004
+            axes.text(column, row, text, ha="center", va="center", color=color, fontsize=8)
     with atomic_write(path) as file:
         figure.savefig(file, format="png", dpi=110)
+
+
+def _is_confusion_matrix(part: nn.Module) -> TypeGuard[MulticlassConfusionMatrix]:
+    """Whether it is one itself: some metrics are made of one, and compute something else."""
+    return isinstance(part, MulticlassConfusionMatrix) and type(part).compute is MulticlassConfusionMatrix.compute
+
+
+def _title(counts: NDArray[np.int64], unit: ConfusionUnit, as_shares: bool) -> str:
+    right, total = int(np.trace(counts)), int(counts.sum())
+    return f"{right / max(total, 1):.1%} of {total:,} {unit} right" if as_shares else f"{right} of {total} right"
+
+
+def _number(count: int, share: float, as_shares: bool) -> str:
+    if as_shares:
+        return f"{100 * share:.1f}" if share >= _SMALLEST_SHARE else ""
+    return str(count) if count else ""

@@ -9,11 +9,12 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+from PIL import Image
 
 from cuelight.errors import CuelightError
-from cuelight.evaluation.confusion_matrix import draw_confusion_matrix
+from cuelight.evaluation.confusion_matrix import ConfusionUnit, draw_confusion_matrix, iou_of_classes
 from cuelight.evaluation.evaluator import View
-from cuelight.files import relative_to_run, write_json
+from cuelight.files import atomic_write, relative_to_run, write_json
 
 TEST_FOLDER = "test"
 
@@ -29,6 +30,8 @@ class Measurement:
         metrics: Each metric by its name, such as ``test/accuracy``.
         confusion: Counts ``(classes, classes)``, a row for each true class, if the module counted them.
         class_names: The name of each class.
+        unit: What the confusion matrix counts.
+        examples: A picture of a few predictions.
     """
 
     checkpoint: Path
@@ -37,10 +40,12 @@ class Measurement:
     metrics: dict[str, float] = field(default_factory=dict)
     confusion: NDArray[np.int64] | None = None
     class_names: tuple[str, ...] | None = None
+    unit: ConfusionUnit = "images"
+    examples: Image.Image | None = None
 
 
 def write_results(directory: Path, measured: Measurement) -> list[Path]:
-    """Write a measurement to ``test/results.json``, and draw its confusion matrix.
+    """Write a measurement to ``test/results.json``, and its pictures: confusion matrix and predictions.
 
     Args:
         directory: The run directory.
@@ -58,9 +63,16 @@ def write_results(directory: Path, measured: Measurement) -> list[Path]:
     files = [path]
     if measured.confusion is not None:
         entry["class_names"] = list(measured.class_names) if measured.class_names else None
+        entry["confusion_unit"] = measured.unit
         entry["confusion_matrix"] = measured.confusion.tolist()
-        files.append(path.with_name(f"confusion_matrix_{measured.view}.png"))
-        draw_confusion_matrix(measured.confusion, measured.class_names, files[-1])
+        if measured.unit == "pixels":
+            entry["class_iou"] = dict(zip(class_names(measured), iou_of_classes(measured.confusion), strict=True))
+        files.append(confusion_picture(directory, measured.view))
+        draw_confusion_matrix(measured.confusion, measured.class_names, files[-1], measured.unit)
+    if measured.examples is not None:
+        files.append(examples_picture(directory, measured.view))
+        with atomic_write(files[-1]) as file:
+            measured.examples.save(file, "PNG")
     write_json(path, {measured.view: entry})
     return files
 
@@ -76,6 +88,46 @@ def results_path(directory: Path, view: View) -> Path:
         The path.
     """
     return directory / TEST_FOLDER / ("results.json" if view == "test" else f"results_{view}.json")
+
+
+def confusion_picture(directory: Path, view: View) -> Path:
+    """Tell where the picture of the confusion matrix of a view is kept.
+
+    Args:
+        directory: The run directory.
+        view: The split of the data.
+
+    Returns:
+        The path.
+    """
+    return directory / TEST_FOLDER / f"confusion_matrix_{view}.png"
+
+
+def examples_picture(directory: Path, view: View) -> Path:
+    """Tell where the picture of a few predictions of a view is kept.
+
+    Args:
+        directory: The run directory.
+        view: The split of the data.
+
+    Returns:
+        The path.
+    """
+    return directory / TEST_FOLDER / ("predictions.png" if view == "test" else f"predictions_{view}.png")
+
+
+def class_names(measured: Measurement) -> list[str]:
+    """Name each class of a confusion matrix.
+
+    Args:
+        measured: What was measured.
+
+    Returns:
+        The names; the index as text of a class that has none.
+    """
+    count = len(measured.confusion) if measured.confusion is not None else 0
+    given = list(measured.class_names or ())
+    return [*given[:count], *(str(index) for index in range(len(given), count))]
 
 
 def read_results(path: Path) -> dict[str, Any]:

@@ -40,17 +40,10 @@ def backbone_problems(
         One problem for each thing that is wrong.
     """
     where = f"{path}.backbone" if path else "backbone"
-    name, _, tag = backbone.partition(".")
-    if not timm.is_model(name) or ":" in backbone:
-        return [Problem(f'timm has no network "{backbone}".{_near(name, timm.list_models())}', where)]
-    problems = []
-    tags = [full.partition(".")[2] for full in timm.list_pretrained(name)]
-    if tag and tag not in tags:
-        message = f'there are no weights "{tag}" of {name}.{_near(tag, tags) or _any_of(tags)}'
-        problems.append(Problem(message, where))
-    elif pretrained and not is_model_pretrained(backbone):
-        message = f"there are no pretrained weights of {name}. Leave pretrained out or choose another backbone."
-        problems.append(Problem(message, where))
+    name = backbone.partition(".")[0]
+    if not is_backbone(backbone):
+        return [Problem(f'timm has no network "{backbone}".{near_names(name, timm.list_models())}', where)]
+    problems = weight_problems(backbone, pretrained, where)
     for key in backbone_params or {}:
         key_path = f"{path}.backbone_params.{key}" if path else f"backbone_params.{key}"
         if key in _SET_ELSEWHERE:
@@ -58,6 +51,39 @@ def backbone_problems(
         elif key in _REFUSED:
             problems.append(Problem("this argument of timm cannot be set here.", key_path))
     return problems
+
+
+def is_backbone(name: str) -> bool:
+    """Tell whether timm has a network.
+
+    Args:
+        name: Its name, perhaps with a tag of its weights; their tag is not looked at.
+
+    Returns:
+        Whether it has.
+    """
+    return bool(timm.is_model(name.partition(".")[0])) and ":" not in name
+
+
+def weight_problems(backbone: str, pretrained: bool, where: str) -> list[Problem]:
+    """Check whether there are the weights that are asked for.
+
+    Args:
+        backbone: The name of a network that timm has, perhaps with a tag of its weights.
+        pretrained: Whether pretrained weights are wanted.
+        where: The key path of the name, for the messages.
+
+    Returns:
+        What is wrong.
+    """
+    name, _, tag = backbone.partition(".")
+    tags = [full.partition(".")[2] for full in timm.list_pretrained(name)]
+    if tag and tag not in tags:
+        return [Problem(f'there are no weights "{tag}" of {name}.{near_names(tag, tags) or _any_of(tags)}', where)]
+    if pretrained and not is_model_pretrained(backbone):
+        message = f"there are no pretrained weights of {name}. Leave pretrained out or choose another backbone."
+        return [Problem(message, where)]
+    return []
 
 
 def build_backbone(
@@ -89,7 +115,7 @@ def build_backbone(
     """
     if problems := backbone_problems(backbone, pretrained, backbone_params):
         raise ConfigError(problems)
-    sized = {"img_size": input_size} if _is_built_for_one_size(backbone) else {}
+    sized = {"img_size": input_size} if is_built_for_one_size(backbone) else {}
     try:
         network: nn.Module = timm.create_model(
             backbone,
@@ -110,12 +136,29 @@ def build_backbone(
     return network
 
 
-def _is_built_for_one_size(backbone: str) -> bool:
+def is_built_for_one_size(backbone: str) -> bool:
+    """Tell whether a network has to know the size of its images.
+
+    Args:
+        backbone: The name of a network that timm has.
+
+    Returns:
+        Whether it is made for one size.
+    """
     config = get_pretrained_cfg(backbone.partition(".")[0])
     return bool(config is not None and config.fixed_input_size)
 
 
-def _near(word: str, names: list[str]) -> str:
+def near_names(word: str, names: list[str]) -> str:
+    """Suggest the names nearest to a misspelt one.
+
+    Args:
+        word: What was written.
+        names: What would have been right.
+
+    Returns:
+        A sentence with a leading space; empty if nothing is near.
+    """
     near = difflib.get_close_matches(word.lower(), names, n=3, cutoff=0.6)
     return f" Did you mean {_list(near)}?" if near else ""
 

@@ -67,6 +67,14 @@ class ImagePrediction:
         """
         return self.task.draw(self.image, self.result)
 
+    def mask(self) -> Image.Image | None:
+        """Make an image of the classes of all pixels, as other programs read it.
+
+        Returns:
+            A new image of the size of ``image``; ``None`` if the task has no classes of pixels.
+        """
+        return self.task.mask(self.result) if self.task.mask else None
+
 
 def predict(
     network: Network, files: Sequence[Path], batch_size: int = 32, report: Callable[[str], None] = logger.warning
@@ -100,7 +108,7 @@ def predict(
         )
     prepare = description.preprocessing.fit if description.preprocessing_inside else description.preprocessing
     images = read_images(files, prepare, report)
-    return _predict(network, images, task, description.class_names, batch_size)
+    return _predict(network, images, task, description, batch_size)
 
 
 def _task(name: str | None) -> Task:
@@ -147,10 +155,16 @@ def _predict(
     network: Network,
     images: Iterator[tuple[Path, Image.Image, Tensor]],
     task: Task,
-    class_names: Sequence[str] | None,
+    description: Description,
     batch_size: int,
 ) -> Iterator[ImagePrediction]:
     while batch := list(islice(images, batch_size)):
         outputs = network(torch.stack([tensor for _, _, tensor in batch]))
-        for (path, image, _), result in zip(batch, task.decode(outputs, class_names), strict=True):
-            yield ImagePrediction(path, image, result, task)
+        for (path, image, _), result in zip(batch, task.decode(outputs, description.class_names), strict=True):
+            yield ImagePrediction(path, image, _placed(task, result, description, image), task)
+
+
+def _placed(task: Task, result: Result, description: Description, image: Image.Image) -> Result:
+    if task.place is None or description.preprocessing is None:
+        return result
+    return task.place(result, description.preprocessing, image.size)

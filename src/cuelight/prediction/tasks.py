@@ -9,7 +9,12 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from cuelight.deploy.classification import decode_classification
+from cuelight.deploy.segmentation import decode_segmentation
 from cuelight.prediction.classification_picture import draw_classification
+from cuelight.prediction.own_size import at_own_size
+from cuelight.prediction.segmentation_examples import draw_segmentation_examples
+from cuelight.prediction.segmentation_picture import draw_segmentation, mask_image
+from cuelight.preprocessing import Preprocessing
 
 
 class Result(Protocol):
@@ -17,6 +22,10 @@ class Result(Protocol):
 
     def row(self) -> dict[str, Any]:
         """Lay this out as the row of a table; the same columns for every image."""
+        ...
+
+    def summary(self) -> dict[str, Any]:
+        """Lay out the most important of it as the row of a table that people read."""
         ...
 
     def details(self) -> dict[str, Any]:
@@ -30,10 +39,19 @@ class Task(NamedTuple):
     Args:
         decode: Makes one result for each image, of the outputs by name and the names of the classes.
         draw: Draws a result beside or on its image.
+        place: Brings a result from the size of the model to the width and height of its image, where that matters.
+        mask: Makes an image of a result for other programs, where it has a class for each pixel.
+        compare: Draws a few images as the model sees them, their targets ``(N, ...)`` and results beside each other.
     """
 
     decode: Callable[[Mapping[str, NDArray[Any]], Sequence[str] | None], Sequence[Result]]
     draw: Callable[[Image.Image, Any], Image.Image]
+    place: Callable[[Any, Preprocessing, tuple[int, int]], Result] | None = None
+    mask: Callable[[Any], Image.Image] | None = None
+    compare: Callable[[Sequence[Image.Image], NDArray[Any], Sequence[Any]], Image.Image] | None = None
 
 
-TASKS: dict[str, Task] = {"classification": Task(decode_classification, draw_classification)}
+TASKS: dict[str, Task] = {
+    "classification": Task(decode_classification, draw_classification),
+    "segmentation": Task(decode_segmentation, draw_segmentation, at_own_size, mask_image, draw_segmentation_examples),
+}

@@ -1,4 +1,4 @@
-"""Predictions as files: a table, JSON, and pictures."""
+"""Predictions as files: a table, JSON, pictures and masks."""
 
 from __future__ import annotations
 
@@ -9,6 +9,8 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any, Literal
 
+from PIL import Image
+
 from cuelight.errors import CuelightError
 from cuelight.files import atomic_write, write_text
 from cuelight.prediction.predicting import ImagePrediction
@@ -16,6 +18,7 @@ from cuelight.prediction.predicting import ImagePrediction
 PictureFormat = Literal["png", "jpg"]
 
 _PICTURES = "pictures"
+_MASKS = "masks"
 _QUALITY = 92
 
 
@@ -23,6 +26,9 @@ def write_predictions(
     predictions: Iterable[ImagePrediction], folder: Path, *, pictures: PictureFormat | None = "png"
 ) -> int:
     """Write ``predictions.csv``, ``predictions.json`` and, in ``pictures``, one picture for each image.
+
+    Where pixels have classes, their masks are written to ``masks``: PNG files of the size of the image, whose values
+    are the indices of the classes.
 
     Args:
         predictions: What :func:`predict` gives; only one batch of images is in memory at a time.
@@ -42,9 +48,13 @@ def write_predictions(
         for prediction in predictions:
             where: dict[str, Any] = {"path": str(prediction.path)}
             drawn = {}
+            name = names.take(prediction.path.stem)
+            if (mask := prediction.mask()) is not None:
+                drawn["mask"] = f"{_MASKS}/{name}.png"
+                _save(mask, folder / drawn["mask"])
             if pictures is not None:
-                drawn["picture"] = f"{_PICTURES}/{names.take(prediction.path.stem)}.{pictures}"
-                _save_picture(prediction, folder / drawn["picture"])
+                drawn["picture"] = f"{_PICTURES}/{name}.{pictures}"
+                _save(prediction.picture(), folder / drawn["picture"])
             rows.append(where | prediction.result.row() | drawn)
             details.append(where | prediction.result.details() | drawn)
         write_text(folder / "predictions.csv", _as_utf8(_csv(rows)))
@@ -81,12 +91,12 @@ class UnusedNames:
         return unused
 
 
-def _save_picture(prediction: ImagePrediction, path: Path) -> None:
+def _save(picture: Image.Image, path: Path) -> None:
     with atomic_write(path) as file:
         if path.suffix == ".jpg":
-            prediction.picture().save(file, "JPEG", quality=_QUALITY)
+            picture.save(file, "JPEG", quality=_QUALITY)
         else:
-            prediction.picture().save(file, "PNG")
+            picture.save(file, "PNG")
 
 
 def _csv(rows: Sequence[dict[str, Any]]) -> str:

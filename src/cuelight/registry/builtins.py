@@ -26,11 +26,17 @@ CALLBACKS = {
     ),
 }
 
-MODELS = {"ClassificationModel": "cuelight.models.classification:ClassificationModel"}
+MODELS = {
+    "ClassificationModel": "cuelight.models.classification:ClassificationModel",
+    "SegmentationModel": "cuelight.models.segmentation:SegmentationModel",
+}
 
 DATA = {
     "Digits": "cuelight.data.digits:Digits",
+    "DigitScenes": "cuelight.data.digit_scenes:DigitScenes",
     "ImageFolder": "cuelight.data.image_folder:ImageFolder",
+    "MaskFolder": "cuelight.data.mask_folder:MaskFolder",
+    "VOCSegmentation": "cuelight.data.voc:VOCSegmentation",
 }
 
 # Left out: SparseAdam (sparse gradients only) and Muon (matrices only; it needs a second optimizer for the rest).

@@ -16,6 +16,7 @@ from cuelight.report.reading import files_in, read_json
 
 PREDICTION_FOLDER = "predictions"
 GRADCAM_FOLDER = "gradcam"
+_TEST_FOLDER = "test"
 _MOST_PICTURES = 12
 _MOST_BYTES = 8_000_000  # of all pictures of a gallery; a page of tens of megabytes is slow to open
 _TYPES = {"PNG": "image/png", "JPEG": "image/jpeg"}
@@ -79,6 +80,20 @@ def gradcam_gallery(directory: Path) -> Gallery:
     newest = sorted(ages, key=lambda file: (ages[file], file.as_posix()))
     captions = ((file, file.relative_to(folder).as_posix()) for file in newest)
     return _gallery(directory, GRADCAM_FOLDER, captions, len(ages), "the newest first")
+
+
+def example_gallery(directory: Path) -> Gallery:
+    """Take the pictures of a few predictions beside the truth that a test has left.
+
+    Args:
+        directory: The run directory.
+
+    Returns:
+        The gallery; empty if there are none.
+    """
+    files = sorted((directory / _TEST_FOLDER).glob("predictions*.png"))
+    captions = ((file, file.relative_to(directory).as_posix()) for file in files)
+    return _gallery(directory, _TEST_FOLDER, captions, len(files), "of the first images that were measured")
 
 
 def prediction_gallery(directory: Path) -> Gallery:

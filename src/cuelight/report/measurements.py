@@ -16,6 +16,7 @@ _MOST_MISTAKES = 8
 _CELL = 26
 _LETTER = 7
 _LONGEST_NAME = 14
+_LARGEST_NUMBER = 9_999  # that fits into a cell
 _REMEDY = "Delete it and measure again: `cuelight test`."
 
 
@@ -28,6 +29,7 @@ class Cell:
     count: int
     share: float
     words: str
+    text: str
 
 
 @dataclass(frozen=True)
@@ -39,16 +41,14 @@ class Matrix:
         cells: Those that are not empty.
         recalls: The share of each class that was found.
         margin: The width of the longest name.
-        right: How many images were right.
-        total: How many there were.
+        caption: How much was right.
     """
 
     names: Sequence[str]
     cells: Sequence[Cell]
     recalls: Sequence[str]
     margin: float
-    right: int
-    total: int
+    caption: str
     cell: int = _CELL
 
 
@@ -62,6 +62,7 @@ class Measured:
         fingerprint: The fingerprint of its weights.
         metrics: Each metric and its value.
         matrix: The confusion matrix, if there is one and it can be drawn.
+        ious: The intersection over union of each class, where pixels were counted.
         mistakes: The most frequent mistakes, as sentences.
         other_mistakes: How many more pairs of classes were mistaken.
         classes: The number of classes; 0 if it is not known.
@@ -72,6 +73,7 @@ class Measured:
     fingerprint: str
     metrics: Sequence[tuple[str, str]]
     matrix: Matrix | None = None
+    ious: Sequence[tuple[str, str]] = ()
     mistakes: Sequence[str] = ()
     other_mistakes: int = 0
     classes: int = 0
@@ -98,6 +100,7 @@ def _measured(view: str, entry: Mapping[str, Any]) -> Measured:
     metrics = [(str(name), _value(value)) for name, value in entry.get("metrics", {}).items()]
     counts = [[int(count) for count in row] for row in entry.get("confusion_matrix") or []]
     names = [str(name) for name in entry.get("class_names") or range(len(counts))]
+    unit = str(entry.get("confusion_unit", "images"))
     drawn = counts and len(counts) <= _MOST_CLASSES
     mistakes = _mistakes(counts, names)
     return Measured(
@@ -105,7 +108,11 @@ def _measured(view: str, entry: Mapping[str, Any]) -> Measured:
         checkpoint=str(entry.get("checkpoint", "")),
         fingerprint=str(entry.get("weights_fingerprint", "")),
         metrics=metrics,
-        matrix=_matrix(counts, names) if drawn else None,
+        matrix=_matrix(counts, names, unit) if drawn else None,
+        ious=[
+            (str(name), "absent" if value is None else _value(value))
+            for name, value in (entry.get("class_iou") or {}).items()
+        ],
         mistakes=mistakes[:_MOST_MISTAKES],
         other_mistakes=max(0, len(mistakes) - _MOST_MISTAKES),
         classes=len(counts),
@@ -116,19 +123,34 @@ def _value(value: float | None) -> str:
     return number(math.nan if value is None else float(value))
 
 
-def _matrix(counts: Sequence[Sequence[int]], names: Sequence[str]) -> Matrix:
+def _matrix(counts: Sequence[Sequence[int]], names: Sequence[str], unit: str) -> Matrix:
     totals = [max(sum(row), 1) for row in counts]
+    as_shares = max(map(max, counts)) > _LARGEST_NUMBER
     cells = [
-        Cell(true, predicted, count, round(count / totals[true], 3), _words(names, true, predicted, count))
+        Cell(
+            row=true,
+            column=predicted,
+            count=count,
+            share=round(count / totals[true], 3),
+            words=_words(names, true, predicted, count, unit),
+            text=_percent(count / totals[true]) if as_shares else str(count),
+        )
         for true, row in enumerate(counts)
         for predicted, count in enumerate(row)
         if count
     ]
     recalls = [f"{row[true] / totals[true]:.0%}" if sum(row) else "none" for true, row in enumerate(counts)]
     short = [_short(name) for name in names]
-    right = sum(counts[index][index] for index in range(len(counts)))
-    margin = round(max(map(len, short)) * _LETTER + 10, 1)
-    return Matrix(short, cells, recalls, margin, right, sum(map(sum, counts)))
+    right, total = sum(counts[index][index] for index in range(len(counts))), sum(map(sum, counts))
+    caption = f"{right} of {total} {unit} right"
+    if as_shares:
+        caption = f"{right / total:.1%} of {total:,} {unit} right; in the cells, percent of the true class"
+    return Matrix(short, cells, recalls, round(max(map(len, short)) * _LETTER + 10, 1), caption)
+
+
+def _percent(share: float) -> str:
+    """A share as a number that fits into a cell; nothing if it is next to none."""
+    return f"{100 * share:.0f}" if share >= 0.005 else ""  # noqa: PLR2004
 
 
 def _short(name: str) -> str:
@@ -137,8 +159,8 @@ def _short(name: str) -> str:
     return name if len(name) <= _LONGEST_NAME else f"{name[: half - 1]}…{name[-half:]}"
 
 
-def _words(names: Sequence[str], true: int, predicted: int, count: int) -> str:
-    images = "image" if count == 1 else "images"
+def _words(names: Sequence[str], true: int, predicted: int, count: int, unit: str) -> str:
+    images = unit.removesuffix("s") if count == 1 else unit
     if true == predicted:
         return f"{count} {images} of {names[true]} found"
     return f"{count} {images} of {names[true]} taken for {names[predicted]}"

@@ -14,7 +14,7 @@ from cuelight.files import short_path, write_text
 from cuelight.provenance.record import METADATA_FILE
 from cuelight.report.charts import Best, Chart, chart_of
 from cuelight.report.curves import METRICS_FILE, Curves, read_curves
-from cuelight.report.galleries import GRADCAM_FOLDER, Gallery, gradcam_gallery, prediction_gallery
+from cuelight.report.galleries import GRADCAM_FOLDER, Gallery, example_gallery, gradcam_gallery, prediction_gallery
 from cuelight.report.grouping import KINDS, panels_of
 from cuelight.report.measurements import Measured, read_measurements
 from cuelight.report.reading import Problems
@@ -118,6 +118,7 @@ def _contents(directory: Path, page: Path) -> dict[str, Any]:
         "charts": problems.guard("curves", lambda: _charts(curves, best, problems), dict),
         "measurements": measured,
         "tiles": _tiles(measured, best),
+        "examples": problems.guard("predictions", lambda: example_gallery(directory), Gallery),
         "predictions": problems.guard("predictions", lambda: prediction_gallery(directory), Gallery),
         "gradcam": problems.guard("gradcam", lambda: gradcam_gallery(directory), Gallery),
         "steps": steps,

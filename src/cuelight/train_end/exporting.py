@@ -10,7 +10,7 @@ from typing import Any
 
 from cuelight.deploy.nn_archive import archive_suffix, write_archive
 from cuelight.deploy.onnx_export import Inputs, export_onnx
-from cuelight.deploy.protocols import BringsHeads, NamesOutputs
+from cuelight.deploy.protocols import BringsExport, BringsHeads, NamesOutputs
 from cuelight.errors import CuelightError, ExportError
 from cuelight.files import relative_to_run
 from cuelight.train_end.finished_training import FinishedTraining, MeasuredWeights
@@ -155,7 +155,7 @@ def _export(training: FinishedTraining, weights: MeasuredWeights, path: Path, re
     report("reading validation images")
     images, notes = _images(training)
     exported = export_onnx(
-        module,
+        module.for_export() if isinstance(module, BringsExport) else module,
         _example(module.example_input_array, images, type(module).__name__),
         path,
         training.exporter,

@@ -10,12 +10,13 @@ import lightning.pytorch as pl
 import numpy as np
 from PIL import Image
 
-from cuelight.evaluation.confusion_matrix import confusion_matrix
+from cuelight.evaluation.confusion_matrix import NamesConfusionUnit, confusion_matrix, iou_of_classes
 from cuelight.evaluation.evaluate import evaluate, has_split
 from cuelight.evaluation.evaluator import View
-from cuelight.evaluation.results import Measurement
+from cuelight.evaluation.results import Measurement, class_names, confusion_picture
 from cuelight.tracking.sending import send_image, send_metrics, send_table
 from cuelight.tracking.silenced import silenced_if_open
+from cuelight.train_end.examples import draw_examples
 from cuelight.train_end.finished_training import FinishedTraining, StepSkipped
 
 
@@ -44,37 +45,41 @@ def measure(
     weights = training.load(checkpoint)
     loggers = list(silenced_if_open(training.loggers))
     metrics = evaluate(weights.module, training.data, view, training.settings, callbacks, loggers)
+    module, described = weights.module, training.describe(weights)
     return Measurement(
         checkpoint=checkpoint,
         fingerprint=weights.fingerprint,
         view=view,
         metrics=metrics,
-        confusion=confusion_matrix(weights.module),
-        class_names=training.describe(weights).class_names,
+        confusion=confusion_matrix(module),
+        class_names=described.class_names,
+        unit=module.confusion_unit if isinstance(module, NamesConfusionUnit) else "images",
+        examples=draw_examples(module, described, training.data, view),
     )
 
 
-def send_measurement(training: FinishedTraining, measured: Measurement, files: Sequence[Path]) -> None:
-    """Send what was measured to the trackers: metrics, and the confusion matrix as table and as picture.
+def send_measurement(training: FinishedTraining, measured: Measurement) -> None:
+    """Send what was measured to the trackers: metrics, tables and pictures.
 
     Args:
-        training: The training.
+        training: The training, in whose directory :func:`write_results` has put the pictures.
         measured: What was measured. Results of other views than ``test`` get the prefix ``best/``, because the
             curves of the training have their names.
-        files: What was written of it, the picture among them.
     """
-    prefix = "" if measured.view == "test" else "best/"
-    metrics = {f"{prefix}{name}": value for name, value in measured.metrics.items()}
-    send_metrics(training.loggers, metrics, training.step)
-    if measured.confusion is None:
-        return
-    name = f"{measured.view}/confusion_matrix"
-    names = list(measured.class_names or map(str, range(len(measured.confusion))))
-    rows = [[true, *counts] for true, counts in zip(names, measured.confusion.tolist(), strict=True)]
-    send_table(training.loggers, name, ["true class", *names], rows, training.step)
-    for file in files:
-        if file.suffix == ".png":
-            send_image(training.loggers, name, np.asarray(Image.open(file).convert("RGB")), training.step)
+    view, loggers, step = measured.view, training.loggers, training.step
+    prefix = "" if view == "test" else "best/"
+    send_metrics(loggers, {f"{prefix}{name}": value for name, value in measured.metrics.items()}, step)
+    if measured.confusion is not None:
+        names = class_names(measured)
+        rows = [[true, *counts] for true, counts in zip(names, measured.confusion.tolist(), strict=True)]
+        send_table(loggers, f"{view}/confusion_matrix", ["true class", *names], rows, step)
+        picture = Image.open(confusion_picture(training.directory, view)).convert("RGB")
+        send_image(loggers, f"{view}/confusion_matrix", np.asarray(picture), step)
+        if measured.unit == "pixels":
+            ious = zip(names, iou_of_classes(measured.confusion), strict=True)
+            send_table(loggers, f"{view}/class_iou", ["class", "IoU"], [list(row) for row in ious], step)
+    if measured.examples is not None:
+        send_image(loggers, f"{view}/predictions", np.asarray(measured.examples.convert("RGB")), step)
 
 
 def not_finite(measured: Measurement) -> list[str]:

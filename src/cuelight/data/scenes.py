@@ -1,0 +1,188 @@
+"""Scenes drawn of digits and photographs: each a function of a seed and its index alone."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+
+Pixels = NDArray[np.uint8]
+Numbers = NDArray[np.float64]
+
+MOST_DIGITS = 20
+
+# Share of its pixels that a digit may lose to, or take from, another one.
+_MOST_COVERED = 0.05
+_TRIES = 6
+
+_HEIGHT = (0.34, 0.48)  # of a digit, as a share of the shorter side of the scene
+_INK = 20  # pixels of the 28 that the ink of a digit is high or wide
+_DEGREES = 10
+_GROUND = (30, 100)  # mean brightness of a photograph, which is darkened where it is lighter
+_CONTRAST = 100  # by how much, at least, a digit is lighter than what it stands on
+_WHITE = 255.0
+_LUMA = np.array([0.299, 0.587, 0.114])
+
+# How many numbers each decision takes. A scene draws all of its numbers at once, which is what makes it fast.
+_OF_BACKGROUND = 6
+_OF_DIGIT = 8 + 2 * _TRIES
+
+
+class Scene(NamedTuple):
+    """A picture, and which object each of its pixels belongs to.
+
+    Args:
+        image: uint8 ``(H, W, 3)``, RGB.
+        instances: uint8 ``(H, W)``: 0 where no object is, i + 1 where object i is seen.
+        labels: uint8 ``(objects,)``: the digit that each object is.
+    """
+
+    image: Pixels
+    instances: Pixels
+    labels: Pixels
+
+
+class SceneDrawer:
+    """Draws handwritten digits of varied colour, size and slant on cut-outs of photographs.
+
+    Scene i of a drawer is the same on any machine, whatever was drawn before.
+
+    Args:
+        digits: uint8 ``(N, 28, 28)``, white on black.
+        labels: The digit that each is; ``(N,)``.
+        photographs: uint8 ``(H, W, 3)`` each, no side smaller than that of a scene.
+        size: Height and width of a scene in pixels.
+        digits_per_scene: Least and greatest number of digits. Where there is no room left, it is fewer.
+        seed: Any two 64-bit numbers, such as one for the dataset and one for the split.
+    """
+
+    def __init__(
+        self,
+        digits: Pixels,
+        labels: Sequence[int] | NDArray[np.int64],
+        photographs: Sequence[Pixels],
+        size: tuple[int, int],
+        digits_per_scene: tuple[int, int],
+        seed: tuple[int, int],
+    ) -> None:
+        self.digits = [Image.fromarray(digit) for digit in digits]
+        self.labels = np.asarray(labels, dtype=np.uint8)
+        self.photographs = [Image.fromarray(photograph) for photograph in photographs]
+        self.size = size
+        self.digits_per_scene = digits_per_scene
+        self._key = int(np.random.SeedSequence(seed).generate_state(1, np.uint64)[0])
+
+    def __call__(self, index: int) -> Scene:
+        """Draw one scene.
+
+        Args:
+            index: Which one; at least 0.
+
+        Returns:
+            The scene, with at least one digit.
+        """
+        least, most = self.digits_per_scene
+        # Of a Generator, only the stream of its plain numbers is promised to stay the same in later versions of NumPy.
+        key = np.array([self._key, index], dtype=np.uint64)
+        numbers = np.random.Generator(np.random.Philox(key=key)).random(1 + _OF_BACKGROUND + most * _OF_DIGIT)
+        count = least + _below(numbers[0], most - least + 1)
+        image = self._background(numbers[1 : 1 + _OF_BACKGROUND])
+        instances = np.zeros(self.size, dtype=np.uint8)
+        areas: list[int] = []
+        labels: list[int] = []
+        for of_digit in numbers[1 + _OF_BACKGROUND :].reshape(most, _OF_DIGIT)[:count]:
+            chosen = _below(of_digit[0], len(self.digits))
+            stroke = self._stroke(chosen, of_digit[1:4])
+            place = _free_place(instances, areas, stroke, of_digit[8:])
+            if place is None:
+                continue
+            _paint(image[place], stroke, of_digit[4:8])
+            shown = stroke > 127  # noqa: PLR2004 - half of 255
+            instances[place][shown] = len(areas) + 1
+            areas.append(int(shown.sum()))
+            labels.append(int(self.labels[chosen]))
+        return Scene(image, instances, np.array(labels, dtype=np.uint8))
+
+    def _background(self, numbers: Numbers) -> Pixels:
+        photograph = self.photographs[_below(numbers[0], len(self.photographs))]
+        height, width = self.size
+        largest = min(photograph.height / height, photograph.width / width)
+        zoom = 1 + numbers[1] * (largest - 1)
+        left = numbers[2] * (photograph.width - width * zoom)
+        top = numbers[3] * (photograph.height - height * zoom)
+        box = (left, top, left + width * zoom, top + height * zoom)
+        cut = np.asarray(photograph.resize((width, height), Image.Resampling.BILINEAR, box=box))
+        if numbers[4] < 0.5:  # noqa: PLR2004
+            cut = cut[:, ::-1]
+        darkest, lightest = _GROUND
+        wanted = darkest + (lightest - darkest) * numbers[5]
+        return (cut * np.float32(min(1.0, wanted / max(1.0, _brightness(cut))))).astype(np.uint8)
+
+    def _stroke(self, chosen: int, numbers: Numbers) -> Pixels:
+        """How much of each pixel is ink: a digit slanted and scaled, cut to its edges."""
+        low, high = _HEIGHT
+        height = (low + numbers[0] * (high - low)) * min(self.size)
+        angle = math.radians(round((2 * numbers[1] - 1) * _DEGREES))
+        stretch = 0.85 + 0.3 * numbers[2]
+        digit = self.digits[chosen]
+        scale = _INK / height
+        side = math.ceil(height * 1.5)
+        centre = side / 2
+        cosine, sine = math.cos(angle) * scale, math.sin(angle) * scale
+        across = (cosine / stretch, sine / stretch)
+        middle = digit.width / 2
+        turned = digit.transform(
+            (side, side),
+            Image.Transform.AFFINE,
+            (
+                across[0], -sine, middle - across[0] * centre + sine * centre,
+                across[1], cosine, middle - across[1] * centre - cosine * centre,
+            ),
+            Image.Resampling.BILINEAR,
+        )  # fmt: skip
+        ink = np.minimum(np.asarray(turned).astype(np.uint16) * 3, 255).astype(np.uint8)
+        rows, columns = np.flatnonzero(ink.any(axis=1)), np.flatnonzero(ink.any(axis=0))
+        return ink[rows[0] : rows[-1] + 1, columns[0] : columns[-1] + 1]
+
+
+def _below(number: float, bound: int) -> int:
+    """A whole number from 0 to bound - 1, of one from 0 to 1."""
+    return int(number * bound)
+
+
+def _free_place(
+    instances: Pixels, areas: Sequence[int], stroke: Pixels, numbers: Numbers
+) -> tuple[slice, slice] | None:
+    """The first of a few places where a digit covers hardly anything of the others."""
+    height, width = stroke.shape
+    room = instances.shape[0] - height + 1, instances.shape[1] - width + 1
+    if min(room) < 1:
+        return None
+    shown = stroke > 127  # noqa: PLR2004
+    limits = np.array([shown.sum(), *areas]) * _MOST_COVERED
+    for down, right in numbers.reshape(_TRIES, 2):
+        top, left = _below(down, room[0]), _below(right, room[1])
+        place = slice(top, top + height), slice(left, left + width)
+        covered = np.bincount(instances[place][shown], minlength=len(limits))
+        covered[0] = covered[1:].sum()
+        if (covered <= limits).all():
+            return place
+    return None
+
+
+def _brightness(region: Pixels) -> float:
+    return float((region.reshape(-1, 3).mean(axis=0) * _LUMA).sum())
+
+
+def _paint(region: Pixels, stroke: Pixels, numbers: Numbers) -> None:
+    """Paint a digit in any colour that is clearly lighter than what it is painted on."""
+    least = min(_brightness(region) + _CONTRAST, _WHITE)
+    colour = numbers[:3] * _WHITE
+    brightness = least + (_WHITE - least) * numbers[3]
+    colour = np.clip(colour + brightness - (colour * _LUMA).sum(), 0, _WHITE).astype(np.uint32)
+    ink = stroke[..., None].astype(np.uint32)
+    region[:] = (region * (255 - ink) + colour * ink + 127) // 255

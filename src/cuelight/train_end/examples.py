@@ -1,0 +1,55 @@
+"""A picture of a few predictions beside what is true."""
+
+from __future__ import annotations
+
+from itertools import chain, islice
+
+import lightning.pytorch as pl
+import torch
+from PIL import Image
+from torch import Tensor
+from torchvision.transforms.v2.functional import to_pil_image
+
+from cuelight.data.protocols import LoadsWhole
+from cuelight.deploy.description import Description
+from cuelight.evaluation.evaluate import set_up
+from cuelight.evaluation.evaluator import View
+from cuelight.prediction.pytorch_model import PyTorchModel
+from cuelight.prediction.tasks import TASKS
+
+_IMAGES = 6
+_STAGES = {"test": "test", "val": "validate", "train": "fit"}
+
+
+def draw_examples(
+    module: pl.LightningModule, description: Description, data: pl.LightningDataModule, view: View
+) -> Image.Image | None:
+    """Draw the first images of a split beside what is true and what a model sees.
+
+    Args:
+        module: The model, in eval mode, on the CPU.
+        description: What is known of it.
+        data: The data.
+        view: The split.
+
+    Returns:
+        The picture; ``None`` if predictions of this task are not drawn so, or the data does not tell how it prepares
+        its images.
+    """
+    task = TASKS.get(description.task or "")
+    preprocessing = description.preprocessing
+    if task is None or task.compare is None or preprocessing is None or not isinstance(data, LoadsWhole):
+        return None
+    with set_up(data, _STAGES[view]):
+        images, targets = _first(data, view)
+    results = task.decode(PyTorchModel(module, description)(images), description.class_names)
+    pictures = [to_pil_image(picture) for picture in preprocessing.denormalize(images)]
+    return task.compare(pictures, targets.numpy(), results)
+
+
+def _first(data: LoadsWhole, view: View) -> tuple[Tensor, Tensor]:
+    """The first images of a split, and their targets."""
+    batches = iter(data.whole_dataloader(view))
+    samples = chain.from_iterable(zip(images, targets, strict=True) for images, targets in batches)
+    images, targets = zip(*islice(samples, _IMAGES), strict=True)
+    return torch.stack(images), torch.stack(targets)

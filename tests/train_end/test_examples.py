@@ -1,0 +1,53 @@
+"""Pictures of a few predictions."""
+
+import numpy as np
+import pytest
+import torch
+from torch import nn
+
+from cuelight.data.digit_scenes import DigitScenes
+from cuelight.deploy.description import Description
+from cuelight.train_end.examples import draw_examples
+
+CLASSES = 11
+
+
+class Fixed(nn.Module):
+    """Sees the class 4 everywhere."""
+
+    def forward(self, images):
+        logits = torch.zeros(len(images), CLASSES, *images.shape[2:])
+        logits[:, 4] = 1.0
+        return logits
+
+
+@pytest.fixture(scope="module")
+def data():
+    return DigitScenes(size=64, train_scenes=4, val_scenes=3, test_scenes=8, batch_size=4)
+
+
+def describe(data, **changes):
+    values = {"task": "segmentation", "class_names": tuple(data.class_names), "preprocessing": data.preprocessing}
+    return Description("f" * 64, **values | changes)
+
+
+@pytest.mark.parametrize(("view", "rows"), [("test", 3), ("val", 2), ("train", 2)])
+def test_the_first_images_of_a_split_are_drawn(data, view, rows) -> None:
+    picture = draw_examples(Fixed(), describe(data), data, view)
+    assert picture.width == 2 * (3 * 192 + 2 * 4) + 20
+    assert picture.height == pytest.approx(26 + rows * 196 - 4 + 24 + 24, abs=25)
+    data.setup()
+    image, mask = next(iter(data.whole_dataloader(view)))
+    shown = np.asarray(picture)[26 : 26 + 192, :192]
+    expected = (data.preprocessing.denormalize(image[0]).permute(1, 2, 0).numpy() * 255).round()
+    np.testing.assert_allclose(shown[1::3, 1::3], expected, atol=1)
+    background = (mask[0] == 0).numpy()
+    truth = np.asarray(picture)[26 : 26 + 192, 196 : 196 + 192][1::3, 1::3]
+    np.testing.assert_array_equal(truth[background], shown[1::3, 1::3][background])
+    assert (truth[~background] != shown[1::3, 1::3][~background]).any(axis=1).mean() > 0.9
+
+
+def test_what_cannot_be_drawn_so_is_not(data) -> None:
+    assert draw_examples(Fixed(), describe(data, task="classification"), data, "test") is None
+    assert draw_examples(Fixed(), describe(data, task=None), data, "test") is None
+    assert draw_examples(Fixed(), describe(data, preprocessing=None), data, "test") is None
