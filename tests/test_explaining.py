@@ -8,10 +8,12 @@ import torch
 from PIL import Image
 
 from cuelight import Run
+from cuelight.cli.parser import build_parser
 from cuelight.data.digits import load_digits
 from cuelight.deploy.description import Description
 from cuelight.errors import CuelightError, DataError, ExplainError
 from cuelight.explain import heat_maps
+from cuelight.explain.methods import METHODS
 from cuelight.prediction import explain, write_explanations
 from support.digit_training import DigitData, DigitModel
 from support.experiments import only_run, write_yaml
@@ -134,6 +136,11 @@ def test_a_folder_that_cannot_be_written(model, files, tmp_path) -> None:
 
 
 # The command.
+
+
+def test_the_command_offers_every_method() -> None:
+    actions = build_parser()._subparsers._group_actions[0].choices["explain"]._actions
+    assert next(action.choices for action in actions if action.dest == "method") == tuple(METHODS)
 
 
 @pytest.fixture(scope="module")

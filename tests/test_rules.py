@@ -48,6 +48,17 @@ def test_all_that_cannot_work_is_in_one_report(tmp_path) -> None:
     assert all("bad.yaml:" in problem for problem in problems)
 
 
+def test_heat_maps_are_of_the_task_of_the_model(tmp_path) -> None:
+    callbacks = [
+        {"name": "GradCamCallback", "params": {"target_layer": "auto", "task": task}}
+        for task in ("classification", "segmentation", "detection")
+    ]
+    wrong, hopeless = refuse(tmp_path, callbacks)
+    assert "trainer.callbacks.1.params.task: ClassificationModel does classification" in wrong
+    assert 'explain segmentation. Set "task: classification".' in wrong
+    assert "trainer.callbacks.2.params.task" in hopeless
+
+
 def test_monitors_that_log_need_a_tracker(tmp_path) -> None:
     off = {"tensorboard": False, "csv": False}
     monitors = ("LearningRateMonitor", "DeviceStatsMonitor", "GPUStatsMonitor")

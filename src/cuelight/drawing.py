@@ -47,6 +47,28 @@ def shortened(text: str, of_font: ImageFont.FreeTypeFont, width: float) -> str:
     return text + _ELLIPSIS
 
 
+def wrapped(text: str, of_font: ImageFont.FreeTypeFont, width: float, most: int) -> list[str]:
+    """Break a text between words, so that it fits on some lines.
+
+    Args:
+        text: The text.
+        of_font: What it is written in.
+        width: The room for a line in pixels.
+        most: The number of lines that there may be; what is left over is cut off the last one.
+
+    Returns:
+        The lines; none of an empty text.
+    """
+    lines: list[str] = []
+    for word in text.split():
+        longer = f"{lines[-1]} {word}" if lines else word
+        if lines and (len(lines) == most or of_font.getlength(longer) <= width):
+            lines[-1] = longer
+        else:
+            lines.append(word)
+    return [shortened(line, of_font, width) for line in lines]
+
+
 def percent(share: float) -> str:
     """Write a share.
 

@@ -18,6 +18,7 @@ from lightning.pytorch.strategies import StrategyRegistry
 from cuelight.callbacks.beside_average import conflicts
 from cuelight.callbacks.ema_callback import EMACallback
 from cuelight.callbacks.gpu_stats_monitor import GPUStatsMonitor
+from cuelight.callbacks.grad_cam_callback import GradCamCallback
 from cuelight.callbacks.metadata_logger import MetadataLogger
 from cuelight.callbacks.train_end_step import TrainEndStep
 from cuelight.config.schema import Config
@@ -53,6 +54,7 @@ def refusals(
         *_unknown_metrics(config, model, callbacks),
         *_unknown_hyperparameters(config, callbacks),
         *_two_records(callbacks),
+        *_tasks_of_others(model, callbacks),
     ]
 
 
@@ -218,3 +220,17 @@ def _two_records(callbacks: Sequence[tuple[str, pl.Callback]]) -> Iterator[Probl
     first, *others = [path for path, callback in callbacks if isinstance(callback, MetadataLogger)] or [""]
     for path in others:
         yield Problem(f"MetadataLogger stands at {first} already, and there is one record. List all keys there.", path)
+
+
+def _tasks_of_others(
+    model: type[pl.LightningModule], callbacks: Sequence[tuple[str, pl.Callback]]
+) -> Iterator[Problem]:
+    own = getattr(model, "task", None)
+    if own not in ("classification", "segmentation") or hasattr(model, "class_scores"):
+        return  # it is not known, or the module scores its classes itself
+    for path, callback in callbacks:
+        if isinstance(callback, GradCamCallback) and callback.task != own:
+            yield Problem(
+                f'{model.__name__} does {own}, and GradCamCallback is to explain {callback.task}. Set "task: {own}".',
+                f"{path}.params.task",
+            )

@@ -6,12 +6,14 @@ import gc
 import logging
 import resource
 import signal
+from types import SimpleNamespace
 
 import lightning.pytorch as pl
 import numpy as np
 import pytest
 import torch
 from lightning.pytorch.demos.boring_classes import BoringModel
+from lightning.pytorch.strategies import FSDPStrategy
 from PIL import Image
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 from torch import nn
@@ -93,6 +95,7 @@ SITUATIONS = {
     "bfloat16": {"precision": "bf16-mixed"},
     "channels last": {"make_model": ChannelsLast},
     "random in evaluation": {"make_model": DrawsInEvaluation},
+    "without an example": {"make_model": lambda: DigitModel(example=False)},
     "validation in the epoch": {"val_check_interval": 2},
     "compiled": {"make_model": Compiled},
 }
@@ -352,7 +355,7 @@ def test_what_is_wrong_is_said_before_the_training(parameters, texts, tmp_path) 
     trainer = trainer_for(tmp_path, [GradCamCallback(**parameters)])
     with pytest.raises(CuelightError) as raised:
         trainer.fit(model, datamodule=DigitData())
-    for text in texts:
+    for text in ["GradCamCallback: ", *texts]:
         assert text in str(raised.value)
     assert model.losses == []
     with pytest.raises(CuelightError):
@@ -367,7 +370,10 @@ def test_several_outputs_are_named_before_the_training(tmp_path) -> None:
 
 @pytest.mark.parametrize(
     ("parameters", "text"),
-    [({"target_layer": "nowhere"}, "nowhere"), ({"target_layer": LAYER, "class_idx": "ten"}, "ten")],
+    [
+        ({"target_layer": "nowhere"}, "GradCamCallback: .*nowhere"),
+        ({"target_layer": LAYER, "class_idx": "ten"}, "GradCamCallback: .*ten"),
+    ],
 )
 def test_what_can_be_looked_up_is_also_without_an_example(parameters, text, tmp_path) -> None:
     with pytest.raises(CuelightError, match=text):
@@ -377,7 +383,7 @@ def test_what_can_be_looked_up_is_also_without_an_example(parameters, text, tmp_
 @pytest.mark.parametrize(
     ("parameters", "text"),
     [
-        ({"target_layer": "head.3"}, "is no map"),
+        ({"target_layer": "head.3"}, "GradCamCallback: .* is no map"),
         ({"target_layer": LAYER, "class_idx": 99}, "no class 99"),
         ({"target_layer": LAYER, "output": "boxes"}, 'no output "boxes"'),
     ],
@@ -393,7 +399,7 @@ def test_without_an_example_the_rest_is_tried_in_the_sanity_check(parameters, te
 def test_an_example_that_the_module_does_not_take(tmp_path) -> None:
     model = DigitModel()
     model.example_input_array = torch.zeros(1, 3, 28, 28)
-    with pytest.raises(CuelightError, match=r"cannot run DigitModel on its example_input_array \(1, 3, 28, 28\)"):
+    with pytest.raises(CuelightError, match=r"DigitModel cannot be run on its example_input_array \(1, 3, 28, 28\)"):
         trainer_for(tmp_path, [GradCamCallback(LAYER)]).fit(model, datamodule=DigitData())
 
 
@@ -423,6 +429,7 @@ def test_several_callbacks_do_not_write_over_each_other(tmp_path) -> None:
         ({}, "target_layer", "needs the parameter"),
         ({"target_layer": 1.5}, "target_layer", "1.5"),
         ({"target_layer": 1, "log_n_batches": 0}, "log_n_batches", "at least 1, got 0"),
+        ({"target_layer": 1, "class_idx": -1}, "class_idx", "from 0 on"),
         ({"target_layer": 1, "method": "gradcan"}, "method", "gradcam"),
         ({"target_layer": 1, "task": "clasification"}, "task", "classification"),
     ],
@@ -495,6 +502,14 @@ def test_an_error_that_names_another_file_each_time_is_told_once(caplog) -> None
         callback._tell(OSError(errno.ENOSPC, "No space left on device", f"picture_{number}"))
     callback._tell(OSError(errno.EACCES, "Permission denied", "picture_3"))
     assert len(warnings_of(caplog)) == 2
+
+
+def test_weights_that_are_spread_out_are_refused_where_something_would_be_drawn() -> None:
+    trainer = SimpleNamespace(strategy=FSDPStrategy())
+    for stage in ("fit", "validate"):
+        with pytest.raises(CuelightError, match="cannot draw under FSDPStrategy"):
+            GradCamCallback(LAYER).setup(trainer, DigitModel(), stage)
+    GradCamCallback(LAYER).setup(trainer, DigitModel(), "test")
 
 
 # Several processes.

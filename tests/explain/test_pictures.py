@@ -8,7 +8,7 @@ import pytest
 from PIL import Image
 from skimage import data as photographs
 
-from cuelight.drawing import BACKGROUND
+from cuelight.drawing import BACKGROUND, font, wrapped
 from cuelight.explain.overlay import colors, enlarge, is_constant, paint
 from cuelight.explain.pictures import ExplainedImage, draw_explanation, draw_grid
 
@@ -176,6 +176,19 @@ def test_a_long_name_is_cut_and_leaves_room_for_score_and_mark(name) -> None:
     rows = (mark == (213, 94, 0)).all(axis=2).any(axis=1)
     np.testing.assert_array_equal(long[rows, -75:], np.asarray(draw("cat"))[rows, -75:])
     assert (long[:, -14:] == 255).all()
+
+
+def test_a_title_and_a_foot_are_whole_also_where_there_is_little_room() -> None:
+    title = "Grad-CAM of model.encoder.model.blocks.5 (7 x 7), epoch 1, step 329"
+    narrow, other = (draw_grid([explained()], title + end) for end in ("", "0"))
+    assert narrow.tobytes() != other.tobytes()  # the step is read
+    assert narrow.height > draw_grid([explained()], "Grad-CAM").height
+    assert draw_grid([explained()] * 12, title).height == draw_grid([explained()] * 12, "Grad-CAM").height
+    long = wrapped("word " * 100, font(12), 200, 2)
+    assert len(long) == 2
+    assert all(font(12).getlength(line) <= 200 for line in long)
+    assert long[1].endswith("…")
+    assert wrapped("w" * 100 + " end", font(12), 200, 2)[1] == "end"
 
 
 def test_a_photograph_keeps_its_detail() -> None:

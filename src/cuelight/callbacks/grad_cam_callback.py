@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Literal
 
@@ -96,8 +97,11 @@ class GradCamCallback(pl.Callback):
         Returns:
             What is wrong.
         """
-        fault = _fault(params.get("log_n_batches", 1))
-        return [Problem(fault, f"{path}.log_n_batches")] if fault else []
+        faults = {"log_n_batches": _fault(params.get("log_n_batches", 1))}
+        index = params.get("class_idx")
+        if isinstance(index, int) and index < 0:
+            faults["class_idx"] = f"expected an index from 0 on, a name, predicted or label; got {index}."
+        return [Problem(fault, f"{path}.{name}") for name, fault in faults.items() if fault]
 
     def setup(self, trainer: pl.Trainer, pl_module: pl.LightningModule, stage: str) -> None:
         """Begin anew.
@@ -158,19 +162,24 @@ class GradCamCallback(pl.Callback):
     def _check(self, trainer: pl.Trainer, module: pl.LightningModule) -> None:
         """Try everything on the example input of the module; without one, look up what can be looked up."""
         example = module.example_input_array
-        if isinstance(example, Tensor):
-            images = trainer.precision_plugin.convert_input(example[:1].to(module.device))
-            try:
-                self._target = self._find_target(trainer, module, images)
-            except CuelightError:
-                raise
-            except Exception as error:
-                raise CuelightError(
-                    f"GradCamCallback cannot run {type(module).__name__} on its example_input_array "
-                    f"{tuple(example.shape)}: {reason_of(error)}. Let it be a batch that `forward` takes, or leave the "
-                    "callback out."
-                ) from error
+        if not isinstance(example, Tensor):
+            with _told_of_the_callback():
+                self._look_up(trainer, module)
             return
+        images = trainer.precision_plugin.convert_input(example[:1].to(module.device))
+        try:
+            with _told_of_the_callback():
+                self._target = self._find_target(trainer, module, images)
+        except CuelightError:
+            raise
+        except Exception as error:
+            raise CuelightError(
+                f"GradCamCallback: {type(module).__name__} cannot be run on its example_input_array "
+                f"{tuple(example.shape)}: {reason_of(error)}. Let it be a batch that `forward` takes, or leave the "
+                "callback out."
+            ) from error
+
+    def _look_up(self, trainer: pl.Trainer, module: pl.LightningModule) -> None:
         scores_of(module, self.task)
         if self.target_layer != AUTO:
             find_layer(module, self.target_layer, None)
@@ -184,7 +193,8 @@ class GradCamCallback(pl.Callback):
         if self._target is not None:
             return
         try:
-            self._target = self._find_target(trainer, module, images_and_labels(batch)[0][:1])
+            with _told_of_the_callback():
+                self._target = self._find_target(trainer, module, images_and_labels(batch)[0][:1])
         except ExplainError:
             raise
         except Exception as error:  # noqa: BLE001 - such as a batch without images: no reason not to train
@@ -237,6 +247,15 @@ class GradCamCallback(pl.Callback):
         if kind not in self._said:
             self._said.add(kind)
             logger.warning("GradCamCallback could not draw: %s. The training goes on.", reason)
+
+
+@contextmanager
+def _told_of_the_callback() -> Iterator[None]:
+    """Say whose parameter is wrong: a file has several callbacks."""
+    try:
+        yield
+    except ExplainError as error:
+        raise type(error)(f"GradCamCallback: {error}") from error
 
 
 def _fault(log_n_batches: int) -> str:

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageDraw
 
-from cuelight.drawing import BACKGROUND, FAINT, TEXT, font, readable_size, resized, shortened
+from cuelight.drawing import BACKGROUND, FAINT, TEXT, font, readable_size, resized, shortened, wrapped
 from cuelight.explain.overlay import colors, enlarge, gray_of, is_constant, paint
 
 MOST_IN_GRID = 12
@@ -19,7 +19,9 @@ _SINGLE, _IN_GRID = (224, 512), (144, 192)  # the least width and the largest si
 _MARGIN, _GAP, _BETWEEN, _BELOW = 14, 6, 22, 8
 _MIN_SLOT = 150  # what is said in a tile has to fit
 _TITLE_SIZE, _NAME_SIZE, _TEXT_SIZE = 16, 15, 12
-_TITLE_HEIGHT, _HEAD_HEIGHT, _NAME_HEIGHT, _NOTE_HEIGHT, _SCALE_HEIGHT, _FOOT_HEIGHT = 30, 20, 22, 17, 20, 20
+_TITLE_LINE, _BELOW_TITLE, _ABOVE_FOOT, _FOOT_LINE = 20, 10, 4, 16
+_HEAD_HEIGHT, _NAME_HEIGHT, _NOTE_HEIGHT, _SCALE_HEIGHT = 20, 22, 17, 20
+_MOST_LINES = 2
 _BAR_HEIGHT = 8
 _HEADS = ("input", "heat map", "overlay")
 _RIGHT, _WRONG = (
@@ -119,23 +121,25 @@ def _draw(images: Sequence[ExplainedImage], title: str, left_out: int, sides: tu
     layout = _layout(images, sides)
     columns = _columns(len(images), layout)
     rows = math.ceil(len(images) / columns)
-    top = _MARGIN + (_TITLE_HEIGHT if title else 0)
     width = 2 * _MARGIN + columns * layout.width + (columns - 1) * _BETWEEN
-    height = top + _HEAD_HEIGHT + rows * layout.height + _FOOT_HEIGHT + _MARGIN
+    of_title, of_foot = font(_TITLE_SIZE, bold=True), font(_TEXT_SIZE)
+    titles = wrapped(title, of_title, width - 2 * _MARGIN, _MOST_LINES)
+    feet = wrapped(_foot(len(images), left_out), of_foot, width - 2 * _MARGIN, _MOST_LINES)
+    top = _MARGIN + (len(titles) * _TITLE_LINE + _BELOW_TITLE if titles else 0)
+    below = top + _HEAD_HEIGHT + rows * layout.height + _ABOVE_FOOT
+    height = below + len(feet) * _FOOT_LINE + _MARGIN
     picture = Image.new("RGB", (width, height), BACKGROUND)
     draw = ImageDraw.Draw(picture)
-    if title:
-        of_title = font(_TITLE_SIZE, bold=True)
-        draw.text((_MARGIN, _MARGIN), shortened(title, of_title, width - 2 * _MARGIN), TEXT, of_title, anchor="la")
+    for line, text in enumerate(titles):
+        draw.text((_MARGIN, _MARGIN + line * _TITLE_LINE), text, TEXT, of_title, anchor="la")
     for column in range(columns):
         _draw_heads(draw, layout, _MARGIN + column * (layout.width + _BETWEEN), top)
     for number, explained in enumerate(images):
         row, column = divmod(number, columns)
         corner = _MARGIN + column * (layout.width + _BETWEEN), top + _HEAD_HEIGHT + row * layout.height
         _draw_cell(picture, draw, layout, explained, corner)
-    text = font(_TEXT_SIZE)
-    note = shortened(_foot(len(images), left_out), text, width - 2 * _MARGIN)
-    draw.text((_MARGIN, height - _MARGIN), note, FAINT, text, anchor="ls")
+    for line, text in enumerate(feet):
+        draw.text((_MARGIN, below + line * _FOOT_LINE), text, FAINT, of_foot, anchor="la")
     return picture
 
 
