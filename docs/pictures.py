@@ -145,6 +145,12 @@ def make_train_end(folder: Path) -> None:
     least_sure.picture().save(PICTURES / "prediction.png", optimize=True)
 
 
+def make_segmentation(folder: Path) -> None:
+    """Keep the predictions that the test of the example of a segmentation draws."""
+    directory = Run.from_yaml(folder / "examples" / "segmentation.yaml").train(folder / "segmentation").directory
+    shutil.copy(directory / "test" / "predictions.png", PICTURES / "segmentation.png")
+
+
 def make_gradcam(folder: Path) -> None:
     """Draw heat maps of a training on digits, and of a network with weights of ImageNet on photographs."""
     params = {"target_layer": "backbone.layer2", "class_idx": "predicted", "log_n_batches": 4}
@@ -240,12 +246,13 @@ def main(names: list[str]) -> None:
     """Make all pictures, or those that are named.
 
     Args:
-        names: Some of training, plan, callbacks, augmentation, digit_scenes, averaging, train_end, report and gradcam.
+        names: Some of training, plan, callbacks, augmentation, digit_scenes, averaging, train_end, report,
+            gradcam and segmentation.
     """
     makers = {
         "training": make_training, "plan": make_plan, "callbacks": make_callbacks, "augmentation": make_augmentation,
         "digit_scenes": make_digit_scenes, "averaging": make_averaging, "train_end": make_train_end,
-        "report": make_report, "gradcam": make_gradcam,
+        "report": make_report, "gradcam": make_gradcam, "segmentation": make_segmentation,
     }  # fmt: skip
     with tempfile.TemporaryDirectory() as folder:
         shutil.copytree(ROOT / "examples", Path(folder, "examples"))
