@@ -142,14 +142,17 @@ def print_images(rows: Sequence[Mapping[str, Any]], folder: Path) -> None:
     """Print what was found in images, and where the files are.
 
     Args:
-        rows: One for each image, all with the same keys; only the first 20 are printed.
+        rows: One for each image, all with the same keys; only the first 20 are printed. A column without any text is
+            left out.
         folder: Where the files are.
     """
     table = Table(box=None, padding=(0, 2, 0, 0))
-    for name in rows[0]:
+    columns = [name for name in rows[0] if any(row[name] != "" for row in rows[:_MOST_SHOWN])]
+    for name in columns:
         table.add_column(name)
     for row in rows[:_MOST_SHOWN]:
-        table.add_row(*(escape(f"{value:.4f}" if isinstance(value, float) else str(value)) for value in row.values()))
+        values = [row[name] for name in columns]
+        table.add_row(*(escape(f"{value:.4f}" if isinstance(value, float) else str(value)) for value in values))
     console = output_console()
     console.print(table)
     if len(rows) > _MOST_SHOWN:
