@@ -31,7 +31,7 @@ FLOORS = [
     {"run_directory"},
     {"building", "cautions", "ending", "report", "rules", "trainer"},
     {"plan"},
-    {"reopening", "result", "training_record"},
+    {"finishing", "reopening", "result", "training_record"},
     {"trained_run"},
     {"run"},
     {"comparing"},

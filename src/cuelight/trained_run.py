@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 import math
 import time
 from collections.abc import Iterator, Sequence
@@ -18,10 +17,11 @@ from cuelight.callbacks.train_end_step import TrainEndStep
 from cuelight.callbacks.upload_checkpoint import UploadCheckpoint
 from cuelight.config import Config
 from cuelight.deploy.protocols import NamesOutputs
-from cuelight.errors import CheckpointError, ConfigError, CuelightError, DataError, ExportError, UploadError
+from cuelight.errors import CheckpointError, ConfigError, DataError, UploadError
 from cuelight.evaluation.evaluator import View
 from cuelight.evaluation.results import write_results
 from cuelight.explain import Method
+from cuelight.finishing import finish
 from cuelight.plan import main_metric, planned_callbacks
 from cuelight.prediction.explaining import ImageExplanation, explain
 from cuelight.prediction.pytorch_model import PyTorchModel
@@ -32,18 +32,15 @@ from cuelight.run_directory import CHECKPOINT_FOLDER, clean_up
 from cuelight.tracking.loggers import build_loggers, leave_trackers
 from cuelight.tracking.requirements import tracker_problems, usable_trackers
 from cuelight.tracking.uploads import is_sending, spooled_trainings
-from cuelight.train_end.display import showing
-from cuelight.train_end.exporting import ExportedWeights, archive, archive_path, export, onnx_path
 from cuelight.train_end.finished_training import FinishedTraining, StepSkipped
-from cuelight.train_end.outcomes import Outcome, read_outcomes
+from cuelight.train_end.on_demand import archive_now, export_now
+from cuelight.train_end.outcomes import Outcome
 from cuelight.train_end.running import StepResult, record_result
 from cuelight.train_end.testing import measure
 from cuelight.train_end.verifying import Check, verify
 from cuelight.weights.best import BestCheckpoint, Preference, best_checkpoint
 from cuelight.weights.checkpoint_io import load_checkpoint
 from cuelight.weights.resuming import latest_checkpoint, step_of
-
-logger = logging.getLogger(__name__)
 
 
 class TrainedRun:
@@ -105,14 +102,8 @@ class TrainedRun:
             CheckpointError: If there is no checkpoint, or it cannot be read.
             ExportError: If it cannot be exported, or does something else afterwards.
         """
-        began = time.monotonic()
         chosen = self._chosen(checkpoint, "export", prefer)
-        training = self._finished(Path())
-        path = _file_for(output) or onnx_path(training)
-        with showing("export", self._console()) as report:
-            exported = export(training, chosen, path, report)
-        self._record("ExportOnTrainEnd", chosen, exported, began)
-        return exported.path
+        return export_now(self._finished(Path()), chosen, output, self._console(), self.directory is not None)
 
     def archive(
         self, checkpoint: str | Path | None = None, output: str | Path | None = None, prefer: Preference = "metric"
@@ -133,15 +124,8 @@ class TrainedRun:
             ExportError: If it cannot be exported, or does something else afterwards.
             ArchiveError: If luxonis-ml is missing, or the archive cannot be written.
         """
-        began = time.monotonic()
         chosen = self._chosen(checkpoint, "archive", prefer)
-        training = self._finished(Path())
-        path = _file_for(output) or archive_path(training)
-        before = read_outcomes(training.directory).get("ExportOnTrainEnd")
-        with showing("archive", self._console()) as report:
-            written = archive(training, chosen, path, report, before)
-        self._record("ArchiveOnTrainEnd", chosen, written, began)
-        return written.path
+        return archive_now(self._finished(Path()), chosen, output, self._console(), self.directory is not None)
 
     def network(self, checkpoint: str | Path | None = None, prefer: Preference = "metric") -> PyTorchModel:
         """Open a checkpoint of this run for ``cuelight.prediction.predict``.
@@ -223,8 +207,7 @@ class TrainedRun:
         training = self._finished(self._checkpoint_folder().parent, step)
         clean_up(training.directory)
         steps = [entry.callback for entry in planned_callbacks(self.config) if isinstance(entry.callback, TrainEndStep)]
-        before = read_outcomes(training.directory)
-        outcomes = [self._finish_step(step, training, before.get(step.step_name)) for step in steps]
+        outcomes = finish(steps, training, self._console())
         for one in training.loggers:
             one.finalize("success")
         return self._result(outcomes)
@@ -317,22 +300,6 @@ class TrainedRun:
             )
         return self.directory / CHECKPOINT_FOLDER
 
-    def _finish_step(self, step: TrainEndStep, training: FinishedTraining, before: Outcome | None) -> Outcome:
-        if before and before.status == "ok" and before.is_intact(training.directory):
-            try:
-                if step.is_done(training, before):
-                    logger.info("%s: done already, with these weights", step.step_name)
-                    return before
-            except CuelightError as error:
-                logger.debug("%s is run again: %s", step.step_name, error)
-        return step.run(training, self._console())
-
-    def _record(self, step: str, checkpoint: Path, written: ExportedWeights, began: float) -> None:
-        """Put a file that a step would have written into ``outcomes.json``, so that it can be verified."""
-        if self.directory is not None and written.path.absolute().is_relative_to(self.directory):
-            result = StepResult(checkpoint, written.fingerprint, [written.path], written.details)
-            record_result(step, self.directory, result, began)
-
     def _result(self, outcomes: Sequence[Outcome]) -> Result:
         best = self._best_or_none()
         tested = next((outcome for outcome in outcomes if outcome.is_measurement), None)
@@ -364,9 +331,3 @@ class TrainedRun:
 
     def _console(self) -> Console | None:
         return self.display.console if isinstance(self.display, ProgressDisplay) else None
-
-
-def _file_for(output: str | Path | None) -> Path | None:
-    if output is not None and Path(output).is_dir():
-        raise ExportError(f"{output}: this is a folder. Give the file to write, such as {Path(output) / 'model.onnx'}.")
-    return Path(output) if output is not None else None

@@ -1,0 +1,44 @@
+"""The steps after a training that are missing, have failed, or were done with other weights."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Sequence
+
+from rich.console import Console
+
+from cuelight.callbacks.train_end_step import TrainEndStep
+from cuelight.errors import CuelightError
+from cuelight.train_end.finished_training import FinishedTraining
+from cuelight.train_end.outcomes import Outcome, read_outcomes
+
+logger = logging.getLogger(__name__)
+
+
+def finish(steps: Sequence[TrainEndStep], training: FinishedTraining, console: Console | None) -> list[Outcome]:
+    """Run what is to be done of the steps after a training, in their order.
+
+    Args:
+        steps: The steps.
+        training: The training that is over.
+        console: Where progress is shown; ``None`` shows nothing.
+
+    Returns:
+        What became of each; of one that was done with the same weights, what became of it then.
+    """
+    before = read_outcomes(training.directory)
+    return [_finished(step, training, before.get(step.step_name)) or step.run(training, console) for step in steps]
+
+
+def _finished(step: TrainEndStep, training: FinishedTraining, before: Outcome | None) -> Outcome | None:
+    """What became of a step that need not be run again."""
+    if before is None or before.status != "ok" or not before.is_intact(training.directory):
+        return None
+    try:
+        if not step.is_done(training, before):
+            return None
+    except CuelightError as error:
+        logger.debug("%s is run again: %s", step.step_name, error)
+        return None
+    logger.info("%s: done already, with these weights", step.step_name)
+    return before
