@@ -42,7 +42,10 @@ def draw_examples(
         return None
     with set_up(data, _STAGES[view]):
         images, targets = _first(data, view)
-    results = task.decode(PyTorchModel(module, description)(images), description.class_names)
+    network = PyTorchModel(module, description)
+    # One by one: the logits of six images of two megapixels and many classes take gigabytes.
+    outputs = (network(image) for image in images.split(1))
+    results = [result for output in outputs for result in task.decode(output, description.class_names)]
     pictures = [to_pil_image(picture) for picture in preprocessing.denormalize(images)]
     return task.compare(pictures, targets.numpy(), results)
 
