@@ -55,6 +55,15 @@ def test_images_are_computed_one_by_one(data) -> None:
     assert sizes == [1] * 6
 
 
+def test_what_was_measured_stands_without_a_picture(data, caplog) -> None:
+    class Broken(nn.Module):
+        def forward(self, images):
+            return torch.full((len(images), CLASSES, *images.shape[2:]), torch.nan)
+
+    assert draw_examples(Broken(), describe(data), data, "test") is None
+    assert "No predictions are drawn: The outputs of the model are not finite" in caplog.text
+
+
 def test_what_cannot_be_drawn_so_is_not(data) -> None:
     assert draw_examples(Fixed(), describe(data, task="classification"), data, "test") is None
     assert draw_examples(Fixed(), describe(data, task=None), data, "test") is None
