@@ -211,6 +211,11 @@ def test_what_cannot_be_is_said_before_anything_is_made(params, path, message) -
     assert message in problem.message
 
 
+def test_an_encoder_of_both_libraries_is_suggested_once() -> None:
+    [problem] = SegmentationModel.parameter_problems({"encoder": "resnet19"}, "")
+    assert problem.message.count('"resnet18"') == 1
+
+
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
@@ -218,7 +223,9 @@ def test_what_cannot_be_is_said_before_anything_is_made(params, path, message) -
         ({"architecture_params": {"decoder_chanels": [8]}}, "cannot be built"),
         ({"architecture": "DPT", "encoder": "mit_b0", "architecture_params": {}}, "DPT with the encoder mit_b0 cannot"),
         ({"class_weights": [1.0]}, "expected a number for each of 3 classes, got 1"),
-        ({"class_weights": [1.0, -1.0, 1.0]}, "numbers of at least 0"),
+        ({"class_weights": [1.0, -1.5, 1.0]}, "numbers of at least 0, got -1.5"),
+        ({"class_weights": [1.0, math.nan, 1.0]}, "numbers of at least 0, got nan"),
+        ({"class_weights": [0.0, 0.0, 0.0]}, "above 0 for at least one class"),
         ({"num_classes": 1}, "at least 2 classes, got 1"),
     ],
 )

@@ -237,6 +237,6 @@ def _weight_problems(class_weights: list[float] | None, num_classes: int) -> lis
         return []
     if len(class_weights) != num_classes:
         return [Problem(f"expected a number for each of {num_classes} classes, got {len(class_weights)}.", where)]
-    if min(class_weights) < 0 or max(class_weights) <= 0:
-        return [Problem(f"expected numbers of at least 0, not all of them 0; got {class_weights}.", where)]
-    return []
+    if wrong := [weight for weight in class_weights if not weight >= 0]:
+        return [Problem(f"expected numbers of at least 0, got {wrong[0]}.", where)]
+    return [] if any(class_weights) else [Problem("expected a number above 0 for at least one class.", where)]
