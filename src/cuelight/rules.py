@@ -15,6 +15,7 @@ from lightning.pytorch.callbacks import (
 )
 from lightning.pytorch.strategies import StrategyRegistry
 
+from cuelight import registry
 from cuelight.callbacks.beside_average import conflicts
 from cuelight.callbacks.ema_callback import EMACallback
 from cuelight.callbacks.gpu_stats_monitor import GPUStatsMonitor
@@ -25,6 +26,8 @@ from cuelight.config.schema import Config
 from cuelight.config.tracker import TensorBoardConfig
 from cuelight.errors import Problem, did_you_mean
 from cuelight.provenance.hyperparameters import missing_keys
+
+_TASKS = {"classification": "ClassificationModel", "segmentation": "SegmentationModel"}
 
 
 def refusals(
@@ -54,6 +57,7 @@ def refusals(
         *_unknown_metrics(config, model, callbacks),
         *_unknown_hyperparameters(config, callbacks),
         *_two_records(callbacks),
+        *_data_of_another_task(config, model),
         *_tasks_of_others(model, callbacks),
     ]
 
@@ -222,11 +226,21 @@ def _two_records(callbacks: Sequence[tuple[str, pl.Callback]]) -> Iterator[Probl
         yield Problem(f"MetadataLogger stands at {first} already, and there is one record. List all keys there.", path)
 
 
+def _data_of_another_task(config: Config, model: type[pl.LightningModule]) -> Iterator[Problem]:
+    own, other = getattr(model, "task", None), getattr(registry.data.get(config.data.name), "task", None)
+    if own in _TASKS and other in _TASKS and own != other:
+        yield Problem(
+            f"{config.data.name} is data for {other}, and {model.__name__} does {own}. Take other data, or a model for "
+            f"{other}, such as {_TASKS[other]}.",
+            "data.name",
+        )
+
+
 def _tasks_of_others(
     model: type[pl.LightningModule], callbacks: Sequence[tuple[str, pl.Callback]]
 ) -> Iterator[Problem]:
     own = getattr(model, "task", None)
-    if own not in ("classification", "segmentation") or hasattr(model, "class_scores"):
+    if own not in _TASKS or hasattr(model, "class_scores"):
         return  # it is not known, or the module scores its classes itself
     for path, callback in callbacks:
         if isinstance(callback, GradCamCallback) and callback.task != own:

@@ -46,6 +46,22 @@ def test_black_and_white_is_0_and_1(tmp_path: Path) -> None:
     assert np.array_equal(read_mask(str(tmp_path / "mask.png"), 2), CLASSES == 2)
 
 
+def test_a_mask_is_upright_as_its_image_is(tmp_path: Path) -> None:
+    turned = Image.fromarray(CLASSES)
+    exif = turned.getexif()
+    exif[0x0112] = 6
+    turned.save(tmp_path / "mask.png", exif=exif)
+
+    assert np.array_equal(read_mask(str(tmp_path / "mask.png"), 3), np.rot90(CLASSES, -1))
+
+
+def test_values_below_0_are_no_classes(tmp_path: Path) -> None:
+    Image.fromarray(np.array([[-1, 0], [1, -2]], dtype=np.int32)).save(tmp_path / "mask.tif")
+
+    with pytest.raises(UnreadableImageError, match="it holds -2, -1; expected"):
+        read_mask(str(tmp_path / "mask.tif"), 3)
+
+
 @pytest.mark.parametrize(
     ("image", "message"),
     [

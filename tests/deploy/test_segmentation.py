@@ -24,6 +24,11 @@ def test_masks_and_scores_are_those_of_torch() -> None:
         assert result.score == pytest.approx(expected.amax(0).mean().item(), rel=1e-5)
 
 
+def test_an_image_of_which_nothing_is_seen_has_no_classes() -> None:
+    result = Segmentation(np.full((2, 2), UNSEEN, np.uint8), np.zeros((2, 2), np.float32), NAMES)
+    assert result.details() == {"score": 0.0, "classes": []}
+
+
 def test_large_logits_and_half_precision() -> None:
     logits = (random_logits() * 1000).astype(np.float16)
     [first, _] = decode_segmentation({"any": logits})

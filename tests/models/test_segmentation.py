@@ -130,6 +130,31 @@ def test_an_epoch_may_end_with_a_single_image(architecture) -> None:
     assert math.isfinite(run.callback_metrics["train/loss"])
 
 
+def test_a_single_image_counts_once_in_the_loss() -> None:
+    torch.manual_seed(0)
+    model = SegmentationModel(**SMALL | {"architecture": "DeepLabV3", "architecture_params": {}})
+    seen = []
+    count = model.train_loss.update
+    model.train_loss.update = lambda loss, weight: (seen.append(int(weight)), count(loss, weight))
+    trainer().fit(model, loader(3, 2), loader(3, 2))
+    per_image = int((images_and_masks(1)[1] != IGNORED).sum())
+    assert seen == [2 * per_image, per_image]
+
+
+def test_pixels_of_no_class_are_ignored_beside_a_class_that_is() -> None:
+    images, masks = images_and_masks(6)
+    data = DataLoader(TensorDataset(images, masks), 3)
+    both = masks.where(masks != 0, IGNORED)  # what counts is the same
+    losses = []
+    for ignore_index, targets in ((0, data), (IGNORED, DataLoader(TensorDataset(images, both), 3))):
+        torch.manual_seed(0)
+        model = SegmentationModel(**SMALL, ignore_index=ignore_index)
+        run = trainer()
+        run.fit(model, targets, targets)
+        losses.append([run.callback_metrics[name].item() for name in ("train/loss", "val/loss", "val/pixel_accuracy")])
+    assert losses[0] == losses[1]
+
+
 def test_a_network_that_can_gets_single_images(model) -> None:
     sizes = []
     model.network.register_forward_pre_hook(lambda _, inputs: sizes.append(len(inputs[0])))
@@ -186,6 +211,11 @@ def test_what_cannot_be_is_said_before_anything_is_made(params, path, message) -
     assert message in problem.message
 
 
+def test_an_encoder_of_both_libraries_is_suggested_once() -> None:
+    [problem] = SegmentationModel.parameter_problems({"encoder": "resnet19"}, "")
+    assert problem.message.count('"resnet18"') == 1
+
+
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
@@ -193,7 +223,9 @@ def test_what_cannot_be_is_said_before_anything_is_made(params, path, message) -
         ({"architecture_params": {"decoder_chanels": [8]}}, "cannot be built"),
         ({"architecture": "DPT", "encoder": "mit_b0", "architecture_params": {}}, "DPT with the encoder mit_b0 cannot"),
         ({"class_weights": [1.0]}, "expected a number for each of 3 classes, got 1"),
-        ({"class_weights": [1.0, -1.0, 1.0]}, "numbers of at least 0"),
+        ({"class_weights": [1.0, -1.5, 1.0]}, "numbers of at least 0, got -1.5"),
+        ({"class_weights": [1.0, math.nan, 1.0]}, "numbers of at least 0, got nan"),
+        ({"class_weights": [0.0, 0.0, 0.0]}, "above 0 for at least one class"),
         ({"num_classes": 1}, "at least 2 classes, got 1"),
     ],
 )

@@ -70,6 +70,16 @@ def test_deterministic_algorithms_give_the_same_loss() -> None:
         torch.use_deterministic_algorithms(False)
 
 
+@pytest.mark.parametrize("name", LOSSES)
+@pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16, torch.float64])
+def test_a_model_may_be_of_another_precision_as_a_whole(name, dtype) -> None:
+    logits, masks = logits_and_masks()
+    logits = logits.detach().to(dtype)
+    loss = SegmentationLoss(name, IGNORED, WEIGHTS)
+    expected = loss(logits.float(), masks)
+    assert loss.to(dtype)(logits, masks).item() == expected.item()
+
+
 def test_a_sum_of_losses() -> None:
     logits, masks = logits_and_masks()
     loss = SegmentationLoss({"cross_entropy": 1.0, "dice": 0.5, "focal": 2.0}, IGNORED)(logits, masks)

@@ -47,6 +47,23 @@ def test_the_first_images_of_a_split_are_drawn(data, view, rows) -> None:
     assert (truth[~background] != shown[1::3, 1::3][~background]).any(axis=1).mean() > 0.9
 
 
+def test_images_are_computed_one_by_one(data) -> None:
+    sizes = []
+    network = Fixed()
+    network.register_forward_pre_hook(lambda _, inputs: sizes.append(len(inputs[0])))
+    draw_examples(network, describe(data), data, "test")
+    assert sizes == [1] * 6
+
+
+def test_what_was_measured_stands_without_a_picture(data, caplog) -> None:
+    class Broken(nn.Module):
+        def forward(self, images):
+            return torch.full((len(images), CLASSES, *images.shape[2:]), torch.nan)
+
+    assert draw_examples(Broken(), describe(data), data, "test") is None
+    assert "No predictions are drawn: The outputs of the model are not finite" in caplog.text
+
+
 def test_what_cannot_be_drawn_so_is_not(data) -> None:
     assert draw_examples(Fixed(), describe(data, task="classification"), data, "test") is None
     assert draw_examples(Fixed(), describe(data, task=None), data, "test") is None

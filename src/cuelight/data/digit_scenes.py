@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Mapping
-from typing import Annotated, Any
+from typing import Annotated, Any, ClassVar
 
 import numpy as np
 import torch
@@ -109,6 +109,7 @@ class DigitScenes(DataInSplits[SceneImages]):
     """
 
     in_memory = True
+    task: ClassVar[str] = "segmentation"
 
     def __init__(
         self,

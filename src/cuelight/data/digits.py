@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import Annotated, ClassVar
 
 import numpy as np
 import torch
@@ -72,6 +72,7 @@ class Digits(DataInSplits[DigitImages]):
     """
 
     in_memory = True
+    task: ClassVar[str] = "classification"
 
     def __init__(
         self,

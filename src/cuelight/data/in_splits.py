@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Generic, TypeVar
+from typing import ClassVar, Generic, TypeVar
 
 import lightning.pytorch as pl
 
@@ -32,9 +32,11 @@ class DataInSplits(pl.LightningDataModule, Generic[_Images]):
     Attributes:
         in_memory: Whether images are so quickly there that the main process is faster than workers, unless it
             augments them.
+        task: What can be learnt of them, as models name it; a model of another task is refused.
     """
 
     in_memory = False
+    task: ClassVar[str | None] = None
 
     def __init__(self, transforms: Sequence[Part] | None, batch_size: int, num_workers: int, seed: int) -> None:
         super().__init__()

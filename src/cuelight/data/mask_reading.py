@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from PIL import Image
 from torch import Tensor
 
-from cuelight.data.reading import open_image, read_image
+from cuelight.data.reading import open_image, read_image, set_upright
 from cuelight.data.samples import UnreadableImageError
 from cuelight.errors import DataError
 from cuelight.preprocessing import IGNORE_INDEX
@@ -21,7 +21,7 @@ _LOOKED_AT = 32
 
 
 def read_mask(path: str, class_count: int) -> NDArray[np.uint8]:
-    """Read a mask: a grey or palette image whose pixels hold the index of their class.
+    """Read a mask, upright: a grey or palette image whose pixels hold the index of their class.
 
     Args:
         path: The file.
@@ -39,11 +39,9 @@ def read_mask(path: str, class_count: int) -> NDArray[np.uint8]:
         raise UnreadableImageError(
             path, f"it is a picture in colours ({mask}); {expected}, in grey or a palette", "mask"
         )
-    if mask.max(initial=0) >= class_count:
-        values = np.unique(mask)
-        foreign = values[(values >= class_count) & (values != IGNORE_INDEX)]
-        if foreign.size:
-            raise UnreadableImageError(path, f"it holds {_listed(foreign)}; {expected}", "mask")
+    foreign = mask[(mask != IGNORE_INDEX) & ((mask >= class_count) | (mask < 0))]
+    if foreign.size:
+        raise UnreadableImageError(path, f"it holds {_listed(np.unique(foreign))}; {expected}", "mask")
     return mask.astype(np.uint8)
 
 
@@ -121,6 +119,7 @@ def _indices(image: Image.Image) -> NDArray[Any] | str:
     """The values of a grey or palette image; the mode of any other."""
     if image.mode not in _INDEX_MODES:
         return image.mode
+    set_upright(image)
     values: NDArray[Any] = np.asarray(image)
     return values
 

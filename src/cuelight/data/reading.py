@@ -73,6 +73,16 @@ def open_image(path: str, content: str, use: Callable[[Image.Image], _Result]) -
         raise UnreadableImageError(path, str(error) or type(error).__name__, content) from error
 
 
+def set_upright(image: Image.Image) -> None:
+    """Turn an image as its EXIF orientation asks.
+
+    Args:
+        image: The image, which is changed.
+    """
+    if image.getexif().get(_ORIENTATION_TAG, 1) != 1:
+        ImageOps.exif_transpose(image, in_place=True)
+
+
 class ImageFiles:
     """Labelled image files.
 
@@ -116,8 +126,7 @@ class ImageFiles:
 
 
 def _upright_with_8_bits(image: Image.Image) -> Image.Image:
-    if image.getexif().get(_ORIENTATION_TAG, 1) != 1:
-        ImageOps.exif_transpose(image, in_place=True)
+    set_upright(image)
     return _with_8_bits(image)
 
 

@@ -63,8 +63,12 @@ class Segmentation:
 
     @property
     def score(self) -> float:
-        """How sure the model is: the mean over all pixels that it saw of the probability of their class, 0 to 1."""
-        return float(self.scores[self.mask != UNSEEN].mean(dtype=np.float64))
+        """How sure the model is: the mean over all pixels that it saw of the probability of their class, 0 to 1.
+
+        A crop of a few pixels, or of a very long image, may leave none; then it is 0.
+        """
+        seen = self.scores[self.mask != UNSEEN]
+        return float(seen.mean(dtype=np.float64)) if seen.size else 0.0
 
     def row(self) -> dict[str, Any]:
         """Lay this out as the row of a table.

@@ -17,6 +17,7 @@ from cuelight.models.segmentation_losses import SegmentationLoss, loss_problems
 from cuelight.models.segmentation_metrics import PixelConfusionMatrix, pixel_metrics
 from cuelight.models.segmentation_networks import build_network, learns_from_one_image, network_problems
 from cuelight.models.supervised import MIN_CLASSES, SupervisedModel, count_classes
+from cuelight.preprocessing import IGNORE_INDEX
 
 _ARCHITECTURE, _ENCODER, _LOSS = "Unet", "resnet18", "cross_entropy"
 
@@ -41,7 +42,7 @@ class SegmentationModel(SupervisedModel):
         input_size: Height and width of the images in pixels; taken from the data if left out.
         class_names: Name of each class, in the order of the values of the masks; they are kept in every checkpoint.
         loss: cross_entropy, dice or focal; or the weight of each, such as {cross_entropy: 1.0, dice: 0.5}.
-        ignore_index: Value of the pixels of a mask that count nowhere.
+        ignore_index: Value of the pixels of a mask that count nowhere, besides 255 where that is no class.
         class_weights: One number for each class, by which the loss weighs it; all the same if left out.
         architecture_params: More arguments of the network, such as {decoder_channels: [128, 64, 32, 16, 8]}.
         optimization: Makes the optimizer and the scheduler; AdamW with a learning rate of 1e-3 if left out.
@@ -130,29 +131,29 @@ class SegmentationModel(SupervisedModel):
         """Compute the logits.
 
         Args:
-            images: Normalised images, float ``(N, C, H, W)``.
+            images: Normalised images, float ``(N, C, H, W)``. In training a single image, as the last of an epoch may
+                be, is given twice to a network that cannot learn from one.
 
         Returns:
             Logits ``(N, num_classes, H, W)``.
         """
-        logits: Tensor = self.network(images)
+        alone = self.training and not self._learns_from_one_image and len(images) == 1
+        logits: Tensor = self.network(images.repeat(2, 1, 1, 1))[:1] if alone else self.network(images)
         return logits
 
-    def training_step(self, batch: Sequence[Tensor], batch_idx: int) -> Tensor:
-        """Compute the loss of a batch and count it.
+    def images_and_targets(self, batch: Sequence[Tensor]) -> tuple[Tensor, Tensor]:
+        """Take a batch apart.
 
         Args:
-            batch: Images ``(N, C, H, W)`` and masks ``(N, H, W)``. A single image is taken twice where the network
-                cannot learn from one, as the last of an epoch may be.
-            batch_idx: Number of the batch in the epoch.
+            batch: Images ``(N, C, H, W)`` and masks ``(N, H, W)``.
 
         Returns:
-            The loss.
+            The same; where 255 is no class, as in the masks of Cuelight's data, its pixels are ignored too.
         """
         images, masks = batch
-        if len(images) == 1 and not self._learns_from_one_image:
-            images, masks = images.repeat(2, 1, 1, 1), masks.repeat(2, 1, 1)
-        return super().training_step((images, masks), batch_idx)
+        if self.ignore_index != IGNORE_INDEX and self.num_classes <= IGNORE_INDEX:
+            masks = torch.where(masks == IGNORE_INDEX, self.ignore_index, masks)
+        return images, masks
 
     def count_loss(self, counted: Metric, logits: Tensor, targets: Tensor, training: bool) -> Tensor:
         """Compute the loss of a batch and count it.
@@ -236,6 +237,6 @@ def _weight_problems(class_weights: list[float] | None, num_classes: int) -> lis
         return []
     if len(class_weights) != num_classes:
         return [Problem(f"expected a number for each of {num_classes} classes, got {len(class_weights)}.", where)]
-    if min(class_weights) < 0 or max(class_weights) <= 0:
-        return [Problem(f"expected numbers of at least 0, not all of them 0; got {class_weights}.", where)]
-    return []
+    if wrong := [weight for weight in class_weights if not weight >= 0]:
+        return [Problem(f"expected numbers of at least 0, got {wrong[0]}.", where)]
+    return [] if any(class_weights) else [Problem("expected a number above 0 for at least one class.", where)]

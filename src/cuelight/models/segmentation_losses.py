@@ -42,11 +42,13 @@ class CrossEntropy(nn.Module):
         """
         if torch.are_deterministic_algorithms_enabled():  # CUDA has such an algorithm for plain rows alone
             logits, masks = logits.movedim(1, -1).flatten(0, 2), masks.flatten()
-        total = functional.cross_entropy(logits, masks, self.weights, ignore_index=self.ignore_index, reduction="sum")
+        # A model that is of half precision as a whole made them so too.
+        weights = self.weights.to(logits.dtype) if self.weights is not None else None
+        total = functional.cross_entropy(logits, masks, weights, ignore_index=self.ignore_index, reduction="sum")
         counts = masks != self.ignore_index
-        if self.weights is None:
+        if weights is None:
             return total / counts.sum().clamp(min=1)
-        weight = torch.where(counts, self.weights[torch.where(counts, masks, 0)], 0.0).sum()
+        weight = torch.where(counts, weights[torch.where(counts, masks, 0)], 0.0).sum()
         return total / torch.where(weight > 0, weight, 1.0)
 
 

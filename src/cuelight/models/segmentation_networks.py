@@ -172,7 +172,7 @@ def _encoder_problems(encoder: str, pretrained: bool, where: str) -> list[Proble
         return weight_problems(plain, pretrained, where)
     if encoder in own_encoders:
         return []
-    near = near_names(plain.partition(".")[0], [*own_encoders, *timm.list_models()])
+    near = near_names(plain.partition(".")[0], sorted({*own_encoders, *timm.list_models()}))
     message = f'neither segmentation-models-pytorch nor timm has an encoder "{encoder}".{near}'
     return [Problem(message, where)]
 

@@ -90,6 +90,18 @@ class SupervisedModel(pl.LightningModule):
         """
         return logits
 
+    def images_and_targets(self, batch: Sequence[Tensor]) -> tuple[Tensor, Tensor]:
+        """Take a batch apart.
+
+        Args:
+            batch: Images ``(N, C, H, W)`` and targets.
+
+        Returns:
+            The same.
+        """
+        images, targets = batch
+        return images, targets
+
     def training_step(self, batch: Sequence[Tensor], batch_idx: int) -> Tensor:
         """Compute the loss of a batch and count it and the metrics.
 
@@ -100,7 +112,7 @@ class SupervisedModel(pl.LightningModule):
         Returns:
             The mean loss.
         """
-        images, targets = batch
+        images, targets = self.images_and_targets(batch)
         logits = self(images)
         loss = self.count_loss(self.train_loss, logits, targets, training=True)
         for metric in self._training_metrics().values():
@@ -219,7 +231,7 @@ class SupervisedModel(pl.LightningModule):
             self.log(f"train/{name}", metric, prog_bar=True, on_step=False, on_epoch=True)
 
     def _evaluate(self, mean_loss: Metric, metrics: MetricCollection, batch: Sequence[Tensor]) -> None:
-        images, targets = batch
+        images, targets = self.images_and_targets(batch)
         logits = self(images)
         self.count_loss(mean_loss, logits, targets, training=False)
         predictions = self.predictions(logits)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from itertools import chain, islice
 
 import lightning.pytorch as pl
@@ -12,10 +13,13 @@ from torchvision.transforms.v2.functional import to_pil_image
 
 from cuelight.data.protocols import LoadsWhole
 from cuelight.deploy.description import Description
+from cuelight.errors import CuelightError
 from cuelight.evaluation.evaluate import set_up
 from cuelight.evaluation.evaluator import View
 from cuelight.prediction.pytorch_model import PyTorchModel
 from cuelight.prediction.tasks import TASKS
+
+logger = logging.getLogger(__name__)
 
 _IMAGES = 6
 _STAGES = {"test": "test", "val": "validate", "train": "fit"}
@@ -33,8 +37,8 @@ def draw_examples(
         view: The split.
 
     Returns:
-        The picture; ``None`` if predictions of this task are not drawn so, or the data does not tell how it prepares
-        its images.
+        The picture; ``None`` if predictions of this task are not drawn so, the data does not tell how it prepares its
+        images, or the predictions are none, such as those that are not finite, which is logged.
     """
     task = TASKS.get(description.task or "")
     preprocessing = description.preprocessing
@@ -42,7 +46,14 @@ def draw_examples(
         return None
     with set_up(data, _STAGES[view]):
         images, targets = _first(data, view)
-    results = task.decode(PyTorchModel(module, description)(images), description.class_names)
+    network = PyTorchModel(module, description)
+    # One by one: the logits of six images of two megapixels and many classes take gigabytes.
+    outputs = (network(image[None]) for image in images)
+    try:
+        results = [result for output in outputs for result in task.decode(output, description.class_names)]
+    except CuelightError as error:  # what was measured stands without a picture
+        logger.warning("No predictions are drawn: %s", error)
+        return None
     pictures = [to_pil_image(picture) for picture in preprocessing.denormalize(images)]
     return task.compare(pictures, targets.numpy(), results)
 
