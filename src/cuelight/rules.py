@@ -15,6 +15,7 @@ from lightning.pytorch.callbacks import (
 )
 from lightning.pytorch.strategies import StrategyRegistry
 
+from cuelight import registry
 from cuelight.callbacks.beside_average import conflicts
 from cuelight.callbacks.ema_callback import EMACallback
 from cuelight.callbacks.gpu_stats_monitor import GPUStatsMonitor
@@ -55,6 +56,7 @@ def refusals(
         *_unknown_hyperparameters(config, callbacks),
         *_two_records(callbacks),
         *_tasks_of_others(model, callbacks),
+        *_data_of_another_task(config, model),
     ]
 
 
@@ -234,3 +236,16 @@ def _tasks_of_others(
                 f'{model.__name__} does {own}, and GradCamCallback is to explain {callback.task}. Set "task: {own}".',
                 f"{path}.params.task",
             )
+
+
+def _data_of_another_task(config: Config, model: type[pl.LightningModule]) -> Iterator[Problem]:
+    own, given = getattr(model, "task", None), getattr(registry.data.get(config.data.name), "task", None)
+    if {own, given} != {"classification", "segmentation"}:
+        return  # they fit, or one of them does not tell
+    labels = {"classification": "a class for each image", "segmentation": "a mask for each image"}
+    fitting = [name for name in registry.data.kind.builtins if getattr(registry.data.get(name), "task", None) == own]
+    yield Problem(
+        f"{config.data.name} has {labels[given]}, and {config.model.name} does {own}, which takes {labels[own]}. "
+        f"Expected data such as {', '.join(fitting)}, or a model that does {given}.",
+        "data.name",
+    )

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Mapping
-from typing import Annotated, Any
+from typing import Annotated, Any, ClassVar
 
 import numpy as np
 import torch
@@ -108,6 +108,7 @@ class DigitScenes(DataInSplits[SceneImages]):
         seed: Seed of the order and of augmentation.
     """
 
+    task: ClassVar[str] = "segmentation"
     in_memory = True
 
     def __init__(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import Annotated, ClassVar
 
 import numpy as np
 import torch
@@ -71,6 +71,7 @@ class Digits(DataInSplits[DigitImages]):
         seed: Seed of the order and of augmentation.
     """
 
+    task: ClassVar[str] = "classification"
     in_memory = True
 
     def __init__(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, ClassVar
 
 from pydantic import Field
 
@@ -46,6 +46,8 @@ class ImageFolder(DataInSplits[ImageFiles]):
         num_workers: Processes that load images, for each of train, val and test.
         seed: Seed of the order and of augmentation.
     """
+
+    task: ClassVar[str] = "classification"
 
     def __init__(
         self,

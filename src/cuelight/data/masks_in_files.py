@@ -5,7 +5,7 @@ from __future__ import annotations
 from abc import abstractmethod
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, ClassVar
 
 from pydantic import Field
 
@@ -50,6 +50,8 @@ class MasksInFiles(DataInSplits[MaskFiles]):
         num_workers: Processes that load images, for each of train, val and test.
         seed: Seed of the order and of augmentation.
     """
+
+    task: ClassVar[str] = "segmentation"
 
     def __init__(
         self,
