@@ -239,7 +239,7 @@ def _tasks_of_others(
 
 
 def _data_of_another_task(config: Config, model: type[pl.LightningModule]) -> Iterator[Problem]:
-    own, given = getattr(model, "task", None), getattr(registry.data.get(config.data.name), "task", None)
+    own, given = str(getattr(model, "task", "")), str(getattr(registry.data.get(config.data.name), "task", ""))
     if {own, given} != {"classification", "segmentation"}:
         return  # they fit, or one of them does not tell
     labels = {"classification": "a class for each image", "segmentation": "a mask for each image"}
