@@ -17,9 +17,18 @@ ROOT = Path(__file__).parent.parent
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
 STARTERS = sorted((ROOT / "src" / "cuelight" / "cli" / "starters").glob("*.yaml"))
 OWN_PARTS = ROOT / "examples" / "own_parts"
-BASE = {"model": {"name": "ClassificationModel"}, "data": {"name": "Digits"}}
+BASES = {
+    "classification": {"model": {"name": "ClassificationModel"}, "data": {"name": "Digits"}},
+    "segmentation": {"model": {"name": "SegmentationModel"}, "data": {"name": "DigitScenes"}},
+}
 BLOCK = re.compile(r'^```yaml(?: title="(?P<title>[^"]+)")?\n(?P<text>.*?)^```', re.MULTILINE | re.DOTALL)
 MISTAKES = "mistakes.yaml"
+
+
+def whole(part):
+    named = [(registry.models, part.get("model")), (registry.data, part.get("data"))]
+    tasks = [known.get(one["name"]).task for known, one in named if one]
+    return BASES[tasks[0] if tasks else "classification"] | part
 
 
 def blocks():
@@ -33,7 +42,7 @@ def blocks():
 def test_yaml_in_the_documentation_can_be_planned(title, text, tmp_path) -> None:
     """A block with a title is a whole file, another one a part of one."""
     file = tmp_path / "block.yaml"
-    file.write_text(text if title else yaml.safe_dump(BASE | yaml.safe_load(text)))
+    file.write_text(text if title else yaml.safe_dump(whole(yaml.safe_load(text))))
     assert Run.from_yaml(file).plan()
 
 

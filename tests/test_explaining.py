@@ -15,6 +15,7 @@ from cuelight.errors import CuelightError, DataError, ExplainError
 from cuelight.explain import heat_maps
 from cuelight.explain.methods import METHODS
 from cuelight.prediction import explain, write_explanations
+from cuelight.preprocessing import Preprocessing
 from support.digit_training import DigitData, DigitModel
 from support.experiments import only_run, write_yaml
 from support.processes import cuelight
@@ -60,6 +61,19 @@ def test_images_are_prepared_as_in_evaluation_and_what_cannot_be_read_is_named(m
         np.testing.assert_array_equal(one.explained.image, image.numpy().repeat(3, 0).transpose(1, 2, 0))
         assert one.explained.name == str(index.item())
         assert one.title == "Grad-CAM of body.4 (6 x 6)"
+
+
+def test_the_black_of_a_letterbox_is_no_part_of_a_segmentation(tmp_path) -> None:
+    file = tmp_path / "tall.png"
+    Image.new("L", (8, 32), 255).save(file)
+    network = torch.nn.Sequential(torch.nn.Conv2d(1, 2, 1), torch.nn.Identity())
+    with torch.no_grad():
+        network[0].weight.copy_(torch.tensor([-1.0, 1.0]).reshape(2, 1, 1, 1))
+        network[0].bias.copy_(torch.tensor([0.5, -0.5]))
+    preprocessing = Preprocessing((32, 32), (0.0,), (1.0,), "GRAY", "letterbox")
+    known = description(task="segmentation", class_names=("black", "white"), preprocessing=preprocessing)
+    (found,) = explain(network, known, [file], layer="0")
+    assert (found.explained.name, found.explained.score) == ("white", "100.0% of the pixels")
 
 
 @pytest.mark.parametrize(("asked", "name"), [(7, "7"), ("7", "7"), ("predicted", None)])

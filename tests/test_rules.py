@@ -59,6 +59,19 @@ def test_heat_maps_are_of_the_task_of_the_model(tmp_path) -> None:
     assert "trainer.callbacks.2.params.task" in hopeless
 
 
+@pytest.mark.parametrize(
+    ("model", "data", "said"),
+    [
+        (CLASSIFICATION, {"name": "DigitScenes"}, ["DigitScenes has a mask for each image", "Digits, ImageFolder,"]),
+        ({"name": "SegmentationModel"}, {"name": "Digits"}, ["Digits has a class for each image", "MaskFolder"]),
+    ],
+)
+def test_data_has_what_the_task_of_the_model_takes(tmp_path, model, data, said) -> None:
+    (problem,) = refuse(tmp_path, [], model=model, data=data)
+    assert "data.name: " in problem
+    assert all(words in problem for words in said)
+
+
 def test_monitors_that_log_need_a_tracker(tmp_path) -> None:
     off = {"tensorboard": False, "csv": False}
     monitors = ("LearningRateMonitor", "DeviceStatsMonitor", "GPUStatsMonitor")

@@ -59,6 +59,7 @@ def refusals(
         *_two_records(callbacks),
         *_data_of_another_task(config, model),
         *_tasks_of_others(model, callbacks),
+        *_data_of_another_task(config, model),
     ]
 
 
@@ -248,3 +249,16 @@ def _tasks_of_others(
                 f'{model.__name__} does {own}, and GradCamCallback is to explain {callback.task}. Set "task: {own}".',
                 f"{path}.params.task",
             )
+
+
+def _data_of_another_task(config: Config, model: type[pl.LightningModule]) -> Iterator[Problem]:
+    own, given = str(getattr(model, "task", "")), str(getattr(registry.data.get(config.data.name), "task", ""))
+    if {own, given} != {"classification", "segmentation"}:
+        return  # they fit, or one of them does not tell
+    labels = {"classification": "a class for each image", "segmentation": "a mask for each image"}
+    fitting = [name for name in registry.data.kind.builtins if getattr(registry.data.get(name), "task", None) == own]
+    yield Problem(
+        f"{config.data.name} has {labels[given]}, and {config.model.name} does {own}, which takes {labels[own]}. "
+        f"Expected data such as {', '.join(fitting)}, or a model that does {given}.",
+        "data.name",
+    )

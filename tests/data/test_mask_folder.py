@@ -141,6 +141,7 @@ def _without(*names: str):
     ("change", "message"),
     [
         (_without("masks"), r"data: it holds images\. Expected the folders images and masks"),
+        (lambda folder: shutil.move(folder / "images", folder / "VOCdevkit"), "VOCSegmentation reads the layout of"),
         (_without("images", "masks"), r"data: it holds nothing\. Expected"),
         (lambda folder: (folder / "masks").rename(folder / "labels"), r"it holds images, labels\. Expected"),
         (lambda folder: [path.unlink() for path in (folder / "images").iterdir()], "images: there is no image in"),

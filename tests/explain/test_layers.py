@@ -38,6 +38,7 @@ def test_a_wrong_index_tells_the_range(model):
         ("backbone.layer3", 'Did you mean "backbone.layer3'),
         ("layer4", 'Did you mean "backbone.layer4"?'),
         ("backbone.layr4", 'Did you mean "backbone.layer4" or "backbone.layer'),
+        ("Auto", 'Did you mean "auto"'),
         ("qqqqqqqqqqqq", "Expected a name, an index from"),
     ],
 )

@@ -67,6 +67,23 @@ def test_a_background_is_seen_only_where_nothing_else_is(background, predicted):
     assert SegmentationScores(2).predicted(logits_of(alone)).tolist() == [2, 2]
 
 
+def test_pixels_that_do_not_count():
+    logits = logits_of(MASKS)
+    counted = torch.zeros(2, 2, 3, dtype=torch.bool)
+    counted[0, 0, 0], counted[1, 1] = True, True
+    scores, classes = SegmentationScores(counted=counted), torch.tensor([1, 2])
+    seen = [[int(one) for one in mask[where]] for mask, where in zip(MASKS, counted, strict=True)]
+    assert scores.predicted(logits).tolist() == [max(one, key=one.count) for one in seen]
+    shares = [one.count(index) / len(one) for one, index in zip(seen, (1, 2), strict=True)]
+    assert scores.probability(logits, classes).tolist() == pytest.approx(shares)
+    for one, index in zip((0, 1), classes, strict=True):
+        where = counted[one] & (MASKS[one] == index)
+        where = where if where.any() else counted[one]
+        assert scores.score(logits, classes)[one] == pytest.approx(float(logits[one, index][where].sum()))
+    coarse = counted.repeat_interleave(2, 1).repeat_interleave(2, 2)  # of images twice as large as the outputs
+    assert torch.equal(SegmentationScores(counted=coarse).score(logits, classes), scores.score(logits, classes))
+
+
 def test_ignored_pixels_are_of_no_class():
     masks = torch.full_like(MASKS, 255)
     masks[0, 0, 0], masks[1, 0, 0], masks[1, 1] = 1, 2, -100

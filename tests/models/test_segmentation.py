@@ -197,11 +197,17 @@ def test_resumed_equals_uninterrupted(tmp_path) -> None:
     ("params", "path", "message"),
     [
         ({"architecture": "UNett"}, "architecture", 'there is no architecture "UNett". Did you mean "Unet"?'),
+        ({"encoder": "resnet81"}, "encoder", '"resnet81". Did you mean "resnet18", "resnet61q" or'),
         ({"encoder": "resnet118"}, "encoder", 'has an encoder "resnet118". Did you mean'),
         ({"encoder": "resnet18.none"}, "encoder", 'there are no weights "none" of resnet18'),
         ({"encoder": "test_resnetx"}, "encoder", '"test_resnet"'),
         ({"loss": "dise"}, "loss", 'Did you mean "dice"?'),
         ({"architecture_params": {"classes": 3}}, "architecture_params.classes", "set num_classes of the model"),
+        (
+            {"architecture_params": {"decoder_chanels": [8]}},
+            "architecture_params.decoder_chanels",
+            'resnet18 has no argument "decoder_chanels". Did you mean "decoder_channels"?',
+        ),
         ({"architecture_params": {"activation": "softmax"}}, "architecture_params.activation", "gives logits"),
     ],
 )
@@ -220,7 +226,7 @@ def test_an_encoder_of_both_libraries_is_suggested_once() -> None:
     ("changes", "message"),
     [
         ({"input_size": (100, 90), "architecture": "FPN", "architecture_params": {}}, "It takes 96 x 64 or 128 x 96"),
-        ({"architecture_params": {"decoder_chanels": [8]}}, "cannot be built"),
+        ({"architecture_params": {"decoder_chanels": [8]}}, 'no argument "decoder_chanels"'),
         ({"architecture": "DPT", "encoder": "mit_b0", "architecture_params": {}}, "DPT with the encoder mit_b0 cannot"),
         ({"class_weights": [1.0]}, "expected a number for each of 3 classes, got 1"),
         ({"class_weights": [1.0, -1.5, 1.0]}, "numbers of at least 0, got -1.5"),

@@ -43,12 +43,17 @@ def find_mask_splits(root: Path) -> dict[str, tuple[Path, Path]]:
     else:
         found = {split: (folder / "images", folder / "masks") for split, folder in split_folders(root).items()}
     if "train" not in found:
-        seen = ", ".join(sorted(entry.name for entry in root.iterdir())[:5]) or "nothing"
-        raise DataError(f"{root}: it holds {seen}. {LAYOUT}")
+        names = sorted(entry.name for entry in root.iterdir())
+        voc = " VOCSegmentation reads the layout of Pascal VOC." if any(map(_is_of_voc, names)) else ""
+        raise DataError(f"{root}: it holds {', '.join(names[:5]) or 'nothing'}. {LAYOUT}{voc}")
     for folder in (folder for pair in found.values() for folder in pair):
         if not folder.is_dir():
             raise DataError(f"{folder}: there is no such folder. {LAYOUT}")
     return found
+
+
+def _is_of_voc(name: str) -> bool:
+    return name == "SegmentationClass" or name.startswith(("VOC1", "VOC2", "VOCdevkit"))
 
 
 def pair_masks(images: Path, masks: Path, on_error: OnError = "raise") -> Pairs:

@@ -51,6 +51,7 @@ def heat_maps(
     output: str | int | None = None,
     output_names: Sequence[str] | None = None,
     background: int | None = None,
+    counted: Tensor | None = None,
 ) -> HeatMaps:
     """Show where a model sees a class.
 
@@ -72,6 +73,8 @@ def heat_maps(
         output: Which output has the logits, by name or index, where ``forward`` returns several.
         output_names: Names of the outputs, where ``forward`` returns a tuple or list.
         background: The class of a segmentation that ``predicted`` and ``label`` choose only where there is no other.
+        counted: Which pixels of the images count in a segmentation, bool ``(N, H, W)``, such as those beside the black
+            of a letterbox; ``None`` for all.
 
     Returns:
         The maps, with class and score of each.
@@ -89,7 +92,7 @@ def heat_maps(
         raise ExplainError(
             f'there is no method "{method}".{did_you_mean(method, METHODS)} Expected {", ".join(METHODS)}.'
         )
-    scorer = scores_of(model, task, background)
+    scorer = scores_of(model, task, background, counted)
     cut = _Cut(len(images), (int(images.shape[-2]), int(images.shape[-1])))
     handle = model.get_submodule(find_layer(model, layer, images)).register_forward_hook(cut)
     try:

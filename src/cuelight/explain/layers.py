@@ -115,5 +115,5 @@ def _auto_layer(model: nn.Module, example: Tensor | None) -> str:
 
 def _near(word: str, names: Sequence[str]) -> str:
     ends = [name for name in names if name.endswith(f".{word}")]
-    near = (ends or difflib.get_close_matches(word, names, n=3, cutoff=0.6))[:3]
+    near = (ends or difflib.get_close_matches(word, [AUTO, *names], n=3, cutoff=0.6))[:3]
     return f" Did you mean {' or '.join(f'{name!r}' for name in near)}?".replace("'", '"') if near else ""

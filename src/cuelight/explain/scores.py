@@ -137,9 +137,12 @@ class SegmentationScores:
 
     Args:
         background: The class that is neither seen nor labelled where there is any other; ``None`` if there is none.
+        counted: Which pixels of the images count, bool ``(N, H, W)``, such as those beside the black of a letterbox;
+            ``None`` for all.
     """
 
     background: int | None = None
+    counted: Tensor | None = None
 
     def count(self, outputs: Tensor) -> int:
         """Count the classes."""
@@ -148,20 +151,24 @@ class SegmentationScores:
     def score(self, outputs: Tensor, classes: Tensor) -> Tensor:
         """Add up the logits of the class."""
         logits = self._logits(outputs)
-        likeliest = logits.detach().argmax(1) == classes[:, None, None]
+        counted = self._counted(logits)
+        likeliest = (logits.detach().argmax(1) == classes[:, None, None]) & counted
         nowhere = ~likeliest.flatten(1).any(1)
-        counted = likeliest | nowhere[:, None, None]
-        return (logits[torch.arange(len(logits), device=logits.device), classes] * counted).sum((1, 2))
+        added = likeliest | (nowhere[:, None, None] & counted)
+        return (logits[torch.arange(len(logits), device=logits.device), classes] * added).sum((1, 2))
 
     def probability(self, outputs: Tensor, classes: Tensor) -> Tensor:
         """Tell the share of the pixels where the class is the likeliest."""
-        likeliest = self._logits(outputs).argmax(1) == classes[:, None, None]
-        return likeliest.float().mean((1, 2))
+        logits = self._logits(outputs)
+        counted = self._counted(logits)
+        likeliest = (logits.argmax(1) == classes[:, None, None]) & counted
+        return likeliest.sum((1, 2)) / counted.sum((1, 2)).clamp(min=1)
 
     def predicted(self, outputs: Tensor) -> Tensor:
         """Take the class with the most pixels, other than the background if there is one."""
         logits = self._logits(outputs)
-        return self._most_frequent(logits.argmax(1), logits.shape[1])
+        count = logits.shape[1]
+        return self._most_frequent(torch.where(self._counted(logits), logits.argmax(1), count), count)
 
     def labelled(self, labels: Any, outputs: Tensor) -> Tensor:
         """Take the class with the most pixels of the mask; values that are no class are ignored.
@@ -187,6 +194,13 @@ class SegmentationScores:
             return torch.where(counts.any(1), counts.argmax(1), self.background)
         return counts.argmax(1)
 
+    def _counted(self, logits: Tensor) -> Tensor:
+        size = logits.shape[2:]
+        if self.counted is None:
+            return torch.ones(len(logits), *size, dtype=torch.bool, device=logits.device)
+        counted = self.counted.to(logits.device, torch.uint8)
+        return nn.functional.interpolate(counted[:, None], size).bool()[:, 0]
+
     def _logits(self, outputs: Tensor) -> Tensor:
         if outputs.ndim != 4:  # noqa: PLR2004
             raise ExplainError(
@@ -196,13 +210,14 @@ class SegmentationScores:
         return torch.cat([-outputs, outputs], 1) if _is_single(outputs) else outputs
 
 
-def scores_of(model: nn.Module, task: str, background: int | None = None) -> TaskScores:
+def scores_of(model: nn.Module, task: str, background: int | None = None, counted: Tensor | None = None) -> TaskScores:
     """Choose how classes are scored.
 
     Args:
         model: The model, which may tell by :class:`ScoresClasses`.
         task: ``classification``, ``segmentation``, or what the model tells.
         background: The class of a segmentation that is none, if there is one.
+        counted: Which pixels of a segmentation count, bool ``(N, H, W)``; ``None`` for all.
 
     Returns:
         The scores.
@@ -215,7 +230,7 @@ def scores_of(model: nn.Module, task: str, background: int | None = None) -> Tas
     if task == "classification":
         return ClassificationScores()
     if task == "segmentation":
-        return SegmentationScores(background)
+        return SegmentationScores(background, counted)
     raise ExplainError(
         f'no class scores are known for the task "{task}".{did_you_mean(task, ("classification", "segmentation"))} '
         "Expected classification, segmentation, or a module with a method class_scores, which tells how its outputs "

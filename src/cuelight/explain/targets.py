@@ -39,7 +39,9 @@ class Target:
     output_names: Sequence[str] | None = None
     background: int | None = None
 
-    def heat_maps(self, model: nn.Module, images: Tensor, labels: Any = None) -> HeatMaps:
+    def heat_maps(
+        self, model: nn.Module, images: Tensor, labels: Any = None, counted: Tensor | None = None
+    ) -> HeatMaps:
         """Compute the heat maps of a batch; see :func:`cuelight.explain.heat_maps`."""
         return heat_maps(
             model,
@@ -52,6 +54,7 @@ class Target:
             output=self.output,
             output_names=self.output_names,
             background=self.background,
+            counted=counted,
         )
 
     def scores(self, model: nn.Module) -> TaskScores:

@@ -159,7 +159,7 @@ def near_names(word: str, names: list[str]) -> str:
     Returns:
         A sentence with a leading space; empty if nothing is near.
     """
-    near = difflib.get_close_matches(word.lower(), names, n=3, cutoff=0.6)
+    near = difflib.get_close_matches(word.lower(), dict.fromkeys(names), n=3, cutoff=0.6)
     return f" Did you mean {_list(near)}?" if near else ""
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Mapping
 from typing import Any
 
@@ -151,11 +152,20 @@ def _misfits(architecture: str, encoder: str, params: Mapping[str, Any], path: s
         with torch.device("meta"):
             smp.create_model(architecture, encoder_name=_library_name(encoder), encoder_weights=None, **params)
     except _REFUSALS as error:
+        if unknown := next((name for name in params if f"unexpected keyword argument '{name}'" in str(error)), None):
+            near = did_you_mean(unknown, inspect.signature(_network_class(architecture)).parameters)
+            message = f'{_words(architecture, encoder)} has no argument "{unknown}".{near}'
+            return [Problem(message, f"{path}.{_PARAMS}.{unknown}")]
         message = f"{_words(architecture, encoder)} cannot be built: {str(error).rstrip('.')}. Choose another encoder"
         return [Problem(f"{message}, or other {_PARAMS}." if params else f"{message} or architecture.", path)]
     except RuntimeError:  # what a few do when they are built cannot be done without memory
         return []
     return []
+
+
+def _network_class(architecture: str) -> type[nn.Module]:
+    network: type[nn.Module] = smp.MODEL_ARCHITECTURES_MAPPING[architecture.lower()]
+    return network
 
 
 def _full_name(architecture: str) -> str | None:

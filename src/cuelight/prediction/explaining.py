@@ -24,7 +24,7 @@ from cuelight.explain.targets import Target, find_target
 from cuelight.files import atomic_write
 from cuelight.prediction.predicting import read_images
 from cuelight.prediction.writing import UnusedNames
-from cuelight.preprocessing import Preprocessing
+from cuelight.preprocessing import IGNORE_INDEX, Preprocessing
 
 logger = logging.getLogger(__name__)
 
@@ -134,12 +134,20 @@ def _explain(
 ) -> Iterator[ImageExplanation]:
     while batch := list(islice(images, batch_size)):
         tensors = torch.stack([tensor for _, _, tensor in batch])
-        found = target.heat_maps(model, tensors)
+        found = target.heat_maps(model, tensors, counted=_counted([image for _, image, _ in batch], preprocessing))
         pictures = as_pictures(tensors, preprocessing)
         title = title_of(target.method, target.layer, found.maps)
         explained = explained_images(found, pictures, target.scores(model), class_names)
         for (path, _, _), one in zip(batch, explained, strict=True):
             yield ImageExplanation(path, one, title)
+
+
+def _counted(images: Sequence[Image.Image], preprocessing: Preprocessing) -> Tensor | None:
+    """Tell which pixels the model is given of the images, and not of the black beside them, ``(N, H, W)``."""
+    if preprocessing.resize != "letterbox":
+        return None
+    empty = (torch.zeros(1, image.height, image.width, dtype=torch.uint8) for image in images)
+    return torch.cat([preprocessing.fit_mask(mask) for mask in empty]) != IGNORE_INDEX
 
 
 def write_explanations(explanations: Iterable[ImageExplanation], folder: Path) -> int:
