@@ -239,19 +239,6 @@ def test_archive_needs_its_extra_which_is_said_before_the_training(tmp_path, mon
     )
 
 
-@pytest.mark.parametrize(
-    ("model", "data", "message"),
-    [
-        ("ClassificationModel", "DigitScenes", "data for segmentation, and ClassificationModel does classification"),
-        ("SegmentationModel", "Digits", "data for classification, and SegmentationModel does segmentation"),
-    ],
-)
-def test_data_is_for_the_task_of_the_model(tmp_path, model, data, message) -> None:
-    (problem,) = refuse(tmp_path, [], model={"name": model}, data={"name": data})
-    assert f"data.name: {data} is {message}" in problem
-    assert f"a model for {message.split()[2].rstrip(',')}, such as " in problem
-
-
 def test_the_same_step_twice_would_overwrite_itself(tmp_path) -> None:
     twice = [{"name": "ExportOnTrainEnd"}, {"name": "ExportOnTrainEnd", "params": {"preferred_checkpoint": "loss"}}]
     (problem,) = refuse(tmp_path, twice)

@@ -27,7 +27,7 @@ from cuelight.config.tracker import TensorBoardConfig
 from cuelight.errors import Problem, did_you_mean
 from cuelight.provenance.hyperparameters import missing_keys
 
-_TASKS = {"classification": "ClassificationModel", "segmentation": "SegmentationModel"}
+_LABELS = {"classification": "a class for each image", "segmentation": "a mask for each image"}  # by task
 
 
 def refusals(
@@ -59,7 +59,6 @@ def refusals(
         *_two_records(callbacks),
         *_data_of_another_task(config, model),
         *_tasks_of_others(model, callbacks),
-        *_data_of_another_task(config, model),
     ]
 
 
@@ -227,21 +226,11 @@ def _two_records(callbacks: Sequence[tuple[str, pl.Callback]]) -> Iterator[Probl
         yield Problem(f"MetadataLogger stands at {first} already, and there is one record. List all keys there.", path)
 
 
-def _data_of_another_task(config: Config, model: type[pl.LightningModule]) -> Iterator[Problem]:
-    own, other = getattr(model, "task", None), getattr(registry.data.get(config.data.name), "task", None)
-    if own in _TASKS and other in _TASKS and own != other:
-        yield Problem(
-            f"{config.data.name} is data for {other}, and {model.__name__} does {own}. Take other data, or a model for "
-            f"{other}, such as {_TASKS[other]}.",
-            "data.name",
-        )
-
-
 def _tasks_of_others(
     model: type[pl.LightningModule], callbacks: Sequence[tuple[str, pl.Callback]]
 ) -> Iterator[Problem]:
     own = getattr(model, "task", None)
-    if own not in _TASKS or hasattr(model, "class_scores"):
+    if own not in _LABELS or hasattr(model, "class_scores"):
         return  # it is not known, or the module scores its classes itself
     for path, callback in callbacks:
         if isinstance(callback, GradCamCallback) and callback.task != own:
@@ -253,12 +242,11 @@ def _tasks_of_others(
 
 def _data_of_another_task(config: Config, model: type[pl.LightningModule]) -> Iterator[Problem]:
     own, given = str(getattr(model, "task", "")), str(getattr(registry.data.get(config.data.name), "task", ""))
-    if {own, given} != {"classification", "segmentation"}:
+    if own == given or not {own, given} <= _LABELS.keys():
         return  # they fit, or one of them does not tell
-    labels = {"classification": "a class for each image", "segmentation": "a mask for each image"}
     fitting = [name for name in registry.data.kind.builtins if getattr(registry.data.get(name), "task", None) == own]
     yield Problem(
-        f"{config.data.name} has {labels[given]}, and {config.model.name} does {own}, which takes {labels[own]}. "
+        f"{config.data.name} has {_LABELS[given]}, and {config.model.name} does {own}, which takes {_LABELS[own]}. "
         f"Expected data such as {', '.join(fitting)}, or a model that does {given}.",
         "data.name",
     )

@@ -108,7 +108,6 @@ class DigitScenes(DataInSplits[SceneImages]):
         seed: Seed of the order and of augmentation.
     """
 
-    task: ClassVar[str] = "segmentation"
     in_memory = True
     task: ClassVar[str] = "segmentation"
 

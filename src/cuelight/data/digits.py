@@ -71,7 +71,6 @@ class Digits(DataInSplits[DigitImages]):
         seed: Seed of the order and of augmentation.
     """
 
-    task: ClassVar[str] = "classification"
     in_memory = True
     task: ClassVar[str] = "classification"
 
