@@ -49,6 +49,13 @@ def test_confusion_matrix_is_drawn_and_kept(tmp_path, count) -> None:
     assert pixels.std() > 10
 
 
+def test_a_model_may_have_more_classes_than_there_are_names(tmp_path) -> None:
+    counts = np.eye(3, dtype=np.int64)
+    measured = Measurement(tmp_path / "a.ckpt", "abc", "test", confusion=counts, class_names=("cat", "dog"))
+    results, _ = write_results(tmp_path, measured)
+    assert json.loads(results.read_text())["test"]["class_names"] == ["cat", "dog", "2"]
+
+
 def test_pixels_are_written_as_shares_and_have_an_iou_of_each_class(tmp_path) -> None:
     counts = np.array([[3_000_000, 1_000_000, 0], [0, 500_000, 0], [0, 0, 0]])
     names = ("background", "cat", "dog")

@@ -55,6 +55,11 @@ def test_images_are_computed_one_by_one(data) -> None:
     assert sizes == [1] * 6
 
 
+def test_a_model_that_was_measured_in_half_precision_is_drawn(data) -> None:
+    module = nn.Conv2d(data.preprocessing.channels, CLASSES, 1).to(torch.bfloat16)
+    assert draw_examples(module, describe(data), data, "test") is not None
+
+
 def test_what_was_measured_stands_without_a_picture(data, caplog) -> None:
     class Broken(nn.Module):
         def forward(self, images):

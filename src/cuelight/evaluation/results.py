@@ -62,13 +62,13 @@ def write_results(directory: Path, measured: Measurement) -> list[Path]:
     }
     files = [path]
     if measured.confusion is not None:
-        entry["class_names"] = list(measured.class_names) if measured.class_names else None
+        entry["class_names"] = class_names(measured) if measured.class_names else None
         entry["confusion_unit"] = measured.unit
         entry["confusion_matrix"] = measured.confusion.tolist()
         if measured.unit == "pixels":
             entry["class_iou"] = dict(zip(class_names(measured), iou_of_classes(measured.confusion), strict=True))
         files.append(confusion_picture(directory, measured.view))
-        draw_confusion_matrix(measured.confusion, measured.class_names, files[-1], measured.unit)
+        draw_confusion_matrix(measured.confusion, class_names(measured), files[-1], measured.unit)
     if measured.examples is not None:
         files.append(examples_picture(directory, measured.view))
         with atomic_write(files[-1]) as file:

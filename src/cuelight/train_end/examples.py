@@ -46,7 +46,7 @@ def draw_examples(
         return None
     with set_up(data, _STAGES[view]):
         images, targets = _first(data, view)
-    network = PyTorchModel(module, description)
+    network = PyTorchModel(module.float(), description)  # as exported, also after a test in half precision
     # One by one: the logits of six images of two megapixels and many classes take gigabytes.
     outputs = (network(image[None]) for image in images)
     try:
