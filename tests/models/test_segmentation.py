@@ -14,6 +14,7 @@ from cuelight.deploy.description import Description
 from cuelight.deploy.onnx_export import export_onnx
 from cuelight.deploy.onnx_model import OnnxModel
 from cuelight.errors import ConfigError
+from cuelight.models.classification import ClassificationModel
 from cuelight.models.optimization import Optimization
 from cuelight.models.segmentation import SegmentationModel
 from cuelight.models.segmentation_networks import ARCHITECTURES
@@ -174,6 +175,14 @@ def test_checkpoint_holds_weights_and_class_names_alone(tmp_path) -> None:
     assert loaded.class_names == NAMES
     images, _ = images_and_masks(2)
     assert torch.equal(loaded.eval()(images), model.eval()(images))
+
+
+def test_what_another_task_has_counted_is_left_alone(model) -> None:
+    other = ClassificationModel("test_resnet", num_classes=3, in_channels=1, input_size=(32, 32))
+    for one, another in ((model, other), (other, model)):
+        checkpoint = {}
+        one.on_save_checkpoint(checkpoint)
+        another.on_load_checkpoint(checkpoint)  # so that its weights, which are read next, can tell what is wrong
 
 
 def test_resumed_equals_uninterrupted(tmp_path) -> None:

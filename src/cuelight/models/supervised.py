@@ -196,9 +196,10 @@ class SupervisedModel(pl.LightningModule):
         Args:
             checkpoint: What was loaded.
         """
-        if counted := checkpoint.get(_TRAINING_METRICS):
+        counted, metrics = checkpoint.get(_TRAINING_METRICS, {}), self._counted_in_training()
+        if counted.keys() == metrics.keys():  # otherwise it is of another task, which its weights tell
             # Of several processes each goes on with what the first had counted, which stands for its share.
-            for name, metric in self._counted_in_training().items():
+            for name, metric in metrics.items():
                 metric.load_state_dict(counted[name])
         saved = checkpoint.get(_CLASS_NAMES)
         if self.class_names is None:
