@@ -47,6 +47,9 @@ def make_loader(files: ImageFiles) -> Callable[..., ResumableLoader]:
     return make
 
 
+LONGEST = 60  # seconds that a test waits for what has to come
+
+
 def _equal(one: Iterable[tuple[Tensor, Tensor]], other: Iterable[tuple[Tensor, Tensor]]) -> bool:
     one, other = list(one), list(other)
     return len(one) == len(other) and all(
@@ -288,6 +291,8 @@ def test_workers_end_with_an_error(make_loader, files: ImageFiles) -> None:
     with pytest.raises(DataError) as error:
         list(batches)
 
+    for worker in workers:
+        worker.join(LONGEST)
     assert error.value is not None  # and its traceback, which holds the loader
     assert not any(worker.is_alive() for worker in workers)
 
