@@ -15,7 +15,7 @@ MAKE = """
 import sys
 from pathlib import Path
 from cuelight.run_directory import make_run_directory
-print(make_run_directory(Path(sys.argv[1]), "tiny"))
+sys.stdout.write(f"{make_run_directory(Path(sys.argv[1]), 'tiny')}\\n")  # at once: others write between two writes
 """
 
 
