@@ -1,8 +1,5 @@
 """Luxonis' own reader takes our archives, and decodes what PyTorch computes."""
 
-import json
-import subprocess
-import sys
 from importlib.util import find_spec
 
 import numpy as np
@@ -11,6 +8,7 @@ import torch
 
 from cuelight.deploy.nn_archive import archive_suffix, write_archive
 from cuelight.deploy.onnx_model import OnnxModel
+from support.depthai_reader import read_with_depthai
 from support.onnx_files import CLASS_NAMES, HEADS, PREPROCESSING, SIZE, make_onnx, network, write_onnx
 
 # Not imported here: depthai takes over the signals of its process.
@@ -18,31 +16,11 @@ pytestmark = pytest.mark.skipif(find_spec("depthai") is None, reason="depthai is
 
 COMPRESSIONS = ["none", "gz", "bz2", "xz"]
 
-# In a process of its own, because a pipeline that hangs cannot be stopped. It reads the configuration of each archive,
-# and lets depthai decode the outputs that belong to it, on this machine and without a device.
 READER = """
-import json, sys, time
-import depthai as dai
-import numpy as np
+def answer_of(result):
+    return list(result.classes), [float(score) for score in result.scores]
 
-def decode(archive, logits):
-    with dai.Pipeline(createImplicitDevice=False) as pipeline:
-        parser = pipeline.create(dai.beta.node.ClassificationParser)
-        parser.setRunOnHost(True)
-        parser.setNNArchive(archive)
-        source, results = parser.input.createInputQueue(), parser.out.createOutputQueue()
-        pipeline.start()
-        message = dai.NNData()
-        message.addTensor("logits", np.array(logits, np.float32))
-        message.setTransformation(dai.ImgTransformation(48, 32))
-        source.send(message)
-        while (result := results.tryGet()) is None:
-            time.sleep(0.005)
-        return list(result.classes), [float(score) for score in result.scores]
-
-answers = []
-for path, logits in json.load(sys.stdin):
-    archive = dai.NNArchive(path)
+def read(archive, logits):
     model = archive.getConfig().model
     told, output = model.inputs[0], model.outputs[0]
     answer = {
@@ -52,25 +30,9 @@ for path, logits in json.load(sys.stdin):
         "precision": model.metadata.precision.name, "name": model.metadata.name, "heads": len(model.heads or []),
     }
     if logits is not None:
-        answer["classes"], answer["scores"] = decode(archive, logits)
-    answers.append(answer)
-print("\\n" + json.dumps(answers))
+        answer["classes"], answer["scores"] = decode(archive, dai.beta.node.ClassificationParser, logits, (48, 32))
+    return answer
 """
-
-
-def read_with_depthai(*jobs, **environment):
-    """What depthai says of (archive, logits), in one process for all."""
-    done = subprocess.run(
-        [sys.executable, "-c", READER],
-        check=False,
-        input=json.dumps([(str(path), logits) for path, logits in jobs]),
-        capture_output=True,
-        text=True,
-        timeout=60,
-        env=environment or None,
-    )
-    assert done.returncode == 0, done.stderr
-    return json.loads(done.stdout.splitlines()[-1])
 
 
 CASES = [
@@ -96,7 +58,7 @@ def answers(tmp_path_factory):
         jobs.append((path, logits.tolist()))
         with torch.inference_mode():
             expected.append(network(len(prepared[0]))(prepared)[0])
-    return list(zip(expected, read_with_depthai(*jobs), strict=True))
+    return list(zip(expected, read_with_depthai(READER, *jobs), strict=True))
 
 
 @pytest.mark.parametrize("index", range(len(CASES)), ids=lambda index: str(CASES[index]))
@@ -123,11 +85,11 @@ def test_depthai_reads_what_was_told(answers, index) -> None:
 
 def test_depthai_reads_archives_without_heads_and_preprocessing(tmp_path) -> None:
     bare = write_onnx(tmp_path / "bare.onnx", network(), torch.zeros(1, 3, *SIZE), None)
-    [answer] = read_with_depthai((write_archive(bare, tmp_path / "bare.tar", name="bare", heads=None), None))
+    [answer] = read_with_depthai(READER, (write_archive(bare, tmp_path / "bare.tar", name="bare", heads=None), None))
     assert (answer["heads"], answer["mean"], answer["dai_type"]) == (0, None, None)
 
 
 def test_depthai_finds_a_model_of_any_name_in_any_locale(tmp_path) -> None:
     path = write_archive(make_onnx(tmp_path, name="modèle.onnx"), tmp_path / "a.tar", name="modèle", heads=HEADS)
-    [answer] = read_with_depthai((path, None), LC_ALL="C")
+    [answer] = read_with_depthai(READER, (path, None), LC_ALL="C")
     assert answer["name"] == "modèle"

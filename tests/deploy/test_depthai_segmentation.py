@@ -1,8 +1,5 @@
 """Luxonis' own reader decodes the archives of segmentation models to the masks of PyTorch."""
 
-import json
-import subprocess
-import sys
 from importlib.util import find_spec
 
 import numpy as np
@@ -17,6 +14,7 @@ from cuelight.deploy.onnx_model import OnnxModel
 from cuelight.deploy.segmentation import decode_segmentation
 from cuelight.models.segmentation import SegmentationModel
 from cuelight.preprocessing import Preprocessing
+from support.depthai_reader import read_with_depthai
 
 # Not imported here: depthai takes over the signals of its process.
 pytestmark = pytest.mark.skipif(find_spec("depthai") is None, reason="depthai is not installed")
@@ -25,44 +23,14 @@ NAMES = ["background", "ant", "bee", "Größe"]
 SIZE = (32, 64)
 PREPROCESSING = Preprocessing(size=SIZE, mean=(0.4, 0.5, 0.6), std=(0.2, 0.3, 0.25))
 
-# In a process of its own, because a pipeline that hangs cannot be stopped.
 READER = """
-import json, sys, time
-import depthai as dai
-import numpy as np
+def answer_of(result):
+    size = [result.getHeight(), result.getWidth()]
+    return [list(result.getLabels()), size, np.array(result.getMaskData()).ravel().tolist()]
 
-answers = []
-for path, logits in json.load(sys.stdin):
-    archive = dai.NNArchive(path)
-    with dai.Pipeline(createImplicitDevice=False) as pipeline:
-        parser = pipeline.create(dai.node.SegmentationParser)
-        parser.setRunOnHost(True)
-        parser.setNNArchive(archive)
-        source, results = parser.input.createInputQueue(), parser.out.createOutputQueue()
-        pipeline.start()
-        message = dai.NNData()
-        message.addTensor("logits", np.array(logits, np.float32))
-        message.setTransformation(dai.ImgTransformation(64, 32))
-        source.send(message)
-        while (result := results.tryGet()) is None:
-            time.sleep(0.005)
-        answers.append([list(result.getLabels()), [result.getHeight(), result.getWidth()],
-                        np.array(result.getMaskData()).ravel().tolist()])
-print("\\n" + json.dumps(answers))
+def read(archive, logits):
+    return decode(archive, dai.node.SegmentationParser, logits, (64, 32))
 """
-
-
-def read_with_depthai(*jobs):
-    done = subprocess.run(
-        [sys.executable, "-c", READER],
-        check=False,
-        input=json.dumps([(str(path), logits.tolist()) for path, logits in jobs]),
-        capture_output=True,
-        text=True,
-        timeout=60,
-    )
-    assert done.returncode == 0, done.stderr
-    return json.loads(done.stdout.splitlines()[-1])
 
 
 @pytest.fixture(scope="module")
@@ -98,7 +66,7 @@ def test_depthai_decodes_the_masks_of_torch(tmp_path, model, options) -> None:
     assert (model(prepared).amax(dim=1) < 0).float().mean() > 0.2  # pixels that depthai would leave without a class
     assert len(np.unique(expected[0].mask)) > 1
     shipped = decode_segmentation(outputs, NAMES)
-    answers = read_with_depthai(*((archive, logits) for logits in outputs["logits"]))
+    answers = read_with_depthai(READER, *((archive, logits.tolist()) for logits in outputs["logits"]))
     for (labels, size, mask), ours, theirs in zip(answers, shipped, expected, strict=True):
         assert labels == NAMES
         assert size == list(SIZE)

@@ -11,7 +11,6 @@ from cuelight.callbacks.exporting_step import ExportingStep
 from cuelight.deploy.archive_schema import archive_problem
 from cuelight.train_end.exporting import archive, archive_path
 from cuelight.train_end.finished_training import FinishedTraining
-from cuelight.train_end.outcomes import read_outcomes
 from cuelight.train_end.running import StepResult
 
 
@@ -30,8 +29,7 @@ class ArchiveOnTrainEnd(ExportingStep):
     def work(self, training: FinishedTraining, report: Callable[[str], None], console: Console | None) -> StepResult:
         """Export if it was not done, and write the archive around it."""
         best, training = training.best(self.preferred_checkpoint), training.with_exporter(self.exporter)
-        before = read_outcomes(training.directory).get("ExportOnTrainEnd")
-        written = archive(training, best.path, self.path(training), report, before)
+        written = archive(training, best.path, self.path(training), report)
         return StepResult(best.path, written.fingerprint, [written.path], written.details)
 
     def problem(self) -> str | None:

@@ -7,9 +7,8 @@ import logging
 import shlex
 import sys
 import warnings
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
 from rich.console import Console
 from rich.logging import RichHandler
@@ -23,7 +22,6 @@ from cuelight.result import Result
 from cuelight.train_end.outcomes import Outcome
 from cuelight.train_end.running import TrainEndError
 
-_MOST_SHOWN = 20
 # Advice of Lightning's that a user of a YAML file cannot follow, or that Cuelight has seen to.
 _NOISE = (
     r".*does not have many workers.*",
@@ -136,28 +134,6 @@ def print_summary(result: Result, sources: Sequence[str]) -> None:
     console = output_console()
     console.print()
     console.print(table)
-
-
-def print_images(rows: Sequence[Mapping[str, Any]], folder: Path) -> None:
-    """Print what was found in images, and where the files are.
-
-    Args:
-        rows: One for each image, all with the same keys; only the first 20 are printed. A column without any text is
-            left out.
-        folder: Where the files are.
-    """
-    table = Table(box=None, padding=(0, 2, 0, 0))
-    columns = [name for name in rows[0] if any(row[name] != "" for row in rows[:_MOST_SHOWN])]
-    for name in columns:
-        table.add_column(name)
-    for row in rows[:_MOST_SHOWN]:
-        values = [row[name] for name in columns]
-        table.add_row(*(escape(f"{value:.4f}" if isinstance(value, float) else str(value)) for value in values))
-    console = output_console()
-    console.print(table)
-    if len(rows) > _MOST_SHOWN:
-        console.print(f"and {len(rows) - _MOST_SHOWN} more images")
-    console.print(f"files  {short_path(folder.absolute())}")
 
 
 def report_failures(result: Result, sources: Sequence[str]) -> int:

@@ -3,19 +3,14 @@
 from __future__ import annotations
 
 import argparse
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from rich.progress import track
-
-from cuelight.cli.display import begin, print_images
+from cuelight.cli.display import begin
+from cuelight.cli.images import CHECKPOINT_SUFFIX, noted, print_images, with_bar
 from cuelight.errors import CheckpointError
-from cuelight.files import short_path
-from cuelight.prediction import ImageExplanation, find_images, write_explanations
+from cuelight.prediction import find_images, write_explanations
 from cuelight.run import Run
-
-_CHECKPOINT = ".ckpt"
 
 
 def run(arguments: argparse.Namespace) -> int:
@@ -40,10 +35,9 @@ def run(arguments: argparse.Namespace) -> int:
         output=_index_or_name(arguments.model_output),
         batch_size=arguments.batch_size,
     )
-    if display is not None and display.console is not None:
-        explanations = iter(track(explanations, "explaining", len(files), console=display.console, transient=True))
+    explanations = with_bar(explanations, "explaining", len(files), display)
     rows: list[dict[str, Any]] = []
-    write_explanations(_noted(explanations, rows), folder)
+    write_explanations(noted(explanations, rows, lambda explanation: explanation.row()), folder)
     if not arguments.quiet:
         print_images(rows, folder)
     return 0
@@ -51,10 +45,10 @@ def run(arguments: argparse.Namespace) -> int:
 
 def _open(path: Path) -> tuple[Run, Path | None]:
     """The run, and the checkpoint that is meant, if one was named."""
-    if path.is_file() and path.suffix != _CHECKPOINT:
+    if path.is_file() and path.suffix != CHECKPOINT_SUFFIX:
         raise CheckpointError(
-            f"{path}: only a run directory or a checkpoint ({_CHECKPOINT}) can be explained, because an exported model "
-            "has no gradients."
+            f"{path}: only a run directory or a checkpoint ({CHECKPOINT_SUFFIX}) can be explained, because an exported "
+            "model has no gradients."
         )
     return Run.load(path), path if path.is_file() else None
 
@@ -64,9 +58,3 @@ def _index_or_name(text: Any) -> Any:
         return int(text)
     except (TypeError, ValueError):
         return text
-
-
-def _noted(explanations: Iterator[ImageExplanation], rows: list[dict[str, Any]]) -> Iterator[ImageExplanation]:
-    for explanation in explanations:
-        rows.append({"image": short_path(explanation.path.absolute())} | explanation.row())
-        yield explanation

@@ -10,11 +10,10 @@ from rich.table import Table
 from rich.text import Text
 
 from cuelight.cli.display import output_console, set_up_display
+from cuelight.cli.images import CHECKPOINT_SUFFIX
 from cuelight.explain import Layer
 from cuelight.registry import load_source
 from cuelight.run import Run
-
-_CHECKPOINT = ".ckpt"
 
 
 def run(arguments: argparse.Namespace) -> int:
@@ -30,9 +29,9 @@ def run(arguments: argparse.Namespace) -> int:
     for source in arguments.source:
         load_source(source)
     path = Path(arguments.config)
-    trained = path.is_dir() or path.suffix == _CHECKPOINT
+    trained = path.is_dir() or path.suffix == CHECKPOINT_SUFFIX
     opened = (Run.load if trained else Run.from_yaml)(path, arguments.overrides)
-    layers = opened.layers(path if path.suffix == _CHECKPOINT else None)
+    layers = opened.layers(path if path.suffix == CHECKPOINT_SUFFIX else None)
     console = output_console()
     console.print(_table(layers))
     if auto := next((layer for layer in layers if layer.is_auto), None):

@@ -18,6 +18,7 @@ from cuelight.preprocessing import IGNORE_INDEX
 
 _INDEX_MODES = ("P", "L", "1", "I", "I;16")
 _LOOKED_AT = 32
+_MOST_LISTED = 5
 
 
 def read_mask(path: str, class_count: int) -> NDArray[np.uint8]:
@@ -134,5 +135,5 @@ def _values_if_readable(path: str, class_count: int) -> Iterable[int]:
 
 
 def _listed(values: NDArray[Any]) -> str:
-    shown = ", ".join(str(value) for value in values[:5])
-    return f"{shown}, ..." if len(values) > 5 else shown  # noqa: PLR2004
+    shown = ", ".join(str(value) for value in values[:_MOST_LISTED])
+    return f"{shown}, ..." if len(values) > _MOST_LISTED else shown

@@ -25,6 +25,7 @@ _DEGREES = 10
 _GROUND = (30, 100)  # mean brightness of a photograph, which is darkened where it is lighter
 _CONTRAST = 100  # by how much, at least, a digit is lighter than what it stands on
 _WHITE = 255.0
+_SHOWN = 127  # a pixel belongs to the digit whose ink covers more than half of it
 _LUMA = np.array([0.299, 0.587, 0.114])
 
 # How many numbers each decision takes. A scene draws all of its numbers at once, which is what makes it fast.
@@ -101,7 +102,7 @@ class SceneDrawer:
             if place is None:
                 continue
             _paint(image[place], stroke, of_digit[4:8])
-            shown = stroke > 127  # noqa: PLR2004 - half of 255
+            shown = stroke > _SHOWN
             instances[place][shown] = len(areas) + 1
             areas.append(int(shown.sum()))
             labels.append(int(self.labels[chosen]))
@@ -162,7 +163,7 @@ def _free_place(
     room = instances.shape[0] - height + 1, instances.shape[1] - width + 1
     if min(room) < 1:
         return None
-    shown = stroke > 127  # noqa: PLR2004
+    shown = stroke > _SHOWN
     limits = np.array([shown.sum(), *areas]) * _MOST_COVERED
     for down, right in numbers.reshape(_TRIES, 2):
         top, left = _below(down, room[0]), _below(right, room[1])

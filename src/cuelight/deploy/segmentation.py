@@ -10,9 +10,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from cuelight.errors import CuelightError
+from cuelight.preprocessing import IGNORE_INDEX
 
-UNSEEN = 255
-"""What a mask has where the model saw nothing: the edges that a crop cuts off. It is the usual value to ignore."""
+UNSEEN = IGNORE_INDEX
+"""What a mask has where the model saw nothing: the edges that a crop cuts off."""
 
 _DECIMALS = 6
 _OUTPUT = "logits"

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Literal, Protocol, TypeGuard, runtime_checkable
 
 import numpy as np
+import torch
 from lightning.pytorch import LightningModule
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
@@ -15,6 +17,7 @@ from torch import nn
 from torchmetrics.classification import MulticlassConfusionMatrix
 
 from cuelight.files import atomic_write
+from cuelight.models import segmentation_metrics
 
 ConfusionUnit = Literal["images", "pixels"]
 
@@ -58,9 +61,8 @@ def iou_of_classes(counts: NDArray[np.int64]) -> list[float | None]:
     Returns:
         0 to 1 for each class; ``None`` for one that neither was there nor was predicted.
     """
-    hits = np.diagonal(counts)
-    unions = counts.sum(axis=0) + counts.sum(axis=1) - hits
-    return [float(hit / union) if union else None for hit, union in zip(hits, unions, strict=True)]
+    ious = segmentation_metrics.iou_of_classes(torch.from_numpy(counts).double()).tolist()
+    return [None if math.isnan(iou) else iou for iou in ious]
 
 
 def draw_confusion_matrix(

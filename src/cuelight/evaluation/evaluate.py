@@ -43,7 +43,7 @@ def evaluate(
     _compute_alone(model)
     with _trainer_kept(data), evaluator(settings or EvaluatorSettings(), view, callbacks, loggers) as trainer:
         if view == "train":
-            with set_up(data, "fit"):
+            with set_up(data, view):
                 data.trainer = trainer
                 results = trainer.test(model, dataloaders=_whole_training_split(data), verbose=False)
         else:
@@ -63,22 +63,23 @@ def has_split(data: pl.LightningDataModule, view: View) -> bool:
         Whether it has that split, as far as it tells.
     """
     if isinstance(data, NamesSplits):
-        with set_up(data, _STAGES[view]):
+        with set_up(data, view):
             return view in data.split_names
     return getattr(type(data), _LOADERS[view]) is not getattr(pl.LightningDataModule, _LOADERS[view])
 
 
 @contextmanager
-def set_up(data: pl.LightningDataModule, stage: str) -> Iterator[None]:
+def set_up(data: pl.LightningDataModule, view: View) -> Iterator[None]:
     """Set data up as a trainer would, unless a trainer has it at work.
 
     Args:
         data: The data.
-        stage: Lightning's stage: ``fit``, ``validate`` or ``test``.
+        view: For which split.
 
     Yields:
         Nothing; the data is torn down afterwards if it was set up here.
     """
+    stage = _STAGES[view]
     if data.trainer is not None and data.trainer.state.fn == "fit" and stage != "test":
         yield
         return

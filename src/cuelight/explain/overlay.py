@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-COLOR_MAP = "viridis"
+_COLOR_MAP = "viridis"
 _LEVELS = 256
 _SAME = 1e-6  # of the largest value; what is nearer is rounding
 _LEAST, _MOST = 0.35, 0.75  # how much of the color covers the image, at no influence and at the largest
@@ -28,18 +28,14 @@ def is_constant(heat: NDArray[np.float32]) -> bool:
     return float(np.ptp(heat)) <= _SAME * float(np.abs(heat).max())
 
 
+@cache
 def colors() -> NDArray[np.uint8]:
     """Give the color of each level of influence.
 
     Returns:
         ``(256, 3)``, from none to the largest; as even to the eye as to a ruler, and for the color-blind too.
     """
-    return _colors()
-
-
-@cache
-def _colors() -> NDArray[np.uint8]:
-    table: NDArray[np.uint8] = mpl.colormaps[COLOR_MAP](np.arange(_LEVELS), bytes=True)[:, :3]
+    table: NDArray[np.uint8] = mpl.colormaps[_COLOR_MAP](np.arange(_LEVELS), bytes=True)[:, :3]
     return table
 
 

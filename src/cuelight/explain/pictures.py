@@ -24,10 +24,7 @@ _HEAD_HEIGHT, _NAME_HEIGHT, _NOTE_HEIGHT, _SCALE_HEIGHT = 20, 22, 17, 20
 _MOST_LINES = 2
 _BAR_HEIGHT = 8
 _HEADS = ("input", "heat map", "overlay")
-_RIGHT, _WRONG = (
-    "#0072b2",
-    "#d55e00",
-)  # of Okabe and Ito (2008): the color-blind tell them apart too
+_RIGHT, _WRONG = "#0072b2", "#d55e00"  # of Okabe and Ito (2008): the color-blind tell them apart too
 _EMPTY = "#e5e9f0"
 _ASPECT = 1.4  # of a grid, as screens have it
 _SCALE_NOTES = (

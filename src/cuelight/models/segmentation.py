@@ -81,7 +81,7 @@ class SegmentationModel(SupervisedModel):
         input_size: tuple[int, int] = (256, 256),
         class_names: list[str] | None = None,
         loss: str | dict[str, float] = _LOSS,
-        ignore_index: int = 255,
+        ignore_index: int = IGNORE_INDEX,
         class_weights: list[float] | None = None,
         architecture_params: dict[str, Any] | None = None,
         optimization: Optimization | None = None,

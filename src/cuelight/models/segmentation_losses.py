@@ -10,6 +10,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from cuelight.errors import ConfigError, Problem, did_you_mean
+from cuelight.preprocessing import IGNORE_INDEX
 
 
 class CrossEntropy(nn.Module):
@@ -122,7 +123,7 @@ class SegmentationLoss(nn.Module):
     def __init__(
         self,
         terms: str | Mapping[str, float] = "cross_entropy",
-        ignore_index: int = 255,
+        ignore_index: int = IGNORE_INDEX,
         class_weights: Sequence[float] | None = None,
     ) -> None:
         super().__init__()

@@ -22,7 +22,6 @@ from cuelight.prediction.tasks import TASKS
 logger = logging.getLogger(__name__)
 
 _IMAGES = 6
-_STAGES = {"test": "test", "val": "validate", "train": "fit"}
 
 
 def draw_examples(
@@ -44,7 +43,7 @@ def draw_examples(
     preprocessing = description.preprocessing
     if task is None or task.compare is None or preprocessing is None or not isinstance(data, LoadsWhole):
         return None
-    with set_up(data, _STAGES[view]):
+    with set_up(data, view):
         images, targets = _first(data, view)
     network = PyTorchModel(module.float(), description)  # as exported, also after a test in half precision
     # One by one: the logits of six images of two megapixels and many classes take gigabytes.

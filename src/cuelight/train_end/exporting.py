@@ -14,10 +14,11 @@ from cuelight.deploy.protocols import BringsExport, BringsHeads, NamesOutputs
 from cuelight.errors import CuelightError, ExportError
 from cuelight.files import relative_to_run
 from cuelight.train_end.finished_training import FinishedTraining, MeasuredWeights
-from cuelight.train_end.outcomes import Outcome
+from cuelight.train_end.outcomes import Outcome, read_outcomes
 
 logger = logging.getLogger(__name__)
 
+EXPORT_STEP = "ExportOnTrainEnd"
 EXPORT_FOLDER = "export"
 ARCHIVE_FOLDER = "archive"
 _ONNX_FOLDER = "onnx"
@@ -84,17 +85,14 @@ def export(training: FinishedTraining, checkpoint: Path, path: Path, report: Rep
     return _export(training, training.load(checkpoint), path, report)
 
 
-def archive(
-    training: FinishedTraining, checkpoint: Path, path: Path, report: Report, exported: Outcome | None = None
-) -> ExportedWeights:
-    """Make an NN Archive of the weights of a checkpoint.
+def archive(training: FinishedTraining, checkpoint: Path, path: Path, report: Report) -> ExportedWeights:
+    """Make an NN Archive of the weights of a checkpoint, around the ONNX file of an export before if it holds them.
 
     Args:
         training: The training that they are from.
         checkpoint: The file.
         path: Where the archive shall be.
         report: Told what is being done.
-        exported: What became of the export before, whose ONNX file is used if it holds the same weights.
 
     Returns:
         The file, with its weights' fingerprint.
@@ -107,8 +105,8 @@ def archive(
     weights = training.load(checkpoint)
     module = weights.module
     heads = module.archive_heads() if isinstance(module, BringsHeads) else None
-    onnx = _exported_before(training, weights, exported)
-    details: dict[str, Any] = {"export": "that of ExportOnTrainEnd"}
+    onnx = _exported_before(training, weights)
+    details: dict[str, Any] = {"export": f"that of {EXPORT_STEP}"}
     own = path.parent / _ONNX_FOLDER / onnx_path(training).name
     try:
         if onnx is None:
@@ -199,8 +197,8 @@ def _example(example: Any, images: Any, name: str) -> Inputs:
     return first
 
 
-def _exported_before(training: FinishedTraining, weights: MeasuredWeights, exported: Outcome | None) -> Path | None:
+def _exported_before(training: FinishedTraining, weights: MeasuredWeights) -> Path | None:
     """The ONNX file of the export before, if it is what a second one would write."""
-    path = onnx_path(training)
+    path, exported = onnx_path(training), read_outcomes(training.directory).get(EXPORT_STEP)
     same = exported is not None and is_made_so(exported, training, path, weights.fingerprint)
     return path if same else None

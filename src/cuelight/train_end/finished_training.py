@@ -154,7 +154,7 @@ class FinishedTraining:
         """
         if self.data is None:
             return None
-        with set_up(self.data, "validate"):
+        with set_up(self.data, "val"):
             loader = (
                 self.data.whole_dataloader("val") if isinstance(self.data, LoadsWhole) else self.data.val_dataloader()
             )

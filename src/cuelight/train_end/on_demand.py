@@ -9,12 +9,11 @@ from rich.console import Console
 
 from cuelight.errors import ExportError
 from cuelight.train_end.display import showing
-from cuelight.train_end.exporting import ExportedWeights, archive, archive_path, export, onnx_path
+from cuelight.train_end.exporting import EXPORT_STEP, ExportedWeights, archive, archive_path, export, onnx_path
 from cuelight.train_end.finished_training import FinishedTraining
-from cuelight.train_end.outcomes import read_outcomes
 from cuelight.train_end.running import StepResult, record_result
 
-EXPORT_STEP, ARCHIVE_STEP = "ExportOnTrainEnd", "ArchiveOnTrainEnd"
+_ARCHIVE_STEP = "ArchiveOnTrainEnd"
 
 
 def export_now(
@@ -67,11 +66,10 @@ def archive_now(
     """
     began = time.monotonic()
     path = _file_for(output) or archive_path(training)
-    exported_before = read_outcomes(training.directory).get(EXPORT_STEP)
     with showing("archive", console) as report:
-        written = archive(training, checkpoint, path, report, exported_before)
+        written = archive(training, checkpoint, path, report)
     if recorded:
-        _record(ARCHIVE_STEP, training, checkpoint, written, began)
+        _record(_ARCHIVE_STEP, training, checkpoint, written, began)
     return written.path
 
 

@@ -1,6 +1,6 @@
-"""The tables that a command prints."""
+"""What commands print of images."""
 
-from cuelight.cli.display import print_images
+from cuelight.cli.images import print_images
 
 
 def test_a_column_without_any_text_is_left_out(capsys, tmp_path) -> None:
