@@ -1,10 +1,9 @@
 from __future__ import annotations
 
 import logging
-import os
-import signal
-import time
+import subprocess
 from collections.abc import Callable, Iterable, Iterator
+from multiprocessing import Process
 from pathlib import Path
 
 import pytest
@@ -67,6 +66,12 @@ def _destroy(files: ImageFiles, *positions: int) -> list[str]:
         path = Path(files.paths[position])
         path.write_bytes(path.read_bytes()[:60])
     return [files.paths[position] for position in positions]
+
+
+def _require_ended(workers: Iterable[Process]) -> None:
+    for worker in workers:
+        worker.join(LONGEST)
+    assert not any(worker.is_alive() for worker in workers)
 
 
 @pytest.mark.parametrize(("before", "after"), [(0, 0), (2, 2), (0, 2), (2, 0)])
@@ -263,12 +268,28 @@ def test_workers_survive_a_signal_to_the_whole_group(make_loader) -> None:
     whole = list(make_loader())
     batches = iter(loader)
     taken = _take(batches, 1)
-    for worker in loader._iterator._workers:
-        for number in (signal.SIGINT, signal.SIGTERM):
-            os.kill(worker.pid, number)
-    time.sleep(0.2)
+    for _ in range(2):
+        _signal_from_elsewhere(loader._iterator._workers, "INT", "TERM")
 
     assert _equal(taken + list(batches), whole)
+
+
+def test_workers_end_when_the_main_process_says_so(make_loader) -> None:
+    loader = make_loader(2)
+    batches = iter(loader)
+    _take(batches, 1)
+    workers = loader._iterator._workers
+    _signal_from_elsewhere(workers, "TERM")
+    for worker in workers:
+        worker.terminate()
+
+    _require_ended(workers)
+    assert [worker.exitcode for worker in workers] == [0, 0]  # for torch, a signal would be an accident
+
+
+def _signal_from_elsewhere(workers: Iterable[Process], *names: str) -> None:
+    for name in names:
+        subprocess.run(["sh", "-c", f"kill -{name} {' '.join(str(worker.pid) for worker in workers)}"], check=True)
 
 
 def test_workers_end_with_the_loader(make_loader) -> None:
@@ -276,25 +297,19 @@ def test_workers_end_with_the_loader(make_loader) -> None:
     next(iter(loader))
     workers = loader._iterator._workers
     del loader
-    deadline = time.monotonic() + 10
-    while any(worker.is_alive() for worker in workers) and time.monotonic() < deadline:
-        time.sleep(0.05)
 
-    assert not any(worker.is_alive() for worker in workers)
+    _require_ended(workers)
 
 
 def test_workers_end_with_an_error(make_loader, files: ImageFiles) -> None:
     _destroy(files, 20)
     loader = make_loader(2)
     batches = iter(loader)
-    workers = loader._iterator._workers
-    with pytest.raises(DataError) as error:
+    kept = loader._iterator  # as a traceback or a debugger may
+    with pytest.raises(DataError):
         list(batches)
 
-    for worker in workers:
-        worker.join(LONGEST)
-    assert error.value is not None  # and its traceback, which holds the loader
-    assert not any(worker.is_alive() for worker in workers)
+    _require_ended(kept._workers)
 
 
 def test_evaluation_has_no_place_to_save(files: ImageFiles) -> None:
