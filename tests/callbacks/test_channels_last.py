@@ -1,0 +1,125 @@
+"""A layout of the weights that changes how they are computed with, and nothing else."""
+
+from pathlib import Path
+
+import lightning.pytorch as pl
+import pytest
+import torch
+from torch import Tensor, nn
+from torch.utils.data import DataLoader, TensorDataset
+
+from cuelight.callbacks.channels_last import ChannelsLast
+from cuelight.callbacks.ema_callback import EMACallback
+
+
+class Network(pl.LightningModule):
+    """Two convolutions and a linear layer; notes in which layout each training step computed."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        torch.manual_seed(1)
+        self.features = nn.Sequential(nn.Conv2d(3, 8, 3), nn.BatchNorm2d(8), nn.ReLU(), nn.Conv2d(8, 6, 3))
+        self.head = nn.Linear(6, 2)
+        self.computed_last: list[bool] = []
+
+    def forward(self, images: Tensor) -> Tensor:
+        features = self.features(images)
+        self.computed_last.append(is_last(features))
+        return self.head(features.mean((2, 3)))
+
+    def training_step(self, batch: list[Tensor], batch_idx: int) -> Tensor:
+        images, targets = batch
+        return nn.functional.cross_entropy(self(images), targets)
+
+    def configure_optimizers(self) -> torch.optim.Optimizer:
+        return torch.optim.SGD(self.parameters(), lr=0.1, momentum=0.9)
+
+
+def is_last(tensor: Tensor) -> bool:
+    return tensor.is_contiguous(memory_format=torch.channels_last) and not tensor.is_contiguous()
+
+
+def fit(
+    directory: Path, *callbacks: pl.Callback, epochs: int = 2, resume: Path | None = None
+) -> tuple[pl.Trainer, Network]:
+    torch.manual_seed(0)
+    data = TensorDataset(torch.randn(12, 3, 10, 10), torch.arange(12) % 2)
+    trainer = pl.Trainer(
+        accelerator="cpu",
+        max_epochs=epochs,
+        callbacks=list(callbacks),
+        default_root_dir=directory,
+        logger=False,
+        enable_checkpointing=False,
+        enable_progress_bar=False,
+        enable_model_summary=False,
+    )
+    module = Network()
+    trainer.fit(module, DataLoader(data, batch_size=4), ckpt_path=resume, weights_only=True)
+    return trainer, module
+
+
+def test_each_step_computes_with_channels_last(tmp_path: Path) -> None:
+    _, without = fit(tmp_path)
+    _, module = fit(tmp_path, ChannelsLast())
+
+    assert module.computed_last == [True] * 6
+    assert without.computed_last == [False] * 6
+
+
+def test_learns_the_same_up_to_rounding(tmp_path: Path) -> None:
+    _, without = fit(tmp_path)
+    _, module = fit(tmp_path, ChannelsLast())
+
+    for name, value in module.state_dict().items():
+        torch.testing.assert_close(value, without.state_dict()[name], rtol=1e-3, atol=1e-4)
+
+
+def test_resumed_equals_uninterrupted(tmp_path: Path) -> None:
+    trainer, _ = fit(tmp_path, ChannelsLast(), epochs=1)
+    trainer.save_checkpoint(tmp_path / "one.ckpt")
+    _, resumed = fit(tmp_path, ChannelsLast(), resume=tmp_path / "one.ckpt")
+    _, whole = fit(tmp_path, ChannelsLast())
+
+    assert resumed.computed_last == [True] * 3
+    assert all(map(torch.equal, resumed.state_dict().values(), whole.state_dict().values()))
+
+
+@pytest.mark.parametrize(("before", "after"), [([], [ChannelsLast]), ([ChannelsLast], [])])
+def test_goes_on_from_a_checkpoint_of_the_other_layout(tmp_path: Path, before: list, after: list) -> None:
+    trainer, _ = fit(tmp_path, *(callback() for callback in before), epochs=1)
+    trainer.save_checkpoint(tmp_path / "one.ckpt")
+    _, resumed = fit(tmp_path, *(callback() for callback in after), resume=tmp_path / "one.ckpt")
+    _, whole = fit(tmp_path)
+
+    assert resumed.computed_last == [bool(after)] * 3
+    for name, value in resumed.state_dict().items():
+        torch.testing.assert_close(value, whole.state_dict()[name], rtol=1e-3, atol=1e-4)
+
+
+def test_the_average_has_the_same_layout_and_numbers(tmp_path: Path) -> None:
+    _, without = fit(tmp_path, EMACallback())
+    _, module = fit(tmp_path, ChannelsLast(), EMACallback())
+
+    assert is_last(module.features[0].weight)
+    for name, value in module.state_dict().items():
+        torch.testing.assert_close(value, without.state_dict()[name], rtol=1e-3, atol=1e-4)
+
+
+@pytest.mark.gpu
+def test_on_a_gpu(tmp_path: Path) -> None:
+    module = Network()
+    trainer = pl.Trainer(
+        accelerator="cuda",
+        devices=1,
+        precision="16-mixed",
+        max_steps=2,
+        callbacks=[ChannelsLast()],
+        default_root_dir=tmp_path,
+        logger=False,
+        enable_checkpointing=False,
+    )
+    data = TensorDataset(torch.randn(8, 3, 10, 10), torch.arange(8) % 2)
+    trainer.fit(module, DataLoader(data, batch_size=4))
+
+    assert module.computed_last == [True] * 2
