@@ -17,12 +17,14 @@ from lightning.pytorch.strategies import FSDPStrategy
 from PIL import Image
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 from torch import nn
-from torch.utils.data import DataLoader
+from torch.utils.data import DataLoader, TensorDataset
 
 from cuelight import registry
+from cuelight.callbacks import grad_cam_callback
 from cuelight.callbacks.ema_callback import EMACallback
 from cuelight.callbacks.grad_cam_callback import GradCamCallback
 from cuelight.errors import CuelightError
+from cuelight.explain.pictures import draw_grid
 from cuelight.tracking.tensorboard_logger import TensorBoardLogger
 from support.digit_training import BATCH_SIZE, STEPS, DigitData, DigitModel, fit, pictures_in, trainer_for
 from support.ranks import on_ranks
@@ -312,6 +314,40 @@ def test_a_segmentation(class_idx, tmp_path, caplog) -> None:
     assert len(pictures_in(tmp_path / "1")) == 1, caplog.text
     assert callback._target.layer == "encoder"
     assert callback._target.background == 0
+
+
+class WhiteIsInk(pl.LightningModule):
+    """Tells white pixels from black ones."""
+
+    ignore_index = 7
+
+    def __init__(self):
+        super().__init__()
+        self.network = nn.Conv2d(1, 2, 1)
+        self.network.weight.data = torch.tensor([-1.0, 1.0]).reshape(2, 1, 1, 1)
+        self.network.bias.data = torch.tensor([0.5, -0.5])
+
+    def forward(self, images):
+        return self.network(images)
+
+    def validation_step(self, batch, batch_idx):
+        """Nothing is measured."""
+
+
+@pytest.mark.parametrize(("values", "share"), [((1, 255), 100), ((1, 7), 100), ((1, 0), 25), ((255, 255), 0)])
+def test_pixels_without_a_label_count_nowhere_in_a_segmentation(values, share, tmp_path, monkeypatch) -> None:
+    drawn = []
+    monkeypatch.setattr(
+        grad_cam_callback, "draw_grid", lambda images, *more: drawn.extend(images) or draw_grid(images, *more)
+    )
+    inside = torch.zeros(1, 1, 8, 8)
+    inside[..., 2:6, 2:6] = 1  # and the black of a letterbox around it
+    masks = torch.where(inside[:, 0] == 1, *values)
+    callback = GradCamCallback("network", 1, task="segmentation")
+    loader = DataLoader(TensorDataset(inside, masks))
+    trainer_for(tmp_path, [callback]).validate(WhiteIsInk(), loader, verbose=False)
+
+    assert [one.score for one in drawn] == [f"{share:.1f}% of the pixels"]
 
 
 def test_several_validation_loaders(tmp_path) -> None:

@@ -16,7 +16,7 @@ from cuelight.data.protocols import DescribesImages, NamesClasses
 from cuelight.deploy.protocols import NamesOutputs
 from cuelight.errors import CuelightError, ExplainError, Problem
 from cuelight.explain import Method, find_class, find_layer
-from cuelight.explain.batches import images_and_labels, some_of
+from cuelight.explain.batches import images_and_labels, labelled_pixels, some_of
 from cuelight.explain.captions import explained_images, title_of
 from cuelight.explain.inputs import as_pictures
 from cuelight.explain.layers import AUTO
@@ -24,7 +24,7 @@ from cuelight.explain.pictures import MOST_IN_GRID, draw_grid
 from cuelight.explain.scores import scores_of
 from cuelight.explain.targets import Target, find_target
 from cuelight.files import atomic_write
-from cuelight.preprocessing import Preprocessing
+from cuelight.preprocessing import IGNORE_INDEX, Preprocessing
 from cuelight.redaction import reason_of
 from cuelight.tracking.sending import send_image
 from cuelight.train_end.from_trainer import is_spread_out
@@ -221,7 +221,7 @@ class GradCamCallback(pl.Callback):
         images, labels = some_of(images, labels, MOST_IN_GRID)
         target = self._target = self._target or self._find_target(trainer, module, images[:1])
         with trainer.precision_plugin.forward_context():
-            found = target.heat_maps(module, images, labels)
+            found = target.heat_maps(module, images, labels, self._counted(module, labels))
         pictures = as_pictures(images, _preprocessing(trainer, module))
         explained = explained_images(found, pictures, target.scores(module), _class_names(trainer, module), labels)
         # The step of all that Lightning logs, such as the loss of this validation. Epochs count from 1 for people.
@@ -233,6 +233,12 @@ class GradCamCallback(pl.Callback):
         file = Path(trainer.default_root_dir) / FOLDER / f"epoch_{epoch:04}_step_{step:08}_{name}.jpg"
         with atomic_write(file) as opened:
             picture.save(opened, "JPEG", quality=_QUALITY, subsampling=0)
+
+    def _counted(self, module: pl.LightningModule, labels: Any) -> Tensor | None:
+        if self.task != "segmentation":
+            return None
+        own = getattr(module, "ignore_index", None)
+        return labelled_pixels(labels, {IGNORE_INDEX, own if isinstance(own, int) else IGNORE_INDEX})
 
     def _name(self, trainer: pl.Trainer, batch_idx: int, dataloader_idx: int) -> str:
         callbacks: list[pl.Callback] = trainer.callbacks  # type: ignore[attr-defined]  # Lightning declares it nowhere

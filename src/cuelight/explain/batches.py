@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
 import torch
@@ -54,6 +54,24 @@ def some_of(images: Tensor, labels: Any, count: int) -> tuple[Tensor, Any]:
     if labels is None or isinstance(labels, Tensor):
         return images[chosen], labels if labels is None else labels[chosen]
     return images[chosen], [labels[index] for index in chosen]
+
+
+def labelled_pixels(masks: Any, ignored: Collection[int]) -> Tensor | None:
+    """Tell which pixels have a label, and so are of the image, and not of what was filled in beside it.
+
+    Args:
+        masks: Integers ``(N, H, W)`` or ``(N, 1, H, W)``.
+        ignored: The values that are no label.
+
+    Returns:
+        Bool ``(N, H, W)``; ``None`` if these are no such masks.
+    """
+    if not isinstance(masks, Tensor) or masks.is_floating_point():
+        return None
+    masks = masks.squeeze(1) if masks.ndim == _DIMENSIONS else masks
+    if masks.ndim != _DIMENSIONS - 1:
+        return None
+    return ~torch.isin(masks, torch.tensor(list(ignored), device=masks.device))
 
 
 def _parts(batch: Any) -> tuple[Any, Any]:
