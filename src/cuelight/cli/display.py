@@ -130,6 +130,7 @@ def print_summary(result: Result, sources: Sequence[str]) -> None:
         table.add_row("see the report", f"cuelight report {run}")
         table.add_row("test again", f"cuelight test {run}{source_options(sources)}")
         table.add_row("predict images", f"cuelight predict {run} IMAGES{source_options(sources)}")
+        table.add_row("explain images", f"cuelight explain {run} IMAGES{source_options(sources)}")
         table.add_row("train longer", f"cuelight train --resume {run} trainer.epochs=N{source_options(sources)}")
     console = output_console()
     console.print()
