@@ -279,7 +279,6 @@ def test_workers_end_when_the_main_process_says_so(make_loader) -> None:
     batches = iter(loader)
     _take(batches, 1)
     workers = loader._iterator._workers
-    _signal_from_elsewhere(workers, "TERM")
     for worker in workers:
         worker.terminate()
 
