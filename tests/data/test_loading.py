@@ -267,7 +267,7 @@ def test_workers_survive_a_signal_to_the_whole_group(make_loader) -> None:
     loader = make_loader(2)
     whole = list(make_loader())
     batches = iter(loader)
-    taken = _take(batches, 1)
+    taken = _take(batches, 2)  # one of each worker
     for _ in range(2):
         _signal_from_elsewhere(loader._iterator._workers, "INT", "TERM")
 
@@ -277,7 +277,7 @@ def test_workers_survive_a_signal_to_the_whole_group(make_loader) -> None:
 def test_workers_end_when_the_main_process_says_so(make_loader) -> None:
     loader = make_loader(2)
     batches = iter(loader)
-    _take(batches, 1)
+    _take(batches, 2)  # one of each worker
     workers = loader._iterator._workers
     for worker in workers:
         worker.terminate()
