@@ -88,6 +88,13 @@ def test_gradcam(benchmark_named):
     assert ratios(pictures, benchmark.CALLBACK, benchmark.OWN)[0] > 1
 
 
+def test_channels_last(benchmark_named):
+    benchmark = benchmark_named("channels_last")
+    make = partial(benchmark.ClassificationModel, "test_resnet", num_classes=2)
+    values = benchmark.measure(make, torch.tensor([0, 1]), side=32, rounds=1, steps=1)
+    assert benchmark_named("common").ratios(values, benchmark.OWN, benchmark.USUAL)[0] > 0
+
+
 def test_archive_table(benchmark_named):
     table = benchmark_named("train_end").archive_table(["test_resnet"], size=32, rounds=1).splitlines()
     assert all(line.count("|") == 6 for line in table)

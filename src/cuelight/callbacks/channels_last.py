@@ -7,14 +7,14 @@ import torch
 
 
 class ChannelsLast(pl.Callback):
-    """Lays the weights of 2d convolutions out with their channels last, which trains many networks faster.
+    """Lays the weights of 2d convolutions out with their channels last, with which many networks train faster.
 
-    The numbers of the weights stay what they are, and a convolution whose weights lie so computes so, and gives its
-    result in the same layout to the next. Results differ by rounding from those of the usual layout. Tensor cores of
-    GPUs gain in half precision, CPUs by oneDNN in any; networks with grouped convolutions, and transformers, gain
-    little or lose.
+    The values of the weights stay what they are, and a convolution whose weights lie so computes so, and gives its
+    result in the same layout to the next. Results differ by rounding from those of the usual layout. Which networks
+    gain, and how much, depends on the hardware: on CPUs those of depthwise and plain convolutions, on GPUs with tensor
+    cores those in half precision. Transformers gain nothing.
 
-    The layout is that of PyTorch (``torch.channels_last``).
+    The layout is PyTorch's ``torch.channels_last``.
     """
 
     def setup(self, trainer: pl.Trainer, pl_module: pl.LightningModule, stage: str) -> None:

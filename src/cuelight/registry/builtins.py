@@ -16,6 +16,7 @@ CALLBACKS = {
     "TestOnTrainEnd": "cuelight.callbacks.test_on_train_end:TestOnTrainEnd",
     "ExportOnTrainEnd": "cuelight.callbacks.export_on_train_end:ExportOnTrainEnd",
     "ArchiveOnTrainEnd": "cuelight.callbacks.archive_on_train_end:ArchiveOnTrainEnd",
+    "ChannelsLast": "cuelight.callbacks.channels_last:ChannelsLast",
     "MetadataLogger": "cuelight.callbacks.metadata_logger:MetadataLogger",
     "GPUStatsMonitor": "cuelight.callbacks.gpu_stats_monitor:GPUStatsMonitor",
     "UploadCheckpoint": "cuelight.callbacks.upload_checkpoint:UploadCheckpoint",
