@@ -3,19 +3,16 @@
 from __future__ import annotations
 
 import logging
-import os
-import signal
-import threading
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
 from torch.utils.data import DataLoader, DistributedSampler
-from torch.utils.data.dataloader import _MultiProcessingDataLoaderIter
 
 from cuelight.data.samples import Batch, Unreadable, UnreadableImageError
 from cuelight.data.sampling import EpochSampler
+from cuelight.data.worker_processes import end_workers, leave_signals_to_main_process
 from cuelight.errors import DataError
 
 logger = logging.getLogger(__name__)
@@ -122,10 +119,7 @@ class CheckedLoader(DataLoader[Batch]):
                     self._require_one_rank(unreadable)
             self._require_some(handed_out)
         except DataError:
-            # Else they go on for as long as anything refers to the iterator: a traceback does, and Lightning, which
-            # keeps a record of a loader's attributes in a process where another loader could not be made.
-            if isinstance(batches, _MultiProcessingDataLoaderIter):
-                batches._shutdown_workers()  # noqa: SLF001 - what torch does once nothing refers to it
+            end_workers(batches)
             self._iterator = None
             raise
 
@@ -270,28 +264,6 @@ class _Pass(Iterator[ImagesAndTargets]):
         elif isinstance(self._loader.sampler, EpochSampler):
             self._loader.sampler.first_batch = place.batches
         self._loader.begin(place)
-
-
-def leave_signals_to_main_process(_worker_id: int) -> None:
-    """Keep a worker process running when a signal goes to the whole group, as Ctrl-C and many schedulers send it.
-
-    The main process stops at a batch boundary, for which it may need more batches, and then ends its workers. A
-    SIGTERM of the main process ends a worker at once: torch and multiprocessing end one that hangs in this way, and
-    wait for it. Where the system does not tell who sent a signal (macOS), each SIGTERM ends it.
-
-    Args:
-        _worker_id: Number of the worker.
-    """
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
-    if hasattr(signal, "sigwaitinfo"):
-        signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGTERM})
-        threading.Thread(target=_end_when_the_main_process_says_so, daemon=True).start()
-
-
-def _end_when_the_main_process_says_so() -> None:
-    while signal.sigwaitinfo({signal.SIGTERM}).si_pid != os.getppid():
-        pass
-    os._exit(0)
 
 
 def _set_epoch(sampler: Any, epoch: int) -> None:
