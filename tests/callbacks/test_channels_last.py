@@ -10,6 +10,7 @@ from torch.utils.data import DataLoader, TensorDataset
 
 from cuelight.callbacks.channels_last import ChannelsLast
 from cuelight.callbacks.ema_callback import EMACallback
+from support.trainers import quiet_trainer
 
 
 class Network(pl.LightningModule):
@@ -44,16 +45,7 @@ def fit(
 ) -> tuple[pl.Trainer, Network]:
     torch.manual_seed(0)
     data = TensorDataset(torch.randn(12, 3, 10, 10), torch.arange(12) % 2)
-    trainer = pl.Trainer(
-        accelerator="cpu",
-        max_epochs=epochs,
-        callbacks=list(callbacks),
-        default_root_dir=directory,
-        logger=False,
-        enable_checkpointing=False,
-        enable_progress_bar=False,
-        enable_model_summary=False,
-    )
+    trainer = quiet_trainer(max_epochs=epochs, callbacks=list(callbacks), default_root_dir=directory)
     module = Network()
     trainer.fit(module, DataLoader(data, batch_size=4), ckpt_path=resume, weights_only=True)
     return trainer, module
@@ -107,18 +99,9 @@ def test_the_average_has_the_same_layout_and_numbers(tmp_path: Path) -> None:
 
 
 @pytest.mark.gpu
-def test_on_a_gpu(tmp_path: Path) -> None:
+def test_on_a_gpu() -> None:
     module = Network()
-    trainer = pl.Trainer(
-        accelerator="cuda",
-        devices=1,
-        precision="16-mixed",
-        max_steps=2,
-        callbacks=[ChannelsLast()],
-        default_root_dir=tmp_path,
-        logger=False,
-        enable_checkpointing=False,
-    )
+    trainer = quiet_trainer(accelerator="cuda", devices=1, precision="16-mixed", callbacks=[ChannelsLast()])
     data = TensorDataset(torch.randn(8, 3, 10, 10), torch.arange(8) % 2)
     trainer.fit(module, DataLoader(data, batch_size=4))
 

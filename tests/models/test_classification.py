@@ -10,6 +10,7 @@ from cuelight.config.schema import Part, SchedulerPart
 from cuelight.errors import ConfigError
 from cuelight.models.classification import ClassificationModel
 from cuelight.models.optimization import Optimization
+from support.trainers import quiet_trainer
 
 NAMES = ["cat", "dog", "bird"]
 SMALL = {"backbone": "test_resnet", "num_classes": 3, "in_channels": 1, "input_size": (16, 16)}
@@ -25,11 +26,6 @@ def loader(count=22, batch_size=8, seed=0):
     return DataLoader(TensorDataset(*images_and_labels(count, seed)), batch_size)
 
 
-def trainer(**options):
-    options = {"accelerator": "cpu", "logger": False, "enable_checkpointing": False, "max_epochs": 1} | options
-    return pl.Trainer(enable_progress_bar=False, enable_model_summary=False, num_sanity_val_steps=0, **options)
-
-
 @pytest.fixture
 def model():
     torch.manual_seed(0)
@@ -38,14 +34,14 @@ def model():
 
 def test_learns_what_can_be_learnt(model):
     model.optimization = Optimization(Part(name="AdamW", params={"lr": 0.01}))
-    run = trainer(max_epochs=8)
+    run = quiet_trainer(max_epochs=8)
     run.fit(model, loader(60), loader(60, seed=1))
     assert run.callback_metrics["val/accuracy"] > 0.9
     assert run.callback_metrics["train/accuracy"] > 0.9
 
 
 def test_validation_metrics_are_exact_over_all_images(model):
-    run = trainer()
+    run = quiet_trainer()
     (logged,) = run.validate(model, loader(22), verbose=False)
     images, labels = images_and_labels(22)
     with torch.no_grad():
@@ -75,7 +71,7 @@ def test_metrics_start_anew_in_every_epoch(model):
         def on_validation_end(self, trainer, pl_module):
             seen.append({key: float(value) for key, value in trainer.callback_metrics.items() if "val/" in key})
 
-    trainer(max_epochs=2, callbacks=[Keep()]).fit(model, loader(), loader(seed=1))
+    quiet_trainer(max_epochs=2, callbacks=[Keep()]).fit(model, loader(), loader(seed=1))
     assert seen[0] == seen[1]
     assert seen[0].keys() == {"val/loss", "val/accuracy", "val/f1"}
 
@@ -83,7 +79,7 @@ def test_metrics_start_anew_in_every_epoch(model):
 def test_training_metrics_weigh_every_image_the_same():
     model = ClassificationModel(**SMALL, optimization=Optimization(Part(name="SGD", params={"lr": 0.0})))
     images, labels = images_and_labels(22)
-    run = trainer()
+    run = quiet_trainer()
     run.fit(model, DataLoader(TensorDataset(images, labels), 16))
     with torch.no_grad():
         model.train()
@@ -101,13 +97,13 @@ def test_label_smoothing_counts_in_training_only():
     plain = ClassificationModel(**SMALL)
     smoothed = ClassificationModel(**SMALL, label_smoothing=0.2)
     smoothed.load_state_dict(plain.state_dict())
-    losses = [trainer().validate(model, loader(), verbose=False)[0]["val/loss"] for model in (plain, smoothed)]
+    losses = [quiet_trainer().validate(model, loader(), verbose=False)[0]["val/loss"] for model in (plain, smoothed)]
     assert losses[0] == losses[1]
     images, labels = images_and_labels(8)
     with torch.no_grad():
         expected = torch.nn.functional.cross_entropy(smoothed.train()(images), labels, label_smoothing=0.2)
     smoothed.optimization = Optimization(Part(name="SGD", params={"lr": 0.0}))
-    run = trainer()
+    run = quiet_trainer()
     run.fit(smoothed, DataLoader(TensorDataset(images, labels), 8))
     assert run.callback_metrics["train/loss"] == pytest.approx(expected.item())
 
@@ -115,24 +111,24 @@ def test_label_smoothing_counts_in_training_only():
 def test_a_loss_that_is_no_number_shows(model):
     with torch.no_grad():
         next(model.parameters()).fill_(math.nan)
-    assert math.isnan(trainer().validate(model, loader(), verbose=False)[0]["val/loss"])
+    assert math.isnan(quiet_trainer().validate(model, loader(), verbose=False)[0]["val/loss"])
 
 
 def test_training_may_follow_a_validation(model):
-    run = trainer()
+    run = quiet_trainer()
     before = run.validate(model, loader(), verbose=False)
     run.fit(model, loader(), loader())
     assert run.validate(model, loader(), verbose=False) != before
 
 
 def test_test_metrics(model):
-    (logged,) = trainer().test(model, loader(), verbose=False)
+    (logged,) = quiet_trainer().test(model, loader(), verbose=False)
     assert logged.keys() == {"test/loss", "test/accuracy", "test/f1"}
 
 
 def test_checkpoint_holds_weights_and_class_names_alone(tmp_path):
     model = ClassificationModel(**SMALL | {"num_classes": None}, class_names=NAMES)
-    run = trainer()
+    run = quiet_trainer()
     run.fit(model, loader())
     run.save_checkpoint(tmp_path / "a.ckpt")
     checkpoint = torch.load(tmp_path / "a.ckpt", weights_only=True)
@@ -212,7 +208,7 @@ def test_training_metrics_go_on_in_the_middle_of_an_epoch(tmp_path):
 
     def fit(*callbacks, resume=None):
         torch.manual_seed(0)
-        run = trainer(max_epochs=2, callbacks=list(callbacks))
+        run = quiet_trainer(max_epochs=2, callbacks=list(callbacks))
         data = Batches(TensorDataset(*images_and_labels(22)), 8)
         run.fit(ClassificationModel(**SMALL), data, ckpt_path=resume, weights_only=True)
         return {name: run.callback_metrics[name] for name in ("train/loss", "train/accuracy")}
@@ -221,7 +217,7 @@ def test_training_metrics_go_on_in_the_middle_of_an_epoch(tmp_path):
 
 
 def test_training_metrics_of_an_epoch_that_is_cut_short(model):
-    run = trainer(max_steps=2)
+    run = quiet_trainer(max_steps=2)
     run.fit(model, loader())
     assert run.callback_metrics.keys() >= {"train/loss", "train/accuracy", "train/loss_step"}
 
@@ -234,7 +230,7 @@ def test_training_metrics_are_seen_by_all_callbacks_and_start_anew(model):
             seen.append(float(trainer.callback_metrics["train/loss"]))
 
     model.optimization = Optimization(Part(name="SGD", params={"lr": 0.0}))
-    trainer(max_epochs=2, callbacks=[Keep()]).fit(model, loader())
+    quiet_trainer(max_epochs=2, callbacks=[Keep()]).fit(model, loader())
     assert seen[0] == seen[1]
 
 
@@ -247,15 +243,15 @@ def test_resumed_equals_uninterrupted(tmp_path):
         return ClassificationModel(**SMALL, optimization=optimization)
 
     whole = new()
-    trainer(max_epochs=4).fit(whole, loader(), loader())
+    quiet_trainer(max_epochs=4).fit(whole, loader(), loader())
 
     class Save(pl.Callback):
         def on_train_epoch_end(self, trainer, pl_module):
             if trainer.current_epoch == 1:
                 trainer.save_checkpoint(tmp_path / "half.ckpt")
 
-    trainer(max_epochs=4, callbacks=[Save()]).fit(new(), loader(), loader())
+    quiet_trainer(max_epochs=4, callbacks=[Save()]).fit(new(), loader(), loader())
     resumed = new()
-    trainer(max_epochs=4).fit(resumed, loader(), loader(), ckpt_path=tmp_path / "half.ckpt", weights_only=True)
+    quiet_trainer(max_epochs=4).fit(resumed, loader(), loader(), ckpt_path=tmp_path / "half.ckpt", weights_only=True)
     for name, tensor in whole.state_dict().items():
         assert torch.equal(tensor, resumed.state_dict()[name]), name

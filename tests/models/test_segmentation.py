@@ -19,6 +19,7 @@ from cuelight.models.optimization import Optimization
 from cuelight.models.segmentation import SegmentationModel
 from cuelight.models.segmentation_networks import ARCHITECTURES
 from support.ranks import on_ranks
+from support.trainers import quiet_trainer
 
 NAMES = ["background", "dark", "bright"]
 SMALL = {
@@ -44,11 +45,6 @@ def loader(count=11, batch_size=4, seed=0):
     return DataLoader(TensorDataset(*images_and_masks(count, seed)), batch_size)
 
 
-def trainer(**options):
-    options = {"accelerator": "cpu", "logger": False, "enable_checkpointing": False, "max_epochs": 1} | options
-    return pl.Trainer(enable_progress_bar=False, enable_model_summary=False, num_sanity_val_steps=0, **options)
-
-
 @pytest.fixture
 def model():
     torch.manual_seed(0)
@@ -57,7 +53,7 @@ def model():
 
 def test_learns_what_can_be_learnt(model) -> None:
     model.optimization = Optimization(Part(name="AdamW", params={"lr": 0.01}))
-    run = trainer(max_epochs=8)
+    run = quiet_trainer(max_epochs=8)
     run.fit(model, loader(24), loader(24, seed=1))
     assert run.callback_metrics["val/mean_iou"] > 0.9
     assert set(run.callback_metrics) == set(SegmentationModel.logged_metrics)
@@ -66,7 +62,7 @@ def test_learns_what_can_be_learnt(model) -> None:
 def test_validation_metrics_are_exact_over_all_pixels(model) -> None:
     images, masks = images_and_masks(11)
     masks[0], masks[3, :20] = IGNORED, IGNORED  # so that batches have different numbers of pixels that count
-    [logged] = trainer().validate(model, DataLoader(TensorDataset(images, masks), 4), verbose=False)
+    [logged] = quiet_trainer().validate(model, DataLoader(TensorDataset(images, masks), 4), verbose=False)
     with torch.no_grad():
         logits = model.eval()(images)
     iou = multiclass_jaccard_index(logits, masks, 3, ignore_index=IGNORED)
@@ -89,12 +85,12 @@ def test_metrics_start_anew_in_every_epoch() -> None:
         def on_validation_end(self, trainer, pl_module):
             seen.append({key: float(value) for key, value in trainer.callback_metrics.items() if "val/" in key})
 
-    trainer(max_epochs=2, callbacks=[Keep()]).fit(model, loader(), loader(seed=1))
+    quiet_trainer(max_epochs=2, callbacks=[Keep()]).fit(model, loader(), loader(seed=1))
     assert seen[0] == seen[1]
 
 
 def test_the_confusion_matrix_counts_pixels(model) -> None:
-    trainer().test(model, loader(), verbose=False)
+    quiet_trainer().test(model, loader(), verbose=False)
     counts = model.confusion_matrix.compute()
     _, masks = images_and_masks(11)
     assert counts.sum(1).tolist() == [int((masks == index).sum()) for index in range(3)]
@@ -106,7 +102,7 @@ def test_ignored_pixels_are_not_learnt_from() -> None:
         model = SegmentationModel(**SMALL, ignore_index=value, loss={"cross_entropy": 1.0, "dice": 1.0})
         images, masks = images_and_masks(8)
         masks[masks == IGNORED] = value
-        trainer().fit(model, DataLoader(TensorDataset(images, masks), 4))
+        quiet_trainer().fit(model, DataLoader(TensorDataset(images, masks), 4))
         return model.state_dict()
 
     one, other = weights(IGNORED), weights(-100)
@@ -116,7 +112,7 @@ def test_ignored_pixels_are_not_learnt_from() -> None:
 def test_a_batch_without_labels_ends_nothing(model) -> None:
     images, masks = images_and_masks(8)
     masks[:4] = IGNORED
-    run = trainer()
+    run = quiet_trainer()
     run.fit(model, DataLoader(TensorDataset(images, masks), 4))
     assert math.isfinite(run.callback_metrics["train/loss"])
 
@@ -125,7 +121,7 @@ def test_a_batch_without_labels_ends_nothing(model) -> None:
 def test_an_epoch_may_end_with_a_single_image(architecture) -> None:
     torch.manual_seed(0)
     model = SegmentationModel(**SMALL | {"architecture": architecture, "architecture_params": {}})
-    run = trainer()
+    run = quiet_trainer()
     run.fit(model, loader(3, 2), loader(3, 2))
     assert run.global_step == 2
     assert math.isfinite(run.callback_metrics["train/loss"])
@@ -137,7 +133,7 @@ def test_a_single_image_counts_once_in_the_loss() -> None:
     seen = []
     count = model.train_loss.update
     model.train_loss.update = lambda loss, weight: (seen.append(int(weight)), count(loss, weight))
-    trainer().fit(model, loader(3, 2), loader(3, 2))
+    quiet_trainer().fit(model, loader(3, 2), loader(3, 2))
     per_image = int((images_and_masks(1)[1] != IGNORED).sum())
     assert seen == [2 * per_image, per_image]
 
@@ -150,7 +146,7 @@ def test_pixels_of_no_class_are_ignored_beside_a_class_that_is() -> None:
     for ignore_index, targets in ((0, data), (IGNORED, DataLoader(TensorDataset(images, both), 3))):
         torch.manual_seed(0)
         model = SegmentationModel(**SMALL, ignore_index=ignore_index)
-        run = trainer()
+        run = quiet_trainer()
         run.fit(model, targets, targets)
         losses.append([run.callback_metrics[name].item() for name in ("train/loss", "val/loss", "val/pixel_accuracy")])
     assert losses[0] == losses[1]
@@ -159,13 +155,13 @@ def test_pixels_of_no_class_are_ignored_beside_a_class_that_is() -> None:
 def test_a_network_that_can_gets_single_images(model) -> None:
     sizes = []
     model.network.register_forward_pre_hook(lambda _, inputs: sizes.append(len(inputs[0])))
-    trainer().fit(model, loader(3, 2))
+    quiet_trainer().fit(model, loader(3, 2))
     assert sorted(sizes) == [1, 2]
 
 
 def test_checkpoint_holds_weights_and_class_names_alone(tmp_path) -> None:
     model = SegmentationModel(**SMALL | {"num_classes": None}, class_names=NAMES, class_weights=[1.0, 2.0, 2.0])
-    run = trainer()
+    run = quiet_trainer()
     run.fit(model, loader())
     run.save_checkpoint(tmp_path / "a.ckpt")
     checkpoint = torch.load(tmp_path / "a.ckpt", weights_only=True)
@@ -189,7 +185,7 @@ def test_resumed_equals_uninterrupted(tmp_path) -> None:
     def fit(*callbacks, resume=None):
         torch.manual_seed(0)
         model = SegmentationModel(**SMALL)
-        run = trainer(max_epochs=4, callbacks=list(callbacks))
+        run = quiet_trainer(max_epochs=4, callbacks=list(callbacks))
         run.fit(model, loader(), loader(), ckpt_path=resume, weights_only=True)
         return model.state_dict() | {name: run.callback_metrics[name] for name in ("train/loss", "val/mean_iou")}
 
@@ -269,7 +265,7 @@ def test_encoders_of_both_libraries(encoder) -> None:
 
 def test_an_encoder_has_no_layers_that_are_not_used(model) -> None:
     model.optimization = Optimization(Part(name="SGD", params={"lr": 0.0}))
-    trainer().fit(model, loader(4))
+    quiet_trainer().fit(model, loader(4))
     assert [name for name, parameter in model.named_parameters() if parameter.grad is None] == []
 
 
@@ -297,7 +293,7 @@ def test_every_architecture_is_exported(architecture, tmp_path) -> None:
 
 def validated_on_a_rank():
     torch.manual_seed(0)
-    run = trainer(devices=2, strategy="ddp")
+    run = quiet_trainer(devices=2, strategy="ddp")
     [logged] = run.validate(SegmentationModel(**SMALL), loader(12, 3), verbose=False)
     return logged
 
@@ -305,6 +301,6 @@ def validated_on_a_rank():
 @pytest.mark.slow
 def test_ranks_measure_together_what_one_would() -> None:
     torch.manual_seed(0)
-    [alone] = trainer(devices=1).validate(SegmentationModel(**SMALL), loader(12, 3), verbose=False)
+    [alone] = quiet_trainer(devices=1).validate(SegmentationModel(**SMALL), loader(12, 3), verbose=False)
     for logged in on_ranks(validated_on_a_rank):
         assert logged == pytest.approx(alone, rel=1e-5)
