@@ -45,7 +45,7 @@ def fit(
 ) -> tuple[pl.Trainer, Network]:
     torch.manual_seed(0)
     data = TensorDataset(torch.randn(12, 3, 10, 10), torch.arange(12) % 2)
-    trainer = quiet_trainer(max_epochs=epochs, callbacks=list(callbacks), default_root_dir=directory)
+    trainer = quiet_trainer(directory, callbacks, max_epochs=epochs)
     module = Network()
     trainer.fit(module, DataLoader(data, batch_size=4), ckpt_path=resume, weights_only=True)
     return trainer, module
@@ -101,7 +101,7 @@ def test_the_average_has_the_same_layout_and_numbers(tmp_path: Path) -> None:
 @pytest.mark.gpu
 def test_on_a_gpu() -> None:
     module = Network()
-    trainer = quiet_trainer(accelerator="cuda", devices=1, precision="16-mixed", callbacks=[ChannelsLast()])
+    trainer = quiet_trainer(callbacks=[ChannelsLast()], accelerator="cuda", devices=1, precision="16-mixed")
     data = TensorDataset(torch.randn(8, 3, 10, 10), torch.arange(8) % 2)
     trainer.fit(module, DataLoader(data, batch_size=4))
 

@@ -8,8 +8,9 @@ from lightning.pytorch.strategies import ModelParallelStrategy
 from torch.nn import functional
 
 from cuelight.callbacks.ema_callback import EMACallback
-from support.averages import ByHand, EvenData, EvenModel, close, equal, quiet_trainer, weights_of
+from support.averages import ByHand, EvenData, EvenModel, close, equal, weights_of
 from support.ranks import on_ranks
+from support.trainers import quiet_trainer
 
 DECAY, TAU = 0.9, 5
 MOMENTS = ["validating", "epoch", "trained"]
@@ -47,7 +48,7 @@ class Run:
         saved = Save(folder, self.hand)
         watching = [self.hand, saved] if resume is None else [self.hand]
         callbacks = [*(watching if watched else []), *more, *([self.ema] if averaging else [])]
-        trainer = quiet_trainer(folder, callbacks, **settings)
+        trainer = quiet_trainer(folder, callbacks, **{"max_epochs": 2} | settings)
         trainer.fit(self.model, datamodule=EvenData(), ckpt_path=resume, weights_only=True)
         if watched and resume is None:
             saved.save(trainer, "trained")
@@ -104,7 +105,7 @@ def ddp_resumed(folder):
 def started_by_lightning(folder, strategy):
     torch.manual_seed(0)
     model = EvenModel()
-    trainer = quiet_trainer(folder, [EMACallback(DECAY, decay_tau=TAU)], devices=2, strategy=strategy)
+    trainer = quiet_trainer(folder, [EMACallback(DECAY, decay_tau=TAU)], max_epochs=2, devices=2, strategy=strategy)
     trainer.fit(model, datamodule=EvenData())
     return weights_of(model)
 
@@ -262,7 +263,7 @@ def poisoned_fits(folder):
 
 
 def lightnings_average(folder):
-    trainer = quiet_trainer(folder, [EMAWeightAveraging(decay=DECAY)], **sharding(2))
+    trainer = quiet_trainer(folder, [EMAWeightAveraging(decay=DECAY)], max_epochs=2, **sharding(2))
     trainer.fit(ShardedModel(), datamodule=EvenData())
 
 

@@ -9,7 +9,8 @@ from lightning.pytorch.callbacks import ModelCheckpoint
 from torch.utils.data import DataLoader, IterableDataset
 
 from cuelight.callbacks.ema_callback import EMACallback
-from support.averages import ByHand, EvenData, EvenModel, close, equal, quiet_trainer, weights_of
+from support.averages import ByHand, EvenData, EvenModel, close, equal, weights_of
+from support.trainers import quiet_trainer
 
 EPOCHS = 8
 
@@ -125,7 +126,7 @@ class Run:
         self.model = situation.model()
         settings = {"max_epochs": EPOCHS, "accumulate_grad_batches": 2, "devices": 1, "deterministic": True}
         callbacks = [self.hand, *more, *([self.ema] if averaging else [])]
-        self.trainer = quiet_trainer(folder, callbacks, **(settings | situation.trainer))
+        self.trainer = quiet_trainer(folder, callbacks, **{"max_epochs": 2} | settings | situation.trainer)
         self.trainer.fit(self.model, datamodule=situation.data(), ckpt_path=resume, weights_only=True)
 
 

@@ -17,10 +17,11 @@ from cuelight.provenance import packages, record, record_files
 from cuelight.provenance.packages import installed_versions
 from cuelight.provenance.repository import Repository
 from cuelight.redaction import REDACTED
-from support.averages import EvenData, EvenModel, quiet_trainer
+from support.averages import EvenData, EvenModel
 from support.experiments import experiment, own_parts, write_digits
 from support.ranks import on_ranks
 from support.tiny import TinyData, TinyModel
+from support.trainers import quiet_trainer
 
 SECRET = "hunter2xyz"
 COMMIT = "2b8ff1c0a1d24e0f9a6fd0b6a4e0f5c1d2e3f4a5"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +15,8 @@ from torch import Tensor
 from cuelight.config import Part
 from cuelight.data.digits import Digits
 from cuelight.data.image_folder import ImageFolder
+from support.ranks import on_ranks
+from support.trainers import quiet_trainer
 
 pytestmark = pytest.mark.filterwarnings(
     "ignore::UserWarning", "ignore::lightning.pytorch.utilities.warnings.PossibleUserWarning"
@@ -50,20 +53,21 @@ class TinyModel(pl.LightningModule):
         return torch.optim.SGD(self.parameters(), lr=0.01, momentum=0.9)
 
 
+def augmented_digits(folder: Path, num_workers: int = 0, batch_size: int = 4) -> ImageFolder:
+    return ImageFolder(
+        folder,
+        size=16,
+        color="GRAY",
+        transforms=AUGMENTATION,
+        batch_size=batch_size,
+        num_workers=num_workers,
+        seed=5,
+    )
+
+
 @pytest.fixture
 def data(digit_files: Path) -> Any:
-    def make(num_workers: int = 0, batch_size: int = 4) -> ImageFolder:
-        return ImageFolder(
-            digit_files,
-            size=16,
-            color="GRAY",
-            transforms=AUGMENTATION,
-            batch_size=batch_size,
-            num_workers=num_workers,
-            seed=5,
-        )
-
-    return make
+    return partial(augmented_digits, digit_files)
 
 
 def _trainer(folder: Path, *callbacks: pl.Callback, **params: Any) -> pl.Trainer:
@@ -174,13 +178,12 @@ def test_digits_are_learnt(tmp_path: Path) -> None:
     assert result["accuracy"] > 0.8
 
 
-class SavesWhatItSaw(TinyModel):
-    """Writes what its rank saw, for the process that started the ranks."""
+class NormedModel(TinyModel):
+    """Has buffers, which are broadcast at every forward pass."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self) -> None:
         super().__init__()
-        self.folder = folder
-        self.norm = torch.nn.BatchNorm2d(1)  # its buffers are broadcast at every forward pass
+        self.norm = torch.nn.BatchNorm2d(1)
 
     def training_step(self, batch: tuple[Tensor, Tensor], batch_idx: int) -> Tensor:
         return super().training_step((self.norm(batch[0]), batch[1]), batch_idx)
@@ -189,29 +192,23 @@ class SavesWhatItSaw(TinyModel):
         self.norm(batch[0])
         super().validation_step(batch, batch_idx)
 
-    def on_validation_end(self) -> None:
-        torch.save(self.validated, self.folder / f"rank{self.global_rank}.pt")
 
-    def on_train_end(self) -> None:
-        torch.save(len(self.seen), self.folder / f"batches{self.global_rank}.pt")
+def fit_on_a_rank(folder: Path, images: Path, use_distributed_sampler: bool) -> tuple[int, list[int], list[int]]:
+    module = augmented_digits(images, batch_size=4)
+    module.val_split = 0.25  # 9 images: one rank has 5 of them, a batch more than the 4 of the other would fill
+    trainer = quiet_trainer(folder, devices=2, strategy="ddp", use_distributed_sampler=use_distributed_sampler)
+    model = NormedModel()
+    trainer.fit(model, datamodule=module)
+    return len(model.seen), list(module._splits["val"].labels), model.validated
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("use_distributed_sampler", [True, False])
-def test_two_processes_validate_each_image_once(tmp_path: Path, data: Any, use_distributed_sampler: bool) -> None:
-    trainer = _trainer(
-        tmp_path,
-        max_epochs=1,
-        devices=2,
-        strategy="ddp_fork",
-        num_sanity_val_steps=0,
-        use_distributed_sampler=use_distributed_sampler,
-    )
-    module = data(batch_size=4)
-    module.val_split = 0.25  # 9 images: one rank has 5 of them, a batch more than the 4 of the other would fill
-    trainer.fit(SavesWhatItSaw(tmp_path), datamodule=module)
-    module.setup()
+def test_two_processes_validate_each_image_once(
+    tmp_path: Path, digit_files: Path, use_distributed_sampler: bool
+) -> None:
+    found = on_ranks(fit_on_a_rank, tmp_path, digit_files, use_distributed_sampler)
+    batches, labels, validated = zip(*found, strict=True)
 
-    seen = [label for rank in range(2) for label in torch.load(tmp_path / f"rank{rank}.pt")]
-    assert sorted(seen) == sorted(module._splits["val"].labels)
-    assert torch.load(tmp_path / "batches0.pt") == torch.load(tmp_path / "batches1.pt")
+    assert sorted(validated[0] + validated[1]) == sorted(labels[0])
+    assert batches[0] == batches[1]

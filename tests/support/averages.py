@@ -155,11 +155,3 @@ class EvenData(pl.LightningDataModule):
         return DataLoader(self.rows, batch_size=BATCH_SIZE // ranks, sampler=sampler)
 
     val_dataloader = train_dataloader
-
-
-def quiet_trainer(folder, callbacks, **settings):
-    quiet = {"accelerator": "cpu", "max_epochs": 2, "enable_checkpointing": False, "num_sanity_val_steps": 0}
-    return pl.Trainer(
-        default_root_dir=folder, callbacks=callbacks, logger=False, enable_progress_bar=False,
-        enable_model_summary=False, **(quiet | settings),
-    )  # fmt: skip
