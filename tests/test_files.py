@@ -86,6 +86,14 @@ def test_permissions_are_those_of_any_new_file(tmp_path) -> None:
     assert stat.S_IMODE((tmp_path / "file").stat().st_mode) == 0o640
 
 
+def test_rights_of_new_files_are_not_changed_for_other_threads(tmp_path, monkeypatch) -> None:
+    """Two threads that ask for ``os.umask`` by changing it may leave it at zero, for the rest of the process."""
+    changes = []
+    monkeypatch.setattr(os, "umask", changes.append)
+    write_text(tmp_path / "file", "text")
+    assert changes == []
+
+
 def test_text_is_utf_8(tmp_path) -> None:
     write_text(tmp_path / "file", "Größe ✓\n")
     assert (tmp_path / "file").read_bytes() == "Größe ✓\n".encode()

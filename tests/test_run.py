@@ -2,10 +2,13 @@
 
 import json
 import shutil
+import signal
 
+import lightning.pytorch as pl
 import pytest
 from PIL import Image
 
+from cuelight import registry
 from cuelight.config import Config
 from cuelight.errors import CheckpointError, ConfigError
 from cuelight.run import Run
@@ -38,6 +41,50 @@ def test_mapping_and_file_and_overrides_are_the_same(digits, tmp_path) -> None:
     from_file = Run.from_yaml(file, ["trainer.epochs=5"]).config
     assert from_file == Run.from_yaml(tree, {"trainer.epochs": 5}).config
     assert isinstance(from_file, Config)
+
+
+def interrupt(*_, **__) -> None:
+    raise KeyboardInterrupt
+
+
+@registry.callbacks.register
+class InterruptedBefore(pl.Callback):
+    """Ends by Ctrl-C before the training takes the signals."""
+
+    setup = interrupt
+
+
+def test_ctrl_c_works_after_a_training_that_it_ended_before_its_first_batch(digits, tmp_path) -> None:
+    before = signal.getsignal(signal.SIGINT)
+    with pytest.raises(SystemExit):
+        Run.from_yaml(experiment(digits, callbacks=[{"name": "InterruptedBefore"}])).train(tmp_path)
+    assert signal.getsignal(signal.SIGINT) is before
+
+
+def test_ctrl_c_works_after_a_measurement_that_it_ended(trained, monkeypatch) -> None:
+    before = signal.getsignal(signal.SIGINT)
+    monkeypatch.setattr(own_parts().TinyNet, "setup", interrupt)
+    with pytest.raises(SystemExit):
+        Run.load(trained[0].directory).test()
+    assert signal.getsignal(signal.SIGINT) is before
+
+
+@registry.callbacks.register
+class FailsTwice(pl.Callback):
+    """Fails, and once more when it is told of that."""
+
+    def on_train_batch_end(self, *_) -> None:
+        raise ValueError("first")
+
+    def on_exception(self, *_) -> None:
+        raise ValueError("second")
+
+
+def test_a_training_that_failed_twice_leaves_the_next_one_its_signals(digits, tmp_path) -> None:
+    before = signal.getsignal(signal.SIGINT), signal.getsignal(signal.SIGTERM)
+    with pytest.raises(ValueError, match="second"):
+        Run.from_yaml(experiment(digits, callbacks=[{"name": "FailsTwice"}])).train(tmp_path)
+    assert (signal.getsignal(signal.SIGINT), signal.getsignal(signal.SIGTERM)) == before
 
 
 def test_loaded_run_measures_the_same(trained) -> None:

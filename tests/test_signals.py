@@ -4,7 +4,7 @@ import signal
 
 import pytest
 
-from cuelight.signals import StopSignal
+from cuelight.signals import StopSignal, signals_given_back
 from support.experiments import OWN_PARTS, experiment, last, metric_rows, only_run, same_training, write_yaml
 from support.processes import Command, cuelight, named_pipe
 
@@ -120,6 +120,39 @@ class TestStopSignal:
         stop.unlisten()
         stop.listen()
         assert stop.received is None
+
+    def test_what_is_ignored_stays_ignored(self) -> None:
+        """As SIGINT is in the background jobs of a script, which Ctrl-C is not meant for."""
+        signal.signal(signal.SIGINT, signal.SIG_IGN)
+        stop = StopSignal()
+        stop.listen()
+        signal.raise_signal(signal.SIGINT)
+        assert stop.received is None
+        stop.unlisten()
+        assert signal.getsignal(signal.SIGINT) is signal.SIG_IGN
+
+    def test_what_was_taken_before_python_began_is_left_alone(self, monkeypatch) -> None:
+        """Python cannot name such a handler, and so cannot give a signal back to it."""
+        before = signal.getsignal(signal.SIGTERM)
+        known = {signal.SIGINT: signal.getsignal(signal.SIGINT)}
+        with monkeypatch.context() as patched:
+            patched.setattr(signal, "getsignal", known.get)
+            stop = StopSignal()
+            stop.listen()
+            stop.unlisten()
+        assert signal.getsignal(signal.SIGTERM) is before
+
+    def test_what_runs_within_keeps_no_signal(self) -> None:
+        before = signal.getsignal(signal.SIGINT)
+
+        @signals_given_back()
+        def end() -> None:
+            signal.signal(signal.SIGINT, signal.SIG_IGN)
+            raise SystemExit
+
+        with pytest.raises(SystemExit):
+            end()
+        assert signal.getsignal(signal.SIGINT) is before
 
     def test_other_threads_leave_signals_alone(self) -> None:
         from threading import Thread

@@ -7,7 +7,7 @@ import hashlib
 import json
 import math
 import os
-import tempfile
+import secrets
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
@@ -34,14 +34,14 @@ def atomic_write(path: Path) -> Iterator[BinaryIO]:
         OSError: If the disk is full or the folder cannot be written; the temporary file is removed.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
-    descriptor, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.", suffix=TEMPORARY_SUFFIX)
-    temporary = Path(name)
+    # Not by tempfile, which takes all rights from others: which ones to give back only os.umask tells, by a change that
+    # other threads have to bear.
+    temporary = path.parent / f".{path.name}.{secrets.token_hex(8)}{TEMPORARY_SUFFIX}"
     try:
-        with os.fdopen(descriptor, "wb") as file:
+        with temporary.open("xb") as file:
             yield file
             file.flush()
             os.fsync(file.fileno())
-        temporary.chmod(0o666 & ~_umask())
         temporary.replace(path)
     except BaseException:
         temporary.unlink(missing_ok=True)
@@ -135,12 +135,6 @@ def remove_partial_files(folder: Path, name: str | None = None) -> None:
     of_one = f"{glob.escape(name)}." if name else ""
     for leftover in folder.glob(f".{of_one}*{TEMPORARY_SUFFIX}"):
         leftover.unlink(missing_ok=True)
-
-
-def _umask() -> int:
-    current = os.umask(0)
-    os.umask(current)
-    return current
 
 
 def _sync_folder(folder: Path) -> None:

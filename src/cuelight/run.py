@@ -40,6 +40,7 @@ from cuelight.run_directory import (
     is_first_process,
     make_run_directory,
 )
+from cuelight.signals import signals_given_back
 from cuelight.tracking.loggers import build_loggers, start_trackers
 from cuelight.tracking.requirements import tracker_problems
 from cuelight.tracking.sending import send_hyperparams
@@ -216,7 +217,7 @@ class Run(TrainedRun):
         for step in steps:
             step.raise_at_the_end = False  # what failed is part of the result
         metric = main_metric(self.config)
-        with recorded_training(directory, trainer, planned, metric[0] if metric else None):
+        with signals_given_back(), recorded_training(directory, trainer, planned, metric[0] if metric else None):
             start_trackers(loggers)
             send_hyperparams(loggers, redacted(self.config.to_dict()))
             trainer.fit(model, datamodule=data, ckpt_path=resume, weights_only=True)

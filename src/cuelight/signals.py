@@ -7,6 +7,8 @@ import os
 import signal
 import sys
 import threading
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from types import FrameType
 from typing import Any, final
 
@@ -15,6 +17,23 @@ logger = logging.getLogger(__name__)
 _SIGNALS = (signal.SIGINT, signal.SIGTERM)
 _NOBODY = (signal.SIG_DFL, signal.default_int_handler)
 _SHOW_CURSOR = b"\x1b[?25h\n"
+
+
+@contextmanager
+def signals_given_back() -> Iterator[None]:
+    """Give SIGINT and SIGTERM back to who had them, however what runs within ends.
+
+    Lightning ignores SIGINT when it has caught a KeyboardInterrupt, and gives no signal back where a callback fails
+    while it is told of an exception. A notebook, whose process lives on, could then not be interrupted any more.
+
+    Yields:
+        Nothing.
+    """
+    owners = _owners()
+    try:
+        yield
+    finally:
+        _give_back(owners)
 
 
 class StopSignal:
@@ -34,22 +53,24 @@ class StopSignal:
         Lightning takes SIGTERM when a fit begins, and keeps it when the fit ends by an exception.
         """
         self.received = None
-        self._owners = {number: signal.getsignal(number) for number in _SIGNALS}
+        self._owners = _owners()
 
     def listen(self) -> None:
-        """Take the signals over; does nothing outside the main thread, where Python allows no handlers."""
+        """Take the signals over, unless they are ignored, as Ctrl-C is in a script's background job.
+
+        Does nothing outside the main thread, where Python allows no handlers.
+        """
         if threading.current_thread() is not threading.main_thread():
             return
         if not self._owners:
             self.note_owners()
-        for number in _SIGNALS:
-            signal.signal(number, self._note)
+        for number, owner in self._owners.items():
+            if owner is not signal.SIG_IGN:
+                signal.signal(number, self._note)
 
     def unlisten(self) -> None:
         """Give the signals back to who had them when that was noted."""
-        if threading.current_thread() is threading.main_thread():
-            for number, handler in self._owners.items():
-                signal.signal(number, handler)
+        _give_back(self._owners)
         self._owners = {}
 
     def _note(self, number: int, _: FrameType | None) -> None:
@@ -79,22 +100,32 @@ class NotedSignal:
     def __enter__(self) -> NotedSignal:
         """Take over the signals that nobody has."""
         if threading.current_thread() is threading.main_thread():
-            owners = {number: signal.getsignal(number) for number in _SIGNALS}
-            self._owners = {number: owner for number, owner in owners.items() if owner in _NOBODY}
+            self._owners = {number: owner for number, owner in _owners().items() if owner in _NOBODY}
             for number in self._owners:
                 signal.signal(number, self._end)
         return self
 
     def __exit__(self, *_: object) -> None:
         """Give them back."""
-        for number, owner in self._owners.items():
-            signal.signal(number, owner)
+        _give_back(self._owners)
 
     def _end(self, number: int, _: FrameType | None) -> None:
         self.number = number
         if number == signal.SIGINT:
             raise KeyboardInterrupt
         raise SystemExit(128 + number)
+
+
+def _owners() -> dict[int, Any]:
+    """Who has the signals; one that was taken before Python began is left out, because it could not be given back."""
+    owners = {number: signal.getsignal(number) for number in _SIGNALS}
+    return {number: owner for number, owner in owners.items() if owner is not None}
+
+
+def _give_back(owners: Mapping[int, Any]) -> None:
+    if threading.current_thread() is threading.main_thread():
+        for number, owner in owners.items():
+            signal.signal(number, owner)
 
 
 def _die(number: int) -> None:

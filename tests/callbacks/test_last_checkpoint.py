@@ -111,14 +111,51 @@ def test_signals_are_given_back(tmp_path) -> None:
     assert (signal.getsignal(signal.SIGINT), signal.getsignal(signal.SIGTERM)) == before
 
 
-def test_stop_names_the_signal(tmp_path) -> None:
-    trainer = pl.Trainer(
+class TestsAtTheEnd(pl.Callback):
+    """Measures with the trainer of the training."""
+
+    def on_train_end(self, trainer, pl_module) -> None:
+        trainer.validate(pl_module, datamodule=TinyData(), verbose=False)
+
+
+def trainer_with(folder, callback, **options):
+    return pl.Trainer(
         max_epochs=1,
-        callbacks=[TroubleAt(2, lambda: signal.raise_signal(signal.SIGTERM)), LastCheckpoint()],
-        default_root_dir=tmp_path,
+        accelerator="cpu",
+        callbacks=[callback, LastCheckpoint()],
+        default_root_dir=folder,
         logger=False,
         enable_progress_bar=False,
+        enable_model_summary=False,
+        **options,
     )
+
+
+def test_signals_are_given_back_after_a_measurement_within_the_training(tmp_path) -> None:
+    before = signal.getsignal(signal.SIGINT), signal.getsignal(signal.SIGTERM)
+    trainer_with(tmp_path, TestsAtTheEnd()).fit(TinyModel(), datamodule=TinyData())
+    assert (signal.getsignal(signal.SIGINT), signal.getsignal(signal.SIGTERM)) == before
+
+
+class SignalAt(pl.Callback):
+    """Gets a SIGTERM in a hook that comes before the one of ``LastCheckpoint``."""
+
+    def __init__(self, hook) -> None:
+        setattr(self, hook, lambda *_: signal.raise_signal(signal.SIGTERM))
+
+
+@pytest.mark.parametrize(("hook", "batches"), [("on_sanity_check_start", 1), ("on_train_start", 0)])
+def test_signal_that_lightning_gets_before_ends_the_training_as_any_other(tmp_path, hook, batches) -> None:
+    """Lightning would raise a SystemExit without a code after the first batch, as if all had gone well."""
+    trainer = trainer_with(tmp_path, SignalAt(hook), num_sanity_val_steps=batches)
+    with pytest.raises((TrainingInterrupted, SystemExit)) as stopped:
+        trainer.fit(TinyModel(), datamodule=TinyData())
+    assert str(stopped.value) == str(TrainingInterrupted(signal.SIGTERM))
+    assert trainer.global_step == 0
+
+
+def test_stop_names_the_signal(tmp_path) -> None:
+    trainer = trainer_with(tmp_path, TroubleAt(2, lambda: signal.raise_signal(signal.SIGTERM)))
     with pytest.raises(TrainingInterrupted) as stopped:
         trainer.fit(TinyModel(), datamodule=TinyData())
     assert stopped.value.signal_number == signal.SIGTERM

@@ -3,12 +3,14 @@
 import os
 import shutil
 import subprocess
+import threading
 
 import pytest
 
 from cuelight.provenance.git_command import Git, GitError, NoRepositoryError
 from cuelight.provenance.repository import read_repository, tracks
 
+LONGEST = 10  # seconds
 SECOND = 1_600_000_000
 
 
@@ -192,6 +194,27 @@ def test_hanging_git_is_ended_with_what_it_started(repository, tmp_path, monkeyp
         Git(repository, seconds=0.2).ask("status")
     with pytest.raises(OSError, match="No such device or address"):  # nobody reads any more
         os.open(pipe, os.O_WRONLY | os.O_NONBLOCK)
+
+
+def test_what_git_has_left_behind_is_not_waited_for(repository, tmp_path, monkeypatch) -> None:
+    """A daemon in a session of its own, which keeps the output of git open until it is told to end."""
+    pipe = tmp_path / "pipe"
+    os.mkfifo(pipe)
+    told = os.open(pipe, os.O_RDWR)
+    program = tmp_path / "bin" / "git"
+    program.parent.mkdir()
+    program.write_text(f"#!/bin/sh\nsetsid sh -c 'read line < {pipe}' &\n")
+    program.chmod(0o755)
+    monkeypatch.setenv("PATH", str(program.parent), prepend=":")
+    late = threading.Timer(LONGEST, os.write, [told, b"end\n"])
+    late.start()
+    with pytest.raises(GitError, match=r"git took longer than 0\.2 seconds"):
+        Git(repository, seconds=0.2).ask("status")
+    still_waiting = late.is_alive()
+    late.cancel()
+    os.write(told, b"end\n")
+    os.close(told)
+    assert still_waiting
 
 
 def test_commit_is_known_where_the_difference_takes_too_long(repository, monkeypatch) -> None:

@@ -1,5 +1,8 @@
 """What a tracker takes besides metrics, with the loggers of Lightning that keep files."""
 
+import os
+import signal
+import threading
 from types import SimpleNamespace
 
 import fsspec
@@ -213,6 +216,26 @@ def test_trackers_that_had_begun_end_where_another_one_cannot(tmp_path) -> None:
     second.finalize = lambda _: ended.append("second")
     with pytest.raises(TrackerError):
         start_trackers([first, second])
+    assert ended == ["failed"]
+
+
+def test_trackers_that_had_begun_end_at_ctrl_c_while_another_one_hangs(tmp_path) -> None:
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    first, second = (MirroredTensorBoardLogger(tmp_path / name, str(tmp_path / "mirror")) for name in ("1", "2"))
+    ended, released = [], threading.Event()
+    first.finalize = ended.append
+
+    def hang() -> None:
+        os.kill(os.getpid(), signal.SIGINT)
+        released.wait()
+
+    second.begin = hang
+    try:
+        with pytest.raises(KeyboardInterrupt):
+            start_trackers([first, second])
+    finally:
+        released.set()
+        signal.signal(signal.SIGINT, before)
     assert ended == ["failed"]
 
 

@@ -54,16 +54,17 @@ class LastCheckpoint(Checkpoint):
         self._stop.unlisten()
 
     def setup(self, trainer: pl.Trainer, pl_module: pl.LightningModule, stage: str) -> None:
-        """Note who has the signals."""
-        self._stop.note_owners()
+        """Note who has the signals; in a test within a training that is this callback itself."""
+        if stage == "fit":
+            self._stop.note_owners()
 
     def on_sanity_check_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Listen for signals, from the first batch that the trainer runs."""
-        self._stop.listen()
+        self._listen(trainer)
 
     def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Listen for signals, also where there was no sanity check, and give back the metrics of a resumed run."""
-        self._stop.listen()
+        self._listen(trainer)
         self._saved_to_stop = False
         restored = {name: torch.tensor(value) for name, value in self._metrics_to_restore.items()}
         trainer.callback_metrics.update(restored)
@@ -139,11 +140,13 @@ class LastCheckpoint(Checkpoint):
         """Give the signals back."""
         self._stop.unlisten()
 
+    def _listen(self, trainer: pl.Trainer) -> None:
+        self._stop.listen()
+        if _anywhere(trainer, trainer.received_sigterm):  # by Lightning, which would end with the exit code 0
+            raise TrainingInterrupted(signal.SIGTERM)
+
     def _asked_to_stop(self, trainer: pl.Trainer) -> bool:
-        asked = self._stop.received is not None
-        if trainer.world_size > 1:
-            asked = trainer.strategy.reduce_boolean_decision(asked, all=False)
-        return asked
+        return _anywhere(trainer, self._stop.received is not None)
 
     def _save(self, trainer: pl.Trainer) -> None:
         if trainer.fast_dev_run:  # type: ignore[attr-defined]  # Lightning sets it by setattr
@@ -154,6 +157,11 @@ class LastCheckpoint(Checkpoint):
     def _stop_if_saved(self) -> None:
         if self._saved_to_stop:
             raise TrainingInterrupted(self._stop.received or signal.SIGTERM)
+
+
+def _anywhere(trainer: pl.Trainer, here: bool) -> bool:
+    """Whether something holds in any process of the training."""
+    return trainer.strategy.reduce_boolean_decision(here, all=False) if trainer.world_size > 1 else here
 
 
 def _was_last_epoch(trainer: pl.Trainer) -> bool:

@@ -18,6 +18,7 @@ from lightning.pytorch.loggers import Logger
 from lightning.pytorch.strategies import SingleDeviceStrategy
 
 from cuelight.errors import ConfigError, Problem
+from cuelight.signals import signals_given_back
 
 View = Literal["test", "val", "train"]
 
@@ -88,7 +89,7 @@ def evaluator(
     Yields:
         A trainer that writes nothing. What a trainer sets for the whole process is then as before.
     """
-    with _quiet_lightning(), _process_settings_kept():
+    with _quiet_lightning(), _process_settings_kept(), signals_given_back():
         yield make_trainer(
             accelerator=settings.accelerator,
             devices=settings.devices,

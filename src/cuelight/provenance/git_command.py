@@ -13,6 +13,7 @@ from pathlib import Path
 from cuelight.errors import CuelightError
 
 LONGEST = 5.0
+_TO_END = 1.0  # seconds
 _NO = 1  # the exit code; after an error it is 128
 
 _SETTINGS = (
@@ -111,12 +112,17 @@ class Git:
 def _end(process: subprocess.Popen[bytes]) -> None:
     """End git, and what it has started, unless it was waited for.
 
-    Also where git itself is gone, what it has started may be there, and keeps its output open.
+    Also where git itself is gone, what it has started may be there, and keeps its output open. What has left its group,
+    or hangs in the system, is not waited for.
     """
     if process.returncode is None:
         with suppress(ProcessLookupError):
             os.killpg(process.pid, signal.SIGKILL)
-        process.communicate()
+        with suppress(subprocess.TimeoutExpired):
+            process.communicate(timeout=_TO_END)
+        for stream in (process.stdout, process.stderr):
+            if stream is not None:
+                stream.close()
 
 
 def _complaint(printed: bytes) -> str:

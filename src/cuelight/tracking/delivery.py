@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from cuelight.redaction import reason_of
+from cuelight.tracking.daemon import daemon
 from cuelight.tracking.deadline import AT_THE_END
 
 logger = logging.getLogger(__name__)
@@ -79,7 +80,7 @@ class Delivery:
             if not (unless_waiting and any(job.what == what and job is not self._under_way for job in self._jobs)):
                 self._jobs = _in_order([*self._jobs, _Job(what, send, comes_last)])
             if self._thread is None:
-                self._thread = threading.Thread(target=self._work, name=f"to {self._receiver}", daemon=True)
+                self._thread = daemon(self._work, f"to {self._receiver}")
                 self._thread.start()
             self._changed.notify_all()
 

@@ -67,7 +67,7 @@ def start_trackers(loggers: Sequence[Logger]) -> None:
                 _start("tensorboard", one.page, one)
             else:
                 continue
-        except TrackerError:
+        except BaseException:  # also Ctrl-C while one does not answer
             for other in begun:
                 other.finalize("failed")
             raise

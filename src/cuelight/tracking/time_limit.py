@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Callable
 from typing import Any
+
+from cuelight.tracking.daemon import daemon
 
 
 def within(seconds: float, function: Callable[[], Any]) -> None:
@@ -26,7 +27,7 @@ def within(seconds: float, function: Callable[[], Any]) -> None:
         except Exception as error:  # noqa: BLE001 - raised again where it is waited for
             raised.append(error)
 
-    thread = threading.Thread(target=run, daemon=True)
+    thread = daemon(run)
     thread.start()
     thread.join(seconds)
     if thread.is_alive():

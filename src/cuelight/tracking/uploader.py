@@ -10,6 +10,7 @@ from pathlib import Path
 
 from cuelight.files import sha256_of
 from cuelight.redaction import reason_of, redacted_text
+from cuelight.tracking.daemon import daemon
 from cuelight.tracking.spool import Sent, Spool, SpoolInUseError, Waiting
 from cuelight.tracking.tracker import Tracker
 
@@ -61,7 +62,7 @@ class Uploader:
         self._condition = threading.Condition()
         self._pending, self._idle, self._in_a_hurry, self._closed = False, False, False, False
         self._sent: list[Sent] | None = None
-        self._thread = threading.Thread(target=self._run, name=f"upload to {name}", daemon=True)
+        self._thread = daemon(self._run, f"upload to {name}")
         self._thread.start()
 
     def offer(self, file: Path, name: str, step: int, score: float) -> None:
