@@ -1,16 +1,22 @@
 """A run from Python: the same as from the command line, and with errors that name what is missing."""
 
 import json
+import os
 import shutil
 import signal
+import socket
+import subprocess
+import sys
 
 import lightning.pytorch as pl
+import psutil
 import pytest
 from PIL import Image
 
 from cuelight import registry
 from cuelight.config import Config
 from cuelight.errors import CheckpointError, ConfigError
+from cuelight.files import write_json
 from cuelight.run import Run
 from support.experiments import experiment, last, own_parts, same, same_training, write_yaml
 
@@ -150,6 +156,44 @@ def test_resume_without_a_checkpoint_starts_from_the_beginning(digits, tmp_path,
     run.resume()
     assert "starts from its beginning" in caplog.text
     assert same_training(tmp_path, trained[0].directory)
+
+
+@pytest.fixture
+def elsewhere(digits, tmp_path):
+    """A run, and a process of which its record says that it trains it."""
+    run = Run.from_yaml(experiment(digits, epochs=1))
+    run.directory = tmp_path
+    run.resume()
+    process = subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE)
+    told = {"host": socket.gethostname(), "pid": process.pid, "created": psutil.Process(process.pid).create_time()}
+    record = json.loads((tmp_path / "training.json").read_text())
+    write_json(tmp_path / "training.json", record | {"status": "running", "process": told})
+    yield run, process
+    process.kill()
+    process.wait()
+
+
+@pytest.mark.parametrize("what", ["resume", "finish"])
+def test_what_another_process_trains_is_left_alone(what, elsewhere) -> None:
+    run, process = elsewhere
+    written_now = run.directory / "checkpoints" / ".last.ckpt.0.partial"
+    written_now.touch()
+    with pytest.raises(CheckpointError, match=f"is being trained at this moment, by process {process.pid} since "):
+        getattr(Run.load(run.directory), what)()
+    assert written_now.exists()
+
+    process.kill()  # and nobody asks for its exit code yet
+    os.waitid(os.P_PID, process.pid, os.WEXITED | os.WNOWAIT)
+    getattr(Run.load(run.directory, ["trainer.epochs=2"]), what)()
+    assert not written_now.exists()
+
+
+def test_what_another_machine_trained_is_gone_on_with_and_said(elsewhere, caplog) -> None:
+    run, _ = elsewhere
+    file = run.directory / "training.json"
+    write_json(file, {**(record := json.loads(file.read_text())), "process": record["process"] | {"host": "far"}})
+    Run.load(run.directory, ["trainer.epochs=2"]).resume()
+    assert "was being trained on far when that last wrote" in caplog.text
 
 
 def test_what_waited_for_an_upload_before_the_beginning_takes_no_space_any_more(digits, tmp_path) -> None:

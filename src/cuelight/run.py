@@ -39,6 +39,7 @@ from cuelight.run_directory import (
     find_run_directory,
     is_first_process,
     make_run_directory,
+    require_nobody_trains,
 )
 from cuelight.signals import signals_given_back
 from cuelight.tracking.loggers import build_loggers, start_trackers
@@ -170,7 +171,8 @@ class Run(TrainedRun):
             As ``train``.
 
         Raises:
-            CheckpointError: If this run has no directory yet, or the checkpoint cannot be read.
+            CheckpointError: If this run has no directory yet, the checkpoint cannot be read, or another process trains
+                this run at this moment.
         """
         chosen = Path(checkpoint) if checkpoint else self._checkpoint_to_go_on_from()
         return self._train(self._checkpoint_folder().parent, chosen)
@@ -191,6 +193,7 @@ class Run(TrainedRun):
         if self.directory is None:
             self.directory = make_run_directory(output, self.config.name)
         if is_first_process():
+            require_nobody_trains(self.directory)
             clean_up(self.directory)
             write_text(self.directory / CONFIG_FILE, self.config.to_yaml())
         return self.directory

@@ -1,14 +1,23 @@
-"""The folder of a run: made once, agreed on by all processes, and found again."""
+"""The folder of a run: made once, agreed on by all processes, found again, and trained in by one at a time."""
 
 from __future__ import annotations
 
+import json
+import logging
 import os
 import secrets
+import socket
+from collections.abc import Mapping
 from datetime import datetime
 from pathlib import Path
+from typing import Any
+
+import psutil
 
 from cuelight.errors import CheckpointError
 from cuelight.files import remove_partial_files
+
+logger = logging.getLogger(__name__)
 
 CONFIG_FILE = "config.yaml"
 TRAINING_FILE = "training.json"
@@ -87,6 +96,62 @@ def clean_up(directory: Path) -> None:
     """
     for folder in (directory, *(path for path in directory.iterdir() if path.is_dir())):
         remove_partial_files(folder)
+
+
+def own_process() -> dict[str, Any]:
+    """Tell which process this is.
+
+    Returns:
+        Its ``host``, ``pid``, and when it was ``created``, which tells it from a later one with its number.
+    """
+    own = psutil.Process()
+    return {"host": socket.gethostname(), "pid": own.pid, "created": own.create_time()}
+
+
+def still_runs(process: Mapping[str, Any]) -> bool | None:
+    """Tell whether a process is still there.
+
+    Args:
+        process: What :func:`own_process` told of it.
+
+    Returns:
+        Whether it is; ``None`` if only another machine knows.
+    """
+    if process.get("host") != socket.gethostname():
+        return None
+    try:
+        found = psutil.Process(int(process["pid"]))
+        killed = found.status() == psutil.STATUS_ZOMBIE  # and its parent, as in many containers, does not ask for it
+        return not killed and bool(abs(found.create_time() - float(process["created"])) < 1)
+    except psutil.NoSuchProcess:
+        return False
+
+
+def require_nobody_trains(directory: Path) -> None:
+    """Refuse to write into the directory of a training that goes on in another process: both would lose files.
+
+    Args:
+        directory: The run directory.
+
+    Raises:
+        CheckpointError: If one does.
+    """
+    try:
+        record = json.loads((directory / TRAINING_FILE).read_text())
+        process, running = record["process"], record["status"] == "running"
+        alive = still_runs(process) if running and process["pid"] != os.getpid() else False
+    except (OSError, ValueError, KeyError, TypeError):
+        return  # there is no record, or it does not say
+    if alive is None:
+        logger.warning(
+            "%s was being trained on %s when that last wrote. See to it that it has ended there.",
+            directory, process["host"],
+        )  # fmt: skip
+    if alive:
+        raise CheckpointError(
+            f"{directory} is being trained at this moment, by process {process['pid']} since {record['began']}. Wait "
+            f"for its end, or stop it: kill {process['pid']} saves all that it has learnt."
+        )
 
 
 def _make_new(parent: Path) -> Path:

@@ -28,7 +28,7 @@ from cuelight.prediction.pytorch_model import PyTorchModel
 from cuelight.reopening import kept_checkpoints, reopen
 from cuelight.report import write_report
 from cuelight.result import Result
-from cuelight.run_directory import CHECKPOINT_FOLDER, clean_up
+from cuelight.run_directory import CHECKPOINT_FOLDER, clean_up, require_nobody_trains
 from cuelight.tracking.loggers import build_loggers, leave_trackers
 from cuelight.tracking.requirements import tracker_problems, usable_trackers
 from cuelight.tracking.uploads import is_sending, spooled_trainings
@@ -198,13 +198,14 @@ class TrainedRun:
             What became of each step.
 
         Raises:
-            CheckpointError: If this run has no checkpoint.
+            CheckpointError: If this run has no checkpoint, or another process trains it at this moment.
         """
         last = latest_checkpoint(self._checkpoint_folder())
         if last is None:
             raise CheckpointError(f"{self.directory} has no checkpoint to finish with: train it first.")
         step = int(load_checkpoint(last).get("global_step", 0))
         training = self._finished(self._checkpoint_folder().parent, step)
+        require_nobody_trains(training.directory)
         clean_up(training.directory)
         steps = [entry.callback for entry in planned_callbacks(self.config) if isinstance(entry.callback, TrainEndStep)]
         outcomes = finish(steps, training, self._console())

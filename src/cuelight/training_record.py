@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import logging
 import signal
-import socket
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict
@@ -14,7 +13,6 @@ from pathlib import Path
 from typing import Any
 
 import lightning.pytorch as pl
-import psutil
 from lightning.pytorch.callbacks import ModelCheckpoint
 
 from cuelight.ending import why_it_ended
@@ -22,7 +20,7 @@ from cuelight.errors import TrainingInterrupted
 from cuelight.files import relative_to_run, write_json
 from cuelight.plan import PlannedCallback
 from cuelight.redaction import reason_of
-from cuelight.run_directory import TRAINING_FILE, is_first_process
+from cuelight.run_directory import TRAINING_FILE, is_first_process, own_process
 from cuelight.weights.best import choose, kept_by
 
 logger = logging.getLogger(__name__)
@@ -45,7 +43,7 @@ def recorded_training(
     """
     callbacks = [{"name": callback.name, "origin": callback.origin} for callback in planned]
     entry = {"status": "running", "reason": "", "began": _now(), "ended": None, "callbacks": callbacks}
-    entry = _record(directory, entry, _process)
+    entry = _record(directory, entry, lambda: {"process": own_process()})
 
     def record_end(status: str, reason: Callable[[], str]) -> None:
         ended = entry | {"status": status, "ended": _now()}
@@ -65,11 +63,6 @@ def recorded_training(
 
 def _stopped_by(signal_number: int) -> str:
     return f"stopped by {signal.Signals(signal_number).name}"
-
-
-def _process() -> dict[str, Any]:
-    own = psutil.Process()
-    return {"process": {"host": socket.gethostname(), "pid": own.pid, "created": own.create_time()}}
 
 
 def _length(trainer: pl.Trainer) -> dict[str, Any]:

@@ -4,14 +4,11 @@ from __future__ import annotations
 
 import math
 import shlex
-import socket
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 from typing import Any, Literal
-
-import psutil
 
 from cuelight.files import short_path
 from cuelight.redaction import redacted_text
@@ -20,7 +17,7 @@ from cuelight.report.curves import Curves
 from cuelight.report.numbers import duration
 from cuelight.report.reading import read_json
 from cuelight.report.steps import Steps
-from cuelight.run_directory import TRAINING_FILE
+from cuelight.run_directory import TRAINING_FILE, still_runs
 
 Tone = Literal["good", "warning", "bad"]
 
@@ -135,12 +132,9 @@ def _how_long(record: Mapping[str, Any]) -> str:
 
 def _running(process: Mapping[str, Any], resume: str) -> Verdict | None:
     """What can be said of a training that has not recorded its end; nothing if it was killed."""
-    host = process.get("host", "another machine")
-    if host != socket.gethostname():
+    alive = still_runs(process)
+    if alive is None:
+        host = process.get("host", "another machine")
         told = "Whether it still runs can only be seen there; the command below is for when it does not."
         return Verdict("warning", f"The training was running on {host} when last written", [told], resume)
-    try:
-        alive = abs(psutil.Process(int(process["pid"])).create_time() - float(process["created"])) < 1
-    except psutil.NoSuchProcess:
-        return None
     return Verdict("warning", "The training is still running", ["This page shows it as it was."]) if alive else None
