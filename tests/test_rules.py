@@ -148,6 +148,16 @@ def test_what_cannot_work_beside_an_average(tmp_path, other, reason) -> None:
     assert "trainer.callbacks.1" in problem
 
 
+def test_what_cannot_work_beside_channels_last(tmp_path) -> None:
+    pruning = {"name": "ModelPruning", "params": {"pruning_fn": "l1_unstructured"}}
+    callbacks = [{"name": "Timer"}, {"name": "ChannelsLast"}, pruning]
+    problems = refuse(tmp_path, callbacks, {"optimizer": {"name": "LBFGS"}})
+    assert [reason in problem for reason, problem in zip(("ModelPruning", "LBFGS"), problems, strict=True)] == [
+        True
+    ] * 2
+    assert all("trainer.callbacks.1" in problem for problem in problems)
+
+
 def test_a_parameter_out_of_its_range_is_named(tmp_path) -> None:
     (problem,) = refuse(tmp_path, [{"name": "EMACallback", "params": {"decay": 1.0}}])
     assert "bad.yaml:" in problem

@@ -17,6 +17,7 @@ from lightning.pytorch.strategies import StrategyRegistry
 
 from cuelight import registry
 from cuelight.callbacks.beside_average import conflicts
+from cuelight.callbacks.channels_last import ChannelsLast, beside_channels_last
 from cuelight.callbacks.ema_callback import EMACallback
 from cuelight.callbacks.gpu_stats_monitor import GPUStatsMonitor
 from cuelight.callbacks.grad_cam_callback import GradCamCallback
@@ -51,6 +52,7 @@ def refusals(
         *_two_timers(config, callbacks),
         *_double_accumulation(config, callbacks),
         *_beside_average(callbacks),
+        *_beside_channels_last(config, callbacks),
         *_nowhere_to_log(config, callbacks),
         *_same_state(callbacks),
         *_impossible_steps(callbacks),
@@ -151,6 +153,14 @@ def _beside_average(callbacks: Sequence[tuple[str, pl.Callback]]) -> Iterator[Pr
     for path, average in averages[:1]:
         for reason in conflicts(average, [callback for _, callback in callbacks]):
             yield Problem(reason, path)
+
+
+def _beside_channels_last(config: Config, callbacks: Sequence[tuple[str, pl.Callback]]) -> Iterator[Problem]:
+    first = next((path for path, callback in callbacks if isinstance(callback, ChannelsLast)), None)
+    if first is not None:
+        others = [callback for _, callback in callbacks]
+        for reason in beside_channels_last(others, [config.trainer.optimizer.name]):
+            yield Problem(reason, first)
 
 
 def _nowhere_to_log(config: Config, callbacks: Sequence[tuple[str, pl.Callback]]) -> Iterator[Problem]:

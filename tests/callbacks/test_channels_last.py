@@ -10,6 +10,8 @@ from torch.utils.data import DataLoader, TensorDataset
 
 from cuelight.callbacks.channels_last import ChannelsLast
 from cuelight.callbacks.ema_callback import EMACallback
+from cuelight.callbacks.model_pruning import ModelPruning
+from cuelight.errors import CuelightError
 from support.trainers import quiet_trainer
 
 
@@ -41,12 +43,16 @@ def is_last(tensor: Tensor) -> bool:
 
 
 def fit(
-    directory: Path, *callbacks: pl.Callback, epochs: int = 2, resume: Path | None = None
+    directory: Path,
+    *callbacks: pl.Callback,
+    epochs: int = 2,
+    resume: Path | None = None,
+    network: type[Network] = Network,
 ) -> tuple[pl.Trainer, Network]:
     torch.manual_seed(0)
     data = TensorDataset(torch.randn(12, 3, 10, 10), torch.arange(12) % 2)
     trainer = quiet_trainer(directory, callbacks, max_epochs=epochs)
-    module = Network()
+    module = network()
     trainer.fit(module, DataLoader(data, batch_size=4), ckpt_path=resume, weights_only=True)
     return trainer, module
 
@@ -96,6 +102,83 @@ def test_the_average_has_the_same_layout_and_numbers(tmp_path: Path) -> None:
     assert is_last(module.features[0].weight)
     for name, value in module.state_dict().items():
         torch.testing.assert_close(value, without.state_dict()[name], rtol=1e-3, atol=1e-4)
+
+
+class LateNetwork(Network):
+    """Has no convolutions before ``configure_model``."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.features = None
+
+    def configure_model(self) -> None:
+        if self.features is None:
+            self.features = Network().features
+
+
+@pytest.mark.parametrize("callbacks", [[ChannelsLast, EMACallback], [EMACallback, ChannelsLast]])
+def test_layers_made_in_configure_model(tmp_path: Path, callbacks: list) -> None:
+    def fit_late(epochs: int, resume: Path | None = None) -> tuple[pl.Trainer, Network]:
+        made = [callback() for callback in callbacks]
+        return fit(tmp_path, *made, epochs=epochs, resume=resume, network=LateNetwork)
+
+    trainer, _ = fit_late(1)
+    trainer.save_checkpoint(tmp_path / "one.ckpt")
+    _, resumed = fit_late(2, tmp_path / "one.ckpt")
+    _, whole = fit_late(2)
+
+    assert whole.computed_last == [True] * 6
+    assert resumed.computed_last == [True] * 3
+    assert is_last(resumed.features[0].weight)  # the average
+    assert "configure_model" not in vars(whole)
+    assert all(map(torch.equal, resumed.state_dict().values(), whole.state_dict().values()))
+
+
+class MixedNetwork(Network):
+    """Has layers whose weights cannot be laid out so."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.solid = nn.Conv3d(1, 1, 1)
+        self.lazy = nn.LazyConv2d(6, 3)
+        self.table = nn.Parameter(torch.zeros(2, 3, 4, 5))
+
+    def forward(self, images: Tensor) -> Tensor:
+        return super().forward(images) + self.lazy(images).mean() + self.solid(images[:, :1, None]).mean()
+
+
+def test_other_weights_stay_as_they_are(tmp_path: Path) -> None:
+    _, module = fit(tmp_path, ChannelsLast(), network=MixedNetwork)
+
+    assert module.computed_last == [True] * 6
+    assert module.table.is_contiguous()
+
+
+PRUNED_ALONE = {"pruning_fn": "l1_unstructured", "use_global_unstructured": False}
+PRUNED_CHANNELS = {"pruning_fn": "ln_structured", "pruning_dim": 0, "pruning_norm": 1, "use_global_unstructured": False}
+
+
+@pytest.mark.parametrize("params", [{"pruning_fn": "l1_unstructured"}, PRUNED_ALONE])
+def test_single_weights_cannot_be_pruned_beside_it(tmp_path: Path, params: dict) -> None:
+    with pytest.raises(CuelightError, match="or prune whole channels: ln_structured or random_structured"):
+        fit(tmp_path, ModelPruning(**params), ChannelsLast())
+
+
+def test_channels_can_be_pruned(tmp_path: Path) -> None:
+    pruning = ModelPruning(**PRUNED_CHANNELS, parameters_to_prune="features.0", parameter_names=["weight"], amount=0.5)
+    _, module = fit(tmp_path, ChannelsLast(), pruning, epochs=1)
+
+    assert module.computed_last == [True] * 3
+    assert (module.features[0].weight.flatten(1) == 0).all(1).sum() == 4
+
+
+def test_an_optimizer_that_cannot_work_beside_it(tmp_path: Path) -> None:
+    class WithLBFGS(Network):
+        def configure_optimizers(self) -> torch.optim.Optimizer:
+            return torch.optim.LBFGS(self.parameters())
+
+    with pytest.raises(CuelightError, match="ChannelsLast and LBFGS"):
+        fit(tmp_path, ChannelsLast(), network=WithLBFGS)
 
 
 @pytest.mark.gpu

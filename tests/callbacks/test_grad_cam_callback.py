@@ -334,20 +334,46 @@ class WhiteIsInk(pl.LightningModule):
         """Nothing is measured."""
 
 
-@pytest.mark.parametrize(("values", "share"), [((1, 255), 100), ((1, 7), 100), ((1, 0), 25), ((255, 255), 0)])
-def test_pixels_without_a_label_count_nowhere_in_a_segmentation(values, share, tmp_path, monkeypatch) -> None:
+@pytest.fixture
+def drawn(monkeypatch):
     drawn = []
     monkeypatch.setattr(
         grad_cam_callback, "draw_grid", lambda images, *more: drawn.extend(images) or draw_grid(images, *more)
     )
-    inside = torch.zeros(1, 1, 8, 8)
-    inside[..., 2:6, 2:6] = 1  # and the black of a letterbox around it
-    masks = torch.where(inside[:, 0] == 1, *values)
+    return drawn
+
+
+def validate_letterbox(module, inside, outside, tmp_path):
+    images = torch.zeros(1, 1, 8, 8)
+    images[..., 2:6, 2:6] = 1  # and the black of a letterbox around it
+    masks = torch.where(images[:, 0] == 1, inside, outside)
     callback = GradCamCallback("network", 1, task="segmentation")
-    loader = DataLoader(TensorDataset(inside, masks))
-    trainer_for(tmp_path, [callback]).validate(WhiteIsInk(), loader, verbose=False)
+    trainer_for(tmp_path, [callback]).validate(module, DataLoader(TensorDataset(images, masks)), verbose=False)
+
+
+# The model is right about every pixel that has a label.
+@pytest.mark.parametrize(("values", "share"), [((1, 255), 100), ((1, 7), 100), ((1, 0), 25), ((255, 255), 0)])
+def test_pixels_without_a_label_count_nowhere_in_a_segmentation(values, share, drawn, tmp_path) -> None:
+    validate_letterbox(WhiteIsInk(), *values, tmp_path)
 
     assert [one.score for one in drawn] == [f"{share:.1f}% of the pixels"]
+    assert [one.note for one in drawn] == [f"label: {share:.1f}% of the pixels"]
+
+
+@pytest.mark.parametrize("dtype", [torch.bool, torch.uint8, torch.uint16])
+def test_masks_of_any_type(dtype, drawn, tmp_path) -> None:
+    inside, outside = torch.tensor([1, 0]).to(dtype)
+    validate_letterbox(WhiteIsInk(), inside, outside, tmp_path)
+
+    assert [one.score for one in drawn] == ["25.0% of the pixels"]
+
+
+def test_255_may_be_a_class(drawn, tmp_path) -> None:
+    module = WhiteIsInk()
+    module.num_classes = 256
+    validate_letterbox(module, 1, 255, tmp_path)
+
+    assert [one.score for one in drawn] == ["25.0% of the pixels"]
 
 
 def test_several_validation_loaders(tmp_path) -> None:

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import logging
+import multiprocessing
 import subprocess
 from collections.abc import Callable, Iterable, Iterator
 from multiprocessing import Process
@@ -263,6 +264,15 @@ def test_skipping_everything_is_an_error(files: ImageFiles, make) -> None:
         list(loader)
 
 
+@pytest.fixture(params=["fork", "forkserver"])  # the usual one on Linux until Python 3.13, and from 3.14 on
+def start_method(request) -> Iterator[None]:
+    before = multiprocessing.get_start_method()
+    multiprocessing.set_start_method(request.param, force=True)
+    yield
+    multiprocessing.set_start_method(before, force=True)
+
+
+@pytest.mark.usefixtures("start_method")
 def test_workers_survive_a_signal_to_the_whole_group(make_loader) -> None:
     loader = make_loader(2)
     whole = list(make_loader())
@@ -274,6 +284,7 @@ def test_workers_survive_a_signal_to_the_whole_group(make_loader) -> None:
     assert _equal(taken + list(batches), whole)
 
 
+@pytest.mark.usefixtures("start_method")
 def test_workers_end_when_the_main_process_says_so(make_loader) -> None:
     loader = make_loader(2)
     batches = iter(loader)

@@ -2,8 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterator, Sequence
+
 import lightning.pytorch as pl
 import torch
+from lightning.pytorch.callbacks import ModelPruning
+from lightning.pytorch.utilities.model_helpers import is_overridden
+from torch import nn
+from torch.nn.parameter import is_lazy
+
+from cuelight.callbacks.around import surround
+from cuelight.errors import CuelightError
 
 
 class ChannelsLast(pl.Callback):
@@ -14,9 +23,75 @@ class ChannelsLast(pl.Callback):
     gain, and how much, depends on the hardware: on CPUs those of depthwise and plain convolutions, on GPUs with tensor
     cores those in half precision. Transformers gain nothing.
 
-    The layout is PyTorch's ``torch.channels_last``.
+    The layout is PyTorch's ``torch.channels_last``. Weights that a lazy layer makes in the first step keep the usual
+    one. Its place among the callbacks makes no difference.
+
+    Raises:
+        CuelightError: When training starts, beside a ModelPruning of single weights or the optimizer LBFGS.
     """
 
     def setup(self, trainer: pl.Trainer, pl_module: pl.LightningModule, stage: str) -> None:
-        """Change the layout, before copies of the weights are made and checkpoints are loaded into them."""
-        pl_module.to(memory_format=torch.channels_last)
+        """Change the layout, before copies of the weights are made and checkpoints are loaded into them.
+
+        Raises:
+            CuelightError: If another callback cannot work beside it.
+        """
+        callbacks: list[pl.Callback] = trainer.callbacks  # type: ignore[attr-defined]  # Lightning declares it nowhere
+        if stage == "fit":
+            _refuse(beside_channels_last(callbacks))
+        _lay_out(pl_module)
+        if is_overridden("configure_model", pl_module):
+            self._lay_out_what_is_made(pl_module)
+
+    def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        """Look at the optimizers.
+
+        Raises:
+            CuelightError: If one cannot work beside it.
+        """
+        _refuse(beside_channels_last(optimizers=[type(optimizer).__name__ for optimizer in trainer.optimizers]))
+
+    def _lay_out_what_is_made(self, module: pl.LightningModule) -> None:
+        def once(configure_model: Callable[[], None]) -> None:
+            undo()
+            configure_model()
+            _lay_out(module)
+
+        undo = surround(module, "configure_model", once)
+
+
+def beside_channels_last(callbacks: Sequence[pl.Callback] = (), optimizers: Sequence[str] = ()) -> Iterator[str]:
+    """Find what cannot work beside weights with their channels last: it reads them as if in the usual layout.
+
+    Args:
+        callbacks: Callbacks of the trainer.
+        optimizers: Names of optimizers.
+
+    Returns:
+        For each that cannot, why, and what to do.
+    """
+    for callback in callbacks:
+        if isinstance(callback, ModelPruning) and _prunes_single_weights(callback):
+            yield (
+                "ChannelsLast and ModelPruning: PyTorch chooses single weights in their usual layout only. "
+                "Leave one of them out, or prune whole channels: ln_structured or random_structured."
+            )
+    if "LBFGS" in optimizers:
+        yield "ChannelsLast and LBFGS: this optimizer of PyTorch works in the usual layout only. Leave one of them out."
+
+
+def _refuse(reasons: Iterator[str]) -> None:
+    for reason in reasons:
+        raise CuelightError(reason)
+
+
+def _prunes_single_weights(pruning: ModelPruning) -> bool:
+    function = getattr(pruning.pruning_fn, "func", None)  # Lightning keeps a partial of it
+    return pruning._use_global_unstructured or "unstructured" in getattr(function, "__name__", "")  # noqa: SLF001
+
+
+def _lay_out(module: nn.Module) -> None:
+    for layer in module.modules():
+        # One by one, because PyTorch has no such layout for the weights of 3d convolutions, and refuses them.
+        if isinstance(layer, (nn.Conv2d, nn.ConvTranspose2d)) and not any(map(is_lazy, layer.parameters())):
+            layer.to(memory_format=torch.channels_last)

@@ -220,10 +220,12 @@ class GradCamCallback(pl.Callback):
         left_out = max(0, len(images) - MOST_IN_GRID)
         images, labels = some_of(images, labels, MOST_IN_GRID)
         target = self._target = self._target or self._find_target(trainer, module, images[:1])
+        counted = self._counted(module, labels)
         with trainer.precision_plugin.forward_context():
-            found = target.heat_maps(module, images, labels, self._counted(module, labels))
+            found = target.heat_maps(module, images, labels, counted)
         pictures = as_pictures(images, _preprocessing(trainer, module))
-        explained = explained_images(found, pictures, target.scores(module), _class_names(trainer, module), labels)
+        scores = target.scores(module, counted)
+        explained = explained_images(found, pictures, scores, _class_names(trainer, module), labels)
         # The step of all that Lightning logs, such as the loss of this validation. Epochs count from 1 for people.
         step, epoch = trainer.fit_loop.epoch_loop._batches_that_stepped, trainer.current_epoch + 1  # noqa: SLF001
         when = f", epoch {epoch}, step {step}" if trainer.state.fn == "fit" else ""
@@ -237,8 +239,11 @@ class GradCamCallback(pl.Callback):
     def _counted(self, module: pl.LightningModule, labels: Any) -> Tensor | None:
         if self.task != "segmentation":
             return None
-        own = getattr(module, "ignore_index", None)
-        return labelled_pixels(labels, {IGNORE_INDEX, own if isinstance(own, int) else IGNORE_INDEX})
+        own, classes = getattr(module, "ignore_index", None), getattr(module, "num_classes", None)
+        ignored = {own} if isinstance(own, int) else set()
+        if not (isinstance(classes, int) and classes > IGNORE_INDEX):  # of so many, it is one
+            ignored.add(IGNORE_INDEX)
+        return labelled_pixels(labels, ignored)
 
     def _name(self, trainer: pl.Trainer, batch_idx: int, dataloader_idx: int) -> str:
         callbacks: list[pl.Callback] = trainer.callbacks  # type: ignore[attr-defined]  # Lightning declares it nowhere

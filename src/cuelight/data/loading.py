@@ -12,7 +12,7 @@ from torch.utils.data import DataLoader, DistributedSampler
 
 from cuelight.data.samples import Batch, Unreadable, UnreadableImageError
 from cuelight.data.sampling import EpochSampler
-from cuelight.data.worker_processes import end_workers, leave_signals_to_main_process
+from cuelight.data.worker_processes import START_METHOD, end_workers, leave_signals_to_main_process
 from cuelight.errors import DataError
 
 logger = logging.getLogger(__name__)
@@ -90,6 +90,8 @@ class CheckedLoader(DataLoader[Batch]):
         kwargs.setdefault("generator", torch.Generator())
         kwargs.setdefault("worker_init_fn", leave_signals_to_main_process)
         super().__init__(*args, **kwargs)
+        if self.num_workers and self.multiprocessing_context is None:
+            self.multiprocessing_context = START_METHOD
         self.skipped = skipped
 
     def __iter__(self) -> Iterator[ImagesAndTargets]:  # type: ignore[override]

@@ -10,6 +10,13 @@ from typing import Any
 
 from torch.utils.data.dataloader import _MultiProcessingDataLoaderIter
 
+_CAN_WAIT_FOR_SIGNALS = hasattr(signal, "sigwaitinfo")
+
+# A worker that is not forked imports libraries first, and some start threads, which a signal to the worker would reach;
+# and the parent of one of Python's fork server is that server.
+START_METHOD = "fork" if _CAN_WAIT_FOR_SIGNALS else None
+"""How workers start; ``None`` as Python does it."""
+
 
 def leave_signals_to_main_process(_worker_id: int) -> None:
     """Keep a worker process running when a signal goes to the whole group, as Ctrl-C and many schedulers send it.
@@ -22,7 +29,7 @@ def leave_signals_to_main_process(_worker_id: int) -> None:
         _worker_id: Number of the worker.
     """
     signal.signal(signal.SIGINT, signal.SIG_IGN)
-    if hasattr(signal, "sigwaitinfo"):
+    if _CAN_WAIT_FOR_SIGNALS:
         signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGTERM})
         threading.Thread(target=_end_when_the_main_process_says_so, daemon=True).start()
 

@@ -60,7 +60,7 @@ def labelled_pixels(masks: Any, ignored: Collection[int]) -> Tensor | None:
     """Tell which pixels have a label, and so are of the image, and not of what was filled in beside it.
 
     Args:
-        masks: Integers ``(N, H, W)`` or ``(N, 1, H, W)``.
+        masks: Integers or bool, ``(N, H, W)`` or ``(N, 1, H, W)``.
         ignored: The values that are no label.
 
     Returns:
@@ -71,7 +71,8 @@ def labelled_pixels(masks: Any, ignored: Collection[int]) -> Tensor | None:
     masks = masks.squeeze(1) if masks.ndim == _DIMENSIONS else masks
     if masks.ndim != _DIMENSIONS - 1:
         return None
-    return ~torch.isin(masks, torch.tensor(list(ignored), device=masks.device))
+    # As long, because neither bool nor the unsigned types can be compared with all values.
+    return ~torch.isin(masks.long(), torch.tensor(list(ignored), device=masks.device))
 
 
 def _parts(batch: Any) -> tuple[Any, Any]:

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
@@ -38,17 +39,18 @@ def explained_images(
     Args:
         found: The heat maps of N images.
         pictures: The images, ``(N, H, W, 3)``.
-        scores: How the outputs of the task tell classes.
+        scores: How the outputs of the task tell classes, and which pixels count.
         class_names: The name of each class; numbers for those that have none.
         labels: The true class of each image ``(N,)``, or of each pixel ``(N, H, W)``; others are not shown.
 
     Returns:
         One for each image.
     """
-    known = labels.detach().cpu() if isinstance(labels, Tensor) and not labels.is_floating_point() else None
-    of_pixels = isinstance(scores, SegmentationScores)
-    notes = _shares(found, known) if of_pixels else _classes(found, scores, class_names, known)
-    unit = " of the pixels" if of_pixels else ""
+    known = labels.detach().cpu().long() if isinstance(labels, Tensor) and not labels.is_floating_point() else None
+    if isinstance(scores, SegmentationScores):
+        notes, unit = _shares(found, scores.counted, known), " of the pixels"
+    else:
+        notes, unit = _classes(found, scores, class_names, known), ""
     return [
         ExplainedImage(image, heat, class_name(index, class_names), f"{percent(score)}{unit}", note, right)
         for image, heat, index, score, (note, right) in zip(
@@ -101,11 +103,13 @@ def _classes(
     return notes
 
 
-def _shares(found: HeatMaps, labels: Tensor | None) -> list[_Note]:
-    """Tell how much of the image the label gives to the class."""
+def _shares(found: HeatMaps, counted: Tensor | None, labels: Tensor | None) -> list[_Note]:
+    """Tell how much of what counts of the image the label gives to the class."""
     if labels is not None and labels.ndim == _OF_PIXELS + 1 and labels.shape[1] == 1:
         labels = labels[:, 0]
     if labels is None or labels.ndim != _OF_PIXELS:
         return [("", None)] * len(found.maps)
-    shares = (labels == found.classes[:, None, None]).float().mean((1, 2)).tolist()
+    counts = torch.ones_like(labels, dtype=torch.bool) if counted is None else counted.cpu()
+    labelled = (labels == found.classes[:, None, None]) & counts
+    shares = (labelled.sum((1, 2)) / counts.sum((1, 2)).clamp(min=1)).tolist()
     return [(f"label: {percent(share)} of the pixels", None) for share in shares]

@@ -57,9 +57,9 @@ class Target:
             counted=counted,
         )
 
-    def scores(self, model: nn.Module) -> TaskScores:
-        """Tell how the outputs of the model tell classes."""
-        return scores_of(model, self.task, self.background)
+    def scores(self, model: nn.Module, counted: Tensor | None = None) -> TaskScores:
+        """Tell how the outputs of the model tell classes; see :func:`cuelight.explain.scores.scores_of`."""
+        return scores_of(model, self.task, self.background, counted)
 
 
 def find_target(
