@@ -17,6 +17,13 @@ class Crash(Exception):
     """Stands for any error."""
 
 
+def test_what_is_written_can_be_read_before_it_has_its_name(tmp_path) -> None:
+    with atomic_write(tmp_path / "file") as file:
+        file.write(b"written")
+        file.seek(0)
+        assert file.read() == b"written"
+
+
 def test_file_takes_its_name_when_complete(tmp_path) -> None:
     path = tmp_path / "missing" / "folder" / "file"
     with atomic_write(path) as file:

@@ -38,7 +38,7 @@ def atomic_write(path: Path) -> Iterator[BinaryIO]:
     # other threads have to bear.
     temporary = path.parent / f".{path.name}.{secrets.token_hex(8)}{TEMPORARY_SUFFIX}"
     try:
-        with temporary.open("xb") as file:
+        with temporary.open("x+b") as file:  # some read again what they have written
             yield file
             file.flush()
             os.fsync(file.fileno())
