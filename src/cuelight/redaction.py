@@ -94,8 +94,20 @@ def reason_of(error: BaseException) -> str:
         >>> reason_of(ConnectionError("nobody at https://ada:x@example.org"))
         'ConnectionError: nobody at https://REDACTED@example.org'
     """
+    error = _cause_of_no_answer(error)
     reason = redacted_text(" ".join(f"{type(error).__name__}: {error}".split()))
     return reason if len(reason) <= _LONGEST_REASON else f"{reason[:_LONGEST_REASON]} ..."
+
+
+def _cause_of_no_answer(error: BaseException) -> BaseException:
+    """What kept a request from an answer, in place of the errors that clients wrap around it, each in the next."""
+    wrapped: BaseException | None = error
+    while wrapped is not None and type(wrapped).__name__ != "MaxRetryError":  # urllib3's, which may not be installed
+        wrapped = wrapped.__cause__ or wrapped.__context__
+    found = getattr(wrapped, "reason", None)
+    while isinstance(found, BaseException) and isinstance(found.__cause__, OSError):
+        found = found.__cause__
+    return found if isinstance(found, BaseException) else error
 
 
 def _copied(tree: Any, above: str) -> Any:

@@ -167,6 +167,11 @@ def test_key_that_does_not_exist_ends_before_the_training(tmp_path) -> None:
     assert not (tmp_path / "metadata.yaml").exists()
 
 
+def test_module_without_hparams_is_told_how_to_have_some(tmp_path) -> None:
+    with pytest.raises(ConfigError, match=r"no hparams: give it some with save_hyperparameters\(\)"):
+        fit(tmp_path, MetadataLogger(["rate"]))
+
+
 def test_key_that_does_not_exist_is_named_with_its_line(tmp_path) -> None:
     file = tmp_path / "a.yaml"
     file.write_text(

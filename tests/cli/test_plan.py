@@ -69,6 +69,28 @@ def test_says_that_an_average_is_seen_from_any_place(plan, digits):
     assert "trainer.callbacks.1; validation and checkpoints see its average" in shown
 
 
+@pytest.mark.parametrize(
+    ("section", "told"),
+    [
+        ({}, "tensorboard, csv"),
+        ({"tensorboard": False, "csv": False}, "none"),
+        (
+            {"mlflow": {"tracking_uri": f"http://ada:{SECRET}@localhost:5000"}, "wandb": {"mode": "offline"}},
+            "tensorboard, csv, mlflow (http://REDACTED@localhost:5000), wandb (offline)",
+        ),
+        (
+            {"csv": False, "tensorboard": {"dir": "logs"}, "mlflow": {"tracking_uri": "${env:AT}"}},
+            "tensorboard (logs), mlflow (${env:AT})",
+        ),
+    ],
+)
+def test_says_where_results_are_sent(plan, monkeypatch, digits, section, told):
+    monkeypatch.setenv("AT", f"http://{SECRET}:5000")
+    out = plan(experiment(digits) | {"tracker": section})
+    assert re.search(rf"^trackers +{re.escape(told)} *$", out, re.MULTILINE)
+    assert SECRET not in out
+
+
 def test_shows_references_and_not_values(plan, monkeypatch):
     for name, value in {"FILE": SECRET, "WIDE": "4", "METRIC": "val/loss", "TIME": "17m", "STOPPER": "Timer"}.items():
         monkeypatch.setenv(name, value)

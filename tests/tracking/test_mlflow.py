@@ -211,6 +211,24 @@ def test_server_that_is_not_there_is_an_error_before_the_training(directory) -> 
     with pytest.raises(TrackerError, match=r"^MLflow at http.* cannot be used: .*tracker\.mlflow=false") as raised:
         start_trackers([logger])
     assert "hidden" not in str(raised.value)
+    assert " cannot be used: ConnectionRefusedError: [Errno 111] Connection refused. Start it" in str(raised.value)
+
+
+@pytest.mark.parametrize(
+    ("uri", "reason"),
+    [
+        ("ftp://user:hidden@127.0.0.1", "unsupported URI"),
+        ("http://[127.0.0.1", "ValueError: Invalid IPv6 URL"),
+        ("mlruns", "filesystem tracking backend"),
+    ],
+)
+def test_store_that_cannot_be_opened_is_an_error_before_the_training(directory, uri, reason, monkeypatch) -> None:
+    monkeypatch.delenv("MLFLOW_ALLOW_FILE_STORE", raising=False)
+    logger = BackgroundMLFlowLogger(directory, uri, "experiment", "name")
+    with pytest.raises(TrackerError, match=r"^MLflow at .* cannot be used: .*tracker\.mlflow=false") as raised:
+        start_trackers([logger])
+    assert reason in str(raised.value)
+    assert "hidden" not in str(raised.value)
 
 
 def test_training_does_not_wait_for_a_server_that_hangs(directory) -> None:

@@ -37,7 +37,7 @@ def test_one_tracker_that_hangs_does_not_hold_up_another(tmp_path, best) -> None
     hanging.gate.clear()
     uploads = Uploads(tmp_path, "a1", [KeepingLogger(hanging), KeepingLogger(other)])
     uploads.offer(best, 4)
-    with pytest.raises(UploadError, match=r"Keeping: not done after 0:00:00.5") as raised:
+    with pytest.raises(UploadError, match=r"Keeping: not done after 0.5 s") as raised:
         wait_for(uploads, other)
     assert "Keeping-2" not in str(raised.value)
     assert is_sending(tmp_path)
@@ -67,14 +67,17 @@ def test_attempts_are_limited_where_a_person_waits(tmp_path, best) -> None:
 
 @pytest.mark.parametrize(
     ("of_cuelight", "told"),
-    [(True, "Send it with: cuelight upload <run directory>"), (False, "It is sent when the training is resumed.")],
+    [(True, "Send it with: cuelight upload 'a run'"), (False, "It is sent when the training is resumed.")],
 )
-def test_what_to_do_is_told_by_what_can_be_done(tmp_path, best, of_cuelight, told) -> None:
+def test_what_to_do_is_told_by_what_can_be_done(tmp_path, best, of_cuelight, told, monkeypatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    directory = tmp_path / "a run"
+    directory.mkdir()
     if of_cuelight:
-        (tmp_path / "config.yaml").touch()
+        (directory / "config.yaml").touch()
     tracker = KeepingTracker(tmp_path / "a")
     tracker.failures = [ConnectionError("gone")]
-    uploads = Uploads(tmp_path, "a1", [KeepingLogger(tracker)], pauses=(3600,))
+    uploads = Uploads(directory, "a1", [KeepingLogger(tracker)], pauses=(3600,))
     uploads.offer(best, 4)
     with pytest.raises(UploadError) as raised:
         wait(uploads, 0)

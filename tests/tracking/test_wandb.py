@@ -1,12 +1,16 @@
 """W&B, offline: what is in its files afterwards."""
 
+import subprocess
 import types
 
 import numpy as np
 import pytest
+import wandb
 from lightning.pytorch.loggers import WandbLogger
 
+from cuelight.errors import TrackerError
 from cuelight.tracking import sending
+from cuelight.tracking.loggers import start_trackers
 from cuelight.tracking.silenced import silenced
 from cuelight.tracking.tracker import tracker_of
 from cuelight.tracking.wandb_logger import OwnRunWandbLogger
@@ -219,3 +223,28 @@ def test_a_run_that_ends_while_a_file_is_sent_is_not_opened_again(tmp_path, monk
 
     monkeypatch.setattr("wandb.Artifact", Ending)
     assert WandbTracker(logger).log_artifact(file)
+
+
+def test_address_of_the_repository_is_not_sent(directory, monkeypatch) -> None:
+    remote = "https://ada@example.org/digits.git?token=hidden"
+    for command in (
+        "init -q",
+        "-c user.name=a -c user.email=a@b commit -q --allow-empty -m a",
+        f"remote add origin {remote}",
+    ):
+        subprocess.run(["git", *command.split()], cwd=directory, check=True)
+    monkeypatch.chdir(directory)
+    logger = offline(directory)
+    logger.log_metrics({"loss": 1.0}, 1)
+    logger.finalize("success")
+    wandb.teardown()  # its process may still be writing
+    [sent] = directory.rglob("*.wandb")
+    assert b"hidden" not in sent.read_bytes()
+
+
+def test_what_to_do_without_a_login(directory, monkeypatch, tmp_path) -> None:
+    monkeypatch.delenv("WANDB_API_KEY", raising=False)
+    monkeypatch.setenv("NETRC", str(tmp_path / "none"))
+    logger = OwnRunWandbLogger(directory, "project", None, "name", "online")
+    with pytest.raises(TrackerError, match=r"W&B cannot be used: .*\. Log in \(wandb login\).*tracker\.wandb=false"):
+        start_trackers([logger])

@@ -58,9 +58,11 @@ class MetadataLogger(pl.Callback):
         if stage != "fit":
             return
         self._record = self._before = None
-        missing = missing_keys(self._known_to(pl_module), self.hyperparams or [])
+        known = self._known_to(pl_module)
+        missing = missing_keys(known, self.hyperparams or [])
         if missing:
-            problems = [Problem(reason, where="MetadataLogger.hyperparams") for reason in missing.values()]
+            advice = "" if known else " The module has no hparams: give it some with save_hyperparameters()."
+            problems = [Problem(f"{reason}{advice}", where="MetadataLogger.hyperparams") for reason in missing.values()]
             raise ConfigError(problems)
 
     def on_load_checkpoint(

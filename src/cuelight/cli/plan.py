@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import argparse
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +19,7 @@ from cuelight.callbacks.train_end_step import TrainEndStep
 from cuelight.cli.display import output_console, set_up_display, two_columns
 from cuelight.config.environment import hide
 from cuelight.plan import PlannedCallback, hook_order, main_metric
+from cuelight.redaction import redacted
 from cuelight.registry import load_source
 from cuelight.run import Run
 from cuelight.weights.best import BestCheckpoint, Preference, choose
@@ -62,10 +63,20 @@ def _settings(planned: Run) -> Table:
     rows.append(("training", f"{', '.join(limits)}, batch_size {trainer['batch_size']}, seed {trainer['seed']}"))
     hardware = [f"{key} {trainer[key]}" for key in ("devices", "precision")]
     rows.append(("device", ", ".join([trainer["accelerator"], *hardware])))
+    rows.append(("trackers", ", ".join(_trackers(redacted(written["tracker"]))) or "none"))
     table = two_columns()
     for name, text in rows:
         table.add_row(name, escape(text))
     return table
+
+
+def _trackers(section: Mapping[str, Any]) -> Iterator[str]:
+    """Each tracker that is on, with where it is if the file says so."""
+    for name, options in section.items():
+        if options:
+            told = options if isinstance(options, Mapping) else {}
+            place = next((told[key] for key in ("tracking_uri", "mode", "dir") if told.get(key)), None)
+            yield f"{name} ({place})" if place else name
 
 
 def _listing(planned: Run, callbacks: Sequence[PlannedCallback]) -> Table:

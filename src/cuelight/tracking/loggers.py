@@ -27,6 +27,11 @@ from cuelight.tracking.wandb_logger import OwnRunWandbLogger
 logger = logging.getLogger(__name__)
 
 _START_LIMIT = 60.0  # seconds
+_REMEDIES = {
+    "mlflow": "Start it, or correct tracker.mlflow.",
+    "tensorboard": "See that it can be written to, or correct tracker.tensorboard.dir.",
+    "wandb": "Log in (wandb login), or keep the run on the disk and send it later: tracker.wandb.mode=offline.",
+}
 MLFLOW_URI_VARIABLE = "MLFLOW_TRACKING_URI"
 
 
@@ -122,7 +127,6 @@ def _start(key: str, name: str, one: BackgroundMLFlowLogger | OwnRunWandbLogger 
     except Exception as error:
         reason = reason_of(error).rstrip(".")
         raise TrackerError(
-            f"{name} cannot be used: {reason}. Start it, or correct tracker.{key}. To train without it: "
-            f"tracker.{key}=false"
+            f"{name} cannot be used: {reason}. {_REMEDIES[key]} To train without it: tracker.{key}=false"
         ) from error
     logger.info("%s: %s", key, one.page)

@@ -65,7 +65,11 @@ class BackgroundMLFlowLogger(MLFlowLogger):
             os.environ.setdefault(variable, value)
         self.shown_uri = str(redacted(uri))
         kept = remembered_run(directory, "mlflow", self.shown_uri)
-        super().__init__(experiment, run_name=run_name, tracking_uri=uri, tags=dict(tags or {}), run_id=kept)
+        self._unusable: Exception | None = None
+        try:
+            super().__init__(experiment, run_name=run_name, tracking_uri=uri, tags=dict(tags or {}), run_id=kept)
+        except Exception as error:  # noqa: BLE001 - the client, which is made last, cannot open such a store
+            self._unusable = error  # told by the first use, as with a server that is not there
         self.delivery = Delivery(f"MLflow at {self.shown_uri}", _is_refusal)
         self._directory = directory
         self._lock = threading.RLock()
@@ -81,6 +85,8 @@ class BackgroundMLFlowLogger(MLFlowLogger):
     def experiment(self) -> Any:
         """The client; the first use finds the run of the run directory, or makes one."""
         with self._lock:
+            if self._unusable is not None:
+                raise self._unusable
             if not self._initialized:
                 self._find_run(self._mlflow_client)
                 if self._run_id is None:
@@ -139,7 +145,7 @@ class BackgroundMLFlowLogger(MLFlowLogger):
                 logger.warning(
                     "MLflow at %s did not get all of this run: %s %s, %d points of curves among them. The files in %s "
                     "have everything.",
-                    self.shown_uri, " and ".join(what), became, points, self._directory,
+                    self.shown_uri, ", ".join(what), became, points, self._directory,
                 )  # fmt: skip
         self.delivery.refused.clear()
         self._refused_points = 0

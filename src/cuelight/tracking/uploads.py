@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import re
+import shlex
 import shutil
 import time
 from collections import Counter
@@ -15,6 +16,7 @@ from pathlib import Path
 from lightning.pytorch.loggers import Logger
 
 from cuelight.errors import UploadError
+from cuelight.files import short_path
 from cuelight.redaction import reason_of
 from cuelight.tracking.sending import trackers_of
 from cuelight.tracking.spool import Sent, Spool, SpoolInUseError
@@ -123,7 +125,10 @@ class Uploads:
             if attempts and waiting and all(uploader.attempts >= attempts for uploader in waiting):
                 break
         if waiting:
-            reasons = [f"{uploader.name}: {uploader.failure or f'not done after {limit}'}." for uploader in waiting]
+            reasons = [
+                f"{uploader.name}: {uploader.failure or f'not done after {limit.total_seconds():g} s'}."
+                for uploader in waiting
+            ]
             raise UploadError(
                 f"The best checkpoint was not sent. {' '.join(reasons)} It waits in "
                 f"{spool_folder(self._directory, self._training)}. {_how_to_send(self._directory)}"
@@ -214,7 +219,7 @@ def _in_use(spool: Spool) -> bool:
 
 def _how_to_send(directory: Path) -> str:
     if (directory / _CONFIG_FILE).is_file():
-        return "Send it with: cuelight upload <run directory>"
+        return f"Send it with: cuelight upload {shlex.quote(short_path(directory))}"
     return "It is sent when the training is resumed."  # in a Trainer of one's own, which no command can open again
 
 

@@ -69,6 +69,7 @@ class OwnRunWandbLogger(WandbLogger):
                 console="off",
                 silent=True,
                 x_disable_meta=True,  # the command line is part of it, and what is secret there
+                disable_git=True,  # it would send the address of the repository with the token in it
                 init_timeout=START_LIMIT,
                 finish_timeout=AT_THE_END,
                 finish_timeout_raises=True,
