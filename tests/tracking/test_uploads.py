@@ -57,10 +57,10 @@ def wait_for(uploads, other):
 
 def test_attempts_are_limited_where_a_person_waits(tmp_path, best) -> None:
     tracker = KeepingTracker(tmp_path / "a")
-    tracker.failures = [ConnectionError("gone")] * 1000
+    tracker.failures = [ConnectionError("gone.")] * 1000
     uploads = Uploads(tmp_path, "a1", [KeepingLogger(tracker)], pauses=(0.001,))
     uploads.offer(best, 4)
-    with pytest.raises(UploadError, match="Keeping: ConnectionError: gone"):
+    with pytest.raises(UploadError, match=r"Keeping: ConnectionError: gone\. It waits"):
         wait(uploads, attempts=3)
     uploads.close()
 

@@ -125,10 +125,8 @@ class Uploads:
             if attempts and waiting and all(uploader.attempts >= attempts for uploader in waiting):
                 break
         if waiting:
-            reasons = [
-                f"{uploader.name}: {uploader.failure or f'not done after {limit.total_seconds():g} s'}."
-                for uploader in waiting
-            ]
+            too_late = f"not done after {limit.total_seconds():g} s"
+            reasons = [f"{uploader.name}: {(uploader.failure or too_late).removesuffix('.')}." for uploader in waiting]
             raise UploadError(
                 f"The best checkpoint was not sent. {' '.join(reasons)} It waits in "
                 f"{spool_folder(self._directory, self._training)}. {_how_to_send(self._directory)}"
