@@ -35,7 +35,9 @@ def _let_process_end() -> None:
 
 def _leave_daemons_of_executors() -> None:
     """Have Python forget the threads of executors that are daemons, which they are where a daemon has started them."""
-    threads: Any = executors._threads_queues  # noqa: SLF001 - there is no public way
-    for thread in list(threads):
-        if thread.daemon:
-            threads.pop(thread, None)
+    with executors._global_shutdown_lock:  # noqa: SLF001 - there is no public way to any of these
+        executors._shutdown = True  # noqa: SLF001 - as Python does next: no thread begins in between
+        threads: Any = executors._threads_queues  # noqa: SLF001
+        for thread in list(threads):
+            if thread.daemon:
+                threads.pop(thread, None)
