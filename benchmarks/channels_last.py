@@ -17,8 +17,8 @@ from torch.nn import functional
 
 from common import Measurements, Target, interleave, parse_options, report
 from cuelight.callbacks.channels_last import ChannelsLast
-from cuelight.models.classification import ClassificationModel
-from cuelight.models.segmentation import SegmentationModel
+from cuelight.tasks.classification.model import ClassificationModel
+from cuelight.tasks.segmentation.model import SegmentationModel
 
 CLASSES = 10
 WARM_UP = 2

@@ -18,7 +18,7 @@ from typing import Any
 import pynvml
 
 from common import Measurements, Target, interleave, parse_options, report
-from cuelight import nvml
+from cuelight.utils import nvml
 
 OWN = "NVML"
 PEER = "nvidia-smi"

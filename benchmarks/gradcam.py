@@ -34,7 +34,7 @@ from torch.utils.data import DataLoader
 from common import Measurements, Target, interleave, parse_options, report
 from cuelight.callbacks.grad_cam_callback import GradCamCallback
 from cuelight.explain import heat_maps
-from cuelight.tracking.tensorboard_logger import TensorBoardLogger
+from cuelight.tracking.loggers.tensorboard_logger import TensorBoardLogger
 
 OWN, HAND, CAPTUM, GRAD_CAM = "Cuelight", "by hand", "captum", "pytorch-grad-cam"
 CALLBACK = "GradCamCallback, with pictures"

@@ -27,14 +27,14 @@ from torch.nn import functional
 
 from common import Measurements, Target, interleave, parse_options, report
 from cuelight import registry
-from cuelight.callbacks.progress import ProgressDisplay
+from cuelight.callbacks.added.progress import ProgressDisplay
 from cuelight.cli.display import set_up_display
-from cuelight.data.digits import DigitImages
-from cuelight.data.loaders import evaluation_loader, training_loader
-from cuelight.data.loading import CheckedLoader, ResumableLoader
-from cuelight.models.classification import ClassificationModel
-from cuelight.preprocessing import Preprocessing
-from cuelight.run import Run
+from cuelight.data.datasets.digits import DigitImages
+from cuelight.data.loading.loaders import evaluation_loader, training_loader
+from cuelight.data.loading.prefetching import CheckedLoader, ResumableLoader
+from cuelight.images.preprocessing import Preprocessing
+from cuelight.runs.run import Run
+from cuelight.tasks.classification.model import ClassificationModel
 
 PLAIN = "plain PyTorch loop"
 NO_TERMINAL = "Cuelight, no terminal"

@@ -33,11 +33,11 @@ from torch import nn
 
 from common import Measurements, Target, interleave, report
 from cuelight.config.schema import ExporterConfig
-from cuelight.deploy.archive_reading import read_archive
-from cuelight.deploy.description import Description
-from cuelight.deploy.nn_archive import Compression, archive_suffix, write_archive
-from cuelight.deploy.onnx_export import export_onnx
-from cuelight.preprocessing import Preprocessing
+from cuelight.export.archive.nn_archive import Compression, archive_suffix, write_archive
+from cuelight.export.archive.reading import read_archive
+from cuelight.export.description import Description
+from cuelight.export.onnx.export import export_onnx
+from cuelight.images.preprocessing import Preprocessing
 from cuelight.train_end.outcomes import read_outcomes
 
 OWN, PEER, GENERATOR = "Cuelight", "luxonis-train", "luxonis_ml ArchiveGenerator, xz"

@@ -28,12 +28,12 @@ from terminal import draw, frame, record, screen
 
 from cuelight import Run
 from cuelight.config import Part
-from cuelight.data.digit_scenes import DigitScenes
-from cuelight.data.digits import Digits
-from cuelight.deploy.description import Description
+from cuelight.data.datasets.digit_scenes import DigitScenes
+from cuelight.data.datasets.digits import Digits
 from cuelight.explain.pictures import draw_grid
+from cuelight.export.description import Description
+from cuelight.images.preprocessing import Preprocessing
 from cuelight.prediction import explain, find_images, predict
-from cuelight.preprocessing import Preprocessing
 
 ROOT = Path(__file__).parent.parent
 PICTURES = Path(__file__).parent / "pictures"

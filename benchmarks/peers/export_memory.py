@@ -20,8 +20,8 @@ def export(exporter, network, images):
     """Export with the defaults."""
     if exporter == "cuelight":
         from cuelight.config.schema import ExporterConfig
-        from cuelight.deploy.description import Description
-        from cuelight.deploy.onnx_export import export_onnx
+        from cuelight.export.description import Description
+        from cuelight.export.onnx.export import export_onnx
 
         export_onnx(network, images, FILE, ExporterConfig(), Description("none"))
     else:

@@ -7,16 +7,16 @@ from cuelight.version import __version__
 if TYPE_CHECKING:
     from cuelight.config import Config as Config
     from cuelight.config import load_config as load_config
-    from cuelight.result import Result as Result
-    from cuelight.run import Run as Run
+    from cuelight.runs.result import Result as Result
+    from cuelight.runs.run import Run as Run
 
 __all__ = ["Config", "Result", "Run", "__version__", "load_config"]
 
 _HOMES = {
     "Config": "cuelight.config",
     "load_config": "cuelight.config",
-    "Result": "cuelight.result",
-    "Run": "cuelight.run",
+    "Result": "cuelight.runs.result",
+    "Run": "cuelight.runs.run",
 }
 
 

@@ -9,8 +9,8 @@ from torch import Tensor, nn
 from torch.utils.data import DataLoader, TensorDataset
 
 from cuelight.callbacks.channels_last import ChannelsLast
-from cuelight.callbacks.ema_callback import EMACallback
-from cuelight.callbacks.model_pruning import ModelPruning
+from cuelight.callbacks.ema.ema_callback import EMACallback
+from cuelight.callbacks.lightning.model_pruning import ModelPruning
 from cuelight.errors import CuelightError
 from support.trainers import quiet_trainer
 

@@ -21,11 +21,11 @@ from torch.utils.data import DataLoader, TensorDataset
 
 from cuelight import registry
 from cuelight.callbacks import grad_cam_callback
-from cuelight.callbacks.ema_callback import EMACallback
+from cuelight.callbacks.ema.ema_callback import EMACallback
 from cuelight.callbacks.grad_cam_callback import GradCamCallback
 from cuelight.errors import CuelightError
 from cuelight.explain.pictures import draw_grid
-from cuelight.tracking.tensorboard_logger import TensorBoardLogger
+from cuelight.tracking.loggers.tensorboard_logger import TensorBoardLogger
 from support.digit_training import BATCH_SIZE, STEPS, DigitData, DigitModel, fit, pictures_in, trainer_for
 from support.ranks import on_ranks
 

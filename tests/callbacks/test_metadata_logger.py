@@ -16,7 +16,7 @@ from cuelight.errors import ConfigError
 from cuelight.provenance import packages, record, record_files
 from cuelight.provenance.packages import installed_versions
 from cuelight.provenance.repository import Repository
-from cuelight.redaction import REDACTED
+from cuelight.utils.redaction import REDACTED
 from support.averages import EvenData, EvenModel
 from support.experiments import experiment, own_parts, write_digits
 from support.ranks import on_ranks

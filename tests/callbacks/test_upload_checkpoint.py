@@ -9,16 +9,16 @@ import torch
 from lightning.pytorch.callbacks import ModelCheckpoint
 from lightning.pytorch.loggers import CSVLogger
 
-from cuelight.callbacks.last_checkpoint import LastCheckpoint
+from cuelight.callbacks.added.last_checkpoint import LastCheckpoint
 from cuelight.callbacks.upload_checkpoint import UploadCheckpoint
 from cuelight.errors import TrainingInterrupted
-from cuelight.files import sha256_of
-from cuelight.tracking.spool import Spool
+from cuelight.tracking.outbox.spool import Spool
 from cuelight.train_end.finished_training import FinishedTraining
 from cuelight.train_end.from_trainer import finished_by
 from cuelight.train_end.outcomes import read_outcomes
 from cuelight.train_end.running import TrainEndError
 from cuelight.train_end.verifying import verify
+from cuelight.utils.files import sha256_of
 from cuelight.weights.best import BestCheckpoint
 from cuelight.weights.checkpoint_io import AtomicCheckpointIO
 from cuelight.weights.fingerprint import fingerprint_of_file

@@ -3,7 +3,7 @@
 import pytest
 
 from cuelight.cli.main import main
-from cuelight.run import Run
+from cuelight.runs.run import Run
 from support.experiments import OWN_PARTS, experiment, own_parts, write_yaml
 
 

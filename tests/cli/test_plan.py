@@ -6,7 +6,7 @@ import pytest
 
 from cuelight.cli.main import main
 from cuelight.errors import ConfigError, DataError
-from cuelight.run import Run
+from cuelight.runs.run import Run
 from support.experiments import OWN_PARTS, experiment, own_parts, write_yaml
 
 SECRET = "hunter2"

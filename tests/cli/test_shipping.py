@@ -8,8 +8,8 @@ import onnx
 import pytest
 from PIL import Image
 
-from cuelight.data.digits import load_digits
-from cuelight.deploy.onnx_model import OnnxModel
+from cuelight.data.datasets.digits import load_digits
+from cuelight.prediction.onnx_model import OnnxModel
 from cuelight.weights.fingerprint import fingerprint_of_file
 from support.experiments import only_run, write_yaml
 from support.processes import cuelight

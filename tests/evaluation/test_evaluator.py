@@ -8,7 +8,7 @@ import torch
 from cuelight.config.schema import TrainerConfig
 from cuelight.errors import ConfigError
 from cuelight.evaluation.evaluator import evaluator
-from cuelight.trainer import build_trainer, evaluator_settings
+from cuelight.runs.trainer import build_trainer, evaluator_settings
 
 
 def make_evaluator(config):

@@ -4,14 +4,14 @@ import numpy as np
 import pytest
 import torch
 
-from cuelight.data.digits import Digits, load_digits
+from cuelight.data.datasets.digits import Digits, load_digits
 from cuelight.errors import CuelightError
 from cuelight.explain import HeatMaps
 from cuelight.explain.batches import images_and_labels, some_of
 from cuelight.explain.captions import explained_images, title_of
 from cuelight.explain.inputs import as_pictures
 from cuelight.explain.scores import ClassificationScores, SegmentationScores
-from cuelight.preprocessing import Preprocessing
+from cuelight.images.preprocessing import Preprocessing
 
 NAMES = ["cat", "dog", "fox"]
 LOGITS = torch.tensor([[3.0, 0.0, 0.0], [0.0, 2.0, 0.0]])

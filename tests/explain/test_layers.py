@@ -5,7 +5,7 @@ from torch.utils.checkpoint import checkpoint
 
 from cuelight.errors import LayerError
 from cuelight.explain import find_layer, heat_maps, list_layers
-from cuelight.models.classification import ClassificationModel
+from cuelight.tasks.classification.model import ClassificationModel
 from support.explained import network, photographs
 
 

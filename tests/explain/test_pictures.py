@@ -8,9 +8,9 @@ import pytest
 from PIL import Image
 from skimage import data as photographs
 
-from cuelight.drawing import BACKGROUND, font, wrapped
 from cuelight.explain.overlay import colors, enlarge, is_constant, paint
 from cuelight.explain.pictures import ExplainedImage, draw_explanation, draw_grid
+from cuelight.images.drawing import BACKGROUND, font, wrapped
 
 GRAY = (229, 233, 240)  # of a tile without a map
 

@@ -7,7 +7,7 @@ from torch import nn
 from torch.nn import functional
 from torch.utils.data import DataLoader, Dataset
 
-from cuelight.data.digits import Digits, load_digits
+from cuelight.data.datasets.digits import Digits, load_digits
 
 BATCH_SIZE = 8
 STEPS = 4  # of an epoch

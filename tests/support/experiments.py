@@ -9,7 +9,7 @@ import numpy as np
 import torch
 import yaml
 
-from cuelight.data.digits import load_digits
+from cuelight.data.datasets.digits import load_digits
 from cuelight.registry import load_source
 from cuelight.weights.checkpoint_io import load_checkpoint
 

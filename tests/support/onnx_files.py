@@ -7,8 +7,8 @@ import onnx
 import torch
 from torch import nn
 
-from cuelight.deploy.description import Description
-from cuelight.preprocessing import Preprocessing
+from cuelight.export.description import Description
+from cuelight.images.preprocessing import Preprocessing
 
 CLASS_NAMES = ("ant", "bee", "Größe", "dog", "eel")
 HEADS = [

@@ -13,8 +13,8 @@ from torch import nn
 from torch.nn import functional
 
 from cuelight import registry
-from cuelight.data.digits import DigitImages, Digits
-from cuelight.plan import HOOKS
+from cuelight.data.datasets.digits import DigitImages, Digits
+from cuelight.runs.plan import HOOKS
 
 
 @registry.data.register

@@ -9,7 +9,7 @@ import pynvml
 import torch
 from lightning.pytorch.strategies import SingleDeviceStrategy
 
-from cuelight import nvml
+from cuelight.utils import nvml
 from support.nvml_library import GPU, nvml_library
 
 

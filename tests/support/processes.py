@@ -17,7 +17,7 @@ from pathlib import Path
 import torch
 
 _PRELOADED = [
-    "cuelight.run",
+    "cuelight.runs.run",
     "cuelight.cli.train",
     "cuelight.cli.test",
     "cuelight.cli.plan",
@@ -38,9 +38,9 @@ _PRELOADED = [
     "torch.onnx",
     "matplotlib.backends.backend_agg",
     "cuelight.cli.callbacks",
-    "cuelight.models.classification",
-    "cuelight.data.digits",
-    "cuelight.callbacks.lightning",
+    "cuelight.tasks.classification.model",
+    "cuelight.data.datasets.digits",
+    "cuelight.callbacks.lightning.wrappers",
     "tensorboard.compat.tensorflow_stub",
     "torch.utils.tensorboard",
     "timm",

@@ -6,8 +6,8 @@ from torch import nn
 from torch.nn import functional
 from torch.utils.data import DataLoader, TensorDataset
 
-from cuelight.data.loading import ResumableLoader
-from cuelight.data.sampling import EpochSampler
+from cuelight.data.loading.prefetching import ResumableLoader
+from cuelight.data.loading.sampling import EpochSampler
 
 SAMPLES = 40
 BATCH_SIZE = 8

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from lightning.pytorch.loggers import Logger
 
-from cuelight.tracking.tracker import tracker_of
+from cuelight.tracking.logger_adapter import tracker_of
 
 LONGEST = 60  # seconds that a test waits for what has to come
 

@@ -5,8 +5,8 @@ import pytest
 import torch
 from torch import nn
 
-from cuelight.data.digit_scenes import DigitScenes
-from cuelight.deploy.description import Description
+from cuelight.data.datasets.digit_scenes import DigitScenes
+from cuelight.export.description import Description
 from cuelight.train_end.examples import draw_examples
 
 CLASSES = 11

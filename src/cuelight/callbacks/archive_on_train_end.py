@@ -8,7 +8,7 @@ from pathlib import Path
 from rich.console import Console
 
 from cuelight.callbacks.exporting_step import ExportingStep
-from cuelight.deploy.archive_schema import archive_problem
+from cuelight.export.archive.schema import archive_problem
 from cuelight.train_end.exporting import archive, archive_path
 from cuelight.train_end.finished_training import FinishedTraining
 from cuelight.train_end.running import StepResult

@@ -11,8 +11,8 @@ from lightning.pytorch.utilities.model_helpers import is_overridden
 from torch import nn
 from torch.nn.parameter import is_lazy
 
-from cuelight.callbacks.around import surround
 from cuelight.errors import CuelightError
+from cuelight.utils.wrap_method import surround
 
 
 class ChannelsLast(pl.Callback):

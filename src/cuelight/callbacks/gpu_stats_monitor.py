@@ -11,8 +11,8 @@ import pynvml
 import torch
 from lightning.fabric.utilities.exceptions import MisconfigurationException
 
-from cuelight import nvml
 from cuelight.tracking.sending import send_metrics
+from cuelight.utils import nvml
 
 _OF_NVIDIA = frozenset({"auto", "gpu", "cuda"})
 _UTILIZATION = {"utilization.gpu": "%"}

@@ -13,7 +13,6 @@ import numpy as np
 from torch import Tensor
 
 from cuelight.data.protocols import DescribesImages, NamesClasses
-from cuelight.deploy.protocols import NamesOutputs
 from cuelight.errors import CuelightError, ExplainError, Problem
 from cuelight.explain import Method, find_class, find_layer
 from cuelight.explain.batches import images_and_labels, labelled_pixels, some_of
@@ -23,11 +22,12 @@ from cuelight.explain.layers import AUTO
 from cuelight.explain.pictures import MOST_IN_GRID, draw_grid
 from cuelight.explain.scores import scores_of
 from cuelight.explain.targets import Target, find_target
-from cuelight.files import atomic_write
-from cuelight.preprocessing import IGNORE_INDEX, Preprocessing
-from cuelight.redaction import reason_of
+from cuelight.export.protocols import NamesOutputs
+from cuelight.images.preprocessing import IGNORE_INDEX, Preprocessing
 from cuelight.tracking.sending import send_image
 from cuelight.train_end.from_trainer import is_spread_out
+from cuelight.utils.files import atomic_write
+from cuelight.utils.redaction import reason_of
 
 logger = logging.getLogger(__name__)
 

@@ -17,8 +17,8 @@ from cuelight.provenance.own_code import own_folder
 from cuelight.provenance.plain_values import as_plain
 from cuelight.provenance.record import Provenance, collect, for_trackers, resumed_record
 from cuelight.provenance.record_files import read_record, write_record
-from cuelight.redaction import reason_of
 from cuelight.tracking.sending import send_artifact, send_hyperparams
+from cuelight.utils.redaction import reason_of
 
 logger = logging.getLogger(__name__)
 

@@ -8,7 +8,7 @@ from collections.abc import Callable
 import lightning.pytorch as pl
 from rich.console import Console
 
-from cuelight.callbacks.progress import ProgressDisplay
+from cuelight.callbacks.added.progress import ProgressDisplay
 from cuelight.callbacks.train_end_step import TrainEndStep
 from cuelight.evaluation.evaluator import View
 from cuelight.evaluation.results import write_results

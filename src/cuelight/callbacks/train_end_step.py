@@ -9,9 +9,8 @@ from pathlib import Path
 import lightning.pytorch as pl
 from rich.console import Console
 
-from cuelight.callbacks.around import surround
-from cuelight.callbacks.last_checkpoint import LastCheckpoint
-from cuelight.callbacks.progress import ProgressDisplay
+from cuelight.callbacks.added.last_checkpoint import LastCheckpoint
+from cuelight.callbacks.added.progress import ProgressDisplay
 from cuelight.errors import ConfigError, Problem
 from cuelight.train_end.display import showing
 from cuelight.train_end.finished_training import FinishedTraining, StepSkipped
@@ -19,6 +18,7 @@ from cuelight.train_end.from_trainer import finished_by, is_spread_out
 from cuelight.train_end.outcomes import Outcome
 from cuelight.train_end.ranks import on_first_rank
 from cuelight.train_end.running import StepResult, TrainEndError, run_step
+from cuelight.utils.wrap_method import surround
 from cuelight.weights.best import Preference
 
 

@@ -17,13 +17,13 @@ from torch import Tensor
 from cuelight.callbacks.train_end_step import TrainEndStep
 from cuelight.config.durations import read_duration
 from cuelight.errors import CheckpointError
-from cuelight.redaction import reason_of
-from cuelight.tracking.uploader import PAUSES
-from cuelight.tracking.uploads import Uploads
+from cuelight.tracking.outbox.uploader import PAUSES
+from cuelight.tracking.outbox.uploads import Uploads
 from cuelight.train_end.finished_training import FinishedTraining
 from cuelight.train_end.outcomes import Outcome
 from cuelight.train_end.running import StepResult
 from cuelight.train_end.uploading import TRAINING, is_uploaded, training_id, upload
+from cuelight.utils.redaction import reason_of
 from cuelight.weights.best import Preference, choose, kept_by
 from cuelight.weights.checkpoint_io import load_checkpoint
 

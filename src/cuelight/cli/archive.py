@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 
 from cuelight.cli.export import write
-from cuelight.run import Run
+from cuelight.runs.run import Run
 
 
 def run(arguments: argparse.Namespace) -> int:

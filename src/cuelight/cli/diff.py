@@ -13,7 +13,7 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from cuelight.comparing import Comparison, Difference, compare_runs
+from cuelight.runs.compare import Comparison, Difference, compare_runs
 
 _HASH = re.compile(r"\b[0-9a-f]{40,64}\b")
 _SHOWN = 12

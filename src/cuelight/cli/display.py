@@ -15,12 +15,12 @@ from rich.logging import RichHandler
 from rich.markup import escape
 from rich.table import Table
 
-from cuelight.callbacks.progress import ProgressDisplay
-from cuelight.files import short_path
+from cuelight.callbacks.added.progress import ProgressDisplay
 from cuelight.registry import load_source
-from cuelight.result import Result
+from cuelight.runs.result import Result
 from cuelight.train_end.outcomes import Outcome
 from cuelight.train_end.running import TrainEndError
+from cuelight.utils.files import short_path
 
 # Advice of Lightning's that a user of a YAML file cannot follow, or that Cuelight has seen to.
 _NOISE = (

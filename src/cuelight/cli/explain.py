@@ -10,7 +10,7 @@ from cuelight.cli.display import begin
 from cuelight.cli.images import CHECKPOINT_SUFFIX, noted, print_images, with_bar
 from cuelight.errors import CheckpointError
 from cuelight.prediction import find_images, write_explanations
-from cuelight.run import Run
+from cuelight.runs.run import Run
 
 
 def run(arguments: argparse.Namespace) -> int:

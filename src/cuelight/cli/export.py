@@ -7,8 +7,8 @@ from collections.abc import Callable
 from pathlib import Path
 
 from cuelight.cli.display import begin, output_console, subject_of
-from cuelight.files import short_path
-from cuelight.run import Run
+from cuelight.runs.run import Run
+from cuelight.utils.files import short_path
 
 
 def run(arguments: argparse.Namespace) -> int:

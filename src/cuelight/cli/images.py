@@ -10,9 +10,9 @@ from rich.markup import escape
 from rich.progress import track
 from rich.table import Table
 
-from cuelight.callbacks.progress import ProgressDisplay
+from cuelight.callbacks.added.progress import ProgressDisplay
 from cuelight.cli.display import output_console
-from cuelight.files import short_path
+from cuelight.utils.files import short_path
 
 CHECKPOINT_SUFFIX = ".ckpt"
 _MOST_SHOWN = 20

@@ -13,7 +13,7 @@ from cuelight.cli.display import output_console, set_up_display
 from cuelight.cli.images import CHECKPOINT_SUFFIX
 from cuelight.explain import Layer
 from cuelight.registry import load_source
-from cuelight.run import Run
+from cuelight.runs.run import Run
 
 
 def run(arguments: argparse.Namespace) -> int:

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 
 from cuelight.cli.parser import build_parser
 from cuelight.errors import ConfigError, CuelightError, TrainingInterrupted
-from cuelight.signals import NotedSignal
+from cuelight.utils.signals import NotedSignal
 
 EXIT_FAILED = 1
 EXIT_USAGE = 2  # as argparse does

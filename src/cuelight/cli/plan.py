@@ -13,15 +13,15 @@ from lightning.pytorch.callbacks import ModelCheckpoint
 from rich.markup import escape
 from rich.table import Table
 
-from cuelight.building import model_class
-from cuelight.callbacks.ema_callback import EMACallback
+from cuelight.callbacks.ema.ema_callback import EMACallback
 from cuelight.callbacks.train_end_step import TrainEndStep
 from cuelight.cli.display import output_console, set_up_display, two_columns
 from cuelight.config.environment import hide
-from cuelight.plan import PlannedCallback, hook_order, main_metric
-from cuelight.redaction import redacted
 from cuelight.registry import load_source
-from cuelight.run import Run
+from cuelight.runs.build import model_class
+from cuelight.runs.plan import PlannedCallback, hook_order, main_metric
+from cuelight.runs.run import Run
+from cuelight.utils.redaction import redacted
 from cuelight.weights.best import BestCheckpoint, Preference, choose
 
 

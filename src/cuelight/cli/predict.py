@@ -8,10 +8,10 @@ from typing import Any
 
 from cuelight.cli.display import begin
 from cuelight.cli.images import CHECKPOINT_SUFFIX, noted, print_images, with_bar
-from cuelight.deploy.onnx_model import OnnxModel
 from cuelight.errors import CheckpointError
 from cuelight.prediction import Network, find_images, predict, write_predictions
-from cuelight.run import Run
+from cuelight.prediction.onnx_model import OnnxModel
+from cuelight.runs.run import Run
 
 
 def run(arguments: argparse.Namespace) -> int:

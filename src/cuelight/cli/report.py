@@ -5,8 +5,8 @@ from __future__ import annotations
 import argparse
 import sys
 
-from cuelight.files import short_path
 from cuelight.report import write_report
+from cuelight.utils.files import short_path
 
 
 def run(arguments: argparse.Namespace) -> int:

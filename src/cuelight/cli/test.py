@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 
 from cuelight.cli.display import begin, print_summary, subject_of
-from cuelight.run import Run
+from cuelight.runs.run import Run
 
 
 def run(arguments: argparse.Namespace) -> int:

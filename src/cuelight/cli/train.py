@@ -8,10 +8,10 @@ from pathlib import Path
 
 from cuelight.cli.display import begin, print_hint, print_summary, report_failures, source_options
 from cuelight.errors import ConfigError, Problem, TrainingInterrupted
-from cuelight.files import short_path
-from cuelight.result import Result
-from cuelight.run import Run
-from cuelight.run_directory import is_first_process
+from cuelight.runs.result import Result
+from cuelight.runs.run import Run
+from cuelight.utils.files import short_path
+from cuelight.utils.run_directory import is_first_process
 
 
 def run(arguments: argparse.Namespace) -> int:

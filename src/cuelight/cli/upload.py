@@ -7,7 +7,7 @@ import argparse
 from rich.markup import escape
 
 from cuelight.cli.display import begin, output_console, print_hint, two_columns
-from cuelight.run import Run
+from cuelight.runs.run import Run
 from cuelight.train_end.outcomes import Outcome
 
 

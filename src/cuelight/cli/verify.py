@@ -8,7 +8,7 @@ import shlex
 from rich.markup import escape
 
 from cuelight.cli.display import begin, output_console, print_hint, two_columns
-from cuelight.run import Run
+from cuelight.runs.run import Run
 from cuelight.train_end.verifying import Check
 
 

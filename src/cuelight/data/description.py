@@ -9,7 +9,7 @@ from typing import Any
 import lightning.pytorch as pl
 
 from cuelight.data.protocols import DescribesImages, NamesClasses
-from cuelight.preprocessing import Preprocessing
+from cuelight.images.preprocessing import Preprocessing
 
 DATA_DESCRIPTION = "data_description"
 

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageOps, UnidentifiedImageError
 
-from cuelight.data.samples import UnreadableImageError
+from cuelight.data.loading.samples import UnreadableImageError
 
 _Result = TypeVar("_Result")
 

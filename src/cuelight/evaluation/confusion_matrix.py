@@ -16,8 +16,8 @@ from numpy.typing import NDArray
 from torch import nn
 from torchmetrics.classification import MulticlassConfusionMatrix
 
-from cuelight.files import atomic_write
-from cuelight.models import segmentation_metrics
+from cuelight.tasks.segmentation import metrics as segmentation_metrics
+from cuelight.utils.files import atomic_write
 
 ConfusionUnit = Literal["images", "pixels"]
 

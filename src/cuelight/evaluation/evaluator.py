@@ -18,7 +18,7 @@ from lightning.pytorch.loggers import Logger
 from lightning.pytorch.strategies import SingleDeviceStrategy
 
 from cuelight.errors import ConfigError, Problem
-from cuelight.signals import signals_given_back
+from cuelight.utils.signals import signals_given_back
 
 View = Literal["test", "val", "train"]
 
@@ -84,7 +84,7 @@ def evaluator(
         settings: On what.
         view: Which split of the data.
         callbacks: What shows the progress, and nothing that changes or saves anything.
-        loggers: What the module finds as its loggers; see :func:`cuelight.tracking.silenced.silenced`.
+        loggers: What the module finds as its loggers; see :func:`cuelight.tracking.loggers.readonly_logger.silenced`.
 
     Yields:
         A trainer that writes nothing. What a trainer sets for the whole process is then as before.

@@ -14,7 +14,7 @@ from PIL import Image
 from cuelight.errors import CuelightError
 from cuelight.evaluation.confusion_matrix import ConfusionUnit, draw_confusion_matrix, iou_of_classes
 from cuelight.evaluation.evaluator import View
-from cuelight.files import atomic_write, relative_to_run, write_json
+from cuelight.utils.files import atomic_write, relative_to_run, write_json
 
 TEST_FOLDER = "test"
 

@@ -10,11 +10,11 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from cuelight.drawing import percent
 from cuelight.explain.explanation import HeatMaps
 from cuelight.explain.methods import Method
 from cuelight.explain.pictures import ExplainedImage
 from cuelight.explain.scores import SegmentationScores, TaskScores
+from cuelight.images.drawing import percent
 
 _METHOD_NAMES: dict[Method, str] = {
     "gradcam": "Grad-CAM",

@@ -16,8 +16,8 @@ from cuelight.explain.grid import Size, as_maps, mapped_tensor, tensors_in, with
 from cuelight.explain.layers import find_layer
 from cuelight.explain.methods import METHODS, Method
 from cuelight.explain.outputs import choose_output
+from cuelight.explain.preserve_state import run, undisturbed
 from cuelight.explain.scores import ScoresClasses, scores_of
-from cuelight.explain.undisturbed import run, undisturbed
 
 
 @dataclass(frozen=True)

@@ -7,7 +7,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from cuelight.preprocessing import Preprocessing
+from cuelight.images.preprocessing import Preprocessing
 
 _RGB = 3
 _WHITE = 255

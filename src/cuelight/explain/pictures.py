@@ -10,8 +10,8 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageDraw
 
-from cuelight.drawing import BACKGROUND, FAINT, TEXT, font, readable_size, resized, shortened, wrapped
 from cuelight.explain.overlay import colors, enlarge, gray_of, is_constant, paint
+from cuelight.images.drawing import BACKGROUND, FAINT, TEXT, font, readable_size, resized, shortened, wrapped
 
 MOST_IN_GRID = 12
 

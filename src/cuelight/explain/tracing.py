@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from cuelight.explain.grid import as_maps, has_shape_of_image, tensors_in
-from cuelight.explain.undisturbed import run, undisturbed
+from cuelight.explain.preserve_state import run, undisturbed
 
 _ENCODERS = ("encoder", "backbone")
 _ATTENTION = ("attn", "attention", "qkv")

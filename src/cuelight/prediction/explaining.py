@@ -13,18 +13,18 @@ import torch
 from PIL import Image
 from torch import Tensor, nn
 
-from cuelight.deploy.description import Description
-from cuelight.deploy.protocols import NamesOutputs
 from cuelight.errors import CuelightError
 from cuelight.explain import Method
 from cuelight.explain.captions import explained_images, title_of
 from cuelight.explain.inputs import as_pictures
 from cuelight.explain.pictures import MOST_IN_GRID, ExplainedImage, draw_explanation, draw_grid
 from cuelight.explain.targets import Target, find_target
-from cuelight.files import atomic_write
+from cuelight.export.description import Description
+from cuelight.export.protocols import NamesOutputs
+from cuelight.images.preprocessing import IGNORE_INDEX, Preprocessing
 from cuelight.prediction.predicting import read_images
 from cuelight.prediction.writing import UnusedNames
-from cuelight.preprocessing import IGNORE_INDEX, Preprocessing
+from cuelight.utils.files import atomic_write
 
 logger = logging.getLogger(__name__)
 

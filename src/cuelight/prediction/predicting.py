@@ -14,11 +14,11 @@ from numpy.typing import NDArray
 from PIL import Image
 from torch import Tensor
 
+from cuelight.data.loading.samples import UnreadableImageError
 from cuelight.data.reading import read_image
-from cuelight.data.samples import UnreadableImageError
-from cuelight.deploy.description import Description
 from cuelight.errors import CuelightError, DataError, did_you_mean
-from cuelight.prediction.tasks import TASKS, Result, Task
+from cuelight.export.description import Description
+from cuelight.tasks.lookup import TASKS, Result, Task
 
 logger = logging.getLogger(__name__)
 

@@ -9,8 +9,8 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from cuelight.deploy.description import Description
-from cuelight.deploy.tensors_module import named_tensors
+from cuelight.export.description import Description
+from cuelight.export.onnx.tensors_module import named_tensors
 
 
 class PyTorchModel:

@@ -12,8 +12,8 @@ from typing import Any, Literal
 from PIL import Image
 
 from cuelight.errors import CuelightError
-from cuelight.files import atomic_write, write_text
 from cuelight.prediction.predicting import ImagePrediction
+from cuelight.utils.files import atomic_write, write_text
 
 PictureFormat = Literal["png", "jpg"]
 

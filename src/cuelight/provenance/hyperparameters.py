@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from cuelight.config import paths
-from cuelight.redaction import REDACTED, redacted
+from cuelight.utils.redaction import REDACTED, redacted
 
 _PARAMETERS = ".params"
 

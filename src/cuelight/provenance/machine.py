@@ -10,7 +10,7 @@ from typing import Any
 
 import pynvml
 
-from cuelight import nvml
+from cuelight.utils import nvml
 
 _CPU_FILE = Path("/proc/cpuinfo")
 _NOTEBOOK = frozenset({"ipykernel_launcher", "colab_kernel_launcher"})
@@ -21,7 +21,7 @@ def describe_machine() -> dict[str, Any]:
 
     Returns:
         ``python``, ``platform``, ``cpu`` (the model), ``cores`` (those that the process may use), ``memory_gib``, and
-        ``gpu``: driver and GPUs as :func:`cuelight.nvml.describe` gives them, or why they are not known.
+        ``gpu``: driver and GPUs as :func:`cuelight.utils.nvml.describe` gives them, or why they are not known.
     """
     return {
         "python": f"{platform.python_implementation()} {platform.python_version()}",

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from cuelight.provenance.repository import read_repository, tracks
-from cuelight.redaction import redacted_text
+from cuelight.utils.redaction import redacted_text
 
 
 def installed_versions() -> dict[str, str]:

@@ -13,7 +13,7 @@ from cuelight.provenance.git_command import NoRepositoryError
 from cuelight.provenance.machine import command_name, describe_machine
 from cuelight.provenance.packages import describe_package, installed_versions
 from cuelight.provenance.repository import Repository, read_repository
-from cuelight.redaction import redacted, redacted_text
+from cuelight.utils.redaction import redacted, redacted_text
 
 METADATA_FILE = "metadata.yaml"
 RESUMED = "resumed"

@@ -12,9 +12,9 @@ from cuelight.config import paths
 from cuelight.config.dumping import to_yaml
 from cuelight.config.loading import read_document
 from cuelight.errors import ConfigError
-from cuelight.files import atomic_write, sha256_of, write_text
 from cuelight.provenance.record import METADATA_FILE, RESUMED, last_state
-from cuelight.redaction import redacted_text
+from cuelight.utils.files import atomic_write, sha256_of, write_text
+from cuelight.utils.redaction import redacted_text
 
 logger = logging.getLogger(__name__)
 

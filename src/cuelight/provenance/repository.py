@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from cuelight.provenance.git_command import LONGEST, Git, GitError
-from cuelight.redaction import redacted_text
+from cuelight.utils.redaction import redacted_text
 
 # Files that are not tracked, and yet are what runs. Data and the files of runs are not.
 _CODE = ("*.py", "*.pyx", "*.c", "*.cc", "*.cpp", "*.cu", "*.cuh", "*.h", "*.hpp", "*.rs")

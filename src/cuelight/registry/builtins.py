@@ -11,7 +11,7 @@ def _all_from(module: str, names: str) -> dict[str, str]:
 
 
 CALLBACKS = {
-    "EMACallback": "cuelight.callbacks.ema_callback:EMACallback",
+    "EMACallback": "cuelight.callbacks.ema.ema_callback:EMACallback",
     "GradCamCallback": "cuelight.callbacks.grad_cam_callback:GradCamCallback",
     "TestOnTrainEnd": "cuelight.callbacks.test_on_train_end:TestOnTrainEnd",
     "ExportOnTrainEnd": "cuelight.callbacks.export_on_train_end:ExportOnTrainEnd",
@@ -21,23 +21,23 @@ CALLBACKS = {
     "GPUStatsMonitor": "cuelight.callbacks.gpu_stats_monitor:GPUStatsMonitor",
     "UploadCheckpoint": "cuelight.callbacks.upload_checkpoint:UploadCheckpoint",
     **_all_from(
-        "cuelight.callbacks.lightning",
+        "cuelight.callbacks.lightning.wrappers",
         "EarlyStopping ModelCheckpoint LearningRateMonitor DeviceStatsMonitor RichModelSummary "
         "GradientAccumulationScheduler StochasticWeightAveraging Timer ModelPruning",
     ),
 }
 
 MODELS = {
-    "ClassificationModel": "cuelight.models.classification:ClassificationModel",
-    "SegmentationModel": "cuelight.models.segmentation:SegmentationModel",
+    "ClassificationModel": "cuelight.tasks.classification.model:ClassificationModel",
+    "SegmentationModel": "cuelight.tasks.segmentation.model:SegmentationModel",
 }
 
 DATA = {
-    "Digits": "cuelight.data.digits:Digits",
-    "DigitScenes": "cuelight.data.digit_scenes:DigitScenes",
-    "ImageFolder": "cuelight.data.image_folder:ImageFolder",
-    "MaskFolder": "cuelight.data.mask_folder:MaskFolder",
-    "VOCSegmentation": "cuelight.data.voc:VOCSegmentation",
+    "Digits": "cuelight.data.datasets.digits:Digits",
+    "DigitScenes": "cuelight.data.datasets.digit_scenes:DigitScenes",
+    "ImageFolder": "cuelight.data.datasets.image_folder:ImageFolder",
+    "MaskFolder": "cuelight.data.datasets.mask_folder:MaskFolder",
+    "VOCSegmentation": "cuelight.data.datasets.voc:VOCSegmentation",
 }
 
 # Left out: SparseAdam (sparse gradients only) and Muon (matrices only; it needs a second optimizer for the rest).

@@ -12,8 +12,8 @@ from typing import Any, TypeVar
 
 from cuelight.config.loading import parse_document
 from cuelight.errors import ConfigError, CuelightError, Problem
-from cuelight.redaction import reason_of, redacted_text
-from cuelight.secret_names import names_secret
+from cuelight.utils.redaction import reason_of, redacted_text
+from cuelight.utils.secret_names import names_secret
 
 T = TypeVar("T")
 

@@ -11,12 +11,12 @@ from typing import Any
 
 from cuelight.config.dumping import to_yaml
 from cuelight.config.paths import flattened
-from cuelight.files import TEMPORARY_SUFFIX
 from cuelight.provenance.record import METADATA_FILE
-from cuelight.redaction import redacted
 from cuelight.report.numbers import number, size
 from cuelight.report.reading import files_in, read_yaml
-from cuelight.run_directory import CONFIG_FILE
+from cuelight.utils.files import TEMPORARY_SUFFIX
+from cuelight.utils.redaction import redacted
+from cuelight.utils.run_directory import CONFIG_FILE
 
 _MOST_ROWS = 500
 _MOST_FILES = 10  # of a folder that are listed one by one

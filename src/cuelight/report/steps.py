@@ -6,9 +6,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from cuelight.redaction import redacted_text
 from cuelight.report.numbers import duration, number
 from cuelight.train_end.outcomes import Outcome, measured_weights, read_outcomes
+from cuelight.utils.redaction import redacted_text
 
 _SHOWN = 12  # digits of a hash
 

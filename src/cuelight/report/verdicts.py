@@ -10,14 +10,14 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any, Literal
 
-from cuelight.files import short_path
-from cuelight.redaction import redacted_text
 from cuelight.report.charts import Best
 from cuelight.report.curves import Curves
 from cuelight.report.numbers import duration
 from cuelight.report.reading import read_json
 from cuelight.report.steps import Steps
-from cuelight.run_directory import TRAINING_FILE, still_runs
+from cuelight.utils.files import short_path
+from cuelight.utils.redaction import redacted_text
+from cuelight.utils.run_directory import TRAINING_FILE, still_runs
 
 Tone = Literal["good", "warning", "bad"]
 

@@ -10,7 +10,6 @@ from pathlib import Path
 from typing import Any
 
 from cuelight.errors import CheckpointError, CuelightError
-from cuelight.files import short_path, write_text
 from cuelight.provenance.record import METADATA_FILE
 from cuelight.report.charts import Best, Chart, chart_of
 from cuelight.report.curves import METRICS_FILE, Curves, read_curves
@@ -31,8 +30,9 @@ from cuelight.report.settings import (
 )
 from cuelight.report.steps import Steps, read_steps
 from cuelight.report.verdicts import Verdict, best_of, read_record, verdict_of
-from cuelight.run_directory import CHECKPOINT_FOLDER, CONFIG_FILE, TRAINING_FILE
 from cuelight.train_end.outcomes import OUTCOMES_FILE
+from cuelight.utils.files import short_path, write_text
+from cuelight.utils.run_directory import CHECKPOINT_FOLDER, CONFIG_FILE, TRAINING_FILE
 
 REPORT_FILE = "report.html"
 _MOST_TILES = 3

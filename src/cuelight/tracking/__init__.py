@@ -3,4 +3,4 @@
 Importing it registers what Lightning's own loggers take, see ``tracker_of``; no tracker is imported by that.
 """
 
-from cuelight.tracking import csv_tracker, mlflow_tracker, tensorboard_tracker, wandb_tracker  # noqa: F401
+from cuelight.tracking.loggers import csv_tracker, mlflow_tracker, tensorboard_tracker, wandb_tracker  # noqa: F401

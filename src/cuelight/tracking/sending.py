@@ -12,8 +12,8 @@ from lightning.pytorch.loggers import Logger
 from lightning.pytorch.utilities import rank_zero_only
 from numpy.typing import NDArray
 
-from cuelight.redaction import reason_of
-from cuelight.tracking.tracker import Tracker, tracker_of
+from cuelight.tracking.logger_adapter import Tracker, tracker_of
+from cuelight.utils.redaction import reason_of
 
 logger = logging.getLogger(__name__)
 

@@ -12,12 +12,12 @@ from torch import Tensor
 from torchvision.transforms.v2.functional import to_pil_image
 
 from cuelight.data.protocols import LoadsWhole
-from cuelight.deploy.description import Description
 from cuelight.errors import CuelightError
 from cuelight.evaluation.evaluate import set_up
 from cuelight.evaluation.evaluator import View
+from cuelight.export.description import Description
 from cuelight.prediction.pytorch_model import PyTorchModel
-from cuelight.prediction.tasks import TASKS
+from cuelight.tasks.lookup import TASKS
 
 logger = logging.getLogger(__name__)
 

@@ -8,13 +8,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from cuelight.deploy.nn_archive import archive_suffix, write_archive
-from cuelight.deploy.onnx_export import Inputs, export_onnx
-from cuelight.deploy.protocols import BringsExport, BringsHeads, NamesOutputs
 from cuelight.errors import CuelightError, ExportError
-from cuelight.files import relative_to_run
+from cuelight.export.archive.nn_archive import archive_suffix, write_archive
+from cuelight.export.onnx.export import Inputs, export_onnx
+from cuelight.export.protocols import BringsExport, BringsHeads, NamesOutputs
 from cuelight.train_end.finished_training import FinishedTraining, MeasuredWeights
 from cuelight.train_end.outcomes import Outcome, read_outcomes
+from cuelight.utils.files import relative_to_run
 
 logger = logging.getLogger(__name__)
 

@@ -14,12 +14,12 @@ from torch import Tensor
 from cuelight.config.schema import ExporterConfig
 from cuelight.data.description import DataDescription, saved_description
 from cuelight.data.protocols import DescribesImages, LoadsWhole, NamesClasses
-from cuelight.deploy.description import Description
-from cuelight.deploy.protocols import NamesTask
 from cuelight.errors import CuelightError
 from cuelight.evaluation.evaluate import set_up
 from cuelight.evaluation.evaluator import EvaluatorSettings
-from cuelight.preprocessing import Preprocessing
+from cuelight.export.description import Description
+from cuelight.export.protocols import NamesTask
+from cuelight.images.preprocessing import Preprocessing
 from cuelight.weights.best import BestCheckpoint, Preference, best_checkpoint
 from cuelight.weights.checkpoint_io import load_checkpoint
 from cuelight.weights.clean_copy import load_weights

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from cuelight.errors import CuelightError
-from cuelight.files import relative_to_run, sha256_of, write_json
+from cuelight.utils.files import relative_to_run, sha256_of, write_json
 
 OUTCOMES_FILE = "outcomes.json"
 

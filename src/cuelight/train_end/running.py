@@ -13,10 +13,10 @@ from typing import Any
 from lightning.pytorch.utilities.seed import isolate_rng
 
 from cuelight.errors import CuelightError
-from cuelight.files import relative_to_run
-from cuelight.redaction import reason_of, redacted_text
 from cuelight.train_end.finished_training import StepSkipped
 from cuelight.train_end.outcomes import Outcome, hashes, record_outcome
+from cuelight.utils.files import relative_to_run
+from cuelight.utils.redaction import reason_of, redacted_text
 
 logger = logging.getLogger(__name__)
 

@@ -14,8 +14,8 @@ from cuelight.evaluation.confusion_matrix import NamesConfusionUnit, confusion_m
 from cuelight.evaluation.evaluate import evaluate, has_split
 from cuelight.evaluation.evaluator import View
 from cuelight.evaluation.results import Measurement, class_names, confusion_picture
+from cuelight.tracking.loggers.readonly_logger import silenced_if_open
 from cuelight.tracking.sending import send_image, send_metrics, send_table
-from cuelight.tracking.silenced import silenced_if_open
 from cuelight.train_end.examples import draw_examples
 from cuelight.train_end.finished_training import FinishedTraining, StepSkipped
 

@@ -13,12 +13,12 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 from rich.table import Column
 
-from cuelight.files import sha256_of
+from cuelight.tracking.outbox.uploads import Uploads, spooled_trainings
 from cuelight.tracking.sending import trackers_of
-from cuelight.tracking.uploads import Uploads, spooled_trainings
 from cuelight.train_end.finished_training import FinishedTraining, StepSkipped
 from cuelight.train_end.outcomes import Outcome
 from cuelight.train_end.running import StepResult
+from cuelight.utils.files import sha256_of
 from cuelight.weights.best import BestCheckpoint
 from cuelight.weights.checkpoint_io import load_checkpoint
 from cuelight.weights.fingerprint import fingerprint

@@ -6,12 +6,12 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from cuelight.deploy.onnx_model import OnnxModel
 from cuelight.errors import CuelightError
 from cuelight.evaluation.results import read_results
-from cuelight.files import sha256_of
+from cuelight.prediction.onnx_model import OnnxModel
 from cuelight.train_end.finished_training import FinishedTraining
 from cuelight.train_end.outcomes import Outcome, measured_weights, read_outcomes
+from cuelight.utils.files import sha256_of
 from cuelight.weights.fingerprint import fingerprint_of_file
 
 _SHOWN = 12  # digits of a fingerprint

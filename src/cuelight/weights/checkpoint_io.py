@@ -16,7 +16,7 @@ from lightning.fabric.utilities.cloud_io import get_filesystem
 from lightning.fabric.utilities.types import _PATH
 
 from cuelight.errors import CheckpointError
-from cuelight.files import atomic_write
+from cuelight.utils.files import atomic_write
 
 # What torch's reader runs into in files that are something else, or that end too early.
 _UNREADABLE = (

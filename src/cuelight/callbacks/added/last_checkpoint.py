@@ -1,0 +1,188 @@
+"""The checkpoint from which a training goes on, whatever ended it."""
+
+from __future__ import annotations
+
+import signal
+from pathlib import Path
+from typing import Any
+
+import lightning.pytorch as pl
+import torch
+from lightning.pytorch.callbacks import Checkpoint
+
+from cuelight.errors import TrainingInterrupted
+from cuelight.utils.signals import StopSignal
+from cuelight.weights.accumulated_gradients import restore_gradients, save_gradients, saved_gradients
+from cuelight.weights.resuming import LAST_CHECKPOINT
+
+_METRICS_KEY = "callback_metrics"
+
+
+class LastCheckpoint(Checkpoint):
+    """Saves ``last.ckpt`` after every epoch, and on Ctrl-C or SIGTERM, which then stop the training.
+
+    A stop comes at a batch boundary, after the next optimizer step, so that no accumulated gradient is lost; a
+    second signal ends the process at once. During validation the state from before it is saved, and a resume
+    validates again from the first batch. All processes of a distributed training stop together, whichever of them
+    got the signal. The metrics known to the callbacks are saved too, because a resumed training may need one before
+    it validates again, and so are the gradients of batches that wait for their optimizer step.
+
+    It belongs at the end of the list: a checkpoint holds the states of the callbacks as they are when it is saved.
+
+    Args:
+        dirpath: The folder; ``checkpoints`` in the trainer's ``default_root_dir`` if left out.
+
+    Raises:
+        TrainingInterrupted: Out of ``trainer.fit``, once the state is saved after a signal.
+    """
+
+    def __init__(self, dirpath: str | None = None) -> None:
+        self.dirpath = dirpath
+        self._stop = StopSignal()
+        self._step_before_batch = 0
+        self._saved_to_stop = False
+        self._metrics_to_restore: dict[str, float] = {}
+        self._gradients_to_restore: dict[str, torch.Tensor] = {}
+
+    @property
+    def received_signal(self) -> int | None:
+        """The number of the signal that asked for a stop; ``None`` if none did."""
+        return self._stop.received
+
+    def release_signals(self) -> None:
+        """Give the signals back when the training is over, so that one of them ends at once what comes after."""
+        self._stop.unlisten()
+
+    def setup(self, trainer: pl.Trainer, pl_module: pl.LightningModule, stage: str) -> None:
+        """Note who has the signals; in a test within a training that is this callback itself."""
+        if stage == "fit":
+            self._stop.note_owners()
+
+    def on_sanity_check_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        """Listen for signals, from the first batch that the trainer runs."""
+        self._listen(trainer)
+
+    def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        """Listen for signals, also where there was no sanity check, and give back the metrics of a resumed run."""
+        self._listen(trainer)
+        self._saved_to_stop = False
+        restored = {name: torch.tensor(value) for name, value in self._metrics_to_restore.items()}
+        trainer.callback_metrics.update(restored)
+        restore_gradients(pl_module, self._gradients_to_restore)
+        self._gradients_to_restore = {}
+
+    def on_train_epoch_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        """Stop if all was saved for it."""
+        self._stop_if_saved()
+
+    def on_train_batch_start(
+        self, trainer: pl.Trainer, pl_module: pl.LightningModule, batch: Any, batch_idx: int
+    ) -> None:
+        """Stop if all was saved for it, and note where the optimizer stands."""
+        self._stop_if_saved()
+        self._step_before_batch = trainer.global_step
+
+    def on_train_batch_end(
+        self, trainer: pl.Trainer, pl_module: pl.LightningModule, outputs: Any, batch: Any, batch_idx: int
+    ) -> None:
+        """Save to stop after an optimizer step, unless a validation or the end of the epoch comes next.
+
+        The stop itself comes at the next hook, when Lightning has logged the metrics of this batch.
+        """
+        stepped = trainer.global_step > self._step_before_batch
+        if self._asked_to_stop(trainer) and stepped and not _validation_or_epoch_end_follows(trainer, batch_idx):
+            self._save(trainer)
+            self._saved_to_stop = True
+
+    def on_validation_batch_end(
+        self,
+        trainer: pl.Trainer,
+        pl_module: pl.LightningModule,
+        outputs: Any,
+        batch: Any,
+        batch_idx: int,
+        dataloader_idx: int = 0,
+    ) -> None:
+        """Stop within a validation, if asked to; the validation that ends a training is let pass."""
+        within_training = trainer.state.fn == "fit" and not trainer.sanity_checking and not trainer.should_stop
+        if within_training and self._asked_to_stop(trainer):
+            _forget_this_validation(trainer)
+            self._save(trainer)
+            self._saved_to_stop = True
+            self._stop_if_saved()
+
+    def on_train_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        """Save; a stop that was asked for comes when Lightning has logged the metrics of this epoch."""
+        self._save(trainer)
+        self._saved_to_stop = self._asked_to_stop(trainer)
+        if _was_last_epoch(trainer):
+            self._stop_if_saved()  # or the steps that come after a training would run
+
+    def on_save_checkpoint(
+        self, trainer: pl.Trainer, pl_module: pl.LightningModule, checkpoint: dict[str, Any]
+    ) -> None:
+        """Put the metrics known to the callbacks, and gradients that wait for more, into every checkpoint."""
+        checkpoint[_METRICS_KEY] = {name: float(value) for name, value in trainer.callback_metrics.items()}
+        save_gradients(trainer, pl_module, checkpoint)
+
+    def on_load_checkpoint(
+        self, trainer: pl.Trainer, pl_module: pl.LightningModule, checkpoint: dict[str, Any]
+    ) -> None:
+        """Keep metrics and gradients until the training starts."""
+        self._metrics_to_restore = dict(checkpoint.get(_METRICS_KEY, {}))
+        self._gradients_to_restore = saved_gradients(checkpoint)
+
+    def on_exception(self, trainer: pl.Trainer, pl_module: pl.LightningModule, exception: BaseException) -> None:
+        """Give the signals back."""
+        self._stop.unlisten()
+
+    def teardown(self, trainer: pl.Trainer, pl_module: pl.LightningModule, stage: str) -> None:
+        """Give the signals back."""
+        self._stop.unlisten()
+
+    def _listen(self, trainer: pl.Trainer) -> None:
+        self._stop.listen()
+        if _anywhere(trainer, trainer.received_sigterm):  # by Lightning, which would end with the exit code 0
+            raise TrainingInterrupted(signal.SIGTERM)
+
+    def _asked_to_stop(self, trainer: pl.Trainer) -> bool:
+        return _anywhere(trainer, self._stop.received is not None)
+
+    def _save(self, trainer: pl.Trainer) -> None:
+        if trainer.fast_dev_run:  # type: ignore[attr-defined]  # Lightning sets it by setattr
+            return
+        folder = Path(self.dirpath) if self.dirpath else Path(trainer.default_root_dir) / "checkpoints"
+        trainer.save_checkpoint(folder / LAST_CHECKPOINT)
+
+    def _stop_if_saved(self) -> None:
+        if self._saved_to_stop:
+            raise TrainingInterrupted(self._stop.received or signal.SIGTERM)
+
+
+def _anywhere(trainer: pl.Trainer, here: bool) -> bool:
+    """Whether something holds in any process of the training."""
+    return trainer.strategy.reduce_boolean_decision(here, all=False) if trainer.world_size > 1 else here
+
+
+def _was_last_epoch(trainer: pl.Trainer) -> bool:
+    epochs = trainer.max_epochs
+    return trainer.should_stop or (epochs is not None and 0 < epochs <= trainer.current_epoch + 1)
+
+
+def _validation_or_epoch_end_follows(trainer: pl.Trainer, batch_idx: int) -> bool:
+    """Whether a checkpoint saved now would make a resume skip the validation that comes after this batch."""
+    if trainer.should_stop or trainer.fit_loop.epoch_loop.batch_progress.is_last_batch:
+        return True
+    interval = trainer.val_check_batch
+    return bool(interval) and (batch_idx + 1) % (interval or 1) == 0
+
+
+def _forget_this_validation(trainer: pl.Trainer) -> None:
+    """Make the saved progress say that the validation under way has begun and has seen no batch.
+
+    Lightning then runs it again from its first batch; left as it is, the resumed validation would see only the
+    batches that remain, and its metrics would be of those alone.
+    """
+    progress = trainer.fit_loop.epoch_loop.val_loop.batch_progress
+    progress.reset()
+    progress.total.load_state_dict({"ready": 1, "started": 1, "processed": 0, "completed": 0})

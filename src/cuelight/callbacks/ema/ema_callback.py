@@ -1,0 +1,333 @@
+"""The moving average of the weights: measured, saved and shipped in place of the weights that are trained."""
+
+from __future__ import annotations
+
+import logging
+import weakref
+from collections.abc import Callable, Mapping
+from functools import partial
+from typing import Any
+
+import lightning.pytorch as pl
+import torch
+from lightning.pytorch.callbacks import ModelPruning
+from torch import Tensor
+from torch.nn.parameter import is_lazy
+from torch.optim import Optimizer
+
+from cuelight.callbacks.ema.conflicts import conflicts, unknown_sharding
+from cuelight.callbacks.ema.parameters import fault_in_training, faults
+from cuelight.errors import CuelightError, Problem
+from cuelight.utils.wrap_method import surround
+from cuelight.weights.accumulated_gradients import restore_gradients, save_gradients, saved_gradients
+from cuelight.weights.averaging import AveragedWeights, decay_at
+from cuelight.weights.pruned_names import with_plain_names, zero_what_is_pruned
+from cuelight.weights.sharded_state import gather_state, scatter_state
+
+RAW_STATE = "current_model_state"
+AVERAGING_STATE = "averaging_state"
+_UPDATES = "n_averaged"
+_OWN_STATE = "ema_state"
+_VERY_LONG = 10**6
+
+logger = logging.getLogger(__name__)
+
+
+class EMACallback(pl.Callback):
+    """Keeps an exponential moving average of the weights, which is what is validated, tested, saved and exported.
+
+    After every optimizer step, average = d * average + (1 - d) * weights, with d = decay * (1 - exp(-t / decay_tau))
+    at the t-th update. It begins with the weights at the start of the training.
+
+    Validation sees the average, and so does all that comes after the training. Checkpoints hold it as state_dict,
+    and the weights that are trained as current_model_state: the keys of Lightning's own EMAWeightAveraging, so that
+    each goes on from a checkpoint of the other. Its place among the callbacks makes no difference.
+
+    Args:
+        decay: Share of the old average in the new (0.0 up to, not including, 1.0). The default follows the weights so
+            closely that it averages next to nothing; 0.99 to 0.9999 are usual.
+        use_dynamic_decay: Whether the decay grows from 0 to its value, so that the first weights are soon forgotten.
+        decay_tau: Number of updates after which a growing decay has reached 63 % of its value.
+        update_every_n_steps: Optimizer steps from one update to the next.
+        update_starting_at_step: Optimizer steps before the average begins, with the weights of then.
+        average_buffers: Whether floating-point buffers such as the statistics of BatchNorm are averaged too; or
+            patterns with * and ?, for those whose name fits one.
+        skip_nonfinite: Whether the weights are searched for NaN and infinity before each update, which is left out if
+            they hold any. The search takes about half as long as the update.
+        device: Where the average is kept, such as cpu to save the memory of a GPU; with the model if left out.
+
+    Raises:
+        ValueError: If a parameter is out of its range.
+        CuelightError: When training starts, if another callback cannot work beside it.
+    """
+
+    def __init__(
+        self,
+        decay: float = 0.5,
+        use_dynamic_decay: bool = True,
+        decay_tau: float = 2000,
+        update_every_n_steps: int = 1,
+        update_starting_at_step: int = 0,
+        average_buffers: bool | str | list[str] = True,
+        skip_nonfinite: bool = True,
+        device: str | None = None,
+    ) -> None:
+        for name, fault in faults(locals()):
+            raise ValueError(f"EMACallback: {name}: {fault}")
+        self.decay = decay
+        self.use_dynamic_decay = use_dynamic_decay
+        self.decay_tau = decay_tau
+        self.update_every_n_steps = update_every_n_steps
+        self.update_starting_at_step = update_starting_at_step
+        self.average_buffers = [average_buffers] if isinstance(average_buffers, str) else average_buffers
+        self.skip_nonfinite = skip_nonfinite
+        self.device = device
+        self.weights: AveragedWeights | None = None
+        self._steps = 0
+        self._ended = False
+        self._skipping = False
+        self._gradients_to_restore: dict[str, Tensor] = {}
+        self._watches: list[Callable[[], None]] = []
+        self._trainer: weakref.ref[pl.Trainer] | None = None
+        self._attached_to: list[weakref.ref[pl.Trainer]] = []
+
+    @classmethod
+    def parameter_problems(cls, params: Mapping[str, Any], path: str) -> list[Problem]:
+        """Check the ranges before anything is made.
+
+        Args:
+            params: The parameters that a file sets.
+            path: Their key path, for the messages.
+
+        Returns:
+            What is wrong.
+        """
+        return [Problem(fault, f"{path}.{name}") for name, fault in faults(params)]
+
+    def __getstate__(self) -> dict[str, Any]:
+        """Leave out what belongs to one training: a copy begins anew."""
+        return {**self.__dict__, "weights": None, "_trainer": None, "_attached_to": [], "_watches": []}
+
+    @property
+    def updates(self) -> int:
+        """How often the average was updated."""
+        return self.weights.updates if self.weights else 0
+
+    @property
+    def skipped(self) -> int:
+        """How often it was not, because the weights held NaN or infinity."""
+        return self.weights.skipped if self.weights else 0
+
+    def setup(self, trainer: pl.Trainer, pl_module: pl.LightningModule, stage: str) -> None:
+        """Begin anew: what the model holds now is where training and average start from."""
+        if stage != "fit":
+            return
+        callbacks: list[pl.Callback] = trainer.callbacks  # type: ignore[attr-defined]  # Lightning declares it nowhere
+        for reason in [*conflicts(self, callbacks), *unknown_sharding(trainer.strategy)]:
+            raise CuelightError(reason)
+        self.weights, self._steps, self._ended, self._skipping = None, -1, False, False
+        self._gradients_to_restore = {}
+        self._attach(trainer)
+
+    def on_load_checkpoint(
+        self, trainer: pl.Trainer, pl_module: pl.LightningModule, checkpoint: dict[str, Any]
+    ) -> None:
+        """Take the average from where Lightning has loaded it to, the module, and give the module its own weights."""
+        self.weights = None
+        if trainer.state.fn != "fit":
+            return  # these weights are to be evaluated as they are
+        self._gradients_to_restore = saved_gradients(checkpoint)
+        own: dict[str, Any] = checkpoint.get(_OWN_STATE, {})
+        self._steps = own.get("steps", -1)
+        if RAW_STATE not in checkpoint:
+            if checkpoint["global_step"] >= max(1, self.update_starting_at_step):
+                self._warn(trainer, "The checkpoint has no average of weights: the average begins with its weights.")
+            return
+        self.weights = self._average_of(pl_module)
+        self.weights.load_exact_averages(own.get("exact_averages", {}))
+        self.weights.updates = int(checkpoint.get(AVERAGING_STATE, {}).get(_UPDATES, 0))
+        self.weights.skipped = own.get("skipped", 0)
+        if self.weights.is_sharded:
+            scatter_state(pl_module, checkpoint[RAW_STATE], pl_module.strict_loading)
+        else:
+            pl_module.load_state_dict(checkpoint[RAW_STATE], strict=pl_module.strict_loading)
+
+    def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        """Watch the optimizers, and say so if this average cannot do much."""
+        if self._steps < 0:
+            self._steps = trainer.global_step
+        if self.weights:
+            self.weights.refresh()  # the module may have gone to another device since it was loaded
+        restore_gradients(pl_module, self._gradients_to_restore)
+        self._gradients_to_restore = {}
+        self._ended = False
+        self._stop_watching()  # of a trial, such as that of LearningRateFinder
+        # Torch has hooks for this, but not on the first step of some optimizers, and on others never.
+        self._watches = [
+            surround(optimizer, "step", partial(self._around_step, trainer, optimizer))
+            for optimizer in trainer.optimizers
+        ]
+        self._advise(trainer)
+
+    def on_train_epoch_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        """See whether parameters came or went."""
+        if self.weights:
+            self.weights.refresh()
+
+    def on_train_batch_start(
+        self, trainer: pl.Trainer, pl_module: pl.LightningModule, batch: Any, batch_idx: int
+    ) -> None:
+        """Begin the average, from the weights before the first step."""
+        self._begin_if_due(pl_module)
+
+    def on_before_optimizer_step(
+        self, trainer: pl.Trainer, pl_module: pl.LightningModule, optimizer: Optimizer
+    ) -> None:
+        """Begin the average of a module that made its parameters in its first forward pass."""
+        self._begin_if_due(pl_module)
+
+    def on_exception(self, trainer: pl.Trainer, pl_module: pl.LightningModule, exception: BaseException) -> None:
+        """Leave the weights that are trained in the model, unless the training had come to its end."""
+        if self.weights and not self._ended:
+            self.weights.take_from_model()
+        self._stop_watching()
+
+    def teardown(self, trainer: pl.Trainer, pl_module: pl.LightningModule, stage: str) -> None:
+        """Stop watching the optimizers."""
+        self._stop_watching()
+
+    def _stop_watching(self) -> None:
+        while self._watches:
+            self._watches.pop()()
+
+    def _attach(self, trainer: pl.Trainer) -> None:
+        """Be there before and after all callbacks, whatever their order: to swap, and to complete checkpoints."""
+        self._trainer = weakref.ref(trainer)
+        if any(attached() is trainer for attached in self._attached_to):
+            return
+        surround(trainer.fit_loop.epoch_loop.val_loop, "run", partial(self._while_validating, trainer))
+        surround(trainer.fit_loop, "on_run_end", partial(self._when_trained, trainer))
+        surround(trainer.fit_loop, "run", partial(self._when_nothing_is_left, trainer))
+        saving = trainer._checkpoint_connector  # noqa: SLF001 - the only place that every way of saving passes
+        surround(saving, "dump_checkpoint", partial(self._while_saving, trainer))
+        self._attached_to.append(self._trainer)
+
+    def _is_at_work_in(self, trainer: pl.Trainer) -> bool:
+        callbacks = trainer.callbacks  # type: ignore[attr-defined]
+        return self in callbacks and self._trainer is not None and self._trainer() is trainer
+
+    def _average_for(self, trainer: pl.Trainer) -> AveragedWeights | None:
+        """Give the average, if it is that of the model which the trainer has now."""
+        if self.weights is None or not self._is_at_work_in(trainer):
+            return None
+        return self.weights if self.weights.module is trainer.lightning_module else None
+
+    def _while_validating(self, trainer: pl.Trainer, validate: Callable[[], Any]) -> Any:
+        average = self._average_for(trainer)
+        if average is None:
+            return validate()
+        with average.in_model():
+            return validate()
+
+    def _when_trained(self, trainer: pl.Trainer, end: Callable[[], Any]) -> Any:
+        """Leave the average in the model: it is what was measured, and what comes next shall use it."""
+        self._leave_average(trainer)
+        return end()
+
+    def _when_nothing_is_left(self, trainer: pl.Trainer, run: Callable[[], Any]) -> Any:
+        """Leave the average in the model also after a resume with nothing left to train, which skips the above."""
+        result = run()
+        self._leave_average(trainer)
+        return result
+
+    def _leave_average(self, trainer: pl.Trainer) -> None:
+        average = self._average_for(trainer)
+        if average and not average.is_in_model:
+            zero_what_is_pruned(trainer.lightning_module)  # masks that become permanent next reach the average alone
+            average.put_in_model()
+        self._ended = True
+
+    def _while_saving(self, trainer: pl.Trainer, dump: Callable[..., dict[str, Any]], *args: Any, **kwargs: Any) -> Any:
+        average = self._average_for(trainer)
+        if average is None:
+            checkpoint: dict[str, Any] = dump(*args, **kwargs)
+            if trainer.state.fn == "fit" and self._is_at_work_in(trainer):
+                self._save_progress(trainer, checkpoint, {})
+            return checkpoint
+        pruned = any(isinstance(callback, ModelPruning) for callback in trainer.callbacks)  # type: ignore[attr-defined]
+        with average.in_model():
+            checkpoint = dump(*args, **kwargs)
+            checkpoint["state_dict"] = _to_keep(checkpoint["state_dict"], average.is_sharded, pruned)
+        with average.out_of_model():
+            module = trainer.lightning_module
+            raw = gather_state(module) if average.is_sharded else trainer.strategy.lightning_module_state_dict()
+            checkpoint[RAW_STATE] = _to_keep(raw, average.is_sharded, pruned)
+        checkpoint[AVERAGING_STATE] = {_UPDATES: torch.tensor(average.updates)}
+        self._save_progress(trainer, checkpoint, average.exact_averages())
+        return checkpoint
+
+    def _save_progress(self, trainer: pl.Trainer, checkpoint: dict[str, Any], exact: dict[str, Tensor]) -> None:
+        checkpoint[_OWN_STATE] = {"steps": self._steps, "skipped": self.skipped, "exact_averages": exact}
+        if "optimizer_states" in checkpoint:
+            save_gradients(trainer, trainer.lightning_module, checkpoint)
+
+    def _begin_if_due(self, pl_module: pl.LightningModule) -> None:
+        due = self.weights is None and self._steps >= self.update_starting_at_step
+        if due and not any(is_lazy(parameter) for parameter in pl_module.parameters()):
+            self.weights = self._average_of(pl_module)
+
+    def _average_of(self, pl_module: pl.LightningModule) -> AveragedWeights:
+        return AveragedWeights(pl_module, self.average_buffers, self.skip_nonfinite, self.device)
+
+    def _around_step(
+        self, trainer: pl.Trainer, optimizer: Optimizer, step: Callable[..., Any], *args: Any, **kwargs: Any
+    ) -> Any:
+        result = step(*args, **kwargs)
+        if _has_stepped(optimizer):
+            self._steps += 1
+            if self.weights is not None and self._steps % self.update_every_n_steps == 0:
+                self._update(trainer, self.weights)
+        return result
+
+    def _update(self, trainer: pl.Trainer, average: AveragedWeights) -> None:
+        agree = trainer.strategy.reduce_boolean_decision if average.is_sharded else None
+        updated = average.update(self._decay_at(average.updates + 1), agree)
+        if not updated and not self._skipping:
+            self._warn(
+                trainer,
+                f"The weights hold NaN or infinity after step {self._steps}. The average is not updated as long as "
+                "they do, and keeps its last good values.",
+            )
+        self._skipping = not updated
+
+    def _decay_at(self, update: int) -> float:
+        return decay_at(update, self.decay, self.decay_tau if self.use_dynamic_decay else None)
+
+    def _advise(self, trainer: pl.Trainer) -> None:
+        """Say so if the average will be next to the weights themselves, as with the default decay, or to the first."""
+        steps = trainer.estimated_stepping_batches  # negative or infinite if unknown
+        known = int(min(steps, _VERY_LONG)) if steps > 0 else _VERY_LONG
+        updates = (known - self.update_starting_at_step) // self.update_every_n_steps
+        tau = self.decay_tau if self.use_dynamic_decay else None
+        fault = fault_in_training(updates, self.decay, tau)
+        if fault and not trainer.fast_dev_run:  # type: ignore[attr-defined]  # Lightning sets it by setattr
+            self._warn(trainer, f"EMACallback {fault}")
+
+    def _warn(self, trainer: pl.Trainer, message: str) -> None:
+        if trainer.is_global_zero:
+            logger.warning(message)
+
+
+def _to_keep(state: Mapping[str, Any], sharded: bool, pruned: bool) -> dict[str, Any]:
+    """Make a state dict outlive the next exchange, which writes over what sharded modules hold."""
+    plain = with_plain_names(state) if pruned else dict(state)
+    return {name: value.clone() for name, value in plain.items()} if sharded else plain
+
+
+def _has_stepped(optimizer: Optimizer) -> bool:
+    """Whether a step changed anything: there were gradients, and a gradient scaler did not veto them."""
+    vetoed = getattr(optimizer, "found_inf", None)  # set by the scaler for optimizers that look at it themselves
+    if vetoed is not None and bool(vetoed):
+        return False
+    groups = getattr(optimizer, "param_groups", None)
+    return groups is None or any(parameter.grad is not None for group in groups for parameter in group["params"])

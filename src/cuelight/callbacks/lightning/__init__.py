@@ -1,0 +1,1 @@
+"""Lightning's own callbacks, with parameters that a YAML file can express."""

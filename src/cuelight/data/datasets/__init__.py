@@ -1,0 +1,1 @@
+"""Datasets: one LightningDataModule for each format of files."""

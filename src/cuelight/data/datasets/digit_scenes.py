@@ -1,0 +1,204 @@
+"""Handwritten digits on photographs, each pixel labelled, that need no download."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping
+from typing import Annotated, Any, ClassVar
+
+import numpy as np
+import torch
+from pydantic import Field
+from torch import Tensor
+
+from cuelight.data.datasets.digits import CLASS_NAMES, split_digits
+from cuelight.data.datasets.image_data_module import DataInSplits
+from cuelight.data.datasets.packaged import load_photographs
+from cuelight.data.datasets.scenes import MOST_DIGITS, Scene, SceneDrawer
+from cuelight.data.loading.transforms import mask_problems
+from cuelight.errors import Problem
+from cuelight.images.preprocessing import Preprocessing
+from cuelight.registry import TransformPart
+
+BACKGROUND = "background"
+# Of the scenes themselves.
+MEAN = (0.35, 0.32, 0.31)
+STD = (0.25, 0.25, 0.25)
+
+# No photograph is in two splits.
+PHOTOGRAPHS = {
+    "train": (
+        "astronaut", "brick", "camera", "coffee", "coins", "grass", "hubble", "ihc", "moon", "motorcycle", "retina",
+        "rocket",
+    ),
+    "val": ("chelsea", "gravel"),
+    "test": ("china", "flower"),
+}  # fmt: skip
+# How much larger the photographs are than a scene, of which it is cut out.
+_ROOM = 2.5
+_HASHED_SCENES = 8
+
+Count = Annotated[int, Field(ge=1)]
+
+
+class SceneImages:
+    """Scenes with the mask of their digits.
+
+    Args:
+        draw: Draws a scene.
+        count: Number of scenes.
+    """
+
+    def __init__(self, draw: SceneDrawer, count: int) -> None:
+        self.draw = draw
+        self.count = count
+
+    def __len__(self) -> int:
+        """Number of scenes."""
+        return self.count
+
+    def __getitem__(self, index: int) -> tuple[Tensor, Tensor]:
+        """Draw one scene.
+
+        Args:
+            index: Its position.
+
+        Returns:
+            uint8 ``(3, H, W)``, and the mask, uint8 ``(H, W)``: 0 for the background, d + 1 for the digit d.
+        """
+        scene = self.draw(index)
+        return torch.from_numpy(scene.image).permute(2, 0, 1), torch.from_numpy(semantic_mask(scene))
+
+
+def semantic_mask(scene: Scene) -> np.ndarray[Any, np.dtype[np.uint8]]:
+    """Tell the class of each pixel of a scene.
+
+    Args:
+        scene: The scene.
+
+    Returns:
+        uint8 ``(H, W)``: 0 for the background, d + 1 for the digit d.
+    """
+    classes = np.zeros(len(scene.labels) + 1, dtype=np.uint8)
+    classes[1:] = scene.labels + 1
+    return classes[scene.instances]
+
+
+class DigitScenes(DataInSplits[SceneImages]):
+    """Scenes of several handwritten digits on a photograph, and a mask of the background and ten digits for each.
+
+    The digits are those of :class:`~cuelight.data.datasets.digits.Digits`, the photographs those that the packages
+    scikit-image and scikit-learn carry. Training, validation and test share neither digits nor photographs. A scene
+    depends on ``split_seed``, its split and its number alone: it is the same on any machine, in every epoch and for
+    any number of workers.
+
+    Args:
+        size: Height and width in pixels; one number for a square.
+        digits_per_scene: Least and greatest number of digits in a scene; fewer where there is no room left.
+        train_scenes: Number of scenes for training.
+        val_scenes: Number of scenes for validation.
+        test_scenes: Number of scenes for test.
+        transforms: Augmentation of the training scenes, by the names of ``torchvision.transforms.v2``, in order. What
+            moves the image moves its mask.
+        split_seed: Chooses which digits are for training, validation and test, and the scenes. It does not follow
+            ``seed``, so that results of runs with different seeds can be compared.
+        batch_size: Images per batch and device.
+        num_workers: Processes that augment; without ``transforms`` none is started, because the main process draws
+            more than a thousand scenes a second.
+        seed: Seed of the order and of augmentation.
+    """
+
+    in_memory = True
+    task: ClassVar[str] = "segmentation"
+
+    def __init__(
+        self,
+        size: Annotated[int, Field(ge=32)] | tuple[Annotated[int, Field(ge=32)], Annotated[int, Field(ge=32)]] = 64,
+        digits_per_scene: tuple[Annotated[int, Field(ge=1)], Annotated[int, Field(le=MOST_DIGITS)]] = (3, 5),
+        train_scenes: Count = 5000,
+        val_scenes: Count = 500,
+        test_scenes: Count = 500,
+        transforms: list[TransformPart] | None = None,
+        split_seed: int = 0,
+        batch_size: int = 32,
+        num_workers: int = 2,
+        seed: int = 42,
+    ) -> None:
+        super().__init__(transforms, batch_size, num_workers, seed)
+        self.size = (size, size) if isinstance(size, int) else (size[0], size[1])
+        self.digits_per_scene = digits_per_scene
+        self.counts = {"train": train_scenes, "val": val_scenes, "test": test_scenes}
+        self.split_seed = split_seed
+
+    @classmethod
+    def parameter_problems(cls, params: Mapping[str, Any], path: str) -> list[Problem]:
+        """Find what the types of the parameters do not tell.
+
+        Args:
+            params: The parameters that are set.
+            path: Where they are, in dot notation.
+
+        Returns:
+            One problem for each.
+        """
+        least, most = params.get("digits_per_scene", (1, 1))
+        problems = mask_problems(params.get("transforms"), f"{path}.transforms")
+        if least > most:
+            message = f"expected the least number of digits and then the greatest, got {least} and {most}."
+            problems.append(Problem(message, f"{path}.digits_per_scene"))
+        return problems
+
+    @property
+    def class_names(self) -> list[str]:
+        """The background, and the digits as text."""
+        return [BACKGROUND, *CLASS_NAMES]
+
+    @property
+    def preprocessing(self) -> Preprocessing:
+        """How the model sees a scene."""
+        return Preprocessing(size=self.size, mean=MEAN, std=STD)
+
+    def setup(self, stage: str | None = None) -> None:
+        """Read the digits and the photographs; a scene is drawn when it is asked for.
+
+        Args:
+            stage: Any; all is read at once.
+
+        Raises:
+            DataError: A package that carries them is not installed.
+        """
+        if self._splits:
+            return
+        digits = split_digits(self.split_seed)
+        self.take_splits(
+            {
+                split: SceneImages(
+                    SceneDrawer(
+                        digits[split].images[:, 0].numpy(),
+                        digits[split].labels.numpy(),
+                        load_photographs(PHOTOGRAPHS[split], round(_ROOM * max(self.size))),
+                        self.size,
+                        self.digits_per_scene,
+                        (self.split_seed, number),
+                    ),
+                    count,
+                )
+                for number, (split, count) in enumerate(self.counts.items())
+            }
+        )
+
+    def fingerprint(self) -> str:
+        """Tell which scenes they are: what they are drawn of, how many there are, and the first of each split.
+
+        Returns:
+            The same text for the same scenes on any machine; known after ``setup``.
+        """
+        digest = hashlib.sha256()
+        for split, scenes in self._splits.items():
+            digest.update(f"{split} {len(scenes)} {self.size} {self.digits_per_scene} {self.split_seed}\0".encode())
+            for source in (*scenes.draw.photographs, *scenes.draw.digits):
+                digest.update(source.tobytes())
+            for index in range(min(len(scenes), _HASHED_SCENES)):
+                for part in scenes.draw(index):
+                    digest.update(part.tobytes())
+        return f"sha256:{digest.hexdigest()}"

@@ -1,0 +1,151 @@
+"""What data modules of photographs in files do alike: prepare them, and split off what is missing."""
+
+from __future__ import annotations
+
+from abc import abstractmethod
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Annotated, Protocol, TypeVar
+
+from pydantic import Field
+
+from cuelight.data.datasets.folders import OnError
+from cuelight.data.datasets.image_data_module import DataInSplits
+from cuelight.data.datasets.splits import Divisible, split_off_missing
+from cuelight.data.loading.samples import Images
+from cuelight.images.preprocessing import IMAGENET_MEAN, IMAGENET_STD, ColorOrder, Preprocessing, ResizeMode
+from cuelight.registry import TransformPart
+
+# The luma of ImageNet.
+_GRAY_MEAN = (0.449,)
+_GRAY_STD = (0.226,)
+
+
+class Files(Images, Divisible, Protocol):
+    """Images in files, some of which can be taken by themselves."""
+
+
+_Files = TypeVar("_Files", bound=Files)
+
+
+class PhotoFiles(DataInSplits[_Files]):
+    """Image files in a folder, in splits of their own or split here.
+
+    A subclass tells in :meth:`list_files` which files there are.
+
+    Args:
+        path: The folder.
+        size: Height and width in pixels that the model sees; one number for a square.
+        mean: Mean of each channel on the 0-1 scale, in the order of ``color``; that of ImageNet if left out.
+        std: Standard deviation of each channel on the 0-1 scale; that of ImageNet if left out.
+        color: Order of the channels that the model sees.
+        resize: ``crop`` scales the shorter side and cuts the middle out, ``letterbox`` scales the longer side and
+            fills with black, ``stretch`` ignores the aspect ratio.
+        transforms: Augmentation of the training images, by the names of ``torchvision.transforms.v2``, in order.
+            With one that crops or resizes, such as RandomResizedCrop, they see the image as it was read; otherwise
+            they see it at its final size.
+        val_split: Share of the training images that becomes validation where there is none.
+        test_split: Share that becomes test where there is none; with 0 there is no test.
+        split_seed: Chooses which images these are. It does not follow ``seed``, so that results of runs with
+            different seeds can be compared.
+        on_error: ``raise`` stops at an image that cannot be read. ``skip`` leaves it out and logs how many: in
+            training the next image takes its place, in validation and test it counts nowhere.
+        batch_size: Images per batch and device.
+        num_workers: Processes that load images, for each of train, val and test.
+        seed: Seed of the order and of augmentation.
+    """
+
+    def __init__(
+        self,
+        path: str | Path,
+        size: Annotated[int, Field(ge=1)] | tuple[int, int] = 224,
+        mean: Sequence[float] | None = None,
+        std: Sequence[float] | None = None,
+        color: ColorOrder = "RGB",
+        resize: ResizeMode = "crop",
+        transforms: list[TransformPart] | None = None,
+        val_split: Annotated[float, Field(gt=0, lt=1)] = 0.15,
+        test_split: Annotated[float, Field(ge=0, lt=1)] = 0.15,
+        split_seed: int = 0,
+        on_error: OnError = "raise",
+        batch_size: int = 32,
+        num_workers: int = 2,
+        seed: int = 42,
+    ) -> None:
+        super().__init__(transforms, batch_size, num_workers, seed)
+        self.path = path
+        self.size = size
+        self.mean = mean
+        self.std = std
+        self.color = color
+        self.resize = resize
+        self.val_split = val_split
+        self.test_split = test_split
+        self.split_seed = split_seed
+        self.on_error = on_error
+
+    @property
+    def preprocessing(self) -> Preprocessing:
+        """How the model sees an image.
+
+        Raises:
+            ConfigError: A value is out of its range, or mean and std do not have one number per channel.
+        """
+        mean, std = (_GRAY_MEAN, _GRAY_STD) if self.color == "GRAY" else (IMAGENET_MEAN, IMAGENET_STD)
+        order = -1 if self.color == "BGR" else 1
+        return Preprocessing(
+            size=(self.size, self.size) if isinstance(self.size, int) else (self.size[0], self.size[1]),
+            mean=mean[::order] if self.mean is None else tuple(self.mean),
+            std=std[::order] if self.std is None else tuple(self.std),
+            color=self.color,
+            resize=self.resize,
+        )
+
+    @abstractmethod
+    def list_files(self) -> dict[str, _Files]:
+        """Find the files.
+
+        Returns:
+            Those of ``train``, and of ``val`` and ``test`` where there are such.
+
+        Raises:
+            DataError: They are not laid out as they have to be; names what is wrong.
+        """
+
+    def kinds(self, train: _Files) -> Sequence[int]:
+        """Tell what kind of image each is: what is split off has its share of each.
+
+        Args:
+            train: The images of ``train``.
+
+        Returns:
+            A number for each.
+        """
+        return [0] * len(train)
+
+    def check_files(self, train: _Files) -> None:
+        """Look at the training files before they are split; there is nothing to look at here.
+
+        Args:
+            train: The images of ``train``.
+
+        Raises:
+            DataError: They are not what they have to be; names what is wrong.
+        """
+
+    def setup(self, stage: str | None = None) -> None:
+        """List the files and split them.
+
+        Args:
+            stage: Any; all is listed at once.
+
+        Raises:
+            DataError: The files are not what they have to be; names what is wrong.
+        """
+        if self._splits:
+            return
+        listed = self.list_files()
+        self.check_files(listed["train"])
+        ratios = {"val": self.val_split, "test": self.test_split}
+        splits = split_off_missing(listed, self.kinds(listed["train"]), ratios, self.split_seed, str(self.path))
+        self.take_splits(splits, skip_unreadable=self.on_error == "skip")

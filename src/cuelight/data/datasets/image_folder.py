@@ -1,0 +1,94 @@
+"""Images in folders that are named after their class."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import ClassVar
+
+from cuelight.data.datasets import folders
+from cuelight.data.datasets.fingerprints import fingerprint_of_files
+from cuelight.data.datasets.image_file_data_module import PhotoFiles
+from cuelight.data.reading import ImageFiles
+
+
+class ImageFolder(PhotoFiles[ImageFiles]):
+    """Images in folders named after their class, with or without folders for train, val and test above them.
+
+    ``path/train/cat/1.jpg`` with ``path/val`` and ``path/test`` beside ``train``, or ``path/cat/1.jpg``. What is
+    missing of val and test is split off the training images, by class.
+
+    Args:
+        on_error: ``raise`` stops at an image that cannot be read, at a class without images, and at a class that
+            training does not know. ``skip`` leaves them out and logs how many: in training the next image takes the
+            place of one that cannot be read, in validation and test it counts nowhere.
+        **options: As for :class:`~cuelight.data.datasets.image_file_data_module.PhotoFiles`.
+    """
+
+    task: ClassVar[str] = "classification"
+
+    _class_names: list[str] | None = None
+
+    @property
+    def class_names(self) -> list[str]:
+        """The names of the class folders of training, sorted.
+
+        Raises:
+            DataError: There is no such folder, or no class in it.
+        """
+        if self._class_names is None:
+            folder = folders.find_splits(Path(self.path))["train"]
+            self._class_names = folders.find_classes(folder, self.on_error)
+        return list(self._class_names)
+
+    def list_files(self) -> dict[str, ImageFiles]:
+        """Find the files of each class.
+
+        Returns:
+            Those of ``train``, and of ``val`` and ``test`` where there are such folders.
+
+        Raises:
+            DataError: The folder is not laid out as it has to be; names what is wrong.
+        """
+        return {split: self._list(folder) for split, folder in folders.find_splits(Path(self.path)).items()}
+
+    def kinds(self, train: ImageFiles) -> Sequence[int]:
+        """Tell the class of each image: what is split off has its share of each.
+
+        Args:
+            train: The images of ``train``.
+
+        Returns:
+            A number for each.
+        """
+        return train.labels
+
+    def fingerprint(self) -> str:
+        """Tell which images they are, and which class and split each is in.
+
+        Returns:
+            The same text for the same images on any machine; known after ``setup``.
+
+        Raises:
+            DataError: A file cannot be read.
+        """
+        return fingerprint_of_files(Path(self.path), self._splits, self.class_names)
+
+    def missing_split(self, split: str) -> str:
+        """Say that a split has no images, and what to do.
+
+        Args:
+            split: ``train``, ``val`` or ``test``.
+
+        Returns:
+            The message.
+        """
+        return (
+            f"{self.path}: there are no images for {split}. Add a folder {split} with one folder per class, set "
+            f"{split}_split above 0, or add images: a class needs three to be split."
+        )
+
+    def _list(self, folder: Path) -> ImageFiles:
+        files = folders.list_classes(folder, self.class_names, self.on_error)
+        paths = [path for of_class in files for path in of_class]
+        return ImageFiles(paths, [label for label, of_class in enumerate(files) for _ in of_class])

@@ -1,0 +1,103 @@
+"""What data modules of image and mask files do alike."""
+
+from __future__ import annotations
+
+from abc import abstractmethod
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any, ClassVar
+
+from cuelight.data.datasets.fingerprints import fingerprint_of_masks
+from cuelight.data.datasets.image_file_data_module import PhotoFiles
+from cuelight.data.loading.transforms import mask_problems
+from cuelight.data.targets.mask_reading import MaskFiles, refuse_masks_without_classes
+from cuelight.errors import Problem
+from cuelight.images.preprocessing import IGNORE_INDEX
+
+
+class MasksInFiles(PhotoFiles[MaskFiles]):
+    """Image files with a mask file each, in which each pixel holds the index of its class.
+
+    A subclass tells which files there are. In the masks, 255 stands for pixels that belong to no class and count
+    nowhere.
+
+    Args:
+        path: The folder.
+        class_names: The name of each class, in the order of the values in the masks.
+        resize: ``crop`` scales the shorter side and cuts the middle out, ``letterbox`` scales the longer side and
+            fills with black, which counts nowhere, ``stretch`` ignores the aspect ratio.
+        transforms: Augmentation of the training images, by the names of ``torchvision.transforms.v2``, in order. What
+            moves the image moves its mask. With one that crops or resizes, such as RandomResizedCrop, they see the
+            image as it was read; otherwise they see it at its final size.
+        on_error: ``raise`` stops at an image or a mask that cannot be read, or that is without the other. ``skip``
+            leaves them out and logs how many: in training the next image takes the place of one that cannot be read,
+            in validation and test it counts nowhere.
+        **options: As for :class:`~cuelight.data.datasets.image_file_data_module.PhotoFiles`.
+    """
+
+    task: ClassVar[str] = "segmentation"
+
+    def __init__(self, path: str | Path, class_names: list[str] | None = None, **options: Any) -> None:
+        super().__init__(path, **options)
+        self._class_names = class_names
+
+    @classmethod
+    def parameter_problems(cls, params: Mapping[str, Any], path: str) -> list[Problem]:
+        """Find what the types of the parameters do not tell.
+
+        Args:
+            params: The parameters that are set.
+            path: Where they are, in dot notation.
+
+        Returns:
+            One problem for each.
+        """
+        names = params.get("class_names")
+        problems = mask_problems(params.get("transforms"), f"{path}.transforms")
+        if names is not None and (problem := class_name_problem(names)):
+            problems.append(Problem(problem, f"{path}.class_names"))
+        return problems
+
+    @property
+    @abstractmethod
+    def class_names(self) -> list[str]:
+        """The name of each class, in the order of the values in the masks."""
+
+    def check_files(self, train: MaskFiles) -> None:
+        """Read a few masks of training, to see whether they are masks.
+
+        Args:
+            train: The images of ``train``.
+
+        Raises:
+            DataError: They are not; names what is wrong.
+        """
+        refuse_masks_without_classes(train)
+
+    def fingerprint(self) -> str:
+        """Tell which images and masks they are, and which split each is in.
+
+        Returns:
+            The same text for the same files on any machine; known after ``setup``.
+
+        Raises:
+            DataError: A file cannot be read.
+        """
+        return fingerprint_of_masks(Path(self.path), self._splits)
+
+
+def class_name_problem(names: Sequence[str]) -> str | None:
+    """Find what is wrong with the names of classes.
+
+    Args:
+        names: The names, in the order of the values in the masks.
+
+    Returns:
+        What is wrong; None if nothing is.
+    """
+    twice = sorted({name for name in names if list(names).count(name) > 1})
+    if not names or len(names) > IGNORE_INDEX:
+        return f"expected 1 to {IGNORE_INDEX} names of classes, got {len(names)}."
+    return (
+        f"{', '.join(twice)} stands there more than once; expected a name of its own for each class." if twice else None
+    )

@@ -1,0 +1,80 @@
+"""Images in one folder, and their masks in another."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from cuelight.data.datasets.mask_file_data_module import MasksInFiles, class_name_problem
+from cuelight.data.datasets.mask_pairs import find_mask_splits, pair_masks
+from cuelight.data.targets.mask_reading import MaskFiles
+from cuelight.errors import DataError
+
+CLASS_FILE = "classes.txt"
+
+
+class MaskFolder(MasksInFiles):
+    """Images in a folder ``images``, and a mask of the same name for each in a folder ``masks``.
+
+    ``path/images/1.jpg`` and ``path/masks/1.png``; with folders for train, val and test it is
+    ``path/train/images/1.jpg`` or ``path/images/train/1.jpg``. What is missing of val and test is split off the
+    training images. A mask is a grey or palette image, as PNG, whose pixels hold the index of their class, or 255 for
+    pixels that belong to no class and count nowhere.
+
+    The names of the classes are those in ``class_names``, or in the file ``path/classes.txt``, one a line.
+    """
+
+    @property
+    def class_names(self) -> list[str]:
+        """The name of each class, in the order of the values in the masks.
+
+        Raises:
+            DataError: They are neither given nor in the file.
+        """
+        if self._class_names is None:
+            self._class_names = _read_class_names(Path(self.path))
+        return list(self._class_names)
+
+    def list_files(self) -> dict[str, MaskFiles]:
+        """Find the files.
+
+        Returns:
+            Those of ``train``, and of ``val`` and ``test`` where there are such.
+
+        Raises:
+            DataError: They are not laid out as they have to be; names what is wrong.
+        """
+        found = {
+            split: pair_masks(images, masks, self.on_error)
+            for split, (images, masks) in find_mask_splits(Path(self.path)).items()
+        }
+        return {
+            split: MaskFiles([image for image, _ in pairs], [mask for _, mask in pairs], self.class_names)
+            for split, pairs in found.items()
+        }
+
+    def missing_split(self, split: str) -> str:
+        """Say that a split has no images, and what to do.
+
+        Args:
+            split: ``train``, ``val`` or ``test``.
+
+        Returns:
+            The message.
+        """
+        return (
+            f"{self.path}: there are no images for {split}. Add a folder {split} with images and masks, set "
+            f"{split}_split above 0, or add images: it takes three to split any off."
+        )
+
+
+def _read_class_names(root: Path) -> list[str]:
+    file = root / CLASS_FILE
+    if not file.is_file():
+        raise DataError(
+            f"{root}: the masks hold numbers, and nothing says what they stand for. Set data.params.class_names to the "
+            f"name of each, such as [background, cat, dog] for 0, 1 and 2, or write the names to {file}, one a line."
+        )
+    names = [line.strip() for line in file.read_text(encoding="utf-8").splitlines() if line.strip()]
+    if problem := class_name_problem(names):
+        raise DataError(f"{file}: {problem}")
+    return names

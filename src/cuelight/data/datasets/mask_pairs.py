@@ -1,0 +1,102 @@
+"""Which mask belongs to which image: files of the same name in a folder of images and one of masks."""
+
+from __future__ import annotations
+
+import logging
+import os
+from pathlib import Path
+
+from cuelight.data.datasets.folders import OnError, require_folder, split_folders, walk_images
+from cuelight.errors import DataError
+
+logger = logging.getLogger(__name__)
+
+# Those that give back each value as it was written.
+_MASK_EXTENSIONS = (".png", ".bmp", ".tif", ".tiff")
+LAYOUT = (
+    "Expected the folders images and masks in it, or the same in each of train, val and test, or train, val and test "
+    "in each of images and masks; the mask of images/1.jpg is masks/1.png."
+)
+
+Pairs = list[tuple[str, str]]
+
+
+def find_mask_splits(root: Path) -> dict[str, tuple[Path, Path]]:
+    """Find the folders of images and of masks.
+
+    Args:
+        root: The folder that the user named.
+
+    Returns:
+        Both folders of ``train``, and those of ``val`` and ``test`` where there are such.
+
+    Raises:
+        DataError: The folder is not laid out as it has to be.
+    """
+    require_folder(root, LAYOUT)
+    images, masks = root / "images", root / "masks"
+    if images.is_dir() and masks.is_dir():
+        inner = split_folders(images)
+        if not inner:
+            return {"train": (images, masks)}
+        found = {split: (folder, masks / folder.name) for split, folder in inner.items()}
+    else:
+        found = {split: (folder / "images", folder / "masks") for split, folder in split_folders(root).items()}
+    if "train" not in found:
+        names = sorted(entry.name for entry in root.iterdir())
+        voc = " VOCSegmentation reads the layout of Pascal VOC." if any(map(_is_of_voc, names)) else ""
+        raise DataError(f"{root}: it holds {', '.join(names[:5]) or 'nothing'}. {LAYOUT}{voc}")
+    for folder in (folder for pair in found.values() for folder in pair):
+        if not folder.is_dir():
+            raise DataError(f"{folder}: there is no such folder. {LAYOUT}")
+    return found
+
+
+def _is_of_voc(name: str) -> bool:
+    return name == "SegmentationClass" or name.startswith(("VOC1", "VOC2", "VOCdevkit"))
+
+
+def pair_masks(images: Path, masks: Path, on_error: OnError = "raise") -> Pairs:
+    """Pair the images of a folder with the masks of another one, by their names without extension.
+
+    Args:
+        images: The folder of the images; folders in it count too.
+        masks: The folder of the masks, with the same folders in it.
+        on_error: With ``skip``, what has no counterpart is left out, with a warning.
+
+    Returns:
+        Paths of images with those of their masks, sorted.
+
+    Raises:
+        DataError: An image has no mask or a mask no image; or there are none at all.
+    """
+    pictures = {path: _key(path, images) for path in sorted(walk_images(images))}
+    found = {_key(path, masks): path for path in walk_images(masks) if path.lower().endswith(_MASK_EXTENSIONS)}
+    if not pictures:
+        raise DataError(f"{images}: there is no image in this folder. {LAYOUT}")
+    alone = [path for path, key in pictures.items() if key not in found]
+    orphans = sorted(found[key] for key in found.keys() - set(pictures.values()))
+    _refuse(
+        alone, "an image without a mask", f"expected {masks / _key(alone[0], images)}.png" if alone else "", on_error
+    )
+    _refuse(orphans, "a mask without an image", f"expected an image of this name in {images}", on_error)
+    pairs = [(path, found[key]) for path, key in pictures.items() if key in found]
+    if not pairs:
+        raise DataError(f"{images}: none of the images has a mask in {masks}. {LAYOUT}")
+    return pairs
+
+
+def _refuse(paths: list[str], what: str, expected: str, on_error: OnError) -> None:
+    if not paths:
+        return
+    others = f", the first of {len(paths)}" if len(paths) > 1 else ""
+    if on_error == "raise":
+        raise DataError(
+            f"{paths[0]}: this is {what}{others}; {expected}. Add what is missing, remove the file, or set "
+            "on_error: skip."
+        )
+    logger.warning("%s: skipped as %s%s", paths[0], what, others)
+
+
+def _key(path: str, folder: Path) -> str:
+    return os.path.splitext(os.path.relpath(path, folder))[0]  # noqa: PTH122 - of 10^6 files

@@ -1,0 +1,125 @@
+"""Images and masks as the Pascal VOC challenge lays them out."""
+
+from __future__ import annotations
+
+import logging
+import os
+from pathlib import Path
+from typing import Annotated, Any
+
+from pydantic import Field
+
+from cuelight.data.datasets.folders import require_folder, walk_images
+from cuelight.data.datasets.mask_file_data_module import MasksInFiles
+from cuelight.data.targets.mask_reading import MaskFiles
+from cuelight.errors import DataError
+
+logger = logging.getLogger(__name__)
+
+VOC_CLASSES = (
+    "background", "aeroplane", "bicycle", "bird", "boat", "bottle", "bus", "car", "cat", "chair", "cow",
+    "diningtable", "dog", "horse", "motorbike", "person", "pottedplant", "sheep", "sofa", "train", "tvmonitor",
+)  # fmt: skip
+
+_LISTS = Path("ImageSets", "Segmentation")
+_LAYOUT = (
+    "Expected the folders JPEGImages, SegmentationClass and ImageSets/Segmentation in it, or in VOCdevkit/VOC2012 "
+    "below it."
+)
+
+
+class VOCSegmentation(MasksInFiles):
+    """Images and masks in the layout of Pascal VOC.
+
+    The challenge is that of Everingham et al., 2010, The Pascal Visual Object Classes (VOC) Challenge.
+
+    The images are in ``JPEGImages``, their masks in ``SegmentationClass``, and the files ``train.txt``, ``val.txt``
+    and ``test.txt`` in ``ImageSets/Segmentation`` list the names of each split. ``trainval.txt`` is used where there is
+    no ``train.txt``, and ``test.txt`` if there are masks for it, which the challenge does not publish. What is missing
+    of val and test is split off the training images.
+
+    Args:
+        path: The folder that holds them, or one above: that of ``VOCdevkit``, or of ``VOC2012``.
+        test_split: Share of the training images that becomes test where there is none; with 0 there is no test.
+        **options: As for :class:`~cuelight.data.datasets.mask_file_data_module.MasksInFiles`. The classes are the 20 of
+            the challenge after a background, unless ``class_names`` has others.
+    """
+
+    def __init__(self, path: str | Path, test_split: Annotated[float, Field(ge=0, lt=1)] = 0.0, **options: Any) -> None:
+        super().__init__(path, test_split=test_split, **options)
+
+    @property
+    def class_names(self) -> list[str]:
+        """The name of each class, in the order of the values in the masks."""
+        return list(VOC_CLASSES if self._class_names is None else self._class_names)
+
+    def list_files(self) -> dict[str, MaskFiles]:
+        """Find the files.
+
+        Returns:
+            Those of ``train``, and of ``val`` and ``test`` where there are such.
+
+        Raises:
+            DataError: They are not laid out as they have to be; names what is wrong.
+        """
+        root = _find_root(Path(self.path))
+        lists = {split: root / _LISTS / f"{split}.txt" for split in ("train", "val", "test")}
+        if not lists["train"].is_file():
+            lists = {"train": root / _LISTS / "trainval.txt", "test": lists["test"]}
+        names = {split: _read_names(file) for split, file in lists.items() if file.is_file()}
+        if not names.get("train"):
+            raise DataError(f"{lists['train']}: there are no names in this file, or there is no such file. {_LAYOUT}")
+        images = _by_name(root / "JPEGImages")
+        masks = _by_name(root / "SegmentationClass")
+        if not any(name in masks for name in names.get("test", ())):
+            names.pop("test", None)
+        return {split: self._files(listed, images, masks, lists[split]) for split, listed in names.items()}
+
+    def missing_split(self, split: str) -> str:
+        """Say that a split has no images, and what to do.
+
+        Args:
+            split: ``train``, ``val`` or ``test``.
+
+        Returns:
+            The message.
+        """
+        return (
+            f"{self.path}: there are no images for {split}. Add {_LISTS / split}.txt with names of images that have "
+            f"masks, or set {split}_split above 0."
+        )
+
+    def _files(self, names: list[str], images: dict[str, str], masks: dict[str, str], source: Path) -> MaskFiles:
+        whole = [name for name in names if name in images and name in masks]
+        if len(whole) < len(names):
+            first = next(name for name in names if name not in images or name not in masks)
+            folder = "JPEGImages" if first not in images else "SegmentationClass"
+            found = f"{source}: {len(names) - len(whole)} of {len(names)} names have no image or no mask"
+            if self.on_error == "raise" or not whole:
+                raise DataError(
+                    f"{found}, such as {first}, of which there is none in {folder}. Add the files, remove the lines, "
+                    "or set on_error: skip."
+                )
+            logger.warning("%s: skipped, such as %s", found, first)
+        return MaskFiles([images[name] for name in whole], [masks[name] for name in whole], self.class_names)
+
+
+def _find_root(path: Path) -> Path:
+    require_folder(path, _LAYOUT)
+    candidates = [path, *sorted(path.glob("VOC*/")), *sorted(path.glob("VOCdevkit/VOC*/"))]
+    found = [folder for folder in candidates if (folder / _LISTS).is_dir()]
+    if not found:
+        raise DataError(f"{path}: there is no {_LISTS}. {_LAYOUT}")
+    if len(found) > 1 and found[0] != path:
+        raise DataError(f"{path}: it holds {' and '.join(map(str, found))}. Set data.params.path to one of them.")
+    for name in ("JPEGImages", "SegmentationClass"):
+        require_folder(found[0] / name, _LAYOUT)
+    return found[0]
+
+
+def _read_names(file: Path) -> list[str]:
+    return [line.split()[0] for line in file.read_text(encoding="utf-8").splitlines() if line.strip()]
+
+
+def _by_name(folder: Path) -> dict[str, str]:
+    return {os.path.splitext(os.path.basename(path))[0]: path for path in sorted(walk_images(folder))}  # noqa: PTH119, PTH122 - of 10^5 files

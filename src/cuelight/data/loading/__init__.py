@@ -1,0 +1,1 @@
+"""Samples, their order, augmentation, and loaders that can be resumed."""

@@ -1,0 +1,257 @@
+"""How a sample is made from its key, and a batch from samples: the part that runs in the worker processes."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from typing import Any, NamedTuple, Protocol
+
+import numpy as np
+import torch
+from PIL import Image
+from torch import Tensor
+from torch.utils.data import Dataset, default_collate, get_worker_info
+
+from cuelight.data.loading.sampling import NO_SAMPLE, SampleKey
+from cuelight.data.targets.masks import ClassMask
+from cuelight.errors import DataError
+from cuelight.images.preprocessing import Preprocessing
+
+Augmentation = Callable[..., Any]
+"""Random transforms of an image ``(C, H, W)``; given a mask too, they return both."""
+
+Target = int | Tensor
+"""Index of a class, or the index of each pixel's class: a mask, uint8 ``(H, W)``."""
+
+# A run of unreadable files longer than this is a broken dataset, not a few broken files.
+_ATTEMPTS = 100
+
+
+class Unreadable(NamedTuple):
+    """A sample that could not be read; travels with the batch, because an exception loses its type on the way.
+
+    Args:
+        path: The file.
+        reason: What is wrong with it.
+        content: What it holds, such as an image or a mask.
+    """
+
+    path: str
+    reason: str
+    content: str = "image"
+
+
+class UnreadableImageError(DataError):
+    """An image or a mask cannot be read.
+
+    Args:
+        path: The file.
+        reason: What is wrong with it.
+        content: What it holds, such as an image or a mask.
+    """
+
+    def __init__(self, path: str, reason: str, content: str = "image") -> None:
+        self.unreadable = Unreadable(path, reason, content)
+        super().__init__(
+            f"{path}: the {content} cannot be read: {reason}. Replace or remove the file, or set on_error: skip."
+        )
+
+
+class Images(Protocol):
+    """Images with what is to be learnt of each, by position."""
+
+    def __len__(self) -> int:
+        """Number of images."""
+        ...
+
+    def __getitem__(self, index: int) -> tuple[Image.Image | Tensor, Target]:
+        """An image, PIL or uint8 ``(C, H, W)``, and its class or its mask, of the height and width of the image.
+
+        Raises:
+            UnreadableImageError: The file cannot be read.
+        """
+        ...
+
+
+class Sample(NamedTuple):
+    """One image at its final size, not yet normalized.
+
+    Args:
+        image: uint8, or float on the 0-1 scale; ``(C, H, W)``.
+        target: Index of the class; or a mask, uint8 ``(H, W)``.
+    """
+
+    image: Tensor
+    target: Target
+
+
+class Batch(NamedTuple):
+    """What a worker sends.
+
+    Args:
+        images: float32 ``(N, C, H, W)``; None if nothing could be read.
+        targets: int64: classes ``(N,)``, or masks ``(N, H, W)``.
+        unreadable: What could not be read of this batch.
+    """
+
+    images: Tensor | None
+    targets: Tensor
+    unreadable: tuple[Unreadable, ...]
+
+
+class SeededDataset(Dataset[Sample]):
+    """Makes samples whose random transforms depend on their key alone.
+
+    So augmentation is the same for any number of workers, and after a resume.
+
+    Args:
+        images: The images.
+        preprocessing: Brings them to their final size.
+        augmentation: Random transforms of training; where there is a mask, they move it with its image.
+        augment_first: Whether augmentation sees the image at its own size, before it is brought to the final one.
+        replace_unreadable: Whether the next readable image takes the place of one that cannot be read, so that
+            batches keep their size.
+    """
+
+    def __init__(
+        self,
+        images: Images,
+        preprocessing: Preprocessing,
+        augmentation: Augmentation | None = None,
+        augment_first: bool = False,
+        replace_unreadable: bool = False,
+    ) -> None:
+        self.images = images
+        self.preprocessing = preprocessing
+        self.augmentation = augmentation
+        self.augment_first = augment_first
+        self.replace_unreadable = replace_unreadable
+
+    def __len__(self) -> int:
+        """Number of samples."""
+        return len(self.images)
+
+    def __getitem__(self, key: SampleKey | int) -> Sample:
+        """Make one sample.
+
+        Args:
+            key: Index and seed; a plain index is its own seed.
+
+        Returns:
+            The sample.
+
+        Raises:
+            UnreadableImageError: The file cannot be read.
+        """
+        index, seed = key if isinstance(key, SampleKey) else (key, key)
+        with _random_state_kept():
+            return self._sample(index, seed)
+
+    def __getitems__(self, keys: Sequence[SampleKey | int]) -> list[Sample | Unreadable]:
+        """Make the samples of a batch.
+
+        Args:
+            keys: Indices and seeds.
+
+        Returns:
+            The samples, and what could not be read.
+        """
+        samples: list[Sample | Unreadable] = []
+        with _random_state_kept():
+            for key in keys:
+                index, seed = key if isinstance(key, SampleKey) else (key, key)
+                if index != NO_SAMPLE:
+                    samples.extend(self._sample_or_unreadable(index, seed))
+        return samples
+
+    def _sample(self, index: int, seed: int) -> Sample:
+        image, target = self.images[index]
+        if self.augmentation is None:
+            return self._fit(image, target)
+        _seed_transforms(seed)
+        if self.augment_first:
+            return self._fit(*_augment(self.augmentation, self.preprocessing.to_tensor(image), target))
+        return self._fit(*_augment(self.augmentation, *self._fit(image, target)))
+
+    def _fit(self, image: Image.Image | Tensor, target: Target) -> Sample:
+        fitted = self.preprocessing.fit_mask(target) if isinstance(target, Tensor) else target
+        return Sample(self.preprocessing.fit(image), fitted)
+
+    def _sample_or_unreadable(self, index: int, seed: int) -> Iterator[Sample | Unreadable]:
+        attempts = min(len(self), _ATTEMPTS) if self.replace_unreadable else 1
+        for offset in range(attempts):
+            sample = self._try_sample((index + offset) % len(self), seed)
+            yield sample
+            if isinstance(sample, Sample):
+                return
+
+    def _try_sample(self, index: int, seed: int) -> Sample | Unreadable:
+        try:
+            return self._sample(index, seed)
+        except UnreadableImageError as error:
+            return error.unreadable
+
+
+class Collate:
+    """Makes a batch of samples, and normalizes it.
+
+    Args:
+        preprocessing: Normalizes.
+    """
+
+    def __init__(self, preprocessing: Preprocessing) -> None:
+        self.preprocessing = preprocessing
+
+    def __call__(self, samples: Sequence[Sample | Unreadable]) -> Batch:
+        """Make the batch.
+
+        Args:
+            samples: Samples of one size, and what could not be read.
+
+        Returns:
+            The batch of what could be read.
+        """
+        readable = [sample for sample in samples if isinstance(sample, Sample)]
+        unreadable = tuple(sample for sample in samples if isinstance(sample, Unreadable))
+        targets = _stack_targets([sample.target for sample in readable])
+        if not readable:
+            return Batch(None, targets, unreadable)
+        return Batch(self._images(readable), targets, unreadable)
+
+    def _images(self, samples: Sequence[Sample]) -> Tensor:
+        if get_worker_info() is None:
+            return self.preprocessing.normalize(torch.stack([sample.image for sample in samples]))
+        # default_collate writes into memory that is shared with the main process; image by image stays in the cache.
+        images: Tensor = default_collate([self.preprocessing.normalize(sample.image) for sample in samples])
+        return images
+
+
+def _augment(augmentation: Augmentation, image: Tensor, target: Target) -> tuple[Tensor, Target]:
+    if not isinstance(target, Tensor):
+        return augmentation(image), target
+    image, mask = augmentation(image, target.as_subclass(ClassMask))
+    return image, mask.as_subclass(Tensor)
+
+
+def _stack_targets(targets: Sequence[Target]) -> Tensor:
+    masks = [target for target in targets if isinstance(target, Tensor)]
+    return torch.stack(masks).long() if masks else torch.tensor(targets, dtype=torch.int64)
+
+
+def _seed_transforms(seed: int) -> None:
+    """Seed what transforms draw from; ``torch.manual_seed`` also seeds every device and takes 100 times as long."""
+    torch.default_generator.manual_seed(seed)
+    np.random.seed(seed & 0xFFFFFFFF)  # noqa: NPY002 - the global generator is what transforms draw from
+    random.seed(seed)
+
+
+@contextmanager
+def _random_state_kept() -> Iterator[None]:
+    states = torch.get_rng_state(), np.random.get_state(), random.getstate()  # noqa: NPY002
+    try:
+        yield
+    finally:
+        torch.set_rng_state(states[0])
+        np.random.set_state(states[1])  # noqa: NPY002
+        random.setstate(states[2])

@@ -1,0 +1,66 @@
+"""Augmentation of training images, by the names of ``torchvision.transforms.v2``."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+
+from torchvision.transforms import v2
+
+from cuelight import registry
+from cuelight.config import Part
+from cuelight.data.loading.samples import Augmentation
+from cuelight.errors import Problem
+
+# These choose their output size from what they see, so they are given the image at its own size.
+_SIZED = frozenset({"CenterCrop", "RandomCrop", "RandomResize", "RandomResizedCrop", "RandomShortestSize", "Resize"})
+
+# They move or cut the image in ways that torchvision does not repeat on a mask.
+_OF_IMAGES_ALONE = frozenset({"AugMix", "AutoAugment", "RandAugment", "RandomErasing", "TrivialAugmentWide"})
+
+
+def build_augmentation(parts: Sequence[Part] | None) -> Augmentation | None:
+    """Make one transform of several.
+
+    Args:
+        parts: Name and params of each, in the order in which they are applied.
+
+    Returns:
+        A transform of a tensor ``(C, H, W)``, or of such a tensor and its mask; None if there is nothing to do.
+    """
+    if not parts:
+        return None
+    augmentation: Augmentation = v2.Compose([registry.transforms.build(part) for part in parts])
+    return augmentation
+
+
+def sees_whole_image(parts: Sequence[Part] | None) -> bool:
+    """Tell whether augmentation comes before the image is brought to its final size.
+
+    Args:
+        parts: The transforms.
+
+    Returns:
+        True if one of them crops or resizes; otherwise the small image is augmented, which is faster.
+    """
+    return any(part.name in _SIZED for part in parts or ())
+
+
+def mask_problems(parts: Iterable[Part] | None, path: str) -> list[Problem]:
+    """Find transforms that would part an image from its mask.
+
+    Args:
+        parts: The transforms.
+        path: Where they are, in dot notation.
+
+    Returns:
+        One problem for each.
+    """
+    return [
+        Problem(
+            f"{part.name} changes the image and not its mask. Take transforms that do one thing each, such as "
+            "RandomAffine, which moves both, or ColorJitter, which leaves the mask as it is.",
+            f"{path}.{index}.name",
+        )
+        for index, part in enumerate(parts or ())
+        if part.name in _OF_IMAGES_ALONE
+    ]

@@ -1,0 +1,1 @@
+"""Targets: how each kind follows its image."""

@@ -1,0 +1,140 @@
+"""What stands in the ``config.json`` of an NN Archive."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from cuelight.errors import ArchiveError, ConfigError
+from cuelight.export.archive.schema import knows_resize_mode, validate
+from cuelight.export.description import Description
+from cuelight.export.onnx.info import OnnxInfo, TensorInfo, fixed_batch, read_onnx_info
+from cuelight.export.onnx.sessions import output_tensors
+from cuelight.version import __version__
+
+_FORMAT_VERSION = "1.0"
+_UINT8_MAX = 255.0
+_LAYOUTS = ("", "N", "NC", "NCD", "NCHW")
+_IMAGE_CHANNELS = (1, 3)
+_DAI_TYPES = {"RGB": "RGB888p", "BGR": "BGR888p", "GRAY": "GRAY8"}
+
+
+def build_config(onnx: Path, *, name: str, heads: Sequence[Mapping[str, Any]] | None) -> dict[str, Any]:
+    """Describe an ONNX file as luxonis-ml's schema has it.
+
+    Args:
+        onnx: The file; names, shapes and types come from it, and what was told of its images.
+        name: Name of the model.
+        heads: How its outputs are decoded; none if empty.
+
+    Returns:
+        The content of ``config.json``, accepted by luxonis-ml.
+
+    Raises:
+        ArchiveError: The file cannot be read, has a free dimension other than the batch, or the schema refuses it.
+    """
+    info = read_onnx_info(onnx)
+    description = read_description(info.metadata, onnx)
+    inputs = [_input(tensor, description, onnx) for tensor in info.inputs]
+    model = {
+        "metadata": {"name": name, "path": member_name(onnx), "precision": info.precision},
+        "inputs": inputs,
+        "outputs": [_output(tensor) for tensor in output_tensors(info, onnx)],
+        "heads": [dict(head) for head in heads] if heads else None,
+    }
+    validated, problems = validate({"config_version": _FORMAT_VERSION, "model": model})
+    if validated is None:
+        raise ArchiveError("\n  ".join([f"{onnx}: luxonis-ml refuses the description of the model:", *problems]))
+    config: dict[str, Any] = validated.model_dump(mode="json", exclude_none=True)
+    config["model"].setdefault("heads", None)  # the key must be there
+    config["model"]["metadata"] |= _more_metadata(info, description)  # which the schema accepts, but does not keep
+    return config
+
+
+def member_name(onnx: Path) -> str:
+    """Name an ONNX file inside an archive.
+
+    Args:
+        onnx: The file.
+
+    Returns:
+        Its own name; ``model.onnx`` if that is not plain ASCII, which depthai does not find in every locale.
+    """
+    return onnx.name if onnx.name.isascii() else "model.onnx"
+
+
+def read_description(metadata: Mapping[str, str], source: Path) -> Description | None:
+    """Read what Cuelight wrote into a file.
+
+    Args:
+        metadata: The text by key of an ONNX file.
+        source: The file, for the message.
+
+    Returns:
+        The description; ``None`` if Cuelight did not write the file.
+
+    Raises:
+        ArchiveError: It is damaged.
+    """
+    try:
+        return Description.from_metadata(metadata)
+    except (json.JSONDecodeError, AttributeError, TypeError, ConfigError) as error:
+        raise ArchiveError(f"{source}: its description is damaged: {error}. Export it again.") from error
+
+
+def _input(tensor: TensorInfo, description: Description | None, onnx: Path) -> dict[str, Any]:
+    shape = fixed_batch(tensor)
+    if None in shape:
+        raise ArchiveError(
+            f"{onnx}: the input {tensor.name} has a free size other than the batch: {list(tensor.shape)}. An archive "
+            "needs fixed sizes; export the model for one size of images."
+        )
+    is_image = len(shape) == len("NCHW") and shape[1] in _IMAGE_CHANNELS
+    return {
+        "name": tensor.name,
+        "dtype": tensor.dtype,
+        "input_type": "image" if is_image else "raw",
+        "shape": list(shape),
+        **_layout(shape),
+        "preprocessing": _preprocessing(description) if is_image else {},
+    }
+
+
+def _output(tensor: TensorInfo) -> dict[str, Any]:
+    return {"name": tensor.name, "dtype": tensor.dtype, "shape": list(tensor.shape), **_layout(tensor.shape)}
+
+
+def _layout(shape: Sequence[int | None]) -> dict[str, str]:
+    """The layout of a shape; of unusual ones luxonis-ml finds letters."""
+    return {"layout": _LAYOUTS[len(shape)]} if len(shape) < len(_LAYOUTS) else {}
+
+
+def _preprocessing(description: Description | None) -> dict[str, Any]:
+    if description is None or description.preprocessing is None:
+        return {}
+    preprocessing = description.preprocessing
+    resize = {"resize_mode": preprocessing.resize.upper()} if knows_resize_mode() else {}
+    if description.preprocessing_inside:
+        zeros, ones = [0.0] * preprocessing.channels, [1.0] * preprocessing.channels
+        dai_type = _DAI_TYPES["GRAY" if preprocessing.color == "GRAY" else "RGB"]
+        return {"mean": zeros, "scale": ones, "dai_type": dai_type, **resize}
+    return {
+        "mean": [mean * _UINT8_MAX for mean in preprocessing.mean],
+        "scale": [std * _UINT8_MAX for std in preprocessing.std],
+        "dai_type": _DAI_TYPES[preprocessing.color],
+        **resize,
+    }
+
+
+def _more_metadata(info: OnnxInfo, description: Description | None) -> dict[str, Any]:
+    metadata: dict[str, Any] = {"cuelight_version": info.metadata.get("cuelight_version", __version__)}
+    if description is None:
+        return metadata
+    metadata["weights_fingerprint"] = description.fingerprint
+    if description.task is not None:
+        metadata["task"] = description.task
+    if description.class_names is not None:
+        metadata["class_names"] = list(description.class_names)
+    return metadata

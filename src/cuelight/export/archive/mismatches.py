@@ -1,0 +1,97 @@
+"""Whether an NN Archive says of its model what is true."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from math import prod
+from pathlib import Path
+from typing import Any
+
+from cuelight.export.onnx.info import TensorInfo, fixed_batch, read_onnx_info
+from cuelight.export.onnx.sessions import output_tensors
+
+# The types of frames that a device can make for a model, and their channels.
+_DAI_CHANNELS = {
+    **dict.fromkeys(("RGB888p", "RGB888i", "BGR888p", "BGR888i"), 3),
+    **dict.fromkeys(("RGBF16F16F16p", "RGBF16F16F16i", "BGRF16F16F16p", "BGRF16F16F16i"), 3),
+    **dict.fromkeys(("GRAY8", "GRAYF16"), 1),
+}
+_CLASSIFICATION, _SEGMENTATION = "ClassificationParser", "SegmentationParser"
+
+
+def find_mismatches(model: Mapping[str, Any], onnx: Path) -> list[str]:
+    """Compare the description of a model with the ONNX file.
+
+    Args:
+        model: The section ``model`` of a configuration that luxonis-ml accepts.
+        onnx: The ONNX file.
+
+    Returns:
+        What is wrong.
+    """
+    info = read_onnx_info(onnx)
+    inputs = [TensorInfo(tensor.name, tensor.dtype, fixed_batch(tensor)) for tensor in info.inputs]
+    outputs = output_tensors(info, onnx)
+    problems = [*_tensor_problems("input", model["inputs"], inputs)]
+    problems += _tensor_problems("output", model["outputs"], outputs)
+    for entry in model["inputs"]:
+        problems += _image_problems(entry)
+    for index, head in enumerate(model["heads"] or []):
+        problems += [f"head {index}: {problem}" for problem in _head_problems(head, outputs)]
+    return problems
+
+
+def _tensor_problems(kind: str, told: Sequence[Mapping[str, Any]], true: Sequence[TensorInfo]) -> Iterator[str]:
+    names, true_names = [entry["name"] for entry in told], [tensor.name for tensor in true]
+    if names != true_names:
+        yield f"{kind}s: the archive tells of {names}, the model has {true_names}"
+        return
+    for entry, tensor in zip(told, true, strict=True):
+        where, shape, layout = f"{kind} {tensor.name}", entry.get("shape"), entry.get("layout")
+        if entry["dtype"] != tensor.dtype:
+            yield f"{where}: the archive tells {entry['dtype']}, the model has {tensor.dtype}"
+        if shape != list(tensor.shape):
+            yield f"{where}: the archive tells the shape {shape}, the model has {list(tensor.shape)}"
+        if any(not size or size < 1 for size in shape or []):
+            yield f"{where}: expected sizes of at least 1, got {shape}"
+        if layout is not None and len(layout) != len(tensor.shape):
+            yield f"{where}: the layout {layout} has not one letter for each of {len(tensor.shape)} dimensions"
+
+
+def _image_problems(entry: Mapping[str, Any]) -> Iterator[str]:
+    preprocessing = entry["preprocessing"]
+    channels = dict(zip(entry.get("layout", "NCHW"), entry["shape"], strict=False)).get("C")
+    dai_type = preprocessing.get("dai_type")
+    if dai_type is not None and dai_type not in _DAI_CHANNELS:
+        yield f"input {entry['name']}: unknown dai_type {dai_type!r}; expected one of {', '.join(_DAI_CHANNELS)}"
+    elif dai_type is not None and _DAI_CHANNELS[dai_type] != channels:
+        yield f"input {entry['name']}: {dai_type} has {_DAI_CHANNELS[dai_type]} channels, the model takes {channels}"
+    for name in ("mean", "scale"):
+        values = preprocessing.get(name)
+        if values is not None and len(values) != channels:
+            yield f"input {entry['name']}: {name} has {len(values)} numbers for {channels} channels"
+
+
+def _head_problems(head: Mapping[str, Any], outputs: Sequence[TensorInfo]) -> Iterator[str]:
+    shapes = {tensor.name: tensor.shape for tensor in outputs}
+    names = head.get("outputs") or list(shapes)
+    if unknown := [name for name in names if name not in shapes]:
+        yield f"there is no output {', '.join(unknown)}; the model has {', '.join(shapes)}"
+        return
+    metadata = head["metadata"]
+    classes, count = metadata.get("classes"), metadata.get("n_classes")
+    if classes is not None and count != len(classes):
+        yield f"n_classes is {count}, but classes has {len(classes)} names"
+    if head["parser"] in (_CLASSIFICATION, _SEGMENTATION) and len(names) != 1:
+        yield f"{head['parser']} takes one output, got {', '.join(names)}"
+        return
+    scores = _class_scores(head["parser"], shapes[names[0]])
+    if scores is not None and scores != count:
+        yield f"n_classes is {count}, but {names[0]} has {scores} of {list(shapes[names[0]])}"
+
+
+def _class_scores(parser: str, shape: Sequence[int | None]) -> int | None:
+    """How many classes an output has; ``None`` if the parser does not tell where to look."""
+    if parser == _CLASSIFICATION:
+        return prod(size or 0 for size in shape[1:])
+    return shape[1] if parser == _SEGMENTATION and len(shape) > 1 else None

@@ -1,0 +1,128 @@
+"""Writing an NN Archive: a tar of an ONNX file and of what a device has to know about it."""
+
+from __future__ import annotations
+
+import bz2
+import errno
+import gzip
+import io
+import json
+import logging
+import lzma
+import os
+import tarfile
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import IO, Any, BinaryIO, Literal
+
+from cuelight.errors import ArchiveError
+from cuelight.export.archive.check import check_open_archive
+from cuelight.export.archive.config import build_config
+from cuelight.export.archive.reading import CHECKSUM, CONFIG_NAME
+from cuelight.utils.files import atomic_write, sha256_of
+
+logger = logging.getLogger(__name__)
+
+Compression = Literal["none", "gz", "bz2", "xz"]
+
+_SUFFIXES: dict[Compression, str] = {"none": ".tar", "gz": ".tar.gz", "bz2": ".tar.bz2", "xz": ".tar.xz"}
+# Weights hardly compress, at no level; so each is as fast as it can be.
+_COMPRESSORS: dict[Compression, Callable[[BinaryIO], Any]] = {
+    "gz": lambda file: gzip.GzipFile(filename="", mode="wb", compresslevel=1, fileobj=file, mtime=0),
+    "bz2": lambda file: bz2.BZ2File(file, "wb", compresslevel=1),
+    "xz": lambda file: lzma.LZMAFile(file, "wb", preset=0),  # noqa: SIM115 - closed by the caller
+}
+
+
+def archive_suffix(compression: Compression) -> str:
+    """The ending of an archive's name.
+
+    Args:
+        compression: How it is compressed.
+
+    Returns:
+        Such as ``.tar.gz``.
+
+    Examples:
+        >>> archive_suffix("none"), archive_suffix("xz")
+        ('.tar', '.tar.xz')
+    """
+    return _SUFFIXES[compression]
+
+
+def write_archive(
+    onnx: Path,
+    path: Path,
+    *,
+    name: str,
+    heads: Sequence[Mapping[str, Any]] | None,
+    compression: Compression = "none",
+) -> Path:
+    """Put an ONNX file and its description into an NN Archive, and check the archive.
+
+    The same input gives the same bytes. The archive appears whole and checked, or not at all.
+
+    Args:
+        onnx: The ONNX file; what it says of itself is what the archive says.
+        path: Where the archive shall be; :func:`archive_suffix` knows the ending.
+        name: Name of the model.
+        heads: How a device decodes the outputs, as ``archive_heads`` of a module tells; none if empty.
+        compression: How the archive is compressed.
+
+    Returns:
+        The path.
+
+    Raises:
+        ArchiveError: luxonis-ml is not installed, the description does not fit the model, or the archive cannot be
+            written.
+    """
+    config = build_config(onnx, name=name, heads=heads)
+    config["model"]["metadata"][CHECKSUM] = sha256_of(onnx)
+    if not any(entry["preprocessing"] for entry in config["model"]["inputs"]):
+        logger.warning("%s does not say how its images are prepared, so %s does not either.", onnx.name, path.name)
+    try:
+        with atomic_write(path) as file:
+            with _compressed(file, compression) as stream:
+                _write_tar(stream, config, onnx)
+            file.flush()
+            with os.fdopen(os.dup(file.fileno()), "rb") as written:
+                written.seek(0)
+                check_open_archive(written, path, onnx)
+    except OSError as error:
+        raise ArchiveError(_explain(error, path)) from error
+    return path
+
+
+def _write_tar(stream: IO[bytes], config: Mapping[str, Any], onnx: Path) -> None:
+    text = json.dumps(config, indent=2).encode()
+    with tarfile.open(fileobj=stream, mode="w") as tar, onnx.open("rb") as model:
+        tar.addfile(_plain_member(CONFIG_NAME, len(text)), io.BytesIO(text))
+        tar.addfile(_plain_member(config["model"]["metadata"]["path"], onnx.stat().st_size), model)
+
+
+def _plain_member(name: str, size: int) -> tarfile.TarInfo:
+    """A member without owner and time, so that the same content gives the same bytes."""
+    member = tarfile.TarInfo(name)
+    member.size = size
+    return member
+
+
+@contextmanager
+def _compressed(file: BinaryIO, compression: Compression) -> Iterator[IO[bytes]]:
+    if compression == "none":
+        yield file
+        return
+    with _COMPRESSORS[compression](file) as stream:
+        yield stream
+
+
+def _explain(error: OSError, path: Path) -> str:
+    advice = {
+        errno.ENOSPC: "The disk is full: free some space, or choose another folder.",
+        errno.EDQUOT: "The quota of the disk is used up: free some space, or choose another folder.",
+        errno.EACCES: "Choose a folder that you may write to.",
+        errno.EPERM: "Choose a folder that you may write to.",
+        errno.EROFS: "The disk is read-only: choose another folder.",
+    }.get(error.errno or 0, "Choose another folder, or mend this one.")
+    return f"{path}: the archive cannot be written: {error.strerror or error}. {advice}"

@@ -1,0 +1,78 @@
+"""What a file of a model tells about itself, so that it can be used without anything beside it."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from importlib.metadata import version as version_of
+
+from cuelight.images.preprocessing import Preprocessing
+from cuelight.version import __version__
+
+_FINGERPRINT = "weights_fingerprint"
+
+
+@dataclass(frozen=True)
+class Description:
+    """What a model is and what it takes.
+
+    Args:
+        fingerprint: The fingerprint of its weights.
+        checkpoint: The file that the weights came from.
+        task: What it does, such as ``classification``; ``None`` if nobody told.
+        class_names: The name of each class.
+        preprocessing: What is done to an image before the model sees it.
+        preprocessing_inside: Whether the graph normalizes by itself, and takes uint8 images in RGB or grey.
+    """
+
+    fingerprint: str
+    checkpoint: str = ""
+    task: str | None = None
+    class_names: tuple[str, ...] | None = None
+    preprocessing: Preprocessing | None = None
+    preprocessing_inside: bool = False
+
+    def to_metadata(self) -> dict[str, str]:
+        """Write this as the metadata of an ONNX file, with the versions of what made it.
+
+        Returns:
+            Text by key; :meth:`from_metadata` reads it.
+        """
+        metadata = {
+            _FINGERPRINT: self.fingerprint,
+            "checkpoint": self.checkpoint,
+            "cuelight_version": __version__,
+            "torch_version": version_of("torch"),
+            "onnx_version": version_of("onnx"),
+            "preprocessing_inside": json.dumps(self.preprocessing_inside),
+        }
+        if self.task is not None:
+            metadata["task"] = self.task
+        if self.class_names is not None:
+            metadata["class_names"] = json.dumps(list(self.class_names), ensure_ascii=False)
+        if self.preprocessing is not None:
+            metadata["preprocessing"] = json.dumps(self.preprocessing.to_dict())
+        return metadata
+
+    @classmethod
+    def from_metadata(cls, metadata: Mapping[str, str]) -> Description | None:
+        """Read what :meth:`to_metadata` wrote.
+
+        Args:
+            metadata: Text by key.
+
+        Returns:
+            The description; ``None`` if Cuelight did not write the file.
+        """
+        if _FINGERPRINT not in metadata:
+            return None
+        names, preprocessing = metadata.get("class_names"), metadata.get("preprocessing")
+        return cls(
+            fingerprint=metadata[_FINGERPRINT],
+            checkpoint=metadata.get("checkpoint", ""),
+            task=metadata.get("task"),
+            class_names=tuple(json.loads(names)) if names else None,
+            preprocessing=Preprocessing.from_dict(json.loads(preprocessing)) if preprocessing else None,
+            preprocessing_inside=bool(json.loads(metadata.get("preprocessing_inside", "false"))),
+        )

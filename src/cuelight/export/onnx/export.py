@@ -1,0 +1,172 @@
+"""Export of a trained model to one ONNX file, which takes its name only after it was checked against PyTorch."""
+
+from __future__ import annotations
+
+import ctypes
+import gc
+import json
+import os
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from cuelight.config.schema import ExporterConfig
+from cuelight.errors import ExportError
+from cuelight.export.description import Description
+from cuelight.export.onnx.check_images import check_batches
+from cuelight.export.onnx.export_target import Batch, Inputs, Target
+from cuelight.export.onnx.graph_building import write_graph
+from cuelight.export.onnx.numeric_check import Difference, compare
+from cuelight.export.onnx.wrapping import make_target
+from cuelight.utils.files import TEMPORARY_SUFFIX
+
+__all__ = ["Exported", "Inputs", "export_onnx"]
+
+_TOLERANCE, _TOLERANCE_OF_HALF = 1e-3, 0.02
+
+
+@dataclass(frozen=True)
+class Exported:
+    """A file that was written and checked.
+
+    Args:
+        path: The file.
+        exporter: ``torchscript`` or ``dynamo``.
+        opset: Version of the operators.
+        input_names: Of the graph.
+        output_names: Of the graph.
+        simplified: Whether onnxslim simplified it.
+        differences: How far its outputs are from those of PyTorch, for each batch size and output.
+        notes: What went otherwise than expected.
+    """
+
+    path: Path
+    exporter: str
+    opset: int
+    input_names: tuple[str, ...]
+    output_names: tuple[str, ...]
+    simplified: bool
+    differences: tuple[Difference, ...]
+    notes: tuple[str, ...]
+
+    def to_dict(self) -> dict[str, Any]:
+        """This as plain data.
+
+        Returns:
+            What JSON can hold.
+        """
+        plain: dict[str, Any] = json.loads(json.dumps(asdict(self) | {"path": str(self.path)}))
+        return plain
+
+
+def _ignore(stage: str) -> None:
+    """Tell nobody."""
+
+
+def export_onnx(
+    model: nn.Module,
+    example: Inputs,
+    path: Path,
+    options: ExporterConfig,
+    description: Description,
+    *,
+    images: Tensor | None = None,
+    output_names: Sequence[str] | None = None,
+    report: Callable[[str], None] = _ignore,
+) -> Exported:
+    """Export a model, and check the file against it.
+
+    The file appears whole and checked, or not at all; until then an older file of that name stays, whose metadata
+    tells whose weights it has. A file whose outputs are wrong is kept as ``<name>.rejected.onnx``.
+
+    Args:
+        model: The model on the CPU; it is exported as in evaluation, and left in the mode it was in.
+        example: Its inputs, as Lightning's ``example_input_array``.
+        path: Where the file shall be.
+        options: How to export.
+        description: What the file tells about itself.
+        images: Normalized images ``(N, C, H, W)`` for the check; random numbers if left out.
+        output_names: Names of the outputs; keys of a mapping, or ``output``, if left out.
+        report: Told the name of each stage.
+
+    Returns:
+        What was written.
+
+    Raises:
+        ExportError: The model cannot be exported, the file cannot be written, or it does not do what the model does.
+    """
+    rejected = path.with_name(f"{path.stem}.rejected.onnx")
+    temporary = path.with_name(f".{path.name}.{os.getpid()}{TEMPORARY_SUFFIX}")
+    with _keeping_modes(model), torch.no_grad():
+        target, notes = make_target(model, example, options, description, output_names)
+        batches, how = check_batches(example, images, target, description)
+        try:
+            written = write_graph(target, temporary, options, description, report)
+            report("checking with ONNX Runtime")
+            _release_memory()
+            differences = _checked(temporary, target, batches, options, rejected)
+            temporary.replace(path)
+        except OSError as error:
+            raise _write_error(path, error) from error
+        finally:
+            temporary.unlink(missing_ok=True)
+    rejected.unlink(missing_ok=True)
+    return Exported(
+        path, written.exporter, options.opset, target.input_names, target.output_names, written.simplified,
+        differences, (*notes, *written.notes, *how),
+    )  # fmt: skip
+
+
+@contextmanager
+def _keeping_modes(model: nn.Module) -> Iterator[None]:
+    """Put every part of a model back into its own mode at the end."""
+    modes = [(module, module.training) for module in model.modules()]
+    try:
+        yield
+    finally:
+        for module, training in modes:
+            module.training = training
+
+
+def _release_memory() -> None:
+    """Give freed memory back to the system, which the C library would keep for later."""
+    gc.collect()
+    trim = getattr(ctypes.CDLL(None), "malloc_trim", None)
+    if trim is not None:
+        trim(0)
+
+
+def _checked(
+    path: Path, target: Target, batches: Sequence[Batch], options: ExporterConfig, rejected: Path
+) -> tuple[Difference, ...]:
+    tolerance = options.tolerance or (_TOLERANCE_OF_HALF if options.half_precision else _TOLERANCE)
+    try:
+        differences = compare(path, target.module, batches)
+        _refuse_above(tolerance, differences)
+    except ExportError as error:
+        path.replace(rejected)
+        raise ExportError(f"{error} The file is kept as {rejected}.") from error
+    return differences
+
+
+def _refuse_above(tolerance: float, differences: Sequence[Difference]) -> None:
+    worst = max(differences, key=lambda difference: difference.relative)
+    if worst.relative > tolerance:
+        raise ExportError(
+            f"ONNX Runtime and PyTorch differ: in the output {worst.output}, with a batch of {worst.batch_size}, by "
+            f"{worst.absolute:.3g}, which is {worst.relative:.3g} of its largest number; at most {tolerance:g} is "
+            "allowed. Try another `exporter.opset` or `exporter.simplify: false`, leave `exporter.half_precision` "
+            "out, or raise `exporter.tolerance` if that is near enough."
+        )
+
+
+def _write_error(path: Path, error: OSError) -> ExportError:
+    return ExportError(
+        f"{path}: the exported model could not be written: {error.strerror or error}. No part of it was left behind, "
+        "and an older file of that name is as it was. Make room or choose another folder, and export again."
+    )

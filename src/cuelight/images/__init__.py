@@ -1,0 +1,1 @@
+"""Images: their preprocessing, and what pictures share."""

@@ -1,1 +1,0 @@
-"""What learns: one LightningModule for each task, and how it is optimized."""

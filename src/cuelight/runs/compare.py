@@ -1,0 +1,196 @@
+"""What differs between two runs, told by their files alone."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from cuelight.config import paths
+from cuelight.config.loading import read_document
+from cuelight.errors import ConfigError, CuelightError
+from cuelight.provenance.record import METADATA_FILE, last_state
+from cuelight.utils.redaction import redacted
+from cuelight.utils.run_directory import CONFIG_FILE
+from cuelight.train_end.outcomes import OUTCOMES_FILE
+
+NOT_SET = "(not set)"
+_RESULTS_FILES = "test/results*.json"
+_PASSING = frozenset({"run.started"})
+_ORDER = "(order)"
+_PASSING_SECTION = "hyperparameters."
+
+
+@dataclass(frozen=True)
+class Difference:
+    """A value that is not the same in two runs.
+
+    Args:
+        key: Where it is, in dot notation.
+        first: The value in the first run; ``(not set)`` if it has none.
+        second: The value in the second run.
+    """
+
+    key: str
+    first: Any
+    second: Any
+
+    @property
+    def values(self) -> dict[str, Any]:
+        """The values of the runs that have one, as ``first`` and ``second``."""
+        return {side: value for side, value in (("first", self.first), ("second", self.second)) if value != NOT_SET}
+
+    @property
+    def change(self) -> float | None:
+        """The second number minus the first; ``None`` if they are no numbers."""
+        numbers = [value for value in (self.first, self.second) if isinstance(value, (int, float))]
+        are_numbers = len(numbers) == 2 and not any(isinstance(value, bool) for value in numbers)  # noqa: PLR2004
+        return numbers[1] - numbers[0] if are_numbers else None
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """What differs between two runs.
+
+    Args:
+        first: The first run directory.
+        second: The second one.
+        sections: The differences, by what they are about; empty where there are none.
+        missing: What could not be compared, because a run does not have it.
+    """
+
+    first: Path
+    second: Path
+    sections: Mapping[str, list[Difference]]
+    missing: list[str]
+
+    @property
+    def is_same(self) -> bool:
+        """Whether there is no difference in what could be compared."""
+        return not any(self.sections.values())
+
+    def to_dict(self) -> dict[str, Any]:
+        """Describe this in plain types, for JSON."""
+        return {
+            "first": str(self.first),
+            "second": str(self.second),
+            "same": self.is_same,
+            "sections": {
+                name: {entry.key: entry.values for entry in entries} for name, entries in self.sections.items()
+            },
+            "missing": self.missing,
+        }
+
+
+def compare_runs(first: Path, second: Path) -> Comparison:
+    """Compare two runs.
+
+    Args:
+        first: A run directory.
+        second: Another one.
+
+    Returns:
+        What differs.
+
+    Raises:
+        CuelightError: If one is no run directory, or a file in it is damaged.
+    """
+    described = [_describe(directory) for directory in (first, second)]
+    sections: dict[str, list[Difference]] = {}
+    missing = []
+    for name in described[0]:
+        one, other = (entries[name] for entries in described)
+        for directory, entries in ((first, one), (second, other)):
+            if entries is None:
+                missing.append(f"{directory} has no {name}")
+        sections[name] = _differences(one, other) if one is not None and other is not None else []
+    return Comparison(first, second, sections, missing)
+
+
+def _describe(directory: Path) -> dict[str, dict[str, Any] | None]:
+    """What is known of a run: for each section its values by dot path, or ``None`` where the run does not have it."""
+    if not (directory / CONFIG_FILE).is_file():
+        what = "this is no run directory" if directory.exists() else "there is no such run directory"
+        raise CuelightError(f"{directory}: {what}. Expected a folder such as runs/<name>/<time>-<id>.")
+    return {
+        "configuration": _read(directory / CONFIG_FILE, _configuration),
+        "metadata": _read(directory / METADATA_FILE, _metadata),
+        "outcomes": _read(directory / OUTCOMES_FILE, _outcomes),
+        "results": _results(directory) or None,
+    }
+
+
+def _read(path: Path, values: Callable[[Any], dict[str, Any]]) -> dict[str, Any] | None:
+    if not path.is_file():
+        return None
+    try:
+        return values(json.loads(path.read_text()) if path.suffix == ".json" else read_document(path).tree)
+    except ConfigError as error:
+        raise CuelightError("; ".join(map(str, error.problems))) from error
+    except (ValueError, LookupError, TypeError, AttributeError) as error:
+        raise CuelightError(f"{path}: this file is damaged: {error}.") from error
+
+
+def _configuration(tree: Mapping[str, Any]) -> dict[str, Any]:
+    return paths.flattened(_by_name(redacted(tree)))
+
+
+def _metadata(record: Mapping[str, Any]) -> dict[str, Any]:
+    """What was true when the run was begun or resumed last; hyperparameters are in the configuration already."""
+    state = last_state(record)
+    return {key: value for key, value in state.items() if key not in _PASSING and not key.startswith(_PASSING_SECTION)}
+
+
+def _outcomes(content: Mapping[str, Any]) -> dict[str, Any]:
+    found: dict[str, Any] = {}
+    for step in content["steps"]:
+        shown = {key: step.get(key) for key in ("status", "reason", "checkpoint", "weights_fingerprint")}
+        found |= {f"{step['step']}.{key}": redacted(value) for key, value in shown.items() if value}
+    return found
+
+
+def _results(directory: Path) -> dict[str, Any]:
+    found: dict[str, Any] = {}
+    for file in sorted(directory.glob(_RESULTS_FILES)):
+        found |= _read(file, _measurements) or {}
+    return found
+
+
+def _measurements(content: Mapping[str, Any]) -> dict[str, Any]:
+    found: dict[str, Any] = {}
+    for view, entry in content.items():
+        found |= entry["metrics"]
+        found |= {f"{view}.{key}": entry[key] for key in ("checkpoint", "weights_fingerprint")}
+    return found
+
+
+def _by_name(node: Any) -> Any:
+    """Callbacks, transforms and all that has a name by that name: a list that grew is the same further on."""
+    if isinstance(node, Mapping):
+        return {str(key): _by_name(value) for key, value in node.items()}
+    if not isinstance(node, list):
+        return node
+    if not node or not all(isinstance(entry, Mapping) and isinstance(entry.get("name"), str) for entry in node):
+        return [_by_name(entry) for entry in node]
+    named: dict[str, Any] = {_ORDER: [entry["name"] for entry in node]}
+    for entry in node:
+        number = sum(key.partition(" ")[0] == entry["name"] for key in named) + 1
+        key = entry["name"] if number == 1 else f"{entry['name']} ({number})"
+        named[key] = _by_name({name: value for name, value in entry.items() if name != "name"})
+    return named
+
+
+def _differences(first: Mapping[str, Any], second: Mapping[str, Any]) -> list[Difference]:
+    keys = [*first, *(key for key in second if key not in first)]
+    pairs = (Difference(key, first.get(key, NOT_SET), second.get(key, NOT_SET)) for key in keys)
+    return [pair for pair in pairs if pair.first != pair.second and not _same_order(pair)]
+
+
+def _same_order(pair: Difference) -> bool:
+    """Whether the lists of names differ only by entries that one of them lacks, which are differences of their own."""
+    if not pair.key.endswith(_ORDER) or NOT_SET in {str(pair.first), str(pair.second)}:
+        return False
+    in_first = [name for name in pair.first if name in pair.second]
+    return in_first == [name for name in pair.second if name in pair.first]

@@ -1,0 +1,227 @@
+"""What will run, in which order, and why it is there."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+import lightning.pytorch as pl
+from lightning.fabric.utilities.exceptions import MisconfigurationException
+from lightning.pytorch.callbacks import Checkpoint, EarlyStopping, ModelCheckpoint
+
+from cuelight import registry
+from cuelight.runs.build import model_class
+from cuelight.callbacks.added.last_checkpoint import LastCheckpoint
+from cuelight.callbacks.lightning.wrappers import ModelCheckpoint as ResumableModelCheckpoint
+from cuelight.callbacks.added.seed_each_batch import SeedEachBatch
+from cuelight.callbacks.added.step_on_plateau import StepOnPlateau
+from cuelight.callbacks.added.stop_after_steps import StopAfterSteps
+from cuelight.callbacks.test_on_train_end import TestOnTrainEnd
+from cuelight.config.schema import Config, Part
+from cuelight.errors import ConfigError, Problem
+from cuelight.training.optimization import scheduler_problems
+from cuelight.runs.conflicts import refusals
+from cuelight.tracking.loggers.requirements import tracker_problems
+
+LOSS_MONITOR = "val/loss"
+Mode = Literal["min", "max"]
+
+# In the order in which a fit, and then a test, comes to them.
+HOOKS = (
+    "setup", "on_fit_start", "on_sanity_check_start", "on_sanity_check_end", "on_train_start",
+    "on_train_epoch_start", "on_train_batch_start", "on_before_zero_grad", "on_before_backward", "on_after_backward",
+    "on_before_optimizer_step", "on_train_batch_end",
+    "on_validation_start", "on_validation_epoch_start", "on_validation_batch_start", "on_validation_batch_end",
+    "on_validation_epoch_end", "on_validation_end",
+    "on_train_epoch_end", "on_save_checkpoint", "on_load_checkpoint", "on_exception", "on_train_end", "on_fit_end",
+    "on_test_start", "on_test_epoch_start", "on_test_batch_start", "on_test_batch_end", "on_test_epoch_end",
+    "on_test_end", "on_predict_start", "on_predict_epoch_start", "on_predict_batch_start", "on_predict_batch_end",
+    "on_predict_epoch_end", "on_predict_end", "teardown",
+)  # fmt: skip
+
+
+@dataclass(frozen=True)
+class PlannedCallback:
+    """A callback in its place.
+
+    Args:
+        callback: The callback itself.
+        origin: Where it comes from: an entry of the file by its key path, or what Cuelight added it for.
+        at_end: Whether Cuelight adds it after all others.
+    """
+
+    callback: pl.Callback
+    origin: str
+    at_end: bool = False
+
+    @property
+    def name(self) -> str:
+        """The name of its class."""
+        return type(self.callback).__name__
+
+
+def planned_callbacks(config: Config, display: pl.Callback | None = None) -> list[PlannedCallback]:
+    """List every callback of a run, in the order in which they run for each hook.
+
+    Args:
+        config: A checked configuration.
+        display: What shows the progress, if anything.
+
+    Returns:
+        What Cuelight adds before, the entries of the file that are active, what Cuelight adds after.
+
+    Raises:
+        ConfigError: If a callback refuses its parameters.
+    """
+    from_file = list(_from_file(config))
+    before = [PlannedCallback(SeedEachBatch(config.trainer.seed), "added: a resumed run repeats itself")]
+    if display is not None:
+        before.append(PlannedCallback(display, "added: shows the progress"))
+    scheduler = config.trainer.scheduler
+    if scheduler is not None and scheduler.name == "ReduceLROnPlateau":
+        before.append(PlannedCallback(StepOnPlateau(), "added: steps ReduceLROnPlateau before checkpoints are saved"))
+    return [*before, *from_file, *_added_after(config, [planned.callback for planned in from_file])]
+
+
+def place_model_callbacks(planned: Sequence[PlannedCallback], brought: Sequence[pl.Callback]) -> list[PlannedCallback]:
+    """Place the callbacks that a module brings by itself: after those of the file.
+
+    Args:
+        planned: What ``planned_callbacks`` gave.
+        brought: What the module's ``configure_callbacks`` gave.
+
+    Returns:
+        All, with those of the module before what Cuelight adds at the end, so that the checkpoints that it saves
+        hold their states too.
+    """
+    own = [PlannedCallback(callback, "brought by the model") for callback in brought]
+    end = next(index for index, entry in enumerate(planned) if entry.at_end)
+    return [*planned[:end], *own, *planned[end:]]
+
+
+def check_together(config: Config) -> list[Problem]:
+    """Check whether parts that are right each by itself can work together.
+
+    Args:
+        config: A configuration whose parts were checked.
+
+    Returns:
+        One problem for each thing that cannot work.
+    """
+    scheduler = config.trainer.scheduler
+    problems = scheduler_problems(scheduler) if scheduler else []
+    try:
+        callbacks = [(entry.origin, entry.callback) for entry in _from_file(config)]
+    except ConfigError as error:
+        return [*problems, *error.problems]
+    return [*problems, *refusals(config, model_class(config), callbacks)]
+
+
+def check_before_training(config: Config) -> list[Problem]:
+    """Check whether a training can begin; a run that was trained can be used on a machine where it cannot.
+
+    Args:
+        config: A configuration whose parts were checked.
+
+    Returns:
+        One problem for each thing that cannot work, or that its trackers lack on this machine.
+    """
+    return [*check_together(config), *tracker_problems(config.tracker)]
+
+
+def main_metric(config: Config) -> tuple[str, Mode] | None:
+    """Tell by what the best model is chosen.
+
+    Args:
+        config: A checked configuration.
+
+    Returns:
+        The name of the logged metric, such as ``val/accuracy``, and its mode ``min`` or ``max``; ``None`` if the
+        model names no main metric.
+    """
+    model = model_class(config)
+    metric = getattr(model, "main_metric", None)
+    mode: Mode = "min" if getattr(model, "main_metric_mode", "max") == "min" else "max"
+    return (f"val/{metric}", mode) if metric else None
+
+
+def hook_order(callbacks: Sequence[pl.Callback], model: type[pl.LightningModule]) -> dict[str, list[str]]:
+    """Tell who runs for each hook, in order.
+
+    Args:
+        callbacks: All callbacks, in the order of the trainer.
+        model: The class of the module, which comes after the callbacks. Lightning makes two exceptions: in
+            ``on_train_epoch_end`` it comes before those that monitor a metric, so that they see what it logs there,
+            and in ``on_load_checkpoint`` it comes first.
+
+    Returns:
+        For each hook that anyone implements, the class names in order.
+    """
+    order = {}
+    for hook in HOOKS:
+        users = [callback for callback in callbacks if _implements(callback, hook)]
+        late = [callback for callback in users if _comes_after_model(callback, hook)]
+        early = [callback for callback in users if callback not in late]
+        names = [type(callback).__name__ for callback in early]
+        if _model_implements(model, hook):
+            names.append(f"{model.__name__} (the model)")
+        names += [type(callback).__name__ for callback in late]
+        if names:
+            order[hook] = names
+    return order
+
+
+def _from_file(config: Config) -> Iterator[PlannedCallback]:
+    for index, part in enumerate(config.trainer.callbacks):
+        path = f"trainer.callbacks.{index}"
+        if not part.active:
+            continue
+        try:
+            yield PlannedCallback(registry.callbacks.build(part), path)
+        except ConfigError as error:
+            raise ConfigError([Problem(problem.message, f"{path}.params") for problem in error.problems]) from error
+        except MisconfigurationException as error:
+            raise ConfigError([Problem(f"{part.name} refuses its parameters: {error}", f"{path}.params")]) from error
+
+
+def _added_after(config: Config, from_file: Sequence[pl.Callback]) -> list[PlannedCallback]:
+    added: list[tuple[pl.Callback, str]] = []
+    if not any(isinstance(callback, ModelCheckpoint) for callback in from_file):
+        added.append((_best(LOSS_MONITOR, "min"), f"added: keeps the lowest {LOSS_MONITOR}"))
+        metric = main_metric(config)
+        if metric is not None:
+            added.append((_best(*metric), f"added: keeps the best {metric[0]}"))
+    if not any(part.name == "TestOnTrainEnd" for part in config.trainer.callbacks):
+        added.append((TestOnTrainEnd(), "added: tests the best checkpoint; an entry with active: false leaves it out"))
+    if config.trainer.max_steps is not None:
+        added.append((StopAfterSteps(config.trainer.max_steps), "added: trainer.max_steps"))
+    if config.trainer.max_time is not None:
+        timer = registry.callbacks.build(Part(name="Timer", params={"duration": config.trainer.max_time}))
+        added.append((timer, "added: trainer.max_time"))
+    added.append((LastCheckpoint(), "added: saves last.ckpt, also on Ctrl-C and SIGTERM"))
+    return [PlannedCallback(callback, origin, at_end=True) for callback, origin in added]
+
+
+def _best(monitor: str, mode: Mode) -> ModelCheckpoint:
+    return ResumableModelCheckpoint(
+        monitor=monitor,
+        mode=mode,
+        filename=f"best_{monitor.rpartition('/')[2]}",
+        auto_insert_metric_name=False,
+        enable_version_counter=False,
+    )
+
+
+def _implements(callback: pl.Callback, hook: str) -> bool:
+    return getattr(type(callback), hook) is not getattr(pl.Callback, hook)
+
+
+def _model_implements(model: type[pl.LightningModule], hook: str) -> bool:
+    inherited = getattr(pl.LightningModule, hook, None)
+    return inherited is not None and getattr(model, hook) is not inherited
+
+
+def _comes_after_model(callback: pl.Callback, hook: str) -> bool:
+    monitors = isinstance(callback, Checkpoint | EarlyStopping)
+    return hook == "on_load_checkpoint" or (hook == "on_train_epoch_end" and monitors)

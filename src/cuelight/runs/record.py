@@ -1,0 +1,104 @@
+"""What became of a training: ``training.json`` in the run directory, for whoever looks at the run from outside."""
+
+from __future__ import annotations
+
+import logging
+import signal
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import asdict
+from datetime import datetime
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import lightning.pytorch as pl
+from lightning.pytorch.callbacks import ModelCheckpoint
+
+from cuelight.runs.ending import why_it_ended
+from cuelight.errors import TrainingInterrupted
+from cuelight.utils.files import relative_to_run, write_json
+from cuelight.runs.plan import PlannedCallback
+from cuelight.utils.redaction import reason_of
+from cuelight.utils.run_directory import TRAINING_FILE, is_first_process, own_process
+from cuelight.weights.best import choose, kept_by
+
+logger = logging.getLogger(__name__)
+
+
+@contextmanager
+def recorded_training(
+    directory: Path, trainer: pl.Trainer, planned: Sequence[PlannedCallback], main_metric: str | None
+) -> Iterator[None]:
+    """Record that a training runs, and then how it ended. Nothing that goes wrong with the record ends a training.
+
+    Args:
+        directory: The run directory.
+        trainer: The trainer of the training that runs within.
+        planned: All callbacks in their order.
+        main_metric: The name of the metric by which the best checkpoint is chosen first.
+
+    Yields:
+        Nothing.
+    """
+    callbacks = [{"name": callback.name, "origin": callback.origin} for callback in planned]
+    entry = {"status": "running", "reason": "", "began": _now(), "ended": None, "callbacks": callbacks}
+    entry = _record(directory, entry, lambda: {"process": own_process()})
+
+    def record_end(status: str, reason: Callable[[], str]) -> None:
+        ended = entry | {"status": status, "ended": _now()}
+        known = (lambda: {"reason": reason()}, lambda: _length(trainer), lambda: _best(directory, trainer, main_metric))
+        _record(directory, ended, *known)
+
+    try:
+        yield
+    except TrainingInterrupted as error:
+        record_end("interrupted", partial(_stopped_by, error.signal_number))
+        raise
+    except BaseException as error:
+        record_end("failed" if isinstance(error, Exception) else "interrupted", partial(reason_of, error))
+        raise
+    record_end("complete", lambda: why_it_ended(trainer) or "")
+
+
+def _stopped_by(signal_number: int) -> str:
+    return f"stopped by {signal.Signals(signal_number).name}"
+
+
+def _length(trainer: pl.Trainer) -> dict[str, Any]:
+    return {"epochs": trainer.current_epoch, "steps": trainer.global_step}
+
+
+def _best(directory: Path, trainer: pl.Trainer, main_metric: str | None) -> dict[str, Any]:
+    kept = kept_by([callback for callback in trainer.checkpoint_callbacks if isinstance(callback, ModelCheckpoint)])
+    chosen = choose(kept, main_metric=main_metric)
+    return {
+        "best": [
+            asdict(best) | {"path": relative_to_run(best.path, directory)}
+            for best in sorted(kept, key=lambda best: best is not chosen)  # the one that counts comes first
+        ]
+    }
+
+
+def _now() -> str:
+    return datetime.now().astimezone().isoformat(timespec="seconds")
+
+
+def _record(directory: Path, entry: dict[str, Any], *find: Callable[[], dict[str, Any]]) -> dict[str, Any]:
+    """Write an entry with all that can be found out; where anything goes wrong, it is said and no more."""
+    if not is_first_process():
+        return entry
+    for one in find:
+        with _said("%s does not tell all: %s.", directory):
+            entry |= one()
+    with _said("%s cannot be written: %s.", directory):
+        write_json(directory / TRAINING_FILE, entry)
+    return entry
+
+
+@contextmanager
+def _said(message: str, directory: Path) -> Iterator[None]:
+    try:
+        yield
+    except Exception as error:  # noqa: BLE001 - whatever is wrong with the record, the training comes first
+        logger.warning(message, directory / TRAINING_FILE, reason_of(error))

@@ -1,0 +1,267 @@
+"""A configuration made runnable: plan it, train it, resume it, test it."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import lightning.pytorch as pl
+import torch
+
+from cuelight import registry
+from cuelight.runs.build import build_data, build_model
+from cuelight.callbacks.added.last_checkpoint import LastCheckpoint
+from cuelight.callbacks.train_end_step import train_end_steps
+from cuelight.runs.warnings import cautions
+from cuelight.config import load_config
+from cuelight.data.description import DATA_DESCRIPTION, describe_data
+from cuelight.runs.ending import why_it_ended
+from cuelight.errors import CheckpointError, ConfigError, TrainingInterrupted
+from cuelight.explain import Layer, list_layers
+from cuelight.utils.files import write_text
+from cuelight.runs.plan import (
+    PlannedCallback,
+    check_before_training,
+    check_together,
+    main_metric,
+    place_model_callbacks,
+    planned_callbacks,
+)
+from cuelight.utils.redaction import redacted
+from cuelight.runs.reopen import model_and_example
+from cuelight.runs.result import Result
+from cuelight.runs.conflicts import missing_hardware
+from cuelight.utils.run_directory import (
+    CONFIG_FILE,
+    clean_up,
+    find_run_directory,
+    is_first_process,
+    make_run_directory,
+    require_nobody_trains,
+)
+from cuelight.utils.signals import signals_given_back
+from cuelight.tracking.loggers.build import build_loggers, start_trackers
+from cuelight.tracking.loggers.requirements import tracker_problems
+from cuelight.tracking.sending import send_hyperparams
+from cuelight.tracking.outbox.uploads import remove_spools
+from cuelight.train_end.from_trainer import is_spread_out
+from cuelight.runs.trained_run import TrainedRun
+from cuelight.runs.trainer import build_trainer, take_model_callbacks
+from cuelight.runs.record import recorded_training
+from cuelight.weights.checkpoint_io import AtomicCheckpointIO, load_checkpoint
+from cuelight.weights.resuming import LAST_CHECKPOINT, epoch_of, latest_checkpoint, step_of
+
+logger = logging.getLogger(__name__)
+
+
+class Run(TrainedRun):
+    """One configuration, and the run directory that belongs to it once it was trained.
+
+    Args:
+        config: A checked configuration, as ``load_config`` gives it.
+        directory: The run directory; ``None`` for a run that does not exist yet.
+        display: A callback that shows the progress, if any shall.
+
+    Examples:
+        >>> run = Run.from_yaml("examples/digits.yaml", ["trainer.epochs=1"])  # doctest: +SKIP
+        >>> run.train().metrics["test/accuracy"]  # doctest: +SKIP
+        0.95
+    """
+
+    @classmethod
+    def from_yaml(
+        cls, source: str | Path | Mapping[str, Any], overrides: Sequence[str] | Mapping[str, Any] = ()
+    ) -> Run:
+        """Read and check a configuration.
+
+        Args:
+            source: The path of a YAML file, or the same as a mapping.
+            overrides: ``a.b.0.c=value`` texts, or a mapping from dot paths to values.
+
+        Returns:
+            A run that can be planned and trained.
+
+        Raises:
+            ConfigError: With everything that is wrong with the file.
+        """
+        return cls(load_config(source, overrides, registry.check_part, check_before_training))
+
+    @classmethod
+    def load(cls, path: str | Path, overrides: Sequence[str] | Mapping[str, Any] = ()) -> Run:
+        """Open a run that was trained before.
+
+        Args:
+            path: A run directory, or a checkpoint; one outside of any run directory describes itself.
+            overrides: What to change in its configuration.
+
+        Returns:
+            The run.
+
+        Raises:
+            CheckpointError: If there is no run at that path.
+            ConfigError: If its configuration cannot be used, such as for a model of one's own that is not known.
+        """
+        directory = find_run_directory(Path(path))
+        described: Path | dict[str, Any] = directory / CONFIG_FILE if directory else _own_config(path)
+        return cls(load_config(described, overrides, registry.check_part, check_together), directory)
+
+    def plan(self) -> list[PlannedCallback]:
+        """List every callback that a training will run, in order, without reading data.
+
+        What may not be meant so is logged as a warning.
+
+        Returns:
+            The callbacks and where each comes from.
+        """
+        planned = planned_callbacks(self.config, self.display)
+        if is_first_process():
+            for caution in cautions([entry.callback for entry in planned], self.config):
+                logger.warning(caution)
+        return planned
+
+    def layers(self, checkpoint: str | Path | None = None) -> list[Layer]:
+        """List the layers of the model, with the shape of what each puts out; nothing is trained.
+
+        Args:
+            checkpoint: A file that describes the data where that is not; the latest one of the run if left out.
+
+        Returns:
+            Every module, in the order of ``named_modules()``: its index and its name are what ``target_layer`` of a
+            ``GradCamCallback`` may be.
+
+        Raises:
+            CheckpointError: If the checkpoint cannot be read.
+            DataError: If the data has to be read to know its classes, and cannot be.
+        """
+        if checkpoint is None and self.has_checkpoints():
+            checkpoint = latest_checkpoint(self._checkpoint_folder())
+        return list_layers(*model_and_example(self.config, load_checkpoint(checkpoint) if checkpoint else {}))
+
+    def train(self, output: str | Path = "runs") -> Result:
+        """Train, keep the best and the last checkpoint, and run the steps after the training.
+
+        Args:
+            output: The folder of all runs; not used if this run has its directory already.
+
+        Returns:
+            The run directory, the best checkpoint and its test results.
+
+        Raises:
+            TrainingInterrupted: On a signal, after ``last.ckpt`` was saved.
+            CheckpointError: If a checkpoint cannot be written, or this run holds a training already.
+            ConfigError: If this machine lacks what a callback or a tracker needs.
+            TrackerError: If a tracker cannot be reached when the training starts.
+        """
+        if is_first_process() and self.has_checkpoints():
+            raise CheckpointError(
+                f"{self.directory} holds a training already. Use resume() to go on with it, or a new Run to train anew."
+            )
+        return self._train(Path(output), None)
+
+    def resume(self, checkpoint: str | Path | None = None) -> Result:
+        """Go on with a training in its own run directory.
+
+        Args:
+            checkpoint: Where to go on from; ``last.ckpt`` if left out. If there is none yet, because the training
+                ended before its first one, the training starts from its beginning.
+
+        Returns:
+            As ``train``.
+
+        Raises:
+            CheckpointError: If this run has no directory yet, the checkpoint cannot be read, or another process trains
+                this run at this moment.
+        """
+        chosen = Path(checkpoint) if checkpoint else self._checkpoint_to_go_on_from()
+        return self._train(self._checkpoint_folder().parent, chosen)
+
+    def _checkpoint_to_go_on_from(self) -> Path | None:
+        """The latest checkpoint; none where beginning again loses nothing but a part of the first epoch."""
+        folder = self._checkpoint_folder()
+        latest = latest_checkpoint(folder)
+        if latest is not None and latest.name == LAST_CHECKPOINT:
+            return latest
+        if latest is None or epoch_of(latest) == 0:
+            logger.warning("%s does not exist: the training starts from its beginning.", folder / LAST_CHECKPOINT)
+            return None
+        logger.warning("%s does not exist: the training goes on from %s.", folder / LAST_CHECKPOINT, latest.name)
+        return latest
+
+    def _prepare_directory(self, output: Path) -> Path:
+        if self.directory is None:
+            self.directory = make_run_directory(output, self.config.name)
+        if is_first_process():
+            require_nobody_trains(self.directory)
+            clean_up(self.directory)
+            write_text(self.directory / CONFIG_FILE, self.config.to_yaml())
+        return self.directory
+
+    def _train(self, output: Path, resume: Path | None) -> Result:
+        planned = self.plan()
+        hardware = missing_hardware(self.config, [(entry.origin, entry.callback) for entry in planned])
+        if problems := [*hardware, *tracker_problems(self.config.tracker)]:
+            raise ConfigError(problems)
+        resumed_from = step_of(resume) if resume else 0
+        directory = self._prepare_directory(output)
+        if resume is None and is_first_process():
+            remove_spools(directory)  # of an attempt that was ended before its first checkpoint
+        pl.seed_everything(self.config.trainer.seed, workers=True, verbose=False)
+        data = build_data(self.config)
+        description = describe_data(data)
+        model = build_model(self.config, description, fresh=resume is None)
+        planned = place_model_callbacks(planned, take_model_callbacks(model))
+        callbacks = [entry.callback for entry in planned]
+        loggers = build_loggers(self.config, directory, resumed_from)
+        saved_with = AtomicCheckpointIO(self.config.to_dict(), {DATA_DESCRIPTION: description.to_dict()})
+        trainer = build_trainer(self.config.trainer, callbacks, loggers, directory, saved_with)
+        steps = train_end_steps(trainer)
+        for step in steps:
+            step.raise_at_the_end = False  # what failed is part of the result
+        metric = main_metric(self.config)
+        with signals_given_back(), recorded_training(directory, trainer, planned, metric[0] if metric else None):
+            start_trackers(loggers)
+            send_hyperparams(loggers, redacted(self.config.to_dict()))
+            trainer.fit(model, datamodule=data, ckpt_path=resume, weights_only=True)
+            _raise_if_stopped(callbacks)
+        if not _leave_process_group(trainer):
+            return Result(directory)
+        if reason := why_it_ended(trainer):
+            logger.info(reason)
+        outcomes = [step.outcome for step in steps if step.outcome is not None]
+        # There was nothing left to train, or the steps could not run in the trainer: what is done is not done again.
+        all_ran = len(outcomes) == len(steps) and not is_spread_out(trainer)
+        if all_ran or not self.has_checkpoints():
+            return self._result(outcomes)
+        return self.finish()
+
+
+def _own_config(checkpoint: str | Path) -> dict[str, Any]:
+    described = load_checkpoint(checkpoint).get("hyper_parameters", {})
+    if "model" not in described or "data" not in described:
+        raise CheckpointError(
+            f"{checkpoint}: this checkpoint does not say how it was trained, so Cuelight did not save it. Expected one "
+            "out of a run directory."
+        )
+    return dict(described)
+
+
+def _raise_if_stopped(callbacks: Sequence[pl.Callback]) -> None:
+    """A signal that came after the last batch finds the training complete, and still means: go no further."""
+    for callback in callbacks:
+        if isinstance(callback, LastCheckpoint) and callback.received_signal is not None:
+            raise TrainingInterrupted(callback.received_signal)
+
+
+def _leave_process_group(trainer: pl.Trainer) -> bool:
+    """End the distributed part of a run.
+
+    Returns:
+        Whether this process is the one that goes on.
+    """
+    first = trainer.is_global_zero
+    if torch.distributed.is_available() and torch.distributed.is_initialized():
+        torch.distributed.barrier()
+        torch.distributed.destroy_process_group()
+    return first

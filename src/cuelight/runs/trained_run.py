@@ -1,0 +1,334 @@
+"""What can be done with a run once it was trained: test, export, predict, explain, finish, verify, report and so on."""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+import lightning.pytorch as pl
+from lightning.pytorch.loggers import Logger
+from rich.console import Console
+
+from cuelight.callbacks.added.progress import ProgressDisplay
+from cuelight.callbacks.test_on_train_end import TestOnTrainEnd
+from cuelight.callbacks.train_end_step import TrainEndStep
+from cuelight.callbacks.upload_checkpoint import UploadCheckpoint
+from cuelight.config import Config
+from cuelight.export.protocols import NamesOutputs
+from cuelight.errors import CheckpointError, ConfigError, DataError, UploadError
+from cuelight.evaluation.evaluator import View
+from cuelight.evaluation.results import write_results
+from cuelight.explain import Method
+from cuelight.runs.finish import finish
+from cuelight.runs.plan import main_metric, planned_callbacks
+from cuelight.prediction.explaining import ImageExplanation, explain
+from cuelight.prediction.pytorch_model import PyTorchModel
+from cuelight.runs.reopen import kept_checkpoints, reopen
+from cuelight.report import write_report
+from cuelight.runs.result import Result
+from cuelight.utils.run_directory import CHECKPOINT_FOLDER, clean_up, require_nobody_trains
+from cuelight.tracking.loggers.build import build_loggers, leave_trackers
+from cuelight.tracking.loggers.requirements import tracker_problems, usable_trackers
+from cuelight.tracking.outbox.uploads import is_sending, spooled_trainings
+from cuelight.train_end.finished_training import FinishedTraining, StepSkipped
+from cuelight.train_end.on_demand import archive_now, export_now
+from cuelight.train_end.outcomes import Outcome
+from cuelight.train_end.running import StepResult, record_result
+from cuelight.train_end.testing import measure
+from cuelight.train_end.verifying import Check, verify
+from cuelight.weights.best import BestCheckpoint, Preference, best_checkpoint
+from cuelight.weights.checkpoint_io import load_checkpoint
+from cuelight.weights.resuming import latest_checkpoint, step_of
+
+
+class TrainedRun:
+    """A configuration with the checkpoints that were trained by it.
+
+    Args:
+        config: A checked configuration, as ``load_config`` gives it.
+        directory: The run directory; ``None`` for a run that has none.
+        display: A callback that shows the progress, if any shall.
+    """
+
+    def __init__(self, config: Config, directory: Path | None = None, display: pl.Callback | None = None) -> None:
+        self.config = config
+        self.directory = directory
+        self.display = display
+
+    def test(self, checkpoint: str | Path | None = None, view: View = "test") -> Result:
+        """Measure a checkpoint of this run.
+
+        Args:
+            checkpoint: The file; the best one of the run if left out.
+            view: The split of the data: ``test``, ``val`` or ``train``.
+
+        Returns:
+            The metrics, also written to ``test/results.json`` if this run has a directory.
+
+        Raises:
+            CheckpointError: If there is no checkpoint, or it cannot be read.
+            DataError: If the data cannot be read, or has no such split.
+        """
+        began = time.monotonic()
+        measured = self._chosen(checkpoint, "test")
+        training = self._finished(Path())
+        try:
+            found = measure(training, measured, view, [self.display] if self.display else [])
+        except StepSkipped as reason:
+            raise DataError(f"{self.config.data.name}: {reason}") from reason
+        if self.directory is not None:
+            files = write_results(self.directory, found)
+            result = StepResult(measured, found.fingerprint, files, {"metrics": found.metrics})
+            record_result(TestOnTrainEnd(view=view).step_name, self.directory, result, began)
+        return Result(self.directory, measured, found.metrics, self._best_or_none())
+
+    def export(
+        self, checkpoint: str | Path | None = None, output: str | Path | None = None, prefer: Preference = "metric"
+    ) -> Path:
+        """Export a checkpoint of this run as ONNX, checked against PyTorch.
+
+        Args:
+            checkpoint: The file; the best one of the run if left out.
+            output: The file to write; ``export/<name>.onnx`` in the run directory if left out, or in the working
+                directory where there is none.
+            prefer: Which best one: by the main metric, or by the validation loss.
+
+        Returns:
+            The ONNX file.
+
+        Raises:
+            CheckpointError: If there is no checkpoint, or it cannot be read.
+            ExportError: If it cannot be exported, or does something else afterwards.
+        """
+        chosen = self._chosen(checkpoint, "export", prefer)
+        return export_now(self._finished(Path()), chosen, output, self._console(), self.directory is not None)
+
+    def archive(
+        self, checkpoint: str | Path | None = None, output: str | Path | None = None, prefer: Preference = "metric"
+    ) -> Path:
+        """Write a checkpoint of this run as NN Archive.
+
+        Args:
+            checkpoint: The file; the best one of the run if left out.
+            output: The file to write; ``archive/<name>.tar`` in the run directory if left out, or in the working
+                directory where there is none.
+            prefer: Which best one: by the main metric, or by the validation loss.
+
+        Returns:
+            The archive.
+
+        Raises:
+            CheckpointError: If there is no checkpoint, or it cannot be read.
+            ExportError: If it cannot be exported, or does something else afterwards.
+            ArchiveError: If luxonis-ml is missing, or the archive cannot be written.
+        """
+        chosen = self._chosen(checkpoint, "archive", prefer)
+        return archive_now(self._finished(Path()), chosen, output, self._console(), self.directory is not None)
+
+    def network(self, checkpoint: str | Path | None = None, prefer: Preference = "metric") -> PyTorchModel:
+        """Open a checkpoint of this run for ``cuelight.prediction.predict``.
+
+        Args:
+            checkpoint: The file; the best one of the run if left out.
+            prefer: Which best one: by the main metric, or by the validation loss.
+
+        Returns:
+            The model, on the CPU.
+
+        Raises:
+            CheckpointError: If there is no checkpoint, or it cannot be read.
+        """
+        training = self._finished(Path())
+        weights = training.load(self._chosen(checkpoint, "predict with", prefer))
+        names = weights.module.output_names if isinstance(weights.module, NamesOutputs) else None
+        return PyTorchModel(weights.module, training.describe(weights), names)
+
+    def explain(
+        self,
+        images: Sequence[str | Path],
+        checkpoint: str | Path | None = None,
+        *,
+        layer: int | str = "auto",
+        class_idx: int | str = "predicted",
+        method: Method = "gradcam",
+        output: int | str | None = None,
+        batch_size: int = 16,
+        prefer: Preference = "metric",
+    ) -> Iterator[ImageExplanation]:
+        """Find out where a checkpoint of this run looks in images; ``write_explanations`` draws it.
+
+        Args:
+            images: The image files.
+            checkpoint: The file; the best one of the run if left out.
+            layer: Whose activations are explained: an index into ``named_modules()``, a name, or ``auto`` for the last
+                one with a spatial map.
+            class_idx: The class that is explained: its index, its name, or ``predicted``.
+            method: How activations and gradients become a map.
+            output: Which output holds the scores of the classes, by name or index, if there are several.
+            batch_size: Images that are computed together.
+            prefer: Which best one: by the main metric, or by the validation loss.
+
+        Returns:
+            Where the model looks in each image that can be read; the others are named in the log.
+
+        Raises:
+            CheckpointError: If there is no checkpoint, or it cannot be read.
+            ExplainError: If there is no such layer, class or output.
+            DataError: If none of the images can be read.
+        """
+        training = self._finished(Path())
+        weights = training.load(self._chosen(checkpoint, "explain", prefer))
+        return explain(
+            weights.module,
+            training.describe(weights),
+            [Path(image) for image in images],
+            layer=layer,
+            class_idx=class_idx,
+            method=method,
+            output=output,
+            batch_size=batch_size,
+        )
+
+    def finish(self) -> Result:
+        """Run the steps after the training that are missing, have failed, or were done with other weights.
+
+        Returns:
+            What became of each step.
+
+        Raises:
+            CheckpointError: If this run has no checkpoint, or another process trains it at this moment.
+        """
+        last = latest_checkpoint(self._checkpoint_folder())
+        if last is None:
+            raise CheckpointError(f"{self.directory} has no checkpoint to finish with: train it first.")
+        step = int(load_checkpoint(last).get("global_step", 0))
+        training = self._finished(self._checkpoint_folder().parent, step)
+        require_nobody_trains(training.directory)
+        clean_up(training.directory)
+        steps = [entry.callback for entry in planned_callbacks(self.config) if isinstance(entry.callback, TrainEndStep)]
+        outcomes = finish(steps, training, self._console())
+        for one in training.loggers:
+            one.finalize("success")
+        return self._result(outcomes)
+
+    def verify(self) -> list[Check]:
+        """Check whether what was measured is what was shipped.
+
+        Returns:
+            One entry for each file and each weight that was compared.
+
+        Raises:
+            CheckpointError: If this run has no directory.
+        """
+        return verify(self._finished(self._checkpoint_folder().parent))
+
+    def report(self, output: str | Path | None = None) -> Path:
+        """Write this run as one HTML page that needs no other file and no network.
+
+        Args:
+            output: The file to write; ``report.html`` in the run directory if left out.
+
+        Returns:
+            The page. What is missing or damaged in the run is told there.
+
+        Raises:
+            CheckpointError: If this run has no directory.
+            CuelightError: If the page cannot be written.
+        """
+        return write_report(self._checkpoint_folder().parent, output)
+
+    def upload(self) -> Outcome:
+        """Send the best checkpoint to the trackers that do not have it yet, also where it waits in the spool.
+
+        It is sent as the ``UploadCheckpoint`` of the configuration would, or as one with its defaults.
+
+        Returns:
+            What became of it, also recorded in ``outcomes.json``.
+
+        Raises:
+            CheckpointError: If this run has no directory, or nothing to send.
+            ConfigError: If this machine lacks what a tracker needs.
+            UploadError: If another process is sending it now, such as the training itself.
+        """
+        folder = self._checkpoint_folder()
+        if problems := list(tracker_problems(self.config.tracker)):
+            raise ConfigError(problems)
+        if is_sending(folder.parent):
+            raise UploadError(
+                f"{folder.parent}: the checkpoints of this run are being sent by another process, such as the training "
+                "itself. Wait until it has ended."
+            )
+        last = latest_checkpoint(folder)
+        if last is None and not spooled_trainings(folder.parent):
+            raise CheckpointError(f"{self.directory} has no checkpoint to upload: train it first.")
+        planned = [entry.callback for entry in planned_callbacks(self.config)]
+        step = next((callback for callback in planned if isinstance(callback, UploadCheckpoint)), UploadCheckpoint())
+        training = self._finished(folder.parent, step_of(last) if last else 0)
+        outcome = step.run(training, self._console())
+        leave_trackers(training.loggers)
+        return outcome
+
+    def best(self, prefer: Preference = "metric") -> BestCheckpoint | None:
+        """Find the best checkpoint.
+
+        Args:
+            prefer: By the main metric, or by the validation loss; the other one where there is none of those.
+
+        Returns:
+            The checkpoint, or ``None`` if none was kept.
+
+        Raises:
+            CheckpointError: If this run has no directory yet.
+        """
+        metric = main_metric(self.config)
+        return best_checkpoint(kept_checkpoints(self._checkpoint_folder()), prefer, metric[0] if metric else None)
+
+    def has_checkpoints(self) -> bool:
+        """Tell whether something was saved in this run.
+
+        Returns:
+            Whether there is any checkpoint.
+        """
+        return self.directory is not None and any((self.directory / CHECKPOINT_FOLDER).rglob("*.ckpt"))
+
+    def _checkpoint_folder(self) -> Path:
+        if self.directory is None:
+            raise CheckpointError(
+                "This run has no directory: train it first. A checkpoint that was copied out of its run directory can "
+                "be tested, exported and archived; to resume, finish, verify or report, give the run directory."
+            )
+        return self.directory / CHECKPOINT_FOLDER
+
+    def _result(self, outcomes: Sequence[Outcome]) -> Result:
+        best = self._best_or_none()
+        tested = next((outcome for outcome in outcomes if outcome.is_measurement), None)
+        if tested is None or self.directory is None:
+            return Result(self.directory, best=best, outcomes=tuple(outcomes))
+        checkpoint = self.directory / tested.checkpoint
+        metrics = {name: math.nan if value is None else value for name, value in tested.details["metrics"].items()}
+        return Result(self.directory, checkpoint, metrics, best, tuple(outcomes))
+
+    def _finished(self, directory: Path, step: int | None = None) -> FinishedTraining:
+        """What the steps after the training work with; with trackers if they are told the step."""
+        checkpoints = self.directory / CHECKPOINT_FOLDER if self.directory else None
+        loggers: list[Logger] = []
+        if step is not None:
+            tracker = usable_trackers(self.config.tracker)
+            loggers = build_loggers(self.config.model_copy(update={"tracker": tracker}), directory, step)
+        return reopen(self.config, self.directory or directory, checkpoints, loggers, step or 0)
+
+    def _chosen(self, checkpoint: str | Path | None, verb: str, prefer: Preference = "metric") -> Path:
+        if checkpoint:
+            return Path(checkpoint)
+        best = self.best(prefer) if self.directory else None
+        if best is None:
+            raise CheckpointError(f"{self.directory or 'This run'} has no checkpoint to {verb}: train it first.")
+        return best.path
+
+    def _best_or_none(self) -> BestCheckpoint | None:
+        return self.best() if self.directory else None
+
+    def _console(self) -> Console | None:
+        return self.display.console if isinstance(self.display, ProgressDisplay) else None

@@ -1,0 +1,1 @@
+"""What is learnt: one folder for each task."""

@@ -1,0 +1,148 @@
+"""What the outputs of a segmentation model mean."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from cuelight.errors import CuelightError
+from cuelight.images.preprocessing import IGNORE_INDEX
+
+UNSEEN = IGNORE_INDEX
+"""What a mask has where the model saw nothing: the edges that a crop cuts off."""
+
+_DECIMALS = 6
+_OUTPUT = "logits"
+_MOST_CLASSES = UNSEEN
+
+
+@dataclass(frozen=True)
+class ClassArea:
+    """How much of an image belongs to a class.
+
+    Args:
+        index: The class, in the order of the outputs.
+        name: Its name; the index as text if it has none.
+        share: Its share of the pixels that the model saw, 0 to 1.
+        score: How sure the model is of these pixels: the mean of their probabilities, 0 to 1.
+    """
+
+    index: int
+    name: str
+    share: float
+    score: float
+
+
+@dataclass(frozen=True)
+class Segmentation:
+    """What a segmentation model sees in one image.
+
+    Args:
+        mask: The class of each pixel, uint8 ``(H, W)``; 255 where the model saw nothing.
+        scores: The probability of that class, float32 ``(H, W)``, 0 to 1; 0 where the model saw nothing.
+        names: The name of each class.
+    """
+
+    mask: NDArray[np.uint8]
+    scores: NDArray[np.float32]
+    names: tuple[str, ...]
+
+    @property
+    def areas(self) -> list[ClassArea]:
+        """The classes that the image has, the largest first."""
+        pixels = np.bincount(self.mask.ravel(), minlength=len(self.names))[: len(self.names)]
+        sums = np.bincount(self.mask.ravel(), self.scores.ravel(), minlength=len(self.names))
+        areas = [
+            ClassArea(index, self.names[index], pixels[index] / pixels.sum(), sums[index] / pixels[index])
+            for index in np.flatnonzero(pixels).tolist()
+        ]
+        return sorted(areas, key=lambda area: -area.share)
+
+    @property
+    def score(self) -> float:
+        """How sure the model is: the mean over all pixels that it saw of the probability of their class, 0 to 1.
+
+        A crop of a few pixels, or of a very long image, may leave none; then it is 0.
+        """
+        seen = self.scores[self.mask != UNSEEN]
+        return float(seen.mean(dtype=np.float64)) if seen.size else 0.0
+
+    def row(self) -> dict[str, Any]:
+        """Lay this out as the row of a table.
+
+        Returns:
+            ``classes`` and ``score`` as in :meth:`summary`, and ``share of <class>`` for every class there is.
+        """
+        shares = dict.fromkeys(range(len(self.names)), 0.0) | {area.index: area.share for area in self.areas}
+        columns = {f"share of {self.names[index]}": round(share, _DECIMALS) for index, share in shares.items()}
+        return {**self.summary(), **columns}
+
+    def summary(self) -> dict[str, Any]:
+        """Lay out the most important as the row of a table that people read.
+
+        Returns:
+            ``classes``, with the share of each that the image has, and the mean ``score``.
+        """
+        classes = ", ".join(f"{area.name} {area.share:.1%}" for area in self.areas)
+        return {"classes": classes, "score": round(self.score, _DECIMALS)}
+
+    def details(self) -> dict[str, Any]:
+        """Tell all in plain types, for JSON.
+
+        Returns:
+            The mean score, and of each class that the image has its name, index, share and score.
+        """
+        classes = [
+            {"class": area.name, "index": area.index, "share": area.share, "score": area.score} for area in self.areas
+        ]
+        return {"score": self.score, "classes": classes}
+
+
+def decode_segmentation(
+    outputs: Mapping[str, NDArray[Any]], class_names: Sequence[str] | None = None
+) -> list[Segmentation]:
+    """Make masks of the outputs of a segmentation model.
+
+    Args:
+        outputs: ``logits`` ``(N, classes, H, W)``, or one output of another name.
+        class_names: The name of each class.
+
+    Returns:
+        One result for each image, at the size of the output; of equal logits, the first class is taken.
+
+    Raises:
+        CuelightError: There are no such outputs, or they are not finite.
+    """
+    logits = _logits(outputs)
+    names = [*(class_names or ())]
+    names += [str(index) for index in range(len(names), logits.shape[1])]
+    return [_decode(of_image, tuple(names)) for of_image in logits]
+
+
+def _decode(logits: NDArray[Any], names: tuple[str, ...]) -> Segmentation:
+    mask = logits.argmax(axis=0)
+    largest = logits.max(axis=0).astype(np.float32)
+    # The probability of the likeliest class: its own exponential is 1 once the largest logit is taken off.
+    scores = 1 / np.exp(logits.astype(np.float32) - largest).sum(axis=0)
+    return Segmentation(mask.astype(np.uint8), scores.astype(np.float32), names)
+
+
+def _logits(outputs: Mapping[str, NDArray[Any]]) -> NDArray[Any]:
+    logits = next(iter(outputs.values())) if len(outputs) == 1 else outputs.get(_OUTPUT)
+    if logits is None or logits.ndim != 4:  # noqa: PLR2004
+        shapes = ", ".join(f"{name} {list(values.shape)}" for name, values in outputs.items())
+        raise CuelightError(
+            f"The model says that it segments, so expected {_OUTPUT} (images, classes, height, width); got {shapes}."
+        )
+    if logits.shape[1] > _MOST_CLASSES:
+        raise CuelightError(f"A mask holds up to {_MOST_CLASSES} classes; the model has {logits.shape[1]}.")
+    if not np.isfinite(logits).all():
+        raise CuelightError(
+            "The outputs of the model are not finite, so no class can be told: its weights are broken, or too large "
+            "for half precision. Export it again, from another checkpoint or without half_precision."
+        )
+    return logits

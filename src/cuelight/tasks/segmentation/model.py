@@ -1,0 +1,242 @@
+"""Semantic segmentation: one class for each pixel."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Annotated, Any, ClassVar
+
+import torch
+from pydantic import Field
+from torch import Tensor, nn
+from torchmetrics import Metric
+
+from cuelight.errors import ConfigError, Problem
+from cuelight.images.preprocessing import IGNORE_INDEX
+from cuelight.tasks.segmentation.losses import SegmentationLoss, loss_problems
+from cuelight.tasks.segmentation.metrics import PixelConfusionMatrix, pixel_metrics
+from cuelight.tasks.segmentation.networks import build_network, learns_from_one_image, network_problems
+from cuelight.training.mean_loss import WeightedMeanLoss
+from cuelight.training.optimization import Optimization
+from cuelight.training.supervised import MIN_CLASSES, SupervisedModel, count_classes
+
+_ARCHITECTURE, _ENCODER, _LOSS = "Unet", "resnet18", "cross_entropy"
+
+
+class SegmentationModel(SupervisedModel):
+    """Segments images with the architectures of segmentation-models-pytorch.
+
+    Batches are images ``(N, C, H, W)`` and masks ``(N, H, W)`` of integers: the class of each pixel, or
+    ``ignore_index``. Logged are ``train/loss`` of each epoch, ``train/loss_step`` every ``log_every_n_steps``, and for
+    validation and test ``loss``, ``mean_iou`` and ``dice`` (means over the classes) and ``pixel_accuracy``, each
+    exact over all pixels of all processes that count. Classes that neither masks nor predictions have are left out of
+    the means. ``loss`` is the mean over the batches by their numbers of pixels.
+
+    Args:
+        architecture: Unet, UnetPlusPlus, MAnet, Linknet, FPN, PSPNet, DeepLabV3, DeepLabV3Plus, PAN, UPerNet,
+            Segformer or DPT.
+        encoder: Name of a network of timm that gives feature maps, or of an encoder that only
+            segmentation-models-pytorch has, such as mit_b0.
+        pretrained: Whether the encoder starts from pretrained weights, which are downloaded once.
+        num_classes: Number of classes; taken from the data if left out.
+        in_channels: Channels of the images; taken from the data if left out.
+        input_size: Height and width of the images in pixels; taken from the data if left out.
+        class_names: Name of each class, in the order of the values of the masks; they are kept in every checkpoint.
+        loss: cross_entropy, dice or focal; or the weight of each, such as {cross_entropy: 1.0, dice: 0.5}.
+        ignore_index: Value of the pixels of a mask that count nowhere, besides 255 where that is no class.
+        class_weights: One number for each class, by which the loss weighs it; all the same if left out.
+        architecture_params: More arguments of the network, such as {decoder_channels: [128, 64, 32, 16, 8]}.
+        optimization: Makes the optimizer and the scheduler; AdamW with a learning rate of 1e-3 if left out.
+
+    Raises:
+        ConfigError: If a name or an argument is not known, the network does not take images of this size, or there
+            are fewer than two classes.
+        CuelightError: If the pretrained weights cannot be fetched.
+
+    Examples:
+        >>> model = SegmentationModel("Unet", "resnet18", num_classes=3, input_size=(64, 64))
+        >>> model.eval()(model.example_input_array).shape
+        torch.Size([1, 3, 64, 64])
+    """
+
+    task: ClassVar[str] = "segmentation"
+    main_metric: ClassVar[str] = "mean_iou"
+    main_metric_mode: ClassVar[str] = "max"
+    confusion_unit: ClassVar[str] = "pixels"
+    logged_metrics: ClassVar[tuple[str, ...]] = (
+        "train/loss",
+        "train/loss_step",
+        "val/loss",
+        "val/mean_iou",
+        "val/pixel_accuracy",
+        "val/dice",
+    )
+
+    def __init__(
+        self,
+        architecture: str = _ARCHITECTURE,
+        encoder: str = _ENCODER,
+        pretrained: bool = False,
+        num_classes: Annotated[int, Field(ge=MIN_CLASSES)] | None = None,
+        in_channels: Annotated[int, Field(ge=1)] = 3,
+        input_size: tuple[int, int] = (256, 256),
+        class_names: list[str] | None = None,
+        loss: str | dict[str, float] = _LOSS,
+        ignore_index: int = IGNORE_INDEX,
+        class_weights: list[float] | None = None,
+        architecture_params: dict[str, Any] | None = None,
+        optimization: Optimization | None = None,
+    ) -> None:
+        super().__init__(count_classes(num_classes, class_names), class_names, optimization)
+        if problems := _weight_problems(class_weights, self.num_classes):
+            raise ConfigError(problems)
+        height, width = input_size
+        self.network = build_network(
+            architecture,
+            encoder,
+            pretrained,
+            self.num_classes,
+            in_channels,
+            (height, width),
+            architecture_params or {},
+        )
+        self._learns_from_one_image = learns_from_one_image(self.network, in_channels, (height, width))
+        self.example_input_array = torch.zeros(1, in_channels, height, width)
+        self.ignore_index = ignore_index
+        self.loss = SegmentationLoss(loss, ignore_index, class_weights)
+        self.train_loss, self.val_loss, self.test_loss = WeightedMeanLoss(), WeightedMeanLoss(), WeightedMeanLoss()
+        self.train_metrics = nn.ModuleDict()
+        self.val_metrics = pixel_metrics(self.num_classes, ignore_index, "val/")
+        self.test_metrics = pixel_metrics(self.num_classes, ignore_index, "test/")
+        self.confusion_matrix = PixelConfusionMatrix(self.num_classes, ignore_index)
+
+    @classmethod
+    def parameter_problems(cls, params: Mapping[str, Any], path: str) -> list[Problem]:
+        """Check the network and the loss before anything is made.
+
+        Args:
+            params: The parameters that a file sets.
+            path: Their key path, for the messages.
+
+        Returns:
+            What is wrong.
+        """
+        architecture, encoder = params.get("architecture", _ARCHITECTURE), params.get("encoder", _ENCODER)
+        pretrained = bool(params.get("pretrained"))
+        return [
+            *network_problems(architecture, encoder, pretrained, params.get("architecture_params"), path),
+            *loss_problems(params.get("loss", _LOSS), f"{path}.loss" if path else "loss"),
+        ]
+
+    def forward(self, images: Tensor) -> Tensor:
+        """Compute the logits.
+
+        Args:
+            images: Normalised images, float ``(N, C, H, W)``. In training a single image, as the last of an epoch may
+                be, is given twice to a network that cannot learn from one.
+
+        Returns:
+            Logits ``(N, num_classes, H, W)``.
+        """
+        alone = self.training and not self._learns_from_one_image and len(images) == 1
+        logits: Tensor = self.network(images.repeat(2, 1, 1, 1))[:1] if alone else self.network(images)
+        return logits
+
+    def images_and_targets(self, batch: Sequence[Tensor]) -> tuple[Tensor, Tensor]:
+        """Take a batch apart.
+
+        Args:
+            batch: Images ``(N, C, H, W)`` and masks ``(N, H, W)``.
+
+        Returns:
+            The same; where 255 is no class, as in the masks of Cuelight's data, its pixels are ignored too.
+        """
+        images, masks = batch
+        if self.ignore_index != IGNORE_INDEX and self.num_classes <= IGNORE_INDEX:
+            masks = torch.where(masks == IGNORE_INDEX, self.ignore_index, masks)
+        return images, masks
+
+    def count_loss(self, counted: Metric, logits: Tensor, targets: Tensor, training: bool) -> Tensor:
+        """Compute the loss of a batch and count it.
+
+        Args:
+            counted: Averages the losses of the batches by their numbers of pixels.
+            logits: ``(N, classes, H, W)``.
+            targets: Class of each pixel, ``(N, H, W)``.
+            training: The same either way.
+
+        Returns:
+            The loss.
+        """
+        loss: Tensor = self.loss(logits, targets)
+        counted.update(loss.detach(), (targets != self.ignore_index).sum())
+        return loss
+
+    def predictions(self, logits: Tensor) -> Tensor:
+        """Choose the class of each pixel.
+
+        Args:
+            logits: ``(N, classes, H, W)``.
+
+        Returns:
+            int64 ``(N, H, W)``.
+        """
+        return logits.argmax(dim=1)
+
+    def for_export(self) -> nn.Module:
+        """Make what is exported.
+
+        Returns:
+            This model with logits above zero; classes and probabilities are the same.
+        """
+        return PositiveLogits(self)
+
+    def archive_heads(self) -> list[dict[str, Any]]:
+        """Say how a device decodes the logits.
+
+        Returns:
+            The one head of an NN Archive.
+        """
+        metadata = {
+            "classes": self.all_class_names(),
+            "n_classes": self.num_classes,
+            "is_softmax": False,
+            "background_class": False,  # a device gives every pixel the index of its class, as Cuelight does
+        }
+        return [{"parser": "SegmentationParser", "outputs": list(self.output_names), "metadata": metadata}]
+
+
+class PositiveLogits(nn.Module):
+    """Raises all logits of a pixel by the same, so that the least is 1.
+
+    depthai's SegmentationParser gives no class to a pixel whose logits are all 0 or less.
+
+    Args:
+        model: From images to logits ``(N, classes, H, W)``.
+    """
+
+    def __init__(self, model: nn.Module) -> None:
+        super().__init__()
+        self.model = model
+
+    def forward(self, images: Tensor) -> Tensor:
+        """Compute the logits.
+
+        Args:
+            images: Normalised images, float ``(N, C, H, W)``.
+
+        Returns:
+            Logits ``(N, classes, H, W)`` of at least 1.
+        """
+        logits: Tensor = self.model(images)
+        return logits - logits.amin(dim=1, keepdim=True) + 1.0
+
+
+def _weight_problems(class_weights: list[float] | None, num_classes: int) -> list[Problem]:
+    where = "model.params.class_weights"
+    if class_weights is None:
+        return []
+    if len(class_weights) != num_classes:
+        return [Problem(f"expected a number for each of {num_classes} classes, got {len(class_weights)}.", where)]
+    if wrong := [weight for weight in class_weights if not weight >= 0]:
+        return [Problem(f"expected numbers of at least 0, got {wrong[0]}.", where)]
+    return [] if any(class_weights) else [Problem("expected a number above 0 for at least one class.", where)]

@@ -1,0 +1,1 @@
+"""Lightning loggers and adapters, one for each tracker."""

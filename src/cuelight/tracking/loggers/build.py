@@ -1,0 +1,132 @@
+"""The Lightning loggers of a run."""
+
+from __future__ import annotations
+
+import logging
+import os
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+from lightning.pytorch.loggers import Logger, TensorBoardLogger
+from lightning.pytorch.utilities import rank_zero_only
+
+from cuelight.config.schema import Config
+from cuelight.config.tracker import MLflowConfig, TensorBoardConfig, WandbConfig
+from cuelight.errors import TrackerError
+from cuelight.tracking.loggers.error_tolerant import isolated
+from cuelight.tracking.loggers.mlflow_logger import BackgroundMLFlowLogger
+from cuelight.tracking.loggers.resumable_csv import ResumableCSVLogger
+from cuelight.tracking.loggers.tabular import as_text
+from cuelight.tracking.loggers.tensorboard_logger import MirroredTensorBoardLogger
+from cuelight.tracking.loggers.wandb_logger import OwnRunWandbLogger
+from cuelight.tracking.outbox.deadline import Deadline
+from cuelight.tracking.outbox.time_limit import within
+from cuelight.utils.redaction import reason_of, redacted
+
+logger = logging.getLogger(__name__)
+
+_START_LIMIT = 60.0  # seconds
+_REMEDIES = {
+    "mlflow": "Start it, or correct tracker.mlflow.",
+    "tensorboard": "See that it can be written to, or correct tracker.tensorboard.dir.",
+    "wandb": "Log in (wandb login), or keep the run on the disk and send it later: tracker.wandb.mode=offline.",
+}
+MLFLOW_URI_VARIABLE = "MLFLOW_TRACKING_URI"
+
+
+def build_loggers(config: Config, directory: Path, resumed_from: int | None = None) -> list[Logger]:
+    """Make the loggers that a file asks for; nothing is sent, and nothing written, before they are used.
+
+    None of them lets an error of its tracker into the training.
+
+    Args:
+        config: The configuration.
+        directory: The run directory.
+        resumed_from: The step at which training goes on, 0 where it starts again in its directory: what was logged
+            from that step on is logged anew and replaced.
+
+    Returns:
+        One logger for each tracker that is switched on.
+    """
+    return [isolated(one) for one in _loggers(config, directory, resumed_from)]
+
+
+def start_trackers(loggers: Sequence[Logger]) -> None:
+    """Begin, or go on with, the run of each tracker that is not a file of the run directory, and say where it is.
+
+    Args:
+        loggers: What ``build_loggers`` made.
+
+    Raises:
+        TrackerError: If one cannot be reached, or refuses.
+    """
+    begun: list[Logger] = []
+    for one in loggers:
+        try:
+            if isinstance(one, BackgroundMLFlowLogger):
+                _start("mlflow", f"MLflow at {one.shown_uri}", one)
+            elif isinstance(one, OwnRunWandbLogger):
+                _start("wandb", "W&B", one)
+            elif isinstance(one, MirroredTensorBoardLogger):
+                _start("tensorboard", one.page, one)
+            else:
+                continue
+        except BaseException:  # also Ctrl-C while one does not answer
+            for other in begun:
+                other.finalize("failed")
+            raise
+        begun.append(one)
+
+
+def leave_trackers(loggers: Sequence[Logger]) -> None:
+    """End what was begun again only to send something, and leave what is said of how the run ended as it is.
+
+    Args:
+        loggers: What ``build_loggers`` made, without ``start_trackers``.
+    """
+    for one in loggers:
+        if isinstance(one, OwnRunWandbLogger):  # a run of W&B is under way from its first use
+            one.finalize("success")
+
+
+def _loggers(config: Config, directory: Path, resumed_from: int | None) -> Iterator[Logger]:
+    tracker = config.tracker
+    deadline = Deadline()
+    run_name = directory.absolute().name
+    if isinstance(tracker.tensorboard, TensorBoardConfig) and tracker.tensorboard.dir:
+        mirror = "/".join([str(tracker.tensorboard.dir).rstrip("/"), config.name, run_name])
+        yield MirroredTensorBoardLogger(directory, mirror, resumed_from, deadline)
+    elif tracker.tensorboard is not False:
+        place: dict[str, Any] = {"save_dir": directory, "name": "", "version": ""}
+        yield TensorBoardLogger(**place, default_hp_metric=False, purge_step=resumed_from)
+    if tracker.csv:
+        yield ResumableCSVLogger(directory, resumed_from)
+    if tracker.mlflow is not False:
+        options = tracker.mlflow if isinstance(tracker.mlflow, MLflowConfig) else MLflowConfig()
+        yield BackgroundMLFlowLogger(
+            directory,
+            str(options.tracking_uri or os.environ[MLFLOW_URI_VARIABLE]),
+            str(options.experiment or config.name),
+            str(options.run_name or run_name),
+            {name: as_text(value) for name, value in redacted(options.tags).items()},
+            deadline,
+        )
+    if tracker.wandb is not False:
+        run = tracker.wandb if isinstance(tracker.wandb, WandbConfig) else WandbConfig()
+        entity = str(run.entity) if run.entity else None
+        yield OwnRunWandbLogger(
+            directory, str(run.project or config.name), entity, str(run.name or run_name), run.mode, run.tags, deadline
+        )
+
+
+@rank_zero_only
+def _start(key: str, name: str, one: BackgroundMLFlowLogger | OwnRunWandbLogger | MirroredTensorBoardLogger) -> None:
+    try:
+        within(_START_LIMIT, one.begin)
+    except Exception as error:
+        reason = reason_of(error).rstrip(".")
+        raise TrackerError(
+            f"{name} cannot be used: {reason}. {_REMEDIES[key]} To train without it: tracker.{key}=false"
+        ) from error
+    logger.info("%s: %s", key, one.page)

@@ -1,0 +1,48 @@
+"""What a CSV file takes: numbers; files go beside it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+from lightning.pytorch.loggers import CSVLogger
+from numpy.typing import NDArray
+
+from cuelight.tracking.logger_adapter import tracker_of
+from cuelight.tracking.loggers.folder import Folder
+
+
+class CSVTracker(Folder):
+    """A CSV file can hold no picture, text or table: these are in the run directory, and are not kept twice.
+
+    Args:
+        logger: The logger.
+    """
+
+    name = "CSV"
+
+    def __init__(self, logger: CSVLogger) -> None:
+        super().__init__(logger.log_dir)
+        self._logger = logger
+
+    def log_metrics(self, metrics: Mapping[str, float], step: int) -> None:
+        """Send numbers; see ``Tracker.log_metrics``."""
+        self._logger.log_metrics(dict(metrics), step)
+        self._logger.save()
+
+    def log_image(self, name: str, image: NDArray[np.uint8], step: int, caption: str = "") -> None:
+        """Do nothing."""
+
+    def log_text(self, name: str, text: str, step: int) -> None:
+        """Do nothing."""
+
+    def log_table(self, name: str, columns: Sequence[str], rows: Sequence[Sequence[Any]], step: int) -> None:
+        """Do nothing."""
+
+    def log_hyperparams(self, params: Mapping[str, Any]) -> None:
+        """Send hyperparameters, which the logger writes into ``hparams.yaml``."""
+        self._logger.log_hyperparams(dict(params))
+
+
+tracker_of.register(CSVLogger, CSVTracker)

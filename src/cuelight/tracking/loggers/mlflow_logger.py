@@ -1,0 +1,263 @@
+"""A logger for MLflow that a training neither waits for nor dies of, and that goes on in its run after a resume."""
+
+from __future__ import annotations
+
+import logging
+import os
+import re
+import threading
+import time
+from collections import deque
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from lightning.fabric.loggers.logger import rank_zero_experiment
+from lightning.pytorch.loggers import MLFlowLogger
+from lightning.pytorch.utilities import rank_zero_only
+from numpy.typing import NDArray
+
+from cuelight.tracking.logger_adapter import tracker_of
+from cuelight.tracking.loggers.metric_names import MetricNames
+from cuelight.tracking.loggers.mlflow_tracker import MLflowTracker
+from cuelight.tracking.loggers.run_ids import remember_names, remember_run, remembered_names, remembered_run
+from cuelight.tracking.outbox.deadline import Deadline, was_stopped
+from cuelight.tracking.outbox.delivery import Delivery
+from cuelight.utils.redaction import redacted
+
+if TYPE_CHECKING:
+    from mlflow.entities import Metric
+    from mlflow.tracking import MlflowClient
+
+logger = logging.getLogger(__name__)
+
+_METRICS_AT_ONCE = 1000  # what one request may hold
+_METRICS = "metrics"
+# MLflow's own client would try for minutes, and print; what is sent beside the training is tried again anyway.
+_CLIENT = {"MLFLOW_HTTP_REQUEST_MAX_RETRIES": "1", "MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT": "true"}
+# What MLflow answers where the same would fail again. Anything else may come from a proxy before it, or may pass.
+_REFUSALS = frozenset({"BAD_REQUEST", "INVALID_PARAMETER_VALUE", "RESOURCE_ALREADY_EXISTS", "RESOURCE_DOES_NOT_EXIST"})
+
+
+class BackgroundMLFlowLogger(MLFlowLogger):
+    """Lightning's ``MLFlowLogger``, except that everything is sent by a thread beside the training.
+
+    Args:
+        directory: The run directory, where the id of the run is remembered.
+        uri: The tracking server, or another store of MLflow.
+        experiment: The name of the experiment; it is made if there is none.
+        run_name: The name of the run.
+        tags: Tags of the run.
+        deadline: The time that it shares with other trackers at the end; one of its own if left out.
+    """
+
+    def __init__(
+        self,
+        directory: Path,
+        uri: str,
+        experiment: str,
+        run_name: str,
+        tags: Mapping[str, str] | None = None,
+        deadline: Deadline | None = None,
+    ) -> None:
+        for variable, value in _CLIENT.items():
+            os.environ.setdefault(variable, value)
+        self.shown_uri = str(redacted(uri))
+        kept = remembered_run(directory, "mlflow", self.shown_uri)
+        self._unusable: Exception | None = None
+        try:
+            super().__init__(experiment, run_name=run_name, tracking_uri=uri, tags=dict(tags or {}), run_id=kept)
+        except Exception as error:  # noqa: BLE001 - the client, which is made last, cannot open such a store
+            self._unusable = error  # told by the first use, as with a server that is not there
+        self.delivery = Delivery(f"MLflow at {self.shown_uri}", _is_refusal)
+        self._directory = directory
+        self._lock = threading.RLock()
+        self._names = MetricNames(remembered_names(directory))
+        self._points: deque[Metric] = deque()
+        self._sent_before: dict[str, set[tuple[int, str]]] = {}
+        self._refused_points = 0
+        self._goes_on = kept is not None
+        self._deadline = deadline or Deadline()
+
+    @property
+    @rank_zero_experiment
+    def experiment(self) -> Any:
+        """The client; the first use finds the run of the run directory, or makes one."""
+        with self._lock:
+            if self._unusable is not None:
+                raise self._unusable
+            if not self._initialized:
+                self._find_run(self._mlflow_client)
+                if self._run_id is None:
+                    _make_experiment(self._mlflow_client, self._experiment_name)
+                _ = super().experiment
+                remember_run(self._directory, "mlflow", self.shown_uri, str(self._run_id))
+        return self._mlflow_client
+
+    @property
+    def page(self) -> str:
+        """Where one sees the run."""
+        if not self.shown_uri.startswith("http"):
+            return f"{self.shown_uri}, run {self.run_id}"
+        server = re.sub("//[^/]*@", "//", self.shown_uri).rstrip("/")  # a browser asks for the password
+        return f"{server}/#/experiments/{self.experiment_id}/runs/{self.run_id}"
+
+    @rank_zero_only
+    def begin(self) -> None:
+        """Reach the server, and say that the run is under way."""
+        client = self.experiment
+        if self._goes_on:
+            client.update_run(self.run_id, "RUNNING")
+
+    @rank_zero_only
+    def log_metrics(self, metrics: Mapping[str, float], step: int | None = None) -> None:
+        """Have metrics sent."""
+        from mlflow.entities import Metric  # noqa: PLC0415 - not for those who do not use MLflow
+
+        now = int(time.time() * 1000)
+        owners = dict(self._names.owners)
+        self._points.extend(
+            Metric(self._names.taken(name), float(value), now, step or 0) for name, value in metrics.items()
+        )
+        self.delivery.put(_METRICS, self._send_points, unless_waiting=True)
+        if owners != self._names.owners:
+            remember_names(self._directory, self._names.owners)
+
+    @rank_zero_only
+    def log_hyperparams(self, params: Any, *_: Any, **__: Any) -> None:
+        """Have hyperparameters sent."""
+        BackgroundTracker(self).log_hyperparams(dict(params) if isinstance(params, Mapping) else vars(params))
+
+    @rank_zero_only
+    def finalize(self, status: str = "success") -> None:
+        """Tell how the run ended, and wait until all is sent, for a limited time."""
+        ending = "FINISHED" if status in {"success", "finished"} else "KILLED" if was_stopped() else "FAILED"
+        self.delivery.put(
+            "how the run ended", lambda: self.experiment.set_terminated(self.run_id, ending), comes_last=True
+        )
+        left = self.delivery.finish(self._deadline.seconds_for("mlflow"))
+        for what, points, became in (
+            (left, len(self._points), "not sent"),
+            (list(self.delivery.refused), self._refused_points, "refused"),
+        ):
+            if what:
+                logger.warning(
+                    "MLflow at %s did not get all of this run: %s %s, %d points of curves among them. The files in %s "
+                    "have everything.",
+                    self.shown_uri, ", ".join(what), became, points, self._directory,
+                )  # fmt: skip
+        self.delivery.refused.clear()
+        self._refused_points = 0
+
+    def _find_run(self, client: MlflowClient) -> None:
+        from mlflow.exceptions import MlflowException  # noqa: PLC0415
+
+        if self._run_id is None:
+            return
+        try:
+            run = client.get_run(self._run_id)
+        except MlflowException as error:
+            if error.error_code != "RESOURCE_DOES_NOT_EXIST":
+                raise
+        else:
+            if run.info.lifecycle_stage == "active":
+                return
+        logger.warning("MLflow at %s has no run %s any more: a new one is made.", self.shown_uri, self._run_id)
+        self._run_id, self._goes_on = None, False
+
+    def _send_points(self) -> None:
+        while self._points:
+            chunk = [self._points[index] for index in range(min(len(self._points), _METRICS_AT_ONCE))]
+            try:
+                client = self.experiment
+                if new := [point for point in chunk if not self._was_sent(client, point)]:
+                    client.log_batch(self.run_id, metrics=new, synchronous=True)
+            except Exception as error:
+                if _is_refusal(error):
+                    self._refused_points += len(chunk)
+                    self._drop(chunk)
+                raise
+            self._drop(chunk)
+
+    def _drop(self, chunk: Sequence[Metric]) -> None:
+        for _ in chunk:
+            self._points.popleft()
+
+    def _was_sent(self, client: MlflowClient, point: Metric) -> bool:
+        """Whether a point is there from before a resume, which trains the same steps again."""
+        if not self._goes_on:
+            return False
+        if point.key not in self._sent_before:
+            history = client.get_metric_history(str(self.run_id), point.key)
+            self._sent_before[point.key] = {(entry.step, repr(entry.value)) for entry in history}
+        return (point.step, repr(point.value)) in self._sent_before[point.key]
+
+
+class BackgroundTracker(MLflowTracker):
+    """As for any logger of MLflow, except that only a file that shall be waited for is.
+
+    Args:
+        logger: The logger.
+    """
+
+    _logger: BackgroundMLFlowLogger
+
+    def log_metrics(self, metrics: Mapping[str, float], step: int) -> None:
+        """Have numbers sent."""
+        self._logger.log_metrics(metrics, step)
+
+    def log_image(self, name: str, image: NDArray[np.uint8], step: int, caption: str = "") -> None:
+        """Have a picture sent."""
+        kept, send = image.copy(), super().log_image
+        self._later(f"picture {name}", lambda: send(name, kept, step, caption))
+
+    def log_text(self, name: str, text: str, step: int) -> None:
+        """Have text sent."""
+        send = super().log_text
+        self._later(f"text {name}", lambda: send(name, text, step))
+
+    def log_table(self, name: str, columns: Sequence[str], rows: Sequence[Sequence[Any]], step: int) -> None:
+        """Have a table sent."""
+        send, kept = super().log_table, [list(row) for row in rows]
+        self._later(f"table {name}", lambda: send(name, list(columns), kept, step))
+
+    def log_hyperparams(self, params: Mapping[str, Any]) -> None:
+        """Have hyperparameters sent."""
+        send, kept = super().log_hyperparams, dict(params)
+        self._later("hyperparameters", lambda: send(kept))
+
+    def log_artifact(self, file: Path, folder: str = "", aliases: Sequence[str] = (), *, wait: bool = True) -> str:
+        """Send a file, or have it sent."""
+        send = super().log_artifact
+        if wait:
+            return send(file, folder, aliases)
+        self._logger.delivery.put_file(file, lambda copy: send(copy, folder, aliases))
+        return "/".join(part for part in (self._logger.shown_uri, folder.strip("/"), file.name) if part)
+
+    @rank_zero_only
+    def _later(self, what: str, send: Callable[[], None]) -> None:
+        self._logger.delivery.put(what, send)
+
+
+def _make_experiment(client: MlflowClient, name: str) -> None:
+    """Make an experiment, unless it is there or another run makes it at this moment."""
+    from mlflow.exceptions import MlflowException  # noqa: PLC0415
+
+    if client.get_experiment_by_name(name) is not None:
+        return
+    try:
+        client.create_experiment(name)
+    except MlflowException as error:
+        if error.error_code != "RESOURCE_ALREADY_EXISTS":
+            raise
+
+
+def _is_refusal(error: Exception) -> bool:
+    """Whether the server answered, and would answer the same again."""
+    from mlflow.exceptions import MlflowException  # noqa: PLC0415
+
+    return isinstance(error, MlflowException) and error.error_code in _REFUSALS
+
+
+tracker_of.register(BackgroundMLFlowLogger, BackgroundTracker)

@@ -1,0 +1,78 @@
+"""What a tracker needs before a training can begin."""
+
+from __future__ import annotations
+
+import logging
+import os
+import re
+from collections.abc import Iterator
+from importlib.util import find_spec
+
+from fsspec import get_filesystem_class
+from fsspec.utils import get_protocol
+
+from cuelight.config.tracker import MLflowConfig, TensorBoardConfig, TrackerConfig
+from cuelight.errors import Problem
+from cuelight.tracking.loggers.build import MLFLOW_URI_VARIABLE
+
+logger = logging.getLogger(__name__)
+
+_SERVER_WITHOUT_PROTOCOL = re.compile(r"(localhost|[\w-]+(\.[\w-]+)+):\d+(/|$)|localhost(/|$)")
+
+
+def tracker_problems(config: TrackerConfig) -> Iterator[Problem]:
+    """Find what is missing for the trackers that a file asks for.
+
+    Args:
+        config: The ``tracker`` section.
+
+    Yields:
+        A problem for each.
+    """
+    if config.mlflow is not False and not find_spec("mlflow"):
+        yield Problem('MLflow is not installed. Install it with: pip install "cuelight[mlflow]"', "tracker.mlflow")
+    if config.wandb is not False and not find_spec("wandb"):
+        yield Problem('W&B is not installed. Install it with: pip install "cuelight[wandb]"', "tracker.wandb")
+    given = isinstance(config.mlflow, MLflowConfig) and config.mlflow.tracking_uri
+    if config.mlflow is not False and not given and not os.environ.get(MLFLOW_URI_VARIABLE):
+        yield Problem(
+            f"where is the server? Expected tracking_uri, such as http://localhost:5000, or the environment variable "
+            f"{MLFLOW_URI_VARIABLE}.",
+            "tracker.mlflow",
+        )
+    if given and _SERVER_WITHOUT_PROTOCOL.match(given):
+        yield Problem(
+            f'"{given}" would be a folder of this machine. Write http://{given} for a server, or ./{given}.',
+            "tracker.mlflow.tracking_uri",
+        )
+    if isinstance(config.tensorboard, TensorBoardConfig) and config.tensorboard.dir:
+        yield from _unusable_folder(config.tensorboard.dir)
+
+
+def usable_trackers(config: TrackerConfig) -> TrackerConfig:
+    """Leave out the trackers that lack something on this machine, and say so.
+
+    Args:
+        config: The ``tracker`` section of a run that was trained, perhaps on another machine.
+
+    Returns:
+        The section with those that can be used.
+    """
+    for problem in list(tracker_problems(config)):
+        name = problem.path.split(".")[1]
+        logger.warning("%s: %s Nothing is sent there.", problem.path, problem.message)
+        config = config.model_copy(update={name: name == "tensorboard"})  # whose own files are in the run directory
+    return config
+
+
+def _unusable_folder(folder: str) -> Iterator[Problem]:
+    protocol = get_protocol(folder)
+    if "://" in folder and not folder.split("://", 1)[1].strip("/"):
+        yield Problem(
+            f"{folder} names no folder. Expected such as {protocol}://bucket/logs.", "tracker.tensorboard.dir"
+        )
+    try:
+        get_filesystem_class(protocol)
+    except (ImportError, ValueError) as error:
+        extra = ' Or: pip install "cuelight[s3]"' if protocol == "s3" else ""
+        yield Problem(f"{protocol}:// cannot be used: {error}.{extra}", "tracker.tensorboard.dir")

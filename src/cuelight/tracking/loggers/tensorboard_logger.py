@@ -1,0 +1,114 @@
+"""TensorBoard files in the run directory, and a copy of them elsewhere that a training does not wait for."""
+
+from __future__ import annotations
+
+import logging
+import shutil
+import tempfile
+import time
+from collections.abc import Sequence
+from pathlib import Path
+
+from lightning.pytorch.loggers import TensorBoardLogger
+from lightning.pytorch.utilities import rank_zero_only
+
+from cuelight.tracking.logger_adapter import tracker_of
+from cuelight.tracking.loggers.folder import Folder
+from cuelight.tracking.loggers.tensorboard_tracker import TensorBoardTracker
+from cuelight.tracking.outbox.deadline import Deadline
+from cuelight.tracking.outbox.delivery import Delivery
+from cuelight.utils.redaction import redacted
+
+logger = logging.getLogger(__name__)
+
+_SECONDS_BETWEEN_COPIES = 30.0
+_COPIED_AS_OFTEN = 16e6  # bytes of event files
+
+
+class MirroredTensorBoardLogger(TensorBoardLogger):
+    """Lightning's ``TensorBoardLogger``, whose files are copied to another place by a thread beside the training.
+
+    Args:
+        directory: The run directory, where the files are written.
+        mirror: The folder or URL where the copies go.
+        resumed_from: The step from which everything is logged anew.
+        deadline: The time that it shares with other trackers at the end; one of its own if left out.
+    """
+
+    def __init__(
+        self, directory: Path, mirror: str, resumed_from: int | None = None, deadline: Deadline | None = None
+    ) -> None:
+        super().__init__(directory, name="", version="", default_hp_metric=False, purge_step=resumed_from)
+        self.mirror = mirror
+        self.delivery = Delivery(str(redacted(mirror)))
+        self._copied_at = time.monotonic()
+        self._copied: dict[str, int] = {}
+        self._deadline = deadline or Deadline()
+
+    @rank_zero_only
+    def begin(self) -> None:
+        """Write the first copy."""
+        self.experiment.flush()
+        self.copy_files()
+
+    @property
+    def page(self) -> str:
+        """Where one sees the run."""
+        return str(redacted(self.mirror))
+
+    @rank_zero_only
+    def save(self) -> None:
+        """Write what was logged, and have it copied where the last copy is some time ago."""
+        super().save()
+        if time.monotonic() - self._copied_at >= _pause(sum(self._copied.values())):
+            self._copied_at = time.monotonic()
+            self.delivery.put("event files", self.copy_files, unless_waiting=True)
+
+    @rank_zero_only
+    def finalize(self, status: str) -> None:
+        """Close the file, and wait until the copy is complete, for a limited time."""
+        super().finalize(status)
+        self.delivery.put("event files", self.copy_files)
+        if self.delivery.finish(self._deadline.seconds_for("tensorboard")):
+            logger.warning("%s did not get all files of this run: they are in %s.", self.page, self.log_dir)
+
+    def copy_files(self) -> None:
+        """Copy the files that have grown."""
+        folder = Folder(self.mirror)
+        for file in [*Path(self.log_dir).glob("events.out.tfevents.*"), Path(self.log_dir) / self.NAME_HPARAMS_FILE]:
+            if file.is_file() and self._copied.get(file.name) != file.stat().st_size:
+                with tempfile.TemporaryDirectory() as still:  # the file grows while it is sent
+                    copy = Path(shutil.copy(file, still))
+                    folder.log_artifact(copy)
+                    self._copied[file.name] = copy.stat().st_size
+
+
+def _pause(copied: int) -> float:
+    """The seconds between two copies of so many bytes; longer for large files, because all of a file is copied."""
+    return _SECONDS_BETWEEN_COPIES * max(1.0, copied / _COPIED_AS_OFTEN)
+
+
+class MirroredTensorBoardTracker(TensorBoardTracker):
+    """As for any logger of TensorBoard, except that files go where the copies are.
+
+    Args:
+        logger: The logger.
+    """
+
+    is_shared = False  # the folder has the name of the run directory
+
+    def __init__(self, logger: MirroredTensorBoardLogger) -> None:
+        super().__init__(logger)
+        self.place = logger.mirror
+        self._delivery = logger.delivery
+
+    def log_artifact(self, file: Path, folder: str = "", aliases: Sequence[str] = (), *, wait: bool = True) -> str:
+        """Send a file, or have it sent."""
+        send = super().log_artifact
+        if wait:
+            return send(file, folder, aliases)
+        self._delivery.put_file(file, lambda copy: send(copy, folder, aliases))
+        return f"{self.place}/{file.name}"
+
+
+tracker_of.register(MirroredTensorBoardLogger, MirroredTensorBoardTracker)

@@ -1,0 +1,130 @@
+"""What Weights & Biases takes."""
+
+from __future__ import annotations
+
+import logging
+import re
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from lightning.pytorch.loggers import WandbLogger
+from numpy.typing import NDArray
+
+from cuelight.tracking.logger_adapter import tracker_of
+
+if TYPE_CHECKING:
+    from wandb import Artifact, Run
+
+logger = logging.getLogger(__name__)
+
+STEP = "trainer/global_step"  # by which Lightning's logger orders all curves
+_LONGEST_NAME = 128
+
+
+class WandbTracker:
+    """Everything goes to the run of the logger; files become artifacts, one for each name, with versions.
+
+    Args:
+        logger: The logger.
+    """
+
+    name = "W&B"
+    is_shared = False
+
+    def __init__(self, logger: WandbLogger) -> None:
+        self._logger = logger
+
+    @property
+    def place(self) -> str:
+        """The page of the run; its path where there is no page, because the run is offline."""
+        run = self._run
+        return f"wandb:/{run.project}/{run.id}" if run.offline else str(run.url)
+
+    def log_metrics(self, metrics: Mapping[str, float], step: int) -> None:
+        """Send numbers; see ``Tracker.log_metrics``."""
+        self._logger.log_metrics(metrics, step)
+
+    def log_image(self, name: str, image: NDArray[np.uint8], step: int, caption: str = "") -> None:
+        """Send a picture; see ``Tracker.log_image``."""
+        import wandb  # noqa: PLC0415 - not for those who do not use it
+
+        self._log(name, wandb.Image(image, caption=caption or None), step)
+
+    def log_text(self, name: str, text: str, step: int) -> None:
+        """Send text, as a table of one cell; see ``Tracker.log_text``."""
+        self.log_table(name, ["text"], [[text]], step)
+
+    def log_table(self, name: str, columns: Sequence[str], rows: Sequence[Sequence[Any]], step: int) -> None:
+        """Send a table; see ``Tracker.log_table``."""
+        import wandb  # noqa: PLC0415
+
+        table = wandb.Table(columns=list(columns), data=[list(row) for row in rows], allow_mixed_types=True)
+        self._log(name, table, step)
+
+    def log_hyperparams(self, params: Mapping[str, Any]) -> None:
+        """Send hyperparameters, nested as they are; a value that is there already is replaced."""
+        self._logger.log_hyperparams(dict(params))
+
+    def log_artifact(self, file: Path, folder: str = "", aliases: Sequence[str] = (), *, wait: bool = True) -> str:
+        """Send a file as the newest version of its artifact.
+
+        Online, wait until W&B has it, if asked to, and remove earlier versions, except those that somebody gave an
+        alias; offline, wait until it is staged for ``wandb sync``, as every earlier one is.
+        """
+        import wandb  # noqa: PLC0415
+
+        run, place = self._run, self.place  # asked for later, a run that has ended meanwhile would be opened again
+        kind = "model" if file.suffix in {".ckpt", ".onnx"} else "file"
+        artifact = wandb.Artifact(self._artifact_name(file.name, folder), type=kind)
+        artifact.add_file(str(file), name=file.name)
+        run.log_artifact(artifact, aliases=["latest", *aliases])
+        if wait and not run.offline:
+            artifact.wait()
+            _remove_earlier_versions(artifact)
+        return f"{place}/{artifact.name}"
+
+    def delete_artifact(self, name: str, folder: str = "") -> None:
+        """Remove an artifact with all its versions; offline, what is staged stays."""
+        import wandb  # noqa: PLC0415
+
+        run = self._run
+        if run.offline:
+            return
+        path = f"{run.entity}/{run.project}/{self._artifact_name(name, folder)}"
+        api = wandb.Api()
+        if api.artifact_exists(f"{path}:latest"):
+            for version in api.artifact(f"{path}:latest").collection.artifacts():
+                version.delete(delete_aliases=True)
+
+    def has(self, file: Path) -> bool:
+        """Tell that every file has to be sent."""
+        return False
+
+    def _log(self, name: str, value: Any, step: int) -> None:
+        self._run.log({name: value, STEP: step})
+
+    def _artifact_name(self, name: str, folder: str) -> str:
+        """The name of the file, which is no other's in a project: artifacts belong to no single run there."""
+        end = f"-{self._run.id}"
+        plain = re.sub(r"[^A-Za-z0-9_.-]", "-", f"{folder.strip('/')}/{name}".lstrip("/"))
+        return plain[: _LONGEST_NAME - len(end)] + end
+
+    @property
+    def _run(self) -> Run:
+        run: Run = self._logger.experiment
+        return run
+
+
+def _remove_earlier_versions(newest: Artifact) -> None:
+    """Remove the versions of an artifact before the newest one, which is there and stays, whatever becomes of them."""
+    try:
+        for version in newest.collection.artifacts():
+            if version.version != newest.version and not version.aliases:
+                version.delete()
+    except Exception as error:  # noqa: BLE001 - the server may refuse in any way
+        logger.warning("Earlier versions of %s stay at W&B: %s: %s", newest.name, type(error).__name__, error)
+
+
+tracker_of.register(WandbLogger, WandbTracker)

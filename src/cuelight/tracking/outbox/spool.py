@@ -1,0 +1,245 @@
+"""Files that wait to be sent to a tracker, kept on the disk until they are there."""
+
+from __future__ import annotations
+
+import fcntl
+import json
+import logging
+import os
+import shutil
+import threading
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+from cuelight.utils.files import atomic_write, write_json
+
+logger = logging.getLogger(__name__)
+
+STATE_FILE = "state.json"
+_DESCRIPTION = "about.json"
+_open_folders: set[int] = set()  # by their descriptors
+_forking = threading.Lock()
+
+
+@dataclass(frozen=True)
+class Waiting:
+    """A file that waits.
+
+    Args:
+        file: The file in the spool, under the name by which it is sent.
+        step: The optimizer step at which it was saved.
+        score: The value for which it was kept.
+    """
+
+    file: Path
+    step: int
+    score: float
+
+
+@dataclass(frozen=True)
+class Sent:
+    """A file that a tracker has.
+
+    Args:
+        place: Where the tracker keeps its files.
+        name: The name of the file.
+        where: The file itself, as a URL or a path.
+        sha256: Of its content.
+        step: The optimizer step at which it was saved.
+        score: The value for which it was kept.
+    """
+
+    place: str
+    name: str
+    where: str
+    sha256: str
+    step: int
+    score: float
+
+
+class SpoolInUseError(Exception):
+    """Someone else sends the files of the spool."""
+
+
+class Spool:
+    """A folder with the newest file for a tracker, and with a note of what the tracker has.
+
+    A file that waits is a hard link, or a copy where the file system has no links, so that whoever wrote it may delete
+    or replace it. Each has a folder of its own with a number; the newest one is sent, the others are removed. What a
+    killed process leaves is therefore just that: the newest file, and perhaps a folder that is not complete.
+
+    Args:
+        folder: The folder; it is made when the first file comes.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self._lock = threading.Lock()
+        self._claimed: Path | None = None
+
+    def put(self, file: Path, name: str, step: int, score: float) -> None:
+        """Let a file wait, in place of those that wait already; one that is being sent stays until it is sent.
+
+        Args:
+            file: The file.
+            name: The name by which it is sent.
+            step: The optimizer step at which it was saved.
+            score: The value for which it was kept.
+
+        Raises:
+            OSError: If the disk refuses.
+        """
+        with self._lock:
+            folder = self._new_folder()
+            try:
+                (folder / _DESCRIPTION).write_text(json.dumps({"name": name, "step": step, "score": score}))
+                _link_or_copy(file, folder / name)
+            except OSError:
+                shutil.rmtree(folder, ignore_errors=True)
+                raise
+            for other in self._folders():
+                if other not in (folder, self._claimed):
+                    shutil.rmtree(other, ignore_errors=True)
+
+    def has_files(self) -> bool:
+        """Tell whether something waits.
+
+        Returns:
+            Whether there is any file.
+        """
+        return bool(self._folders())
+
+    def claim(self) -> Waiting | None:
+        """Choose the file to send; what else there is is removed.
+
+        Returns:
+            The newest file; ``None`` if none waits.
+        """
+        with self._lock:
+            newest = None
+            for folder in reversed(self._folders()):
+                newest = newest or _read(folder)
+                if newest is None or newest.file.parent != folder:
+                    shutil.rmtree(folder, ignore_errors=True)
+            self._claimed = newest.file.parent if newest else None
+            return newest
+
+    def remove(self, waiting: Waiting) -> None:
+        """Remove a file that waits no longer.
+
+        Args:
+            waiting: What ``claim`` returned.
+        """
+        with self._lock:
+            self._claimed = None
+            shutil.rmtree(waiting.file.parent, ignore_errors=True)
+
+    def read_sent(self) -> list[Sent]:
+        """Read what the tracker has.
+
+        Returns:
+            The files that were sent and neither replaced nor removed since, the oldest first.
+        """
+        try:
+            return [Sent(**entry) for entry in json.loads((self.folder / STATE_FILE).read_text())["sent"]]
+        except FileNotFoundError:
+            return []
+
+    def write_sent(self, sent: Sequence[Sent]) -> None:
+        """Note what the tracker has.
+
+        Args:
+            sent: As ``read_sent`` gives it.
+
+        Raises:
+            OSError: If the disk refuses.
+        """
+        write_json(self.folder / STATE_FILE, {"sent": [asdict(entry) for entry in sent]})
+
+    @contextmanager
+    def locked(self) -> Iterator[None]:
+        """Keep everybody else, in any process, from sending the files of this spool.
+
+        Raises:
+            SpoolInUseError: If someone else does so now.
+        """
+        self.folder.mkdir(parents=True, exist_ok=True)
+        with _open_here_alone(self.folder) as descriptor:
+            _lock(descriptor)
+            yield
+
+    def _new_folder(self) -> Path:
+        number = max((int(folder.name) for folder in self._folders()), default=0)
+        while True:
+            number += 1
+            folder = self.folder / f"{number:06d}"
+            try:
+                folder.mkdir(parents=True)
+            except FileExistsError:
+                continue
+            return folder
+
+    def _folders(self) -> list[Path]:
+        if not self.folder.is_dir():
+            return []
+        return sorted(path for path in self.folder.iterdir() if path.name.isdigit())
+
+
+@contextmanager
+def _open_here_alone(folder: Path) -> Iterator[int]:
+    """Open a folder so that no process forked from this one has it open too.
+
+    A lock is held until nobody has it open: the workers of a loader would keep it when their training was killed.
+    """
+    with _forking:
+        descriptor = os.open(folder, os.O_RDONLY)
+        _open_folders.add(descriptor)
+    try:
+        yield descriptor
+    finally:
+        with _forking:
+            if descriptor in _open_folders:
+                _open_folders.remove(descriptor)
+                os.close(descriptor)
+
+
+def _close_in_fork() -> None:
+    for descriptor in _open_folders:
+        os.close(descriptor)
+    _open_folders.clear()
+    _forking.release()
+
+
+os.register_at_fork(before=_forking.acquire, after_in_parent=_forking.release, after_in_child=_close_in_fork)
+
+
+def _lock(descriptor: int) -> None:
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        raise SpoolInUseError from None
+    except OSError as error:
+        # Network file systems may have no locks for folders. At worst a file is sent twice.
+        logger.debug("The spool cannot be locked: %s", error)
+
+
+def _read(folder: Path) -> Waiting | None:
+    """The file in a folder; ``None`` where a killed process left it incomplete."""
+    try:
+        about = json.loads((folder / _DESCRIPTION).read_text())
+        file = folder / about["name"]
+        return Waiting(file, about["step"], about["score"]) if file.is_file() else None
+    except (FileNotFoundError, ValueError):
+        return None
+
+
+def _link_or_copy(file: Path, target: Path) -> None:
+    try:
+        os.link(file, target)
+    except FileNotFoundError:
+        raise
+    except OSError:
+        with file.open("rb") as source, atomic_write(target) as copy:
+            shutil.copyfileobj(source, copy)

@@ -1,0 +1,36 @@
+"""What may hang, with a limit."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from cuelight.tracking.outbox.daemon import daemon
+
+
+def within(seconds: float, function: Callable[[], Any]) -> None:
+    """Run a function in a thread of its own, and stop waiting for it after some time.
+
+    Args:
+        seconds: How long to wait.
+        function: What to run; where it takes longer, it is left to itself.
+
+    Raises:
+        TimeoutError: If it takes longer.
+        Exception: What the function raises.
+    """
+    raised: list[Exception] = []
+
+    def run() -> None:
+        try:
+            function()
+        except Exception as error:  # noqa: BLE001 - raised again where it is waited for
+            raised.append(error)
+
+    thread = daemon(run)
+    thread.start()
+    thread.join(seconds)
+    if thread.is_alive():
+        raise TimeoutError(f"no answer within {seconds:.0f} s.")
+    if raised:
+        raise raised[0]

@@ -1,0 +1,244 @@
+"""The best checkpoint sent to every tracker of a training that keeps its files elsewhere."""
+
+from __future__ import annotations
+
+import logging
+import re
+import shlex
+import shutil
+import time
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from datetime import timedelta
+from pathlib import Path
+
+from lightning.pytorch.loggers import Logger
+
+from cuelight.errors import UploadError
+from cuelight.tracking.logger_adapter import Tracker
+from cuelight.tracking.outbox.spool import Sent, Spool, SpoolInUseError
+from cuelight.tracking.outbox.uploader import PAUSES, Uploader
+from cuelight.tracking.sending import trackers_of
+from cuelight.utils.files import short_path
+from cuelight.utils.redaction import reason_of
+from cuelight.weights.best import BestCheckpoint
+
+logger = logging.getLogger(__name__)
+
+SPOOL_FOLDER = "spool"
+ARTIFACT_FOLDER = "checkpoints"
+_CONFIG_FILE = "config.yaml"  # what every run directory of Cuelight's has
+_SECONDS_BETWEEN_LOOKS = 0.1
+
+
+@dataclass
+class _Target:
+    name: str
+    tracker: Tracker
+    spool: Spool
+    uploader: Uploader | None = None
+
+
+class Uploads:
+    """Sends the best checkpoint of a training to its trackers, to each in a thread of its own.
+
+    Nothing is started, and nothing written, before there is a checkpoint to send.
+
+    Args:
+        directory: The run directory, in which the spool is.
+        training: The id of the training.
+        loggers: The loggers of the training.
+        keep: How many of the checkpoints that were sent last stay at each tracker.
+        pauses: Seconds before each further attempt when one has failed; the last one repeats.
+    """
+
+    def __init__(
+        self, directory: Path, training: str, loggers: Iterable[Logger], keep: int = 1, pauses: Sequence[float] = PAUSES
+    ) -> None:
+        self._directory = directory
+        self._training = training
+        self._keep = keep
+        self._pauses = pauses
+        folder = spool_folder(directory, training)
+        self._targets = [
+            _Target(name, tracker, Spool(folder / re.sub(r"[^\w-]", "", name))) for name, tracker in _named(loggers)
+        ]
+
+    def reason_for_none(self, checkpoint: Path) -> str | None:
+        """Tell why no tracker needs a checkpoint.
+
+        Args:
+            checkpoint: The file.
+
+        Returns:
+            A sentence; ``None`` if one needs it.
+        """
+        if not self._targets:
+            return "no tracker takes files."
+        if any(not _has(target, checkpoint) for target in self._targets):
+            return None
+        names = " and ".join(target.name for target in self._targets)
+        keep = "keep their logs" if len(self._targets) > 1 else "keeps its logs"
+        return f"{names} {keep} in the folder around the checkpoint, so it is there already and is not copied."
+
+    def resume(self) -> None:
+        """Send what a process that was ended has left in the spool."""
+        for target in self._targets:
+            if target.spool.has_files():
+                self._uploader(target)
+
+    def offer(self, best: BestCheckpoint, step: int) -> None:
+        """Let a checkpoint be sent in place of those that wait; takes as long as a hard link.
+
+        Args:
+            best: The checkpoint; its file may be deleted or replaced afterwards.
+            step: The optimizer step at which it was saved.
+
+        Raises:
+            OSError: If it cannot be put into the spool.
+        """
+        name = "best.ckpt" if self._keep == 1 else f"best-{step}.ckpt"
+        for target in self._targets:
+            if not _has(target, best.path):
+                self._uploader(target).offer(best.path, name, step, best.score)
+
+    def wait(self, limit: timedelta, show: Callable[[float, str], None], attempts: int | None = None) -> None:
+        """Wait until everything was sent.
+
+        Args:
+            limit: For how long at most.
+            show: Told the seconds that have passed and what is waited for, several times in a second.
+            attempts: How many failed attempts are enough; no matter how many if left out.
+
+        Raises:
+            UploadError: If something was not sent.
+        """
+        began = time.monotonic()
+        for uploader in self._uploaders():
+            uploader.hurry()
+        waiting = [uploader for uploader in self._uploaders() if not uploader.wait(0)]
+        while waiting and (passed := time.monotonic() - began) < limit.total_seconds():
+            show(passed, "; ".join(_under_way(uploader) for uploader in waiting))
+            waiting[0].wait(_SECONDS_BETWEEN_LOOKS)
+            waiting = [uploader for uploader in waiting if not uploader.wait(0)]
+            if attempts and waiting and all(uploader.attempts >= attempts for uploader in waiting):
+                break
+        if waiting:
+            too_late = f"not done after {limit.total_seconds():g} s"
+            reasons = [f"{uploader.name}: {(uploader.failure or too_late).removesuffix('.')}." for uploader in waiting]
+            raise UploadError(
+                f"The best checkpoint was not sent. {' '.join(reasons)} It waits in "
+                f"{spool_folder(self._directory, self._training)}. {_how_to_send(self._directory)}"
+            )
+
+    def sent(self) -> dict[str, Sent]:
+        """Tell what the trackers have.
+
+        Returns:
+            The checkpoint that was sent last, by the name of the tracker.
+        """
+        return {one.name: one.current for one in self._uploaders() if one.current is not None}
+
+    def close(self) -> None:
+        """Send nothing more; what waits stays in the spool."""
+        for uploader in self._uploaders():
+            uploader.close()
+
+    def _uploaders(self) -> list[Uploader]:
+        return [target.uploader for target in self._targets if target.uploader is not None]
+
+    def _uploader(self, target: _Target) -> Uploader:
+        if target.uploader is None:
+            folder = f"{ARTIFACT_FOLDER}/{self._training}" if target.tracker.is_shared else ARTIFACT_FOLDER
+            target.uploader = Uploader(target.name, target.tracker, target.spool, folder, self._keep, self._pauses)
+        return target.uploader
+
+
+def spool_folder(directory: Path, training: str) -> Path:
+    """Tell where the files of a training wait.
+
+    Args:
+        directory: The run directory.
+        training: The id of the training.
+
+    Returns:
+        The folder.
+    """
+    return directory / SPOOL_FOLDER / training
+
+
+def spooled_trainings(directory: Path) -> list[str]:
+    """List the trainings of a run directory that have sent something, or wait to.
+
+    Args:
+        directory: The run directory.
+
+    Returns:
+        Their ids, the one that was at work last at the end.
+    """
+    return [folder.name for folder in sorted(_folders(directory / SPOOL_FOLDER), key=_last_change)]
+
+
+def remove_spools(directory: Path) -> None:
+    """Remove what the trainings of a run directory have left, except where a process is sending it now.
+
+    Args:
+        directory: The run directory, in which a training begins anew.
+    """
+    for folder in _folders(directory / SPOOL_FOLDER):
+        if not any(_in_use(Spool(spool)) for spool in _folders(folder)):
+            shutil.rmtree(folder, ignore_errors=True)
+
+
+def is_sending(directory: Path) -> bool:
+    """Tell whether a process is sending files of a run directory now.
+
+    Args:
+        directory: The run directory.
+
+    Returns:
+        Whether one of its spools is in use.
+    """
+    return any(_in_use(Spool(spool)) for folder in _folders(directory / SPOOL_FOLDER) for spool in _folders(folder))
+
+
+def _folders(parent: Path) -> list[Path]:
+    return [path for path in parent.glob("*") if path.is_dir()]
+
+
+def _in_use(spool: Spool) -> bool:
+    try:
+        with spool.locked():
+            return False
+    except SpoolInUseError:
+        return True
+
+
+def _how_to_send(directory: Path) -> str:
+    if (directory / _CONFIG_FILE).is_file():
+        return f"Send it with: cuelight upload {shlex.quote(short_path(directory))}"
+    return "It is sent when the training is resumed."  # in a Trainer of one's own, which no command can open again
+
+
+def _last_change(folder: Path) -> float:
+    return max(path.stat().st_mtime for path in (folder, *folder.iterdir()))
+
+
+def _named(loggers: Iterable[Logger]) -> Iterator[tuple[str, Tracker]]:
+    seen: Counter[str] = Counter()
+    for tracker in trackers_of(loggers):
+        seen[tracker.name] += 1
+        yield (tracker.name if seen[tracker.name] == 1 else f"{tracker.name}-{seen[tracker.name]}"), tracker
+
+
+def _has(target: _Target, file: Path) -> bool:
+    try:
+        return target.tracker.has(file)
+    except Exception as error:  # noqa: BLE001 - a tracker may fail in any way; the thread will find out
+        logger.debug("%s cannot tell whether it has %s: %s", target.name, file, reason_of(error))
+        return False
+
+
+def _under_way(uploader: Uploader) -> str:
+    return f"{uploader.name} again, after {uploader.failure}" if uploader.failure else uploader.name

@@ -1,0 +1,274 @@
+"""What models have in common that learn logits from images and targets: what is counted, logged and kept."""
+
+from __future__ import annotations
+
+import logging
+from abc import abstractmethod
+from collections.abc import Sequence
+from typing import Any, ClassVar
+
+import lightning.pytorch as pl
+from lightning.pytorch.utilities.types import OptimizerLRScheduler
+from torch import Tensor, nn
+from torchmetrics import Metric, MetricCollection
+
+from cuelight.config.schema import Part
+from cuelight.errors import ConfigError, Problem
+from cuelight.training.optimization import Optimization
+
+logger = logging.getLogger(__name__)
+
+MIN_CLASSES = 2
+
+_CLASS_NAMES = "class_names"
+_TRAINING_METRICS = "training_metrics"
+
+
+class SupervisedModel(pl.LightningModule):
+    """Base of the models whose batches are images and targets, and whose one output is logits.
+
+    Losses and metrics are exact over all images of all processes, go on after a resume in the middle of an epoch, and
+    are logged only where that is seen. The names of the classes are kept in every checkpoint.
+
+    A subclass makes its network and the metrics below, and says in :meth:`count_loss` what it learns.
+
+    Args:
+        num_classes: Number of classes.
+        class_names: Name of each class, in the order of the outputs.
+        optimization: Makes the optimizer and the scheduler; AdamW with a learning rate of 1e-3 if left out.
+
+    Attributes:
+        train_loss: Averages the loss over a training epoch.
+        val_loss: The same of a validation.
+        test_loss: The same of a test.
+        train_metrics: Metrics of a training epoch by their names.
+        val_metrics: Metrics of a validation, with the prefix ``val/``.
+        test_metrics: Metrics of a test, with the prefix ``test/``.
+        confusion_matrix: Counts in a test, and in a validation that is no part of a training.
+    """
+
+    output_names: ClassVar[tuple[str, ...]] = ("logits",)
+
+    train_loss: Metric
+    val_loss: Metric
+    test_loss: Metric
+    train_metrics: nn.ModuleDict
+    val_metrics: MetricCollection
+    test_metrics: MetricCollection
+    confusion_matrix: Metric
+
+    def __init__(
+        self, num_classes: int, class_names: Sequence[str] | None = None, optimization: Optimization | None = None
+    ) -> None:
+        super().__init__()
+        self.num_classes = num_classes
+        self.class_names = list(class_names) if class_names is not None else None
+        self.optimization = optimization or Optimization(Part(name="AdamW", params={"lr": 1e-3}))
+
+    @abstractmethod
+    def count_loss(self, counted: Metric, logits: Tensor, targets: Tensor, training: bool) -> Tensor:
+        """Compute the loss of a batch and count it.
+
+        Args:
+            counted: Averages the losses.
+            logits: What the network gave.
+            targets: What is right.
+            training: Whether it is what is learnt from; else it is what trainings are compared by.
+
+        Returns:
+            The loss of the batch, a scalar.
+        """
+
+    def predictions(self, logits: Tensor) -> Tensor:
+        """Make of logits what the metrics compare with the targets.
+
+        Args:
+            logits: What the network gave.
+
+        Returns:
+            The logits themselves.
+        """
+        return logits
+
+    def images_and_targets(self, batch: Sequence[Tensor]) -> tuple[Tensor, Tensor]:
+        """Take a batch apart.
+
+        Args:
+            batch: Images ``(N, C, H, W)`` and targets.
+
+        Returns:
+            The same.
+        """
+        images, targets = batch
+        return images, targets
+
+    def training_step(self, batch: Sequence[Tensor], batch_idx: int) -> Tensor:
+        """Compute the loss of a batch and count it and the metrics.
+
+        Args:
+            batch: Images ``(N, C, H, W)`` and targets.
+            batch_idx: Number of the batch in the epoch.
+
+        Returns:
+            The mean loss.
+        """
+        images, targets = self.images_and_targets(batch)
+        logits = self(images)
+        loss = self.count_loss(self.train_loss, logits, targets, training=True)
+        for metric in self._training_metrics().values():
+            metric.update(self.predictions(logits.detach()), targets)
+        # Logging costs Lightning several times what the metrics cost, so it happens only where it is seen.
+        log_every_n_steps = self.trainer.log_every_n_steps  # type: ignore[attr-defined]
+        if batch_idx == 0 or (log_every_n_steps and (self.global_step + 1) % log_every_n_steps == 0):
+            self.log("train/loss_step", loss.detach(), prog_bar=True)
+        if self.trainer.is_last_batch:
+            self._log_training_metrics()
+        return loss
+
+    def on_train_epoch_start(self) -> None:
+        """Start the metrics anew."""
+        self.train_loss.reset()
+        for metric in self._training_metrics().values():
+            metric.reset()
+
+    def on_train_epoch_end(self) -> None:
+        """Log the metrics also where the epoch was cut short."""
+        self._log_training_metrics()
+
+    def on_validation_epoch_start(self) -> None:
+        """Start the metrics anew; what ``trainer.validate`` left behind are tensors of inference mode."""
+        self.val_loss.reset()
+        self.val_metrics.reset()
+        self.confusion_matrix.reset()
+
+    def validation_step(self, batch: Sequence[Tensor], batch_idx: int) -> None:
+        """Count a validation batch into the metrics.
+
+        Args:
+            batch: Images ``(N, C, H, W)`` and targets.
+            batch_idx: Number of the batch.
+        """
+        self._evaluate(self.val_loss, self.val_metrics, batch)
+
+    def on_validation_epoch_end(self) -> None:
+        """Log the validation metrics; here, so that a process without a batch of its own takes part."""
+        self.log("val/loss", self.val_loss, prog_bar=True)
+        self.log_dict(self.val_metrics, prog_bar=True)
+
+    def on_test_epoch_start(self) -> None:
+        """Start to count the confusions anew."""
+        self.confusion_matrix.reset()
+
+    def test_step(self, batch: Sequence[Tensor], batch_idx: int) -> None:
+        """Count a test batch into the metrics.
+
+        Args:
+            batch: Images ``(N, C, H, W)`` and targets.
+            batch_idx: Number of the batch.
+        """
+        self._evaluate(self.test_loss, self.test_metrics, batch)
+
+    def on_test_epoch_end(self) -> None:
+        """Log the test metrics."""
+        self.log("test/loss", self.test_loss)
+        self.log_dict(self.test_metrics)
+
+    def configure_optimizers(self) -> OptimizerLRScheduler:
+        """Make the optimizer and the scheduler.
+
+        Returns:
+            What ``optimization`` makes for this module.
+        """
+        return self.optimization(self)
+
+    def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        """Keep the names of the classes with the weights, and what this epoch has counted so far.
+
+        Args:
+            checkpoint: What is about to be saved.
+        """
+        checkpoint[_CLASS_NAMES] = self.class_names
+        checkpoint[_TRAINING_METRICS] = {name: _state(metric) for name, metric in self._counted_in_training().items()}
+
+    def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        """Take the names of the classes, if this model was made without, and go on counting.
+
+        Args:
+            checkpoint: What was loaded.
+        """
+        counted, metrics = checkpoint.get(_TRAINING_METRICS, {}), self._counted_in_training()
+        if counted.keys() == metrics.keys():  # otherwise it is of another task, which its weights tell
+            # Of several processes each goes on with what the first had counted, which stands for its share.
+            for name, metric in metrics.items():
+                metric.load_state_dict(counted[name])
+        saved = checkpoint.get(_CLASS_NAMES)
+        if self.class_names is None:
+            self.class_names = saved
+        elif saved is not None and saved != self.class_names:
+            logger.warning(
+                "The checkpoint was trained for the classes %s, but the data has %s: the same outputs now get other "
+                "names. Use the data that it was trained on, or train anew.",
+                saved,
+                self.class_names,
+            )
+
+    def all_class_names(self) -> list[str]:
+        """Name every output.
+
+        Returns:
+            The names of the classes, and the index as text of each that has none.
+        """
+        given = self.class_names or []
+        return [*given, *(str(index) for index in range(len(given), self.num_classes))]
+
+    def _training_metrics(self) -> dict[str, Metric]:
+        return dict(self.train_metrics.items())  # type: ignore[arg-type]  # all of them are metrics
+
+    def _counted_in_training(self) -> dict[str, Metric]:
+        return {"loss": self.train_loss, **self._training_metrics()}
+
+    def _log_training_metrics(self) -> None:
+        for name, metric in self._counted_in_training().items():
+            self.log(f"train/{name}", metric, prog_bar=True, on_step=False, on_epoch=True)
+
+    def _evaluate(self, mean_loss: Metric, metrics: MetricCollection, batch: Sequence[Tensor]) -> None:
+        images, targets = self.images_and_targets(batch)
+        logits = self(images)
+        self.count_loss(mean_loss, logits, targets, training=False)
+        predictions = self.predictions(logits)
+        metrics.update(predictions, targets)
+        if self.trainer.state.fn != "fit":  # nobody looks at it while the model still changes
+            self.confusion_matrix.update(predictions, targets)
+
+
+def count_classes(num_classes: int | None, class_names: Sequence[str] | None) -> int:
+    """Tell how many outputs a model needs.
+
+    Args:
+        num_classes: What was asked for.
+        class_names: The classes of the data.
+
+    Returns:
+        The number.
+
+    Raises:
+        ConfigError: If it is not known, below two, or less than there are names.
+    """
+    named = len(class_names) if class_names is not None else None
+    count = num_classes if num_classes is not None else named
+    if count is None or count < MIN_CLASSES:
+        got = "neither it nor class_names was given" if count is None else f"got {count}"
+        message = f"expected at least {MIN_CLASSES} classes, {got}. The data module tells it; without one, set it."
+        raise ConfigError([Problem(message, "model.params.num_classes")])
+    if named is not None and named > count:
+        message = f"the data has {named} classes, but num_classes is {count}. Leave num_classes out, or raise it."
+        raise ConfigError([Problem(message, "model.params.num_classes")])
+    return count
+
+
+def _state(metric: Metric) -> dict[str, Tensor]:
+    """The state of a metric that is no part of the model's own ``state_dict``."""
+    metric.persistent(True)
+    state = {name: value.clone() for name, value in metric.state_dict().items()}
+    metric.persistent(False)
+    return state

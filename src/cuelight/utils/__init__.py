@@ -1,0 +1,1 @@
+"""Files, signals, secrets and GPUs: what needs no other room."""

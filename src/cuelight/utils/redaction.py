@@ -1,0 +1,176 @@
+"""Secrets kept out of what is written down: by the name of their key, inside URLs, and where their form tells them."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from typing import Any
+
+from cuelight.utils.secret_names import WORDS, last_word, names_secret
+
+REDACTED = "REDACTED"
+_LONGEST_REASON = 500
+
+_SIGNATURES = frozenset({"sig", "signature", "key", "code", "hmac"})
+
+_VARIABLE = r"\$\{env:[A-Za-z_]\w*(?::-)?\}"
+_REFERENCE = re.compile(rf"(?:(?:basic|bearer|token) +)?{_VARIABLE}", re.IGNORECASE)
+_REFERRED_USER = re.compile(rf"(?:(?:[\w.%-]+|{_VARIABLE}):)?{_VARIABLE}")
+
+# Name and password before the host. The second form is a password with a slash in it, which is not a port.
+_USER = re.compile(
+    r"(?<![A-Za-z0-9+.-])(?P<scheme>[A-Za-z0-9+.-]+://)"
+    r"(?P<user>[^\s/?#\"'<>]*|[^\s/?#:@\[\"'<>]+:(?!\d+[/?#])[^\s\"'<>]{0,200})@"
+)
+_QUERY = re.compile(r"(?<=[?&;#])(?P<name>[\w.~%-]+)=(?P<value>[^&;#\s\"'<>]+)")
+_VALUE = re.compile(r"\$\{[^{}\n]*\}|\"[^\"\n]*\"|'[^'\n]*'|[^\s,;&\"'{}\[\]]+")
+# Without the value, which may be the name of the next one, as in "ValueError: password: x"; a reference is no name.
+_NAME_AND_SIGN = re.compile(
+    r"\$\{env:[^{}\n]*\}|(?<![\w.-])[\d.-]*(?P<name>[^\W\d][\w.-]*)[\"']?\s*[:=]\s*"
+    r"|(?<![\w-])--(?P<option>[A-Za-z][\w-]*) +(?!-)"
+)
+_ENTRY = re.compile(r"(?P<option>--?)?(?P<name>[A-Za-z][\w.-]*)")
+_BEARER = re.compile(r"\b(?P<scheme>bearer|authorization:\s*\w+)\s+[\w.~+/=-]{6,}", re.IGNORECASE)
+# GitHub, GitLab, Hugging Face, OpenAI and Anthropic, Stripe, W&B, AWS, Google, Slack, PyPI, npm, Databricks; web
+# tokens; private keys.
+_KNOWN_FORMS = re.compile(
+    r"\b(?:gh[opsur]_\w{20,}|github_pat_\w{20,}|glpat-[\w-]{16,}|hf_[A-Za-z0-9]{16,}|sk-[\w-]{20,}"
+    r"|[rs]k_(?:live|test)_\w{10,}|wandb_v\d_\w{16,}"
+    r"|(?:AKIA|ASIA)[0-9A-Z]{16}|AIza[\w-]{30,}|ya29\.[\w-]{10,}|xox[a-z]-[\w-]{10,}|pypi-[\w-]{16,}"
+    r"|npm_[A-Za-z0-9]{20,}|dapi[0-9a-f]{16,}"
+    r"|eyJ[\w-]{8,}\.[\w-]{8,}\.[\w-]*)"
+    r"|(?<=hooks\.slack\.com/services/)[\w/]+"
+    r"|-----BEGIN [A-Z ]*PRIVATE KEY-----.*?(?:-----END [A-Z ]*PRIVATE KEY-----|\Z)",
+    re.DOTALL,
+)
+
+
+def redacted(tree: Any) -> Any:
+    """Copy a tree without the secrets in it.
+
+    What stands under a key that names a secret, such as ``password`` or ``api_key``, is replaced as a whole; so is, in
+    a list, what follows such a name or option. Every other text loses passwords and signatures of URLs, bearer tokens,
+    and keys of well-known forms. Text that came from an environment variable shows the name of the variable.
+
+    Args:
+        tree: Mappings, lists, tuples and scalars.
+
+    Returns:
+        A new tree of dicts, lists, tuples and the same scalars.
+
+    Examples:
+        >>> redacted({"user": "ada", "password": "x", "max_tokens": 8, "uri": "https://ada:x@example.org/?token=x&a=1"})
+        {'user': 'ada', 'password': 'REDACTED', 'max_tokens': 8, 'uri': 'https://REDACTED@example.org/?token=REDACTED&a=1'}
+    """
+    return _copied(tree, "")
+
+
+def redacted_text(text: str) -> str:
+    """Copy a text without the secrets in it.
+
+    Args:
+        text: Any text, of one line or many.
+
+    Returns:
+        The text with each secret replaced.
+    """
+    shown = str(getattr(text, "template", text))  # EnvironmentText
+    shown = _KNOWN_FORMS.sub(REDACTED, shown)
+    shown = _USER.sub(_without_password, shown)
+    shown = _QUERY.sub(_without_signature, shown)
+    return _without_values(_BEARER.sub(rf"\g<scheme> {REDACTED}", shown))
+
+
+def reason_of(error: BaseException) -> str:
+    """Tell what an error is, for a log or a file.
+
+    Args:
+        error: Any error, also of another package, which may name an address with its password.
+
+    Returns:
+        Its class and its message in one line, without secrets, cut where it is very long.
+
+    Examples:
+        >>> reason_of(ConnectionError("nobody at https://ada:x@example.org"))
+        'ConnectionError: nobody at https://REDACTED@example.org'
+    """
+    error = _cause_of_no_answer(error)
+    reason = redacted_text(" ".join(f"{type(error).__name__}: {error}".split()))
+    return reason if len(reason) <= _LONGEST_REASON else f"{reason[:_LONGEST_REASON]} ..."
+
+
+def _cause_of_no_answer(error: BaseException) -> BaseException:
+    """What kept a request from an answer, in place of the errors that clients wrap around it, each in the next."""
+    wrapped: BaseException | None = error
+    while wrapped is not None and type(wrapped).__name__ != "MaxRetryError":  # urllib3's, which may not be installed
+        wrapped = wrapped.__cause__ or wrapped.__context__
+    found = getattr(wrapped, "reason", None)
+    while isinstance(found, BaseException) and isinstance(found.__cause__, OSError):
+        found = found.__cause__
+    return found if isinstance(found, BaseException) else error
+
+
+def _copied(tree: Any, above: str) -> Any:
+    """A copy of what stands below a key whose last word is given."""
+    if isinstance(tree, Mapping):
+        named = any(names_secret(tree[key]) for key in ("name", "key") if isinstance(tree.get(key), str))
+        return {
+            _of_key(key): _hidden(value)
+            if names_secret(key, above) or (named and key == "value")
+            else _copied(value, last_word(key, above))
+            for key, value in tree.items()
+        }
+    if isinstance(tree, (list, tuple)):
+        pairs = zip((None, *tree), tree, strict=False)
+        entries = [_hidden(entry) if _announces(before, entry) else _copied(entry, above) for before, entry in pairs]
+        return entries if isinstance(tree, list) else tuple(entries)
+    return redacted_text(tree) if isinstance(tree, str) else tree
+
+
+def _announces(before: object, entry: object) -> bool:
+    """Whether an entry of a list is the secret that the entry before it names; an option may also stand alone."""
+    found = _ENTRY.fullmatch(before) if isinstance(before, str) else None
+    if found is None or not names_secret(found["name"]):
+        return False
+    return not (found["option"] and isinstance(entry, str) and entry.startswith("-"))
+
+
+def _hidden(value: Any) -> Any:
+    """What is shown of a secret: that there is one; a reference to an environment variable tells no more than that."""
+    if value is None or isinstance(value, bool) or value == "":
+        return value
+    shown = str(getattr(value, "template", value))
+    return shown if _REFERENCE.fullmatch(shown) else REDACTED
+
+
+def _of_key(key: Any) -> Any:
+    return redacted_text(key) if isinstance(key, str) else key
+
+
+def _without_password(match: re.Match[str]) -> str:
+    scheme, user = match["scheme"], match["user"]
+    # A name alone is public where a key of one's own proves it, and a token where it goes into a header.
+    public = ":" not in user and not scheme.lower().startswith("http")
+    shown = public or user in {"git", REDACTED} or _REFERRED_USER.fullmatch(user)
+    return match[0] if shown else f"{scheme}{REDACTED}@"
+
+
+def _without_signature(match: re.Match[str]) -> str:
+    name = match["name"]
+    words = {word.lower() for word in WORDS.findall(name)}
+    secret = names_secret(name) or words & _SIGNATURES or "awsaccesskey" in name.lower()
+    return f"{name}={_hidden(match['value'])}" if secret else match[0]
+
+
+def _without_values(text: str) -> str:
+    """A text without what is assigned to the name of a secret, or given by such an option."""
+    shown, end = [], 0
+    while match := _NAME_AND_SIGN.search(text, end):
+        shown.append(text[end : match.end()])
+        end = match.end()
+        address = text.startswith("//", end)  # the name is the scheme of a URL
+        name = match["name"] or match["option"]
+        if name and (address or names_secret(name)) and (value := _VALUE.match(text, end)):
+            shown.append(value[0] if address else str(_hidden(value[0])))
+            end = value.end()
+    return "".join([*shown, text[end:]])

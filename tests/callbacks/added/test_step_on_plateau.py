@@ -1,0 +1,133 @@
+import lightning.pytorch as pl
+import pytest
+import torch
+from lightning.pytorch.demos.boring_classes import BoringModel, RandomDataset
+from torch.utils.data import DataLoader
+
+from cuelight.callbacks.added.step_on_plateau import StepOnPlateau
+from cuelight.errors import CuelightError
+
+# By validation; with a patience of 0, each that is no better than the best before lowers the rate.
+SCORES = [3.0, 4.0, 2.0, 5.0, 1.0, 6.0, 7.0, 8.0, 0.5, 9.0]
+
+
+class Model(BoringModel):
+    """Validates with a given row of scores, and records the learning rate of every batch."""
+
+    def __init__(self, monitor="val/loss", **options):
+        super().__init__()
+        self.monitor = monitor
+        self.options = options
+        self.validations = 0
+        self.rates = []
+        self.schedulers = []
+
+    def train_dataloader(self):
+        return DataLoader(RandomDataset(32, 6))
+
+    def training_step(self, batch, batch_idx):
+        self.rates.append((self.current_epoch, batch_idx, self.optimizers().param_groups[0]["lr"]))
+        self.log("train/loss", SCORES[self.current_epoch], on_step=False, on_epoch=True)
+        return super().training_step(batch, batch_idx)
+
+    def validation_step(self, batch, batch_idx):
+        return None
+
+    def on_validation_epoch_end(self):
+        if not self.trainer.sanity_checking:
+            self.log("val/loss", SCORES[self.validations])
+            self.validations += 1
+
+    def on_save_checkpoint(self, checkpoint):
+        checkpoint["validations"] = self.validations
+
+    def on_load_checkpoint(self, checkpoint):
+        self.validations = checkpoint["validations"]
+
+    def configure_optimizers(self):
+        optimizer = torch.optim.SGD(self.parameters(), lr=1.0)
+        self.scheduler = torch.optim.lr_scheduler.ReduceLROnPlateau(optimizer, patience=0, factor=0.5)
+        scheduler = {"scheduler": self.scheduler, "monitor": self.monitor} | self.options
+        return {"optimizer": optimizer, "lr_scheduler": scheduler}
+
+
+class Save(pl.Callback):
+    def __init__(self, path, hook, epoch=1, batch=3):
+        self.path, self.hook, self.epoch, self.batch = path, hook, epoch, batch
+
+    def save(self, trainer, hook, batch=None):
+        if (hook, trainer.current_epoch, trainer.sanity_checking) == (self.hook, self.epoch, False) and batch in (
+            None,
+            self.batch,
+        ):
+            trainer.save_checkpoint(self.path)
+
+    def on_train_batch_end(self, trainer, pl_module, outputs, batch, batch_idx):
+        self.save(trainer, "batch", batch_idx)
+
+    def on_validation_end(self, trainer, pl_module):
+        self.save(trainer, "validation")
+
+    def on_train_epoch_end(self, trainer, pl_module):
+        self.save(trainer, "epoch")
+
+
+def fit(model, *callbacks, resume=None, **options):
+    options = {"max_epochs": 4, "limit_val_batches": 1} | options
+    trainer = pl.Trainer(
+        accelerator="cpu",
+        logger=False,
+        enable_checkpointing=False,
+        enable_progress_bar=False,
+        enable_model_summary=False,
+        callbacks=list(callbacks),
+        **options,
+    )
+    trainer.fit(model, ckpt_path=resume, weights_only=True)
+    return model
+
+
+@pytest.mark.parametrize("monitor", ["val/loss", "train/loss"])
+def test_uninterrupted_it_is_as_lightning_has_it(monitor):
+    lightning, ours = fit(Model(monitor)), fit(Model(monitor), StepOnPlateau())
+    assert ours.rates == lightning.rates
+    assert ours.scheduler.state_dict() == lightning.scheduler.state_dict()
+    assert sorted({rate for *_, rate in ours.rates}) == [0.5, 1.0]
+
+
+@pytest.mark.parametrize("hook", ["epoch", "validation", "batch"])
+def test_resumed_equals_uninterrupted(tmp_path, hook):
+    checkpoint = tmp_path / "saved.ckpt"
+    whole = fit(Model(), StepOnPlateau(), Save(checkpoint, hook))
+    resumed = fit(Model(), StepOnPlateau(), resume=checkpoint)
+    assert resumed.rates == whole.rates[-len(resumed.rates) :]
+    assert resumed.scheduler.state_dict() == whole.scheduler.state_dict()
+    assert {rate for *_, rate in resumed.rates} == {0.5} if hook != "batch" else {1.0, 0.5}
+
+
+def test_resumed_on_a_metric_of_the_training(tmp_path):
+    checkpoint = tmp_path / "saved.ckpt"
+    whole = fit(Model("train/loss"), StepOnPlateau(), Save(checkpoint, "epoch"))
+    resumed = fit(Model("train/loss"), StepOnPlateau(), resume=checkpoint)
+    assert resumed.rates == whole.rates[-len(resumed.rates) :]
+
+
+def test_steps_only_where_there_was_a_validation():
+    rates = fit(Model(), StepOnPlateau(), check_val_every_n_epoch=2, max_epochs=5).rates
+    assert [rate for _, batch, rate in rates if batch == 0] == [1.0, 1.0, 1.0, 1.0, 0.5]
+
+
+def test_steps_after_each_of_several_validations():
+    rates = fit(Model(), StepOnPlateau(), val_check_interval=0.5, max_epochs=2).rates
+    assert [rate for *_, rate in rates] == [1.0] * 6 + [0.5] * 6
+
+
+def test_leaves_steps_to_lightning():
+    plain = fit(Model("train/loss", interval="step", strict=False))
+    assert fit(Model("train/loss", interval="step", strict=False), StepOnPlateau()).rates == plain.rates
+
+
+def test_metric_that_is_not_logged():
+    with pytest.raises(CuelightError, match=r'watches val/los, which was not logged. Did you mean "val/loss"'):
+        fit(Model("val/los"), StepOnPlateau())
+    fit(Model("val/los", strict=False), StepOnPlateau())

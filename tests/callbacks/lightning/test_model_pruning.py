@@ -1,0 +1,183 @@
+import lightning.pytorch as pl
+import pytest
+import torch
+from lightning.pytorch import callbacks
+from lightning.pytorch.demos.boring_classes import BoringModel
+from torch import nn
+
+from cuelight import registry
+from cuelight.callbacks.lightning.wrappers import ModelPruning
+from cuelight.config import Config
+from cuelight.errors import ConfigError, CuelightError
+from cuelight.runs.warnings import cautions
+
+
+class Model(BoringModel):
+    def __init__(self):
+        super().__init__()
+        torch.manual_seed(1)
+        self.backbone = nn.ModuleDict(
+            {"layer1": nn.Sequential(nn.Linear(32, 32), nn.Linear(32, 32)), "layer4": nn.Linear(32, 32)}
+        )
+
+    def forward(self, x):
+        return self.layer(self.backbone["layer4"](self.backbone["layer1"](x)))
+
+
+def fit(callback, epochs=1, ckpt_path=None, model=None, **options):
+    torch.manual_seed(0)
+    model = model or Model()
+    trainer = pl.Trainer(accelerator="cpu", max_epochs=epochs, limit_train_batches=2, logger=False,
+                         enable_checkpointing=False, enable_progress_bar=False, enable_model_summary=False,
+                         callbacks=[callback] if isinstance(callback, pl.Callback) else callback,
+                         **{"limit_val_batches": 1} | options)  # fmt: skip
+    trainer.fit(model, weights_only=True, ckpt_path=ckpt_path)
+    return model
+
+
+def zeros(model):
+    shares = {name: float((parameter == 0).float().mean()) for name, parameter in model.named_parameters()}
+    return {name: share for name, share in shares.items() if share > 0}
+
+
+@pytest.mark.parametrize(
+    ("patterns", "pruned"),
+    [
+        ("layer1.*", {"backbone.layer1.0.weight", "backbone.layer1.1.weight"}),
+        ("backbone.layer1", {"backbone.layer1.0.weight", "backbone.layer1.1.weight"}),
+        ("layer1.1", {"backbone.layer1.1.weight"}),
+        (["layer4", "layer1.0"], {"backbone.layer4.weight", "backbone.layer1.0.weight"}),
+        ("layer?", {"backbone.layer4.weight", "backbone.layer1.0.weight", "backbone.layer1.1.weight"}),
+        ((), {"layer.weight", "backbone.layer4.weight", "backbone.layer1.0.weight", "backbone.layer1.1.weight"}),
+    ],
+)
+def test_layers_by_name(patterns, pruned):
+    callback = ModelPruning("l1_unstructured", patterns, ["weight"], amount=0.5, use_lottery_ticket_hypothesis=False,
+                            use_global_unstructured=False)  # fmt: skip
+    model = fit(callback)
+    assert zeros(model) == dict.fromkeys(pruned, pytest.approx(0.5))
+    assert isinstance(callback, callbacks.ModelPruning)
+
+
+def test_amount_as_a_number_of_weights():
+    model = fit(ModelPruning("random_unstructured", "layer4", ["weight"], amount=10))
+    assert zeros(model) == {"backbone.layer4.weight": pytest.approx(10 / 1024)}
+
+
+def test_structured_by_name():
+    model = fit(ModelPruning("ln_structured", "layer4", ["weight"], use_global_unstructured=False, amount=4,
+                             pruning_dim=0, pruning_norm=2))  # fmt: skip
+    assert int((model.backbone["layer4"].weight.abs().sum(dim=1) == 0).sum()) == 4
+
+
+def test_a_pattern_that_matches_nothing():
+    with pytest.raises(CuelightError, match=r'no layer .* matches "layer5"\. Did you mean "layer"\? There are '):
+        fit(ModelPruning("l1_unstructured", "layer5"))
+
+
+@pytest.mark.parametrize("lottery", [False, True])
+@pytest.mark.parametrize("all_layers", [False, True])
+def test_resumed_equals_uninterrupted(tmp_path, lottery, all_layers):
+    class Save(pl.Callback):
+        def on_train_epoch_end(self, trainer, pl_module):
+            if trainer.current_epoch == 0:
+                trainer.save_checkpoint(tmp_path / "one.ckpt")
+
+    def new():
+        return ModelPruning("l1_unstructured", "layer1", amount=0.4, use_lottery_ticket_hypothesis=lottery,
+                            use_global_unstructured=all_layers)  # fmt: skip
+
+    whole = fit([new(), Save()], epochs=3)
+    resumed = fit(new(), epochs=3, ckpt_path=tmp_path / "one.ckpt")
+    for name, tensor in whole.state_dict().items():
+        assert torch.equal(tensor, resumed.state_dict()[name]), name
+
+
+def test_weights_go_back_to_their_first_values_every_time():
+    first = Model().backbone["layer4"].weight.detach()
+    layer = fit(ModelPruning("l1_unstructured", "layer4", amount=0.1), epochs=3).backbone["layer4"].weight
+    kept = layer != 0
+    assert kept.any()
+    assert torch.equal(layer[kept], first[kept])
+
+
+class Watch(pl.Callback):
+    """Notes the weights that are measured and those that are saved."""
+
+    def __init__(self):
+        self.measured, self.saved = [], []
+
+    def on_validation_batch_start(self, trainer, pl_module, batch, batch_idx, dataloader_idx=0):
+        if not trainer.sanity_checking:
+            self.measured.append(pl_module.backbone["layer4"](torch.eye(32)).clone())
+
+    def on_train_epoch_end(self, trainer, pl_module):
+        self.saved.append(pl_module.backbone["layer4"](torch.eye(32)).detach().clone())
+
+
+@pytest.mark.parametrize("each_epoch", [True, False])
+@pytest.mark.parametrize("lottery", [True, False])
+def test_what_is_saved_was_measured(each_epoch, lottery):
+    watch = Watch()
+    callback = ModelPruning("l1_unstructured", "layer4", ["weight"], amount=0.5, use_lottery_ticket_hypothesis=lottery,
+                            prune_on_train_epoch_end=each_epoch)  # fmt: skip
+    model = fit([callback, watch], epochs=2)
+    assert len(watch.measured) == 2
+    for measured, saved in zip(watch.measured, watch.saved, strict=True):
+        assert torch.equal(measured, saved)
+    assert zeros(model) == {"backbone.layer4.weight": pytest.approx(0.75)}  # once per epoch
+
+
+def test_an_epoch_of_many_validations_prunes_at_its_last():
+    watch = Watch()
+    callback = ModelPruning("l1_unstructured", "layer4", ["weight"], amount=0.5, use_lottery_ticket_hypothesis=False)
+    model = fit([callback, watch], val_check_interval=1)
+    assert len(watch.measured) == 2
+    assert zeros(model) == {"backbone.layer4.weight": pytest.approx(0.5)}
+    assert torch.equal(watch.measured[1], watch.saved[0])
+
+
+def test_without_validation_the_end_of_the_epoch_prunes():
+    callback = ModelPruning("l1_unstructured", "layer4", ["weight"], amount=0.5)
+    assert zeros(fit(callback, epochs=2, limit_val_batches=0)) == {"backbone.layer4.weight": pytest.approx(0.75)}
+
+
+def test_a_resume_within_the_validation_prunes_no_more(tmp_path):
+    class Save(pl.Callback):
+        def on_validation_batch_start(self, trainer, pl_module, batch, batch_idx, dataloader_idx=0):
+            if not trainer.sanity_checking:
+                trainer.save_checkpoint(tmp_path / "validation.ckpt")
+
+    def new():
+        return ModelPruning("l1_unstructured", "layer4", ["weight"], amount=0.5, use_lottery_ticket_hypothesis=False)
+
+    fit([new(), Save()])
+    model = fit(new(), ckpt_path=tmp_path / "validation.ckpt")
+    assert zeros(model) == {"backbone.layer4.weight": pytest.approx(0.5)}
+
+
+def test_the_first_values_are_those_of_the_first_training(tmp_path):
+    class Save(pl.Callback):
+        def on_train_epoch_end(self, trainer, pl_module):
+            if trainer.current_epoch == 0:
+                trainer.save_checkpoint(tmp_path / "one.ckpt")
+
+    fit([ModelPruning("l1_unstructured", "layer4", amount=0.1), Save()])
+    other = Model()
+    torch.nn.init.ones_(other.backbone["layer4"].weight)  # as a model built without its pretrained weights
+    fit(ModelPruning("l1_unstructured", "layer4", amount=0.1), epochs=2, ckpt_path=tmp_path / "one.ckpt", model=other)
+    layer, first = other.backbone["layer4"].weight, Model().backbone["layer4"].weight
+    assert torch.equal(layer[layer != 0], first[layer != 0])
+
+
+def test_pruning_that_could_not_be_loaded_again_is_refused():
+    part = {"name": "ModelPruning", "params": {"pruning_fn": "l1_unstructured", "make_pruning_permanent": False}}
+    with pytest.raises(ConfigError, match="neither tested nor resumed"):
+        registry.callbacks.build(part)
+
+
+def test_a_plan_warns_of_weights_that_go_back():
+    config = Config.model_validate({"model": {"name": "Model"}, "data": {"name": "Data"}})
+    assert any("first values" in text for text in cautions([ModelPruning("l1_unstructured")], config))
+    kept = ModelPruning("l1_unstructured", use_lottery_ticket_hypothesis=False)
+    assert not any("first values" in text for text in cautions([kept], config))

@@ -1,0 +1,82 @@
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import pytest
+
+from cuelight.data.datasets.folders import find_classes, find_splits, list_classes
+from cuelight.errors import DataError
+
+
+def _files(root: Path, *paths: str) -> Path:
+    for path in paths:
+        (root / path).parent.mkdir(parents=True, exist_ok=True)
+        (root / path).write_bytes(b"")
+    return root
+
+
+def test_split_folders_are_found_by_their_usual_names(tmp_path: Path) -> None:
+    root = _files(tmp_path, "train/a/1.png", "valid/a/1.png", "test/a/1.png")
+
+    assert find_splits(root) == {"train": root / "train", "val": root / "valid", "test": root / "test"}
+
+
+def test_a_folder_of_classes_is_for_training(tmp_path: Path) -> None:
+    assert find_splits(_files(tmp_path, "cat/1.png", "dog/1.png")) == {"train": tmp_path}
+
+
+def test_a_class_may_be_called_train(tmp_path: Path) -> None:
+    root = _files(tmp_path, "car/1.png", "train/1.png")
+
+    assert find_splits(root) == {"train": root}
+    assert find_classes(root) == ["car", "train"]
+
+
+def test_files_come_sorted_with_those_of_nested_folders_and_without_hidden_ones(tmp_path: Path) -> None:
+    root = _files(tmp_path, "b/2.JPG", "b/10.png", "b/deep/1.webp", "b/._2.jpg", "b/notes.txt", "a/1.bmp", ".git/x.png")
+
+    assert find_classes(root) == ["a", "b"]
+    names = [[str(Path(path).relative_to(root)) for path in paths] for paths in list_classes(root, ["a", "b"])]
+    assert names == [["a/1.bmp"], ["b/10.png", "b/2.JPG", "b/deep/1.webp"]]
+
+
+@pytest.mark.parametrize(
+    ("paths", "message"),
+    [
+        ([], "there is no folder in it. Expected one folder per class"),
+        (["1.png"], "it holds images, such as 1.png, but no folder"),
+        (["val/a/1.png", "test/a/1.png"], "there is test and val, but no folder train"),
+    ],
+)
+def test_a_wrong_layout_is_explained(tmp_path: Path, paths: list[str], message: str) -> None:
+    root = _files(tmp_path, *paths)
+    with pytest.raises(DataError, match=re.escape(message)) as error:
+        find_classes(find_splits(root)["train"])
+    assert str(root) in str(error.value)
+
+
+def test_a_missing_folder_and_a_file_are_told_apart(tmp_path: Path) -> None:
+    with pytest.raises(DataError, match="there is no such folder"):
+        find_splits(tmp_path / "nowhere")
+    (tmp_path / "data.zip").write_bytes(b"")
+    with pytest.raises(DataError, match=r"data\.zip: this is a file, not a folder"):
+        find_splits(tmp_path / "data.zip")
+
+
+def test_an_empty_class_is_named_or_skipped(tmp_path: Path, caplog) -> None:
+    root = _files(tmp_path, "full/1.png", "empty/notes.txt")
+    with pytest.raises(DataError, match="no images in the class empty"):
+        list_classes(root, find_classes(root))
+
+    assert find_classes(root, "skip") == ["full"]
+    assert "skipped the class empty without images" in caplog.text
+
+
+def test_a_class_that_only_the_test_has_is_named_or_skipped(tmp_path: Path, caplog) -> None:
+    root = _files(tmp_path, "a/1.png", "new/1.png", "newer/1.png")
+    with pytest.raises(DataError, match="no training images for the classes new, newer"):
+        list_classes(root, ["a", "b"])
+
+    assert [len(paths) for paths in list_classes(root, ["a", "b"], "skip")] == [1, 0]
+    assert "skipped the classes new, newer, which training does not know" in caplog.text

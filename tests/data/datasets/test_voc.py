@@ -1,0 +1,132 @@
+from __future__ import annotations
+
+import logging
+from pathlib import Path
+
+import pytest
+from PIL import Image
+
+from cuelight import registry
+from cuelight.data.datasets.voc import VOC_CLASSES, VOCSegmentation
+from cuelight.errors import DataError
+from cuelight.images.preprocessing import IGNORE_INDEX
+
+
+def _set_up(path: Path, **params) -> VOCSegmentation:
+    data = VOCSegmentation(path, **{"size": 24, "batch_size": 4, "num_workers": 0, **params})
+    data.setup()
+    return data
+
+
+def _names(data: VOCSegmentation) -> dict[str, list[str]]:
+    return {split: [Path(path).stem for path in files.paths] for split, files in data._splits.items()}
+
+
+def _list(root: Path, split: str, *numbers: int) -> None:
+    names = "".join(f"{number:03}\n" for number in numbers)
+    (root / "ImageSets" / "Segmentation" / f"{split}.txt").write_text(names)
+
+
+@pytest.fixture
+def voc(tmp_path: Path, write_masks) -> Path:
+    root = tmp_path / "VOCdevkit" / "VOC2012"
+    write_masks(root / "JPEGImages", root / "SegmentationClass", count=10)
+    (root / "ImageSets" / "Segmentation").mkdir(parents=True)
+    _list(root, "train", 5, 0, 1, 2)
+    _list(root, "val", 7, 8)
+    _list(root, "trainval", 5, 0, 1, 2, 7, 8)
+    Image.new("RGB", (8, 8)).save(root / "JPEGImages" / "test_image.jpg")
+    (root / "ImageSets" / "Segmentation" / "test.txt").write_text("test_image\n")  # without a mask, as published
+    return root
+
+
+@pytest.mark.parametrize("above", [0, 1, 2])
+def test_the_lists_name_the_images_of_each_split(voc: Path, above: int) -> None:
+    data = _set_up([voc, *voc.parents][above])
+
+    assert _names(data) == {"train": ["005", "000", "001", "002"], "val": ["007", "008"]}
+    for files in data._splits.values():
+        assert [Path(mask).stem for mask in files.masks] == [Path(path).stem for path in files.paths]
+
+
+def test_images_and_masks_are_loaded_together(voc: Path) -> None:
+    data = _set_up(voc, resize="letterbox")
+    images, masks = next(iter(data.val_dataloader()))
+
+    assert data.class_names == list(VOC_CLASSES)
+    assert len(data.class_names) == 21
+    assert images.shape == (2, 3, 24, 24)
+    assert set(masks.unique().tolist()) == {0, 1, 2, IGNORE_INDEX}
+    inside = masks != IGNORE_INDEX
+    brightness = data.preprocessing.denormalize(images).mean(1) * 255
+    assert ((brightness > 160) == (masks == 2))[inside].float().mean() > 0.93
+
+
+def test_test_images_with_masks_are_the_test(voc: Path) -> None:
+    _list(voc, "test", 3, 4)
+
+    assert _names(_set_up(voc))["test"] == ["003", "004"]
+
+
+def test_what_is_missing_is_split_off(voc: Path) -> None:
+    (voc / "ImageSets" / "Segmentation" / "val.txt").unlink()
+    names = _names(_set_up(voc, val_split=0.25, test_split=0.25))
+
+    assert {split: len(listed) for split, listed in names.items()} == {"train": 2, "val": 1, "test": 1}
+
+
+def test_trainval_serves_where_there_is_no_train(voc: Path) -> None:
+    (voc / "ImageSets" / "Segmentation" / "train.txt").unlink()
+    names = _names(_set_up(voc, val_split=0.3))
+
+    assert sorted(names["train"] + names["val"]) == ["000", "001", "002", "005", "007", "008"]
+
+
+def test_other_classes_have_names_of_their_own(voc: Path) -> None:
+    assert _set_up(voc, class_names=["dark", "medium", "bright"]).class_names == ["dark", "medium", "bright"]
+    with pytest.raises(DataError, match=r"the mask cannot be read: it holds 2; expected .* 0 to 1"):
+        list(_set_up(voc, class_names=["dark", "medium"]).val_dataloader())
+
+
+def test_a_name_without_image_or_mask_is_told_or_left_out(voc: Path, caplog) -> None:
+    (voc / "SegmentationClass" / "001.png").unlink()
+    message = r"train\.txt: 1 of 4 names have no image or no mask, such as 001, of which there is none in Segmentation"
+    with pytest.raises(DataError, match=message):
+        _set_up(voc)
+
+    with caplog.at_level(logging.WARNING):
+        assert _names(_set_up(voc, on_error="skip"))["train"] == ["005", "000", "002"]
+    assert "1 of 4 names have no image or no mask: skipped, such as 001" in caplog.text
+
+
+def test_another_layout_is_told(voc: Path, tmp_path: Path) -> None:
+    with pytest.raises(DataError, match=r"ImageSets: there is no ImageSets/Segmentation\. Expected the folders JPEGI"):
+        _set_up(voc / "ImageSets")
+    (tmp_path / "VOCdevkit" / "VOC2007" / "ImageSets" / "Segmentation").mkdir(parents=True)
+    with pytest.raises(DataError, match=r"it holds .*VOC2007 and .*VOC2012\. Set data\.params\.path to one of them"):
+        _set_up(tmp_path)
+    (voc / "JPEGImages").rename(voc / "Images")
+    with pytest.raises(DataError, match="JPEGImages: there is no such folder"):
+        _set_up(voc)
+
+
+def test_without_test_the_error_says_what_to_do(voc: Path) -> None:
+    with pytest.raises(
+        DataError, match=r"no images for test\. Add ImageSets/Segmentation/test\.txt .* or set test_split"
+    ):
+        _set_up(voc).test_dataloader()
+
+
+def test_a_file_may_set_every_parameter() -> None:
+    params = {"path": "voc", "size": [300, 400], "resize": "letterbox", "val_split": 0.1, "on_error": "skip"}
+    assert registry.data.problems({"name": "VOCSegmentation", "params": params}, "data") == []
+    data = registry.data.build({"name": "VOCSegmentation", "params": params}, batch_size=3)
+    assert (data.batch_size, data.preprocessing.size, data.test_split) == (3, (300, 400), 0.0)
+    (problem,) = registry.data.problems({"name": "VOCSegmentation", "params": {"path": "voc", "sizes": 3}}, "data")
+    assert 'Did you mean "size"?' in str(problem)
+
+
+def test_fingerprint_sees_the_lists(voc: Path) -> None:
+    before = _set_up(voc).fingerprint()
+    _list(voc, "val", 7, 9)
+    assert _set_up(voc).fingerprint() != before

@@ -1,0 +1,280 @@
+"""Callbacks that cannot work together are refused before anything is read, with the place in the file."""
+
+import importlib.util
+import logging
+from types import MappingProxyType
+
+import pynvml
+import pytest
+
+from cuelight.errors import ConfigError
+from cuelight.runs.run import Run
+from support.experiments import write_yaml
+from support.nvml_library import GPU, no_nvml_library, nvml_library
+
+CLASSIFICATION = {"name": "ClassificationModel", "params": {"backbone": "resnet10t"}}
+
+
+def refuse(tmp_path, callbacks, trainer=None, **sections):
+    tree = {"model": CLASSIFICATION, "data": {"name": "Digits"}} | sections
+    tree["trainer"] = (trainer or {}) | {"callbacks": callbacks}
+    with pytest.raises(ConfigError) as refused:
+        Run.from_yaml(write_yaml(tmp_path / "bad.yaml", tree))
+    return [str(problem).removeprefix(str(tmp_path)) for problem in refused.value.problems]
+
+
+def caution(callbacks, caplog, tracker=None):
+    tree = {
+        "model": CLASSIFICATION, "data": {"name": "Digits"}, "trainer": {"callbacks": callbacks}, "tracker": tracker,
+    }  # fmt: skip
+    with caplog.at_level(logging.WARNING):
+        Run.from_yaml(tree).plan()
+    return caplog.text
+
+
+def test_all_that_cannot_work_is_in_one_report(tmp_path) -> None:
+    problems = refuse(
+        tmp_path,
+        [
+            {"name": "ModelCheckpoint", "params": {"monitor": "val_loss"}},
+            {"name": "GradientAccumulationScheduler", "params": {"scheduling": {0: 2}}},
+        ],
+        {"accumulate_grad_batches": 2, "scheduler": {"name": "ReduceLROnPlateau", "monitor": "val/los"}},
+    )
+    assert len(problems) == 3
+    assert 'logs no metric "val_loss". Did you mean "val/loss"?' in "".join(problems)
+    assert 'logs no metric "val/los". Did you mean "val/loss"?' in "".join(problems)
+    assert "trainer.accumulate_grad_batches: 2. Leave one of them out." in "".join(problems)
+    assert all("bad.yaml:" in problem for problem in problems)
+
+
+def test_heat_maps_are_of_the_task_of_the_model(tmp_path) -> None:
+    callbacks = [
+        {"name": "GradCamCallback", "params": {"target_layer": "auto", "task": task}}
+        for task in ("classification", "segmentation", "detection")
+    ]
+    wrong, hopeless = refuse(tmp_path, callbacks)
+    assert "trainer.callbacks.1.params.task: ClassificationModel does classification" in wrong
+    assert 'explain segmentation. Set "task: classification".' in wrong
+    assert "trainer.callbacks.2.params.task" in hopeless
+
+
+@pytest.mark.parametrize(
+    ("model", "data", "said"),
+    [
+        (CLASSIFICATION, {"name": "DigitScenes"}, ["DigitScenes has a mask for each image", "Digits, ImageFolder,"]),
+        ({"name": "SegmentationModel"}, {"name": "Digits"}, ["Digits has a class for each image", "MaskFolder"]),
+    ],
+)
+def test_data_has_what_the_task_of_the_model_takes(tmp_path, model, data, said) -> None:
+    (problem,) = refuse(tmp_path, [], model=model, data=data)
+    assert "data.name: " in problem
+    assert all(words in problem for words in said)
+
+
+def test_monitors_that_log_need_a_tracker(tmp_path) -> None:
+    off = {"tensorboard": False, "csv": False}
+    monitors = ("LearningRateMonitor", "DeviceStatsMonitor", "GPUStatsMonitor")
+    problems = refuse(tmp_path, [{"name": name} for name in monitors], tracker=off)
+    for monitor, problem in zip(monitors, problems, strict=True):
+        assert f"{monitor} logs to the trackers, and all of them are off" in problem
+
+
+@pytest.mark.parametrize(
+    ("tracker", "path"),
+    [
+        ({"mlflow": {"tracking_uri": "http://x"}}, "tracker.mlflow"),
+        ({"wandb": True}, "tracker.wandb"),
+        ({"tensorboard": {"dir": "logs"}}, "tracker.tensorboard.dir"),
+    ],
+)
+def test_trackers_that_send_need_processes_of_their_own(tmp_path, tracker, path) -> None:
+    [problem] = refuse(tmp_path, [], {"strategy": "ddp_spawn"}, tracker=tracker)
+    assert f'{path}: nothing can be sent from the processes that the strategy "ddp_spawn" starts.' in problem
+
+
+class TestMissingHardware:
+    """A training is refused; a plan is not, and neither is what can be done with a run on another machine."""
+
+    TREE = MappingProxyType(
+        {
+            "model": CLASSIFICATION,
+            "data": {"name": "Digits"},
+            "trainer": {"callbacks": [{"name": "Timer"}, {"name": "GPUStatsMonitor"}]},
+        }
+    )
+
+    def refuse(self, tmp_path, *overrides):
+        run = Run.from_yaml(write_yaml(tmp_path / "gpu.yaml", dict(self.TREE)), overrides)
+        assert "GPUStatsMonitor" in [entry.name for entry in run.plan()]
+        with pytest.raises(ConfigError) as refused:
+            run.train(tmp_path / "runs")
+        assert not (tmp_path / "runs").exists()
+        (problem,) = refused.value.problems
+        assert problem.path == "trainer.callbacks.1"
+        assert "active: false" in problem.message
+        return problem.message
+
+    def test_no_driver(self, tmp_path, monkeypatch) -> None:
+        with no_nvml_library(monkeypatch):
+            assert "no NVIDIA driver is installed" in self.refuse(tmp_path)
+
+    def test_a_driver_that_does_not_answer(self, tmp_path) -> None:
+        with nvml_library(GPU()) as library:
+            library.error = pynvml.NVML_ERROR_LIB_RM_VERSION_MISMATCH
+            assert "driver does not answer: RM has detected an NVML/RM version mismatch." in self.refuse(tmp_path)
+
+    def test_another_device_in_the_file(self, tmp_path) -> None:
+        with nvml_library(GPU()):
+            assert "trainer.accelerator is cpu" in self.refuse(tmp_path, "trainer.accelerator=cpu")
+
+    def test_a_gpu_that_is_hidden(self, tmp_path, monkeypatch) -> None:
+        monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "")
+        with nvml_library(GPU()):
+            assert 'PyTorch finds none (CUDA_VISIBLE_DEVICES is "")' in self.refuse(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("other", "reason"),
+    [
+        ({"name": "EMACallback"}, "another EMACallback would each put its own average"),
+        ({"name": "StochasticWeightAveraging", "params": {"swa_lrs": 0.1}}, "StochasticWeightAveraging would each"),
+        ({"name": "ModelPruning", "params": {"pruning_fn": "l1_unstructured"}}, "use_lottery_ticket_hypothesis: false"),
+    ],
+)
+def test_what_cannot_work_beside_an_average(tmp_path, other, reason) -> None:
+    (problem,) = refuse(tmp_path, [{"name": "Timer"}, {"name": "EMACallback"}, other])
+    assert reason in problem
+    assert "trainer.callbacks.1" in problem
+
+
+def test_what_cannot_work_beside_channels_last(tmp_path) -> None:
+    pruning = {"name": "ModelPruning", "params": {"pruning_fn": "l1_unstructured"}}
+    callbacks = [{"name": "Timer"}, {"name": "ChannelsLast"}, pruning]
+    problems = refuse(tmp_path, callbacks, {"optimizer": {"name": "LBFGS"}})
+    assert [reason in problem for reason, problem in zip(("ModelPruning", "LBFGS"), problems, strict=True)] == [
+        True
+    ] * 2
+    assert all("trainer.callbacks.1" in problem for problem in problems)
+
+
+def test_a_parameter_out_of_its_range_is_named(tmp_path) -> None:
+    (problem,) = refuse(tmp_path, [{"name": "EMACallback", "params": {"decay": 1.0}}])
+    assert "bad.yaml:" in problem
+    assert problem.endswith("decay: expected a number from 0.0 up to, not including, 1.0, got 1.0.")
+
+
+def test_two_checkpoints_of_one_purpose(tmp_path) -> None:
+    entry = {"name": "ModelCheckpoint", "params": {"monitor": "val/loss"}}
+    (problem,) = refuse(tmp_path, [entry, {"name": "Timer"}, entry])
+    assert "trainer.callbacks.2" in problem
+    assert "same purpose as trainer.callbacks.0" in problem
+
+
+def test_an_entry_that_is_off_is_not_checked() -> None:
+    entry = {"name": "ModelCheckpoint", "params": {"monitor": "val/loss"}}
+    tree = {"model": CLASSIFICATION, "data": {"name": "Digits"}}
+    Run.from_yaml(tree | {"trainer": {"callbacks": [entry, entry | {"active": False}]}})
+
+
+def test_an_unknown_backbone_is_named_with_its_line(tmp_path) -> None:
+    model = {"name": "ClassificationModel", "params": {"backbone": "resnet81"}}
+    (problem,) = refuse(tmp_path, [], model=model)
+    assert "model.params.backbone" in problem
+    assert '"resnet18"' in problem
+
+
+def test_checkpoint_before_early_stopping_is_a_caution(caplog) -> None:
+    checkpoint = {"name": "ModelCheckpoint", "params": {"monitor": "val/loss"}}
+    stopping = {"name": "EarlyStopping", "params": {"monitor": "val/loss"}}
+    assert "stands before EarlyStopping" in caution([checkpoint, stopping], caplog)
+    caplog.clear()
+    assert "stands before EarlyStopping" not in caution([stopping, checkpoint], caplog)
+
+
+def test_averaging_that_nobody_measures_is_a_caution(caplog) -> None:
+    assert "not the average" in caution([{"name": "StochasticWeightAveraging", "params": {"swa_lrs": 0.01}}], caplog)
+
+
+def test_keeping_no_best_is_a_caution(caplog) -> None:
+    keep_none = {"name": "ModelCheckpoint", "params": {"monitor": "val/loss", "save_top_k": 0}}
+    assert "there is nothing to test or to export" in caution([keep_none], caplog)
+
+
+def test_nothing_to_upload_is_a_caution(caplog, monkeypatch) -> None:
+    upload = {"name": "UploadCheckpoint"}
+    assert "UploadCheckpoint has nothing to do" in caution([upload], caplog)
+    caplog.clear()
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", "http://127.0.0.1:1")
+    for tracker in ({"mlflow": True}, {"tensorboard": {"dir": "s3://logs"}}):
+        assert "UploadCheckpoint" not in caution([upload], caplog, tracker)
+
+
+@pytest.mark.parametrize(
+    ("tags", "uri", "named"),
+    [
+        ({"api": {"key": "hunter2xyz"}}, "http://127.0.0.1:1", "tracker.mlflow.tags.api.key"),
+        ({}, "http://ada:hunter2xyz@127.0.0.1:1", "tracker.mlflow.tracking_uri"),
+        ({"password": "${env:PASSWORD}"}, "http://ada:${env:PASSWORD}@127.0.0.1:1", None),
+    ],
+)
+def test_secret_that_would_be_uploaded_is_a_caution(tags, uri, named, caplog, monkeypatch) -> None:
+    monkeypatch.setenv("PASSWORD", "hunter2xyz")
+    told = caution([{"name": "UploadCheckpoint"}], caplog, {"mlflow": {"tracking_uri": uri, "tags": tags}})
+    assert ("UploadCheckpoint sends checkpoints as they are" in told) == (named is not None)
+    assert (named or "") in told
+    assert "hunter2xyz" not in told
+
+
+def test_secret_that_is_not_uploaded_is_no_caution(caplog) -> None:
+    tracker = {"mlflow": {"tracking_uri": "http://ada:hunter2xyz@127.0.0.1:1"}}
+    told = caution([{"name": "UploadCheckpoint", "active": False}], caplog, tracker)
+    assert "UploadCheckpoint" not in told
+
+
+def test_archive_needs_its_extra_which_is_said_before_the_training(tmp_path, monkeypatch) -> None:
+    find = importlib.util.find_spec
+    monkeypatch.setattr(
+        importlib.util, "find_spec", lambda name, *more: None if name == "luxonis_ml" else find(name, *more)
+    )
+    (problem,) = refuse(tmp_path, [{"name": "ExportOnTrainEnd"}, {"name": "ArchiveOnTrainEnd"}])
+    assert "trainer.callbacks.1" in problem
+    assert 'pip install "cuelight[archive]"' in problem
+    Run.from_yaml(
+        {
+            "model": CLASSIFICATION,
+            "data": {"name": "Digits"},
+            "trainer": {"callbacks": [{"name": "ArchiveOnTrainEnd", "active": False}]},
+        }
+    )
+
+
+def test_the_same_step_twice_would_overwrite_itself(tmp_path) -> None:
+    twice = [{"name": "ExportOnTrainEnd"}, {"name": "ExportOnTrainEnd", "params": {"preferred_checkpoint": "loss"}}]
+    (problem,) = refuse(tmp_path, twice)
+    assert "trainer.callbacks.1" in problem
+    assert "ExportOnTrainEnd stands at trainer.callbacks.0 already" in problem
+
+
+def test_steps_on_different_views_are_different_steps() -> None:
+    views = [{"name": "TestOnTrainEnd", "params": {"view": view}} for view in ("test", "val", "train")]
+    tree = {"model": CLASSIFICATION, "data": {"name": "Digits"}, "trainer": {"callbacks": views}}
+    assert [entry.name for entry in Run.from_yaml(tree).plan()].count("TestOnTrainEnd") == 3
+
+
+@pytest.mark.parametrize("wrong", ["latest", "best", 1])
+def test_only_metric_and_loss_are_preferred(tmp_path, wrong) -> None:
+    entry = {"name": "ExportOnTrainEnd", "params": {"preferred_checkpoint": wrong}}
+    (problem,) = refuse(tmp_path, [entry])
+    assert "preferred_checkpoint" in problem
+    assert "metric" in problem
+
+
+def test_there_is_one_record(tmp_path) -> None:
+    (problem,) = refuse(tmp_path, [{"name": "MetadataLogger"}, {"name": "MetadataLogger"}])
+    assert "trainer.callbacks.1: MetadataLogger stands at trainer.callbacks.0 already" in problem
+
+
+def test_a_step_that_is_there_twice_is_one_problem(tmp_path) -> None:
+    (problem,) = refuse(tmp_path, [{"name": "UploadCheckpoint"}, {"name": "UploadCheckpoint"}])
+    assert "UploadCheckpoint stands at trainer.callbacks.0 already" in problem

@@ -1,0 +1,36 @@
+"""Which answers of a server mean that the same would fail again."""
+
+from types import SimpleNamespace
+
+import pytest
+
+from cuelight.tracking.loggers.mlflow_logger import _is_refusal
+
+
+def error_of(status, text):
+    from mlflow.exceptions import MlflowException
+    from mlflow.utils.rest_utils import verify_rest_response
+
+    with pytest.raises(MlflowException) as raised:
+        verify_rest_response(SimpleNamespace(status_code=status, text=text), "/api/2.0/mlflow/runs/log-batch")
+    return raised.value
+
+
+@pytest.mark.parametrize("status", [401, 403, 404, 413, 429, 500, 502, 503, 504])
+@pytest.mark.parametrize("text", ["<html>no</html>", '{"detail": "no"}'])
+def test_what_a_proxy_says_is_tried_again(status, text) -> None:
+    assert not _is_refusal(error_of(status, text))
+
+
+@pytest.mark.parametrize("code", ["PERMISSION_DENIED", "UNAUTHENTICATED", "INTERNAL_ERROR", "TEMPORARILY_UNAVAILABLE"])
+def test_what_may_pass_is_tried_again(code) -> None:
+    assert not _is_refusal(error_of(403, f'{{"error_code": "{code}", "message": "no"}}'))
+
+
+@pytest.mark.parametrize("code", ["INVALID_PARAMETER_VALUE", "RESOURCE_DOES_NOT_EXIST", "BAD_REQUEST"])
+def test_what_mlflow_refuses_is_not(code) -> None:
+    assert _is_refusal(error_of(400, f'{{"error_code": "{code}", "message": "no"}}'))
+
+
+def test_connection_that_breaks_is_tried_again() -> None:
+    assert not _is_refusal(ConnectionError("nobody there"))

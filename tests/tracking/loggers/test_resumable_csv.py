@@ -1,0 +1,55 @@
+"""metrics.csv goes on after a resume."""
+
+import csv
+
+import pytest
+
+from cuelight.tracking.loggers.resumable_csv import ResumableCSVLogger
+
+
+def rows(folder):
+    with (folder / "metrics.csv").open(newline="") as file:
+        return list(csv.DictReader(file))
+
+
+def log(logger, *entries):
+    for step, metrics in entries:
+        logger.log_metrics(metrics, step)
+        logger.save()
+
+
+def test_rows_from_the_step_of_the_checkpoint_on_are_logged_again(tmp_path) -> None:
+    log(ResumableCSVLogger(tmp_path), (0, {"a": 1.0}), (1, {"a": 2.0}), (2, {"a": 3.0}))
+    log(ResumableCSVLogger(tmp_path, 2), (2, {"a": 30.0}), (3, {"a": 40.0}))
+    assert [(row["step"], row["a"]) for row in rows(tmp_path)] == [
+        ("0", "1.0"), ("1", "2.0"), ("2", "30.0"), ("3", "40.0"),
+    ]  # fmt: skip
+
+
+def test_new_metric_gets_a_column_and_old_rows_stay(tmp_path) -> None:
+    log(ResumableCSVLogger(tmp_path), (0, {"a": 1.0}))
+    log(ResumableCSVLogger(tmp_path, 1), (1, {"b": 2.0}))
+    assert [(row["step"], row["a"], row["b"]) for row in rows(tmp_path)] == [("0", "1.0", ""), ("1", "", "2.0")]
+
+
+def test_old_metric_may_never_come_again(tmp_path) -> None:
+    log(ResumableCSVLogger(tmp_path), (0, {"a": 1.0, "b": 2.0}))
+    log(ResumableCSVLogger(tmp_path, 1), (1, {"a": 3.0}))
+    assert [(row["a"], row["b"]) for row in rows(tmp_path)] == [("1.0", "2.0"), ("3.0", "")]
+
+
+def test_nothing_is_lost_if_the_resumed_run_logs_nothing(tmp_path) -> None:
+    log(ResumableCSVLogger(tmp_path), (0, {"a": 1.0}))
+    before = (tmp_path / "metrics.csv").read_text()
+    ResumableCSVLogger(tmp_path, 1)
+    assert (tmp_path / "metrics.csv").read_text() == before
+
+
+@pytest.mark.parametrize("cut", range(1, 8))
+def test_last_line_may_be_cut(tmp_path, cut) -> None:
+    log(ResumableCSVLogger(tmp_path), (0, {"a": 0.25}), (1, {"a": 0.5}), (2, {"a": 0.75}))
+    path = tmp_path / "metrics.csv"
+    path.write_bytes(path.read_bytes()[:-cut])
+    log(ResumableCSVLogger(tmp_path, 2), (2, {"a": 0.75}))
+    assert [(row["step"], row["a"]) for row in rows(tmp_path)][-2:] == [("1", "0.5"), ("2", "0.75")]
+    assert rows(tmp_path)[0]["a"] == "0.25"

@@ -1,0 +1,127 @@
+"""The folder of a run is made once for all processes, never shared by two runs, and found again."""
+
+import os
+import re
+import sys
+from concurrent.futures import ThreadPoolExecutor
+from subprocess import PIPE, Popen
+
+import pytest
+
+from cuelight.errors import CheckpointError
+from cuelight.utils.run_directory import find_run_directory, is_first_process, make_run_directory
+
+MAKE = """
+import sys
+from pathlib import Path
+from cuelight.utils.run_directory import make_run_directory
+sys.stdout.write(f"{make_run_directory(Path(sys.argv[1]), 'tiny')}\\n")  # at once: others write between two writes
+"""
+
+
+@pytest.fixture(autouse=True)
+def alone(monkeypatch):
+    """No variable of a launcher, and none that a run sets for its own children."""
+    for name in (
+        "RANK",
+        "LOCAL_RANK",
+        "WORLD_SIZE",
+        "SLURM_JOB_ID",
+        "SLURM_PROCID",
+        "SLURM_NTASKS",
+        "TORCHELASTIC_RUN_ID",
+    ):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("CUELIGHT_RUN_DIRECTORY", "")
+    monkeypatch.delenv("CUELIGHT_RUN_DIRECTORY")
+
+
+def test_name_is_run_time_and_short_id(tmp_path) -> None:
+    directory = make_run_directory(tmp_path / "runs", "tiny")
+    assert directory.is_dir()
+    assert directory.parent == tmp_path / "runs" / "tiny"
+    assert re.fullmatch(r"\d{8}-\d{6}-[0-9a-f]{4}", directory.name)
+
+
+def test_path_is_absolute(tmp_path, monkeypatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    directory = make_run_directory(tmp_path.__class__("runs"), "tiny")
+    assert directory.is_absolute()
+    assert directory.is_relative_to(tmp_path)
+
+
+def test_many_in_the_same_second_do_not_collide(tmp_path) -> None:
+    with ThreadPoolExecutor(8) as pool:
+        made = list(pool.map(lambda _: make_run_directory(tmp_path, "tiny"), range(200)))
+    assert len(set(made)) == 200
+
+
+def test_processes_that_lightning_starts_use_the_folder_of_the_first(tmp_path, monkeypatch) -> None:
+    first = make_run_directory(tmp_path, "tiny")
+    monkeypatch.setenv("LOCAL_RANK", "1")
+    assert make_run_directory(tmp_path, "tiny") == first
+
+
+def test_a_second_run_of_the_same_process_gets_its_own(tmp_path) -> None:
+    assert make_run_directory(tmp_path, "tiny") != make_run_directory(tmp_path, "tiny")
+
+
+def test_tasks_of_a_slurm_job_share_a_folder(tmp_path, monkeypatch) -> None:
+    monkeypatch.setenv("SLURM_JOB_ID", "77")
+    monkeypatch.setenv("SLURM_NTASKS", "2")
+    assert make_run_directory(tmp_path, "tiny") == make_run_directory(tmp_path, "tiny")
+
+
+@pytest.mark.slow
+def test_processes_of_torchrun_agree(tmp_path) -> None:
+    script = tmp_path / "make.py"
+    script.write_text(MAKE)
+    torchrun = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node=3"]
+    environment = os.environ | {"OMP_NUM_THREADS": "1"}
+    with Popen([*torchrun, script, tmp_path / "runs"], stdout=PIPE, text=True, env=environment) as process:
+        printed = process.communicate()[0].split()
+    assert process.returncode == 0
+    assert len(printed) == 3
+    assert len(set(printed)) == 1
+    assert len(list((tmp_path / "runs" / "tiny").iterdir())) == 1
+
+
+@pytest.mark.parametrize("inside", ["", "checkpoints/last.ckpt"])
+def test_found_from_itself_and_its_checkpoints(tmp_path, inside) -> None:
+    (tmp_path / "checkpoints").mkdir()
+    for name in ("checkpoints/last.ckpt", "config.yaml"):
+        (tmp_path / name).touch()
+    assert find_run_directory(tmp_path / inside) == tmp_path
+
+
+def test_a_config_of_the_users_above_is_no_run(tmp_path) -> None:
+    (tmp_path / "config.yaml").touch()
+    inside = tmp_path / "runs"
+    inside.mkdir()
+    with pytest.raises(CheckpointError, match="this is no run directory"):
+        find_run_directory(inside)
+    (inside / "copied.ckpt").touch()
+    assert find_run_directory(inside / "copied.ckpt") is None
+
+
+def test_missing_path_is_named(tmp_path) -> None:
+    with pytest.raises(CheckpointError, match="nowhere: there is no such run directory or checkpoint"):
+        find_run_directory(tmp_path / "nowhere")
+
+
+@pytest.mark.parametrize(
+    ("variables", "first"),
+    [
+        ({}, True),
+        ({"RANK": "0", "LOCAL_RANK": "0"}, True),
+        ({"RANK": "2", "LOCAL_RANK": "0"}, False),  # the first process of a second machine
+        ({"LOCAL_RANK": "1"}, False),
+        ({"SLURM_PROCID": "0"}, True),
+        ({"SLURM_PROCID": "3", "LOCAL_RANK": "0"}, False),
+    ],
+    ids=str,
+)
+def test_first_process(monkeypatch, variables, first) -> None:
+    for name, value in variables.items():
+        monkeypatch.setenv(name, value)
+    assert is_first_process() is first
