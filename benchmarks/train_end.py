@@ -35,7 +35,7 @@ from common import Measurements, Target, interleave, report
 from cuelight.config.schema import ExporterConfig
 from cuelight.export.archive.nn_archive import Compression, archive_suffix, write_archive
 from cuelight.export.archive.reading import read_archive
-from cuelight.export.description import Description
+from cuelight.export.model_metadata import ModelMetadata
 from cuelight.export.onnx.export import export_onnx
 from cuelight.images.preprocessing import Preprocessing
 from cuelight.train_end.outcomes import read_outcomes
@@ -160,7 +160,7 @@ def _export_random(name: str, size: int, folder: Path) -> Path:
             nn.init.kaiming_normal_(tensor)
         elif tensor.ndim == 1:
             nn.init.uniform_(tensor, 0.5, 1.5)
-    description = Description("random", task="classification", preprocessing=Preprocessing(size=(size, size)))
+    description = ModelMetadata("random", task="classification", preprocessing=Preprocessing(size=(size, size)))
     options = ExporterConfig()
     return export_onnx(network, torch.randn(1, 3, size, size), folder / f"{name}.onnx", options, description).path
 

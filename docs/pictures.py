@@ -31,7 +31,7 @@ from cuelight.config import Part
 from cuelight.data.datasets.digit_scenes import DigitScenes
 from cuelight.data.datasets.digits import Digits
 from cuelight.explain.pictures import draw_grid
-from cuelight.export.description import Description
+from cuelight.export.model_metadata import ModelMetadata
 from cuelight.images.preprocessing import Preprocessing
 from cuelight.prediction import explain, find_images, predict
 
@@ -165,7 +165,7 @@ def make_gradcam(folder: Path) -> None:
     info = timm.data.ImageNetInfo()
     names = tuple(info.index_to_description(index) for index in range(info.num_classes()))
     preprocessing = Preprocessing(size=(224, 224), mean=(127 / 255,), std=(128 / 255,), resize="crop")
-    description = Description("", task="classification", class_names=names, preprocessing=preprocessing)
+    description = ModelMetadata("", task="classification", class_names=names, preprocessing=preprocessing)
     explained = list(explain(_imagenet_network(), description, files))
     _save_photograph(draw_grid([one.explained for one in explained], explained[0].title), "gradcam.jpg")
 

@@ -20,10 +20,10 @@ def export(exporter, network, images):
     """Export with the defaults."""
     if exporter == "cuelight":
         from cuelight.config.schema import ExporterConfig
-        from cuelight.export.description import Description
+        from cuelight.export.model_metadata import ModelMetadata
         from cuelight.export.onnx.export import export_onnx
 
-        export_onnx(network, images, FILE, ExporterConfig(), Description("none"))
+        export_onnx(network, images, FILE, ExporterConfig(), ModelMetadata("none"))
     else:
         torch.onnx.export(network, (images,), FILE, dynamo=exporter == "dynamo")
 

@@ -215,7 +215,7 @@ def test_outcome_says_what_was_done_with_which_weights(tmp_path) -> None:
     assert results["weights_fingerprint"] == weights
     assert results["metrics"] == outcomes["TestOnTrainEnd"].details["metrics"]
     for file in (onnx_of(tmp_path), tmp_path / "archive" / "Measured.tar"):
-        assert OnnxModel.open(file).description.fingerprint == weights
+        assert OnnxModel.open(file).metadata.fingerprint == weights
 
 
 @pytest.mark.parametrize(("prefer", "expected"), [("metric", "best_accuracy"), ("loss", "best_loss")])

@@ -54,7 +54,7 @@ def test_export_and_archive_of_a_run_whose_data_is_not_here(trained, tmp_path) -
     assert archived.code == 0, archived.err
     assert archived.out.strip() == "run/archive/shipped.tar"
     for file in (copied / "export" / "shipped.onnx", copied / "archive" / "shipped.tar"):
-        description = OnnxModel.open(file).description
+        description = OnnxModel.open(file).metadata
         assert description.class_names == CLASSES
         assert description.task == "classification"
         assert description.preprocessing.size == (32, 32)
@@ -72,7 +72,7 @@ def test_options_on_the_command_line(trained, tmp_path) -> None:
     model = onnx.load(tmp_path / "here" / "model.onnx")
     assert model.opset_import[0].version == 15
     assert model.graph.input[0].type.tensor_type.shape.dim[0].dim_param == "batch"
-    described = OnnxModel.open(tmp_path / "here" / "model.onnx").description
+    described = OnnxModel.open(tmp_path / "here" / "model.onnx").metadata
     assert described.checkpoint == "best_loss.ckpt"
 
 

@@ -13,7 +13,7 @@ from cuelight.data.datasets.digits import load_digits
 from cuelight.errors import CuelightError, DataError, ExplainError
 from cuelight.explain import heat_maps
 from cuelight.explain.methods import METHODS
-from cuelight.export.description import Description
+from cuelight.export.model_metadata import ModelMetadata
 from cuelight.images.preprocessing import Preprocessing
 from cuelight.prediction import explain, write_explanations
 from support.digit_training import DigitData, DigitModel
@@ -31,7 +31,7 @@ def model():
 
 def description(**changes):
     known = {"task": "classification", "class_names": tuple(DigitData.class_names)}
-    return Description("sha256:0", **(known | {"preprocessing": DigitData.preprocessing} | changes))
+    return ModelMetadata("sha256:0", **(known | {"preprocessing": DigitData.preprocessing} | changes))
 
 
 @pytest.fixture

@@ -47,7 +47,7 @@ def test_an_archive_gives_the_same_whatever_its_name(tmp_path, compression) -> N
     write_archive(path, tmp_path / "archive", name="a", heads=HEADS, compression=compression)
     expected, model = OnnxModel.open(path), OnnxModel.open(str(tmp_path / "archive"))
     np.testing.assert_array_equal(model(images_of(2))["logits"], expected(images_of(2))["logits"])
-    assert model.description == expected.description == describe()
+    assert model.metadata == expected.metadata == describe()
 
 
 @pytest.mark.parametrize("color", ["RGB", "BGR", "GRAY"])
@@ -62,13 +62,13 @@ def test_a_model_that_normalizes_by_itself(tmp_path, color) -> None:
 def test_what_a_model_tells(tmp_path) -> None:
     model = OnnxModel.open(make_onnx(tmp_path, "GRAY", dynamic=True))
     assert (model.input_name, model.input_shape, model.input_dtype) == ("images", (None, 1, *SIZE), np.float32)
-    assert model.description.preprocessing == PREPROCESSING["GRAY"]
-    assert model.description.class_names == CLASS_NAMES
+    assert model.metadata.preprocessing == PREPROCESSING["GRAY"]
+    assert model.metadata.class_names == CLASS_NAMES
 
 
 def test_a_file_of_somebody_else_has_no_description(tmp_path) -> None:
     path = write_onnx(tmp_path / "other.onnx", network(), torch.zeros(1, 3, *SIZE), None)
-    assert OnnxModel.open(path).description is None
+    assert OnnxModel.open(path).metadata is None
 
 
 @pytest.mark.parametrize(

@@ -51,7 +51,7 @@ class Torch:
     """PyTorch as a network, which keeps what it was given."""
 
     def __init__(self, color="RGB", **changes):
-        self.description = describe(color, **changes)
+        self.metadata = describe(color, **changes)
         self.module = network(PREPROCESSING[color].channels)
         self.batches = []
 
@@ -170,10 +170,10 @@ def test_a_task_that_nobody_decodes(images, changes, message) -> None:
 
 def test_a_model_that_tells_nothing_is_refused(images) -> None:
     model = Torch()
-    model.description = None
+    model.metadata = None
     with pytest.raises(CuelightError, match="Cuelight did not write this model"):
         predict(model, images)
-    model.description = type(describe())(fingerprint="f", task="classification")
+    model.metadata = type(describe())(fingerprint="f", task="classification")
     with pytest.raises(CuelightError, match="does not say how its images are prepared"):
         predict(model, images)
 

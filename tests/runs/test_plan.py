@@ -9,7 +9,7 @@ from lightning.pytorch.callbacks import ModelCheckpoint
 
 from cuelight.callbacks.added.progress import ProgressDisplay
 from cuelight.callbacks.test_on_train_end import TestOnTrainEnd
-from cuelight.data.description import describe_data
+from cuelight.data.spec import data_spec_of
 from cuelight.errors import ConfigError
 from cuelight.runs.build import build_data, build_model, model_class
 from cuelight.runs.plan import HOOKS, hook_order, main_metric, place_model_callbacks
@@ -89,7 +89,7 @@ def observed(run, directory, parts):
     for action in ("fit", "resume", "crash", "validate", "test"):
         run.display = ProgressDisplay()
         data = build_data(run.config)
-        module = build_model(run.config, describe_data(data))
+        module = build_model(run.config, data_spec_of(data))
         placed = place_model_callbacks(run.plan(), take_model_callbacks(module))
         callbacks = [entry.callback for entry in placed]
         planned.append(hook_order(callbacks, model_type))

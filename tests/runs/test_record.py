@@ -109,7 +109,7 @@ def broken_disk(*_):
 
 
 def test_complete_training_is_recorded_though_its_best_cannot_be_told(digits, tmp_path, monkeypatch, caplog) -> None:
-    monkeypatch.setattr("cuelight.runs.record.kept_by", broken_disk)
+    monkeypatch.setattr("cuelight.runs.record.from_callbacks", broken_disk)
     run = run_of(digits)
     assert run.train(tmp_path).metrics
     told = record_of(run.directory)
@@ -118,7 +118,7 @@ def test_complete_training_is_recorded_though_its_best_cannot_be_told(digits, tm
 
 
 def test_interrupted_training_is_recorded_though_its_best_cannot_be_told(tmp_path, monkeypatch) -> None:
-    monkeypatch.setattr("cuelight.runs.record.kept_by", broken_disk)
+    monkeypatch.setattr("cuelight.runs.record.from_callbacks", broken_disk)
     with pytest.raises(TrainingInterrupted), recorded_training(tmp_path, _Idle(), [], None):
         raise TrainingInterrupted(signal.SIGTERM)
     assert (record_of(tmp_path)["status"], record_of(tmp_path)["reason"]) == ("interrupted", "stopped by SIGTERM")

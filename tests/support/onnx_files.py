@@ -7,7 +7,7 @@ import onnx
 import torch
 from torch import nn
 
-from cuelight.export.description import Description
+from cuelight.export.model_metadata import ModelMetadata
 from cuelight.images.preprocessing import Preprocessing
 
 CLASS_NAMES = ("ant", "bee", "Größe", "dog", "eel")
@@ -69,7 +69,7 @@ def network(channels=3):
 def describe(color="RGB", *, inside=False, **changes):
     """What the exporter would tell of the network."""
     values = {"fingerprint": "f" * 64, "task": "classification", "class_names": CLASS_NAMES} | changes
-    return Description(preprocessing=PREPROCESSING[color], preprocessing_inside=inside, **values)
+    return ModelMetadata(preprocessing=PREPROCESSING[color], preprocessing_inside=inside, **values)
 
 
 def write_onnx(path, module, example, description, *, dynamic=False):

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from lightning.pytorch.loggers import Logger
 
-from cuelight.tracking.logger_adapter import tracker_of
+from cuelight.tracking.logger_adapter import adapter_of
 
 LONGEST = 60  # seconds that a test waits for what has to come
 
@@ -79,7 +79,7 @@ class KeepingLogger(Logger):
         pass
 
 
-tracker_of.register(KeepingLogger, lambda logger: logger.tracker)
+adapter_of.register(KeepingLogger, lambda logger: logger.tracker)
 
 
 @contextlib.contextmanager

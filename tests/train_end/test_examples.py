@@ -6,7 +6,7 @@ import torch
 from torch import nn
 
 from cuelight.data.datasets.digit_scenes import DigitScenes
-from cuelight.export.description import Description
+from cuelight.export.model_metadata import ModelMetadata
 from cuelight.train_end.examples import draw_examples
 
 CLASSES = 11
@@ -28,7 +28,7 @@ def data():
 
 def describe(data, **changes):
     values = {"task": "segmentation", "class_names": tuple(data.class_names), "preprocessing": data.preprocessing}
-    return Description("f" * 64, **values | changes)
+    return ModelMetadata("f" * 64, **values | changes)
 
 
 @pytest.mark.parametrize(("view", "rows"), [("test", 3), ("val", 2), ("train", 2)])

@@ -1,6 +1,6 @@
 import pytest
 
-from cuelight.utils.wrap_method import surround
+from cuelight.utils.wrap_method import wrap_method
 
 
 class Loop:
@@ -22,7 +22,7 @@ def test_runs_around_a_method_of_one_object_and_hands_on_what_it_returns():
         loop.ran.append("after")
         return result
 
-    surround(loop, "run", around)
+    wrap_method(loop, "run", around)
     assert loop.run(2, name="inside") == 3
     assert loop.ran == ["before", "inside", "inside", "after"]
     assert other.run(1) == 1
@@ -32,10 +32,10 @@ def test_runs_around_a_method_of_one_object_and_hands_on_what_it_returns():
 def test_may_be_done_twice():
     loop = Loop()
     for _ in range(2):
-        surround(loop, "run", lambda run, times: run(times + 1))
+        wrap_method(loop, "run", lambda run, times: run(times + 1))
     assert loop.run(1) == 3
 
 
 def test_a_method_that_is_not_there_is_an_error():
     with pytest.raises(AttributeError, match="no_such_method"):
-        surround(Loop(), "no_such_method", lambda inner: inner())
+        wrap_method(Loop(), "no_such_method", lambda inner: inner())

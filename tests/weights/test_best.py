@@ -5,7 +5,7 @@ import pytest
 import torch
 from lightning.pytorch.callbacks import ModelCheckpoint
 
-from cuelight.weights.best import best_checkpoint, kept_by, kept_in
+from cuelight.weights.best import best_checkpoint, from_callbacks, from_states
 from cuelight.weights.checkpoint_io import load_checkpoint
 from support.tiny import TinyData, TinyModel
 
@@ -47,7 +47,7 @@ def made(*kinds):
 @pytest.mark.parametrize("order", [(LOSS, METRIC), (METRIC, LOSS)], ids=["loss first", "metric first"])
 def test_preference(tmp_path, order) -> None:
     folder, states = train(tmp_path, *made(*order))
-    metric, loss = best_checkpoint(kept_in(states, folder)), best_checkpoint(kept_in(states, folder), "loss")
+    metric, loss = best_checkpoint(from_states(states, folder)), best_checkpoint(from_states(states, folder), "loss")
     assert (metric.path.name, metric.monitor, metric.mode) == ("best_accuracy.ckpt", "val/accuracy", "max")
     assert metric.score == pytest.approx(0.9)
     assert (loss.path.name, loss.monitor, loss.mode, loss.score) == ("best_loss.ckpt", "val/loss", "min", 1.0)
@@ -58,22 +58,22 @@ def test_preference(tmp_path, order) -> None:
 @pytest.mark.parametrize(("only", "prefer"), [(LOSS, "metric"), (METRIC, "loss")])
 def test_the_other_where_the_preferred_one_was_not_kept(tmp_path, only, prefer) -> None:
     folder, states = train(tmp_path, *made(only))
-    assert best_checkpoint(kept_in(states, folder), prefer).monitor == only[0]
+    assert best_checkpoint(from_states(states, folder), prefer).monitor == only[0]
 
 
 def test_missing_file_is_passed_over(tmp_path) -> None:
     folder, states = train(tmp_path, *made(LOSS, METRIC))
     (folder / "best_accuracy.ckpt").unlink()
-    assert best_checkpoint(kept_in(states, folder)).monitor == "val/loss"
+    assert best_checkpoint(from_states(states, folder)).monitor == "val/loss"
     (folder / "best_loss.ckpt").unlink()
-    assert best_checkpoint(kept_in(states, folder)) is None
+    assert best_checkpoint(from_states(states, folder)) is None
 
 
 def test_moved_run_directory(tmp_path) -> None:
     _, states = train(tmp_path / "before", *made(LOSS, METRIC))
     (tmp_path / "before").rename(tmp_path / "after")
     moved = tmp_path / "after" / "checkpoints"
-    assert best_checkpoint(kept_in(states, moved)).path == moved / "best_accuracy.ckpt"
+    assert best_checkpoint(from_states(states, moved)).path == moved / "best_accuracy.ckpt"
 
 
 def test_copied_run_directory_uses_its_own_files(tmp_path) -> None:
@@ -81,32 +81,32 @@ def test_copied_run_directory_uses_its_own_files(tmp_path) -> None:
     copy = tmp_path / "copy" / "checkpoints"
     copy.mkdir(parents=True)
     (copy / "best_loss.ckpt").write_bytes((folder / "best_loss.ckpt").read_bytes())
-    assert best_checkpoint(kept_in(states, copy)).path == copy / "best_loss.ckpt"
+    assert best_checkpoint(from_states(states, copy)).path == copy / "best_loss.ckpt"
 
 
 def test_folder_of_ones_own(tmp_path) -> None:
     folder, states = train(tmp_path / "run", keep("val/accuracy", "max", dirpath=tmp_path / "elsewhere"))
-    assert best_checkpoint(kept_in(states, folder)).path.parent == tmp_path / "elsewhere"
+    assert best_checkpoint(from_states(states, folder)).path.parent == tmp_path / "elsewhere"
 
 
 def test_checkpoints_by_time_or_interval_are_no_best(tmp_path) -> None:
     by_steps = ModelCheckpoint(every_n_train_steps=2, filename="steps")
     folder, states = train(tmp_path, by_steps, *made(LOSS))
     assert (folder / "steps.ckpt").is_file()
-    assert best_checkpoint(kept_in(states, folder)).monitor == "val/loss"
+    assert best_checkpoint(from_states(states, folder)).monitor == "val/loss"
     folder, states = train(tmp_path / "other", ModelCheckpoint(every_n_train_steps=2))
-    assert best_checkpoint(kept_in(states, folder)) is None
+    assert best_checkpoint(from_states(states, folder)) is None
 
 
 def test_several_of_the_same_kind_the_first_of_the_list_wins(tmp_path) -> None:
     folder, states = train(tmp_path, keep("val/other", "max", filename="other"), *made(LOSS, METRIC))
-    assert best_checkpoint(kept_in(states, folder)).monitor == "val/other"
-    assert best_checkpoint(kept_in(states, folder), "loss").monitor == "val/loss"
+    assert best_checkpoint(from_states(states, folder)).monitor == "val/other"
+    assert best_checkpoint(from_states(states, folder), "loss").monitor == "val/loss"
 
 
 def test_nothing_was_kept(tmp_path) -> None:
-    assert best_checkpoint(kept_in({}, tmp_path)) is None
-    assert best_checkpoint(kept_in({"EarlyStopping": {"wait_count": 0}}, tmp_path)) is None
+    assert best_checkpoint(from_states({}, tmp_path)) is None
+    assert best_checkpoint(from_states({"EarlyStopping": {"wait_count": 0}}, tmp_path)) is None
 
 
 def test_score_that_is_no_number_still_names_a_file(tmp_path) -> None:
@@ -114,14 +114,14 @@ def test_score_that_is_no_number_still_names_a_file(tmp_path) -> None:
     file.touch()
     state = {"monitor": "val/loss", "best_model_score": torch.tensor(float("nan")), "best_model_path": str(file)}
     key = "ModelCheckpoint{'monitor': 'val/loss', 'mode': 'min'}"
-    assert best_checkpoint(kept_in({key: state}, tmp_path)).path == file
+    assert best_checkpoint(from_states({key: state}, tmp_path)).path == file
 
 
 def test_live_callbacks_and_their_states_say_the_same(tmp_path) -> None:
     callbacks = made(LOSS, METRIC)
     folder, states = train(tmp_path, *callbacks)
-    assert kept_by(callbacks) == kept_in(states, folder)
-    assert len(kept_by(callbacks)) == 2
+    assert from_callbacks(callbacks) == from_states(states, folder)
+    assert len(from_callbacks(callbacks)) == 2
 
 
 class Named(ModelCheckpoint):
@@ -135,7 +135,7 @@ class Named(ModelCheckpoint):
 def test_mode_of_a_live_callback_is_its_own(tmp_path) -> None:
     callback = Named(monitor="val/accuracy", mode="max", filename="mine")
     train(tmp_path, callback)
-    (best,) = kept_by([callback])
+    (best,) = from_callbacks([callback])
     assert (best.mode, best.path.name) == ("max", "mine.ckpt")
 
 
@@ -145,18 +145,18 @@ def test_best_file_of_another_run_does_not_count(tmp_path) -> None:
     second = keep(*LOSS[:2], dirpath=tmp_path / "second" / "checkpoints")
     second.load_state_dict(first.state_dict())  # as on a resume into another folder
     second.best_model_path = first.best_model_path
-    assert kept_by([second]) == []
+    assert from_callbacks([second]) == []
 
 
 def test_the_other_one_is_said_aloud(tmp_path, caplog) -> None:
     folder, states = train(tmp_path, *made(LOSS))
-    best_checkpoint(kept_in(states, folder), "metric")
+    best_checkpoint(from_states(states, folder), "metric")
     assert "No checkpoint was kept by its metric, so the best by val/loss is used: best_loss.ckpt" in caplog.text
 
 
 def test_file_of_the_same_name_in_another_folder_is_not_taken_for_it(tmp_path) -> None:
     elsewhere = keep("val/accuracy", "max", filename="best", dirpath=tmp_path / "other")
     folder, states = train(tmp_path, keep("val/loss", filename="best"), elsewhere)
-    metric = best_checkpoint(kept_in(states, folder), "metric")
+    metric = best_checkpoint(from_states(states, folder), "metric")
     assert metric.path == tmp_path / "other" / "best.ckpt"
-    assert kept_by([elsewhere])[0].path == metric.path
+    assert from_callbacks([elsewhere])[0].path == metric.path

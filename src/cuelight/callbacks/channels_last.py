@@ -12,7 +12,7 @@ from torch import nn
 from torch.nn.parameter import is_lazy
 
 from cuelight.errors import CuelightError
-from cuelight.utils.wrap_method import surround
+from cuelight.utils.wrap_method import wrap_method
 
 
 class ChannelsLast(pl.Callback):
@@ -57,7 +57,7 @@ class ChannelsLast(pl.Callback):
             configure_model()
             _lay_out(module)
 
-        undo = surround(module, "configure_model", once)
+        undo = wrap_method(module, "configure_model", once)
 
 
 def beside_channels_last(callbacks: Sequence[pl.Callback] = (), optimizers: Sequence[str] = ()) -> Iterator[str]:

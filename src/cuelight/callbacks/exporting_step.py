@@ -9,7 +9,7 @@ from typing import Any
 
 from cuelight.callbacks.train_end_step import TrainEndStep
 from cuelight.config.schema import ExporterConfig
-from cuelight.train_end.exporting import is_made_so
+from cuelight.train_end.exporting import is_up_to_date
 from cuelight.train_end.finished_training import FinishedTraining
 from cuelight.train_end.outcomes import Outcome
 from cuelight.weights.best import Preference
@@ -42,4 +42,4 @@ class ExportingStep(TrainEndStep):
     def is_done(self, training: FinishedTraining, outcome: Outcome) -> bool:
         """Tell whether the weights that would be written now were written, with the same options."""
         best, training = training.best(self.preferred_checkpoint), training.with_exporter(self.exporter)
-        return is_made_so(outcome, training, self.path(training), fingerprint_of_file(best.path))
+        return is_up_to_date(outcome, training, self.path(training), fingerprint_of_file(best.path))

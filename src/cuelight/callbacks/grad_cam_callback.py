@@ -25,7 +25,7 @@ from cuelight.explain.targets import Target, find_target
 from cuelight.export.protocols import NamesOutputs
 from cuelight.images.preprocessing import IGNORE_INDEX, Preprocessing
 from cuelight.tracking.sending import send_image
-from cuelight.train_end.from_trainer import is_spread_out
+from cuelight.train_end.from_trainer import is_sharded
 from cuelight.utils.files import atomic_write
 from cuelight.utils.redaction import reason_of
 
@@ -111,7 +111,7 @@ class GradCamCallback(pl.Callback):
         """
         self._target = None
         self._said = set()
-        if stage in ("fit", "validate") and is_spread_out(trainer):
+        if stage in ("fit", "validate") and is_sharded(trainer):
             raise CuelightError(
                 f"GradCamCallback cannot draw under {type(trainer.strategy).__name__}, because no process has all "
                 "weights. Use ddp, leave the callback out, or run cuelight explain after the training."
@@ -163,12 +163,12 @@ class GradCamCallback(pl.Callback):
         """Try everything on the example input of the module; without one, look up what can be looked up."""
         example = module.example_input_array
         if not isinstance(example, Tensor):
-            with _told_of_the_callback():
+            with _name_the_callback():
                 self._look_up(trainer, module)
             return
         images = trainer.precision_plugin.convert_input(example[:1].to(module.device))
         try:
-            with _told_of_the_callback():
+            with _name_the_callback():
                 self._target = self._find_target(trainer, module, images)
         except CuelightError:
             raise
@@ -193,7 +193,7 @@ class GradCamCallback(pl.Callback):
         if self._target is not None:
             return
         try:
-            with _told_of_the_callback():
+            with _name_the_callback():
                 self._target = self._find_target(trainer, module, images_and_labels(batch)[0][:1])
         except ExplainError:
             raise
@@ -261,7 +261,7 @@ class GradCamCallback(pl.Callback):
 
 
 @contextmanager
-def _told_of_the_callback() -> Iterator[None]:
+def _name_the_callback() -> Iterator[None]:
     """Say whose parameter is wrong: a file has several callbacks."""
     try:
         yield

@@ -10,7 +10,7 @@ from rich.console import Console
 
 from cuelight.callbacks.added.progress import ProgressDisplay
 from cuelight.callbacks.train_end_step import TrainEndStep
-from cuelight.evaluation.evaluator import View
+from cuelight.evaluation.evaluator import Split
 from cuelight.evaluation.results import write_results
 from cuelight.train_end.display import print_metrics
 from cuelight.train_end.finished_training import FinishedTraining
@@ -38,9 +38,9 @@ class TestOnTrainEnd(TrainEndStep):
 
     __test__ = False  # pytest would take it for a test
 
-    def __init__(self, preferred_checkpoint: Preference = "metric", view: View = "test") -> None:
+    def __init__(self, preferred_checkpoint: Preference = "metric", view: Split = "test") -> None:
         self.preferred_checkpoint = preferred_checkpoint
-        self.view: View = view
+        self.view: Split = view
 
     @property
     def step_name(self) -> str:

@@ -14,11 +14,11 @@ from cuelight.callbacks.added.progress import ProgressDisplay
 from cuelight.errors import ConfigError, Problem
 from cuelight.train_end.display import showing
 from cuelight.train_end.finished_training import FinishedTraining, StepSkipped
-from cuelight.train_end.from_trainer import finished_by, is_spread_out
+from cuelight.train_end.from_trainer import finished_by, is_sharded
 from cuelight.train_end.outcomes import Outcome
 from cuelight.train_end.ranks import on_first_rank
 from cuelight.train_end.running import StepResult, TrainEndError, run_step
-from cuelight.utils.wrap_method import surround
+from cuelight.utils.wrap_method import wrap_method
 from cuelight.weights.best import Preference
 
 
@@ -161,11 +161,11 @@ def _raise_after_teardown(trainer: pl.Trainer, error: TrainEndError) -> None:
         describe()
         raise error
 
-    undo = surround(trainer.profiler, "describe", describe_and_raise)  # type: ignore[attr-defined]  # nor this
+    undo = wrap_method(trainer.profiler, "describe", describe_and_raise)  # type: ignore[attr-defined]  # nor this
 
 
 def _why_not(trainer: pl.Trainer) -> str | None:
-    if is_spread_out(trainer):
+    if is_sharded(trainer):
         return "its strategy spreads the weights over the devices. Run what is missing when the training is over."
     if any(callback.received_signal is not None for callback in _last_checkpoints(trainer)):
         return "the training was stopped by a signal. Run what is missing with: cuelight finish <run directory>"

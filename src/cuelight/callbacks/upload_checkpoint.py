@@ -24,7 +24,7 @@ from cuelight.train_end.outcomes import Outcome
 from cuelight.train_end.running import StepResult
 from cuelight.train_end.uploading import TRAINING, is_uploaded, training_id, upload
 from cuelight.utils.redaction import reason_of
-from cuelight.weights.best import Preference, choose, kept_by
+from cuelight.weights.best import Preference, from_callbacks, select_best
 from cuelight.weights.checkpoint_io import load_checkpoint
 
 logger = logging.getLogger(__name__)
@@ -152,7 +152,7 @@ class UploadCheckpoint(TrainEndStep):
             return
         self._scores = scores
         metric = getattr(module, "main_metric", None)
-        best = choose(kept_by(checkpoints), "loss", f"val/{metric}" if metric else None)
+        best = select_best(from_callbacks(checkpoints), "loss", f"val/{metric}" if metric else None)
         if best is None:
             return
         try:

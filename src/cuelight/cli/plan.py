@@ -22,7 +22,7 @@ from cuelight.runs.build import model_class
 from cuelight.runs.plan import PlannedCallback, hook_order, main_metric
 from cuelight.runs.run import Run
 from cuelight.utils.redaction import redacted
-from cuelight.weights.best import BestCheckpoint, Preference, choose
+from cuelight.weights.best import BestCheckpoint, Preference, select_best
 
 
 def run(arguments: argparse.Namespace) -> int:
@@ -130,7 +130,7 @@ def _checkpoint(planned: Run, callbacks: Sequence[PlannedCallback], prefer: Pref
         if isinstance(callback, ModelCheckpoint) and callback.monitor and callback.save_top_k != 0
     ]
     metric = main_metric(planned.config)
-    best = choose(kept, prefer, metric[0] if metric else None)
+    best = select_best(kept, prefer, metric[0] if metric else None)
     if best is None:
         return "skipped: no checkpoint is kept as the best one"
     monitor = hide(best.monitor, [part.params for part in planned.config.trainer.callbacks])

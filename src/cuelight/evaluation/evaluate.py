@@ -11,7 +11,7 @@ from lightning.pytorch.loggers import Logger
 from torchmetrics import Metric
 
 from cuelight.data.protocols import LoadsWhole, NamesSplits
-from cuelight.evaluation.evaluator import EvaluatorSettings, View, evaluator
+from cuelight.evaluation.evaluator import EvaluatorSettings, Split, evaluator
 
 _STAGES = {"test": "test", "val": "validate", "train": "fit"}
 _LOADERS = {"test": "test_dataloader", "val": "val_dataloader", "train": "train_dataloader"}
@@ -20,7 +20,7 @@ _LOADERS = {"test": "test_dataloader", "val": "val_dataloader", "train": "train_
 def evaluate(
     model: pl.LightningModule,
     data: pl.LightningDataModule,
-    view: View = "test",
+    view: Split = "test",
     settings: EvaluatorSettings | None = None,
     callbacks: Sequence[pl.Callback] = (),
     loggers: Sequence[Logger] = (),
@@ -52,7 +52,7 @@ def evaluate(
     return {_name(name, view): float(value) for result in results for name, value in result.items()}
 
 
-def has_split(data: pl.LightningDataModule, view: View) -> bool:
+def has_split(data: pl.LightningDataModule, view: Split) -> bool:
     """Tell whether there is something to measure on.
 
     Args:
@@ -69,7 +69,7 @@ def has_split(data: pl.LightningDataModule, view: View) -> bool:
 
 
 @contextmanager
-def set_up(data: pl.LightningDataModule, view: View) -> Iterator[None]:
+def set_up(data: pl.LightningDataModule, view: Split) -> Iterator[None]:
     """Set data up as a trainer would, unless a trainer has it at work.
 
     Args:
@@ -95,7 +95,7 @@ def _whole_training_split(data: pl.LightningDataModule) -> Any:
     return data.whole_dataloader("train") if isinstance(data, LoadsWhole) else data.train_dataloader()
 
 
-def _name(metric: str, view: View) -> str:
+def _name(metric: str, view: Split) -> str:
     return f"train/{metric.removeprefix('test/')}" if view == "train" and metric.startswith("test/") else metric
 
 

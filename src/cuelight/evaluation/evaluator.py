@@ -20,7 +20,7 @@ from lightning.pytorch.strategies import SingleDeviceStrategy
 from cuelight.errors import ConfigError, Problem
 from cuelight.utils.signals import signals_given_back
 
-View = Literal["test", "val", "train"]
+Split = Literal["test", "val", "train"]
 
 _ACCELERATORS = {"cpu": "cpu", "cuda": "gpu", "mps": "mps"}
 _CUBLAS = "CUBLAS_WORKSPACE_CONFIG"  # Lightning sets it where algorithms shall be deterministic
@@ -74,7 +74,7 @@ def settings_like(trainer: pl.Trainer) -> EvaluatorSettings:
 @contextmanager
 def evaluator(
     settings: EvaluatorSettings,
-    view: View = "test",
+    view: Split = "test",
     callbacks: Sequence[pl.Callback] = (),
     loggers: Sequence[Logger] = (),
 ) -> Iterator[pl.Trainer]:

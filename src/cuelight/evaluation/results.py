@@ -13,7 +13,7 @@ from PIL import Image
 
 from cuelight.errors import CuelightError
 from cuelight.evaluation.confusion_matrix import ConfusionUnit, draw_confusion_matrix, iou_of_classes
-from cuelight.evaluation.evaluator import View
+from cuelight.evaluation.evaluator import Split
 from cuelight.utils.files import atomic_write, relative_to_run, write_json
 
 TEST_FOLDER = "test"
@@ -36,7 +36,7 @@ class Measurement:
 
     checkpoint: Path
     fingerprint: str
-    view: View
+    view: Split
     metrics: dict[str, float] = field(default_factory=dict)
     confusion: NDArray[np.int64] | None = None
     class_names: tuple[str, ...] | None = None
@@ -77,7 +77,7 @@ def write_results(directory: Path, measured: Measurement) -> list[Path]:
     return files
 
 
-def results_path(directory: Path, view: View) -> Path:
+def results_path(directory: Path, view: Split) -> Path:
     """Tell where the measurement of a view is kept.
 
     Args:
@@ -90,7 +90,7 @@ def results_path(directory: Path, view: View) -> Path:
     return directory / TEST_FOLDER / ("results.json" if view == "test" else f"results_{view}.json")
 
 
-def confusion_picture(directory: Path, view: View) -> Path:
+def confusion_picture(directory: Path, view: Split) -> Path:
     """Tell where the picture of the confusion matrix of a view is kept.
 
     Args:
@@ -103,7 +103,7 @@ def confusion_picture(directory: Path, view: View) -> Path:
     return directory / TEST_FOLDER / f"confusion_matrix_{view}.png"
 
 
-def examples_picture(directory: Path, view: View) -> Path:
+def examples_picture(directory: Path, view: Split) -> Path:
     """Tell where the picture of a few predictions of a view is kept.
 
     Args:

@@ -16,7 +16,7 @@ from cuelight.explain.grid import Size, as_maps, mapped_tensor, tensors_in, with
 from cuelight.explain.layers import find_layer
 from cuelight.explain.methods import METHODS, Method
 from cuelight.explain.outputs import choose_output
-from cuelight.explain.preserve_state import run, undisturbed
+from cuelight.explain.preserve_state import preserve_state, run
 from cuelight.explain.scores import ScoresClasses, scores_of
 
 
@@ -96,7 +96,7 @@ def heat_maps(
     cut = _Cut(len(images), (int(images.shape[-2]), int(images.shape[-1])))
     handle = model.get_submodule(find_layer(model, layer, images)).register_forward_hook(cut)
     try:
-        with undisturbed(model, images.device):
+        with preserve_state(model, images.device):
             outputs = run(model, images)
             if output is not None or not isinstance(model, ScoresClasses):
                 outputs = choose_output(outputs, output, output_names)

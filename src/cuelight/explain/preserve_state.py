@@ -12,7 +12,7 @@ from torch import Tensor, nn
 
 
 @contextmanager
-def undisturbed(model: nn.Module, device: torch.device) -> Iterator[None]:
+def preserve_state(model: nn.Module, device: torch.device) -> Iterator[None]:
     """Let a model be run and differentiated by activations, in evaluation, without a trace.
 
     Inside, gradients are recorded whatever mode the caller is in, but not for parameters: so nothing is recorded
@@ -43,7 +43,7 @@ def run(model: nn.Module, images: Tensor) -> Any:
     """Run a model with copies of its buffers, which its ``forward`` may change.
 
     Args:
-        model: The model, inside of :func:`undisturbed`.
+        model: The model, inside of :func:`preserve_state`.
         images: A batch ``(N, C, H, W)``; it may be of inference mode.
 
     Returns:

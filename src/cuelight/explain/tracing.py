@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from cuelight.explain.grid import as_maps, has_shape_of_image, tensors_in
-from cuelight.explain.preserve_state import run, undisturbed
+from cuelight.explain.preserve_state import preserve_state, run
 
 _ENCODERS = ("encoder", "backbone")
 _ATTENTION = ("attn", "attention", "qkv")
@@ -39,7 +39,7 @@ def traced(model: nn.Module, example: Tensor) -> Iterator[dict[str, Any]]:
 
     handles = [module.register_forward_hook(note(name)) for name, module in model.named_modules()]
     try:
-        with undisturbed(model, example.device):
+        with preserve_state(model, example.device):
             run(model, example[:1])
             yield outputs
     finally:

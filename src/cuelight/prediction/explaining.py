@@ -19,7 +19,7 @@ from cuelight.explain.captions import explained_images, title_of
 from cuelight.explain.inputs import as_pictures
 from cuelight.explain.pictures import MOST_IN_GRID, ExplainedImage, draw_explanation, draw_grid
 from cuelight.explain.targets import Target, find_target
-from cuelight.export.description import Description
+from cuelight.export.model_metadata import ModelMetadata
 from cuelight.export.protocols import NamesOutputs
 from cuelight.images.preprocessing import IGNORE_INDEX, Preprocessing
 from cuelight.prediction.predicting import read_images
@@ -65,7 +65,7 @@ class ImageExplanation:
 
 def explain(
     model: nn.Module,
-    description: Description,
+    metadata: ModelMetadata,
     files: Sequence[Path],
     *,
     layer: int | str = "auto",
@@ -79,7 +79,7 @@ def explain(
 
     Args:
         model: The model.
-        description: What is known of it.
+        metadata: What is known of it.
         files: The image files.
         layer: Whose activations are explained: an index into ``named_modules()``, a name, or ``auto``.
         class_idx: The class that is explained: its index, also as text, its name, or ``predicted``.
@@ -95,7 +95,7 @@ def explain(
         CuelightError: There is no such layer, class or output, or it is not known how images are prepared.
         DataError: None of the files can be read.
     """
-    preprocessing = description.preprocessing
+    preprocessing = metadata.preprocessing
     if preprocessing is None:
         raise CuelightError(
             "The model does not say how its images are prepared: it was trained with data that has no preprocessing "
@@ -107,15 +107,15 @@ def explain(
         model,
         torch.zeros(1, preprocessing.channels, *preprocessing.size),
         layer,
-        _index_or_name(class_idx, description.class_names),
-        class_names=description.class_names,
+        _index_or_name(class_idx, metadata.class_names),
+        class_names=metadata.class_names,
         method=method,
-        task=description.task or "classification",
+        task=metadata.task or "classification",
         output=output,
         output_names=model.output_names if isinstance(model, NamesOutputs) else None,
     )
     images = read_images(files, preprocessing, report)
-    return _explain(model, target, images, preprocessing, description.class_names, batch_size)
+    return _explain(model, target, images, preprocessing, metadata.class_names, batch_size)
 
 
 def _index_or_name(class_idx: int | str, class_names: Sequence[str] | None) -> int | str:

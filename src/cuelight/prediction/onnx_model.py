@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from cuelight.errors import CuelightError
-from cuelight.export.archive.config import read_description
+from cuelight.export.archive.config import read_metadata
 from cuelight.export.archive.reading import read_archive
 from cuelight.export.onnx.sessions import RUNTIME_ERRORS, numpy_type, open_session
 
@@ -25,7 +25,7 @@ class OnnxModel:
 
     Attributes:
         source: The file.
-        description: What Cuelight wrote about the model; ``None`` if Cuelight did not write the file.
+        metadata: What Cuelight wrote about the model; ``None`` if Cuelight did not write the file.
         input_name: Name of the input.
         input_shape: Its dimensions; ``None`` where one is free.
         input_dtype: Its type.
@@ -38,7 +38,7 @@ class OnnxModel:
     def __init__(self, session: Any, source: Path) -> None:
         self._session = session
         self.source = source
-        self.description = read_description(session.get_modelmeta().custom_metadata_map, source)
+        self.metadata = read_metadata(session.get_modelmeta().custom_metadata_map, source)
         inputs = session.get_inputs()
         if len(inputs) != 1 or not inputs[0].shape:
             names = ", ".join(entry.name for entry in inputs) or "none"

@@ -17,7 +17,7 @@ from torch import Tensor
 from cuelight.data.loading.samples import UnreadableImageError
 from cuelight.data.reading import read_image
 from cuelight.errors import CuelightError, DataError, did_you_mean
-from cuelight.export.description import Description
+from cuelight.export.model_metadata import ModelMetadata
 from cuelight.tasks.lookup import TASKS, Result, Task
 
 logger = logging.getLogger(__name__)
@@ -27,7 +27,7 @@ class Network(Protocol):
     """A model that can be called, wherever it came from."""
 
     @property
-    def description(self) -> Description | None:
+    def metadata(self) -> ModelMetadata | None:
         """What is known of it; ``None`` if nothing is."""
         ...
 
@@ -35,7 +35,7 @@ class Network(Protocol):
         """Run it.
 
         Args:
-            images: float ``(N, C, H, W)``; uint8 in RGB or grey if the description says ``preprocessing_inside``.
+            images: float ``(N, C, H, W)``; uint8 in RGB or grey if the metadata says ``preprocessing_inside``.
 
         Returns:
             The outputs by name, each of N images.
@@ -94,21 +94,21 @@ def predict(
         CuelightError: It is not known what the model does or how its images are prepared.
         DataError: None of the files can be read.
     """
-    description = network.description
-    if description is None:
+    metadata = network.metadata
+    if metadata is None:
         raise CuelightError(
             "Cuelight did not write this model, so it is not known how its images are prepared and what its outputs "
             "mean. Export it with Cuelight."
         )
-    task = _task(description.task)
-    if description.preprocessing is None:
+    task = _task(metadata.task)
+    if metadata.preprocessing is None:
         raise CuelightError(
             "The model does not say how its images are prepared: it was trained with data that has no preprocessing "
             "of its own. Give the data module a property `preprocessing`, and export the model again."
         )
-    prepare = description.preprocessing.fit if description.preprocessing_inside else description.preprocessing
+    prepare = metadata.preprocessing.fit if metadata.preprocessing_inside else metadata.preprocessing
     images = read_images(files, prepare, report)
-    return _predict(network, images, task, description, batch_size)
+    return _predict(network, images, task, metadata, batch_size)
 
 
 def _task(name: str | None) -> Task:
@@ -155,16 +155,16 @@ def _predict(
     network: Network,
     images: Iterator[tuple[Path, Image.Image, Tensor]],
     task: Task,
-    description: Description,
+    metadata: ModelMetadata,
     batch_size: int,
 ) -> Iterator[ImagePrediction]:
     while batch := list(islice(images, batch_size)):
         outputs = network(torch.stack([tensor for _, _, tensor in batch]))
-        for (path, image, _), result in zip(batch, task.decode(outputs, description.class_names), strict=True):
-            yield ImagePrediction(path, image, _placed(task, result, description, image), task)
+        for (path, image, _), result in zip(batch, task.decode(outputs, metadata.class_names), strict=True):
+            yield ImagePrediction(path, image, _placed(task, result, metadata, image), task)
 
 
-def _placed(task: Task, result: Result, description: Description, image: Image.Image) -> Result:
-    if task.place is None or description.preprocessing is None:
+def _placed(task: Task, result: Result, metadata: ModelMetadata, image: Image.Image) -> Result:
+    if task.place is None or metadata.preprocessing is None:
         return result
-    return task.place(result, description.preprocessing, image.size)
+    return task.place(result, metadata.preprocessing, image.size)

@@ -9,7 +9,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from cuelight.export.description import Description
+from cuelight.export.model_metadata import ModelMetadata
 from cuelight.export.onnx.tensors_module import named_tensors
 
 
@@ -18,12 +18,12 @@ class PyTorchModel:
 
     Args:
         module: The module, in eval mode, with its weights.
-        description: What is known of it.
+        metadata: What is known of it.
         output_names: The name of each output; named as in an exported file if left out.
     """
 
-    def __init__(self, module: nn.Module, description: Description, output_names: Sequence[str] | None = None) -> None:
-        self.description = description
+    def __init__(self, module: nn.Module, metadata: ModelMetadata, output_names: Sequence[str] | None = None) -> None:
+        self.metadata = metadata
         self._module = module
         self._output_names = output_names
 
@@ -31,7 +31,7 @@ class PyTorchModel:
         """Run the module.
 
         Args:
-            images: float ``(N, C, H, W)``, prepared as the description says.
+            images: float ``(N, C, H, W)``, prepared as the metadata says.
 
         Returns:
             The outputs by name, each of N images.

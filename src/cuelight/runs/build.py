@@ -8,7 +8,7 @@ import lightning.pytorch as pl
 
 from cuelight import registry
 from cuelight.config import Config
-from cuelight.data.description import DataDescription
+from cuelight.data.spec import DataSpec
 from cuelight.training.optimization import Optimization
 
 
@@ -41,7 +41,7 @@ def model_class(config: Config) -> type[pl.LightningModule]:
     return cast("type[pl.LightningModule]", registry.models.get(config.model.name))
 
 
-def build_model(config: Config, data: DataDescription, fresh: bool = True) -> pl.LightningModule:
+def build_model(config: Config, data: DataSpec, fresh: bool = True) -> pl.LightningModule:
     """Make the module that a configuration names, with as many inputs and outputs as the data asks for.
 
     Args:

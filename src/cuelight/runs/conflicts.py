@@ -31,7 +31,7 @@ from cuelight.provenance.hyperparameters import missing_keys
 _LABELS = {"classification": "a class for each image", "segmentation": "a mask for each image"}  # by task
 
 
-def refusals(
+def find_problems(
     config: Config, model: type[pl.LightningModule], callbacks: Sequence[tuple[str, pl.Callback]]
 ) -> list[Problem]:
     """Find what would fail, or silently do nothing, once the training runs.

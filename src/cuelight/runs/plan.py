@@ -21,7 +21,7 @@ from cuelight.callbacks.test_on_train_end import TestOnTrainEnd
 from cuelight.config.schema import Config, Part
 from cuelight.errors import ConfigError, Problem
 from cuelight.training.optimization import scheduler_problems
-from cuelight.runs.conflicts import refusals
+from cuelight.runs.conflicts import find_problems
 from cuelight.tracking.loggers.requirements import tracker_problems
 
 LOSS_MONITOR = "val/loss"
@@ -115,7 +115,7 @@ def check_together(config: Config) -> list[Problem]:
         callbacks = [(entry.origin, entry.callback) for entry in _from_file(config)]
     except ConfigError as error:
         return [*problems, *error.problems]
-    return [*problems, *refusals(config, model_class(config), callbacks)]
+    return [*problems, *find_problems(config, model_class(config), callbacks)]
 
 
 def check_before_training(config: Config) -> list[Problem]:

@@ -21,7 +21,7 @@ from cuelight.utils.files import relative_to_run, write_json
 from cuelight.runs.plan import PlannedCallback
 from cuelight.utils.redaction import reason_of
 from cuelight.utils.run_directory import TRAINING_FILE, is_first_process, own_process
-from cuelight.weights.best import choose, kept_by
+from cuelight.weights.best import select_best, from_callbacks
 
 logger = logging.getLogger(__name__)
 
@@ -70,8 +70,8 @@ def _length(trainer: pl.Trainer) -> dict[str, Any]:
 
 
 def _best(directory: Path, trainer: pl.Trainer, main_metric: str | None) -> dict[str, Any]:
-    kept = kept_by([callback for callback in trainer.checkpoint_callbacks if isinstance(callback, ModelCheckpoint)])
-    chosen = choose(kept, main_metric=main_metric)
+    kept = from_callbacks([callback for callback in trainer.checkpoint_callbacks if isinstance(callback, ModelCheckpoint)])
+    chosen = select_best(kept, main_metric=main_metric)
     return {
         "best": [
             asdict(best) | {"path": relative_to_run(best.path, directory)}

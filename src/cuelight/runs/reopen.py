@@ -14,12 +14,12 @@ from torch import Tensor
 
 from cuelight.runs.build import build_data, build_model
 from cuelight.config import Config
-from cuelight.data.description import DataDescription, describe_data, saved_description
+from cuelight.data.spec import DataSpec, data_spec_of, saved_spec
 from cuelight.errors import CheckpointError, DataError
 from cuelight.runs.plan import main_metric
 from cuelight.train_end.finished_training import FinishedTraining
 from cuelight.runs.trainer import evaluator_settings, take_model_callbacks
-from cuelight.weights.best import BestCheckpoint, kept_in
+from cuelight.weights.best import BestCheckpoint, from_states
 from cuelight.weights.checkpoint_io import load_checkpoint
 from cuelight.weights.resuming import LAST_CHECKPOINT
 
@@ -89,7 +89,7 @@ def kept_checkpoints(folder: Path) -> list[BestCheckpoint]:
     """
     files = sorted(folder.glob("*.ckpt"), key=lambda file: (file.name == LAST_CHECKPOINT, file.stat().st_mtime))
     states = (_callback_states(file) for file in reversed(files))
-    return kept_in(next((found for found in states if found is not None), {}), folder)
+    return from_states(next((found for found in states if found is not None), {}), folder)
 
 
 def _callback_states(file: Path) -> Mapping[str, Mapping[str, Any]] | None:
@@ -105,17 +105,17 @@ def _empty_model(config: Config, data: pl.LightningDataModule, content: Mapping[
     return _model_for(config, _describe(data, content))
 
 
-def _describe(data: pl.LightningDataModule, content: Mapping[str, Any]) -> DataDescription:
+def _describe(data: pl.LightningDataModule, content: Mapping[str, Any]) -> DataSpec:
     try:
-        return describe_data(data)
+        return data_spec_of(data)
     except DataError:  # the data is not on this machine, and need not be
-        saved = saved_description(content)
+        saved = saved_spec(content)
         if saved is None:
             raise
         return saved
 
 
-def _model_for(config: Config, described: DataDescription) -> pl.LightningModule:
+def _model_for(config: Config, described: DataSpec) -> pl.LightningModule:
     model = build_model(config, described, fresh=False)
     take_model_callbacks(model)  # they belong to the training; fresh ones would know nothing of it
     return model.eval()

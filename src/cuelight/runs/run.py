@@ -14,9 +14,9 @@ from cuelight import registry
 from cuelight.runs.build import build_data, build_model
 from cuelight.callbacks.added.last_checkpoint import LastCheckpoint
 from cuelight.callbacks.train_end_step import train_end_steps
-from cuelight.runs.warnings import cautions
+from cuelight.runs.warnings import find_warnings
 from cuelight.config import load_config
-from cuelight.data.description import DATA_DESCRIPTION, describe_data
+from cuelight.data.spec import DATA_SPEC, data_spec_of
 from cuelight.runs.ending import why_it_ended
 from cuelight.errors import CheckpointError, ConfigError, TrainingInterrupted
 from cuelight.explain import Layer, list_layers
@@ -46,7 +46,7 @@ from cuelight.tracking.loggers.build import build_loggers, start_trackers
 from cuelight.tracking.loggers.requirements import tracker_problems
 from cuelight.tracking.sending import send_hyperparams
 from cuelight.tracking.outbox.uploads import remove_spools
-from cuelight.train_end.from_trainer import is_spread_out
+from cuelight.train_end.from_trainer import is_sharded
 from cuelight.runs.trained_run import TrainedRun
 from cuelight.runs.trainer import build_trainer, take_model_callbacks
 from cuelight.runs.record import recorded_training
@@ -117,7 +117,7 @@ class Run(TrainedRun):
         """
         planned = planned_callbacks(self.config, self.display)
         if is_first_process():
-            for caution in cautions([entry.callback for entry in planned], self.config):
+            for caution in find_warnings([entry.callback for entry in planned], self.config):
                 logger.warning(caution)
         return planned
 
@@ -209,12 +209,12 @@ class Run(TrainedRun):
             remove_spools(directory)  # of an attempt that was ended before its first checkpoint
         pl.seed_everything(self.config.trainer.seed, workers=True, verbose=False)
         data = build_data(self.config)
-        description = describe_data(data)
+        description = data_spec_of(data)
         model = build_model(self.config, description, fresh=resume is None)
         planned = place_model_callbacks(planned, take_model_callbacks(model))
         callbacks = [entry.callback for entry in planned]
         loggers = build_loggers(self.config, directory, resumed_from)
-        saved_with = AtomicCheckpointIO(self.config.to_dict(), {DATA_DESCRIPTION: description.to_dict()})
+        saved_with = AtomicCheckpointIO(self.config.to_dict(), {DATA_SPEC: description.to_dict()})
         trainer = build_trainer(self.config.trainer, callbacks, loggers, directory, saved_with)
         steps = train_end_steps(trainer)
         for step in steps:
@@ -231,7 +231,7 @@ class Run(TrainedRun):
             logger.info(reason)
         outcomes = [step.outcome for step in steps if step.outcome is not None]
         # There was nothing left to train, or the steps could not run in the trainer: what is done is not done again.
-        all_ran = len(outcomes) == len(steps) and not is_spread_out(trainer)
+        all_ran = len(outcomes) == len(steps) and not is_sharded(trainer)
         if all_ran or not self.has_checkpoints():
             return self._result(outcomes)
         return self.finish()

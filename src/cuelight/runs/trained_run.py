@@ -18,7 +18,7 @@ from cuelight.callbacks.upload_checkpoint import UploadCheckpoint
 from cuelight.config import Config
 from cuelight.export.protocols import NamesOutputs
 from cuelight.errors import CheckpointError, ConfigError, DataError, UploadError
-from cuelight.evaluation.evaluator import View
+from cuelight.evaluation.evaluator import Split
 from cuelight.evaluation.results import write_results
 from cuelight.explain import Method
 from cuelight.runs.finish import finish
@@ -57,7 +57,7 @@ class TrainedRun:
         self.directory = directory
         self.display = display
 
-    def test(self, checkpoint: str | Path | None = None, view: View = "test") -> Result:
+    def test(self, checkpoint: str | Path | None = None, view: Split = "test") -> Result:
         """Measure a checkpoint of this run.
 
         Args:

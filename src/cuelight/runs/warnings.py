@@ -15,7 +15,7 @@ from cuelight.config.tracker import TensorBoardConfig, TrackerConfig
 from cuelight.utils.redaction import redacted
 
 
-def cautions(callbacks: Sequence[pl.Callback], config: Config) -> list[str]:
+def find_warnings(callbacks: Sequence[pl.Callback], config: Config) -> list[str]:
     """Find what works, but perhaps not as it was meant.
 
     Args:

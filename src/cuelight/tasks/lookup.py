@@ -14,7 +14,7 @@ from cuelight.tasks.classification.picture import draw_classification
 from cuelight.tasks.segmentation.decode import decode_segmentation
 from cuelight.tasks.segmentation.examples import draw_segmentation_examples
 from cuelight.tasks.segmentation.picture import draw_segmentation, mask_image
-from cuelight.tasks.segmentation.resize_to_image import at_own_size
+from cuelight.tasks.segmentation.resize_to_image import resize_to_image
 
 
 class Result(Protocol):
@@ -53,5 +53,7 @@ class Task(NamedTuple):
 
 TASKS: dict[str, Task] = {
     "classification": Task(decode_classification, draw_classification),
-    "segmentation": Task(decode_segmentation, draw_segmentation, at_own_size, mask_image, draw_segmentation_examples),
+    "segmentation": Task(
+        decode_segmentation, draw_segmentation, resize_to_image, mask_image, draw_segmentation_examples
+    ),
 }

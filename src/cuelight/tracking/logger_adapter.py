@@ -12,7 +12,7 @@ from lightning.pytorch.loggers import Logger
 from numpy.typing import NDArray
 
 
-class Tracker(Protocol):
+class LoggerAdapter(Protocol):
     """Pictures, text, tables and files for one Lightning logger.
 
     Every method may fail as its tracker fails; ``sending.py`` keeps that away from a training. Names are the same in
@@ -109,10 +109,10 @@ class Tracker(Protocol):
 
 
 @singledispatch
-def tracker_of(logger: Logger) -> Tracker | None:  # noqa: ARG001 - those registered look at it
+def adapter_of(logger: Logger) -> LoggerAdapter | None:  # noqa: ARG001 - those registered look at it
     """Find what sends pictures, text, tables and files for a logger.
 
-    A logger of one's own joins by registering what makes its tracker: ``tracker_of.register(MyLogger, MyTracker)``.
+    A logger of one's own joins by registering what makes its tracker: ``adapter_of.register(MyLogger, MyTracker)``.
 
     Args:
         logger: Any Lightning logger.

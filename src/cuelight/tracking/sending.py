@@ -12,13 +12,13 @@ from lightning.pytorch.loggers import Logger
 from lightning.pytorch.utilities import rank_zero_only
 from numpy.typing import NDArray
 
-from cuelight.tracking.logger_adapter import Tracker, tracker_of
+from cuelight.tracking.logger_adapter import LoggerAdapter, adapter_of
 from cuelight.utils.redaction import reason_of
 
 logger = logging.getLogger(__name__)
 
 
-def trackers_of(loggers: Iterable[Logger]) -> Iterator[Tracker]:
+def adapters_of(loggers: Iterable[Logger]) -> Iterator[LoggerAdapter]:
     """List the trackers of loggers.
 
     Args:
@@ -28,7 +28,7 @@ def trackers_of(loggers: Iterable[Logger]) -> Iterator[Tracker]:
         One for each that takes more than metrics.
     """
     for one in loggers:
-        found: list[Tracker] = []
+        found: list[LoggerAdapter] = []
         _isolated(one, "anything", found.append, also_plain=False)
         yield from found
 
@@ -86,7 +86,7 @@ def send_artifact(loggers: Iterable[Logger], file: Path, folder: str = "") -> No
         folder: The folder of the tracker that it belongs to.
     """
 
-    def send(tracker: Tracker) -> None:
+    def send(tracker: LoggerAdapter) -> None:
         if not tracker.has(file):
             tracker.log_artifact(file, folder, wait=False)
 
@@ -123,7 +123,7 @@ def _to_each(loggers: Iterable[Logger], what: str, send: Callable[[Any], None], 
 
 def _isolated(one: Logger, what: str, send: Callable[[Any], None], also_plain: bool) -> None:
     try:
-        receiver = tracker_of(one) or (one if also_plain else None)
+        receiver = adapter_of(one) or (one if also_plain else None)
         if receiver is not None:
             send(receiver)
     except Exception as error:  # noqa: BLE001 - a tracker may fail in any way, and a training goes on without it

@@ -14,8 +14,8 @@ from torchvision.transforms.v2.functional import to_pil_image
 from cuelight.data.protocols import LoadsWhole
 from cuelight.errors import CuelightError
 from cuelight.evaluation.evaluate import set_up
-from cuelight.evaluation.evaluator import View
-from cuelight.export.description import Description
+from cuelight.evaluation.evaluator import Split
+from cuelight.export.model_metadata import ModelMetadata
 from cuelight.prediction.pytorch_model import PyTorchModel
 from cuelight.tasks.lookup import TASKS
 
@@ -25,13 +25,13 @@ _IMAGES = 6
 
 
 def draw_examples(
-    module: pl.LightningModule, description: Description, data: pl.LightningDataModule, view: View
+    module: pl.LightningModule, metadata: ModelMetadata, data: pl.LightningDataModule, view: Split
 ) -> Image.Image | None:
     """Draw the first images of a split beside what is true and what a model sees.
 
     Args:
         module: The model, in eval mode, on the CPU.
-        description: What is known of it.
+        metadata: What is known of it.
         data: The data.
         view: The split.
 
@@ -39,17 +39,17 @@ def draw_examples(
         The picture; ``None`` if predictions of this task are not drawn so, the data does not tell how it prepares its
         images, or the predictions are none, such as those that are not finite, which is logged.
     """
-    task = TASKS.get(description.task or "")
-    preprocessing = description.preprocessing
+    task = TASKS.get(metadata.task or "")
+    preprocessing = metadata.preprocessing
     if task is None or task.compare is None or preprocessing is None or not isinstance(data, LoadsWhole):
         return None
     with set_up(data, view):
         images, targets = _first(data, view)
-    network = PyTorchModel(module.float(), description)  # as exported, also after a test in half precision
+    network = PyTorchModel(module.float(), metadata)  # as exported, also after a test in half precision
     # One by one: the logits of six images of two megapixels and many classes take gigabytes.
     outputs = (network(image[None]) for image in images)
     try:
-        results = [result for output in outputs for result in task.decode(output, description.class_names)]
+        results = [result for output in outputs for result in task.decode(output, metadata.class_names)]
     except CuelightError as error:  # what was measured stands without a picture
         logger.warning("No predictions are drawn: %s", error)
         return None
@@ -57,7 +57,7 @@ def draw_examples(
     return task.compare(pictures, targets.numpy(), results)
 
 
-def _first(data: LoadsWhole, view: View) -> tuple[Tensor, Tensor]:
+def _first(data: LoadsWhole, view: Split) -> tuple[Tensor, Tensor]:
     """The first images of a split, and their targets."""
     batches = iter(data.whole_dataloader(view))
     samples = chain.from_iterable(zip(images, targets, strict=True) for images, targets in batches)

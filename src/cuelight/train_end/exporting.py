@@ -127,7 +127,7 @@ def _remove(onnx: Path) -> None:
         onnx.parent.rmdir()
 
 
-def is_made_so(outcome: Outcome, training: FinishedTraining, path: Path, fingerprint: str) -> bool:
+def is_up_to_date(outcome: Outcome, training: FinishedTraining, path: Path, fingerprint: str) -> bool:
     """Tell whether a file is there that would be written just so again.
 
     Args:
@@ -200,5 +200,5 @@ def _example(example: Any, images: Any, name: str) -> Inputs:
 def _exported_before(training: FinishedTraining, weights: MeasuredWeights) -> Path | None:
     """The ONNX file of the export before, if it is what a second one would write."""
     path, exported = onnx_path(training), read_outcomes(training.directory).get(EXPORT_STEP)
-    same = exported is not None and is_made_so(exported, training, path, weights.fingerprint)
+    same = exported is not None and is_up_to_date(exported, training, path, weights.fingerprint)
     return path if same else None

@@ -12,12 +12,12 @@ from lightning.pytorch.loggers import Logger
 from torch import Tensor
 
 from cuelight.config.schema import ExporterConfig
-from cuelight.data.description import DataDescription, saved_description
 from cuelight.data.protocols import DescribesImages, LoadsWhole, NamesClasses
+from cuelight.data.spec import DataSpec, saved_spec
 from cuelight.errors import CuelightError
 from cuelight.evaluation.evaluate import set_up
 from cuelight.evaluation.evaluator import EvaluatorSettings
-from cuelight.export.description import Description
+from cuelight.export.model_metadata import ModelMetadata
 from cuelight.export.protocols import NamesTask
 from cuelight.images.preprocessing import Preprocessing
 from cuelight.weights.best import BestCheckpoint, Preference, best_checkpoint
@@ -44,7 +44,7 @@ class MeasuredWeights:
     module: pl.LightningModule
     checkpoint: Path
     fingerprint: str
-    data: DataDescription
+    data: DataSpec
 
 
 @dataclass
@@ -122,23 +122,23 @@ class FinishedTraining:
         module = self.make_module(content)
         module.on_load_checkpoint(content)
         load_weights(module, content["state_dict"], checkpoint)
-        described = saved_description(content) or DataDescription()
+        described = saved_spec(content) or DataSpec()
         return MeasuredWeights(module, checkpoint, saved, described)
 
-    def describe(self, weights: MeasuredWeights) -> Description:
+    def describe(self, weights: MeasuredWeights) -> ModelMetadata:
         """Say what a file made of these weights should tell about itself.
 
         Args:
             weights: The weights.
 
         Returns:
-            The description; what neither module nor data tells is left out.
+            The metadata; what neither module nor data tells is left out.
         """
         module, saved = weights.module, weights.data
         names = saved.class_names or _class_names(module) or _class_names(self.data)
         shape = self.data.preprocessing if isinstance(self.data, DescribesImages) else None
         preprocessing = saved.preprocessing or shape
-        return Description(
+        return ModelMetadata(
             fingerprint=weights.fingerprint,
             checkpoint=weights.checkpoint.name,
             task=module.task if isinstance(module, NamesTask) else None,

@@ -16,7 +16,7 @@ from pydantic import ValidationError
 from cuelight.config.schema import ExporterConfig
 from cuelight.evaluation.evaluator import settings_like
 from cuelight.train_end.finished_training import FinishedTraining
-from cuelight.weights.best import kept_by
+from cuelight.weights.best import from_callbacks
 from cuelight.weights.clean_copy import clean_copy
 
 logger = logging.getLogger(__name__)
@@ -61,7 +61,7 @@ class LoadersAsData(pl.LightningDataModule):
         return self._module.test_dataloader()
 
 
-def is_spread_out(trainer: pl.Trainer) -> bool:
+def is_sharded(trainer: pl.Trainer) -> bool:
     """Tell whether no process has the whole module, so that it cannot be copied while the trainer holds it.
 
     Args:
@@ -91,7 +91,7 @@ def finished_by(trainer: pl.Trainer, module: pl.LightningModule) -> FinishedTrai
     return FinishedTraining(
         directory=Path(trainer.default_root_dir),
         make_module=lambda _: clean_copy(module, shared),
-        kept=lambda: kept_by([callback for callback in callbacks if isinstance(callback, ModelCheckpoint)]),
+        kept=lambda: from_callbacks([callback for callback in callbacks if isinstance(callback, ModelCheckpoint)]),
         name=str(described.get("name") or type(module).__name__),
         data=data,
         main_metric=f"val/{metric}" if metric else None,

@@ -12,16 +12,16 @@ from PIL import Image
 
 from cuelight.evaluation.confusion_matrix import NamesConfusionUnit, confusion_matrix, iou_of_classes
 from cuelight.evaluation.evaluate import evaluate, has_split
-from cuelight.evaluation.evaluator import View
+from cuelight.evaluation.evaluator import Split
 from cuelight.evaluation.results import Measurement, class_names, confusion_picture
-from cuelight.tracking.loggers.readonly_logger import silenced_if_open
+from cuelight.tracking.loggers.readonly_logger import readonly_if_open
 from cuelight.tracking.sending import send_image, send_metrics, send_table
 from cuelight.train_end.examples import draw_examples
 from cuelight.train_end.finished_training import FinishedTraining, StepSkipped
 
 
 def measure(
-    training: FinishedTraining, checkpoint: Path, view: View = "test", callbacks: Sequence[pl.Callback] = ()
+    training: FinishedTraining, checkpoint: Path, view: Split = "test", callbacks: Sequence[pl.Callback] = ()
 ) -> Measurement:
     """Measure the weights of a checkpoint.
 
@@ -43,7 +43,7 @@ def measure(
     if not has_split(training.data, view):
         raise StepSkipped(f"the data has no {view} split.")
     weights = training.load(checkpoint)
-    loggers = list(silenced_if_open(training.loggers))
+    loggers = list(readonly_if_open(training.loggers))
     metrics = evaluate(weights.module, training.data, view, training.settings, callbacks, loggers)
     module, described = weights.module, training.describe(weights)
     return Measurement(

@@ -14,7 +14,7 @@ from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 from rich.table import Column
 
 from cuelight.tracking.outbox.uploads import Uploads, spooled_trainings
-from cuelight.tracking.sending import trackers_of
+from cuelight.tracking.sending import adapters_of
 from cuelight.train_end.finished_training import FinishedTraining, StepSkipped
 from cuelight.train_end.outcomes import Outcome
 from cuelight.train_end.running import StepResult
@@ -92,7 +92,7 @@ def is_uploaded(training: FinishedTraining, outcome: Outcome) -> bool:
     """
     best = training.best("loss").path
     sent: Mapping[str, Mapping[str, Any]] = outcome.details["uploads"]
-    trackers = [tracker for tracker in trackers_of(training.loggers) if not tracker.has(best)]
+    trackers = [tracker for tracker in adapters_of(training.loggers) if not tracker.has(best)]
     return len(trackers) == len(sent) and {entry["sha256"] for entry in sent.values()} == {sha256_of(best)}
 
 

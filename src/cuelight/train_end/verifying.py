@@ -124,5 +124,5 @@ def _named_weights(file: Path) -> Iterator[str]:
     if file.suffix == ".json":
         yield from (entry["weights_fingerprint"] for entry in read_results(file).values())
     elif file.suffix == ".onnx" or ".tar" in file.suffixes:
-        description = OnnxModel.open(file).description
-        yield description.fingerprint if description else "(none)"
+        metadata = OnnxModel.open(file).metadata
+        yield metadata.fingerprint if metadata else "(none)"

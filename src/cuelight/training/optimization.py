@@ -13,7 +13,7 @@ from torch.optim.lr_scheduler import LinearLR, LRScheduler, SequentialLR
 from cuelight import registry
 from cuelight.config.schema import Part, SchedulerPart
 from cuelight.errors import ConfigError, Problem
-from cuelight.training.rescale_on_resume import keep_own_length
+from cuelight.training.rescale_on_resume import rescale_on_resume
 from cuelight.training.training_length import TrainingLength, training_length
 
 _SCHEDULER_PATH = "trainer.scheduler"
@@ -146,7 +146,7 @@ def _build_schedule(
         rise = LinearLR(optimizer, start_factor=1 / (part.warmup + 1), total_iters=part.warmup)
         schedule = SequentialLR(optimizer, [rise, main], milestones=[part.warmup])
     if parameter:
-        keep_own_length(schedule, optimizer, parameter)
+        rescale_on_resume(schedule, optimizer, parameter)
     return schedule
 
 

@@ -15,7 +15,7 @@ logger = logging.getLogger(__name__)
 _PARTS_OF_SEQUENCE = "_schedulers"
 
 
-def keep_own_length(schedule: LRScheduler, optimizer: Optimizer, parameter: str) -> None:
+def rescale_on_resume(schedule: LRScheduler, optimizer: Optimizer, parameter: str) -> None:
     """Let a schedule keep its own length when it loads the state of a shorter or longer one.
 
     torch's schedulers would take over the length with the state: ``OneCycleLR`` then fails at the first step after

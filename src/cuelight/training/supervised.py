@@ -30,7 +30,7 @@ class SupervisedModel(pl.LightningModule):
     Losses and metrics are exact over all images of all processes, go on after a resume in the middle of an epoch, and
     are logged only where that is seen. The names of the classes are kept in every checkpoint.
 
-    A subclass makes its network and the metrics below, and says in :meth:`count_loss` what it learns.
+    A subclass makes its network and the metrics below, and says in :meth:`update_loss` what it learns.
 
     Args:
         num_classes: Number of classes.
@@ -66,11 +66,11 @@ class SupervisedModel(pl.LightningModule):
         self.optimization = optimization or Optimization(Part(name="AdamW", params={"lr": 1e-3}))
 
     @abstractmethod
-    def count_loss(self, counted: Metric, logits: Tensor, targets: Tensor, training: bool) -> Tensor:
+    def update_loss(self, mean_loss: Metric, logits: Tensor, targets: Tensor, training: bool) -> Tensor:
         """Compute the loss of a batch and count it.
 
         Args:
-            counted: Averages the losses.
+            mean_loss: Averages the losses.
             logits: What the network gave.
             targets: What is right.
             training: Whether it is what is learnt from; else it is what trainings are compared by.
@@ -114,7 +114,7 @@ class SupervisedModel(pl.LightningModule):
         """
         images, targets = self.images_and_targets(batch)
         logits = self(images)
-        loss = self.count_loss(self.train_loss, logits, targets, training=True)
+        loss = self.update_loss(self.train_loss, logits, targets, training=True)
         for metric in self._training_metrics().values():
             metric.update(self.predictions(logits.detach()), targets)
         # Logging costs Lightning several times what the metrics cost, so it happens only where it is seen.
@@ -234,7 +234,7 @@ class SupervisedModel(pl.LightningModule):
     def _evaluate(self, mean_loss: Metric, metrics: MetricCollection, batch: Sequence[Tensor]) -> None:
         images, targets = self.images_and_targets(batch)
         logits = self(images)
-        self.count_loss(mean_loss, logits, targets, training=False)
+        self.update_loss(mean_loss, logits, targets, training=False)
         predictions = self.predictions(logits)
         metrics.update(predictions, targets)
         if self.trainer.state.fn != "fit":  # nobody looks at it while the model still changes

@@ -7,7 +7,7 @@ from functools import wraps
 from typing import Any
 
 
-def surround(owner: Any, method: str, around: Callable[..., Any]) -> Callable[[], None]:
+def wrap_method(owner: Any, method: str, around: Callable[..., Any]) -> Callable[[], None]:
     """Run a function around a method of one object.
 
     A hook of a callback sees the work of the callbacks that stand before it in the list, and not that of those after

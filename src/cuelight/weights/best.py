@@ -51,7 +51,7 @@ def best_checkpoint(
     Returns:
         The preferred one; the other where that does not exist, which is logged; ``None`` if there is none at all.
     """
-    best = choose(kept, prefer, main_metric)
+    best = select_best(kept, prefer, main_metric)
     if best is not None and best.by_loss != (prefer == "loss"):
         logger.warning(
             "No checkpoint was kept by its %s, so the best by %s is used: %s.",
@@ -62,7 +62,7 @@ def best_checkpoint(
     return best
 
 
-def choose(
+def select_best(
     kept: Sequence[BestCheckpoint], prefer: Preference = "metric", main_metric: str | None = None
 ) -> BestCheckpoint | None:
     """Choose as ``best_checkpoint``, without a word.
@@ -80,7 +80,7 @@ def choose(
     return kept[order.index(min(order))] if kept else None
 
 
-def kept_by(callbacks: Iterable[ModelCheckpoint]) -> list[BestCheckpoint]:
+def from_callbacks(callbacks: Iterable[ModelCheckpoint]) -> list[BestCheckpoint]:
     """List the best checkpoints that callbacks have kept so far.
 
     Args:
@@ -93,7 +93,7 @@ def kept_by(callbacks: Iterable[ModelCheckpoint]) -> list[BestCheckpoint]:
     return [best for best in kept if best is not None]
 
 
-def kept_in(callback_states: Mapping[str, Mapping[str, Any]], folder: Path) -> list[BestCheckpoint]:
+def from_states(callback_states: Mapping[str, Mapping[str, Any]], folder: Path) -> list[BestCheckpoint]:
     """List the best checkpoints of a run that was saved.
 
     Args:
@@ -101,7 +101,7 @@ def kept_in(callback_states: Mapping[str, Mapping[str, Any]], folder: Path) -> l
         folder: The checkpoint folder of the run; a run directory that was moved is found there.
 
     Returns:
-        As ``kept_by``.
+        As ``from_callbacks``.
     """
     kept = (_existing(state, _mode_of(key), folder) for key, state in callback_states.items())
     return [best for best in kept if best is not None]

@@ -45,7 +45,7 @@ class AtomicCheckpointIO(TorchCheckpointIO):
     Args:
         hyper_parameters: What every checkpoint says of how it was trained, in place of what module and data module
             collected by themselves, which may be objects or secrets. Left as it is if left out.
-        description: More entries of every checkpoint, such as what the data tells of itself.
+        extra_entries: More entries of every checkpoint, such as what the data tells of itself.
 
     Examples:
         >>> from lightning.pytorch import Trainer
@@ -53,10 +53,10 @@ class AtomicCheckpointIO(TorchCheckpointIO):
     """
 
     def __init__(
-        self, hyper_parameters: dict[str, Any] | None = None, description: dict[str, Any] | None = None
+        self, hyper_parameters: dict[str, Any] | None = None, extra_entries: dict[str, Any] | None = None
     ) -> None:
         super().__init__()
-        self.description = description or {}
+        self.extra_entries = extra_entries or {}
         self.hyper_parameters = hyper_parameters
         self._read_back = False
 
@@ -74,7 +74,7 @@ class AtomicCheckpointIO(TorchCheckpointIO):
         if self.hyper_parameters is not None:
             checkpoint = {key: value for key, value in checkpoint.items() if key not in _HYPER_PARAMETERS}
             checkpoint["hyper_parameters"] = self.hyper_parameters
-        checkpoint = checkpoint | self.description
+        checkpoint = checkpoint | self.extra_entries
         if _is_remote(path):
             super().save_checkpoint(checkpoint, path, storage_options)
             return

@@ -9,7 +9,7 @@ from cuelight import registry
 from cuelight.callbacks.lightning.wrappers import ModelPruning
 from cuelight.config import Config
 from cuelight.errors import ConfigError, CuelightError
-from cuelight.runs.warnings import cautions
+from cuelight.runs.warnings import find_warnings
 
 
 class Model(BoringModel):
@@ -178,6 +178,6 @@ def test_pruning_that_could_not_be_loaded_again_is_refused():
 
 def test_a_plan_warns_of_weights_that_go_back():
     config = Config.model_validate({"model": {"name": "Model"}, "data": {"name": "Data"}})
-    assert any("first values" in text for text in cautions([ModelPruning("l1_unstructured")], config))
+    assert any("first values" in text for text in find_warnings([ModelPruning("l1_unstructured")], config))
     kept = ModelPruning("l1_unstructured", use_lottery_ticket_hypothesis=False)
-    assert not any("first values" in text for text in cautions([kept], config))
+    assert not any("first values" in text for text in find_warnings([kept], config))

@@ -20,13 +20,13 @@ from torch import nn
 
 from cuelight.config.schema import ExporterConfig
 from cuelight.errors import ExportError
-from cuelight.export.description import Description
+from cuelight.export.model_metadata import ModelMetadata
 from cuelight.export.onnx import exporters
 from cuelight.export.onnx.export import export_onnx
 from cuelight.export.onnx.graph import OnnxGraph
 from cuelight.images.preprocessing import Preprocessing
 
-DESCRIPTION = Description(
+DESCRIPTION = ModelMetadata(
     "f00d", "best.ckpt", "classification", ("cat", "dög"), Preprocessing((32, 32), (0.5,) * 3, (0.2, 0.3, 0.4))
 )
 
@@ -265,7 +265,7 @@ def test_preprocessing_inside(path, color, opset) -> None:
     assert proto.graph.input[0].type.tensor_type.elem_type == onnx.TensorProto.UINT8
     np.testing.assert_allclose(run(path, images=pixels.numpy())[0], model(seen).detach(), rtol=1e-4)
     metadata = {entry.key: entry.value for entry in proto.metadata_props}
-    assert Description.from_metadata(metadata).preprocessing_inside
+    assert ModelMetadata.from_metadata(metadata).preprocessing_inside
     assert exported.notes == ()
 
 
@@ -296,7 +296,7 @@ def test_check_sees_the_pixels_of_the_images(path, monkeypatch) -> None:
 
 def test_preprocessing_that_nobody_knows(path) -> None:
     with pytest.raises(ExportError, match="needs to know how images are normalized"):
-        export(Small(), path, description=Description("f"), preprocessing=True)
+        export(Small(), path, description=ModelMetadata("f"), preprocessing=True)
 
 
 @pytest.mark.parametrize("opset", [17, DYNAMO_SLOWLY])
@@ -380,7 +380,7 @@ def test_train_mode_is_not_exported(path) -> None:
 def test_metadata(path) -> None:
     exported, proto, _ = export(Small(), path, opset=17)
     metadata = {entry.key: entry.value for entry in proto.metadata_props}
-    assert Description.from_metadata(metadata) == DESCRIPTION
+    assert ModelMetadata.from_metadata(metadata) == DESCRIPTION
     assert metadata["exporter"] == "torchscript"
     assert metadata["opset"] == "17"
     assert ExporterConfig(**json.loads(metadata["export_options"])) == ExporterConfig(opset=17)
@@ -499,7 +499,7 @@ MEASURE = """
 import gc, sys, timm, torch
 from pathlib import Path
 from cuelight.config.schema import ExporterConfig
-from cuelight.export.description import Description
+from cuelight.export.model_metadata import ModelMetadata
 from cuelight.export.onnx.export import export_onnx
 
 def status(key):
@@ -507,14 +507,14 @@ def status(key):
 
 options = ExporterConfig(opset=int(sys.argv[1]), simplify=sys.argv[2] == "True")
 path, image = Path(sys.argv[3]), torch.randn(1, 3, 224, 224)
-export_onnx(timm.create_model("resnet10t").eval(), image, path, options, Description("warm"))
+export_onnx(timm.create_model("resnet10t").eval(), image, path, options, ModelMetadata("warm"))
 model = timm.create_model("resnet50").eval()
 with torch.no_grad():
     model(image)
 gc.collect()
 open("/proc/self/clear_refs", "w").write("5")
 before = status("VmRSS")
-export_onnx(model, image, path, options, Description("measured"))
+export_onnx(model, image, path, options, ModelMetadata("measured"))
 weights = sum(value.numel() * value.element_size() for value in model.state_dict().values()) / 2**20
 print((status("VmHWM") - before) / weights)
 """

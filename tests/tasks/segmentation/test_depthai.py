@@ -8,7 +8,7 @@ import torch
 
 from cuelight.config.schema import ExporterConfig
 from cuelight.export.archive.nn_archive import write_archive
-from cuelight.export.description import Description
+from cuelight.export.model_metadata import ModelMetadata
 from cuelight.export.onnx.export import export_onnx
 from cuelight.images.preprocessing import Preprocessing
 from cuelight.prediction.onnx_model import OnnxModel
@@ -51,7 +51,7 @@ def model():
 
 @pytest.mark.parametrize("options", [{}, {"dynamic_batch": True}, {"preprocessing": True}, {"half_precision": True}])
 def test_depthai_decodes_the_masks_of_torch(tmp_path, model, options) -> None:
-    description = Description("f" * 64, task="segmentation", class_names=tuple(NAMES), preprocessing=PREPROCESSING)
+    description = ModelMetadata("f" * 64, task="segmentation", class_names=tuple(NAMES), preprocessing=PREPROCESSING)
     onnx = tmp_path / "model.onnx"
     images = torch.randint(0, 256, (2, 3, *SIZE), dtype=torch.uint8, generator=torch.Generator().manual_seed(0))
     prepared = PREPROCESSING.normalize(images)

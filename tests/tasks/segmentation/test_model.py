@@ -11,7 +11,7 @@ from torchmetrics.functional.classification import multiclass_jaccard_index
 
 from cuelight.config.schema import ExporterConfig, Part
 from cuelight.errors import ConfigError
-from cuelight.export.description import Description
+from cuelight.export.model_metadata import ModelMetadata
 from cuelight.export.onnx.export import export_onnx
 from cuelight.prediction.onnx_model import OnnxModel
 from cuelight.tasks.classification.model import ClassificationModel
@@ -282,7 +282,7 @@ def test_every_architecture_is_exported(architecture, tmp_path) -> None:
     opset = 18 if architecture in ("PSPNet", "UPerNet") else 17  # they average over parts of different sizes
     options = ExporterConfig(dynamic_batch=True, opset=opset)
     exported = export_onnx(
-        model.for_export(), images[:1], tmp_path / "a.onnx", options, Description("f" * 64), images=images,
+        model.for_export(), images[:1], tmp_path / "a.onnx", options, ModelMetadata("f" * 64), images=images,
         output_names=model.output_names,
     )  # fmt: skip
     assert {difference.batch_size for difference in exported.differences} == {1, 2}

@@ -15,10 +15,10 @@ from tensorboard.backend.event_processing.event_accumulator import EventAccumula
 
 from cuelight.errors import TrackerError
 from cuelight.tracking import sending
-from cuelight.tracking.logger_adapter import tracker_of
+from cuelight.tracking.logger_adapter import adapter_of
 from cuelight.tracking.loggers.build import start_trackers
 from cuelight.tracking.loggers.tensorboard_logger import MirroredTensorBoardLogger, _pause
-from cuelight.tracking.loggers.wandb_tracker import WandbTracker
+from cuelight.tracking.loggers.wandb_adapter import WandbAdapter
 
 
 def events_of(folder):
@@ -99,7 +99,7 @@ class EverythingTracker:
         self.logger.got.append((name, image.shape, step, caption))
 
 
-tracker_of.register(Everything, EverythingTracker)
+adapter_of.register(Everything, EverythingTracker)
 
 
 def test_logger_of_ones_own_joins_by_registration() -> None:
@@ -116,11 +116,11 @@ def test_adapter_that_cannot_be_made_takes_nothing_with_it(caplog) -> None:
     def fail(logger):
         raise RuntimeError("wrong version")
 
-    tracker_of.register(Strange, fail)
+    adapter_of.register(Strange, fail)
     after = Everything()
     sending.send_metrics([Strange(), Numbers()], {"loss": 1.0}, 1)
     sending.send_image([Strange(), after], "picture", np.zeros((2, 3, 3), np.uint8), 7)
-    assert [type(tracker) for tracker in sending.trackers_of([Strange(), after])] == [EverythingTracker]
+    assert [type(tracker) for tracker in sending.adapters_of([Strange(), after])] == [EverythingTracker]
     assert after.got == [("picture", (2, 3, 3), 7, "")]
     assert caplog.messages == [
         f"Strange did not take {what}: RuntimeError: wrong version" for what in ("loss", "picture", "anything")
@@ -164,7 +164,7 @@ def test_event_files_are_copied_elsewhere(tmp_path) -> None:
     logger.finalize("success")
     [written] = (tmp_path / "run").glob("events.out.tfevents.*")
     assert fsspec.filesystem("memory").cat_file(f"{mirror}/{written.name}") == written.read_bytes()
-    assert tracker_of(logger).place == mirror
+    assert adapter_of(logger).place == mirror
 
 
 def test_file_goes_to_the_copies_as_it_was(tmp_path) -> None:
@@ -200,7 +200,7 @@ def test_file_is_sent_to_wandb_without_waiting(tmp_path) -> None:
             artifact.wait = lambda: wait(artifact)
             logged.append(aliases)
 
-    tracker = WandbTracker(SimpleNamespace(experiment=Run()))
+    tracker = WandbAdapter(SimpleNamespace(experiment=Run()))
     tracker.log_artifact(file, wait=False)
     with pytest.raises(CommError):
         tracker.log_artifact(file)

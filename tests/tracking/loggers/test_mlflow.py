@@ -11,10 +11,10 @@ from lightning.pytorch.loggers import MLFlowLogger
 
 from cuelight.errors import TrackerError
 from cuelight.tracking import sending
-from cuelight.tracking.logger_adapter import tracker_of
+from cuelight.tracking.logger_adapter import adapter_of
 from cuelight.tracking.loggers.build import start_trackers
 from cuelight.tracking.loggers.mlflow_logger import BackgroundMLFlowLogger
-from cuelight.tracking.loggers.readonly_logger import silenced
+from cuelight.tracking.loggers.readonly_logger import readonly_logger
 from support.experiments import OWN_PARTS, experiment, metric_rows, only_run, write_yaml
 from support.mlflow_server import Server
 from support.processes import Command, named_pipe
@@ -76,7 +76,7 @@ def test_all_that_is_sent_can_be_read(kind, logger, mlflow_uri, client, tmp_path
     sending.send_table([logger], "test/matrix", ["true", "a"], [["a", 1], ["b,c", 2]], 6)
     many = {f"p{number}": number for number in range(250)}
     sending.send_hyperparams([logger], {"long": "x" * 9000, "deep": {"none": None, "list": [1, {"a": True}]}} | many)
-    place = tracker_of(logger).log_artifact(checkpoint, "checkpoints", ["best"])
+    place = adapter_of(logger).log_artifact(checkpoint, "checkpoints", ["best"])
     logger.finalize("success")
     run = client.get_run(logger.run_id)
     assert run.data.metrics == {
@@ -98,7 +98,7 @@ def test_what_lightning_has_sent_in_its_own_words_is_not_sent_again(mlflow_uri, 
     logger = MLFlowLogger(experiment_name, tracking_uri=mlflow_uri)
     params = {"flag": True, "nothing": None, "api_key": "REDACTED", "rate": 0.1}
     logger.log_hyperparams(params | {"api_key": "abc123"})
-    tracker_of(logger).log_hyperparams(params | {"rate": 0.2})
+    adapter_of(logger).log_hyperparams(params | {"rate": 0.2})
     run = client.get_run(logger.run_id).data
     assert run.params["flag"] == "True"
     assert {name for name in run.tags if name.startswith("changed")} == {"changed.rate"}
@@ -107,7 +107,7 @@ def test_what_lightning_has_sent_in_its_own_words_is_not_sent_again(mlflow_uri, 
 def test_file_is_removed_and_may_be_missing(logger, client, tmp_path) -> None:
     (tmp_path / "best.ckpt").write_bytes(b"weights")
     (tmp_path / "other.ckpt").write_bytes(b"weights")
-    tracker = tracker_of(logger)
+    tracker = adapter_of(logger)
     tracker.log_artifact(tmp_path / "best.ckpt", "checkpoints")
     tracker.log_artifact(tmp_path / "other.ckpt", "checkpoints")
     for _ in range(2):
@@ -195,7 +195,7 @@ def test_two_runs_in_one_process(directory, tmp_path, mlflow_uri, experiment_nam
 
 def test_silenced_logger_shares_the_run_and_leaves_it_open(logger, client) -> None:
     logger.begin()
-    quiet = silenced(logger)
+    quiet = readonly_logger(logger)
     quiet.experiment.log_metric(quiet.run_id, "drawn", 1.0)
     quiet.log_metrics({"lost": 1.0}, 1)
     quiet.finalize("success")

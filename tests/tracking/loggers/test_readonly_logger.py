@@ -5,13 +5,13 @@ import threading
 from lightning.pytorch.loggers import CSVLogger, TensorBoardLogger
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
-from cuelight.tracking.loggers.readonly_logger import silenced, silenced_if_open
+from cuelight.tracking.loggers.readonly_logger import readonly_if_open, readonly_logger
 
 
 def test_pictures_and_curves_are_in_one_file(tmp_path) -> None:
     logger = TensorBoardLogger(tmp_path, name="", version="", purge_step=0)
     logger.log_metrics({"train/loss": 1.0}, step=0)
-    quiet = silenced(logger)
+    quiet = readonly_logger(logger)
     assert isinstance(quiet, TensorBoardLogger)
     quiet.experiment.add_scalar("drawn", 2.0, 1)
     quiet.log_metrics({"lost": 3.0}, step=1)
@@ -27,7 +27,7 @@ def test_pictures_and_curves_are_in_one_file(tmp_path) -> None:
 
 def test_csv(tmp_path) -> None:
     logger = CSVLogger(tmp_path, name="", version="")
-    quiet = silenced(logger)
+    quiet = readonly_logger(logger)
     quiet.log_metrics({"lost": 1.0}, step=0)
     quiet.save()
     logger.log_metrics({"kept": 1.0}, step=0)
@@ -49,7 +49,7 @@ def test_tracker_that_is_down_or_hangs_is_left_out(tmp_path, caplog) -> None:
             answer.wait()
 
     loggers = [Down(tmp_path), Hanging(tmp_path), CSVLogger(tmp_path)]
-    [quiet] = silenced_if_open(loggers, limit=0.05)
+    [quiet] = readonly_if_open(loggers, limit=0.05)
     answer.set()
     assert type(quiet) is CSVLogger
     assert [message.partition(" cannot")[0] for message in caplog.messages] == ["Down", "Hanging"]

@@ -10,11 +10,11 @@ from lightning.pytorch.loggers import WandbLogger
 
 from cuelight.errors import TrackerError
 from cuelight.tracking import sending
-from cuelight.tracking.logger_adapter import tracker_of
+from cuelight.tracking.logger_adapter import adapter_of
 from cuelight.tracking.loggers.build import start_trackers
-from cuelight.tracking.loggers.readonly_logger import silenced
+from cuelight.tracking.loggers.readonly_logger import readonly_logger
+from cuelight.tracking.loggers.wandb_adapter import WandbAdapter
 from cuelight.tracking.loggers.wandb_logger import OwnRunWandbLogger
-from cuelight.tracking.loggers.wandb_tracker import WandbTracker
 from support.trackers import ended_as_by_lightning
 from support.wandb_files import read_run
 
@@ -47,7 +47,7 @@ def test_all_that_is_sent_is_in_the_file(directory, tmp_path, capfd) -> None:
     sending.send_table([logger], "matrix", ["true", "a"], [["a", 1], ["b", 2.5]], 6)
     sending.send_hyperparams([logger], {"trainer": {"epochs": 3, "none": None}})
     sending.send_hyperparams([logger], {"trainer": {"epochs": 9}})
-    tracker_of(logger).log_artifact(checkpoint, "checkpoints", ["best"])
+    adapter_of(logger).log_artifact(checkpoint, "checkpoints", ["best"])
     logger.finalize("success")
     read = read_run(directory)
     by_step = {entry["trainer/global_step"]: entry for entry in read["history"]}
@@ -113,7 +113,7 @@ def test_page_tells_how_to_send_it(directory) -> None:
 def test_silenced_logger_shares_the_run_and_leaves_it_open(directory) -> None:
     logger = offline(directory)
     logger.log_metrics({"loss": 1.0}, 1)
-    quiet = silenced(logger)
+    quiet = readonly_logger(logger)
     quiet.experiment.log({"drawn": 2.0})
     quiet.log_metrics({"lost": 3.0}, 1)
     quiet.finalize("success")
@@ -130,9 +130,9 @@ def test_loggers_of_lightning_are_known(directory, tmp_path) -> None:
         mode="offline", dir=directory, project="mine", reinit="create_new", settings=wandb.Settings(silent=True)
     )
     logger = WandbLogger(experiment=run)
-    assert tracker_of(logger).place == f"wandb:/mine/{run.id}"
-    assert not tracker_of(logger).has(tmp_path)
-    tracker_of(logger).delete_artifact("no such file")
+    assert adapter_of(logger).place == f"wandb:/mine/{run.id}"
+    assert not adapter_of(logger).has(tmp_path)
+    adapter_of(logger).delete_artifact("no such file")
     run.finish()
 
 
@@ -196,7 +196,7 @@ def online(monkeypatch, tmp_path):
     def send(versions):
         monkeypatch.setattr("wandb.Artifact", type("Artifact", (OnlineArtifact,), {"versions": versions}))
         logger = types.SimpleNamespace(experiment=OnlineRun())
-        return WandbTracker(logger).log_artifact(file, "checkpoints", ["best"])
+        return WandbAdapter(logger).log_artifact(file, "checkpoints", ["best"])
 
     return send
 
@@ -222,7 +222,7 @@ def test_a_run_that_ends_while_a_file_is_sent_is_not_opened_again(tmp_path, monk
             del logger.experiment
 
     monkeypatch.setattr("wandb.Artifact", Ending)
-    assert WandbTracker(logger).log_artifact(file)
+    assert WandbAdapter(logger).log_artifact(file)
 
 
 def test_address_of_the_repository_is_not_sent(directory, monkeypatch) -> None:

@@ -18,7 +18,7 @@ from torch.optim import Optimizer
 from cuelight.callbacks.ema.conflicts import conflicts, unknown_sharding
 from cuelight.callbacks.ema.parameters import fault_in_training, faults
 from cuelight.errors import CuelightError, Problem
-from cuelight.utils.wrap_method import surround
+from cuelight.utils.wrap_method import wrap_method
 from cuelight.weights.accumulated_gradients import restore_gradients, save_gradients, saved_gradients
 from cuelight.weights.averaging import AveragedWeights, decay_at
 from cuelight.weights.pruned_names import with_plain_names, zero_what_is_pruned
@@ -164,7 +164,7 @@ class EMACallback(pl.Callback):
         self._stop_watching()  # of a trial, such as that of LearningRateFinder
         # Torch has hooks for this, but not on the first step of some optimizers, and on others never.
         self._watches = [
-            surround(optimizer, "step", partial(self._around_step, trainer, optimizer))
+            wrap_method(optimizer, "step", partial(self._around_step, trainer, optimizer))
             for optimizer in trainer.optimizers
         ]
         self._advise(trainer)
@@ -205,11 +205,11 @@ class EMACallback(pl.Callback):
         self._trainer = weakref.ref(trainer)
         if any(attached() is trainer for attached in self._attached_to):
             return
-        surround(trainer.fit_loop.epoch_loop.val_loop, "run", partial(self._while_validating, trainer))
-        surround(trainer.fit_loop, "on_run_end", partial(self._when_trained, trainer))
-        surround(trainer.fit_loop, "run", partial(self._when_nothing_is_left, trainer))
+        wrap_method(trainer.fit_loop.epoch_loop.val_loop, "run", partial(self._while_validating, trainer))
+        wrap_method(trainer.fit_loop, "on_run_end", partial(self._when_trained, trainer))
+        wrap_method(trainer.fit_loop, "run", partial(self._when_nothing_is_left, trainer))
         saving = trainer._checkpoint_connector  # noqa: SLF001 - the only place that every way of saving passes
-        surround(saving, "dump_checkpoint", partial(self._while_saving, trainer))
+        wrap_method(saving, "dump_checkpoint", partial(self._while_saving, trainer))
         self._attached_to.append(self._trainer)
 
     def _is_at_work_in(self, trainer: pl.Trainer) -> bool:

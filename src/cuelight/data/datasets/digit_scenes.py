@@ -12,7 +12,7 @@ from pydantic import Field
 from torch import Tensor
 
 from cuelight.data.datasets.digits import CLASS_NAMES, split_digits
-from cuelight.data.datasets.image_data_module import DataInSplits
+from cuelight.data.datasets.image_data_module import ImageDataModule
 from cuelight.data.datasets.packaged import load_photographs
 from cuelight.data.datasets.scenes import MOST_DIGITS, Scene, SceneDrawer
 from cuelight.data.loading.transforms import mask_problems
@@ -84,7 +84,7 @@ def semantic_mask(scene: Scene) -> np.ndarray[Any, np.dtype[np.uint8]]:
     return classes[scene.instances]
 
 
-class DigitScenes(DataInSplits[SceneImages]):
+class DigitScenes(ImageDataModule[SceneImages]):
     """Scenes of several handwritten digits on a photograph, and a mask of the background and ten digits for each.
 
     The digits are those of :class:`~cuelight.data.datasets.digits.Digits`, the photographs those that the packages

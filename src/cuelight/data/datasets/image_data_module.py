@@ -18,7 +18,7 @@ from cuelight.images.preprocessing import Preprocessing
 _Images = TypeVar("_Images", bound=Images)
 
 
-class DataInSplits(pl.LightningDataModule, Generic[_Images]):
+class ImageDataModule(pl.LightningDataModule, Generic[_Images]):
     """Images in splits, each loaded with its class or its mask.
 
     A subclass has a property ``preprocessing``, and gives its images to :meth:`take_splits` in ``setup``.

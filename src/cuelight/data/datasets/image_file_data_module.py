@@ -10,7 +10,7 @@ from typing import Annotated, Protocol, TypeVar
 from pydantic import Field
 
 from cuelight.data.datasets.folders import OnError
-from cuelight.data.datasets.image_data_module import DataInSplits
+from cuelight.data.datasets.image_data_module import ImageDataModule
 from cuelight.data.datasets.splits import Divisible, split_off_missing
 from cuelight.data.loading.samples import Images
 from cuelight.images.preprocessing import IMAGENET_MEAN, IMAGENET_STD, ColorOrder, Preprocessing, ResizeMode
@@ -28,7 +28,7 @@ class Files(Images, Divisible, Protocol):
 _Files = TypeVar("_Files", bound=Files)
 
 
-class PhotoFiles(DataInSplits[_Files]):
+class ImageFileDataModule(ImageDataModule[_Files]):
     """Image files in a folder, in splits of their own or split here.
 
     A subclass tells in :meth:`list_files` which files there are.
@@ -112,7 +112,7 @@ class PhotoFiles(DataInSplits[_Files]):
             DataError: They are not laid out as they have to be; names what is wrong.
         """
 
-    def kinds(self, train: _Files) -> Sequence[int]:
+    def stratify_labels(self, train: _Files) -> Sequence[int]:
         """Tell what kind of image each is: what is split off has its share of each.
 
         Args:
@@ -147,5 +147,7 @@ class PhotoFiles(DataInSplits[_Files]):
         listed = self.list_files()
         self.check_files(listed["train"])
         ratios = {"val": self.val_split, "test": self.test_split}
-        splits = split_off_missing(listed, self.kinds(listed["train"]), ratios, self.split_seed, str(self.path))
+        splits = split_off_missing(
+            listed, self.stratify_labels(listed["train"]), ratios, self.split_seed, str(self.path)
+        )
         self.take_splits(splits, skip_unreadable=self.on_error == "skip")

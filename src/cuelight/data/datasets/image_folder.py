@@ -8,11 +8,11 @@ from typing import ClassVar
 
 from cuelight.data.datasets import folders
 from cuelight.data.datasets.fingerprints import fingerprint_of_files
-from cuelight.data.datasets.image_file_data_module import PhotoFiles
+from cuelight.data.datasets.image_file_data_module import ImageFileDataModule
 from cuelight.data.reading import ImageFiles
 
 
-class ImageFolder(PhotoFiles[ImageFiles]):
+class ImageFolder(ImageFileDataModule[ImageFiles]):
     """Images in folders named after their class, with or without folders for train, val and test above them.
 
     ``path/train/cat/1.jpg`` with ``path/val`` and ``path/test`` beside ``train``, or ``path/cat/1.jpg``. What is
@@ -22,7 +22,7 @@ class ImageFolder(PhotoFiles[ImageFiles]):
         on_error: ``raise`` stops at an image that cannot be read, at a class without images, and at a class that
             training does not know. ``skip`` leaves them out and logs how many: in training the next image takes the
             place of one that cannot be read, in validation and test it counts nowhere.
-        **options: As for :class:`~cuelight.data.datasets.image_file_data_module.PhotoFiles`.
+        **options: As for :class:`~cuelight.data.datasets.image_file_data_module.ImageFileDataModule`.
     """
 
     task: ClassVar[str] = "classification"
@@ -52,7 +52,7 @@ class ImageFolder(PhotoFiles[ImageFiles]):
         """
         return {split: self._list(folder) for split, folder in folders.find_splits(Path(self.path)).items()}
 
-    def kinds(self, train: ImageFiles) -> Sequence[int]:
+    def stratify_labels(self, train: ImageFiles) -> Sequence[int]:
         """Tell the class of each image: what is split off has its share of each.
 
         Args:

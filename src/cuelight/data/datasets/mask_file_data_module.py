@@ -8,14 +8,14 @@ from pathlib import Path
 from typing import Any, ClassVar
 
 from cuelight.data.datasets.fingerprints import fingerprint_of_masks
-from cuelight.data.datasets.image_file_data_module import PhotoFiles
+from cuelight.data.datasets.image_file_data_module import ImageFileDataModule
 from cuelight.data.loading.transforms import mask_problems
 from cuelight.data.targets.mask_reading import MaskFiles, refuse_masks_without_classes
 from cuelight.errors import Problem
 from cuelight.images.preprocessing import IGNORE_INDEX
 
 
-class MasksInFiles(PhotoFiles[MaskFiles]):
+class MaskFileDataModule(ImageFileDataModule[MaskFiles]):
     """Image files with a mask file each, in which each pixel holds the index of its class.
 
     A subclass tells which files there are. In the masks, 255 stands for pixels that belong to no class and count
@@ -32,7 +32,7 @@ class MasksInFiles(PhotoFiles[MaskFiles]):
         on_error: ``raise`` stops at an image or a mask that cannot be read, or that is without the other. ``skip``
             leaves them out and logs how many: in training the next image takes the place of one that cannot be read,
             in validation and test it counts nowhere.
-        **options: As for :class:`~cuelight.data.datasets.image_file_data_module.PhotoFiles`.
+        **options: As for :class:`~cuelight.data.datasets.image_file_data_module.ImageFileDataModule`.
     """
 
     task: ClassVar[str] = "segmentation"

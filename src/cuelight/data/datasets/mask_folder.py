@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from cuelight.data.datasets.mask_file_data_module import MasksInFiles, class_name_problem
+from cuelight.data.datasets.mask_file_data_module import MaskFileDataModule, class_name_problem
 from cuelight.data.datasets.mask_pairs import find_mask_splits, pair_masks
 from cuelight.data.targets.mask_reading import MaskFiles
 from cuelight.errors import DataError
@@ -12,7 +12,7 @@ from cuelight.errors import DataError
 CLASS_FILE = "classes.txt"
 
 
-class MaskFolder(MasksInFiles):
+class MaskFolder(MaskFileDataModule):
     """Images in a folder ``images``, and a mask of the same name for each in a folder ``masks``.
 
     ``path/images/1.jpg`` and ``path/masks/1.png``; with folders for train, val and test it is

@@ -10,7 +10,7 @@ from typing import Annotated, Any
 from pydantic import Field
 
 from cuelight.data.datasets.folders import require_folder, walk_images
-from cuelight.data.datasets.mask_file_data_module import MasksInFiles
+from cuelight.data.datasets.mask_file_data_module import MaskFileDataModule
 from cuelight.data.targets.mask_reading import MaskFiles
 from cuelight.errors import DataError
 
@@ -28,7 +28,7 @@ _LAYOUT = (
 )
 
 
-class VOCSegmentation(MasksInFiles):
+class VOCSegmentation(MaskFileDataModule):
     """Images and masks in the layout of Pascal VOC.
 
     The challenge is that of Everingham et al., 2010, The Pascal Visual Object Classes (VOC) Challenge.
@@ -41,8 +41,8 @@ class VOCSegmentation(MasksInFiles):
     Args:
         path: The folder that holds them, or one above: that of ``VOCdevkit``, or of ``VOC2012``.
         test_split: Share of the training images that becomes test where there is none; with 0 there is no test.
-        **options: As for :class:`~cuelight.data.datasets.mask_file_data_module.MasksInFiles`. The classes are the 20 of
-            the challenge after a background, unless ``class_names`` has others.
+        **options: As for :class:`~cuelight.data.datasets.mask_file_data_module.MaskFileDataModule`. The classes are
+            the 20 of the challenge after a background, unless ``class_names`` has others.
     """
 
     def __init__(self, path: str | Path, test_split: Annotated[float, Field(ge=0, lt=1)] = 0.0, **options: Any) -> None:

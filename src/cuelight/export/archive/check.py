@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import BinaryIO
 
 from cuelight.errors import ArchiveError
-from cuelight.export.archive.mismatches import find_mismatches
+from cuelight.export.archive.mismatches import find_problems
 from cuelight.export.archive.reading import scan_archive
 from cuelight.export.archive.schema import validate
 from cuelight.utils.files import sha256_of
@@ -45,6 +45,6 @@ def check_open_archive(file: BinaryIO, source: Path, onnx: Path) -> None:
     refused = validate(config)[1]
     problems += [f"luxonis-ml refuses it: {problem}" for problem in refused]
     if not refused:
-        problems += find_mismatches(config["model"], onnx)
+        problems += find_problems(config["model"], onnx)
     if problems:
         raise ArchiveError("\n  ".join([f"{source}: the archive does not fit its model:", *problems]))

@@ -9,7 +9,7 @@ from typing import Any
 
 from cuelight.errors import ArchiveError, ConfigError
 from cuelight.export.archive.schema import knows_resize_mode, validate
-from cuelight.export.description import Description
+from cuelight.export.model_metadata import ModelMetadata
 from cuelight.export.onnx.info import OnnxInfo, TensorInfo, fixed_batch, read_onnx_info
 from cuelight.export.onnx.sessions import output_tensors
 from cuelight.version import __version__
@@ -36,8 +36,8 @@ def build_config(onnx: Path, *, name: str, heads: Sequence[Mapping[str, Any]] | 
         ArchiveError: The file cannot be read, has a free dimension other than the batch, or the schema refuses it.
     """
     info = read_onnx_info(onnx)
-    description = read_description(info.metadata, onnx)
-    inputs = [_input(tensor, description, onnx) for tensor in info.inputs]
+    metadata = read_metadata(info.metadata, onnx)
+    inputs = [_input(tensor, metadata, onnx) for tensor in info.inputs]
     model = {
         "metadata": {"name": name, "path": member_name(onnx), "precision": info.precision},
         "inputs": inputs,
@@ -49,7 +49,7 @@ def build_config(onnx: Path, *, name: str, heads: Sequence[Mapping[str, Any]] | 
         raise ArchiveError("\n  ".join([f"{onnx}: luxonis-ml refuses the description of the model:", *problems]))
     config: dict[str, Any] = validated.model_dump(mode="json", exclude_none=True)
     config["model"].setdefault("heads", None)  # the key must be there
-    config["model"]["metadata"] |= _more_metadata(info, description)  # which the schema accepts, but does not keep
+    config["model"]["metadata"] |= _more_metadata(info, metadata)  # which the schema accepts, but does not keep
     return config
 
 
@@ -65,26 +65,26 @@ def member_name(onnx: Path) -> str:
     return onnx.name if onnx.name.isascii() else "model.onnx"
 
 
-def read_description(metadata: Mapping[str, str], source: Path) -> Description | None:
+def read_metadata(text: Mapping[str, str], source: Path) -> ModelMetadata | None:
     """Read what Cuelight wrote into a file.
 
     Args:
-        metadata: The text by key of an ONNX file.
+        text: The text by key of an ONNX file.
         source: The file, for the message.
 
     Returns:
-        The description; ``None`` if Cuelight did not write the file.
+        The metadata; ``None`` if Cuelight did not write the file.
 
     Raises:
         ArchiveError: It is damaged.
     """
     try:
-        return Description.from_metadata(metadata)
+        return ModelMetadata.from_metadata(text)
     except (json.JSONDecodeError, AttributeError, TypeError, ConfigError) as error:
         raise ArchiveError(f"{source}: its description is damaged: {error}. Export it again.") from error
 
 
-def _input(tensor: TensorInfo, description: Description | None, onnx: Path) -> dict[str, Any]:
+def _input(tensor: TensorInfo, metadata: ModelMetadata | None, onnx: Path) -> dict[str, Any]:
     shape = fixed_batch(tensor)
     if None in shape:
         raise ArchiveError(
@@ -98,7 +98,7 @@ def _input(tensor: TensorInfo, description: Description | None, onnx: Path) -> d
         "input_type": "image" if is_image else "raw",
         "shape": list(shape),
         **_layout(shape),
-        "preprocessing": _preprocessing(description) if is_image else {},
+        "preprocessing": _preprocessing(metadata) if is_image else {},
     }
 
 
@@ -111,12 +111,12 @@ def _layout(shape: Sequence[int | None]) -> dict[str, str]:
     return {"layout": _LAYOUTS[len(shape)]} if len(shape) < len(_LAYOUTS) else {}
 
 
-def _preprocessing(description: Description | None) -> dict[str, Any]:
-    if description is None or description.preprocessing is None:
+def _preprocessing(metadata: ModelMetadata | None) -> dict[str, Any]:
+    if metadata is None or metadata.preprocessing is None:
         return {}
-    preprocessing = description.preprocessing
+    preprocessing = metadata.preprocessing
     resize = {"resize_mode": preprocessing.resize.upper()} if knows_resize_mode() else {}
-    if description.preprocessing_inside:
+    if metadata.preprocessing_inside:
         zeros, ones = [0.0] * preprocessing.channels, [1.0] * preprocessing.channels
         dai_type = _DAI_TYPES["GRAY" if preprocessing.color == "GRAY" else "RGB"]
         return {"mean": zeros, "scale": ones, "dai_type": dai_type, **resize}
@@ -128,13 +128,13 @@ def _preprocessing(description: Description | None) -> dict[str, Any]:
     }
 
 
-def _more_metadata(info: OnnxInfo, description: Description | None) -> dict[str, Any]:
-    metadata: dict[str, Any] = {"cuelight_version": info.metadata.get("cuelight_version", __version__)}
-    if description is None:
-        return metadata
-    metadata["weights_fingerprint"] = description.fingerprint
-    if description.task is not None:
-        metadata["task"] = description.task
-    if description.class_names is not None:
-        metadata["class_names"] = list(description.class_names)
-    return metadata
+def _more_metadata(info: OnnxInfo, metadata: ModelMetadata | None) -> dict[str, Any]:
+    entries: dict[str, Any] = {"cuelight_version": info.metadata.get("cuelight_version", __version__)}
+    if metadata is None:
+        return entries
+    entries["weights_fingerprint"] = metadata.fingerprint
+    if metadata.task is not None:
+        entries["task"] = metadata.task
+    if metadata.class_names is not None:
+        entries["class_names"] = list(metadata.class_names)
+    return entries

@@ -19,7 +19,7 @@ _DAI_CHANNELS = {
 _CLASSIFICATION, _SEGMENTATION = "ClassificationParser", "SegmentationParser"
 
 
-def find_mismatches(model: Mapping[str, Any], onnx: Path) -> list[str]:
+def find_problems(model: Mapping[str, Any], onnx: Path) -> list[str]:
     """Compare the description of a model with the ONNX file.
 
     Args:

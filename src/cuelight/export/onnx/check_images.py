@@ -6,14 +6,14 @@ import torch
 from torch import Tensor
 
 from cuelight.errors import ExportError
-from cuelight.export.description import Description
+from cuelight.export.model_metadata import ModelMetadata
 from cuelight.export.onnx.export_target import Batch, Inputs, Target, repeated, with_batch_size
 
 _RANDOM = "checked on random input, because there were no images"
 
 
 def check_batches(
-    example: Inputs, images: Tensor | None, target: Target, description: Description
+    example: Inputs, images: Tensor | None, target: Target, metadata: ModelMetadata
 ) -> tuple[tuple[Batch, ...], tuple[str, ...]]:
     """Choose the inputs of the check.
 
@@ -21,7 +21,7 @@ def check_batches(
         example: Inputs of the model.
         images: Normalized images ``(N, C, H, W)``, if there are any.
         target: What is exported.
-        description: What is known of the model.
+        metadata: What is known of the model.
 
     Returns:
         A batch of one, and of two where the number is free; and notes.
@@ -40,8 +40,8 @@ def check_batches(
             f"the images for the check are {tuple(images.shape[1:])}, the example of the model is "
             f"{tuple(target.example[0].shape[1:])}. Give both the same size."
         )
-    if takes_bytes and description.preprocessing is not None:
-        images = (description.preprocessing.denormalize(images) * 255.0).round().to(torch.uint8)
+    if takes_bytes and metadata.preprocessing is not None:
+        images = (metadata.preprocessing.denormalize(images) * 255.0).round().to(torch.uint8)
     return tuple((repeated(images, size),) for size in sizes), ()
 
 

@@ -17,7 +17,7 @@ from torch import Tensor, nn
 
 from cuelight.config.schema import ExporterConfig
 from cuelight.errors import ExportError
-from cuelight.export.description import Description
+from cuelight.export.model_metadata import ModelMetadata
 from cuelight.export.onnx.check_images import check_batches
 from cuelight.export.onnx.export_target import Batch, Inputs, Target
 from cuelight.export.onnx.graph_building import write_graph
@@ -73,7 +73,7 @@ def export_onnx(
     example: Inputs,
     path: Path,
     options: ExporterConfig,
-    description: Description,
+    metadata: ModelMetadata,
     *,
     images: Tensor | None = None,
     output_names: Sequence[str] | None = None,
@@ -89,7 +89,7 @@ def export_onnx(
         example: Its inputs, as Lightning's ``example_input_array``.
         path: Where the file shall be.
         options: How to export.
-        description: What the file tells about itself.
+        metadata: What the file tells about itself.
         images: Normalized images ``(N, C, H, W)`` for the check; random numbers if left out.
         output_names: Names of the outputs; keys of a mapping, or ``output``, if left out.
         report: Told the name of each stage.
@@ -103,10 +103,10 @@ def export_onnx(
     rejected = path.with_name(f"{path.stem}.rejected.onnx")
     temporary = path.with_name(f".{path.name}.{os.getpid()}{TEMPORARY_SUFFIX}")
     with _keeping_modes(model), torch.no_grad():
-        target, notes = make_target(model, example, options, description, output_names)
-        batches, how = check_batches(example, images, target, description)
+        target, notes = make_target(model, example, options, metadata, output_names)
+        batches, how = check_batches(example, images, target, metadata)
         try:
-            written = write_graph(target, temporary, options, description, report)
+            written = write_graph(target, temporary, options, metadata, report)
             report("checking with ONNX Runtime")
             _release_memory()
             differences = _checked(temporary, target, batches, options, rejected)

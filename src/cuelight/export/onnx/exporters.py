@@ -14,7 +14,7 @@ from torch.onnx import TrainingMode
 from cuelight.errors import ExportError
 from cuelight.export.onnx.export_target import Target
 from cuelight.export.onnx.graph import Array, OnnxGraph
-from cuelight.export.onnx.suppress_output import silenced
+from cuelight.export.onnx.suppress_output import suppress_output
 
 Exporter = Callable[[Target, int], OnnxGraph]
 
@@ -41,7 +41,7 @@ def export_graph(target: Target, opset: int, report: Callable[[str], None]) -> t
     for name in names:
         report(f"exporting with {'TorchScript' if name == 'torchscript' else name}")
         try:
-            with silenced(), torch.no_grad():
+            with suppress_output(), torch.no_grad():
                 graph = EXPORTERS[name](target, opset)
             _check(graph, target, opset)
         except Exception as error:  # noqa: BLE001 - an exporter may fail with anything; the reason is told

@@ -11,7 +11,7 @@ import onnx
 
 from cuelight.config.schema import ExporterConfig
 from cuelight.errors import ExportError
-from cuelight.export.description import Description
+from cuelight.export.model_metadata import ModelMetadata
 from cuelight.export.onnx.export_target import Target
 from cuelight.export.onnx.exporters import export_graph
 from cuelight.export.onnx.graph import OnnxGraph
@@ -36,7 +36,7 @@ class Written:
 
 
 def write_graph(
-    target: Target, path: Path, options: ExporterConfig, description: Description, report: Callable[[str], None]
+    target: Target, path: Path, options: ExporterConfig, metadata: ModelMetadata, report: Callable[[str], None]
 ) -> Written:
     """Export to a file that is not compared with anything yet.
 
@@ -44,7 +44,7 @@ def write_graph(
         target: What is exported.
         path: Where the file shall be.
         options: How to export.
-        description: What the file tells about itself.
+        metadata: What the file tells about itself.
         report: Told the name of each stage.
 
     Returns:
@@ -69,7 +69,7 @@ def write_graph(
     set_shapes(graph, target)
     if options.half_precision:
         to_half(graph)
-    _describe(graph, exporter, options, description)
+    _describe(graph, exporter, options, metadata)
     _check_graph(graph)
     with atomic_write(path) as file:
         graph.write(file)
@@ -87,8 +87,8 @@ def _check_graph(graph: OnnxGraph) -> None:
         ) from error
 
 
-def _describe(graph: OnnxGraph, exporter: str, options: ExporterConfig, description: Description) -> None:
-    told = description.to_metadata() | {
+def _describe(graph: OnnxGraph, exporter: str, options: ExporterConfig, metadata: ModelMetadata) -> None:
+    told = metadata.to_metadata() | {
         "preprocessing_inside": json.dumps(options.preprocessing),
         "exporter": exporter,
         "opset": str(options.opset),

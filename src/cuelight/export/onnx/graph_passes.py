@@ -9,7 +9,7 @@ from onnxruntime.transformers.float16 import convert_float_to_float16  # type: i
 
 from cuelight.export.onnx.export_target import Target
 from cuelight.export.onnx.graph import OnnxGraph
-from cuelight.export.onnx.suppress_output import silenced
+from cuelight.export.onnx.suppress_output import suppress_output
 
 # They take the weight of every convolution for a constant, which a large one is not.
 _NEEDS_WEIGHTS = ["FusionConvMul", "FusionConvTransposeMul"]
@@ -26,7 +26,7 @@ def simplify(graph: OnnxGraph) -> str:
     """
     before = _signature(graph.proto)
     try:
-        with silenced():
+        with suppress_output():
             import onnxslim  # type: ignore[import-untyped] # noqa: PLC0415 - may warn when it is imported
 
             slim = onnxslim.slim(
@@ -53,7 +53,7 @@ def to_half(graph: OnnxGraph) -> None:
         graph: Changed in place.
     """
     kept = [value.name for value in [*graph.inputs, *graph.proto.graph.output]]
-    with silenced():
+    with suppress_output():
         graph.proto = convert_float_to_float16(graph.proto, keep_io_types=kept)
     graph.sort_nodes()
     largest = float(np.finfo(np.float16).max)

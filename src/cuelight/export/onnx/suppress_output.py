@@ -15,7 +15,7 @@ _STANDARD_OUTPUT, _STANDARD_ERROR = 1, 2
 
 
 @contextlib.contextmanager
-def silenced() -> Iterator[None]:
+def suppress_output() -> Iterator[None]:
     """Keep warnings, log lines and prints of the exporters from the user, until the end of the block.
 
     What other threads print meanwhile is lost as well: half of the exporters is C++, which prints to the process.

@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 from cuelight.config.schema import ExporterConfig
 from cuelight.errors import ExportError
-from cuelight.export.description import Description
+from cuelight.export.model_metadata import ModelMetadata
 from cuelight.export.onnx.export_target import Batch, Inputs, Target, with_batch_size
 from cuelight.export.onnx.tensors_module import TensorsModule, named_tensors
 from cuelight.images.preprocessing import Preprocessing
@@ -22,7 +22,7 @@ def make_target(
     model: nn.Module,
     example: Inputs,
     options: ExporterConfig,
-    description: Description,
+    metadata: ModelMetadata,
     output_names: Sequence[str] | None,
 ) -> tuple[Target, tuple[str, ...]]:
     """Wrap a model, and learn the names and shapes of what it takes and gives by running it.
@@ -31,7 +31,7 @@ def make_target(
         model: In evaluation.
         example: Its inputs.
         options: How to export.
-        description: What is known of the model.
+        metadata: What is known of the model.
         output_names: Names of the outputs, if somebody chose them.
 
     Returns:
@@ -40,7 +40,7 @@ def make_target(
     Raises:
         ExportError: The model does not run, or cannot be exported as asked.
     """
-    preprocessing = _preprocessing_inside(description, example) if options.preprocessing else None
+    preprocessing = _preprocessing_inside(metadata, example) if options.preprocessing else None
     names = _input_names(model, example)
     module = TensorsModule(model, names if isinstance(example, Mapping) else None, preprocessing).eval()
     one, two = (with_batch_size(example, size) for size in (1, 2))
@@ -104,9 +104,9 @@ def _input_names(model: nn.Module, example: Inputs) -> tuple[str, ...]:
     return tuple(names[:count])
 
 
-def _preprocessing_inside(description: Description, example: Inputs) -> Preprocessing:
+def _preprocessing_inside(metadata: ModelMetadata, example: Inputs) -> Preprocessing:
     """The preprocessing that shall be done inside the graph."""
-    if description.preprocessing is None:
+    if metadata.preprocessing is None:
         raise ExportError(
             "`exporter.preprocessing: true` needs to know how images are normalized, and the checkpoint does not say. "
             "Leave the option out, or give the data part a `preprocessing`."
@@ -116,4 +116,4 @@ def _preprocessing_inside(description: Description, example: Inputs) -> Preproce
             f"`exporter.preprocessing: true` needs a model with one input, this one has {len(example)}. "
             "Leave the option out."
         )
-    return description.preprocessing
+    return metadata.preprocessing

@@ -113,11 +113,11 @@ class ClassificationModel(SupervisedModel):
         logits: Tensor = self.backbone(images)
         return logits
 
-    def count_loss(self, counted: Metric, logits: Tensor, targets: Tensor, training: bool) -> Tensor:
+    def update_loss(self, mean_loss: Metric, logits: Tensor, targets: Tensor, training: bool) -> Tensor:
         """Compute the loss of a batch and count it.
 
         Args:
-            counted: Averages the losses of the images.
+            mean_loss: Averages the losses of the images.
             logits: ``(N, classes)``.
             targets: Labels ``(N,)``.
             training: Whether labels are smoothed.
@@ -127,7 +127,7 @@ class ClassificationModel(SupervisedModel):
         """
         smoothing = self.label_smoothing if training else 0.0
         losses = functional.cross_entropy(logits, targets, label_smoothing=smoothing, reduction="none")
-        counted.update(losses.detach())
+        mean_loss.update(losses.detach())
         return losses.mean()
 
     def archive_heads(self) -> list[dict[str, Any]]:

@@ -155,11 +155,11 @@ class SegmentationModel(SupervisedModel):
             masks = torch.where(masks == IGNORE_INDEX, self.ignore_index, masks)
         return images, masks
 
-    def count_loss(self, counted: Metric, logits: Tensor, targets: Tensor, training: bool) -> Tensor:
+    def update_loss(self, mean_loss: Metric, logits: Tensor, targets: Tensor, training: bool) -> Tensor:
         """Compute the loss of a batch and count it.
 
         Args:
-            counted: Averages the losses of the batches by their numbers of pixels.
+            mean_loss: Averages the losses of the batches by their numbers of pixels.
             logits: ``(N, classes, H, W)``.
             targets: Class of each pixel, ``(N, H, W)``.
             training: The same either way.
@@ -168,7 +168,7 @@ class SegmentationModel(SupervisedModel):
             The loss.
         """
         loss: Tensor = self.loss(logits, targets)
-        counted.update(loss.detach(), (targets != self.ignore_index).sum())
+        mean_loss.update(loss.detach(), (targets != self.ignore_index).sum())
         return loss
 
     def predictions(self, logits: Tensor) -> Tensor:

@@ -11,7 +11,7 @@ from cuelight.images.preprocessing import Preprocessing
 from cuelight.tasks.segmentation.decode import UNSEEN, Segmentation
 
 
-def at_own_size(result: Segmentation, preprocessing: Preprocessing, size: tuple[int, int]) -> Segmentation:
+def resize_to_image(result: Segmentation, preprocessing: Preprocessing, size: tuple[int, int]) -> Segmentation:
     """Undo for a mask what was done to bring its image to the size of the model.
 
     Args:

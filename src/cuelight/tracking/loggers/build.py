@@ -14,14 +14,14 @@ from lightning.pytorch.utilities import rank_zero_only
 from cuelight.config.schema import Config
 from cuelight.config.tracker import MLflowConfig, TensorBoardConfig, WandbConfig
 from cuelight.errors import TrackerError
-from cuelight.tracking.loggers.error_tolerant import isolated
+from cuelight.tracking.loggers.error_tolerant import error_tolerant
 from cuelight.tracking.loggers.mlflow_logger import BackgroundMLFlowLogger
 from cuelight.tracking.loggers.resumable_csv import ResumableCSVLogger
 from cuelight.tracking.loggers.tabular import as_text
 from cuelight.tracking.loggers.tensorboard_logger import MirroredTensorBoardLogger
 from cuelight.tracking.loggers.wandb_logger import OwnRunWandbLogger
 from cuelight.tracking.outbox.deadline import Deadline
-from cuelight.tracking.outbox.time_limit import within
+from cuelight.tracking.outbox.time_limit import run_with_timeout
 from cuelight.utils.redaction import reason_of, redacted
 
 logger = logging.getLogger(__name__)
@@ -49,7 +49,7 @@ def build_loggers(config: Config, directory: Path, resumed_from: int | None = No
     Returns:
         One logger for each tracker that is switched on.
     """
-    return [isolated(one) for one in _loggers(config, directory, resumed_from)]
+    return [error_tolerant(one) for one in _loggers(config, directory, resumed_from)]
 
 
 def start_trackers(loggers: Sequence[Logger]) -> None:
@@ -123,7 +123,7 @@ def _loggers(config: Config, directory: Path, resumed_from: int | None) -> Itera
 @rank_zero_only
 def _start(key: str, name: str, one: BackgroundMLFlowLogger | OwnRunWandbLogger | MirroredTensorBoardLogger) -> None:
     try:
-        within(_START_LIMIT, one.begin)
+        run_with_timeout(_START_LIMIT, one.begin)
     except Exception as error:
         reason = reason_of(error).rstrip(".")
         raise TrackerError(

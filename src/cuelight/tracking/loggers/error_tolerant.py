@@ -15,7 +15,7 @@ logger = logging.getLogger(__name__)
 _METHODS = ("log_metrics", "log_hyperparams", "log_graph", "save", "finalize", "after_save_checkpoint")
 
 
-def isolated(one: Logger) -> Logger:
+def error_tolerant(one: Logger) -> Logger:
     """Let a logger report its errors instead of raising them, each kind once.
 
     Args:

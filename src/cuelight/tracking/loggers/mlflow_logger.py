@@ -18,9 +18,9 @@ from lightning.pytorch.loggers import MLFlowLogger
 from lightning.pytorch.utilities import rank_zero_only
 from numpy.typing import NDArray
 
-from cuelight.tracking.logger_adapter import tracker_of
+from cuelight.tracking.logger_adapter import adapter_of
 from cuelight.tracking.loggers.metric_names import MetricNames
-from cuelight.tracking.loggers.mlflow_tracker import MLflowTracker
+from cuelight.tracking.loggers.mlflow_adapter import MLflowAdapter
 from cuelight.tracking.loggers.run_ids import remember_names, remember_run, remembered_names, remembered_run
 from cuelight.tracking.outbox.deadline import Deadline, was_stopped
 from cuelight.tracking.outbox.delivery import Delivery
@@ -127,7 +127,7 @@ class BackgroundMLFlowLogger(MLFlowLogger):
     @rank_zero_only
     def log_hyperparams(self, params: Any, *_: Any, **__: Any) -> None:
         """Have hyperparameters sent."""
-        BackgroundTracker(self).log_hyperparams(dict(params) if isinstance(params, Mapping) else vars(params))
+        BackgroundAdapter(self).log_hyperparams(dict(params) if isinstance(params, Mapping) else vars(params))
 
     @rank_zero_only
     def finalize(self, status: str = "success") -> None:
@@ -194,7 +194,7 @@ class BackgroundMLFlowLogger(MLFlowLogger):
         return (point.step, repr(point.value)) in self._sent_before[point.key]
 
 
-class BackgroundTracker(MLflowTracker):
+class BackgroundAdapter(MLflowAdapter):
     """As for any logger of MLflow, except that only a file that shall be waited for is.
 
     Args:
@@ -260,4 +260,4 @@ def _is_refusal(error: Exception) -> bool:
     return isinstance(error, MlflowException) and error.error_code in _REFUSALS
 
 
-tracker_of.register(BackgroundMLFlowLogger, BackgroundTracker)
+adapter_of.register(BackgroundMLFlowLogger, BackgroundAdapter)

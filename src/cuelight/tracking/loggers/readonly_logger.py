@@ -8,7 +8,7 @@ from typing import Any
 
 from lightning.pytorch.loggers import Logger
 
-from cuelight.tracking.outbox.time_limit import within
+from cuelight.tracking.outbox.time_limit import run_with_timeout
 from cuelight.utils.redaction import reason_of
 
 logger = logging.getLogger(__name__)
@@ -16,7 +16,7 @@ logger = logging.getLogger(__name__)
 _OPEN_LIMIT = 20.0  # seconds
 
 
-def silenced_if_open(loggers: Sequence[Logger], limit: float = _OPEN_LIMIT) -> Iterator[Logger]:
+def readonly_if_open(loggers: Sequence[Logger], limit: float = _OPEN_LIMIT) -> Iterator[Logger]:
     """Silence the loggers that can be used now.
 
     A trainer opens the experiment of each of its loggers, waits for it, and fails with it.
@@ -26,14 +26,14 @@ def silenced_if_open(loggers: Sequence[Logger], limit: float = _OPEN_LIMIT) -> I
         limit: For how many seconds to wait for each.
 
     Yields:
-        Each as by ``silenced``; one whose tracker does not answer is left out, and that is said.
+        Each as by ``readonly_logger``; one whose tracker does not answer is left out, and that is said.
     """
-    yield from (silenced(one) for one in loggers if _is_open(one, limit))
+    yield from (readonly_logger(one) for one in loggers if _is_open(one, limit))
 
 
 def _is_open(one: Logger, limit: float) -> bool:
     try:
-        within(limit, lambda: getattr(one, "experiment", None))
+        run_with_timeout(limit, lambda: getattr(one, "experiment", None))
     except Exception as error:  # noqa: BLE001 - a tracker may fail in any way, and nothing that is measured depends on it
         reason = reason_of(error).rstrip(".")
         logger.warning("%s cannot be used: %s. The measurement goes on without it.", type(one).__name__, reason)
@@ -41,7 +41,7 @@ def _is_open(one: Logger, limit: float) -> bool:
     return True
 
 
-def silenced(one: Logger) -> Logger:
+def readonly_logger(one: Logger) -> Logger:
     """Make a logger that shares the experiment of another one.
 
     Args:

@@ -12,9 +12,9 @@ from pathlib import Path
 from lightning.pytorch.loggers import TensorBoardLogger
 from lightning.pytorch.utilities import rank_zero_only
 
-from cuelight.tracking.logger_adapter import tracker_of
+from cuelight.tracking.logger_adapter import adapter_of
 from cuelight.tracking.loggers.folder import Folder
-from cuelight.tracking.loggers.tensorboard_tracker import TensorBoardTracker
+from cuelight.tracking.loggers.tensorboard_adapter import TensorBoardAdapter
 from cuelight.tracking.outbox.deadline import Deadline
 from cuelight.tracking.outbox.delivery import Delivery
 from cuelight.utils.redaction import redacted
@@ -88,7 +88,7 @@ def _pause(copied: int) -> float:
     return _SECONDS_BETWEEN_COPIES * max(1.0, copied / _COPIED_AS_OFTEN)
 
 
-class MirroredTensorBoardTracker(TensorBoardTracker):
+class MirroredTensorBoardAdapter(TensorBoardAdapter):
     """As for any logger of TensorBoard, except that files go where the copies are.
 
     Args:
@@ -111,4 +111,4 @@ class MirroredTensorBoardTracker(TensorBoardTracker):
         return f"{self.place}/{file.name}"
 
 
-tracker_of.register(MirroredTensorBoardLogger, MirroredTensorBoardTracker)
+adapter_of.register(MirroredTensorBoardLogger, MirroredTensorBoardAdapter)

@@ -15,9 +15,9 @@ from lightning.pytorch.loggers import WandbLogger
 from lightning.pytorch.utilities import rank_zero_only
 
 from cuelight.tracking.loggers.run_ids import remember_run, remembered_run
-from cuelight.tracking.loggers.wandb_tracker import STEP
+from cuelight.tracking.loggers.wandb_adapter import STEP
 from cuelight.tracking.outbox.deadline import AT_THE_END, Deadline, was_stopped
-from cuelight.tracking.outbox.time_limit import within
+from cuelight.tracking.outbox.time_limit import run_with_timeout
 
 logger = logging.getLogger(__name__)
 
@@ -101,7 +101,7 @@ class OwnRunWandbLogger(WandbLogger):
         run, self._experiment = self._experiment, None
         code = _STOPPED if was_stopped() else _EXIT_CODES.get(status, 1)
         try:
-            within(self._deadline.seconds_for("wandb"), lambda: run.finish(exit_code=code))
+            run_with_timeout(self._deadline.seconds_for("wandb"), lambda: run.finish(exit_code=code))
         except TimeoutError:
             folder = shlex.quote(str(Path(run.dir).parent))
             logger.warning("W&B did not get all of this run in time. To send the rest: wandb sync %s", folder)

@@ -8,7 +8,7 @@ from typing import Any
 from cuelight.tracking.outbox.daemon import daemon
 
 
-def within(seconds: float, function: Callable[[], Any]) -> None:
+def run_with_timeout(seconds: float, function: Callable[[], Any]) -> None:
     """Run a function in a thread of its own, and stop waiting for it after some time.
 
     Args:

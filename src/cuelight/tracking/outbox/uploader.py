@@ -8,7 +8,7 @@ import threading
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-from cuelight.tracking.logger_adapter import Tracker
+from cuelight.tracking.logger_adapter import LoggerAdapter
 from cuelight.tracking.outbox.daemon import daemon
 from cuelight.tracking.outbox.spool import Sent, Spool, SpoolInUseError, Waiting
 from cuelight.utils.files import sha256_of
@@ -43,7 +43,7 @@ class Uploader:
     def __init__(
         self,
         name: str,
-        tracker: Tracker,
+        tracker: LoggerAdapter,
         spool: Spool,
         folder: str = "",
         keep: int = 1,

@@ -16,10 +16,10 @@ from pathlib import Path
 from lightning.pytorch.loggers import Logger
 
 from cuelight.errors import UploadError
-from cuelight.tracking.logger_adapter import Tracker
+from cuelight.tracking.logger_adapter import LoggerAdapter
 from cuelight.tracking.outbox.spool import Sent, Spool, SpoolInUseError
 from cuelight.tracking.outbox.uploader import PAUSES, Uploader
-from cuelight.tracking.sending import trackers_of
+from cuelight.tracking.sending import adapters_of
 from cuelight.utils.files import short_path
 from cuelight.utils.redaction import reason_of
 from cuelight.weights.best import BestCheckpoint
@@ -35,7 +35,7 @@ _SECONDS_BETWEEN_LOOKS = 0.1
 @dataclass
 class _Target:
     name: str
-    tracker: Tracker
+    tracker: LoggerAdapter
     spool: Spool
     uploader: Uploader | None = None
 
@@ -225,9 +225,9 @@ def _last_change(folder: Path) -> float:
     return max(path.stat().st_mtime for path in (folder, *folder.iterdir()))
 
 
-def _named(loggers: Iterable[Logger]) -> Iterator[tuple[str, Tracker]]:
+def _named(loggers: Iterable[Logger]) -> Iterator[tuple[str, LoggerAdapter]]:
     seen: Counter[str] = Counter()
-    for tracker in trackers_of(loggers):
+    for tracker in adapters_of(loggers):
         seen[tracker.name] += 1
         yield (tracker.name if seen[tracker.name] == 1 else f"{tracker.name}-{seen[tracker.name]}"), tracker
 

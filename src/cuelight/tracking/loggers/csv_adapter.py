@@ -9,11 +9,11 @@ import numpy as np
 from lightning.pytorch.loggers import CSVLogger
 from numpy.typing import NDArray
 
-from cuelight.tracking.logger_adapter import tracker_of
+from cuelight.tracking.logger_adapter import adapter_of
 from cuelight.tracking.loggers.folder import Folder
 
 
-class CSVTracker(Folder):
+class CSVAdapter(Folder):
     """A CSV file can hold no picture, text or table: these are in the run directory, and are not kept twice.
 
     Args:
@@ -45,4 +45,4 @@ class CSVTracker(Folder):
         self._logger.log_hyperparams(dict(params))
 
 
-tracker_of.register(CSVLogger, CSVTracker)
+adapter_of.register(CSVLogger, CSVAdapter)

@@ -14,7 +14,7 @@ _FINGERPRINT = "weights_fingerprint"
 
 
 @dataclass(frozen=True)
-class Description:
+class ModelMetadata:
     """What a model is and what it takes.
 
     Args:
@@ -56,7 +56,7 @@ class Description:
         return metadata
 
     @classmethod
-    def from_metadata(cls, metadata: Mapping[str, str]) -> Description | None:
+    def from_metadata(cls, metadata: Mapping[str, str]) -> ModelMetadata | None:
         """Read what :meth:`to_metadata` wrote.
 
         Args:

@@ -11,11 +11,11 @@ import lightning.pytorch as pl
 from cuelight.data.protocols import DescribesImages, NamesClasses
 from cuelight.images.preprocessing import Preprocessing
 
-DATA_DESCRIPTION = "data_description"
+DATA_SPEC = "data_description"
 
 
 @dataclass(frozen=True)
-class DataDescription:
+class DataSpec:
     """What a model has to know of its data.
 
     Args:
@@ -40,7 +40,7 @@ class DataDescription:
         }
 
     @classmethod
-    def from_dict(cls, values: Mapping[str, Any]) -> DataDescription:
+    def from_dict(cls, values: Mapping[str, Any]) -> DataSpec:
         """Read what :meth:`to_dict` wrote.
 
         Args:
@@ -58,7 +58,7 @@ class DataDescription:
         )
 
 
-def describe_data(data: pl.LightningDataModule) -> DataDescription:
+def data_spec_of(data: pl.LightningDataModule) -> DataSpec:
     """Ask a data module what a model has to know.
 
     Args:
@@ -72,13 +72,13 @@ def describe_data(data: pl.LightningDataModule) -> DataDescription:
     """
     names = tuple(data.class_names) if isinstance(data, NamesClasses) else None
     if not isinstance(data, DescribesImages):
-        return DataDescription(names)
+        return DataSpec(names)
     shape = data.preprocessing
     preprocessing = shape if isinstance(shape, Preprocessing) else None
-    return DataDescription(names, shape.channels, shape.size, preprocessing)
+    return DataSpec(names, shape.channels, shape.size, preprocessing)
 
 
-def saved_description(checkpoint: Mapping[str, Any]) -> DataDescription | None:
+def saved_spec(checkpoint: Mapping[str, Any]) -> DataSpec | None:
     """Read the description out of a checkpoint.
 
     Args:
@@ -87,5 +87,5 @@ def saved_description(checkpoint: Mapping[str, Any]) -> DataDescription | None:
     Returns:
         The description; ``None`` if there is none in it.
     """
-    saved = checkpoint.get(DATA_DESCRIPTION)
-    return DataDescription.from_dict(saved) if isinstance(saved, Mapping) else None
+    saved = checkpoint.get(DATA_SPEC)
+    return DataSpec.from_dict(saved) if isinstance(saved, Mapping) else None

@@ -12,7 +12,7 @@ import numpy as np
 from lightning.pytorch.loggers import WandbLogger
 from numpy.typing import NDArray
 
-from cuelight.tracking.logger_adapter import tracker_of
+from cuelight.tracking.logger_adapter import adapter_of
 
 if TYPE_CHECKING:
     from wandb import Artifact, Run
@@ -23,7 +23,7 @@ STEP = "trainer/global_step"  # by which Lightning's logger orders all curves
 _LONGEST_NAME = 128
 
 
-class WandbTracker:
+class WandbAdapter:
     """Everything goes to the run of the logger; files become artifacts, one for each name, with versions.
 
     Args:
@@ -127,4 +127,4 @@ def _remove_earlier_versions(newest: Artifact) -> None:
         logger.warning("Earlier versions of %s stay at W&B: %s: %s", newest.name, type(error).__name__, error)
 
 
-tracker_of.register(WandbLogger, WandbTracker)
+adapter_of.register(WandbLogger, WandbAdapter)

@@ -14,14 +14,14 @@ from PIL import Image
 from tensorboard.compat.proto.summary_pb2 import Summary
 
 from cuelight.config.paths import flattened
-from cuelight.tracking.logger_adapter import tracker_of
+from cuelight.tracking.logger_adapter import adapter_of
 from cuelight.tracking.loggers.folder import Folder
 from cuelight.tracking.loggers.tabular import as_markdown
 
 _QUALITY = 92
 
 
-class TensorBoardTracker(Folder):
+class TensorBoardAdapter(Folder):
     """Pictures and text go into the event file, tables too, as text; files into the folder of the logger.
 
     Args:
@@ -66,4 +66,4 @@ class TensorBoardTracker(Folder):
         save_hparams_to_yaml(f"{self._logger.log_dir}/{self._logger.NAME_HPARAMS_FILE}", self._logger.hparams)
 
 
-tracker_of.register(TensorBoardLogger, TensorBoardTracker)
+adapter_of.register(TensorBoardLogger, TensorBoardAdapter)

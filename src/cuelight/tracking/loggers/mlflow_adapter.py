@@ -11,7 +11,7 @@ from lightning.pytorch.loggers import MLFlowLogger
 from numpy.typing import NDArray
 
 from cuelight.config.paths import flattened
-from cuelight.tracking.logger_adapter import tracker_of
+from cuelight.tracking.logger_adapter import adapter_of
 from cuelight.tracking.loggers.metric_names import mlflow_name
 from cuelight.tracking.loggers.tabular import as_csv, as_text
 from cuelight.utils.redaction import REDACTED
@@ -24,7 +24,7 @@ CHANGED = "changed."
 _LONGEST_OF_LIGHTNING = 250  # digits of a hyperparameter
 
 
-class MLflowTracker:
+class MLflowAdapter:
     """Everything goes to the run of the logger: files, text and tables to its artifacts, pictures by their steps.
 
     Args:
@@ -114,4 +114,4 @@ def _is_same(value: Any, text: str, there: str) -> bool:
     return there in {text, str(value)[:_LONGEST_OF_LIGHTNING]} or REDACTED in text
 
 
-tracker_of.register(MLFlowLogger, MLflowTracker)
+adapter_of.register(MLFlowLogger, MLflowAdapter)
