@@ -34,6 +34,7 @@ from torch.utils.data import DataLoader
 from common import Measurements, Target, interleave, parse_options, report
 from cuelight.callbacks.grad_cam_callback import GradCamCallback
 from cuelight.explain import heat_maps
+from cuelight.tasks.classification.explain import ClassificationScores
 from cuelight.tracking.loggers.tensorboard_logger import TensorBoardLogger
 
 OWN, HAND, CAPTUM, GRAD_CAM = "Cuelight", "by hand", "captum", "pytorch-grad-cam"
@@ -111,7 +112,8 @@ class Comparison:
 
     def _own(self) -> Tensor:
         labels = torch.tensor(self.classes)
-        return heat_maps(self.network, self.images, self.layer_name, class_idx="label", labels=labels).maps
+        scores = ClassificationScores()
+        return heat_maps(self.network, self.images, self.layer_name, scores, class_idx="label", labels=labels).maps
 
     def _by_hand(self) -> Tensor:
         network: Any = self.network

@@ -56,17 +56,18 @@ def test_a_model_may_have_more_classes_than_there_are_names(tmp_path) -> None:
     assert json.loads(results.read_text())["test"]["class_names"] == ["cat", "dog", "2"]
 
 
-def test_pixels_are_written_as_shares_and_have_an_iou_of_each_class(tmp_path) -> None:
+def test_pixels_are_written_as_shares_and_tables_by_their_names(tmp_path) -> None:
     counts = np.array([[3_000_000, 1_000_000, 0], [0, 500_000, 0], [0, 0, 0]])
     names = ("background", "cat", "dog")
     measured = Measurement(
         tmp_path / "a.ckpt", "abc", "test", confusion=counts, class_names=names, unit="pixels",
         examples=Image.new("RGB", (5, 4)),
+        tables={"class_iou": [["class", "IoU"], ["background", 0.75], ["cat", 0.25], ["dog", None]]},
     )  # fmt: skip
     results, matrix, examples = write_results(tmp_path, measured)
     found = json.loads(results.read_text())["test"]
     assert found["confusion_unit"] == "pixels"
-    assert found["class_iou"] == {"background": 0.75, "cat": 0.5 / 1.5, "dog": None}
+    assert found["class_iou"] == {"background": 0.75, "cat": 0.25, "dog": None}
     assert matrix.name == "confusion_matrix_test.png"
     with Image.open(examples) as picture:
         assert picture.size == (5, 4)

@@ -10,8 +10,9 @@ from cuelight.explain import HeatMaps
 from cuelight.explain.batches import images_and_labels, some_of
 from cuelight.explain.captions import explained_images, title_of
 from cuelight.explain.inputs import as_pictures
-from cuelight.explain.scores import ClassificationScores, SegmentationScores
 from cuelight.images.preprocessing import Preprocessing
+from cuelight.tasks.classification.explain import ClassificationScores
+from cuelight.tasks.segmentation.explain import SegmentationScores
 
 NAMES = ["cat", "dog", "fox"]
 LOGITS = torch.tensor([[3.0, 0.0, 0.0], [0.0, 2.0, 0.0]])

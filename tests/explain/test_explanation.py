@@ -3,10 +3,10 @@ import torch
 from torch import nn
 
 from cuelight.errors import ExplainError, LayerError
-from cuelight.explain import heat_maps
 from cuelight.explain.methods import METHODS
-from cuelight.explain.scores import ClassificationScores
-from support.explained import network, photographs
+from cuelight.tasks.classification.explain import ClassificationScores
+from cuelight.tasks.segmentation.explain import SegmentationScores
+from support.explained import heat_maps, network, photographs
 
 
 class Small(nn.Module):
@@ -169,7 +169,7 @@ def test_a_module_of_another_task_is_given_all_its_outputs(images):
         def class_scores(self):
             return Boxes()
 
-    found = heat_maps(Detector(), images, "first", class_idx="predicted", task="detection")
+    found = heat_maps(Detector(), images, "first", Boxes(), class_idx="predicted")
     expected = heat_maps(Small(), images, "first", class_idx="predicted")
     assert torch.allclose(found.maps, expected.maps)
     assert set(found.outputs) == {"boxes", "scores"}
@@ -182,7 +182,7 @@ def test_a_segmentation(images):
             return self.head(self.features(images).permute(0, 2, 3, 1)).permute(0, 3, 1, 2)
 
     model = Segmentation()
-    found = heat_maps(model, images, "first", class_idx="predicted", task="segmentation")
+    found = heat_maps(model, images, "first", SegmentationScores(), class_idx="predicted")
     activation = model.first(images).detach().requires_grad_()
     logits = model.head(model.second(activation).permute(0, 2, 3, 1)).permute(0, 3, 1, 2)
     seen = logits.argmax(1)
@@ -192,7 +192,7 @@ def test_a_segmentation(images):
     assert found.classes.tolist() == classes
     expected = (gradient.mean((2, 3), keepdim=True) * activation).sum(1).relu()
     assert torch.allclose(found.maps, expected, atol=1e-5 * expected.max().item())
-    other = heat_maps(model, images, "first", class_idx="predicted", task="segmentation", background=classes[0])
+    other = heat_maps(model, images, "first", SegmentationScores(classes[0]), class_idx="predicted")
     assert other.classes[0] != classes[0]
 
 

@@ -4,9 +4,9 @@ from torch import nn
 from torch.utils.checkpoint import checkpoint
 
 from cuelight.errors import LayerError
-from cuelight.explain import find_layer, heat_maps, list_layers
+from cuelight.explain import find_layer, list_layers
 from cuelight.tasks.classification.model import ClassificationModel
-from support.explained import network, photographs
+from support.explained import heat_maps, network, photographs
 
 
 @pytest.fixture(scope="module")

@@ -7,8 +7,8 @@ from captum.attr import LayerGradCam
 from pytorch_grad_cam import EigenCAM, GradCAM, GradCAMPlusPlus, HiResCAM
 from pytorch_grad_cam.utils.model_targets import ClassifierOutputTarget
 
-from cuelight.explain import find_layer, heat_maps
-from support.explained import network, photographs
+from cuelight.explain import find_layer
+from support.explained import heat_maps, network, photographs
 
 PEERS = {"gradcam": GradCAM, "hirescam": HiResCAM, "gradcam++": GradCAMPlusPlus, "eigencam": EigenCAM}
 SWIN = {"img_size": 96, "window_size": 3, "embed_dim": 24, "depths": (1, 1, 1, 1), "num_heads": (1, 2, 3, 6)}

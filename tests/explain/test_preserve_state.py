@@ -9,8 +9,8 @@ from torch import nn
 from torch.nn import functional
 
 from cuelight.errors import ExplainError
-from cuelight.explain import find_layer, heat_maps, list_layers
-from support.explained import photographs
+from cuelight.explain import find_layer, list_layers
+from support.explained import heat_maps, photographs
 
 
 class Restless(nn.Module):

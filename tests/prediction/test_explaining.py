@@ -11,13 +11,13 @@ from cuelight import Run
 from cuelight.cli.parser import build_parser
 from cuelight.data.datasets.digits import load_digits
 from cuelight.errors import CuelightError, DataError, ExplainError
-from cuelight.explain import heat_maps
 from cuelight.explain.methods import METHODS
 from cuelight.export.model_metadata import ModelMetadata
 from cuelight.images.preprocessing import Preprocessing
 from cuelight.prediction import explain, write_explanations
 from support.digit_training import DigitData, DigitModel
 from support.experiments import only_run, write_yaml
+from support.explained import heat_maps
 from support.processes import cuelight
 
 CLASSES = ("four", "one", "seven")

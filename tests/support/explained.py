@@ -6,6 +6,9 @@ from skimage import data
 from torch import nn
 from torch.nn import functional
 
+from cuelight import explain
+from cuelight.tasks.classification.explain import ClassificationScores
+
 
 def photographs(count=2, size=(96, 96)):
     """A batch of crops of real photographs, normalised."""
@@ -29,3 +32,8 @@ def network(name, images, **options):
     with torch.no_grad():
         model.train()(images)
     return model.eval()
+
+
+def heat_maps(model, images, layer, scores=None, **options):
+    """Heat maps of a classifier, unless other scores are given."""
+    return explain.heat_maps(model, images, layer, scores or ClassificationScores(), **options)

@@ -15,15 +15,16 @@ from torch import Tensor
 from cuelight.data.protocols import DescribesImages, NamesClasses
 from cuelight.errors import CuelightError, ExplainError, Problem
 from cuelight.explain import Method, find_class, find_layer
-from cuelight.explain.batches import images_and_labels, labelled_pixels, some_of
+from cuelight.explain.batches import images_and_labels, some_of
 from cuelight.explain.captions import explained_images, title_of
 from cuelight.explain.inputs import as_pictures
 from cuelight.explain.layers import AUTO
 from cuelight.explain.pictures import MOST_IN_GRID, draw_grid
-from cuelight.explain.scores import scores_of
+from cuelight.explain.protocols import CountsPixels
 from cuelight.explain.targets import Target, find_target
 from cuelight.export.protocols import NamesOutputs
-from cuelight.images.preprocessing import IGNORE_INDEX, Preprocessing
+from cuelight.images.preprocessing import Preprocessing
+from cuelight.tasks.class_scores import class_scores
 from cuelight.tracking.sending import send_image
 from cuelight.train_end.from_trainer import is_sharded
 from cuelight.utils.files import atomic_write
@@ -180,7 +181,7 @@ class GradCamCallback(pl.Callback):
             ) from error
 
     def _look_up(self, trainer: pl.Trainer, module: pl.LightningModule) -> None:
-        scores_of(module, self.task)
+        class_scores(self.task, module)
         if self.target_layer != AUTO:
             find_layer(module, self.target_layer, None)
         names = _class_names(trainer, module)
@@ -202,15 +203,16 @@ class GradCamCallback(pl.Callback):
                 self._tell(error)
 
     def _find_target(self, trainer: pl.Trainer, module: pl.LightningModule, images: Tensor) -> Target:
+        class_names = _class_names(trainer, module)
         with trainer.precision_plugin.forward_context():
             return find_target(
                 module,
                 images,
                 self.target_layer,
                 self.class_idx,
-                class_names=_class_names(trainer, module),
+                class_scores(self.task, module, class_names),
+                class_names=class_names,
                 method=self.method,
-                task=self.task,
                 output=self.output,
                 output_names=module.output_names if isinstance(module, NamesOutputs) else None,
             )
@@ -220,11 +222,12 @@ class GradCamCallback(pl.Callback):
         left_out = max(0, len(images) - MOST_IN_GRID)
         images, labels = some_of(images, labels, MOST_IN_GRID)
         target = self._target = self._target or self._find_target(trainer, module, images[:1])
-        counted = self._counted(module, labels)
+        scores = target.scores
+        if isinstance(scores, CountsPixels):
+            scores = scores.counting_labelled(labels)
         with trainer.precision_plugin.forward_context():
-            found = target.heat_maps(module, images, labels, counted)
+            found = target.heat_maps(module, images, labels, scores)
         pictures = as_pictures(images, _preprocessing(trainer, module))
-        scores = target.scores(module, counted)
         explained = explained_images(found, pictures, scores, _class_names(trainer, module), labels)
         # The step of all that Lightning logs, such as the loss of this validation. Epochs count from 1 for people.
         step, epoch = trainer.fit_loop.epoch_loop._batches_that_stepped, trainer.current_epoch + 1  # noqa: SLF001
@@ -235,15 +238,6 @@ class GradCamCallback(pl.Callback):
         file = Path(trainer.default_root_dir) / FOLDER / f"epoch_{epoch:04}_step_{step:08}_{name}.jpg"
         with atomic_write(file) as opened:
             picture.save(opened, "JPEG", quality=_QUALITY, subsampling=0)
-
-    def _counted(self, module: pl.LightningModule, labels: Any) -> Tensor | None:
-        if self.task != "segmentation":
-            return None
-        own, classes = getattr(module, "ignore_index", None), getattr(module, "num_classes", None)
-        ignored = {own} if isinstance(own, int) else set()
-        if not (isinstance(classes, int) and classes > IGNORE_INDEX):  # of so many, it is one
-            ignored.add(IGNORE_INDEX)
-        return labelled_pixels(labels, ignored)
 
     def _name(self, trainer: pl.Trainer, batch_idx: int, dataloader_idx: int) -> str:
         callbacks: list[pl.Callback] = trainer.callbacks  # type: ignore[attr-defined]  # Lightning declares it nowhere

@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Literal, Protocol, TypeGuard, runtime_checkable
+from typing import Protocol, TypeGuard, runtime_checkable
 
 import numpy as np
-import torch
 from lightning.pytorch import LightningModule
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
@@ -16,10 +14,7 @@ from numpy.typing import NDArray
 from torch import nn
 from torchmetrics.classification import MulticlassConfusionMatrix
 
-from cuelight.tasks.segmentation import metrics as segmentation_metrics
 from cuelight.utils.files import atomic_write
-
-ConfusionUnit = Literal["images", "pixels"]
 
 _MOST_NUMBERED = 30  # classes; above, numbers in the cells cannot be read
 _INCHES_PER_CLASS = 0.42
@@ -33,8 +28,8 @@ class NamesConfusionUnit(Protocol):
     """A module that says what its confusion matrix counts; ``images`` where a module does not."""
 
     @property
-    def confusion_unit(self) -> ConfusionUnit:
-        """``images`` or ``pixels``."""
+    def confusion_unit(self) -> str:
+        """In the plural, such as ``pixels``."""
 
 
 def confusion_matrix(module: LightningModule) -> NDArray[np.int64] | None:
@@ -52,21 +47,8 @@ def confusion_matrix(module: LightningModule) -> NDArray[np.int64] | None:
     return None
 
 
-def iou_of_classes(counts: NDArray[np.int64]) -> list[float | None]:
-    """Compute the intersection over union of each class.
-
-    Args:
-        counts: Pixels ``(classes, classes)``, a row for each true class.
-
-    Returns:
-        0 to 1 for each class; ``None`` for one that neither was there nor was predicted.
-    """
-    ious = segmentation_metrics.iou_of_classes(torch.from_numpy(counts).double()).tolist()
-    return [None if math.isnan(iou) else iou for iou in ious]
-
-
 def draw_confusion_matrix(
-    counts: NDArray[np.int64], class_names: Sequence[str] | None, path: Path, unit: ConfusionUnit = "images"
+    counts: NDArray[np.int64], class_names: Sequence[str] | None, path: Path, unit: str = "images"
 ) -> None:
     """Draw a confusion matrix as a PNG file.
 
@@ -106,7 +88,7 @@ def _is_confusion_matrix(part: nn.Module) -> TypeGuard[MulticlassConfusionMatrix
     return isinstance(part, MulticlassConfusionMatrix) and type(part).compute is MulticlassConfusionMatrix.compute
 
 
-def _title(counts: NDArray[np.int64], unit: ConfusionUnit, as_shares: bool) -> str:
+def _title(counts: NDArray[np.int64], unit: str, as_shares: bool) -> str:
     right, total = int(np.trace(counts)), int(counts.sum())
     return f"{right / max(total, 1):.1%} of {total:,} {unit} right" if as_shares else f"{right} of {total} right"
 

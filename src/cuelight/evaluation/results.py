@@ -3,20 +3,32 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
 from cuelight.errors import CuelightError
-from cuelight.evaluation.confusion_matrix import ConfusionUnit, draw_confusion_matrix, iou_of_classes
+from cuelight.evaluation.confusion_matrix import draw_confusion_matrix
 from cuelight.evaluation.evaluator import Split
 from cuelight.utils.files import atomic_write, relative_to_run, write_json
 
 TEST_FOLDER = "test"
+
+Table = Sequence[Sequence[Any]]
+"""Rows of a name and a value, below a row with the names of both columns."""
+
+
+@runtime_checkable
+class ReportsTables(Protocol):
+    """A module that has more results than metrics once it was measured."""
+
+    def result_tables(self) -> Mapping[str, Table]:
+        """Return each table by its name, which becomes a key of ``test/results.json``."""
 
 
 @dataclass(frozen=True)
@@ -31,6 +43,7 @@ class Measurement:
         confusion: Counts ``(classes, classes)``, a row for each true class, if the module counted them.
         class_names: The name of each class.
         unit: What the confusion matrix counts.
+        tables: More results by name, such as a value for each class.
         examples: A picture of a few predictions.
     """
 
@@ -40,7 +53,8 @@ class Measurement:
     metrics: dict[str, float] = field(default_factory=dict)
     confusion: NDArray[np.int64] | None = None
     class_names: tuple[str, ...] | None = None
-    unit: ConfusionUnit = "images"
+    unit: str = "images"
+    tables: Mapping[str, Table] = field(default_factory=dict)
     examples: Image.Image | None = None
 
 
@@ -65,10 +79,10 @@ def write_results(directory: Path, measured: Measurement) -> list[Path]:
         entry["class_names"] = class_names(measured) if measured.class_names else None
         entry["confusion_unit"] = measured.unit
         entry["confusion_matrix"] = measured.confusion.tolist()
-        if measured.unit == "pixels":
-            entry["class_iou"] = dict(zip(class_names(measured), iou_of_classes(measured.confusion), strict=True))
         files.append(confusion_picture(directory, measured.view))
         draw_confusion_matrix(measured.confusion, class_names(measured), files[-1], measured.unit)
+    for name, (_, *rows) in measured.tables.items():
+        entry[name] = {str(row): value for row, value in rows}
     if measured.examples is not None:
         files.append(examples_picture(directory, measured.view))
         with atomic_write(files[-1]) as file:

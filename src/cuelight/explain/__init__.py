@@ -4,7 +4,7 @@ from cuelight.explain.classes import find_class
 from cuelight.explain.explanation import HeatMaps, heat_maps
 from cuelight.explain.layers import Layer, find_layer, list_layers
 from cuelight.explain.methods import Method
-from cuelight.explain.scores import ScoresClasses, TaskScores
+from cuelight.explain.protocols import ScoresClasses, TaskScores
 
 __all__ = [
     "HeatMaps",

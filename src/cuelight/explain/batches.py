@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import torch
 from torch import Tensor
 
-from cuelight.errors import CuelightError
+from cuelight.errors import CuelightError, ExplainError
 
 _IMAGES = ("images", "image", "pixel_values", "inputs", "input", "x")
 _LABELS = ("labels", "label", "targets", "target", "masks", "mask", "y")
@@ -56,23 +56,16 @@ def some_of(images: Tensor, labels: Any, count: int) -> tuple[Tensor, Any]:
     return images[chosen], [labels[index] for index in chosen]
 
 
-def labelled_pixels(masks: Any, ignored: Collection[int]) -> Tensor | None:
-    """Tell which pixels have a label, and so are of the image, and not of what was filled in beside it.
+def label_tensor(labels: Any) -> Tensor:
+    """Return labels as a tensor.
 
-    Args:
-        masks: Integers or bool, ``(N, H, W)`` or ``(N, 1, H, W)``.
-        ignored: The values that are no label.
-
-    Returns:
-        Bool ``(N, H, W)``; ``None`` if these are no such masks.
+    Raises:
+        ExplainError: They are not numbers.
     """
-    if not isinstance(masks, Tensor) or masks.is_floating_point():
-        return None
-    masks = masks.squeeze(1) if masks.ndim == _DIMENSIONS else masks
-    if masks.ndim != _DIMENSIONS - 1:
-        return None
-    # As long, because neither bool nor the unsigned types can be compared with all values.
-    return ~torch.isin(masks.long(), torch.tensor(list(ignored), device=masks.device))
+    try:
+        return torch.as_tensor(labels)
+    except (TypeError, ValueError, RuntimeError) as error:
+        raise ExplainError(f"labels are numbers, and these are {type(labels).__name__}: {error}") from error
 
 
 def _parts(batch: Any) -> tuple[Any, Any]:

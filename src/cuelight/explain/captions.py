@@ -6,14 +6,13 @@ from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
 from cuelight.explain.explanation import HeatMaps
 from cuelight.explain.methods import Method
 from cuelight.explain.pictures import ExplainedImage
-from cuelight.explain.scores import SegmentationScores, TaskScores
+from cuelight.explain.protocols import CaptionsMaps, TaskScores
 from cuelight.images.drawing import percent
 
 _METHOD_NAMES: dict[Method, str] = {
@@ -22,9 +21,8 @@ _METHOD_NAMES: dict[Method, str] = {
     "gradcam++": "Grad-CAM++",
     "eigencam": "EigenCAM",
 }
-_OF_PIXELS = 3  # dimensions of a batch of masks
 
-_Note = tuple[str, bool | None]  # what to read, and whether the model is right if anybody knows
+_Caption = tuple[str, str, bool | None]  # score, note, and whether the model is right if that is known
 
 
 def explained_images(
@@ -39,7 +37,7 @@ def explained_images(
     Args:
         found: The heat maps of N images.
         pictures: The images, ``(N, H, W, 3)``.
-        scores: How the outputs of the task tell classes, and which pixels count.
+        scores: How the outputs score classes.
         class_names: The name of each class; numbers for those that have none.
         labels: The true class of each image ``(N,)``, or of each pixel ``(N, H, W)``; others are not shown.
 
@@ -47,14 +45,15 @@ def explained_images(
         One for each image.
     """
     known = labels.detach().cpu().long() if isinstance(labels, Tensor) and not labels.is_floating_point() else None
-    if isinstance(scores, SegmentationScores):
-        notes, unit = _shares(found, scores.counted, known), " of the pixels"
+    captions: list[_Caption]
+    if isinstance(scores, CaptionsMaps):
+        captions = [(*caption, None) for caption in scores.captions(found.scores, found.classes, known)]
     else:
-        notes, unit = _classes(found, scores, class_names, known), ""
+        captions = _captions(found, scores, class_names, known)
     return [
-        ExplainedImage(image, heat, class_name(index, class_names), f"{percent(score)}{unit}", note, right)
-        for image, heat, index, score, (note, right) in zip(
-            pictures, found.maps.numpy(), found.classes.tolist(), found.scores.tolist(), notes, strict=True
+        ExplainedImage(image, heat, class_name(index, class_names), *caption)
+        for image, heat, index, caption in zip(
+            pictures, found.maps.numpy(), found.classes.tolist(), captions, strict=True
         )
     ]
 
@@ -87,29 +86,18 @@ def class_name(index: int, class_names: Sequence[str] | None) -> str:
     return class_names[index] if class_names is not None and 0 <= index < len(class_names) else f"class {index}"
 
 
-def _classes(
+def _captions(
     found: HeatMaps, scores: TaskScores, class_names: Sequence[str] | None, labels: Tensor | None
-) -> list[_Note]:
-    """Tell the labels, and the predictions where the map explains another class."""
+) -> list[_Caption]:
+    """Write the score and the label, and the prediction where the map explains another class."""
     predicted = scores.predicted(found.outputs)
-    sure = scores.probability(found.outputs, predicted).tolist()
+    probabilities = scores.probability(found.outputs, predicted).tolist()
     known = labels.flatten().tolist() if labels is not None and labels.numel() == len(predicted) else []
-    notes: list[_Note] = []
+    captions: list[_Caption] = []
     for number, (explained, best) in enumerate(zip(found.classes.tolist(), predicted.tolist(), strict=True)):
         parts = [f"label: {class_name(known[number], class_names)}"] if known else []
         if best != explained:
-            parts.append(f"predicted: {class_name(best, class_names)} {percent(sure[number])}")
-        notes.append((", ".join(parts), best == known[number] if known else None))
-    return notes
-
-
-def _shares(found: HeatMaps, counted: Tensor | None, labels: Tensor | None) -> list[_Note]:
-    """Tell how much of what counts of the image the label gives to the class."""
-    if labels is not None and labels.ndim == _OF_PIXELS + 1 and labels.shape[1] == 1:
-        labels = labels[:, 0]
-    if labels is None or labels.ndim != _OF_PIXELS:
-        return [("", None)] * len(found.maps)
-    counts = torch.ones_like(labels, dtype=torch.bool) if counted is None else counted.cpu()
-    labelled = (labels == found.classes[:, None, None]) & counts
-    shares = (labelled.sum((1, 2)) / counts.sum((1, 2)).clamp(min=1)).tolist()
-    return [(f"label: {percent(share)} of the pixels", None) for share in shares]
+            parts.append(f"predicted: {class_name(best, class_names)} {percent(probabilities[number])}")
+        right = best == known[number] if known else None
+        captions.append((percent(float(found.scores[number])), ", ".join(parts), right))
+    return captions

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from cuelight.errors import ExplainError, did_you_mean
-from cuelight.explain.scores import TaskScores
+from cuelight.explain.protocols import TaskScores
 
 ClassChoice: TypeAlias = int | Literal["predicted", "label"]
 

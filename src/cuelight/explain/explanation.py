@@ -17,7 +17,7 @@ from cuelight.explain.layers import find_layer
 from cuelight.explain.methods import METHODS, Method
 from cuelight.explain.outputs import choose_output
 from cuelight.explain.preserve_state import preserve_state, run
-from cuelight.explain.scores import ScoresClasses, scores_of
+from cuelight.explain.protocols import ScoresClasses, TaskScores
 
 
 @dataclass(frozen=True)
@@ -43,15 +43,13 @@ def heat_maps(
     model: nn.Module,
     images: Tensor,
     layer: str,
+    scores: TaskScores,
     *,
     class_idx: ClassChoice = 0,
     labels: Any | None = None,
     method: Method = "gradcam",
-    task: str = "classification",
     output: str | int | None = None,
     output_names: Sequence[str] | None = None,
-    background: int | None = None,
-    counted: Tensor | None = None,
 ) -> HeatMaps:
     """Show where a model sees a class.
 
@@ -64,35 +62,31 @@ def heat_maps(
         images: A batch as the model takes it, ``(N, C, H, W)``, on its device.
         layer: The name of a layer, as ``find_layer`` gives it; ``auto`` is found anew by a run of one image. If it runs
             several times in ``forward``, the last time is shown.
+        scores: How the outputs score classes; ``cuelight.tasks.lookup.class_scores`` returns those of a task.
         class_idx: What is explained: the index of a class; ``predicted``, the class that the model sees in each image;
             or ``label``, the one that is in it.
-        labels: Labels of the images, for ``label``: ``(N,)``, or masks ``(N, H, W)`` for a segmentation.
+        labels: Labels of the images as ``scores`` takes them, for ``label``.
         method: How maps are made: see ``cuelight.explain.methods``.
-        task: ``classification``: the score is the logit of the class; ``segmentation``: the sum of its logits over the
-            pixels where it is the likeliest class, or over all if there are none; others by ``ScoresClasses``.
         output: Which output has the logits, by name or index, where ``forward`` returns several.
         output_names: Names of the outputs, where ``forward`` returns a tuple or list.
-        background: The class of a segmentation that ``predicted`` and ``label`` choose only where there is no other.
-        counted: Which pixels of the images count in a segmentation, bool ``(N, H, W)``, such as those beside the black
-            of a letterbox; ``None`` for all.
 
     Returns:
         The maps, with class and score of each.
 
     Raises:
         LayerError: If there is no such layer, it is not run, its output is no map, or the output does not depend on it.
-        ExplainError: If there is no such class, output, method or task.
+        ExplainError: If there is no such class, output or method.
 
     Examples:
         >>> network = nn.Sequential(nn.Conv2d(3, 8, 3, padding=1), nn.Flatten(), nn.Linear(8 * 16, 5))
-        >>> heat_maps(network, torch.randn(2, 3, 4, 4), "0", class_idx="predicted").maps.shape
+        >>> from cuelight.tasks.classification.explain import ClassificationScores
+        >>> heat_maps(network, torch.randn(2, 3, 4, 4), "0", ClassificationScores(), class_idx="predicted").maps.shape
         torch.Size([2, 4, 4])
     """
     if method not in METHODS:
         raise ExplainError(
             f'there is no method "{method}".{did_you_mean(method, METHODS)} Expected {", ".join(METHODS)}.'
         )
-    scorer = scores_of(model, task, background, counted)
     cut = _Cut(len(images), (int(images.shape[-2]), int(images.shape[-1])))
     handle = model.get_submodule(find_layer(model, layer, images)).register_forward_hook(cut)
     try:
@@ -102,10 +96,10 @@ def heat_maps(
                 outputs = choose_output(outputs, output, output_names)
             activation = cut.found(layer)
             # Labels of inference mode cannot take part in what is differentiated; copies can.
-            classes = choose_classes(class_idx, scorer, outputs, labels, images).clone()
-            gradient = None if method == "eigencam" else _gradient(scorer.score(outputs, classes), activation, layer)
+            classes = choose_classes(class_idx, scores, outputs, labels, images).clone()
+            gradient = None if method == "eigencam" else _gradient(scores.score(outputs, classes), activation, layer)
             maps = _maps(method, cut, activation.detach(), gradient)
-            sure = scorer.probability(outputs, classes).detach()
+            sure = scores.probability(outputs, classes).detach()
     finally:
         handle.remove()
     return HeatMaps(maps.cpu(), classes.cpu(), sure.float().cpu(), apply_to_collection(outputs, Tensor, Tensor.detach))

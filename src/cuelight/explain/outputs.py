@@ -63,3 +63,8 @@ def _chosen(named: Sequence[tuple[str, Any]], output: str | int) -> tuple[str, A
 
 def _list(named: Sequence[tuple[str, Any]]) -> str:
     return ", ".join(f'{index} "{name}"' for index, (name, _) in enumerate(named))
+
+
+def is_single_logit(outputs: Tensor) -> bool:
+    """Return whether the only output is the logit of class 1 of two: ``(N, 1, ...)`` or ``(N,)``."""
+    return outputs.ndim == 1 or outputs.shape[1] == 1

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from torch import Tensor, nn
@@ -12,9 +12,7 @@ from cuelight.explain.classes import ClassChoice, find_class
 from cuelight.explain.explanation import HeatMaps, heat_maps
 from cuelight.explain.layers import find_layer
 from cuelight.explain.methods import Method
-from cuelight.explain.scores import TaskScores, scores_of
-
-_BACKGROUND = "background"
+from cuelight.explain.protocols import TaskScores
 
 
 @dataclass(frozen=True)
@@ -24,42 +22,34 @@ class Target:
     Args:
         layer: The name of the layer.
         class_idx: The class: its index, ``predicted`` or ``label``.
+        scores: How the outputs score classes.
         method: How activations and gradients become a map.
-        task: What the model does.
         output: Which output holds the scores of the classes, if there are several.
         output_names: Names of the outputs.
-        background: The class of a segmentation that is none, if there is one.
     """
 
     layer: str
     class_idx: ClassChoice
+    scores: TaskScores
     method: Method = "gradcam"
-    task: str = "classification"
     output: int | str | None = None
     output_names: Sequence[str] | None = None
-    background: int | None = None
 
     def heat_maps(
-        self, model: nn.Module, images: Tensor, labels: Any = None, counted: Tensor | None = None
+        self, model: nn.Module, images: Tensor, labels: Any = None, scores: TaskScores | None = None
     ) -> HeatMaps:
-        """Compute the heat maps of a batch; see :func:`cuelight.explain.heat_maps`."""
+        """Compute the heat maps of a batch, by scores of its own if given; see :func:`cuelight.explain.heat_maps`."""
         return heat_maps(
             model,
             images,
             self.layer,
+            scores or self.scores,
             class_idx=self.class_idx,
             labels=labels,
             method=self.method,
-            task=self.task,
             output=self.output,
             output_names=self.output_names,
-            background=self.background,
-            counted=counted,
         )
-
-    def scores(self, model: nn.Module, counted: Tensor | None = None) -> TaskScores:
-        """Tell how the outputs of the model tell classes; see :func:`cuelight.explain.scores.scores_of`."""
-        return scores_of(model, self.task, self.background, counted)
 
 
 def find_target(
@@ -67,10 +57,10 @@ def find_target(
     images: Tensor,
     layer: int | str,
     class_idx: int | str,
+    scores: TaskScores,
     *,
     class_names: Sequence[str] | None = None,
     method: Method = "gradcam",
-    task: str = "classification",
     output: int | str | None = None,
     output_names: Sequence[str] | None = None,
 ) -> Target:
@@ -81,9 +71,9 @@ def find_target(
         images: One image as the model takes it, ``(1, C, H, W)``, on its device.
         layer: An index into ``named_modules()``, a name, or ``auto``.
         class_idx: The class: its index, its name, ``predicted`` or ``label``.
+        scores: How the outputs score classes.
         class_names: The name of each class.
         method: How activations and gradients become a map.
-        task: What the model does.
         output: Which output holds the scores of the classes, if there are several.
         output_names: Names of the outputs.
 
@@ -92,11 +82,9 @@ def find_target(
 
     Raises:
         LayerError: If there is no such layer, or it puts out no map.
-        ExplainError: If there is no such class, output, method or task.
+        ExplainError: If there is no such class, output or method.
     """
-    background = 0 if class_names and class_names[0].lower() == _BACKGROUND else None
     found = find_layer(model, layer, images)
-    tried = Target(found, "predicted", method, task, output, output_names, background)
-    outputs = tried.heat_maps(model, images).outputs
-    chosen = find_class(class_idx, class_names, tried.scores(model).count(outputs))
-    return Target(found, chosen, method, task, output, output_names, background)
+    tried = Target(found, "predicted", scores, method, output, output_names)
+    count = scores.count(tried.heat_maps(model, images).outputs)
+    return replace(tried, class_idx=find_class(class_idx, class_names, count))

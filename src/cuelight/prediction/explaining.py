@@ -18,12 +18,14 @@ from cuelight.explain import Method
 from cuelight.explain.captions import explained_images, title_of
 from cuelight.explain.inputs import as_pictures
 from cuelight.explain.pictures import MOST_IN_GRID, ExplainedImage, draw_explanation, draw_grid
+from cuelight.explain.protocols import CountsPixels, TaskScores
 from cuelight.explain.targets import Target, find_target
 from cuelight.export.model_metadata import ModelMetadata
 from cuelight.export.protocols import NamesOutputs
 from cuelight.images.preprocessing import IGNORE_INDEX, Preprocessing
 from cuelight.prediction.predicting import read_images
 from cuelight.prediction.writing import UnusedNames
+from cuelight.tasks.class_scores import class_scores
 from cuelight.utils.files import atomic_write
 
 logger = logging.getLogger(__name__)
@@ -108,9 +110,9 @@ def explain(
         torch.zeros(1, preprocessing.channels, *preprocessing.size),
         layer,
         _index_or_name(class_idx, metadata.class_names),
+        class_scores(metadata.task, model, metadata.class_names),
         class_names=metadata.class_names,
         method=method,
-        task=metadata.task or "classification",
         output=output,
         output_names=model.output_names if isinstance(model, NamesOutputs) else None,
     )
@@ -134,20 +136,21 @@ def _explain(
 ) -> Iterator[ImageExplanation]:
     while batch := list(islice(images, batch_size)):
         tensors = torch.stack([tensor for _, _, tensor in batch])
-        found = target.heat_maps(model, tensors, counted=_counted([image for _, image, _ in batch], preprocessing))
+        scores = _without_bars(target.scores, [image for _, image, _ in batch], preprocessing)
+        found = target.heat_maps(model, tensors, scores=scores)
         pictures = as_pictures(tensors, preprocessing)
         title = title_of(target.method, target.layer, found.maps)
-        explained = explained_images(found, pictures, target.scores(model), class_names)
+        explained = explained_images(found, pictures, scores, class_names)
         for (path, _, _), one in zip(batch, explained, strict=True):
             yield ImageExplanation(path, one, title)
 
 
-def _counted(images: Sequence[Image.Image], preprocessing: Preprocessing) -> Tensor | None:
-    """Tell which pixels the model is given of the images, and not of the black beside them, ``(N, H, W)``."""
-    if preprocessing.resize != "letterbox":
-        return None
+def _without_bars(scores: TaskScores, images: Sequence[Image.Image], preprocessing: Preprocessing) -> TaskScores:
+    """Leave out the pixels beside the images, which a letterbox fills with black."""
+    if preprocessing.resize != "letterbox" or not isinstance(scores, CountsPixels):
+        return scores
     empty = (torch.zeros(1, image.height, image.width, dtype=torch.uint8) for image in images)
-    return torch.cat([preprocessing.fit_mask(mask) for mask in empty]) != IGNORE_INDEX
+    return scores.counting(torch.cat([preprocessing.fit_mask(mask) for mask in empty]) != IGNORE_INDEX)
 
 
 def write_explanations(explanations: Iterable[ImageExplanation], folder: Path) -> int:

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, Protocol, runtime_checkable
 
 import torch
 from numpy.typing import NDArray
@@ -18,6 +18,7 @@ from cuelight.data.loading.samples import UnreadableImageError
 from cuelight.data.reading import read_image
 from cuelight.errors import CuelightError, DataError, did_you_mean
 from cuelight.export.model_metadata import ModelMetadata
+from cuelight.images.preprocessing import Preprocessing
 from cuelight.tasks.lookup import TASKS, Result, Task
 
 logger = logging.getLogger(__name__)
@@ -40,6 +41,26 @@ class Network(Protocol):
         Returns:
             The outputs by name, each of N images.
         """
+        ...
+
+
+@runtime_checkable
+class ResizesResults(Protocol):
+    """A task whose results have the size of the model's input, and can be brought to that of their image."""
+
+    @property
+    def resize_to_image(self) -> Callable[[Any, Preprocessing, tuple[int, int]], Result]:
+        """Takes a result, how its image was prepared, and the width and height of the image."""
+        ...
+
+
+@runtime_checkable
+class MakesMasks(Protocol):
+    """A task whose results have a class for each pixel."""
+
+    @property
+    def mask_image(self) -> Callable[[Any], Image.Image]:
+        """Makes an image of a result that other programs read."""
         ...
 
 
@@ -73,7 +94,7 @@ class ImagePrediction:
         Returns:
             A new image of the size of ``image``; ``None`` if the task has no classes of pixels.
         """
-        return self.task.mask(self.result) if self.task.mask else None
+        return self.task.mask_image(self.result) if isinstance(self.task, MakesMasks) else None
 
 
 def predict(
@@ -161,10 +182,10 @@ def _predict(
     while batch := list(islice(images, batch_size)):
         outputs = network(torch.stack([tensor for _, _, tensor in batch]))
         for (path, image, _), result in zip(batch, task.decode(outputs, metadata.class_names), strict=True):
-            yield ImagePrediction(path, image, _placed(task, result, metadata, image), task)
+            yield ImagePrediction(path, image, _resized(task, result, metadata, image), task)
 
 
-def _placed(task: Task, result: Result, metadata: ModelMetadata, image: Image.Image) -> Result:
-    if task.place is None or metadata.preprocessing is None:
+def _resized(task: Task, result: Result, metadata: ModelMetadata, image: Image.Image) -> Result:
+    if metadata.preprocessing is None or not isinstance(task, ResizesResults):
         return result
-    return task.place(result, metadata.preprocessing, image.size)
+    return task.resize_to_image(result, metadata.preprocessing, image.size)

@@ -62,7 +62,7 @@ class Measured:
         fingerprint: The fingerprint of its weights.
         metrics: Each metric and its value.
         matrix: The confusion matrix, if there is one and it can be drawn.
-        ious: The intersection over union of each class, where pixels were counted.
+        tables: More results, each a heading and rows of a class and its value.
         mistakes: The most frequent mistakes, as sentences.
         other_mistakes: How many more pairs of classes were mistaken.
         classes: The number of classes; 0 if it is not known.
@@ -73,7 +73,7 @@ class Measured:
     fingerprint: str
     metrics: Sequence[tuple[str, str]]
     matrix: Matrix | None = None
-    ious: Sequence[tuple[str, str]] = ()
+    tables: Sequence[tuple[str, Sequence[tuple[str, str]]]] = ()
     mistakes: Sequence[str] = ()
     other_mistakes: int = 0
     classes: int = 0
@@ -109,14 +109,27 @@ def _measured(view: str, entry: Mapping[str, Any]) -> Measured:
         fingerprint=str(entry.get("weights_fingerprint", "")),
         metrics=metrics,
         matrix=_matrix(counts, names, unit) if drawn else None,
-        ious=[
-            (str(name), "absent" if value is None else _value(value))
-            for name, value in (entry.get("class_iou") or {}).items()
+        tables=[
+            (
+                _heading(key),
+                [(str(name), "absent" if value is None else _value(value)) for name, value in table.items()],
+            )
+            for key, table in entry.items()
+            if key != "metrics" and isinstance(table, Mapping)
         ],
         mistakes=mistakes[:_MOST_MISTAKES],
         other_mistakes=max(0, len(mistakes) - _MOST_MISTAKES),
         classes=len(counts),
     )
+
+
+def _value_or_absent(value: float | None) -> str:
+    return "absent" if value is None else _value(value)
+
+
+def _heading(key: str) -> str:
+    """The column of a table such as ``class_iou``."""
+    return key.removeprefix("class_").replace("_", " ").upper()
 
 
 def _value(value: float | None) -> str:

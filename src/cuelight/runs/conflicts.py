@@ -27,8 +27,7 @@ from cuelight.config.schema import Config
 from cuelight.config.tracker import TensorBoardConfig
 from cuelight.errors import Problem, did_you_mean
 from cuelight.provenance.hyperparameters import missing_keys
-
-_LABELS = {"classification": "a class for each image", "segmentation": "a mask for each image"}  # by task
+from cuelight.tasks.lookup import TASKS
 
 
 def find_problems(
@@ -240,7 +239,7 @@ def _tasks_of_others(
     model: type[pl.LightningModule], callbacks: Sequence[tuple[str, pl.Callback]]
 ) -> Iterator[Problem]:
     own = getattr(model, "task", None)
-    if own not in _LABELS or hasattr(model, "class_scores"):
+    if own not in TASKS or hasattr(model, "class_scores"):
         return  # it is not known, or the module scores its classes itself
     for path, callback in callbacks:
         if isinstance(callback, GradCamCallback) and callback.task != own:
@@ -252,11 +251,12 @@ def _tasks_of_others(
 
 def _data_of_another_task(config: Config, model: type[pl.LightningModule]) -> Iterator[Problem]:
     own, given = str(getattr(model, "task", "")), str(getattr(registry.data.get(config.data.name), "task", ""))
-    if own == given or not {own, given} <= _LABELS.keys():
+    if own == given or not {own, given} <= TASKS.keys():
         return  # they fit, or one of them does not tell
     fitting = [name for name in registry.data.kind.builtins if getattr(registry.data.get(name), "task", None) == own]
     yield Problem(
-        f"{config.data.name} has {_LABELS[given]}, and {config.model.name} does {own}, which takes {_LABELS[own]}. "
+        f"{config.data.name} has {TASKS[given].targets}, and {config.model.name} does {own}, which takes "
+        f"{TASKS[own].targets}. "
         f"Expected data such as {', '.join(fitting)}, or a model that does {given}.",
         "data.name",
     )

@@ -1,59 +1,90 @@
-"""How the outputs of each task are decoded and drawn; a new task is one entry here."""
+"""The tasks by name; a new task is one entry here."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
-from typing import Any, NamedTuple, Protocol
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any, Protocol
 
 from numpy.typing import NDArray
 from PIL import Image
 
-from cuelight.images.preprocessing import Preprocessing
-from cuelight.tasks.classification.decode import decode_classification
-from cuelight.tasks.classification.picture import draw_classification
-from cuelight.tasks.segmentation.decode import decode_segmentation
-from cuelight.tasks.segmentation.examples import draw_segmentation_examples
-from cuelight.tasks.segmentation.picture import draw_segmentation, mask_image
-from cuelight.tasks.segmentation.resize_to_image import resize_to_image
+from cuelight.tasks.classification.task import ClassificationTask
+from cuelight.tasks.segmentation.task import SegmentationTask
+
+if TYPE_CHECKING:
+    from torch import nn
+
+    from cuelight.explain.protocols import TaskScores
 
 
 class Result(Protocol):
     """What a model sees in one image."""
 
     def row(self) -> dict[str, Any]:
-        """Lay this out as the row of a table; the same columns for every image."""
+        """Return all of it as the row of a table; the same columns for every image."""
         ...
 
     def summary(self) -> dict[str, Any]:
-        """Lay out the most important of it as the row of a table that people read."""
+        """Return the most important of it as the row of a table that people read."""
         ...
 
     def details(self) -> dict[str, Any]:
-        """Tell all in plain types, for JSON."""
+        """Return all of it in plain types, for JSON."""
         ...
 
 
-class Task(NamedTuple):
-    """What is done with the outputs of a task.
+class Task(Protocol):
+    """What every task offers. What only some offer is a protocol in the room that asks for it."""
+
+    @property
+    def name(self) -> str:
+        """Its name in checkpoints, files and parameters."""
+        ...
+
+    @property
+    def targets(self) -> str:
+        """What its data has for each image, in words."""
+        ...
+
+    @property
+    def parser(self) -> str:
+        """The parser of depthai that decodes its outputs on a device."""
+        ...
+
+    @property
+    def decode(self) -> Callable[[Mapping[str, NDArray[Any]], Sequence[str] | None], Sequence[Result]]:
+        """Turns the outputs by name and the class names into one result for each image."""
+        ...
+
+    @property
+    def draw(self) -> Callable[[Image.Image, Any], Image.Image]:
+        """Draws a result beside or on its image."""
+        ...
+
+    @property
+    def head_problems(self) -> Callable[[Mapping[str, Any], Mapping[str, Sequence[int | None]]], Iterable[str]]:
+        """Compares the head of an NN Archive with the shapes of the outputs that it names."""
+        ...
+
+    def class_scores(self, model: nn.Module, class_names: Sequence[str] | None) -> TaskScores:
+        """Return how the outputs of a model score classes."""
+        ...
+
+
+DEFAULT_TASK = ClassificationTask.name
+
+TASKS: dict[str, Task] = {task.name: task for task in (ClassificationTask(), SegmentationTask())}
+
+
+def head_problems(head: Mapping[str, Any], shapes: Mapping[str, Sequence[int | None]]) -> list[str]:
+    """Compare a head of an NN Archive with the outputs that it decodes.
 
     Args:
-        decode: Makes one result for each image, of the outputs by name and the names of the classes.
-        draw: Draws a result beside or on its image.
-        place: Brings a result from the size of the model to the width and height of its image, where that matters.
-        mask: Makes an image of a result for other programs, where it has a class for each pixel.
-        compare: Draws a few images as the model sees them, their targets ``(N, ...)`` and results beside each other.
+        head: The head; one with a parser of none of the tasks is not looked at.
+        shapes: The shape of each output that it names.
+
+    Returns:
+        What is wrong.
     """
-
-    decode: Callable[[Mapping[str, NDArray[Any]], Sequence[str] | None], Sequence[Result]]
-    draw: Callable[[Image.Image, Any], Image.Image]
-    place: Callable[[Any, Preprocessing, tuple[int, int]], Result] | None = None
-    mask: Callable[[Any], Image.Image] | None = None
-    compare: Callable[[Sequence[Image.Image], NDArray[Any], Sequence[Any]], Image.Image] | None = None
-
-
-TASKS: dict[str, Task] = {
-    "classification": Task(decode_classification, draw_classification),
-    "segmentation": Task(
-        decode_segmentation, draw_segmentation, resize_to_image, mask_image, draw_segmentation_examples
-    ),
-}
+    task = next((task for task in TASKS.values() if task.parser == head["parser"]), None)
+    return list(task.head_problems(head, shapes)) if task else []

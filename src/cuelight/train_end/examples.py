@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Callable, Sequence
 from itertools import chain, islice
+from typing import Any, Protocol, runtime_checkable
 
 import lightning.pytorch as pl
 import torch
+from numpy.typing import NDArray
 from PIL import Image
 from torch import Tensor
 from torchvision.transforms.v2.functional import to_pil_image
@@ -17,11 +20,21 @@ from cuelight.evaluation.evaluate import set_up
 from cuelight.evaluation.evaluator import Split
 from cuelight.export.model_metadata import ModelMetadata
 from cuelight.prediction.pytorch_model import PyTorchModel
-from cuelight.tasks.lookup import TASKS
+from cuelight.tasks.lookup import TASKS, Task
 
 logger = logging.getLogger(__name__)
 
 _IMAGES = 6
+
+
+@runtime_checkable
+class DrawsExamples(Task, Protocol):
+    """A task that can draw images, their targets and its results beside each other."""
+
+    @property
+    def draw_examples(self) -> Callable[[Sequence[Image.Image], Sequence[NDArray[Any]], Sequence[Any]], Image.Image]:
+        """Takes images, the target of each, and the result of each."""
+        ...
 
 
 def draw_examples(
@@ -41,7 +54,7 @@ def draw_examples(
     """
     task = TASKS.get(metadata.task or "")
     preprocessing = metadata.preprocessing
-    if task is None or task.compare is None or preprocessing is None or not isinstance(data, LoadsWhole):
+    if not isinstance(task, DrawsExamples) or preprocessing is None or not isinstance(data, LoadsWhole):
         return None
     with set_up(data, view):
         images, targets = _first(data, view)
@@ -54,12 +67,12 @@ def draw_examples(
         logger.warning("No predictions are drawn: %s", error)
         return None
     pictures = [to_pil_image(picture) for picture in preprocessing.denormalize(images)]
-    return task.compare(pictures, targets.numpy(), results)
+    return task.draw_examples(pictures, [target.numpy() for target in targets], results)
 
 
-def _first(data: LoadsWhole, view: Split) -> tuple[Tensor, Tensor]:
+def _first(data: LoadsWhole, view: Split) -> tuple[Tensor, Sequence[Tensor]]:
     """The first images of a split, and their targets."""
     batches = iter(data.whole_dataloader(view))
     samples = chain.from_iterable(zip(images, targets, strict=True) for images, targets in batches)
     images, targets = zip(*islice(samples, _IMAGES), strict=True)
-    return torch.stack(images), torch.stack(targets)
+    return torch.stack(images), targets

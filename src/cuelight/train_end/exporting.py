@@ -12,6 +12,7 @@ from cuelight.errors import CuelightError, ExportError
 from cuelight.export.archive.nn_archive import archive_suffix, write_archive
 from cuelight.export.onnx.export import Inputs, export_onnx
 from cuelight.export.protocols import BringsExport, BringsHeads, NamesOutputs
+from cuelight.tasks.lookup import head_problems
 from cuelight.train_end.finished_training import FinishedTraining, MeasuredWeights
 from cuelight.train_end.outcomes import Outcome, read_outcomes
 from cuelight.utils.files import relative_to_run
@@ -113,7 +114,8 @@ def archive(training: FinishedTraining, checkpoint: Path, path: Path, report: Re
             details = {"export": _export(training, weights, own, report).details}
         report("writing the archive")
         onnx = onnx or own
-        write_archive(onnx, path, name=onnx.stem, heads=heads, compression=training.exporter.compression)
+        compression = training.exporter.compression
+        write_archive(onnx, path, name=onnx.stem, heads=heads, compression=compression, check_head=head_problems)
     finally:
         _remove(own)
     details |= {"heads": len(heads or ()), "options": training.exporter.model_dump()}

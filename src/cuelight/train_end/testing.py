@@ -10,10 +10,10 @@ import lightning.pytorch as pl
 import numpy as np
 from PIL import Image
 
-from cuelight.evaluation.confusion_matrix import NamesConfusionUnit, confusion_matrix, iou_of_classes
+from cuelight.evaluation.confusion_matrix import NamesConfusionUnit, confusion_matrix
 from cuelight.evaluation.evaluate import evaluate, has_split
 from cuelight.evaluation.evaluator import Split
-from cuelight.evaluation.results import Measurement, class_names, confusion_picture
+from cuelight.evaluation.results import Measurement, ReportsTables, class_names, confusion_picture
 from cuelight.tracking.loggers.readonly_logger import readonly_if_open
 from cuelight.tracking.sending import send_image, send_metrics, send_table
 from cuelight.train_end.examples import draw_examples
@@ -54,6 +54,7 @@ def measure(
         confusion=confusion_matrix(module),
         class_names=described.class_names,
         unit=module.confusion_unit if isinstance(module, NamesConfusionUnit) else "images",
+        tables=module.result_tables() if isinstance(module, ReportsTables) else {},
         examples=draw_examples(module, described, training.data, view),
     )
 
@@ -75,9 +76,8 @@ def send_measurement(training: FinishedTraining, measured: Measurement) -> None:
         send_table(loggers, f"{view}/confusion_matrix", ["true class", *names], rows, step)
         picture = Image.open(confusion_picture(training.directory, view)).convert("RGB")
         send_image(loggers, f"{view}/confusion_matrix", np.asarray(picture), step)
-        if measured.unit == "pixels":
-            ious = zip(names, iou_of_classes(measured.confusion), strict=True)
-            send_table(loggers, f"{view}/class_iou", ["class", "IoU"], [list(row) for row in ious], step)
+    for name, (columns, *table_rows) in measured.tables.items():
+        send_table(loggers, f"{view}/{name}", columns, table_rows, step)
     if measured.examples is not None:
         send_image(loggers, f"{view}/predictions", np.asarray(measured.examples.convert("RGB")), step)
 

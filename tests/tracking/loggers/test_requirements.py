@@ -5,7 +5,7 @@ import importlib.util
 import pytest
 
 from cuelight.config.tracker import TrackerConfig
-from cuelight.tracking.loggers.build import requirements
+from cuelight.tracking.loggers import requirements
 from cuelight.tracking.loggers.requirements import tracker_problems, usable_trackers
 
 

@@ -6,36 +6,38 @@ from pathlib import Path
 from typing import BinaryIO
 
 from cuelight.errors import ArchiveError
-from cuelight.export.archive.mismatches import find_problems
+from cuelight.export.archive.problems import HeadCheck, find_problems
 from cuelight.export.archive.reading import scan_archive
 from cuelight.export.archive.schema import validate
 from cuelight.utils.files import sha256_of
 
 
-def check_archive(path: Path, onnx: Path) -> None:
+def check_archive(path: Path, onnx: Path, check_head: HeadCheck | None = None) -> None:
     """Open an archive and compare it with the model that shall be inside.
 
     Args:
         path: The archive.
         onnx: The ONNX file.
+        check_head: What else is checked of each head.
 
     Raises:
         ArchiveError: It cannot be read, or something in it is wrong; the message lists all.
     """
     try:
         with path.open("rb") as file:
-            check_open_archive(file, path, onnx)
+            check_open_archive(file, path, onnx, check_head)
     except OSError as error:
         raise ArchiveError(f"{path}: the archive cannot be read: {error.strerror}.") from error
 
 
-def check_open_archive(file: BinaryIO, source: Path, onnx: Path) -> None:
+def check_open_archive(file: BinaryIO, source: Path, onnx: Path, check_head: HeadCheck | None = None) -> None:
     """Check an archive that is open.
 
     Args:
         file: The open file.
         source: Its path, for messages.
         onnx: The ONNX file.
+        check_head: What else is checked of each head.
 
     Raises:
         ArchiveError: It cannot be read, or something in it is wrong; the message lists all.
@@ -45,6 +47,6 @@ def check_open_archive(file: BinaryIO, source: Path, onnx: Path) -> None:
     refused = validate(config)[1]
     problems += [f"luxonis-ml refuses it: {problem}" for problem in refused]
     if not refused:
-        problems += find_problems(config["model"], onnx)
+        problems += find_problems(config["model"], onnx, check_head)
     if problems:
         raise ArchiveError("\n  ".join([f"{source}: the archive does not fit its model:", *problems]))

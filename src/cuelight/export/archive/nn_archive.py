@@ -19,6 +19,7 @@ from typing import IO, Any, BinaryIO, Literal
 from cuelight.errors import ArchiveError
 from cuelight.export.archive.check import check_open_archive
 from cuelight.export.archive.config import build_config
+from cuelight.export.archive.problems import HeadCheck
 from cuelight.export.archive.reading import CHECKSUM, CONFIG_NAME
 from cuelight.utils.files import atomic_write, sha256_of
 
@@ -58,6 +59,7 @@ def write_archive(
     name: str,
     heads: Sequence[Mapping[str, Any]] | None,
     compression: Compression = "none",
+    check_head: HeadCheck | None = None,
 ) -> Path:
     """Put an ONNX file and its description into an NN Archive, and check the archive.
 
@@ -69,6 +71,7 @@ def write_archive(
         name: Name of the model.
         heads: How a device decodes the outputs, as ``archive_heads`` of a module tells; none if empty.
         compression: How the archive is compressed.
+        check_head: What else is checked of each head, by those who know its parser.
 
     Returns:
         The path.
@@ -88,7 +91,7 @@ def write_archive(
             file.flush()
             with os.fdopen(os.dup(file.fileno()), "rb") as written:
                 written.seek(0)
-                check_open_archive(written, path, onnx)
+                check_open_archive(written, path, onnx, check_head)
     except OSError as error:
         raise ArchiveError(_explain(error, path)) from error
     return path

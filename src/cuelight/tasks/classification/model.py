@@ -13,6 +13,7 @@ from torchmetrics import MeanMetric, Metric, MetricCollection
 from torchmetrics.classification import MulticlassAccuracy, MulticlassConfusionMatrix, MulticlassF1Score
 
 from cuelight.errors import Problem
+from cuelight.tasks.classification.archive import archive_head
 from cuelight.training.backbones import backbone_problems, build_backbone
 from cuelight.training.optimization import Optimization
 from cuelight.training.supervised import MIN_CLASSES, SupervisedModel, count_classes
@@ -136,8 +137,7 @@ class ClassificationModel(SupervisedModel):
         Returns:
             The one head of an NN Archive.
         """
-        metadata = {"classes": self.all_class_names(), "n_classes": self.num_classes, "is_softmax": False}
-        return [{"parser": "ClassificationParser", "outputs": list(self.output_names), "metadata": metadata}]
+        return [archive_head(self.all_class_names(), self.output_names)]
 
 
 def _mean_loss() -> MeanMetric:

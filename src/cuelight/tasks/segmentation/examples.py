@@ -20,20 +20,21 @@ _ABREAST = 2
 
 
 def draw_segmentation_examples(
-    images: Sequence[Image.Image], targets: NDArray[np.int64], results: Sequence[Segmentation]
+    images: Sequence[Image.Image], targets: Sequence[NDArray[np.int64]], results: Sequence[Segmentation]
 ) -> Image.Image:
     """Draw images beside what is true and what a model sees, above a legend.
 
     Args:
         images: The images as the model sees them, all of one size.
-        targets: The true class of each pixel, ``(N, H, W)``; pixels of no class are those without a label.
+        targets: The true class of each pixel, ``(H, W)`` for each image; pixels of no class are those without a label.
         results: What the model sees, at the same size.
 
     Returns:
         An RGB picture, two images abreast.
     """
     names = results[0].names
-    truths = np.where((targets >= 0) & (targets < len(names)), targets, UNSEEN).astype(np.uint8)
+    masks = np.stack(targets)
+    truths = np.where((masks >= 0) & (masks < len(names)), masks, UNSEEN).astype(np.uint8)
     panels = [
         [image, tinted(image, truth, names), tinted(image, result.mask, names)]
         for image, truth, result in zip(_shown(images), truths, results, strict=True)

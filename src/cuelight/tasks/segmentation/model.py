@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from typing import Annotated, Any, ClassVar
 
@@ -12,8 +13,9 @@ from torchmetrics import Metric
 
 from cuelight.errors import ConfigError, Problem
 from cuelight.images.preprocessing import IGNORE_INDEX
+from cuelight.tasks.segmentation.archive import archive_head
 from cuelight.tasks.segmentation.losses import SegmentationLoss, loss_problems
-from cuelight.tasks.segmentation.metrics import PixelConfusionMatrix, pixel_metrics
+from cuelight.tasks.segmentation.metrics import PixelConfusionMatrix, iou_of_classes, pixel_metrics
 from cuelight.tasks.segmentation.networks import build_network, learns_from_one_image, network_problems
 from cuelight.training.mean_loss import WeightedMeanLoss
 from cuelight.training.optimization import Optimization
@@ -196,13 +198,14 @@ class SegmentationModel(SupervisedModel):
         Returns:
             The one head of an NN Archive.
         """
-        metadata = {
-            "classes": self.all_class_names(),
-            "n_classes": self.num_classes,
-            "is_softmax": False,
-            "background_class": False,  # a device gives every pixel the index of its class, as Cuelight does
-        }
-        return [{"parser": "SegmentationParser", "outputs": list(self.output_names), "metadata": metadata}]
+        return [archive_head(self.all_class_names(), self.output_names)]
+
+    def result_tables(self) -> dict[str, list[list[Any]]]:
+        """Return the intersection over union of each class, of the pixels that the confusion matrix counted."""
+        ious = iou_of_classes(self.confusion_matrix.compute().double().cpu()).tolist()
+        values = [None if math.isnan(iou) else iou for iou in ious]
+        rows = [list(row) for row in zip(self.all_class_names(), values, strict=True)]
+        return {"class_iou": [["class", "IoU"], *rows]}
 
 
 class PositiveLogits(nn.Module):

@@ -1,11 +1,9 @@
-import numpy as np
 import pytest
 import torch
 from torch import nn
 
 from cuelight.errors import ExplainError
-from cuelight.explain import ScoresClasses
-from cuelight.explain.scores import ClassificationScores, SegmentationScores, scores_of
+from cuelight.tasks.segmentation.explain import SegmentationScores, class_scores
 
 # Of two images of 2 x 3 pixels and three classes: how many pixels each class has.
 MASKS = torch.tensor([[[0, 0, 0], [0, 1, 2]], [[1, 1, 2], [2, 2, 0]]])
@@ -14,33 +12,6 @@ MASKS = torch.tensor([[[0, 0, 0], [0, 1, 2]], [[1, 1, 2], [2, 2, 0]]])
 def logits_of(masks, classes=3):
     logits = torch.nn.functional.one_hot(masks, classes).permute(0, 3, 1, 2).float()
     return logits + 0.25 * torch.arange(masks.numel()).view_as(masks)[:, None] / masks.numel()
-
-
-def test_a_classification_scores_by_its_logits():
-    logits = torch.tensor([[1.0, 3.0, 2.0], [0.0, -1.0, 5.0]])
-    scores, classes = ClassificationScores(), torch.tensor([2, 0])
-    assert scores.count(logits) == 3
-    assert scores.score(logits, classes).tolist() == [2, 0]
-    assert torch.equal(scores.probability(logits, classes), logits.softmax(1)[[0, 1], classes])
-    assert scores.predicted(logits).tolist() == [1, 2]
-
-
-@pytest.mark.parametrize(
-    "labels", [torch.tensor([2, 1]), torch.tensor([[2], [1]]), torch.eye(3)[[2, 1]] * 0.7, [2, 1], np.array([2, 1])]
-)
-def test_labels_of_a_classification(labels):
-    assert ClassificationScores().labelled(labels, torch.zeros(2, 3)).tolist() == [2, 1]
-
-
-@pytest.mark.parametrize("logits", [torch.tensor([[3.0], [-1.0]]), torch.tensor([3.0, -1.0])])
-def test_one_logit_is_that_of_the_second_class(logits):
-    scores, ones, zeros = ClassificationScores(), torch.tensor([1, 1]), torch.tensor([0, 0])
-    assert scores.count(logits) == 2
-    assert scores.score(logits, ones).tolist() == [3, -1]
-    assert scores.score(logits, zeros).tolist() == [-3, 1]
-    assert torch.allclose(scores.probability(logits, ones), logits.flatten().sigmoid())
-    assert scores.predicted(logits).tolist() == [1, 0]
-    assert scores.labelled(torch.tensor([[1], [0]]), logits).tolist() == [1, 0]
 
 
 def test_a_segmentation_scores_where_a_class_is_seen():
@@ -105,20 +76,16 @@ def test_forms_of_masks(form):
 
 
 @pytest.mark.parametrize(
-    ("scores", "labels", "message"),
+    ("labels", "message"),
     [
-        (ClassificationScores(), ["cat", "dog"], "labels are numbers, and these are list"),
-        (ClassificationScores(), torch.zeros(3), r"2 images have labels of the shape \(3,\)"),
-        (ClassificationScores(), torch.zeros(2, 2), r"of the shape \(2, 2\)\. Expected \(N,\)"),
-        (SegmentationScores(), torch.zeros(2), r"of the shape \(2,\)\. Expected masks \(N, H, W\)"),
-        (SegmentationScores(), MASKS[:1], r"2 images have labels of the shape \(1, 2, 3\)"),
-        (SegmentationScores(), [{"boxes": 1}, {"boxes": 2}], "labels are numbers"),
+        (torch.zeros(2), r"of the shape \(2,\)\. Expected masks \(N, H, W\)"),
+        (MASKS[:1], r"2 images have labels of the shape \(1, 2, 3\)"),
+        ([{"boxes": 1}, {"boxes": 2}], "labels are numbers"),
     ],
 )
-def test_labels_of_another_form_say_so(scores, labels, message):
-    outputs = logits_of(MASKS) if isinstance(scores, SegmentationScores) else torch.zeros(2, 3)
+def test_labels_of_another_form_say_so(labels, message):
     with pytest.raises(ExplainError, match=message):
-        scores.labelled(labels, outputs)
+        SegmentationScores().labelled(labels, logits_of(MASKS))
 
 
 def test_one_channel_is_that_of_the_second_class():
@@ -129,29 +96,19 @@ def test_one_channel_is_that_of_the_second_class():
     assert scores.predicted(logits[1:]).tolist() == [1]
 
 
-@pytest.mark.parametrize(
-    ("task", "shape", "message"),
-    [
-        ("classification", (2, 3, 4, 4), "Set task to segmentation"),
-        ("segmentation", (2, 3), "Set task to classification"),
-    ],
-)
-def test_outputs_of_another_task_say_so(task, shape, message):
-    with pytest.raises(ExplainError, match=message):
-        scores_of(nn.Identity(), task).count(torch.zeros(shape))
+def test_pixels_without_a_label_do_not_count():
+    masks = torch.full_like(MASKS, 255)
+    masks[0, 0, 0], masks[1, 1] = 1, 2
+    scores = SegmentationScores().counting_labelled(masks[:, None])
+    assert torch.equal(scores.counted, masks != 255)
+    assert SegmentationScores().counting_labelled(torch.tensor([0, 1])) == SegmentationScores()
+    assert SegmentationScores().counting_labelled(masks.float()) == SegmentationScores()
 
 
-def test_an_unknown_task_says_what_is_expected():
-    with pytest.raises(ExplainError, match=r'task "segmentatoin"\. Did you mean "segmentation"'):
-        scores_of(nn.Identity(), "segmentatoin")
-    with pytest.raises(ExplainError, match=r'task "detection"\. Expected .* method class_scores'):
-        scores_of(nn.Identity(), "detection")
-
-
-def test_a_module_may_tell_how_it_scores():
-    class Detector(nn.Module):
-        def class_scores(self):
-            return ClassificationScores()
-
-    assert isinstance(Detector(), ScoresClasses)
-    assert scores_of(Detector(), "detection") == ClassificationScores()
+def test_a_model_says_which_values_of_a_mask_are_no_label():
+    model = nn.Module()
+    model.ignore_index, model.num_classes = 7, 10
+    assert class_scores(model, ["Background", "cat"]) == SegmentationScores(0, frozenset({7, 255}))
+    model.num_classes = 300
+    assert class_scores(model, ["cat"]) == SegmentationScores(None, frozenset({7}))
+    assert class_scores(nn.Identity(), None) == SegmentationScores(None, frozenset({255}))

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
-from math import prod
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -16,15 +15,18 @@ _DAI_CHANNELS = {
     **dict.fromkeys(("RGBF16F16F16p", "RGBF16F16F16i", "BGRF16F16F16p", "BGRF16F16F16i"), 3),
     **dict.fromkeys(("GRAY8", "GRAYF16"), 1),
 }
-_CLASSIFICATION, _SEGMENTATION = "ClassificationParser", "SegmentationParser"
+
+HeadCheck = Callable[[Mapping[str, Any], Mapping[str, tuple[int | None, ...]]], Iterable[str]]
+"""Compares a head with the shapes of the outputs that it names."""
 
 
-def find_problems(model: Mapping[str, Any], onnx: Path) -> list[str]:
+def find_problems(model: Mapping[str, Any], onnx: Path, check_head: HeadCheck | None = None) -> list[str]:
     """Compare the description of a model with the ONNX file.
 
     Args:
         model: The section ``model`` of a configuration that luxonis-ml accepts.
         onnx: The ONNX file.
+        check_head: What else is checked of each head, by those who know its parser.
 
     Returns:
         What is wrong.
@@ -37,7 +39,7 @@ def find_problems(model: Mapping[str, Any], onnx: Path) -> list[str]:
     for entry in model["inputs"]:
         problems += _image_problems(entry)
     for index, head in enumerate(model["heads"] or []):
-        problems += [f"head {index}: {problem}" for problem in _head_problems(head, outputs)]
+        problems += [f"head {index}: {problem}" for problem in _head_problems(head, outputs, check_head)]
     return problems
 
 
@@ -72,7 +74,9 @@ def _image_problems(entry: Mapping[str, Any]) -> Iterator[str]:
             yield f"input {entry['name']}: {name} has {len(values)} numbers for {channels} channels"
 
 
-def _head_problems(head: Mapping[str, Any], outputs: Sequence[TensorInfo]) -> Iterator[str]:
+def _head_problems(
+    head: Mapping[str, Any], outputs: Sequence[TensorInfo], check_head: HeadCheck | None
+) -> Iterator[str]:
     shapes = {tensor.name: tensor.shape for tensor in outputs}
     names = head.get("outputs") or list(shapes)
     if unknown := [name for name in names if name not in shapes]:
@@ -82,16 +86,5 @@ def _head_problems(head: Mapping[str, Any], outputs: Sequence[TensorInfo]) -> It
     classes, count = metadata.get("classes"), metadata.get("n_classes")
     if classes is not None and count != len(classes):
         yield f"n_classes is {count}, but classes has {len(classes)} names"
-    if head["parser"] in (_CLASSIFICATION, _SEGMENTATION) and len(names) != 1:
-        yield f"{head['parser']} takes one output, got {', '.join(names)}"
-        return
-    scores = _class_scores(head["parser"], shapes[names[0]])
-    if scores is not None and scores != count:
-        yield f"n_classes is {count}, but {names[0]} has {scores} of {list(shapes[names[0]])}"
-
-
-def _class_scores(parser: str, shape: Sequence[int | None]) -> int | None:
-    """How many classes an output has; ``None`` if the parser does not tell where to look."""
-    if parser == _CLASSIFICATION:
-        return prod(size or 0 for size in shape[1:])
-    return shape[1] if parser == _SEGMENTATION and len(shape) > 1 else None
+    if check_head is not None:
+        yield from check_head(head, {name: shapes[name] for name in names})

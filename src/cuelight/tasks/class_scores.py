@@ -1,0 +1,33 @@
+"""How the outputs of a model score classes, by the name of its task."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from torch import nn
+
+from cuelight.errors import ExplainError, did_you_mean
+from cuelight.explain.protocols import ScoresClasses, TaskScores
+from cuelight.tasks.lookup import DEFAULT_TASK, TASKS
+
+
+def class_scores(task: str | None, model: nn.Module, class_names: Sequence[str] | None = None) -> TaskScores:
+    """Return how the outputs of a model score classes.
+
+    Args:
+        task: The name of a task; classification if ``None``. A model with a method ``class_scores`` needs none.
+        model: The model.
+        class_names: The name of each class.
+
+    Raises:
+        ExplainError: There is no such task, and the model has no method ``class_scores``.
+    """
+    if isinstance(model, ScoresClasses):
+        return model.class_scores()
+    if (found := TASKS.get(task or DEFAULT_TASK)) is None:
+        raise ExplainError(
+            f'no class scores are known for the task "{task}".{did_you_mean(str(task), TASKS)} Expected '
+            f"{', '.join(TASKS)}, or a module with a method class_scores, which tells how its outputs score classes "
+            "(cuelight.explain.ScoresClasses)."
+        )
+    return found.class_scores(model, class_names)

@@ -1,0 +1,60 @@
+"""What is explained of a classification: the logit of a class."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from cuelight.errors import ExplainError
+from cuelight.explain.batches import label_tensor
+from cuelight.explain.outputs import is_single_logit
+
+
+@dataclass(frozen=True)
+class ClassificationScores:
+    """The score of a class is its logit. Outputs are logits ``(N, C)``.
+
+    One logit alone, ``(N, 1)`` or ``(N,)``, is that of class 1 of two, and its opposite that of class 0.
+    """
+
+    def count(self, outputs: Tensor) -> int:
+        """Count the classes."""
+        return self._logits(outputs).shape[1]
+
+    def score(self, outputs: Tensor, classes: Tensor) -> Tensor:
+        """Take the logit of the class."""
+        return self._logits(outputs).gather(1, classes[:, None])[:, 0]
+
+    def probability(self, outputs: Tensor, classes: Tensor) -> Tensor:
+        """Take the class out of the softmax; with one logit, out of the sigmoid."""
+        logits = self._logits(outputs).float()
+        logits = logits / 2 if is_single_logit(outputs) else logits
+        return logits.softmax(1).gather(1, classes[:, None])[:, 0]
+
+    def predicted(self, outputs: Tensor) -> Tensor:
+        """Take the class with the largest logit."""
+        return self._logits(outputs).argmax(1)
+
+    def labelled(self, labels: Any, outputs: Tensor) -> Tensor:
+        """Take the labels ``(N,)``, or of labels ``(N, C)``, such as mixed or one-hot ones, the largest."""
+        known = label_tensor(labels)
+        if known.ndim > 1 and known.shape[1] == self.count(outputs):
+            known = known.argmax(1)
+        if known.numel() != len(outputs):
+            raise ExplainError(
+                f"{len(outputs)} images have labels of the shape {tuple(known.shape)}. Expected (N,), or (N, C) with a "
+                "share for each class."
+            )
+        return known.flatten().long()
+
+    def _logits(self, outputs: Tensor) -> Tensor:
+        logits = outputs.unsqueeze(1) if outputs.ndim == 1 else outputs
+        if logits.ndim != 2:  # noqa: PLR2004
+            raise ExplainError(
+                f"a classification is explained by logits (N, C), and the output is {tuple(outputs.shape)}. Set task "
+                "to segmentation if it has a class for each pixel, or output to the one with the logits."
+            )
+        return torch.cat([-logits, logits], 1) if is_single_logit(outputs) else logits

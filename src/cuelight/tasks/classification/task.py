@@ -1,0 +1,33 @@
+"""What other rooms ask of classification."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+from cuelight.tasks.classification.archive import PARSER, head_problems
+from cuelight.tasks.classification.decode import decode_classification
+from cuelight.tasks.classification.picture import draw_classification
+
+if TYPE_CHECKING:
+    from torch import nn
+
+    from cuelight.tasks.classification.explain import ClassificationScores
+
+
+class ClassificationTask:
+    """Image classification: one class for each image."""
+
+    name = "classification"
+    targets = "a class for each image"
+    parser = PARSER
+
+    decode = staticmethod(decode_classification)
+    draw = staticmethod(draw_classification)
+    head_problems = staticmethod(head_problems)
+
+    def class_scores(self, model: nn.Module, class_names: Sequence[str] | None) -> ClassificationScores:
+        """Return how outputs score classes; this needs torch, unlike the rest."""
+        from cuelight.tasks.classification.explain import ClassificationScores
+
+        return ClassificationScores()

@@ -1,0 +1,43 @@
+"""How a device decodes a segmentation: the head of an NN Archive."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+PARSER = "SegmentationParser"
+
+
+def archive_head(class_names: Sequence[str], outputs: Sequence[str]) -> dict[str, Any]:
+    """Return the head for an output of logits ``(N, classes, H, W)``.
+
+    Args:
+        class_names: The name of each class.
+        outputs: The name of the output, as a list of one.
+    """
+    metadata = {
+        "classes": list(class_names),
+        "n_classes": len(class_names),
+        "is_softmax": False,
+        "background_class": False,  # a device gives every pixel the index of its class, as Cuelight does
+    }
+    return {"parser": PARSER, "outputs": list(outputs), "metadata": metadata}
+
+
+def head_problems(head: Mapping[str, Any], shapes: Mapping[str, Sequence[int | None]]) -> Iterator[str]:
+    """Compare a head with the outputs that it decodes.
+
+    Args:
+        head: The head.
+        shapes: The shape of each output that it names.
+
+    Yields:
+        What is wrong.
+    """
+    if len(shapes) != 1:
+        yield f"{PARSER} takes one output, got {', '.join(shapes)}"
+        return
+    [(name, shape)] = shapes.items()
+    scores, count = shape[1] if len(shape) > 1 else None, head["metadata"].get("n_classes")
+    if scores is not None and scores != count:
+        yield f"n_classes is {count}, but {name} has {scores} of {list(shape)}"

@@ -1,0 +1,38 @@
+"""What other rooms ask of segmentation."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+from cuelight.tasks.segmentation.archive import PARSER, head_problems
+from cuelight.tasks.segmentation.decode import decode_segmentation
+from cuelight.tasks.segmentation.examples import draw_segmentation_examples
+from cuelight.tasks.segmentation.picture import draw_segmentation, mask_image
+from cuelight.tasks.segmentation.resize_to_image import resize_to_image
+
+if TYPE_CHECKING:
+    from torch import nn
+
+    from cuelight.tasks.segmentation.explain import SegmentationScores
+
+
+class SegmentationTask:
+    """Semantic segmentation: one class for each pixel."""
+
+    name = "segmentation"
+    targets = "a mask for each image"
+    parser = PARSER
+
+    decode = staticmethod(decode_segmentation)
+    draw = staticmethod(draw_segmentation)
+    draw_examples = staticmethod(draw_segmentation_examples)
+    head_problems = staticmethod(head_problems)
+    mask_image = staticmethod(mask_image)
+    resize_to_image = staticmethod(resize_to_image)
+
+    def class_scores(self, model: nn.Module, class_names: Sequence[str] | None) -> SegmentationScores:
+        """Return how outputs score classes; this needs torch, unlike the rest."""
+        from cuelight.tasks.segmentation.explain import class_scores
+
+        return class_scores(model, class_names)
