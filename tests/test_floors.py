@@ -33,6 +33,23 @@ FLOORS = [
     {"cli"},
     {"__init__", "__main__"},
 ]
+# Folders inside a room, from the ground up; "" are the files beside them. A room's ``__init__`` is its door, which may
+# name all of it.
+INNER_FLOORS = {
+    "callbacks": ["added", "ema", "lightning", ""],
+    "data": ["", "targets", "loading", "datasets"],
+    "export": ["", "onnx", "archive"],
+    "tasks": ["classification", "segmentation", ""],
+    "tracking": ["", "outbox", "loggers"],
+}
+MAX_ROOT_MODULES = 6
+TASK_NAMES = {"classification", "segmentation", "detection", "keypoints"}
+# Where a task may be named outside of its folder, and why.
+NAMES_OF_TASKS = {
+    "callbacks/grad_cam_callback.py": "the values and the default of its parameter `task` are fixed",
+    "cli/parser.py": "the starter file that `init` writes by default",
+    "data/datasets/": "what a data module says of itself",
+}
 HEIGHT = {room: height for height, floor in enumerate(FLOORS) for room in floor}
 MODULES = {
     ".".join(["cuelight", *path.relative_to(SOURCE).with_suffix("").parts]).removesuffix(".__init__"): path
@@ -43,6 +60,12 @@ MODULES = {
 def room_of(module):
     parts = module.split(".")
     return parts[1] if len(parts) > 1 else "__init__"
+
+
+def folder_of(module):
+    """The folder of a module inside its room; "" for the files beside the folders."""
+    parts = MODULES[module].relative_to(SOURCE).parts
+    return parts[1] if len(parts) > 2 else ""
 
 
 def imports_of(path, module):
@@ -80,6 +103,41 @@ def test_imports_go_down_or_stay_in_the_room() -> None:
         if room_of(module) != room_of(name) and HEIGHT[room_of(name)] >= HEIGHT[room_of(module)]
     ]
     assert not upward, "\n".join(upward)
+
+
+def test_the_root_has_few_modules() -> None:
+    assert len(list(SOURCE.glob("*.py"))) <= MAX_ROOT_MODULES
+
+
+def test_imports_go_down_inside_a_room_too() -> None:
+    upward = []
+    for module, name, where in OWN_IMPORTS:
+        if room_of(module) != room_of(name) or MODULES[module].parent.parent == SOURCE.parent:
+            continue
+        if MODULES[module].name == "__init__.py" or folder_of(module) == folder_of(name):
+            continue
+        floors = INNER_FLOORS.get(room_of(module), [""])
+        if floors.index(folder_of(name)) >= floors.index(folder_of(module)):
+            upward.append(f"{where}: {folder_of(module) or room_of(module)} imports {name}")
+    assert not upward, "\n".join(upward)
+
+
+def test_every_folder_of_a_room_has_its_floor() -> None:
+    rooms = {room_of(module) for module in MODULES if MODULES[module].parent != SOURCE}
+    for room in rooms:
+        folders = {folder_of(module) for module in MODULES if room_of(module) == room}
+        assert folders <= set(INNER_FLOORS.get(room, [""])), f"give the folders of {room} a place in INNER_FLOORS"
+
+
+def test_no_room_decides_by_the_name_of_a_task() -> None:
+    named = [
+        f"{path}:{node.lineno}: {node.value}"
+        for path in (module.relative_to(SOURCE).as_posix() for module in MODULES.values())
+        if not path.startswith(("tasks/", "registry/builtins.py", *NAMES_OF_TASKS))
+        for node in ast.walk(ast.parse((SOURCE / path).read_text()))
+        if isinstance(node, ast.Constant) and node.value in TASK_NAMES
+    ]
+    assert not named, "\n".join(named)
 
 
 def test_no_module_imports_itself_by_way_of_others() -> None:

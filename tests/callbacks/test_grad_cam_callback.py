@@ -313,7 +313,7 @@ def test_a_segmentation(class_idx, tmp_path, caplog) -> None:
         assert same(one, other)
     assert len(pictures_in(tmp_path / "1")) == 1, caplog.text
     assert callback._target.layer == "encoder"
-    assert callback._target.background == 0
+    assert callback._target.scores.background == 0
 
 
 class WhiteIsInk(pl.LightningModule):

@@ -37,14 +37,13 @@ def test_confusion_matrix_is_a_table_and_a_picture(tmp_path) -> None:
     ]  # fmt: skip
 
 
-def test_pixels_have_a_table_of_their_classes_and_a_picture_of_predictions(tmp_path) -> None:
-    confusion = np.array([[90, 10], [10, 0]])
-    names, examples = ("background", "bee"), Image.new("RGB", (8, 6), "red")
-    events = sent(tmp_path, "val", confusion=confusion, class_names=names, unit="pixels", examples=examples)
+def test_a_task_has_tables_and_a_picture_of_predictions(tmp_path) -> None:
+    tables = {"class_iou": [["class", "IoU"], ["background", 0.818], ["bee", None]]}
+    events = sent(tmp_path, "val", tables=tables, examples=Image.new("RGB", (8, 6), "red"))
     [table] = events.Tensors("val/class_iou/text_summary")
     lines = table.tensor_proto.string_val[0].decode().splitlines()
     assert lines[0] == "| class | IoU |"
-    assert lines[2].startswith(f"| background | {90 / 110:.3f}")
+    assert lines[2].startswith("| background | 0.818")
     [picture] = events.Images("val/predictions")
     assert (picture.width, picture.height) == (8, 6)
     assert (tmp_path / "test" / "predictions_val.png").is_file()

@@ -28,7 +28,7 @@ class HeatMaps:
         maps: float32 ``(N, h, w)`` at the resolution of the layer, on the CPU, 0 and above, not normalized; all 0 where
             nothing speaks for the class.
         classes: The class that was explained of each image, int64 ``(N,)`` on the CPU.
-        scores: Probability of that class from 0 to 1, float32 ``(N,)`` on the CPU; in a segmentation the share of the
+        scores: Probability of that class, 0 to 1, float32 ``(N,)`` on the CPU; of classes of pixels the share of the
             pixels where it is the likeliest.
         outputs: The output that was explained, such as logits ``(N, C)``, without gradient.
     """

@@ -202,7 +202,7 @@ class SegmentationModel(SupervisedModel):
 
     def result_tables(self) -> dict[str, list[list[Any]]]:
         """Return the intersection over union of each class, of the pixels that the confusion matrix counted."""
-        ious = iou_of_classes(self.confusion_matrix.compute().double().cpu()).tolist()
+        ious = iou_of_classes(self.confusion_matrix.compute().cpu().double()).tolist()
         values = [None if math.isnan(iou) else iou for iou in ious]
         rows = [list(row) for row in zip(self.all_class_names(), values, strict=True)]
         return {"class_iou": [["class", "IoU"], *rows]}
