@@ -12,9 +12,9 @@ from cuelight.config import paths
 from cuelight.config.loading import read_document
 from cuelight.errors import ConfigError, CuelightError
 from cuelight.provenance.record import METADATA_FILE, last_state
+from cuelight.train_end.outcomes import OUTCOMES_FILE
 from cuelight.utils.redaction import redacted
 from cuelight.utils.run_directory import CONFIG_FILE
-from cuelight.train_end.outcomes import OUTCOMES_FILE
 
 NOT_SET = "(not set)"
 _RESULTS_FILES = "test/results*.json"

@@ -16,8 +16,8 @@ from lightning.pytorch.callbacks import (
 from lightning.pytorch.strategies import StrategyRegistry
 
 from cuelight import registry
-from cuelight.callbacks.ema.conflicts import conflicts
 from cuelight.callbacks.channels_last import ChannelsLast, beside_channels_last
+from cuelight.callbacks.ema.conflicts import conflicts
 from cuelight.callbacks.ema.ema_callback import EMACallback
 from cuelight.callbacks.gpu_stats_monitor import GPUStatsMonitor
 from cuelight.callbacks.grad_cam_callback import GradCamCallback

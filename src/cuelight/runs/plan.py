@@ -11,18 +11,18 @@ from lightning.fabric.utilities.exceptions import MisconfigurationException
 from lightning.pytorch.callbacks import Checkpoint, EarlyStopping, ModelCheckpoint
 
 from cuelight import registry
-from cuelight.runs.build import model_class
 from cuelight.callbacks.added.last_checkpoint import LastCheckpoint
-from cuelight.callbacks.lightning.wrappers import ModelCheckpoint as ResumableModelCheckpoint
 from cuelight.callbacks.added.seed_each_batch import SeedEachBatch
 from cuelight.callbacks.added.step_on_plateau import StepOnPlateau
 from cuelight.callbacks.added.stop_after_steps import StopAfterSteps
+from cuelight.callbacks.lightning.wrappers import ModelCheckpoint as ResumableModelCheckpoint
 from cuelight.callbacks.test_on_train_end import TestOnTrainEnd
 from cuelight.config.schema import Config, Part
 from cuelight.errors import ConfigError, Problem
-from cuelight.training.optimization import scheduler_problems
+from cuelight.runs.build import model_class
 from cuelight.runs.conflicts import find_problems
 from cuelight.tracking.loggers.requirements import tracker_problems
+from cuelight.training.optimization import scheduler_problems
 
 LOSS_MONITOR = "val/loss"
 Mode = Literal["min", "max"]

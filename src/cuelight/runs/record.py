@@ -13,15 +13,15 @@ from pathlib import Path
 from typing import Any
 
 import lightning.pytorch as pl
-from lightning.pytorch.callbacks import ModelCheckpoint
+from lightning.pytorch.callbacks import EarlyStopping, ModelCheckpoint, Timer
 
-from cuelight.runs.ending import why_it_ended
+from cuelight.callbacks.added.stop_after_steps import StopAfterSteps
 from cuelight.errors import TrainingInterrupted
-from cuelight.utils.files import relative_to_run, write_json
 from cuelight.runs.plan import PlannedCallback
+from cuelight.utils.files import relative_to_run, write_json
 from cuelight.utils.redaction import reason_of
 from cuelight.utils.run_directory import TRAINING_FILE, is_first_process, own_process
-from cuelight.weights.best import select_best, from_callbacks
+from cuelight.weights.best import from_callbacks, select_best
 
 logger = logging.getLogger(__name__)
 
@@ -61,6 +61,31 @@ def recorded_training(
     record_end("complete", lambda: why_it_ended(trainer) or "")
 
 
+def why_it_ended(trainer: pl.Trainer) -> str | None:
+    """Tell which callback ended a training early.
+
+    Args:
+        trainer: A trainer whose fit is over.
+
+    Returns:
+        A sentence; ``None`` if all epochs were trained.
+    """
+    if trainer.max_epochs is not None and 0 <= trainer.max_epochs <= trainer.current_epoch:
+        return None
+    for callback in trainer.callbacks:  # type: ignore[attr-defined]  # Lightning declares it nowhere
+        if isinstance(callback, StopAfterSteps) and trainer.global_step >= callback.max_steps:
+            return f"trainer.max_steps: {callback.max_steps} ended the training in epoch {trainer.current_epoch}."
+        if isinstance(callback, EarlyStopping) and callback.stopped_epoch:
+            return (
+                f"EarlyStopping ended the training in epoch {callback.stopped_epoch + 1}: {callback.monitor} did not "
+                f"improve {callback.patience} times, or crossed a limit."
+            )
+        remaining = callback.time_remaining() if isinstance(callback, Timer) else None
+        if remaining is not None and remaining <= 0:
+            return f"The time limit ended the training in epoch {trainer.current_epoch}."
+    return None
+
+
 def _stopped_by(signal_number: int) -> str:
     return f"stopped by {signal.Signals(signal_number).name}"
 
@@ -70,7 +95,9 @@ def _length(trainer: pl.Trainer) -> dict[str, Any]:
 
 
 def _best(directory: Path, trainer: pl.Trainer, main_metric: str | None) -> dict[str, Any]:
-    kept = from_callbacks([callback for callback in trainer.checkpoint_callbacks if isinstance(callback, ModelCheckpoint)])
+    kept = from_callbacks(
+        [callback for callback in trainer.checkpoint_callbacks if isinstance(callback, ModelCheckpoint)]
+    )
     chosen = select_best(kept, main_metric=main_metric)
     return {
         "best": [

@@ -12,13 +12,13 @@ import torch
 from lightning.pytorch.loggers import Logger
 from torch import Tensor
 
-from cuelight.runs.build import build_data, build_model
 from cuelight.config import Config
 from cuelight.data.spec import DataSpec, data_spec_of, saved_spec
 from cuelight.errors import CheckpointError, DataError
+from cuelight.runs.build import build_data, build_model
 from cuelight.runs.plan import main_metric
-from cuelight.train_end.finished_training import FinishedTraining
 from cuelight.runs.trainer import evaluator_settings, take_model_callbacks
+from cuelight.train_end.finished_training import FinishedTraining
 from cuelight.weights.best import BestCheckpoint, from_states
 from cuelight.weights.checkpoint_io import load_checkpoint
 from cuelight.weights.resuming import LAST_CHECKPOINT

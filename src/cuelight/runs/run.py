@@ -11,16 +11,14 @@ import lightning.pytorch as pl
 import torch
 
 from cuelight import registry
-from cuelight.runs.build import build_data, build_model
 from cuelight.callbacks.added.last_checkpoint import LastCheckpoint
 from cuelight.callbacks.train_end_step import train_end_steps
-from cuelight.runs.warnings import find_warnings
 from cuelight.config import load_config
 from cuelight.data.spec import DATA_SPEC, data_spec_of
-from cuelight.runs.ending import why_it_ended
 from cuelight.errors import CheckpointError, ConfigError, TrainingInterrupted
 from cuelight.explain import Layer, list_layers
-from cuelight.utils.files import write_text
+from cuelight.runs.build import build_data, build_model
+from cuelight.runs.conflicts import missing_hardware
 from cuelight.runs.plan import (
     PlannedCallback,
     check_before_training,
@@ -29,10 +27,19 @@ from cuelight.runs.plan import (
     place_model_callbacks,
     planned_callbacks,
 )
-from cuelight.utils.redaction import redacted
+from cuelight.runs.record import recorded_training, why_it_ended
 from cuelight.runs.reopen import model_and_example
 from cuelight.runs.result import Result
-from cuelight.runs.conflicts import missing_hardware
+from cuelight.runs.trained_run import TrainedRun
+from cuelight.runs.trainer import build_trainer, take_model_callbacks
+from cuelight.runs.warnings import find_warnings
+from cuelight.tracking.loggers.build import build_loggers, start_trackers
+from cuelight.tracking.loggers.requirements import tracker_problems
+from cuelight.tracking.outbox.uploads import remove_spools
+from cuelight.tracking.sending import send_hyperparams
+from cuelight.train_end.from_trainer import is_sharded
+from cuelight.utils.files import write_text
+from cuelight.utils.redaction import redacted
 from cuelight.utils.run_directory import (
     CONFIG_FILE,
     clean_up,
@@ -42,14 +49,6 @@ from cuelight.utils.run_directory import (
     require_nobody_trains,
 )
 from cuelight.utils.signals import signals_given_back
-from cuelight.tracking.loggers.build import build_loggers, start_trackers
-from cuelight.tracking.loggers.requirements import tracker_problems
-from cuelight.tracking.sending import send_hyperparams
-from cuelight.tracking.outbox.uploads import remove_spools
-from cuelight.train_end.from_trainer import is_sharded
-from cuelight.runs.trained_run import TrainedRun
-from cuelight.runs.trainer import build_trainer, take_model_callbacks
-from cuelight.runs.record import recorded_training
 from cuelight.weights.checkpoint_io import AtomicCheckpointIO, load_checkpoint
 from cuelight.weights.resuming import LAST_CHECKPOINT, epoch_of, latest_checkpoint, step_of
 

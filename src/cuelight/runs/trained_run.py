@@ -16,19 +16,18 @@ from cuelight.callbacks.test_on_train_end import TestOnTrainEnd
 from cuelight.callbacks.train_end_step import TrainEndStep
 from cuelight.callbacks.upload_checkpoint import UploadCheckpoint
 from cuelight.config import Config
-from cuelight.export.protocols import NamesOutputs
 from cuelight.errors import CheckpointError, ConfigError, DataError, UploadError
 from cuelight.evaluation.evaluator import Split
 from cuelight.evaluation.results import write_results
 from cuelight.explain import Method
-from cuelight.runs.finish import finish
-from cuelight.runs.plan import main_metric, planned_callbacks
+from cuelight.export.protocols import NamesOutputs
 from cuelight.prediction.explaining import ImageExplanation, explain
 from cuelight.prediction.pytorch_model import PyTorchModel
-from cuelight.runs.reopen import kept_checkpoints, reopen
 from cuelight.report import write_report
+from cuelight.runs.finish import finish
+from cuelight.runs.plan import main_metric, planned_callbacks
+from cuelight.runs.reopen import kept_checkpoints, reopen
 from cuelight.runs.result import Result
-from cuelight.utils.run_directory import CHECKPOINT_FOLDER, clean_up, require_nobody_trains
 from cuelight.tracking.loggers.build import build_loggers, leave_trackers
 from cuelight.tracking.loggers.requirements import tracker_problems, usable_trackers
 from cuelight.tracking.outbox.uploads import is_sending, spooled_trainings
@@ -38,6 +37,7 @@ from cuelight.train_end.outcomes import Outcome
 from cuelight.train_end.running import StepResult, record_result
 from cuelight.train_end.testing import measure
 from cuelight.train_end.verifying import Check, verify
+from cuelight.utils.run_directory import CHECKPOINT_FOLDER, clean_up, require_nobody_trains
 from cuelight.weights.best import BestCheckpoint, Preference, best_checkpoint
 from cuelight.weights.checkpoint_io import load_checkpoint
 from cuelight.weights.resuming import latest_checkpoint, step_of
