@@ -73,7 +73,7 @@ class GPUStatsMonitor(pl.Callback):
         """
         wanted = accelerator in _OF_NVIDIA
         reason = nvml.why_no_gpu() if wanted else f"trainer.accelerator is {accelerator}"
-        return _cannot_work(reason) if reason else None
+        return _message(reason) if reason else None
 
     def setup(self, trainer: pl.Trainer, pl_module: pl.LightningModule, stage: str) -> None:
         """Find the GPUs of the training.
@@ -84,10 +84,10 @@ class GPUStatsMonitor(pl.Callback):
         if stage != "fit":
             return
         if not trainer.loggers:
-            raise MisconfigurationException(_cannot_work("the Trainer has no logger; give it one"))
+            raise MisconfigurationException(_message("the Trainer has no logger; give it one"))
         root = trainer.strategy.root_device
         if root.type != "cuda":
-            raise MisconfigurationException(_cannot_work(f"the training runs on {root}, not on an NVIDIA GPU"))
+            raise MisconfigurationException(_message(f"the training runs on {root}, not on an NVIDIA GPU"))
         devices = getattr(trainer.strategy, "parallel_devices", None) or [root]
         try:
             with ExitStack() as session:
@@ -95,7 +95,7 @@ class GPUStatsMonitor(pl.Callback):
                 self._devices = {index: _device(index) for index in sorted({device.index for device in devices})}
                 self._session = session.pop_all()
         except pynvml.NVMLError as error:
-            raise MisconfigurationException(_cannot_work(nvml.explain(error))) from error
+            raise MisconfigurationException(_message(nvml.explain(error))) from error
 
     def on_train_epoch_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Forget the last step: what comes between two epochs is not the time between two steps."""
@@ -150,7 +150,7 @@ class GPUStatsMonitor(pl.Callback):
         self._session.close()
 
 
-def _cannot_work(reason: str) -> str:
+def _message(reason: str) -> str:
     return (
         f"GPUStatsMonitor cannot log figures of a GPU: {reason}. Leave it out (in a YAML file: active: false), or use "
         "DeviceStatsMonitor, which works on every device."

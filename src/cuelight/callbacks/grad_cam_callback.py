@@ -76,8 +76,8 @@ class GradCamCallback(pl.Callback):
         method: Method = "gradcam",
         output: int | str | None = None,
     ) -> None:
-        if fault := _fault(log_n_batches):
-            raise ValueError(f"GradCamCallback: log_n_batches: {fault}")
+        if problem := _batches_problem(log_n_batches):
+            raise ValueError(f"GradCamCallback: log_n_batches: {problem}")
         self.target_layer = target_layer
         self.class_idx = class_idx
         self.log_n_batches = log_n_batches
@@ -98,11 +98,11 @@ class GradCamCallback(pl.Callback):
         Returns:
             What is wrong.
         """
-        faults = {"log_n_batches": _fault(params.get("log_n_batches", 1))}
+        problems = {"log_n_batches": _batches_problem(params.get("log_n_batches", 1))}
         index = params.get("class_idx")
         if isinstance(index, int) and index < 0:
-            faults["class_idx"] = f"expected an index from 0 on, a name, predicted or label; got {index}."
-        return [Problem(fault, f"{path}.{name}") for name, fault in faults.items() if fault]
+            problems["class_idx"] = f"expected an index from 0 on, a name, predicted or label; got {index}."
+        return [Problem(problem, f"{path}.{name}") for name, problem in problems.items() if problem]
 
     def setup(self, trainer: pl.Trainer, pl_module: pl.LightningModule, stage: str) -> None:
         """Begin anew.
@@ -263,7 +263,7 @@ def _name_the_callback() -> Iterator[None]:
         raise type(error)(f"GradCamCallback: {error}") from error
 
 
-def _fault(log_n_batches: int) -> str:
+def _batches_problem(log_n_batches: int) -> str:
     wanted = "expected at least 1, got {}. Leave the callback out (in a YAML file: active: false) to draw nothing."
     return wanted.format(log_n_batches) if log_n_batches < 1 else ""
 

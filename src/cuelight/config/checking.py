@@ -9,7 +9,7 @@ from pydantic.fields import FieldInfo
 from pydantic_core import ErrorDetails
 
 from cuelight.config.environment import EnvironmentText, has_reference
-from cuelight.config.expectations import expected, members, mismatch, shown
+from cuelight.config.expectations import expected, members, shown, type_problem
 from cuelight.config.paths import join
 from cuelight.config.scalars import read_scalar
 from cuelight.config.schema import Config, Part
@@ -30,21 +30,21 @@ def check(tree: dict[Any, Any]) -> tuple[Config | None, list[Problem]]:
     try:
         return Config.model_validate(tree), []
     except ValidationError as error:
-        found = _findings(tree, error)
+        found = _schema_problems(tree, error)
     # The text of an environment variable may be meant as a number: read it as one where text does not fit.
-    readable = [finding for finding in found if has_reference(finding.value)]
-    for finding in readable:
-        tree = _with(tree, finding.path, as_scalars(finding.value))
+    readable = [problem for problem in found if has_reference(problem.value)]
+    for problem in readable:
+        tree = _with(tree, problem.path, as_scalars(problem.value))
     if readable:
         try:
             return Config.model_validate(tree), []
         except ValidationError as error:
-            remaining = {finding.path for finding in _findings(tree, error)}
-        found = [finding for finding in found if finding.path in remaining]
+            remaining = {problem.path for problem in _schema_problems(tree, error)}
+        found = [problem for problem in found if problem.path in remaining]
     problems: dict[_Loc, Problem] = {}
     # A misspelt key comes before the key that is missing because of it.
-    for finding in sorted(found, key=lambda finding: finding.details["type"] == "missing"):
-        problems.setdefault(finding.path, finding.problem())
+    for problem in sorted(found, key=lambda problem: problem.details["type"] == "missing"):
+        problems.setdefault(problem.path, problem.problem())
     return None, list(problems.values())
 
 
@@ -65,12 +65,12 @@ def as_scalars(value: object) -> object:
     return [as_scalars(item) for item in value] if isinstance(value, list) else value
 
 
-def _findings(tree: Any, error: ValidationError) -> list[_Finding]:
-    found = [_Finding(tree, details) for details in error.errors(include_url=False)]
-    return [finding for finding in found if not finding.is_beside_the_section]
+def _schema_problems(tree: Any, error: ValidationError) -> list[_SchemaProblem]:
+    found = [_SchemaProblem(tree, details) for details in error.errors(include_url=False)]
+    return [problem for problem in found if not problem.is_beside_the_section]
 
 
-class _Finding:
+class _SchemaProblem:
     """One error of Pydantic, brought to the key of the schema that it is about.
 
     Attributes:
@@ -116,7 +116,7 @@ class _Finding:
             reason = self.details.get("ctx", {}).get("error", "expected a text that is not empty")
             message = f"{reason}, got {shown(self.value)}."
         else:
-            message = mismatch(self.annotation, self.value)
+            message = type_problem(self.annotation, self.value)
         return Problem(message, join(self.path))
 
     def _unknown_key(self) -> str:

@@ -27,7 +27,7 @@ _SPOKEN_BOOLEANS = {"on": "true", "yes": "true", "y": "true", "off": "false", "n
 _LONGEST = 60
 
 
-def mismatch(annotation: Any, value: object) -> str:
+def type_problem(annotation: Any, value: object) -> str:
     """Say what a type accepts, what was written, and what to do about it where that is plain.
 
     Args:

@@ -38,7 +38,7 @@ def missing_keys(tree: Mapping[str, Any], keys: Sequence[str]) -> dict[int, str]
     Returns:
         What is wrong, by the position in the list.
     """
-    reasons = ((position, _what_is_wrong(tree, key)) for position, key in enumerate(keys))
+    reasons = ((position, _problem_of(tree, key)) for position, key in enumerate(keys))
     return {position: reason for position, reason in reasons if reason}
 
 
@@ -49,7 +49,7 @@ def _value(shown: Mapping[str, Any], key: str) -> Any:
         return REDACTED
 
 
-def _what_is_wrong(tree: Mapping[str, Any], key: str) -> str:
+def _problem_of(tree: Mapping[str, Any], key: str) -> str:
     if not key:
         return "expected a key of the configuration, such as trainer.epochs, got an empty text"
     try:

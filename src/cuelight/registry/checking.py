@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from cuelight.config import Part
-from cuelight.config.expectations import expected, mismatch
+from cuelight.config.expectations import expected, type_problem
 from cuelight.errors import Problem, did_you_mean
 from cuelight.registry.kinds import Kind
 from cuelight.registry.signatures import Parameter, Signature
@@ -60,13 +60,13 @@ def _check_value(parameter: Parameter, value: object, path: str, check_part: Che
     try:
         convert(parameter.annotation, value)
     except UnfitError:
-        return [Problem(mismatch(parameter.annotation, value), path)]
+        return [Problem(type_problem(parameter.annotation, value), path)]
     return []
 
 
 def _check_nested(kind: str, entry: object, path: str, check_part: CheckPart) -> list[Problem]:
     if not isinstance(entry, dict):
-        return [Problem(mismatch(Part, entry), path)]
+        return [Problem(type_problem(Part, entry), path)]
     keys = list(Part.model_fields)
     problems = [
         Problem(
@@ -79,9 +79,9 @@ def _check_nested(kind: str, entry: object, path: str, check_part: CheckPart) ->
     if "name" not in entry:
         return [*problems, Problem(f"this key is missing; expected the name of a {kind}", f"{path}.name")]
     if not isinstance(name, str) or not name:
-        return [*problems, Problem(mismatch(str, name), f"{path}.name")]
+        return [*problems, Problem(type_problem(str, name), f"{path}.name")]
     if parameters is not None and not isinstance(parameters, dict):
-        return [*problems, Problem(mismatch(dict[str, Any], parameters), f"{path}.params")]
+        return [*problems, Problem(type_problem(dict[str, Any], parameters), f"{path}.params")]
     return problems + check_part(kind, entry, path)
 
 

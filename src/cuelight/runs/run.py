@@ -116,8 +116,8 @@ class Run(TrainedRun):
         """
         planned = planned_callbacks(self.config, self.display)
         if is_first_process():
-            for caution in find_warnings([entry.callback for entry in planned], self.config):
-                logger.warning(caution)
+            for warning in find_warnings([entry.callback for entry in planned], self.config):
+                logger.warning(warning)
         return planned
 
     def layers(self, checkpoint: str | Path | None = None) -> list[Layer]:

@@ -136,7 +136,7 @@ def _read(path: _PATH, map_location: Any) -> Any:
         with filesystem.open(str(path), "rb") as file:
             return torch.load(file, map_location=map_location, weights_only=True)
     except pickle.UnpicklingError as error:
-        raise _refusal(path, error) from error
+        raise _unsafe_content(path, error) from error
     except _UNREADABLE as error:
         raise _unreadable(path, _first_line(error)) from error
 
@@ -161,7 +161,7 @@ def _write_error(path: Path, error: BaseException) -> CheckpointError:
     )
 
 
-def _refusal(path: _PATH, error: pickle.UnpicklingError) -> CheckpointError:
+def _unsafe_content(path: _PATH, error: pickle.UnpicklingError) -> CheckpointError:
     """Name what torch refused; the rest of its message tells how to load the file in spite of it."""
     name = re.search(r"GLOBAL (\S+)", str(error))
     if name is None:

@@ -16,7 +16,7 @@ from torch.nn.parameter import is_lazy
 from torch.optim import Optimizer
 
 from cuelight.callbacks.ema.conflicts import conflicts, unknown_sharding
-from cuelight.callbacks.ema.parameters import fault_in_training, faults
+from cuelight.callbacks.ema.parameters import parameter_problems, training_warning
 from cuelight.errors import CuelightError, Problem
 from cuelight.utils.wrap_method import wrap_method
 from cuelight.weights.accumulated_gradients import restore_gradients, save_gradients, saved_gradients
@@ -72,8 +72,8 @@ class EMACallback(pl.Callback):
         skip_nonfinite: bool = True,
         device: str | None = None,
     ) -> None:
-        for name, fault in faults(locals()):
-            raise ValueError(f"EMACallback: {name}: {fault}")
+        for name, problem in parameter_problems(locals()):
+            raise ValueError(f"EMACallback: {name}: {problem}")
         self.decay = decay
         self.use_dynamic_decay = use_dynamic_decay
         self.decay_tau = decay_tau
@@ -102,7 +102,7 @@ class EMACallback(pl.Callback):
         Returns:
             What is wrong.
         """
-        return [Problem(fault, f"{path}.{name}") for name, fault in faults(params)]
+        return [Problem(problem, f"{path}.{name}") for name, problem in parameter_problems(params)]
 
     def __getstate__(self) -> dict[str, Any]:
         """Leave out what belongs to one training: a copy begins anew."""
@@ -309,9 +309,9 @@ class EMACallback(pl.Callback):
         known = int(min(steps, _VERY_LONG)) if steps > 0 else _VERY_LONG
         updates = (known - self.update_starting_at_step) // self.update_every_n_steps
         tau = self.decay_tau if self.use_dynamic_decay else None
-        fault = fault_in_training(updates, self.decay, tau)
-        if fault and not trainer.fast_dev_run:  # type: ignore[attr-defined]  # Lightning sets it by setattr
-            self._warn(trainer, f"EMACallback {fault}")
+        warning = training_warning(updates, self.decay, tau)
+        if warning and not trainer.fast_dev_run:  # type: ignore[attr-defined]  # Lightning sets it by setattr
+            self._warn(trainer, f"EMACallback {warning}")
 
     def _warn(self, trainer: pl.Trainer, message: str) -> None:
         if trainer.is_global_zero:

@@ -33,7 +33,7 @@ _RANGES: dict[str, tuple[type, Callable[[Any], bool], str]] = {
 }
 
 
-def faults(parameters: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
+def parameter_problems(parameters: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
     """Find parameters that are out of their range.
 
     Args:
@@ -50,7 +50,7 @@ def faults(parameters: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
             yield name, f"expected {expected}, got {value!r}."
 
 
-def fault_in_training(updates: int, decay: float, tau: float | None) -> str:
+def training_warning(updates: int, decay: float, tau: float | None) -> str:
     """Find out whether an average makes no sense in a training of this length.
 
     Args:
@@ -67,25 +67,25 @@ def fault_in_training(updates: int, decay: float, tau: float | None) -> str:
             "update_every_n_steps."
         )
     last = decay_at(updates, decay, tau)
-    fault = ""
+    warning = ""
     if _reach(decay) < _SHORT_REACH:
-        fault = (
+        warning = (
             f"averages next to nothing: with decay {decay:g}, it reaches back over about {_reach(decay):.2g} updates."
         )
     elif _reach(last) < _SHORT_REACH:
-        fault = (
+        warning = (
             f"averages next to nothing: decay_tau {tau:g} is long for {updates} updates, and lets the decay grow to "
             f"{last:.2g} only."
         )
     elif tau is None and decay**updates > _MUCH:
-        fault = (
+        warning = (
             f"averages over more than this training: with decay {decay:g} from the start, the first weights still have "
             f"a share of {decay**updates:.0%} after {updates} updates."
         )
-    if fault and updates > _LONG:
-        return f"{fault} Usual is to average over the last 5 to 10 % of the updates."
+    if warning and updates > _LONG:
+        return f"{warning} Usual is to average over the last 5 to 10 % of the updates."
     better, sooner = 1 - 1 / max(10, updates / 15), max(1, updates // 10)
-    return fault and f"{fault} For the last 5 to 10 % of the training: decay: {better:.4g}, decay_tau: {sooner}."
+    return warning and f"{warning} For the last 5 to 10 % of the training: decay: {better:.4g}, decay_tau: {sooner}."
 
 
 def _reach(decay: float) -> float:

@@ -55,9 +55,9 @@ def write_graph(
         OSError: The disk is full.
     """
     notes, simplified = [], False
-    exporter, graph, refusal = export_graph(target, options.opset, report)
-    if refusal:
-        notes.append(f"exported with {exporter}, because the other exporter refused the model: {refusal}")
+    exporter, graph, error = export_graph(target, options.opset, report)
+    if error:
+        notes.append(f"exported with {exporter}, because the other exporter refused the model: {error}")
     fold_weights(graph)
     graph.store_small_weights()
     if options.simplify:

@@ -70,7 +70,7 @@ def network_problems(
             problems.append(Problem(message, f"{prefix}{_PARAMS}.{key}"))
         elif key in _REFUSED:
             problems.append(Problem(f"it cannot be set: {_REFUSED[key]}", f"{prefix}{_PARAMS}.{key}"))
-    return problems or _misfits(architecture, encoder, architecture_params or {}, path)
+    return problems or _build_problems(architecture, encoder, architecture_params or {}, path)
 
 
 def build_network(
@@ -146,7 +146,7 @@ def learns_from_one_image(network: nn.Module, in_channels: int, size: tuple[int,
     return True
 
 
-def _misfits(architecture: str, encoder: str, params: Mapping[str, Any], path: str) -> list[Problem]:
+def _build_problems(architecture: str, encoder: str, params: Mapping[str, Any], path: str) -> list[Problem]:
     """What the library refuses, found by building a network without memory."""
     try:
         with torch.device("meta"):
