@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from cuelight.data.loading.samples import UnreadableImageError
-from cuelight.data.reading import ImageFiles, read_image
+from cuelight.data.datasets.image_files import ImageFiles
+from cuelight.data.reading import UnreadableImageError, read_image
 
 
 @pytest.fixture

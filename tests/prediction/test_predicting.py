@@ -9,8 +9,8 @@ import pytest
 import torch
 from PIL import Image
 
+from cuelight.data.datasets.image_files import ImageFiles
 from cuelight.data.loading.loaders import evaluation_loader
-from cuelight.data.reading import ImageFiles
 from cuelight.errors import CuelightError, DataError
 from cuelight.export.archive.nn_archive import write_archive
 from cuelight.prediction import find_images, predict, write_predictions

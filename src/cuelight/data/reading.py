@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import struct
 import zlib
-from collections.abc import Callable, Sequence
-from typing import TypeVar
+from collections.abc import Callable
+from typing import NamedTuple, TypeVar
 
 import numpy as np
-from numpy.typing import NDArray
 from PIL import Image, ImageOps, UnidentifiedImageError
 
-from cuelight.data.loading.samples import UnreadableImageError
+from cuelight.errors import DataError
 
 _Result = TypeVar("_Result")
 
@@ -29,6 +28,36 @@ _UNREADABLE = (
     zlib.error,
     Image.DecompressionBombError,
 )
+
+
+class Unreadable(NamedTuple):
+    """A sample that could not be read; travels with the batch, because an exception loses its type on the way.
+
+    Args:
+        path: The file.
+        reason: What is wrong with it.
+        content: What it holds, such as an image or a mask.
+    """
+
+    path: str
+    reason: str
+    content: str = "image"
+
+
+class UnreadableImageError(DataError):
+    """An image or a mask cannot be read.
+
+    Args:
+        path: The file.
+        reason: What is wrong with it.
+        content: What it holds, such as an image or a mask.
+    """
+
+    def __init__(self, path: str, reason: str, content: str = "image") -> None:
+        self.unreadable = Unreadable(path, reason, content)
+        super().__init__(
+            f"{path}: the {content} cannot be read: {reason}. Replace or remove the file, or set on_error: skip."
+        )
 
 
 def read_image(path: str) -> Image.Image:
@@ -81,48 +110,6 @@ def set_upright(image: Image.Image) -> None:
     """
     if image.getexif().get(_ORIENTATION_TAG, 1) != 1:
         ImageOps.exif_transpose(image, in_place=True)
-
-
-class ImageFiles:
-    """Labelled image files.
-
-    Args:
-        paths: The files.
-        labels: The class of each.
-    """
-
-    def __init__(self, paths: Sequence[str], labels: Sequence[int]) -> None:
-        self.paths = list(paths)
-        self.labels = list(labels)
-
-    def __len__(self) -> int:
-        """Number of files."""
-        return len(self.paths)
-
-    def __getitem__(self, index: int) -> tuple[Image.Image, int]:
-        """Read one file.
-
-        Args:
-            index: Its position.
-
-        Returns:
-            The image and its label.
-
-        Raises:
-            UnreadableImageError: The file is missing, or is not a whole image.
-        """
-        return read_image(self.paths[index]), self.labels[index]
-
-    def part(self, positions: Sequence[int] | NDArray[np.int64]) -> ImageFiles:
-        """Take some of the files.
-
-        Args:
-            positions: Which ones.
-
-        Returns:
-            These alone, in this order.
-        """
-        return ImageFiles([self.paths[i] for i in positions], [self.labels[i] for i in positions])
 
 
 def _upright_with_8_bits(image: Image.Image) -> Image.Image:

@@ -14,8 +14,7 @@ from numpy.typing import NDArray
 from PIL import Image
 from torch import Tensor
 
-from cuelight.data.loading.samples import UnreadableImageError
-from cuelight.data.reading import read_image
+from cuelight.data.reading import UnreadableImageError, read_image
 from cuelight.errors import CuelightError, DataError, did_you_mean
 from cuelight.export.model_metadata import ModelMetadata
 from cuelight.images.preprocessing import Preprocessing

@@ -9,9 +9,9 @@ from PIL import Image
 
 from cuelight.data.datasets import fingerprints
 from cuelight.data.datasets.digits import Digits
+from cuelight.data.datasets.image_files import ImageFiles
 from cuelight.data.datasets.image_folder import ImageFolder
 from cuelight.data.protocols import HasFingerprint
-from cuelight.data.reading import ImageFiles
 
 SPLITS = ("train", "val", "test")
 

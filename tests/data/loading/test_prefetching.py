@@ -12,9 +12,9 @@ import torch
 from torch import Tensor
 from torchvision.transforms import v2
 
+from cuelight.data.datasets.image_files import ImageFiles
 from cuelight.data.loading.loaders import evaluation_loader, training_loader
 from cuelight.data.loading.prefetching import CheckedLoader, ResumableLoader, SkippedFiles
-from cuelight.data.reading import ImageFiles
 from cuelight.errors import DataError
 from cuelight.images.preprocessing import Preprocessing
 

@@ -8,8 +8,9 @@ import pytest
 import torch
 from torch import Tensor
 
-from cuelight.data.loading.samples import Collate, Sample, SeededDataset, Unreadable, UnreadableImageError
+from cuelight.data.loading.samples import Collate, Sample, SeededDataset
 from cuelight.data.loading.sampling import NO_SAMPLE, SampleKey
+from cuelight.data.reading import Unreadable, UnreadableImageError
 from cuelight.images.preprocessing import Preprocessing
 
 PREPROCESSING = Preprocessing(size=(4, 4), mean=(0.5,), std=(0.5,), color="GRAY")

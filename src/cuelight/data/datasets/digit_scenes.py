@@ -15,7 +15,7 @@ from cuelight.data.datasets.digits import CLASS_NAMES, split_digits
 from cuelight.data.datasets.image_data_module import ImageDataModule
 from cuelight.data.datasets.packaged import load_photographs
 from cuelight.data.datasets.scenes import MOST_DIGITS, Scene, SceneDrawer
-from cuelight.data.loading.transforms import mask_problems
+from cuelight.data.targets.masks import MASKS
 from cuelight.errors import Problem
 from cuelight.images.preprocessing import Preprocessing
 from cuelight.registry import TransformPart
@@ -110,6 +110,7 @@ class DigitScenes(ImageDataModule[SceneImages]):
 
     in_memory = True
     task: ClassVar[str] = "segmentation"
+    targets = MASKS
 
     def __init__(
         self,
@@ -142,7 +143,7 @@ class DigitScenes(ImageDataModule[SceneImages]):
             One problem for each.
         """
         least, most = params.get("digits_per_scene", (1, 1))
-        problems = mask_problems(params.get("transforms"), f"{path}.transforms")
+        problems = MASKS.transform_problems(params.get("transforms"), f"{path}.transforms")
         if least > most:
             message = f"expected the least number of digits and then the greatest, got {least} and {most}."
             problems.append(Problem(message, f"{path}.digits_per_scene"))

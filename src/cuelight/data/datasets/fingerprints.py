@@ -6,13 +6,15 @@ import hashlib
 import os
 import unicodedata
 from collections.abc import Iterable, Mapping, Sequence
+from functools import partial
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
-from cuelight.data.reading import ImageFiles
-from cuelight.data.targets.mask_reading import MaskFiles
+from cuelight.data.datasets.image_files import ImageFiles
+from cuelight.data.datasets.mask_files import MaskFiles
+from cuelight.data.targets import labels, masks
 from cuelight.errors import DataError
 
 LARGEST_READ = 256 * 1024**2
@@ -38,11 +40,7 @@ def fingerprint_of_files(root: Path, splits: Mapping[str, ImageFiles], class_nam
     Raises:
         DataError: If a file cannot be read.
     """
-    return _fingerprint(
-        (_portable_name(path, root), split, class_names[label], path)
-        for split, files in splits.items()
-        for path, label in zip(files.paths, files.labels, strict=True)
-    )
+    return _fingerprint(root, {split: labels.hashed_entries(files, class_names) for split, files in splits.items()})
 
 
 def fingerprint_of_masks(root: Path, splits: Mapping[str, MaskFiles]) -> str:
@@ -60,12 +58,8 @@ def fingerprint_of_masks(root: Path, splits: Mapping[str, MaskFiles]) -> str:
     Raises:
         DataError: If a file cannot be read.
     """
-    return _fingerprint(
-        (_portable_name(path, root), split, label, path)
-        for split, files in splits.items()
-        for image, mask in zip(files.paths, files.masks, strict=True)
-        for path, label in ((image, _portable_name(mask, root)), (mask, "\n".join(files.class_names)))
-    )
+    name_of = partial(_portable_name, root=root)
+    return _fingerprint(root, {split: masks.hashed_entries(files, name_of) for split, files in splits.items()})
 
 
 def fingerprint_of_arrays(splits: Mapping[str, tuple[NDArray[np.uint8], NDArray[np.int64]]]) -> str:
@@ -78,24 +72,26 @@ def fingerprint_of_arrays(splits: Mapping[str, tuple[NDArray[np.uint8], NDArray[
         ``sha256:`` and 64 hexadecimal digits.
     """
     digest = hashlib.sha256()
-    for split, (images, labels) in sorted(splits.items()):
+    for split, (images, classes) in sorted(splits.items()):
         digest.update(f"{split} {images.shape}\0".encode())
         digest.update(images.tobytes())
-        digest.update(labels.astype("<i8").tobytes())
+        digest.update(classes.astype("<i8").tobytes())
     return f"sha256:{digest.hexdigest()}"
 
 
-def _fingerprint(files: Iterable[tuple[str, str, str, str]]) -> str:
-    """The fingerprint of files, of which each has a name, a split, a label and a path."""
-    entries = sorted(files)
+def _fingerprint(root: Path, splits: Mapping[str, Iterable[tuple[str, str]]]) -> str:
+    """The fingerprint of the files of each split and of the texts that belong to them."""
+    entries = sorted(
+        (_portable_name(path, root), split, text, path) for split, files in splits.items() for path, text in files
+    )
     try:
         sizes = [os.stat(path).st_size for *_, path in entries]  # noqa: PTH116 - of 10^6 files
         whole = sum(sizes) <= LARGEST_READ
         step = 1 if whole else -(-len(entries) // SAMPLE)
         digest = hashlib.sha256()
-        for position, ((name, split, label, path), size) in enumerate(zip(entries, sizes, strict=True)):
+        for position, ((name, split, text, path), size) in enumerate(zip(entries, sizes, strict=True)):
             content = _content_hash(path, None if whole else HEAD) if position % step == 0 else ""
-            digest.update("\0".join((name, split, label, str(size), content, "")).encode())
+            digest.update("\0".join((name, split, text, str(size), content, "")).encode())
     except OSError as error:
         raise DataError(f"{error.filename}: {error.strerror}") from error
     return f"{'sha256' if whole else 'sha256-sampled'}:{digest.hexdigest()}"

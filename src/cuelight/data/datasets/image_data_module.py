@@ -12,6 +12,8 @@ from cuelight.data.loading.loaders import evaluation_loader, training_loader
 from cuelight.data.loading.prefetching import CheckedLoader, ResumableLoader, SkippedFiles
 from cuelight.data.loading.samples import Images
 from cuelight.data.loading.transforms import build_augmentation, sees_whole_image
+from cuelight.data.targets.labels import LABELS
+from cuelight.data.targets.target_kind import TargetKind
 from cuelight.errors import DataError
 from cuelight.images.preprocessing import Preprocessing
 
@@ -19,7 +21,7 @@ _Images = TypeVar("_Images", bound=Images)
 
 
 class ImageDataModule(pl.LightningDataModule, Generic[_Images]):
-    """Images in splits, each loaded with its class or its mask.
+    """Images in splits, each loaded with its target.
 
     A subclass has a property ``preprocessing``, and gives its images to :meth:`take_splits` in ``setup``.
 
@@ -32,10 +34,12 @@ class ImageDataModule(pl.LightningDataModule, Generic[_Images]):
     Attributes:
         in_memory: Whether images are so quickly there that the main process is faster than workers, unless it
             augments them.
+        targets: The kind of target.
         task: What can be learnt of them, as models name it; a model of another task is refused.
     """
 
     in_memory = False
+    targets: ClassVar[TargetKind] = LABELS
     task: ClassVar[str | None] = None
 
     def __init__(self, transforms: Sequence[Part] | None, batch_size: int, num_workers: int, seed: int) -> None:
@@ -72,7 +76,7 @@ class ImageDataModule(pl.LightningDataModule, Generic[_Images]):
         """Load for training.
 
         Returns:
-            Batches of float32 ``(N, C, H, W)``, and int64 ``(N,)`` of classes or ``(N, H, W)`` of masks.
+            Batches of images, float32 ``(N, C, H, W)``, and targets as their kind collates them.
 
         Raises:
             DataError: There are no images for training.
@@ -83,6 +87,7 @@ class ImageDataModule(pl.LightningDataModule, Generic[_Images]):
             batch_size=self.batch_size,
             num_workers=0 if self.in_memory and not self.transforms else self.num_workers,
             seed=self.seed,
+            targets=self.targets,
             trainer=self.trainer,
             augmentation=build_augmentation(self.transforms),
             augment_first=sees_whole_image(self.transforms),
@@ -128,6 +133,7 @@ class ImageDataModule(pl.LightningDataModule, Generic[_Images]):
             self.preprocessing,
             batch_size=self.batch_size,
             num_workers=0 if self.in_memory else self.num_workers,
+            targets=self.targets,
             trainer=self.trainer,
             skipped=self._skipped.get(split),
         )

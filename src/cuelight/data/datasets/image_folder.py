@@ -9,7 +9,7 @@ from typing import ClassVar
 from cuelight.data.datasets import folders
 from cuelight.data.datasets.fingerprints import fingerprint_of_files
 from cuelight.data.datasets.image_file_data_module import ImageFileDataModule
-from cuelight.data.reading import ImageFiles
+from cuelight.data.datasets.image_files import ImageFiles
 
 
 class ImageFolder(ImageFileDataModule[ImageFiles]):

@@ -9,8 +9,8 @@ from typing import Any, ClassVar
 
 from cuelight.data.datasets.fingerprints import fingerprint_of_masks
 from cuelight.data.datasets.image_file_data_module import ImageFileDataModule
-from cuelight.data.loading.transforms import mask_problems
-from cuelight.data.targets.mask_reading import MaskFiles, refuse_masks_without_classes
+from cuelight.data.datasets.mask_files import MaskFiles, refuse_masks_without_classes
+from cuelight.data.targets.masks import MASKS
 from cuelight.errors import Problem
 from cuelight.images.preprocessing import IGNORE_INDEX
 
@@ -36,6 +36,7 @@ class MaskFileDataModule(ImageFileDataModule[MaskFiles]):
     """
 
     task: ClassVar[str] = "segmentation"
+    targets = MASKS
 
     def __init__(self, path: str | Path, class_names: list[str] | None = None, **options: Any) -> None:
         super().__init__(path, **options)
@@ -53,7 +54,7 @@ class MaskFileDataModule(ImageFileDataModule[MaskFiles]):
             One problem for each.
         """
         names = params.get("class_names")
-        problems = mask_problems(params.get("transforms"), f"{path}.transforms")
+        problems = MASKS.transform_problems(params.get("transforms"), f"{path}.transforms")
         if names is not None and (problem := class_name_problem(names)):
             problems.append(Problem(problem, f"{path}.class_names"))
         return problems

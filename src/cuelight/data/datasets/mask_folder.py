@@ -5,8 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 
 from cuelight.data.datasets.mask_file_data_module import MaskFileDataModule, class_name_problem
+from cuelight.data.datasets.mask_files import MaskFiles
 from cuelight.data.datasets.mask_pairs import find_mask_splits, pair_masks
-from cuelight.data.targets.mask_reading import MaskFiles
 from cuelight.errors import DataError
 
 CLASS_FILE = "classes.txt"

@@ -11,7 +11,7 @@ from pydantic import Field
 
 from cuelight.data.datasets.folders import require_folder, walk_images
 from cuelight.data.datasets.mask_file_data_module import MaskFileDataModule
-from cuelight.data.targets.mask_reading import MaskFiles
+from cuelight.data.datasets.mask_files import MaskFiles
 from cuelight.errors import DataError
 
 logger = logging.getLogger(__name__)

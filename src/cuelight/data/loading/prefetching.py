@@ -10,9 +10,10 @@ import torch
 from torch import Tensor
 from torch.utils.data import DataLoader, DistributedSampler
 
-from cuelight.data.loading.samples import Batch, Unreadable, UnreadableImageError
+from cuelight.data.loading.samples import Batch
 from cuelight.data.loading.sampling import EpochSampler
 from cuelight.data.loading.worker_processes import START_METHOD, end_workers, leave_signals_to_main_process
+from cuelight.data.reading import Unreadable, UnreadableImageError
 from cuelight.errors import DataError
 
 logger = logging.getLogger(__name__)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any, NamedTuple, Protocol
 
@@ -14,59 +14,24 @@ from torch import Tensor
 from torch.utils.data import Dataset, default_collate, get_worker_info
 
 from cuelight.data.loading.sampling import NO_SAMPLE, SampleKey
-from cuelight.data.targets.masks import ClassMask
-from cuelight.errors import DataError
+from cuelight.data.reading import Unreadable, UnreadableImageError
+from cuelight.data.targets.labels import LABELS
+from cuelight.data.targets.target_kind import Augmentation, TargetKind
 from cuelight.images.preprocessing import Preprocessing
-
-Augmentation = Callable[..., Any]
-"""Random transforms of an image ``(C, H, W)``; given a mask too, they return both."""
-
-Target = int | Tensor
-"""Index of a class, or the index of each pixel's class: a mask, uint8 ``(H, W)``."""
 
 # A run of unreadable files longer than this is a broken dataset, not a few broken files.
 _ATTEMPTS = 100
 
 
-class Unreadable(NamedTuple):
-    """A sample that could not be read; travels with the batch, because an exception loses its type on the way.
-
-    Args:
-        path: The file.
-        reason: What is wrong with it.
-        content: What it holds, such as an image or a mask.
-    """
-
-    path: str
-    reason: str
-    content: str = "image"
-
-
-class UnreadableImageError(DataError):
-    """An image or a mask cannot be read.
-
-    Args:
-        path: The file.
-        reason: What is wrong with it.
-        content: What it holds, such as an image or a mask.
-    """
-
-    def __init__(self, path: str, reason: str, content: str = "image") -> None:
-        self.unreadable = Unreadable(path, reason, content)
-        super().__init__(
-            f"{path}: the {content} cannot be read: {reason}. Replace or remove the file, or set on_error: skip."
-        )
-
-
 class Images(Protocol):
-    """Images with what is to be learnt of each, by position."""
+    """Images with their targets, by position."""
 
     def __len__(self) -> int:
         """Number of images."""
         ...
 
-    def __getitem__(self, index: int) -> tuple[Image.Image | Tensor, Target]:
-        """An image, PIL or uint8 ``(C, H, W)``, and its class or its mask, of the height and width of the image.
+    def __getitem__(self, index: int) -> tuple[Image.Image | Tensor, Any]:
+        """An image, PIL or uint8 ``(C, H, W)``, and its target, at the size of the image.
 
         Raises:
             UnreadableImageError: The file cannot be read.
@@ -79,11 +44,11 @@ class Sample(NamedTuple):
 
     Args:
         image: uint8, or float on the 0-1 scale; ``(C, H, W)``.
-        target: Index of the class; or a mask, uint8 ``(H, W)``.
+        target: Its target.
     """
 
     image: Tensor
-    target: Target
+    target: Any
 
 
 class Batch(NamedTuple):
@@ -91,12 +56,12 @@ class Batch(NamedTuple):
 
     Args:
         images: float32 ``(N, C, H, W)``; None if nothing could be read.
-        targets: int64: classes ``(N,)``, or masks ``(N, H, W)``.
+        targets: As the kind of target collates them.
         unreadable: What could not be read of this batch.
     """
 
     images: Tensor | None
-    targets: Tensor
+    targets: Any
     unreadable: tuple[Unreadable, ...]
 
 
@@ -108,10 +73,11 @@ class SeededDataset(Dataset[Sample]):
     Args:
         images: The images.
         preprocessing: Brings them to their final size.
-        augmentation: Random transforms of training; where there is a mask, they move it with its image.
+        augmentation: Random transforms of training, of images and targets.
         augment_first: Whether augmentation sees the image at its own size, before it is brought to the final one.
         replace_unreadable: Whether the next readable image takes the place of one that cannot be read, so that
             batches keep their size.
+        targets: The kind of target.
     """
 
     def __init__(
@@ -121,9 +87,11 @@ class SeededDataset(Dataset[Sample]):
         augmentation: Augmentation | None = None,
         augment_first: bool = False,
         replace_unreadable: bool = False,
+        targets: TargetKind = LABELS,
     ) -> None:
         self.images = images
         self.preprocessing = preprocessing
+        self.targets = targets
         self.augmentation = augmentation
         self.augment_first = augment_first
         self.replace_unreadable = replace_unreadable
@@ -171,12 +139,12 @@ class SeededDataset(Dataset[Sample]):
             return self._fit(image, target)
         _seed_transforms(seed)
         if self.augment_first:
-            return self._fit(*_augment(self.augmentation, self.preprocessing.to_tensor(image), target))
-        return self._fit(*_augment(self.augmentation, *self._fit(image, target)))
+            image = self.preprocessing.to_tensor(image)
+            return self._fit(*self.targets.augment(self.augmentation, image, target))
+        return self._fit(*self.targets.augment(self.augmentation, *self._fit(image, target)))
 
-    def _fit(self, image: Image.Image | Tensor, target: Target) -> Sample:
-        fitted = self.preprocessing.fit_mask(target) if isinstance(target, Tensor) else target
-        return Sample(self.preprocessing.fit(image), fitted)
+    def _fit(self, image: Image.Image | Tensor, target: Any) -> Sample:
+        return Sample(self.preprocessing.fit(image), self.targets.fit(target, self.preprocessing))
 
     def _sample_or_unreadable(self, index: int, seed: int) -> Iterator[Sample | Unreadable]:
         attempts = min(len(self), _ATTEMPTS) if self.replace_unreadable else 1
@@ -198,10 +166,12 @@ class Collate:
 
     Args:
         preprocessing: Normalizes.
+        targets: The kind of target.
     """
 
-    def __init__(self, preprocessing: Preprocessing) -> None:
+    def __init__(self, preprocessing: Preprocessing, targets: TargetKind = LABELS) -> None:
         self.preprocessing = preprocessing
+        self.targets = targets
 
     def __call__(self, samples: Sequence[Sample | Unreadable]) -> Batch:
         """Make the batch.
@@ -214,7 +184,7 @@ class Collate:
         """
         readable = [sample for sample in samples if isinstance(sample, Sample)]
         unreadable = tuple(sample for sample in samples if isinstance(sample, Unreadable))
-        targets = _stack_targets([sample.target for sample in readable])
+        targets = self.targets.collate([sample.target for sample in readable])
         if not readable:
             return Batch(None, targets, unreadable)
         return Batch(self._images(readable), targets, unreadable)
@@ -225,18 +195,6 @@ class Collate:
         # default_collate writes into memory that is shared with the main process; image by image stays in the cache.
         images: Tensor = default_collate([self.preprocessing.normalize(sample.image) for sample in samples])
         return images
-
-
-def _augment(augmentation: Augmentation, image: Tensor, target: Target) -> tuple[Tensor, Target]:
-    if not isinstance(target, Tensor):
-        return augmentation(image), target
-    image, mask = augmentation(image, target.as_subclass(ClassMask))
-    return image, mask.as_subclass(Tensor)
-
-
-def _stack_targets(targets: Sequence[Target]) -> Tensor:
-    masks = [target for target in targets if isinstance(target, Tensor)]
-    return torch.stack(masks).long() if masks else torch.tensor(targets, dtype=torch.int64)
 
 
 def _seed_transforms(seed: int) -> None:

@@ -2,20 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 
 from torchvision.transforms import v2
 
 from cuelight import registry
 from cuelight.config import Part
-from cuelight.data.loading.samples import Augmentation
-from cuelight.errors import Problem
+from cuelight.data.targets.target_kind import Augmentation
 
 # These choose their output size from what they see, so they are given the image at its own size.
 _SIZED = frozenset({"CenterCrop", "RandomCrop", "RandomResize", "RandomResizedCrop", "RandomShortestSize", "Resize"})
-
-# They move or cut the image in ways that torchvision does not repeat on a mask.
-_OF_IMAGES_ALONE = frozenset({"AugMix", "AutoAugment", "RandAugment", "RandomErasing", "TrivialAugmentWide"})
 
 
 def build_augmentation(parts: Sequence[Part] | None) -> Augmentation | None:
@@ -25,7 +21,7 @@ def build_augmentation(parts: Sequence[Part] | None) -> Augmentation | None:
         parts: Name and params of each, in the order in which they are applied.
 
     Returns:
-        A transform of a tensor ``(C, H, W)``, or of such a tensor and its mask; None if there is nothing to do.
+        A transform of a tensor ``(C, H, W)``, or of such a tensor and its target; None if there is nothing to do.
     """
     if not parts:
         return None
@@ -43,24 +39,3 @@ def sees_whole_image(parts: Sequence[Part] | None) -> bool:
         True if one of them crops or resizes; otherwise the small image is augmented, which is faster.
     """
     return any(part.name in _SIZED for part in parts or ())
-
-
-def mask_problems(parts: Iterable[Part] | None, path: str) -> list[Problem]:
-    """Find transforms that would part an image from its mask.
-
-    Args:
-        parts: The transforms.
-        path: Where they are, in dot notation.
-
-    Returns:
-        One problem for each.
-    """
-    return [
-        Problem(
-            f"{part.name} changes the image and not its mask. Take transforms that do one thing each, such as "
-            "RandomAffine, which moves both, or ColorJitter, which leaves the mask as it is.",
-            f"{path}.{index}.name",
-        )
-        for index, part in enumerate(parts or ())
-        if part.name in _OF_IMAGES_ALONE
-    ]

@@ -1,16 +1,89 @@
-"""Masks as the transforms of torchvision take them, so that no pixel gets a class that nobody gave it."""
+"""One class for each pixel, as a mask that follows its image."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from typing import Any
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from typing import Any, Protocol
 
+import torch
 from torch import Tensor
 from torchvision import tv_tensors
 from torchvision.transforms import InterpolationMode
 from torchvision.transforms.v2 import functional
 
-from cuelight.images.preprocessing import IGNORE_INDEX, center_crop_mask
+from cuelight.config import Part
+from cuelight.data.targets.target_kind import Augmentation
+from cuelight.errors import Problem
+from cuelight.images.preprocessing import IGNORE_INDEX, Preprocessing, center_crop_mask
+
+# They move or cut the image in ways that torchvision does not repeat on a mask.
+_OF_IMAGES_ALONE = frozenset({"AugMix", "AutoAugment", "RandAugment", "RandomErasing", "TrivialAugmentWide"})
+
+
+class Masks:
+    """A mask of an image: uint8 ``(H, W)``, the index of the class of each pixel."""
+
+    def fit(self, target: Tensor, preprocessing: Preprocessing) -> Tensor:
+        """Bring the mask to the size of the model; what is filled up is ``IGNORE_INDEX``."""
+        return preprocessing.fit_mask(target)
+
+    def augment(self, augmentation: Augmentation, image: Tensor, target: Tensor) -> tuple[Tensor, Tensor]:
+        """Transform the image and its mask alike."""
+        image, mask = augmentation(image, target.as_subclass(ClassMask))
+        return image, mask.as_subclass(Tensor)
+
+    def collate(self, targets: Sequence[Tensor]) -> Tensor:
+        """Return int64 ``(N, H, W)``."""
+        return torch.stack(list(targets)).long() if targets else torch.empty(0, dtype=torch.int64)
+
+    def transform_problems(self, transforms: Iterable[Part] | None, path: str) -> list[Problem]:
+        """Find the transforms that torchvision cannot repeat on a mask."""
+        return [
+            Problem(
+                f"{part.name} changes the image and not its mask. Take transforms that do one thing each, such as "
+                "RandomAffine, which moves both, or ColorJitter, which leaves the mask as it is.",
+                f"{path}.{index}.name",
+            )
+            for index, part in enumerate(transforms or ())
+            if part.name in _OF_IMAGES_ALONE
+        ]
+
+
+MASKS = Masks()
+
+
+class MaskedFiles(Protocol):
+    """Image files with the file of the mask of each."""
+
+    @property
+    def paths(self) -> Sequence[str]:
+        """The images."""
+        ...
+
+    @property
+    def masks(self) -> Sequence[str]:
+        """The mask of each."""
+        ...
+
+    @property
+    def class_names(self) -> Sequence[str]:
+        """The name of each class."""
+        ...
+
+
+def hashed_entries(files: MaskedFiles, name_of: Callable[[str], str]) -> Iterator[tuple[str, str]]:
+    """List what the fingerprint of a dataset depends on.
+
+    Args:
+        files: The files.
+        name_of: Names a file independently of the machine.
+
+    Yields:
+        Each file, image or mask, and the text that belongs to it.
+    """
+    for image, mask in zip(files.paths, files.masks, strict=True):
+        yield image, name_of(mask)
+        yield mask, "\n".join(files.class_names)
 
 
 class ClassMask(tv_tensors.Mask):  # type: ignore[misc]

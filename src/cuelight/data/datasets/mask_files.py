@@ -11,8 +11,7 @@ from numpy.typing import NDArray
 from PIL import Image
 from torch import Tensor
 
-from cuelight.data.loading.samples import UnreadableImageError
-from cuelight.data.reading import open_image, read_image, set_upright
+from cuelight.data.reading import UnreadableImageError, open_image, read_image, set_upright
 from cuelight.errors import DataError
 from cuelight.images.preprocessing import IGNORE_INDEX
 

@@ -7,8 +7,8 @@ import pytest
 import torch
 from PIL import Image
 
-from cuelight.data.loading.samples import UnreadableImageError
-from cuelight.data.targets.mask_reading import MaskFiles, read_mask, refuse_masks_without_classes
+from cuelight.data.datasets.mask_files import MaskFiles, read_mask, refuse_masks_without_classes
+from cuelight.data.reading import UnreadableImageError
 from cuelight.errors import DataError
 
 NAMES = ["dark", "medium", "bright"]
