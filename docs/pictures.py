@@ -32,6 +32,7 @@ from cuelight.data.datasets.digit_scenes import DigitScenes
 from cuelight.data.datasets.digits import Digits
 from cuelight.explain.pictures import draw_grid
 from cuelight.export.model_metadata import ModelMetadata
+from cuelight.images import tensors
 from cuelight.images.preprocessing import Preprocessing
 from cuelight.prediction import explain, find_images, predict
 
@@ -89,7 +90,7 @@ def make_digit_scenes(_: Path) -> None:
     data = DigitScenes()
     data.setup()
     images, masks = next(iter(data.whole_dataloader("train")))
-    pictures = data.preprocessing.denormalize(images).permute(0, 2, 3, 1)
+    pictures = tensors.denormalize(data.preprocessing, images).permute(0, 2, 3, 1)
     columns = 8
     figure, axes = plt.subplots(2, columns, figsize=(9, 2.75), layout="constrained")
     for above, below, picture, mask in zip(*axes, pictures, masks, strict=False):
@@ -137,7 +138,7 @@ def make_train_end(folder: Path) -> None:
     data, images = Digits(num_workers=0), folder / "images"
     data.setup("test")
     images.mkdir()
-    batches = [data.preprocessing.denormalize(batch) for batch, _ in data.test_dataloader()]
+    batches = [tensors.denormalize(data.preprocessing, batch) for batch, _ in data.test_dataloader()]
     for number, image in enumerate(torch.cat(batches)[:, 0]):
         Image.fromarray(image.mul(255).round().byte().numpy()).save(images / f"{number}.png")
     predictions = predict(run.network(), find_images([str(images)]))

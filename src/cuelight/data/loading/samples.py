@@ -17,6 +17,7 @@ from cuelight.data.loading.sampling import NO_SAMPLE, SampleKey
 from cuelight.data.reading import Unreadable, UnreadableImageError
 from cuelight.data.targets.labels import LABELS
 from cuelight.data.targets.target_kind import Augmentation, TargetKind
+from cuelight.images import tensors
 from cuelight.images.preprocessing import Preprocessing
 
 # A run of unreadable files longer than this is a broken dataset, not a few broken files.
@@ -139,12 +140,12 @@ class SeededDataset(Dataset[Sample]):
             return self._fit(image, target)
         _seed_transforms(seed)
         if self.augment_first:
-            image = self.preprocessing.to_tensor(image)
+            image = tensors.to_tensor(self.preprocessing, image)
             return self._fit(*self.targets.augment(self.augmentation, image, target))
         return self._fit(*self.targets.augment(self.augmentation, *self._fit(image, target)))
 
     def _fit(self, image: Image.Image | Tensor, target: Any) -> Sample:
-        return Sample(self.preprocessing.fit(image), self.targets.fit(target, self.preprocessing))
+        return Sample(tensors.fit(self.preprocessing, image), self.targets.fit(target, self.preprocessing))
 
     def _sample_or_unreadable(self, index: int, seed: int) -> Iterator[Sample | Unreadable]:
         attempts = min(len(self), _ATTEMPTS) if self.replace_unreadable else 1
@@ -191,9 +192,9 @@ class Collate:
 
     def _images(self, samples: Sequence[Sample]) -> Tensor:
         if get_worker_info() is None:
-            return self.preprocessing.normalize(torch.stack([sample.image for sample in samples]))
+            return tensors.normalize(self.preprocessing, torch.stack([sample.image for sample in samples]))
         # default_collate writes into memory that is shared with the main process; image by image stays in the cache.
-        images: Tensor = default_collate([self.preprocessing.normalize(sample.image) for sample in samples])
+        images: Tensor = default_collate([tensors.normalize(self.preprocessing, sample.image) for sample in samples])
         return images
 
 
