@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from pathlib import Path
 from typing import Any, Protocol
 
 import torch
@@ -12,6 +13,7 @@ from torchvision.transforms import InterpolationMode
 from torchvision.transforms.v2 import functional
 
 from cuelight.config import Part
+from cuelight.data.reading import portable_name
 from cuelight.data.targets.target_kind import Augmentation
 from cuelight.errors import Problem
 from cuelight.images.preprocessing import IGNORE_INDEX, Preprocessing
@@ -77,18 +79,18 @@ class MaskedFiles(Protocol):
         ...
 
 
-def hashed_entries(files: MaskedFiles, name_of: Callable[[str], str]) -> Iterator[tuple[str, str]]:
+def hashed_entries(files: MaskedFiles, root: Path) -> Iterator[tuple[str, str]]:
     """List what the fingerprint of a dataset depends on.
 
     Args:
         files: The files.
-        name_of: Names a file independently of the machine.
+        root: The folder of the dataset.
 
     Yields:
         Each file, image or mask, and the text that belongs to it.
     """
     for image, mask in zip(files.paths, files.masks, strict=True):
-        yield image, name_of(mask)
+        yield image, portable_name(mask, root)
         yield mask, "\n".join(files.class_names)
 
 
