@@ -28,12 +28,10 @@ from terminal import draw, frame, record, screen
 
 from cuelight import Run
 from cuelight.config import Part
-from cuelight.data.datasets.digit_scenes import DigitScenes
-from cuelight.data.datasets.digits import Digits
+from cuelight.data import Digits, DigitScenes, Preprocessing
 from cuelight.explain.pictures import draw_grid
 from cuelight.export.model_metadata import ModelMetadata
 from cuelight.images import tensors
-from cuelight.images.preprocessing import Preprocessing
 from cuelight.prediction import explain, find_images, predict
 
 ROOT = Path(__file__).parent.parent

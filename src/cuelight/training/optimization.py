@@ -32,7 +32,7 @@ class Optimization:
         ConfigError: If the scheduler cannot work as asked for.
 
     Examples:
-        >>> from cuelight.config.schema import Part
+        >>> from cuelight.config import Part
         >>> class Module(pl.LightningModule):
         ...     def __init__(self, optimization):
         ...         super().__init__()
