@@ -14,7 +14,9 @@ from lightning.pytorch.demos.boring_classes import BoringModel
 from lightning.pytorch.loggers import CSVLogger
 
 from cuelight import registry
+from support.comparing import same
 from support.played_gpus import PlayedGPUs, played_gpus
+from support.trainers import fit
 
 # The parameters that a callback cannot be made without.
 MINIMAL = {
@@ -54,25 +56,12 @@ def strategy_for(callbacks):
     return PlayedGPUs() if ON_GPU.intersection(type(callback).__name__ for callback in callbacks) else "auto"
 
 
-def fit(directory, callbacks, epochs=3, resume=None):
-    torch.manual_seed(0)
-    model = Model()
-    trainer = pl.Trainer(
-        accelerator="cpu",
-        strategy=strategy_for(callbacks),
-        max_epochs=epochs,
-        limit_train_batches=4,
-        limit_val_batches=2,
-        log_every_n_steps=1,
-        default_root_dir=directory,
-        logger=CSVLogger(directory),
-        callbacks=callbacks,
-        enable_checkpointing=any(isinstance(callback, pl.callbacks.Checkpoint) for callback in callbacks),
-        enable_progress_bar=False,
+def train(directory, callbacks, epochs=3, resume=None):
+    return fit(
+        directory, callbacks, Model, None, resume, max_epochs=epochs, strategy=strategy_for(callbacks),
+        limit_train_batches=4, limit_val_batches=2, log_every_n_steps=1, logger=CSVLogger(directory),
         enable_model_summary=any(isinstance(callback, pl.callbacks.ModelSummary) for callback in callbacks),
-    )
-    trainer.fit(model, ckpt_path=resume, weights_only=True)
-    return trainer, model
+    )  # fmt: skip
 
 
 @pytest.fixture(autouse=True)
@@ -102,17 +91,6 @@ class KeepStates(pl.Callback):
 
     def on_fit_start(self, trainer, pl_module):
         self.state = self.callback.state_dict()
-
-
-def same(one, other):
-    """Whether two states are equal, tensors to the last bit."""
-    if isinstance(one, torch.Tensor):
-        return isinstance(other, torch.Tensor) and torch.equal(one, other)
-    if isinstance(one, dict):
-        return one.keys() == other.keys() and all(same(one[key], other[key]) for key in one)
-    if isinstance(one, (list, tuple)):
-        return len(one) == len(other) and all(map(same, one, other))
-    return one == other
 
 
 def lasting(name, state):
@@ -154,7 +132,7 @@ class TestEveryCallback:
 
     def test_state_survives_a_file(self, name, tmp_path):
         callback = make(name)
-        fit(tmp_path / "run", [callback])
+        train(tmp_path / "run", [callback])
         torch.save(callback.state_dict(), tmp_path / "state.pt")
         state = torch.load(tmp_path / "state.pt", weights_only=True)
         fresh = make(name)
@@ -166,15 +144,15 @@ class TestEveryCallback:
     def test_state_survives_a_resume(self, name, tmp_path):
         checkpoint = tmp_path / "two.ckpt"
         first = make(name)
-        fit(tmp_path / "run", [first, SaveAt(checkpoint, epoch=1)])
+        train(tmp_path / "run", [first, SaveAt(checkpoint, epoch=1)])
         saved = torch.load(checkpoint, weights_only=True)["callbacks"].get(first.state_key, {})
         second = make(name)
         seen = KeepStates(second)
-        fit(tmp_path / "run", [second, seen], resume=checkpoint)
+        train(tmp_path / "run", [second, seen], resume=checkpoint)
         assert same(lasting(name, seen.state), lasting(name, saved))
 
     def test_resumed_equals_uninterrupted(self, name, tmp_path):
         checkpoint = tmp_path / "two.ckpt"
-        _, whole = fit(tmp_path / "run", [make(name), SaveAt(checkpoint, epoch=1)])
-        _, resumed = fit(tmp_path / "run", [make(name)], resume=checkpoint)
+        _, whole = train(tmp_path / "run", [make(name), SaveAt(checkpoint, epoch=1)])
+        _, resumed = train(tmp_path / "run", [make(name)], resume=checkpoint)
         assert same(dict(whole.state_dict()), dict(resumed.state_dict()))

@@ -21,7 +21,7 @@ from support.averages import EvenData, EvenModel
 from support.experiments import experiment, own_parts, write_digits
 from support.ranks import on_ranks
 from support.tiny import TinyData, TinyModel
-from support.trainers import quiet_trainer
+from support.trainers import fit, quiet_trainer
 
 SECRET = "hunter2xyz"
 COMMIT = "2b8ff1c0a1d24e0f9a6fd0b6a4e0f5c1d2e3f4a5"
@@ -45,16 +45,12 @@ def repository(monkeypatch):
     return state
 
 
-def fit(directory, callback, epochs=1, resume=None, hparams=None, loggers=None, data=Data, **options):
+def train(directory, callback, epochs=1, resume=None, hparams=None, data=Data, **options):
     model = TinyModel()
     model.save_hyperparameters(hparams or {})
-    trainer = pl.Trainer(
-        max_epochs=epochs, accelerator="cpu", logger=loggers or False,
-        enable_progress_bar=False, enable_model_summary=False, default_root_dir=directory, callbacks=[callback],
-        limit_train_batches=1, limit_val_batches=1, enable_checkpointing=False, **options,
-    )  # fmt: skip
-    trainer.fit(model, datamodule=data(), ckpt_path=resume, weights_only=True)
-    if resume is None and not options:
+    limits = {"limit_train_batches": 1, "limit_val_batches": 1}
+    trainer, _ = fit(directory, [callback], model, data, resume, max_epochs=epochs, **limits, **options)
+    if resume is None and not options.get("fast_dev_run"):
         trainer.save_checkpoint(directory / "last.ckpt")
     return trainer
 
@@ -66,7 +62,7 @@ def metadata(directory):
 def test_record_in_the_file_the_checkpoint_and_the_trackers(tmp_path, repository) -> None:
     pl.seed_everything(3, verbose=False)
     hparams = {"lr": 0.1, "net": {"width": 8}, "other": 1}
-    fit(tmp_path, MetadataLogger(["lr", "net"]), hparams=hparams, loggers=CSVLogger(tmp_path, name="", version=""))
+    train(tmp_path, MetadataLogger(["lr", "net"]), hparams=hparams, logger=CSVLogger(tmp_path, name="", version=""))
     found = metadata(tmp_path)
     assert list(found) == ["run", "hyperparameters", "git", "data", "machine", "packages"]
     assert found["run"]["seed"] == 3
@@ -82,14 +78,14 @@ def test_record_in_the_file_the_checkpoint_and_the_trackers(tmp_path, repository
 
 
 def test_git_hashes_of_cuelight_and_luxonis_ml(tmp_path) -> None:
-    fit(tmp_path, MetadataLogger())
+    train(tmp_path, MetadataLogger())
     found = metadata(tmp_path)["git"]
     assert len(found["cuelight"].get("commit", "")) == 40 or "no git hash" in found["cuelight"]["origin"]
     assert found["luxonis-ml"]["origin"]
 
 
 def test_data_that_does_not_tell(tmp_path, repository) -> None:
-    fit(tmp_path, MetadataLogger(), data=TinyData)
+    train(tmp_path, MetadataLogger(), data=TinyData)
     expected = {"name": "TinyData", "fingerprint": "not known: the data has no method fingerprint()"}
     assert metadata(tmp_path)["data"] == expected
 
@@ -99,16 +95,16 @@ def test_password_in_an_error_is_not_logged(tmp_path, monkeypatch, caplog) -> No
         raise ValueError("no answer from https://ada:hunter2xyz@example.org")
 
     monkeypatch.setattr("cuelight.callbacks.metadata_logger.collect", failing)
-    fit(tmp_path, MetadataLogger())
+    train(tmp_path, MetadataLogger())
     assert "cannot make its record: ValueError: no answer from https://REDACTED@example.org" in caplog.text
 
 
 def test_resume_keeps_the_record_and_adds_what_changed(tmp_path, repository, monkeypatch) -> None:
-    fit(tmp_path, MetadataLogger())
+    train(tmp_path, MetadataLogger())
     first = metadata(tmp_path)
     repository["commit"] = "b" * 40
     monkeypatch.setattr(Data, "text", "sha256:other")
-    fit(tmp_path, MetadataLogger(), epochs=2, resume=tmp_path / "last.ckpt")
+    train(tmp_path, MetadataLogger(), epochs=2, resume=tmp_path / "last.ckpt")
     found = metadata(tmp_path)
     (entry,) = found.pop("resumed")
     assert found == first
@@ -117,24 +113,24 @@ def test_resume_keeps_the_record_and_adds_what_changed(tmp_path, repository, mon
 
 
 def test_resume_from_an_older_checkpoint_forgets_no_earlier_resume(tmp_path, repository) -> None:
-    fit(tmp_path, MetadataLogger())
+    train(tmp_path, MetadataLogger())
     for epochs in (2, 3):
-        fit(tmp_path, MetadataLogger(), epochs=epochs, resume=tmp_path / "last.ckpt")
+        train(tmp_path, MetadataLogger(), epochs=epochs, resume=tmp_path / "last.ckpt")
     assert len(metadata(tmp_path)["resumed"]) == 2
 
 
 def test_new_training_in_the_same_folder_is_a_new_record(tmp_path, repository) -> None:
-    fit(tmp_path, MetadataLogger())
+    train(tmp_path, MetadataLogger())
     repository["commit"] = "b" * 40
-    fit(tmp_path, MetadataLogger())
+    train(tmp_path, MetadataLogger())
     assert metadata(tmp_path)["git"]["repository"]["commit"] == "b" * 40
     assert "resumed" not in metadata(tmp_path)
 
 
 def test_resume_where_the_file_is_gone(tmp_path, repository) -> None:
-    fit(tmp_path, MetadataLogger())
+    train(tmp_path, MetadataLogger())
     (tmp_path / "metadata.yaml").unlink()
-    fit(tmp_path, MetadataLogger(), epochs=2, resume=tmp_path / "last.ckpt")
+    train(tmp_path, MetadataLogger(), epochs=2, resume=tmp_path / "last.ckpt")
     assert len(metadata(tmp_path)["resumed"]) == 1
 
 
@@ -143,10 +139,10 @@ def test_resume_where_the_file_is_gone(tmp_path, repository) -> None:
 def test_file_that_is_no_record_stays_as_it_is(tmp_path, repository, caplog, text, resumes) -> None:
     repository["diff"] = b"+x = 2\n"
     checkpoint = tmp_path / "last.ckpt"
-    fit(tmp_path / "elsewhere", MetadataLogger())
+    train(tmp_path / "elsewhere", MetadataLogger())
     (tmp_path / "metadata.yaml").write_text(text)
     resumed = {"epochs": 2, "resume": tmp_path / "elsewhere" / "last.ckpt"} if resumes else {}
-    trainer = fit(tmp_path, MetadataLogger(save_diff=True), **resumed)
+    trainer = train(tmp_path, MetadataLogger(save_diff=True), **resumed)
     trainer.save_checkpoint(checkpoint)
     assert (tmp_path / "metadata.yaml").read_text() == text
     assert not (tmp_path / "diff.patch").exists()
@@ -158,18 +154,18 @@ def test_file_that_is_no_record_stays_as_it_is(tmp_path, repository, caplog, tex
 
 def test_hyperparameters_that_nobody_asked_for_are_not_read(tmp_path, repository, monkeypatch) -> None:
     monkeypatch.setattr(metadata_logger, "as_plain", lambda value: pytest.fail("read"))
-    fit(tmp_path, MetadataLogger(), hparams={"lr": 0.1})
+    train(tmp_path, MetadataLogger(), hparams={"lr": 0.1})
 
 
 def test_key_that_does_not_exist_ends_before_the_training(tmp_path) -> None:
     with pytest.raises(ConfigError, match=r'got "rate".*no key "rate"'):
-        fit(tmp_path, MetadataLogger(["rate"]), hparams={"lr": 0.1})
+        train(tmp_path, MetadataLogger(["rate"]), hparams={"lr": 0.1})
     assert not (tmp_path / "metadata.yaml").exists()
 
 
 def test_module_without_hparams_is_told_how_to_have_some(tmp_path) -> None:
     with pytest.raises(ConfigError, match=r"no hparams: give it some with save_hyperparameters\(\)"):
-        fit(tmp_path, MetadataLogger(["rate"]))
+        train(tmp_path, MetadataLogger(["rate"]))
 
 
 def test_key_that_does_not_exist_is_named_with_its_line(tmp_path) -> None:
@@ -188,41 +184,41 @@ def test_key_that_does_not_exist_is_named_with_its_line(tmp_path) -> None:
 
 def test_diff_is_saved_if_asked_for(tmp_path, repository) -> None:
     repository["diff"] = b"+x = 2\n"
-    fit(tmp_path, MetadataLogger())
+    train(tmp_path, MetadataLogger())
     assert not (tmp_path / "diff.patch").exists()
-    fit(tmp_path, MetadataLogger(save_diff=True))
+    train(tmp_path, MetadataLogger(save_diff=True))
     assert (tmp_path / "diff.patch").read_bytes() == b"+x = 2\n"
 
 
 @pytest.mark.parametrize(("diff", "written"), [(b"+x = 2\n", False), (b"+x = 3\n", True)])
 def test_diff_of_a_resume_is_saved_if_it_is_another(tmp_path, repository, diff, written) -> None:
     repository["diff"] = b"+x = 2\n"
-    fit(tmp_path, MetadataLogger(save_diff=True))
+    train(tmp_path, MetadataLogger(save_diff=True))
     repository["diff"] = diff
-    fit(tmp_path, MetadataLogger(save_diff=True), epochs=2, resume=tmp_path / "last.ckpt")
+    train(tmp_path, MetadataLogger(save_diff=True), epochs=2, resume=tmp_path / "last.ckpt")
     assert (tmp_path / "diff.patch").read_bytes() == b"+x = 2\n"
     assert (tmp_path / "diff-resumed-1.patch").exists() == written
 
 
 def test_new_record_takes_the_differences_of_the_old_one_away(tmp_path, repository) -> None:
     repository["diff"] = b"+x = 2\n"
-    fit(tmp_path, MetadataLogger(save_diff=True))
+    train(tmp_path, MetadataLogger(save_diff=True))
     repository["diff"] = b"+x = 3\n"
-    fit(tmp_path, MetadataLogger(save_diff=True), epochs=2, resume=tmp_path / "last.ckpt")
+    train(tmp_path, MetadataLogger(save_diff=True), epochs=2, resume=tmp_path / "last.ckpt")
     assert len(list(tmp_path.glob("*.patch"))) == 2
     (tmp_path / "diff-of-my-own.patch").touch()
     repository["diff"] = b""
-    fit(tmp_path, MetadataLogger(save_diff=True))
+    train(tmp_path, MetadataLogger(save_diff=True))
     assert [file.name for file in tmp_path.glob("*.patch")] == ["diff-of-my-own.patch"]
 
 
 @pytest.mark.parametrize("diff", [b"", b"+x = 2\n"])
 def test_patch_of_another_origin_stays_as_it_is(tmp_path, repository, caplog, diff) -> None:
     repository["diff"] = b"+x = 1\n"
-    fit(tmp_path, MetadataLogger())
+    train(tmp_path, MetadataLogger())
     (tmp_path / "diff.patch").write_text("of my own")
     repository["diff"] = diff
-    fit(tmp_path, MetadataLogger(save_diff=True))
+    train(tmp_path, MetadataLogger(save_diff=True))
     assert (tmp_path / "diff.patch").read_text() == "of my own"
     assert ("is of another origin" in caplog.text) == bool(diff)
 
@@ -232,7 +228,7 @@ def test_large_diff_is_neither_searched_nor_sent(tmp_path, repository, caplog, m
     searched = []
     monkeypatch.setattr(record_files, "redacted_text", lambda text: searched.append(text) or text)
     elsewhere = tmp_path / "elsewhere"
-    fit(tmp_path / "run", MetadataLogger(save_diff=True), loggers=TensorBoardLogger(elsewhere, name="", version=""))
+    train(tmp_path / "run", MetadataLogger(save_diff=True), logger=TensorBoardLogger(elsewhere, name="", version=""))
     assert (tmp_path / "run" / "diff.patch").read_bytes() == repository["diff"]
     assert not searched
     assert not list(elsewhere.rglob("*.patch"))
@@ -243,7 +239,7 @@ def test_large_diff_is_neither_searched_nor_sent(tmp_path, repository, caplog, m
 def test_diff_with_a_secret_stays_here(tmp_path, repository, caplog, diff, files) -> None:
     repository["diff"] = diff
     elsewhere = tmp_path / "elsewhere"
-    fit(tmp_path / "run", MetadataLogger(save_diff=True), loggers=TensorBoardLogger(elsewhere, name="", version=""))
+    train(tmp_path / "run", MetadataLogger(save_diff=True), logger=TensorBoardLogger(elsewhere, name="", version=""))
     assert (tmp_path / "run" / "diff.patch").read_bytes() == diff
     assert [path.name for path in elsewhere.rglob("*.patch")] == files
     assert [path.name for path in elsewhere.rglob("metadata.yaml")] == ["metadata.yaml"]
@@ -252,14 +248,14 @@ def test_diff_with_a_secret_stays_here(tmp_path, repository, caplog, diff, files
 
 def test_folder_that_cannot_be_written_does_not_end_the_training(tmp_path, repository, caplog, monkeypatch) -> None:
     (tmp_path / "metadata.yaml").mkdir()
-    trainer = fit(tmp_path, MetadataLogger())
+    trainer = train(tmp_path, MetadataLogger())
     assert trainer.global_step == 1
     assert "cannot write into" in caplog.text
     assert CHECKPOINT_KEY in torch.load(tmp_path / "last.ckpt", weights_only=True)
 
 
 def test_fast_dev_run_writes_nothing(tmp_path, repository) -> None:
-    fit(tmp_path, MetadataLogger(), fast_dev_run=True)
+    train(tmp_path, MetadataLogger(), fast_dev_run=True)
     assert not (tmp_path / "metadata.yaml").exists()
 
 
@@ -285,7 +281,7 @@ def test_no_secret_gets_anywhere(tmp_path, repository, monkeypatch) -> None:
         "note": f"export API_KEY={SECRET}", "keyed": {url: 1},
     }  # fmt: skip
     trackers = [CSVLogger(tmp_path, name="", version=""), TensorBoardLogger(tmp_path / "board", name="", version="")]
-    fit(tmp_path, MetadataLogger(list(hparams)), hparams=hparams, loggers=trackers)
+    train(tmp_path, MetadataLogger(list(hparams)), hparams=hparams, logger=trackers)
     written = (tmp_path / "metadata.yaml").read_text()
     saved = torch.load(tmp_path / "last.ckpt", weights_only=True)[CHECKPOINT_KEY]
     sent = [repr(yaml.safe_load(path.read_text())["metadata"]) for path in tmp_path.rglob("hparams.yaml")]
@@ -298,7 +294,7 @@ def test_no_secret_gets_anywhere(tmp_path, repository, monkeypatch) -> None:
 
 def test_only_the_first_rank_writes(tmp_path, repository, monkeypatch) -> None:
     monkeypatch.setattr(pl.Trainer, "is_global_zero", property(lambda trainer: False))
-    fit(tmp_path, MetadataLogger())
+    train(tmp_path, MetadataLogger())
     assert not (tmp_path / "metadata.yaml").exists()
 
 

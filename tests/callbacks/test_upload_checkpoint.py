@@ -23,8 +23,9 @@ from cuelight.weights.best import BestCheckpoint
 from cuelight.weights.checkpoint_io import AtomicCheckpointIO
 from cuelight.weights.fingerprint import fingerprint_of_file
 from support.ranks import on_ranks
-from support.tiny import TinyData, TinyModel
+from support.tiny import TinyModel
 from support.trackers import LONGEST, KeepingLogger, KeepingTracker
+from support.trainers import fit
 
 
 class Scripted(TinyModel):
@@ -56,14 +57,11 @@ def best(**options):
     return ModelCheckpoint(monitor="val/loss", filename="best_loss", enable_version_counter=False, **options)
 
 
-def fit(folder, *callbacks, tracker, losses=(3.0, 2.0, 2.5, 1.0), resume=None, epochs=None, loggers=(), **settings):
-    torch.manual_seed(0)
-    trainer = pl.Trainer(
-        max_epochs=epochs or len(losses), accelerator="cpu", logger=[*loggers, KeepingLogger(tracker)],
-        default_root_dir=folder, enable_progress_bar=False, enable_model_summary=False, callbacks=list(callbacks),
-        log_every_n_steps=1, plugins=[AtomicCheckpointIO()], **settings,
+def train(folder, *callbacks, tracker, losses=(3.0, 2.0, 2.5, 1.0), resume=None, epochs=None, loggers=(), **settings):
+    trainer, _ = fit(
+        folder, callbacks, lambda: Scripted(losses), resume=resume, max_epochs=epochs or len(losses),
+        logger=[*loggers, KeepingLogger(tracker)], log_every_n_steps=1, plugins=[AtomicCheckpointIO()], **settings,
     )  # fmt: skip
-    trainer.fit(Scripted(losses), datamodule=TinyData(), ckpt_path=resume, weights_only=True)
     return trainer
 
 
@@ -93,7 +91,7 @@ def test_each_new_best_is_sent_as_soon_as_it_is_saved(tmp_path, order) -> None:
     tracker, callback = keeping(tmp_path), uploading()
     wait = Wait(tracker, [0, 1, 2, 2])
     callbacks = [callback, best()] if order == "before" else [best(), callback]
-    fit(tmp_path, *callbacks, wait, tracker=tracker)
+    train(tmp_path, *callbacks, wait, tracker=tracker)
     assert len(tracker.sent) == 3
     assert tracker.names() == ["checkpoints/best.ckpt"]
     assert sha256_of(tracker.folder / "checkpoints" / "best.ckpt") == sha256_of(checkpoint_of(tmp_path))
@@ -101,7 +99,7 @@ def test_each_new_best_is_sent_as_soon_as_it_is_saved(tmp_path, order) -> None:
 
 def test_what_was_uploaded_is_recorded_and_can_be_verified(tmp_path) -> None:
     tracker, callback = keeping(tmp_path), uploading()
-    trainer = fit(tmp_path, callback, best(dirpath=tmp_path / "checkpoints"), tracker=tracker)
+    trainer = train(tmp_path, callback, best(dirpath=tmp_path / "checkpoints"), tracker=tracker)
     outcome = read_outcomes(tmp_path)["UploadCheckpoint"]
     file = tmp_path / "checkpoints" / "best_loss.ckpt"
     assert (outcome.status, outcome.checkpoint) == ("ok", "checkpoints/best_loss.ckpt")
@@ -122,7 +120,7 @@ def test_what_was_uploaded_is_recorded_and_can_be_verified(tmp_path) -> None:
 
 def test_nothing_remains_but_what_is_known(tmp_path) -> None:
     tracker, callback = keeping(tmp_path), uploading()
-    fit(tmp_path, callback, best(), tracker=tracker)
+    train(tmp_path, callback, best(), tracker=tracker)
     assert [path.name for path in (tmp_path / "spool").rglob("*") if path.is_file()] == ["state.json"]
     assert not list(tmp_path.rglob("*.partial"))
 
@@ -136,7 +134,7 @@ def test_a_best_that_was_replaced_before_it_was_sent_is_left_out(tmp_path) -> No
             tracker.gate.set()
 
     losses = [float(20 - epoch) for epoch in range(11)]
-    fit(tmp_path, Open(), best(), callback, tracker=tracker, losses=losses)
+    train(tmp_path, Open(), best(), callback, tracker=tracker, losses=losses)
     # The first; perhaps the one that waits when the end begins; the best of the last epoch, which is noticed then.
     assert len(tracker.sent) <= 3
     assert tracker.sent[-1][1] == checkpoint_of(tmp_path).read_bytes()
@@ -144,7 +142,7 @@ def test_a_best_that_was_replaced_before_it_was_sent_is_left_out(tmp_path) -> No
 
 def test_the_best_in_the_middle_of_an_epoch(tmp_path) -> None:
     tracker, callback = keeping(tmp_path), uploading(keep=9)
-    fit(
+    train(
         tmp_path, callback, best(save_on_train_epoch_end=False), tracker=tracker, losses=(3.0, 2.0, 1.0),
         val_check_interval=2, epochs=1, num_sanity_val_steps=0,
     )  # fmt: skip
@@ -153,7 +151,7 @@ def test_the_best_in_the_middle_of_an_epoch(tmp_path) -> None:
 
 def test_the_newest_are_kept_by_their_steps(tmp_path) -> None:
     tracker, callback = keeping(tmp_path), uploading(keep=2)
-    fit(tmp_path, best(), callback, Wait(tracker, [0, 1, 2, 2]), tracker=tracker)
+    train(tmp_path, best(), callback, Wait(tracker, [0, 1, 2, 2]), tracker=tracker)
     assert tracker.names() == ["checkpoints/best-10.ckpt", "checkpoints/best-20.ckpt"]
 
 
@@ -161,7 +159,7 @@ def test_the_best_by_validation_loss_among_several(tmp_path) -> None:
     tracker, callback = keeping(tmp_path), uploading()
     accuracy = ModelCheckpoint(monitor="val/accuracy", mode="max", filename="best_accuracy")
     every = ModelCheckpoint(every_n_train_steps=1, filename="any")
-    fit(tmp_path, accuracy, every, best(), callback, tracker=tracker)
+    train(tmp_path, accuracy, every, best(), callback, tracker=tracker)
     assert tracker.sent[-1][1] == checkpoint_of(tmp_path).read_bytes()
     assert len(tracker.sent) <= 3
 
@@ -169,7 +167,7 @@ def test_the_best_by_validation_loss_among_several(tmp_path) -> None:
 def test_a_tracker_that_keeps_its_logs_around_the_checkpoint_gets_no_copy(tmp_path) -> None:
     tracker, callback = keeping(tmp_path, "."), uploading()
     tracker.folder = tmp_path
-    fit(tmp_path, best(), callback, tracker=tracker)
+    train(tmp_path, best(), callback, tracker=tracker)
     assert tracker.sent == []
     assert not (tmp_path / "spool").exists()
     assert (callback.outcome.status, callback.outcome.reason) == (
@@ -180,14 +178,14 @@ def test_a_tracker_that_keeps_its_logs_around_the_checkpoint_gets_no_copy(tmp_pa
 
 def test_a_tracker_elsewhere_gets_it_beside_one_around_the_checkpoint(tmp_path) -> None:
     tracker, callback = keeping(tmp_path), uploading()
-    fit(tmp_path, best(), callback, tracker=tracker, loggers=[CSVLogger(tmp_path, name="", version="")])
+    train(tmp_path, best(), callback, tracker=tracker, loggers=[CSVLogger(tmp_path, name="", version="")])
     assert list(callback.outcome.details["uploads"]) == ["Keeping"]
 
 
 def test_two_runs_in_one_folder(tmp_path) -> None:
     first, second = keeping(tmp_path, shared=True), keeping(tmp_path, shared=True)
     for tracker, losses in ((first, (2.0, 1.0)), (second, (4.0, 3.0))):
-        fit(tmp_path, best(dirpath=tmp_path / str(losses)), uploading(), tracker=tracker, losses=losses)
+        train(tmp_path, best(dirpath=tmp_path / str(losses)), uploading(), tracker=tracker, losses=losses)
     files = sorted(tmp_path.rglob("best.ckpt"))
     assert len(files) == 2
     assert {sha256_of(file) for file in files} == {sha256_of(file) for file in tmp_path.rglob("best_loss.ckpt")}
@@ -197,12 +195,12 @@ def test_two_runs_in_one_folder(tmp_path) -> None:
 def test_a_resume_sends_nothing_again(tmp_path) -> None:
     tracker = keeping(tmp_path, shared=True)
     saved = tmp_path / "checkpoints"
-    fit(tmp_path, best(dirpath=saved), uploading(), LastCheckpoint(), tracker=tracker, losses=(2.0, 1.0))
+    train(tmp_path, best(dirpath=saved), uploading(), LastCheckpoint(), tracker=tracker, losses=(2.0, 1.0))
     before = list(tracker.sent)
     last = saved / "last.ckpt"
-    fit(tmp_path, best(dirpath=saved), uploading(), tracker=tracker, losses=(5.0, 5.0), resume=last, epochs=4)
+    train(tmp_path, best(dirpath=saved), uploading(), tracker=tracker, losses=(5.0, 5.0), resume=last, epochs=4)
     assert tracker.sent == before
-    fit(tmp_path, best(dirpath=saved), uploading(), tracker=tracker, losses=(0.5, 5.0), resume=last, epochs=4)
+    train(tmp_path, best(dirpath=saved), uploading(), tracker=tracker, losses=(0.5, 5.0), resume=last, epochs=4)
     assert len(tracker.sent) == len(before) + 1
     assert len(tracker.names()) == 1
 
@@ -211,7 +209,7 @@ def test_a_tracker_that_stays_down_fails_the_step_and_keeps_the_file(tmp_path) -
     tracker, callback = keeping(tmp_path), uploading(timeout="0.3s", pauses=(0.01,))
     tracker.failures = [ConnectionRefusedError(f"try {number}") for number in range(10000)]
     with pytest.raises(TrainEndError) as raised:
-        fit(tmp_path, best(), callback, tracker=tracker)
+        train(tmp_path, best(), callback, tracker=tracker)
     assert "Keeping: ConnectionRefusedError: try" in str(raised.value)
     assert "It is sent when the training is resumed." in str(raised.value)
     assert waiting(tmp_path) == checkpoint_of(tmp_path).read_bytes()
@@ -260,7 +258,7 @@ def test_an_interrupted_training_waits_for_nothing(tmp_path, kind) -> None:
     tracker.failures = [ConnectionError("gone")]
     ending = {"exception": (fail, ZeroDivisionError), "signal": (interrupt, TrainingInterrupted)}[kind]
     with pytest.raises(ending[1]):
-        fit(tmp_path, best(), callback, Stop(ending[0]), LastCheckpoint(), tracker=tracker)
+        train(tmp_path, best(), callback, Stop(ending[0]), LastCheckpoint(), tracker=tracker)
     assert tracker.sent == []
     assert waiting(tmp_path) == checkpoint_of(tmp_path).read_bytes()
     assert "UploadCheckpoint" not in read_outcomes(tmp_path)
@@ -278,7 +276,7 @@ def test_a_resume_sends_what_an_interrupted_training_left(tmp_path) -> None:
     test_an_interrupted_training_waits_for_nothing(tmp_path, "signal")
     tracker, (last,) = keeping(tmp_path), tmp_path.rglob("last.ckpt")
     folder = checkpoint_of(tmp_path).parent
-    fit(tmp_path, best(dirpath=folder), uploading(), tracker=tracker, losses=(9.0, 9.0), resume=last, epochs=4)
+    train(tmp_path, best(dirpath=folder), uploading(), tracker=tracker, losses=(9.0, 9.0), resume=last, epochs=4)
     assert tracker.sent == [("best.ckpt", checkpoint_of(tmp_path).read_bytes())]
 
 
@@ -288,13 +286,13 @@ def test_what_was_saved_before_a_resume_keeps_its_step(tmp_path, spooled) -> Non
     tracker.failures = [ConnectionError("gone")] * 1000
     callbacks = [best(dirpath=folder), uploading(keep=2, pauses=(3600,)), Stop(fail), LastCheckpoint(dirpath=folder)]
     with pytest.raises(ZeroDivisionError):
-        fit(tmp_path, *callbacks, tracker=tracker, losses=(1.0, 2.0, 3.0))
+        train(tmp_path, *callbacks, tracker=tracker, losses=(1.0, 2.0, 3.0))
     if not spooled:
         shutil.rmtree(tmp_path / "spool")
     tracker.failures = []
     callbacks = [best(dirpath=folder), uploading(keep=2)]
     last = folder / "last.ckpt"
-    fit(tmp_path, *callbacks, tracker=tracker, losses=(9.0, 9.0), resume=last, epochs=4)
+    train(tmp_path, *callbacks, tracker=tracker, losses=(9.0, 9.0), resume=last, epochs=4)
     assert [name for name, _ in tracker.sent] == ["best-5.ckpt"]
     assert callbacks[1].outcome.details["uploads"]["Keeping"]["step"] == 5
 
@@ -323,7 +321,7 @@ class LosesTheDevice(pl.Callback):
 def test_a_score_that_cannot_be_read_any_more_hides_no_error_and_skips_no_hook(tmp_path, caplog) -> None:
     tracker, callback, after = keeping(tmp_path), uploading(), LosesTheDevice()
     with pytest.raises(ZeroDivisionError):
-        fit(tmp_path, best(), callback, after, tracker=tracker)
+        train(tmp_path, best(), callback, after, tracker=tracker)
     assert after.told
     assert callback._uploads is None
     assert "RuntimeError: CUDA error: device-side assert triggered" in caplog.text
@@ -333,14 +331,14 @@ def test_without_room_for_the_spool_the_training_goes_on(tmp_path, caplog) -> No
     tracker, callback = keeping(tmp_path), uploading()
     (tmp_path / "spool").write_text("no folder")
     with pytest.raises(TrainEndError):
-        fit(tmp_path, best(), callback, tracker=tracker)
+        train(tmp_path, best(), callback, tracker=tracker)
     assert "best_loss.ckpt cannot be put into the spool, and is not uploaded yet: [Errno 20]" in caplog.text
     assert checkpoint_of(tmp_path).is_file()
 
 
 def test_fast_dev_run_sends_nothing(tmp_path) -> None:
     tracker, callback = keeping(tmp_path), uploading()
-    fit(tmp_path, best(), callback, tracker=tracker, fast_dev_run=True)
+    train(tmp_path, best(), callback, tracker=tracker, fast_dev_run=True)
     assert tracker.sent == []
     assert callback.outcome.status == "skipped"
 
@@ -348,7 +346,7 @@ def test_fast_dev_run_sends_nothing(tmp_path) -> None:
 def test_the_loss_is_the_same_with_and_without(tmp_path) -> None:
     traces = []
     for callbacks in ([best()], [best(), uploading()]):
-        trainer = fit(tmp_path / str(len(callbacks)), *callbacks, tracker=keeping(tmp_path))
+        trainer = train(tmp_path / str(len(callbacks)), *callbacks, tracker=keeping(tmp_path))
         traces.append(trainer.lightning_module.trace)
     assert traces[0] == traces[1]
 
@@ -361,7 +359,7 @@ def test_refuses_parameters_that_make_no_sense(parameters) -> None:
 
 def on_two_ranks(folder):
     tracker = KeepingTracker(folder / "there")
-    fit(
+    train(
         folder,
         best(),
         uploading(),

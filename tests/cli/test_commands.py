@@ -8,7 +8,8 @@ from pathlib import Path
 import pytest
 import yaml
 
-from support.experiments import OWN_PARTS, experiment, last, metric_rows, only_run, same, same_training, write_yaml
+from support.comparing import same
+from support.experiments import OWN_PARTS, experiment, last, metric_rows, only_run, same_training, write_yaml
 from support.processes import Command, cuelight
 
 SOURCE = ("--source", OWN_PARTS)

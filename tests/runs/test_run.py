@@ -18,7 +18,8 @@ from cuelight.config import Config
 from cuelight.errors import CheckpointError, ConfigError
 from cuelight.runs.run import Run
 from cuelight.utils.files import write_json
-from support.experiments import experiment, last, own_parts, same, same_training, write_yaml
+from support.comparing import same
+from support.experiments import experiment, last, own_parts, same_training, write_yaml
 
 
 @pytest.fixture(autouse=True)

@@ -9,7 +9,8 @@ from cuelight.callbacks.added.last_checkpoint import LastCheckpoint
 from cuelight.config.schema import TrainerConfig
 from cuelight.runs.run import Run
 from cuelight.runs.trainer import build_trainer, take_model_callbacks
-from support.experiments import experiment, last, metric_rows, own_parts, same
+from support.comparing import same
+from support.experiments import experiment, last, metric_rows, own_parts
 
 BATCHES = 5
 

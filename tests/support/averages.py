@@ -8,27 +8,12 @@ from torch import nn
 from torch.nn import functional
 from torch.utils.data import DataLoader, DistributedSampler, TensorDataset
 
+from support.comparing import weights_of
+
 FEATURES = 6
 SAMPLES = 40
 BATCH_SIZE = 8
-
-
-def weights_of(module):
-    """Copies of all that a module holds, whole and by name; every rank has to call it."""
-    return {
-        name: (tensor.full_tensor() if hasattr(tensor, "full_tensor") else tensor).clone()
-        for name, tensor in module.state_dict().items()
-    }
-
-
-def equal(one, other):
-    return one.keys() == other.keys() and all(torch.equal(one[name], other[name]) for name in one)
-
-
-def close(one, other, tolerance=1e-6):
-    return one.keys() == other.keys() and all(
-        torch.allclose(one[name], other[name], rtol=tolerance, atol=tolerance) for name in one
-    )
+DECAY = {"decay": 0.9, "decay_tau": 5}  # for EMACallback, as AverageByHand has them
 
 
 class AverageByHand(pl.Callback):

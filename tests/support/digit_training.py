@@ -9,6 +9,7 @@ from torch.utils.data import DataLoader, Dataset
 
 from cuelight.data.datasets.digits import Digits, load_digits
 from cuelight.images import tensors
+from support import trainers
 
 BATCH_SIZE = 8
 STEPS = 4  # of an epoch
@@ -83,28 +84,14 @@ class DigitModel(pl.LightningModule):
 
 
 def trainer_for(folder, callbacks, **settings):
-    usual = {"max_epochs": 2, "accelerator": "cpu", "logger": CSVLogger(folder), "log_every_n_steps": 1}
-    return pl.Trainer(
-        default_root_dir=folder,
-        callbacks=callbacks,
-        enable_checkpointing=False,
-        enable_progress_bar=False,
-        enable_model_summary=False,
-        **usual | settings,
-    )
+    usual = {"max_epochs": 2, "num_sanity_val_steps": 2, "logger": CSVLogger(folder), "log_every_n_steps": 1}
+    return trainers.quiet_trainer(folder, callbacks, **usual | settings)
 
 
 def fit(folder, callbacks, make_model=DigitModel, data=None, **settings):
-    """Train from the same beginning each time.
-
-    Returns:
-        The trainer and the model.
-    """
-    torch.manual_seed(0)
-    model = make_model()
-    trainer = trainer_for(folder, callbacks, **settings)
-    trainer.fit(model, datamodule=data or DigitData())
-    return trainer, model
+    """Train on few digits; return the trainer and the model."""
+    usual = {"logger": CSVLogger(folder), "log_every_n_steps": 1}
+    return trainers.fit(folder, callbacks, make_model, data or DigitData(), **usual | settings)
 
 
 def pictures_in(folder):

@@ -6,12 +6,12 @@ import sys
 from pathlib import Path
 
 import numpy as np
-import torch
 import yaml
 
 from cuelight.data.datasets.digits import load_digits
 from cuelight.registry import load_source
 from cuelight.weights.checkpoint_io import load_checkpoint
+from support.comparing import same
 
 OWN_PARTS = Path(__file__).with_name("own_parts.py")
 IMAGES = 80  # half of them for training: five batches of eight
@@ -67,17 +67,6 @@ def only_run(folder):
 
 def last(directory):
     return load_checkpoint(directory / "checkpoints" / "last.ckpt")
-
-
-def same(one, other):
-    """Whether two nested values are equal to the last bit."""
-    if isinstance(one, torch.Tensor):
-        return isinstance(other, torch.Tensor) and one.dtype == other.dtype and torch.equal(one, other)
-    if isinstance(one, dict):
-        return isinstance(other, dict) and one.keys() == other.keys() and all(same(one[key], other[key]) for key in one)
-    if isinstance(one, (list, tuple)):
-        return len(one) == len(other) and all(same(*pair) for pair in zip(one, other, strict=True))
-    return one == other
 
 
 def same_training(one, other):

@@ -82,3 +82,11 @@ class TinyModel(pl.LightningModule):
             else torch.optim.lr_scheduler.StepLR(optimizer, 1, 0.7)
         )
         return {"optimizer": optimizer, "lr_scheduler": {"scheduler": scheduler, "interval": self.interval}}
+
+
+class SkipsSomeBatches(TinyModel):
+    """Returns no loss for some batches."""
+
+    def training_step(self, batch, batch_idx):
+        loss = super().training_step(batch, batch_idx)
+        return None if batch_idx % 2 == 0 else loss

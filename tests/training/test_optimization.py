@@ -9,6 +9,7 @@ from cuelight.config.schema import Part, SchedulerPart
 from cuelight.errors import ConfigError
 from cuelight.training.optimization import Optimization
 from cuelight.training.schedules import scheduler_problems
+from support.trainers import fit
 
 SGD = Part(name="SGD", params={"lr": 0.1})
 
@@ -34,18 +35,9 @@ class Module(BoringModel):
         return DataLoader(RandomDataset(32, 10))
 
 
-def fit(scheduler, limit=None, module=Module, **options):
+def train(scheduler, limit=None, module=Module, resume=None, **options):
     model = module(Optimization(SGD, scheduler, limit))
-    trainer = pl.Trainer(
-        accelerator="cpu",
-        logger=False,
-        enable_checkpointing=False,
-        enable_progress_bar=False,
-        enable_model_summary=False,
-        **({"max_epochs": 3, "limit_val_batches": 0} | options),
-    )
-    trainer.fit(model)
-    return model
+    return fit(None, model=model, data=None, resume=resume, **{"max_epochs": 3, "limit_val_batches": 0} | options)[1]
 
 
 TRAININGS = {
@@ -67,7 +59,7 @@ TRAININGS = {
     ],
 )
 def test_schedule_ends_with_the_last_step(name, params, end, warmup, options):
-    rates = fit(SchedulerPart(name=name, params=params, interval="step", warmup=warmup), **options).rates
+    rates = train(SchedulerPart(name=name, params=params, interval="step", warmup=warmup), **options).rates
     assert rates[-1] == pytest.approx(end, abs=1e-12)
     assert rates[-2] > end + 1e-5  # not earlier
     assert rates[: warmup + 1] == pytest.approx([0.1 * (step + 1) / (warmup + 1) for step in range(warmup + 1)])
@@ -76,7 +68,7 @@ def test_schedule_ends_with_the_last_step(name, params, end, warmup, options):
 
 @pytest.mark.parametrize("options", TRAININGS.values(), ids=TRAININGS.keys())
 def test_one_cycle_ends_with_the_last_step(options):
-    rates = fit(SchedulerPart(name="OneCycleLR", params={"max_lr": 0.1}, interval="step"), **options).rates
+    rates = train(SchedulerPart(name="OneCycleLR", params={"max_lr": 0.1}, interval="step"), **options).rates
     assert rates[0] == pytest.approx(0.1 / 25)
     assert max(rates) == pytest.approx(0.1, rel=0.05)
     assert rates[-2] == pytest.approx(0.1 / 25 / 1e4)  # the rate of the last step
@@ -85,7 +77,7 @@ def test_one_cycle_ends_with_the_last_step(options):
 
 @pytest.mark.parametrize("options", TRAININGS.values(), ids=TRAININGS.keys())
 def test_epoch_schedule_ends_with_the_last_epoch(options):
-    rates = fit(SchedulerPart(name="LinearLR", params={"start_factor": 1.0, "end_factor": 0.4}), **options).rates
+    rates = train(SchedulerPart(name="LinearLR", params={"start_factor": 1.0, "end_factor": 0.4}), **options).rates
     epochs = 2 if "max_steps" in options else 3
     expected = [0.1 - 0.06 * epoch / epochs for epoch in range(epochs)]
     assert list(dict.fromkeys(rates))[:epochs] == pytest.approx(expected)
@@ -95,25 +87,25 @@ def test_epoch_schedule_ends_with_the_last_epoch(options):
 
 def test_warmup_in_epochs():
     scheduler = SchedulerPart(name="CosineAnnealingLR", warmup=2)
-    rates = list(dict.fromkeys(fit(scheduler, max_epochs=4).rates))
+    rates = list(dict.fromkeys(train(scheduler, max_epochs=4).rates))
     assert rates == pytest.approx([0.1 / 3, 0.2 / 3, 0.1, 0.05, 0.0], abs=1e-12)
 
 
 def test_lengths_of_the_file_are_kept():
-    rates = fit(SchedulerPart(name="CosineAnnealingLR", params={"T_max": 5}, interval="step")).rates
+    rates = train(SchedulerPart(name="CosineAnnealingLR", params={"T_max": 5}, interval="step")).rates
     assert rates[5] == pytest.approx(0, abs=1e-12)
-    rates = fit(SchedulerPart(name="OneCycleLR", params={"max_lr": 0.1, "epochs": 6, "steps_per_epoch": 10},
+    rates = train(SchedulerPart(name="OneCycleLR", params={"max_lr": 0.1, "epochs": 6, "steps_per_epoch": 10},
                               interval="step")).rates  # fmt: skip
     assert rates[-1] > 0.01
 
 
 def test_constant_lr_keeps_its_own_length():
-    rates = fit(SchedulerPart(name="ConstantLR", params={"factor": 0.5, "total_iters": 2})).rates
+    rates = train(SchedulerPart(name="ConstantLR", params={"factor": 0.5, "total_iters": 2})).rates
     assert [rates[0], rates[10], rates[20]] == pytest.approx([0.05, 0.05, 0.1])
 
 
 def test_schedule_ends_at_a_limit_that_the_trainer_does_not_know():
-    rates = fit(SchedulerPart(name="CosineAnnealingLR", interval="step"), limit=13).rates
+    rates = train(SchedulerPart(name="CosineAnnealingLR", interval="step"), limit=13).rates
     assert rates[13] == pytest.approx(0, abs=1e-12)
 
 
@@ -125,22 +117,22 @@ def test_plateau_lowers_the_rate():
     scheduler = SchedulerPart(
         name="ReduceLROnPlateau", params={"mode": "max", "patience": 1, "factor": 0.5}, monitor="val/score"
     )
-    rates = fit(scheduler, module=Stuck, max_epochs=4, limit_val_batches=1).rates
+    rates = train(scheduler, module=Stuck, max_epochs=4, limit_val_batches=1).rates
     assert [rates[0], rates[10], rates[20], rates[30]] == pytest.approx([0.1, 0.1, 0.1, 0.05])
 
 
 def test_training_without_a_known_end_is_refused():
     with pytest.raises(ConfigError, match="length of the training is not known, so CosineAnnealingLR needs T_max"):
-        fit(SchedulerPart(name="CosineAnnealingLR"), max_epochs=-1)
+        train(SchedulerPart(name="CosineAnnealingLR"), max_epochs=-1)
 
 
 def test_warmup_longer_than_the_training_is_refused():
     with pytest.raises(ConfigError, match=r"trainer.scheduler.warmup: a warm-up of 3 is as long as .* training of 3"):
-        fit(SchedulerPart(name="StepLR", params={"step_size": 1}, warmup=3))
+        train(SchedulerPart(name="StepLR", params={"step_size": 1}, warmup=3))
 
 
 def test_no_epochs_are_no_error():
-    fit(SchedulerPart(name="CosineAnnealingLR", warmup=3), max_epochs=0)
+    train(SchedulerPart(name="CosineAnnealingLR", warmup=3), max_epochs=0)
 
 
 @pytest.mark.parametrize(
@@ -170,9 +162,7 @@ def test_frozen_parameters_are_left_out():
 
 def test_schedule_goes_on_after_a_resume(tmp_path):
     scheduler = SchedulerPart(name="CosineAnnealingLR", interval="step", warmup=7)
-    whole = fit(scheduler, max_epochs=4).rates
-    options = {"accelerator": "cpu", "logger": False, "enable_checkpointing": False, "enable_progress_bar": False,
-               "enable_model_summary": False, "limit_val_batches": 0}  # fmt: skip
+    whole = train(scheduler, max_epochs=4).rates
 
     class StopAfterTwo(pl.Callback):
         def on_train_epoch_end(self, trainer, pl_module):
@@ -180,10 +170,8 @@ def test_schedule_goes_on_after_a_resume(tmp_path):
                 trainer.save_checkpoint(tmp_path / "two.ckpt")
                 trainer.should_stop = True
 
-    first = Module(Optimization(SGD, scheduler))
-    pl.Trainer(max_epochs=4, callbacks=[StopAfterTwo()], **options).fit(first)
-    second = Module(Optimization(SGD, scheduler))
-    pl.Trainer(max_epochs=4, **options).fit(second, ckpt_path=tmp_path / "two.ckpt", weights_only=True)
+    first = train(scheduler, max_epochs=4, callbacks=[StopAfterTwo()])
+    second = train(scheduler, max_epochs=4, resume=tmp_path / "two.ckpt")
     assert first.rates[:-1] + second.rates == whole
     assert len(first.rates) == 21
 

@@ -6,6 +6,7 @@ from lightning.pytorch.demos.boring_classes import BoringModel, RandomDataset
 from torch.utils.data import DataLoader, IterableDataset
 
 from cuelight.training.training_length import TrainingLength, training_length
+from support.trainers import fit
 
 
 class Counted(BoringModel):
@@ -47,18 +48,8 @@ class Endless(IterableDataset):
             yield torch.ones(32)
 
 
-def fit(data, **options):
-    options = {"max_epochs": 3, "limit_val_batches": 0} | options
-    trainer = pl.Trainer(
-        accelerator="cpu",
-        logger=False,
-        enable_checkpointing=False,
-        enable_progress_bar=False,
-        enable_model_summary=False,
-        **options,
-    )
-    model = Counted()
-    trainer.fit(model, datamodule=data) if isinstance(data, pl.LightningDataModule) else trainer.fit(model, data)
+def train(data, **options):
+    trainer, model = fit(None, model=Counted, data=data, **{"max_epochs": 3, "limit_val_batches": 0} | options)
     return model, trainer
 
 
@@ -78,21 +69,21 @@ OPTIONS = {
 @pytest.mark.parametrize("options", OPTIONS.values(), ids=OPTIONS.keys())
 @pytest.mark.parametrize("source", ["datamodule", "loader"])
 def test_counts_what_really_happens(options, source):
-    model, trainer = fit(Data() if source == "datamodule" else DataLoader(RandomDataset(32, 10)), **options)
+    model, trainer = train(Data() if source == "datamodule" else DataLoader(RandomDataset(32, 10)), **options)
     assert model.counted == TrainingLength(trainer.global_step, model.epochs_begun)
 
 
 def test_counts_without_starting_to_load():
     data = Data()
-    fit(data, max_epochs=1)
+    train(data, max_epochs=1)
     assert data.iterators == 1
 
 
 def test_data_without_a_length_needs_max_steps():
     endless = DataLoader(Endless())
-    assert fit(endless, max_epochs=-1, max_steps=7)[0].counted == TrainingLength(7, 1)
-    assert fit(endless, max_epochs=3, limit_train_batches=2)[0].counted == TrainingLength(6, 3)
+    assert train(endless, max_epochs=-1, max_steps=7)[0].counted == TrainingLength(7, 1)
+    assert train(endless, max_epochs=3, limit_train_batches=2)[0].counted == TrainingLength(6, 3)
 
 
 def test_no_epochs_are_no_steps():
-    assert fit(Data(), max_epochs=0)[0].counted == TrainingLength(0, 0)
+    assert train(Data(), max_epochs=0)[0].counted == TrainingLength(0, 0)

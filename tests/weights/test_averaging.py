@@ -10,6 +10,7 @@ from torch import nn
 from torch.nn.utils import prune
 
 from cuelight.weights.averaging import AveragedWeights, decay_at
+from support.comparing import same, weights_of
 
 
 def network() -> nn.Module:
@@ -25,17 +26,9 @@ def move(module: nn.Module) -> None:
                 tensor.add_(torch.rand_like(tensor))
 
 
-def state(module: nn.Module) -> dict[str, torch.Tensor]:
-    return {name: tensor.clone() for name, tensor in module.state_dict().items()}
-
-
 def averaged_state(average: AveragedWeights, module: nn.Module) -> dict[str, torch.Tensor]:
     with average.in_model():
-        return state(module)
-
-
-def equal(one, other) -> bool:
-    return one.keys() == other.keys() and all(torch.equal(one[name], other[name]) for name in one)
+        return weights_of(module)
 
 
 def interrupted_at(line: int, average: AveragedWeights) -> bool:
@@ -71,14 +64,14 @@ class TestDecay:
 class TestUpdate:
     def test_begins_with_the_weights_of_the_module(self) -> None:
         module = network()
-        first = state(module)
+        first = weights_of(module)
         average = AveragedWeights(module)
         move(module)
-        assert equal(averaged_state(average, module), first)
+        assert same(averaged_state(average, module), first)
 
     def test_moves_parameters_and_buffers_by_the_decay(self) -> None:
         module = network()
-        average, expected = AveragedWeights(module), state(module)
+        average, expected = AveragedWeights(module), weights_of(module)
         for decay in (0.0, 0.5, 0.99):
             move(module)
             average.update(decay)
@@ -113,7 +106,7 @@ class TestUpdate:
         move(module)
         held = averaged_state(average, module)
         assert {
-            name for name in held if "running" in name and not torch.equal(held[name], state(module)[name])
+            name for name in held if "running" in name and not torch.equal(held[name], weights_of(module)[name])
         } == names
 
     def test_buffers_outside_the_state_dict_are_those_of_the_module(self) -> None:
@@ -128,7 +121,7 @@ class TestUpdate:
         module = network()
         average = AveragedWeights(module, average_buffers="*.running_mean")
         move(module)
-        held, own = averaged_state(average, module), state(module)
+        held, own = averaged_state(average, module), weights_of(module)
         assert not torch.equal(held["1.running_mean"], own["1.running_mean"])
         assert torch.equal(held["1.running_var"], own["1.running_var"])
 
@@ -146,9 +139,9 @@ class TestUpdate:
         module = network()
         average = AveragedWeights(module)
         move(module)
-        before = state(module)
+        before = weights_of(module)
         average.update(0.9)
-        assert equal(state(module), before)
+        assert same(weights_of(module), before)
 
     def test_shared_parameters_are_averaged_once(self) -> None:
         module = nn.Sequential(nn.Linear(2, 2), nn.Linear(2, 2))
@@ -164,9 +157,9 @@ class TestUpdate:
 
     def test_frozen_parameters_keep_their_value_to_the_last_bit(self) -> None:
         module = network().requires_grad_(requires_grad=False)
-        average, before = AveragedWeights(module), state(module)
+        average, before = AveragedWeights(module), weights_of(module)
         average.update(0.9)
-        assert equal(averaged_state(average, module), before)
+        assert same(averaged_state(average, module), before)
 
     def test_complex_weights(self) -> None:
         module = nn.Module()
@@ -202,9 +195,9 @@ class TestHalfPrecision:
         module = network().to(torch.bfloat16)
         average = AveragedWeights(module)
         move(module)
-        before = state(module)
+        before = weights_of(module)
         averaged_state(average, module)
-        assert equal(state(module), before)
+        assert same(weights_of(module), before)
 
     def test_large_tensors_are_not_taken_for_infinite(self) -> None:
         module = nn.Linear(300, 300).half()
@@ -220,7 +213,7 @@ class TestHalfPrecision:
         again = AveragedWeights(module)
         again.load_exact_averages(exact)
         assert exact["0.weight"].dtype == torch.float32
-        assert equal(again.exact_averages(), exact)
+        assert same(again.exact_averages(), exact)
 
     def test_nothing_more_is_saved_of_single_precision(self) -> None:
         assert AveragedWeights(network()).exact_averages() == {}
@@ -231,16 +224,16 @@ class TestNotFinite:
     @pytest.mark.parametrize("name", ["0.weight", "1.running_var", "3.bias"])
     def test_the_update_is_left_out_and_counted(self, name, value) -> None:
         module = network()
-        average, before = AveragedWeights(module), state(module)
+        average, before = AveragedWeights(module), weights_of(module)
         move(module)
         module.state_dict()[name].view(-1)[-1] = value
         assert not average.update(0.9)
         assert (average.updates, average.skipped) == (0, 1)
-        assert equal(averaged_state(average, module), before)
+        assert same(averaged_state(average, module), before)
 
     def test_goes_on_when_the_weights_are_finite_again(self) -> None:
         module = network()
-        average, before = AveragedWeights(module), state(module)
+        average, before = AveragedWeights(module), weights_of(module)
         module[3].bias.data[0] = math.nan
         average.update(0.9)
         module.load_state_dict(before)
@@ -289,35 +282,35 @@ class TestChangingPlaces:
         module = network()
         average = AveragedWeights(module)
         move(module)
-        before = state(module)
+        before = weights_of(module)
         with pytest.raises(ZeroDivisionError), average.in_model():
             _ = 1 / 0
-        assert equal(state(module), before)
+        assert same(weights_of(module), before)
         assert not average.is_in_model
 
     def test_own_weights_come_back_after_an_interrupt_at_any_line(self) -> None:
         module = nn.Sequential(nn.Linear(2, 2), nn.Linear(2, 2).double(), nn.Linear(2, 2).half())
         average = AveragedWeights(module)
         move(module)
-        before = state(module)
+        before = weights_of(module)
         line = 0
         while interrupted_at(line, average):
             average.take_from_model()
-            assert equal(state(module), before), line
+            assert same(weights_of(module), before), line
             assert not average.is_in_model
             line += 1
         assert line > 20
 
     def test_in_and_out_of_the_model_may_be_nested(self) -> None:
         module = network()
-        average, first = AveragedWeights(module), state(module)
+        average, first = AveragedWeights(module), weights_of(module)
         move(module)
-        own = state(module)
+        own = weights_of(module)
         with average.in_model():
             with average.in_model(), average.out_of_model():
-                assert equal(state(module), own)
-            assert equal(state(module), first)
-        assert equal(state(module), own)
+                assert same(weights_of(module), own)
+            assert same(weights_of(module), first)
+        assert same(weights_of(module), own)
 
     def test_training_goes_on_after_an_exchange_in_inference_mode(self) -> None:
         module = network()
@@ -341,16 +334,16 @@ class TestChangingPlaces:
 
     def test_a_module_that_was_moved_holds_both_all_the_same(self) -> None:
         module = network()
-        average, first = AveragedWeights(module), state(module)
+        average, first = AveragedWeights(module), weights_of(module)
         move(module)
-        own = state(module)
+        own = weights_of(module)
         average.put_in_model()
         module._apply(lambda tensor: tensor.clone())
         with average.out_of_model():
-            assert equal(state(module), own)
-        assert equal(state(module), first)
+            assert same(weights_of(module), own)
+        assert same(weights_of(module), first)
         average.take_from_model()
-        assert equal(state(module), own)
+        assert same(weights_of(module), own)
 
     def test_state_dict_taken_before_an_exchange_keeps_its_values(self) -> None:
         module = network()
@@ -358,8 +351,8 @@ class TestChangingPlaces:
         move(module)
         with average.in_model():
             taken = module.state_dict()
-            expected = state(module)
-        assert equal(taken, expected)
+            expected = weights_of(module)
+        assert same(taken, expected)
 
     def test_compiled_module_computes_with_the_average(self) -> None:
         module = network().eval()
@@ -393,12 +386,12 @@ class TestRefresh:
         average.update(0.5)
         first = averaged_state(average, module)
         module.append(nn.Linear(2, 2))
-        added = state(module[1])
+        added = weights_of(module[1])
         average.refresh()
         move(module)
         held = averaged_state(average, module)
-        assert equal({"weight": held["1.weight"], "bias": held["1.bias"]}, added)
-        assert equal({"0.weight": held["0.weight"], "0.bias": held["0.bias"]}, first)
+        assert same({"weight": held["1.weight"], "bias": held["1.bias"]}, added)
+        assert same({"0.weight": held["0.weight"], "0.bias": held["0.bias"]}, first)
 
     def test_a_parameter_that_was_removed_is_forgotten(self) -> None:
         module = nn.Sequential(nn.Linear(2, 2), nn.Linear(2, 2))
@@ -435,13 +428,13 @@ class TestRefresh:
 class TestOnTheGpu:
     def test_the_average_is_right_and_changes_places(self) -> None:
         module = network().cuda()
-        average, first = AveragedWeights(module), state(module)
+        average, first = AveragedWeights(module), weights_of(module)
         move(module)
-        own = state(module)
+        own = weights_of(module)
         assert average.update(0.9)
         held = averaged_state(average, module)
         torch.testing.assert_close(held["0.weight"], 0.9 * first["0.weight"] + 0.1 * own["0.weight"])
-        assert equal(state(module), own)
+        assert same(weights_of(module), own)
 
     def test_what_is_not_finite_is_found(self) -> None:
         module = network().cuda()
@@ -451,12 +444,12 @@ class TestOnTheGpu:
 
     def test_the_average_may_be_kept_on_the_cpu(self) -> None:
         module = network().cuda()
-        average, first = AveragedWeights(module, device="cpu"), state(module)
+        average, first = AveragedWeights(module, device="cpu"), weights_of(module)
         move(module)
-        own = state(module)
+        own = weights_of(module)
         before = torch.cuda.memory_allocated()
         average.update(0.9)
         assert torch.cuda.memory_allocated() == before
         held = averaged_state(average, module)
         torch.testing.assert_close(held["0.weight"], 0.9 * first["0.weight"] + 0.1 * own["0.weight"])
-        assert equal(state(module), own)
+        assert same(weights_of(module), own)

@@ -1,13 +1,13 @@
 """The best checkpoint: by metric or by loss, wherever the run directory is now."""
 
-import lightning.pytorch as pl
 import pytest
 import torch
 from lightning.pytorch.callbacks import ModelCheckpoint
 
 from cuelight.weights.best import best_checkpoint, from_callbacks, from_states
 from cuelight.weights.checkpoint_io import load_checkpoint
-from support.tiny import TinyData, TinyModel
+from support.tiny import TinyModel
+from support.trainers import fit
 
 
 class Scored(TinyModel):
@@ -26,11 +26,7 @@ def keep(monitor, mode="min", **options):
 
 
 def train(folder, *callbacks):
-    trainer = pl.Trainer(
-        max_epochs=3, accelerator="cpu", logger=False, enable_progress_bar=False, enable_model_summary=False,
-        num_sanity_val_steps=0, default_root_dir=folder, callbacks=list(callbacks),
-    )  # fmt: skip
-    trainer.fit(Scored(), datamodule=TinyData())
+    trainer, _ = fit(folder, callbacks, Scored, max_epochs=3, num_sanity_val_steps=0)
     folder = folder / "checkpoints"
     trainer.save_checkpoint(folder / "last.ckpt")
     return folder, load_checkpoint(folder / "last.ckpt")["callbacks"]

@@ -6,13 +6,12 @@ import zipfile
 from contextlib import suppress
 from random import Random
 
-import lightning.pytorch as pl
 import pytest
 import torch
 
 from cuelight.errors import CheckpointError
 from cuelight.weights.checkpoint_io import AtomicCheckpointIO, load_checkpoint
-from support.tiny import TinyData, TinyModel
+from support.trainers import fit
 
 CONTENT = {"state_dict": {"weight": torch.arange(6.0)}, "global_step": 3}
 
@@ -145,14 +144,9 @@ def test_folder_that_cannot_be_made(tmp_path) -> None:
 
 
 def test_plugin_of_a_trainer_of_ones_own(tmp_path) -> None:
-    options = {"logger": False, "accelerator": "cpu", "enable_progress_bar": False, "plugins": [AtomicCheckpointIO()]}
-    trainer = pl.Trainer(max_epochs=1, default_root_dir=tmp_path, **options)
-    model = TinyModel()
-    trainer.fit(model, datamodule=TinyData())
-    trainer.save_checkpoint(tmp_path / "here" / "mine.ckpt")
-    again = TinyModel()
-    pl.Trainer(max_epochs=2, default_root_dir=tmp_path, **options).fit(
-        again, datamodule=TinyData(), ckpt_path=tmp_path / "here" / "mine.ckpt"
-    )
+    saved = tmp_path / "here" / "mine.ckpt"
+    trainer, _ = fit(tmp_path, max_epochs=1, plugins=[AtomicCheckpointIO()])
+    trainer.save_checkpoint(saved)
+    _, again = fit(tmp_path, resume=saved, max_epochs=2, plugins=[AtomicCheckpointIO()])
     assert again.trace[0][0] == 1  # it went on in the second epoch
-    assert torch.load(tmp_path / "here" / "mine.ckpt", weights_only=True)["global_step"] == 5
+    assert torch.load(saved, weights_only=True)["global_step"] == 5

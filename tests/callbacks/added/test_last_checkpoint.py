@@ -13,7 +13,9 @@ from cuelight.callbacks.added.stop_after_steps import StopAfterSteps
 from cuelight.callbacks.ema.ema_callback import EMACallback
 from cuelight.errors import TrainingInterrupted
 from cuelight.weights.checkpoint_io import AtomicCheckpointIO
+from support.comparing import same, weights_of
 from support.tiny import TinyData, TinyModel
+from support.trainers import quiet_trainer
 
 NEVER = -1
 
@@ -54,25 +56,15 @@ def fit(directory, moment=NEVER, trouble=None, resume=None, interval="step", max
     limit = [StopAfterSteps(max_steps)] if max_steps else []
     average = [EMACallback(0.9, decay_tau=3)] if averaged else []
     callbacks = [SeedEachBatch(1), watcher, early, best, *average, *limit, LastCheckpoint()]
-    trainer = pl.Trainer(
-        max_epochs=3,
-        accelerator="cpu",
-        callbacks=list(callbacks),
-        default_root_dir=directory,
-        logger=False,
-        enable_progress_bar=False,
-        enable_model_summary=False,
-        plugins=[AtomicCheckpointIO()],
-        **options,
-    )
-    trainer.callbacks = callbacks
+    settings = {"max_epochs": 3, "num_sanity_val_steps": 2, "plugins": [AtomicCheckpointIO()]}
+    trainer = quiet_trainer(directory, callbacks, **settings, **options)
+    trainer.callbacks = callbacks  # Lightning moves checkpoints to the end
     try:
         trainer.fit(model, datamodule=TinyData(), ckpt_path=resume, weights_only=True)
     except (TrainingInterrupted, Crash):
         return model.trace
-    state = {name: value.clone() for name, value in model.state_dict().items()}
     scores = (early.wait_count, early.best_score, best.best_model_score, trainer.optimizers[0].param_groups[0]["lr"])
-    return model.trace, state, scores, watcher.moments
+    return model.trace, weights_of(model), scores, watcher.moments
 
 
 @pytest.mark.parametrize("trouble", [interrupt, crash])
@@ -98,7 +90,7 @@ def test_stopped_at_any_moment_and_resumed_equals_uninterrupted(tmp_path, troubl
         before = fit(directory, moment, trouble, **options)
         last = directory / "checkpoints" / "last.ckpt"
         resumed = fit(directory, resume=last if last.is_file() else None, **options)
-        assert all(torch.equal(state[name], resumed[1][name]) for name in state), moment
+        assert same(state, resumed[1]), moment
         assert scores == resumed[2], moment
         if trouble is interrupt:
             assert before + resumed[0] == trace, moment
@@ -119,16 +111,7 @@ class TestsAtTheEnd(pl.Callback):
 
 
 def trainer_with(folder, callback, **options):
-    return pl.Trainer(
-        max_epochs=1,
-        accelerator="cpu",
-        callbacks=[callback, LastCheckpoint()],
-        default_root_dir=folder,
-        logger=False,
-        enable_progress_bar=False,
-        enable_model_summary=False,
-        **options,
-    )
+    return quiet_trainer(folder, [callback, LastCheckpoint()], **{"num_sanity_val_steps": 2} | options)
 
 
 def test_signals_are_given_back_after_a_measurement_within_the_training(tmp_path) -> None:

@@ -10,6 +10,7 @@ from rich.console import Console
 
 from cuelight.callbacks.added.progress import ProgressDisplay
 from support.tiny import TinyData, TinyModel
+from support.trainers import quiet_trainer
 
 
 class Failure(Exception):
@@ -37,11 +38,9 @@ def console(terminal):
     return Console(file=io.StringIO(), force_terminal=terminal, width=200, _environ={"TERM": "xterm"})
 
 
-def trainer_with(display, folder, epochs=3, **options):
-    return pl.Trainer(
-        max_epochs=epochs, accelerator="cpu", logger=False, enable_model_summary=False, enable_checkpointing=False,
-        default_root_dir=folder, callbacks=[display], **options,
-    )  # fmt: skip
+def trainer_with(display, folder, **options):
+    usual = {"max_epochs": 3, "enable_progress_bar": True, "num_sanity_val_steps": 2}
+    return quiet_trainer(folder, [display], **usual | options)
 
 
 def shown(terminal, folder, action="fit", model=None, **options):

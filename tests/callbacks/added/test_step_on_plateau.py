@@ -6,6 +6,7 @@ from torch.utils.data import DataLoader
 
 from cuelight.callbacks.added.step_on_plateau import StepOnPlateau
 from cuelight.errors import CuelightError
+from support.trainers import fit
 
 # By validation; with a patience of 0, each that is no better than the best before lowers the rate.
 SCORES = [3.0, 4.0, 2.0, 5.0, 1.0, 6.0, 7.0, 8.0, 0.5, 9.0]
@@ -72,24 +73,13 @@ class Save(pl.Callback):
         self.save(trainer, "epoch")
 
 
-def fit(model, *callbacks, resume=None, **options):
-    options = {"max_epochs": 4, "limit_val_batches": 1} | options
-    trainer = pl.Trainer(
-        accelerator="cpu",
-        logger=False,
-        enable_checkpointing=False,
-        enable_progress_bar=False,
-        enable_model_summary=False,
-        callbacks=list(callbacks),
-        **options,
-    )
-    trainer.fit(model, ckpt_path=resume, weights_only=True)
-    return model
+def train(model, *callbacks, resume=None, **options):
+    return fit(None, callbacks, model, None, resume, **{"max_epochs": 4, "limit_val_batches": 1} | options)[1]
 
 
 @pytest.mark.parametrize("monitor", ["val/loss", "train/loss"])
 def test_uninterrupted_it_is_as_lightning_has_it(monitor):
-    lightning, ours = fit(Model(monitor)), fit(Model(monitor), StepOnPlateau())
+    lightning, ours = train(Model(monitor)), train(Model(monitor), StepOnPlateau())
     assert ours.rates == lightning.rates
     assert ours.scheduler.state_dict() == lightning.scheduler.state_dict()
     assert sorted({rate for *_, rate in ours.rates}) == [0.5, 1.0]
@@ -98,8 +88,8 @@ def test_uninterrupted_it_is_as_lightning_has_it(monitor):
 @pytest.mark.parametrize("hook", ["epoch", "validation", "batch"])
 def test_resumed_equals_uninterrupted(tmp_path, hook):
     checkpoint = tmp_path / "saved.ckpt"
-    whole = fit(Model(), StepOnPlateau(), Save(checkpoint, hook))
-    resumed = fit(Model(), StepOnPlateau(), resume=checkpoint)
+    whole = train(Model(), StepOnPlateau(), Save(checkpoint, hook))
+    resumed = train(Model(), StepOnPlateau(), resume=checkpoint)
     assert resumed.rates == whole.rates[-len(resumed.rates) :]
     assert resumed.scheduler.state_dict() == whole.scheduler.state_dict()
     assert {rate for *_, rate in resumed.rates} == {0.5} if hook != "batch" else {1.0, 0.5}
@@ -107,27 +97,27 @@ def test_resumed_equals_uninterrupted(tmp_path, hook):
 
 def test_resumed_on_a_metric_of_the_training(tmp_path):
     checkpoint = tmp_path / "saved.ckpt"
-    whole = fit(Model("train/loss"), StepOnPlateau(), Save(checkpoint, "epoch"))
-    resumed = fit(Model("train/loss"), StepOnPlateau(), resume=checkpoint)
+    whole = train(Model("train/loss"), StepOnPlateau(), Save(checkpoint, "epoch"))
+    resumed = train(Model("train/loss"), StepOnPlateau(), resume=checkpoint)
     assert resumed.rates == whole.rates[-len(resumed.rates) :]
 
 
 def test_steps_only_where_there_was_a_validation():
-    rates = fit(Model(), StepOnPlateau(), check_val_every_n_epoch=2, max_epochs=5).rates
+    rates = train(Model(), StepOnPlateau(), check_val_every_n_epoch=2, max_epochs=5).rates
     assert [rate for _, batch, rate in rates if batch == 0] == [1.0, 1.0, 1.0, 1.0, 0.5]
 
 
 def test_steps_after_each_of_several_validations():
-    rates = fit(Model(), StepOnPlateau(), val_check_interval=0.5, max_epochs=2).rates
+    rates = train(Model(), StepOnPlateau(), val_check_interval=0.5, max_epochs=2).rates
     assert [rate for *_, rate in rates] == [1.0] * 6 + [0.5] * 6
 
 
 def test_leaves_steps_to_lightning():
-    plain = fit(Model("train/loss", interval="step", strict=False))
-    assert fit(Model("train/loss", interval="step", strict=False), StepOnPlateau()).rates == plain.rates
+    plain = train(Model("train/loss", interval="step", strict=False))
+    assert train(Model("train/loss", interval="step", strict=False), StepOnPlateau()).rates == plain.rates
 
 
 def test_metric_that_is_not_logged():
     with pytest.raises(CuelightError, match=r'watches val/los, which was not logged. Did you mean "val/loss"'):
-        fit(Model("val/los"), StepOnPlateau())
-    fit(Model("val/los", strict=False), StepOnPlateau())
+        train(Model("val/los"), StepOnPlateau())
+    train(Model("val/los", strict=False), StepOnPlateau())

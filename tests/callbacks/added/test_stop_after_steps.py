@@ -4,7 +4,7 @@ import lightning.pytorch as pl
 import pytest
 
 from cuelight.callbacks.added.stop_after_steps import StopAfterSteps
-from support.tiny import TinyData, TinyModel
+from support.trainers import fit
 
 BATCHES = 5
 
@@ -20,39 +20,35 @@ class Validations(pl.Callback):
             self.steps.append(trainer.global_step)
 
 
-def fit(folder, limit, resume=None, **options):
-    model, validations = TinyModel(), Validations()
-    trainer = pl.Trainer(
-        max_epochs=3, accelerator="cpu", logger=False, enable_progress_bar=False, enable_model_summary=False,
-        default_root_dir=folder, callbacks=[StopAfterSteps(limit), validations], **options,
-    )  # fmt: skip
-    trainer.fit(model, datamodule=TinyData(), ckpt_path=resume)
+def train(folder, limit, resume=None, **options):
+    validations = Validations()
+    trainer, model = fit(folder, [StopAfterSteps(limit), validations], resume=resume, max_epochs=3, **options)
     return trainer, model.trace, validations.steps
 
 
 @pytest.mark.parametrize("limit", [1, 4, 5, 6, 10, 12])
 def test_ends_right_there_with_a_validation(tmp_path, limit) -> None:
-    trainer, trace, validations = fit(tmp_path, limit)
+    trainer, trace, validations = train(tmp_path, limit)
     assert trainer.global_step == len(trace) == limit
     assert validations[-1] == limit
 
 
 def test_counts_optimizer_steps_not_batches(tmp_path) -> None:
-    trainer, trace, _ = fit(tmp_path, 4, accumulate_grad_batches=2)
+    trainer, trace, _ = train(tmp_path, 4, accumulate_grad_batches=2)
     assert trainer.global_step == 4
     assert [(epoch, batch) for epoch, batch, _ in trace] == [(0, b) for b in range(5)] + [(1, 0), (1, 1)]
 
 
 def test_limit_that_is_not_reached_changes_nothing(tmp_path) -> None:
-    trainer, trace, _ = fit(tmp_path, 1000)
+    trainer, trace, _ = train(tmp_path, 1000)
     assert len(trace) == 3 * BATCHES
     assert not trainer.should_stop
 
 
 @pytest.mark.parametrize("limit", [3, 5])
 def test_complete_training_trains_no_more(tmp_path, limit) -> None:
-    trainer, _, _ = fit(tmp_path, limit)
+    trainer, _, _ = train(tmp_path, limit)
     trainer.save_checkpoint(tmp_path / "last.ckpt")
-    again, trace, _ = fit(tmp_path, limit, resume=tmp_path / "last.ckpt")
+    again, trace, _ = train(tmp_path, limit, resume=tmp_path / "last.ckpt")
     assert trace == []
     assert again.global_step == limit

@@ -8,7 +8,8 @@ from lightning.pytorch.strategies import ModelParallelStrategy
 from torch.nn import functional
 
 from cuelight.callbacks.ema.ema_callback import EMACallback
-from support.averages import ByHand, EvenData, EvenModel, close, equal, weights_of
+from support.averages import ByHand, EvenData, EvenModel
+from support.comparing import close, same, weights_of
 from support.ranks import on_ranks
 from support.trainers import quiet_trainer
 
@@ -131,14 +132,14 @@ class TestCopies:
 
     def test_all_ranks_hold_the_same_average(self, ranks) -> None:
         one, other = (rank["plain"]["ended"] for rank in ranks)
-        assert equal(one, other)
+        assert same(one, other)
 
     @pytest.mark.parametrize("moment", MOMENTS)
     def test_checkpoint_holds_average_and_weights(self, folder, ranks, moment) -> None:
         average, raw = saved_at(moment, folder)
         expected_average, expected_raw = ranks[0]["plain"]["expected"][moment]
         assert close(average, expected_average)
-        assert equal(raw, expected_raw)
+        assert same(raw, expected_raw)
 
     def test_accumulated_batches_make_one_update(self, ranks) -> None:
         assert [rank["accumulating"]["updates"] for rank in ranks] == [6, 6]  # 2 epochs of 5 batches, in pairs
@@ -149,13 +150,13 @@ class TestCopies:
     @pytest.mark.slow
     def test_resumed_equals_uninterrupted(self, resumed_ranks) -> None:
         for rank in resumed_ranks:
-            assert equal(rank["whole"]["ended"], rank["resumed"]["ended"])
-            assert equal(rank["whole"]["raw"][-1], rank["resumed"]["raw"][-1])
+            assert same(rank["whole"]["ended"], rank["resumed"]["ended"])
+            assert same(rank["whole"]["raw"][-1], rank["resumed"]["raw"][-1])
 
     @pytest.mark.slow
     def test_all_ranks_hold_the_same_averaged_statistics_of_batches(self, resumed_ranks) -> None:
         one, other = (rank["whole"]["ended"] for rank in resumed_ranks)
-        assert equal(one, other)
+        assert same(one, other)
 
     @pytest.mark.slow
     @pytest.mark.parametrize("strategy", ["ddp_fork", "ddp_spawn"])
@@ -299,7 +300,7 @@ class TestShards:
     def test_weights_are_trained_as_without_the_average(self, ranks) -> None:
         for rank in ranks:
             pairs = zip(rank["whole"]["raw"], rank["without"]["raw"], strict=True)
-            assert all(equal(one, other) for one, other in pairs)
+            assert all(same(one, other) for one, other in pairs)
 
     def test_training_goes_on_with_the_weights_that_it_had(self, ranks) -> None:
         for rank in ranks:
@@ -325,13 +326,13 @@ class TestShards:
         average, raw = saved_at(moment, folder)
         expected_average, expected_raw = ranks[0]["whole"]["expected"][moment]
         assert close(average, expected_average)
-        assert equal(raw, expected_raw)
+        assert same(raw, expected_raw)
 
     def test_resumed_equals_uninterrupted(self, ranks) -> None:
         for rank in ranks:
             assert len(rank["resumed"]["raw"]) == 5
-            assert equal(rank["whole"]["ended"], rank["resumed"]["ended"])
-            assert equal(rank["whole"]["raw"][-1], rank["resumed"]["raw"][-1])
+            assert same(rank["whole"]["ended"], rank["resumed"]["ended"])
+            assert same(rank["whole"]["raw"][-1], rank["resumed"]["raw"][-1])
 
     def test_statistics_of_batches_are_averaged_on_each_rank(self, tmp_path) -> None:
         assert all(close(rank["ended"], rank["average"]) for rank in on_ranks(sharded_statistics, tmp_path))
@@ -342,14 +343,14 @@ class TestShards:
 
     def test_half_precision_resumed_equals_uninterrupted(self, tmp_path) -> None:
         for whole, resumed in on_ranks(sharded_halves, tmp_path):
-            assert equal(whole["ended"], resumed["ended"])
+            assert same(whole["ended"], resumed["ended"])
 
     def test_all_ranks_skip_a_step_that_made_one_shard_nan(self, poisoned_ranks) -> None:
         counts = [(rank["poisoned"]["updates"], rank["poisoned"]["skipped"]) for rank in poisoned_ranks]
         assert counts == [(4, 1), (4, 1)]
 
     def test_average_stays_as_it_was_before_the_nan(self, poisoned_ranks) -> None:
-        assert all(equal(rank["poisoned"]["ended"], rank["before"]["ended"]) for rank in poisoned_ranks)
+        assert all(same(rank["poisoned"]["ended"], rank["before"]["ended"]) for rank in poisoned_ranks)
 
     def test_lightnings_own_average_cannot_copy_a_sharded_model(self, tmp_path) -> None:
         """Why this callback is the one for FSDP2."""

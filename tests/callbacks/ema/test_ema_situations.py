@@ -9,7 +9,8 @@ from lightning.pytorch.callbacks import ModelCheckpoint
 from torch.utils.data import DataLoader, IterableDataset
 
 from cuelight.callbacks.ema.ema_callback import EMACallback
-from support.averages import ByHand, EvenData, EvenModel, close, equal, weights_of
+from support.averages import ByHand, EvenData, EvenModel
+from support.comparing import close, same, weights_of
 from support.trainers import quiet_trainer
 
 EPOCHS = 8
@@ -152,11 +153,11 @@ class TestEverySituation:
         assert all(close(found, average) for found, average in run.hand.validated)
 
     def test_every_batch_finds_the_weights_that_the_one_before_left(self, run) -> None:
-        assert all(equal(found, left) for found, left in run.hand.went_on)
+        assert all(same(found, left) for found, left in run.hand.went_on)
 
     def test_weights_are_trained_as_without_the_average(self, situation, run, tmp_path) -> None:
         without = Run(tmp_path, situation, averaging=False)
-        assert all(equal(one, other) for one, other in zip(run.hand.raw, without.hand.raw, strict=True))
+        assert all(same(one, other) for one, other in zip(run.hand.raw, without.hand.raw, strict=True))
 
     def test_trained_module_holds_the_average(self, run) -> None:
         found = weights_of(run.model)
@@ -173,8 +174,8 @@ def test_resumed_after_a_crash_equals_uninterrupted(tmp_path, epoch) -> None:
     (saved,) = tmp_path.glob("*.ckpt")
     resumed = Run(tmp_path, Situation(normed_model), resume=saved)
     assert len(resumed.hand.raw) == 3 * (EPOCHS - epoch)
-    assert equal(weights_of(whole.model), weights_of(resumed.model))
-    assert equal(whole.hand.raw[-1], resumed.hand.raw[-1])
+    assert same(weights_of(whole.model), weights_of(resumed.model))
+    assert same(whole.hand.raw[-1], resumed.hand.raw[-1])
 
 
 def test_a_stream_of_unknown_length_is_not_warned_about(tmp_path, caplog) -> None:

@@ -10,6 +10,8 @@ from cuelight.callbacks.lightning.wrappers import ModelPruning
 from cuelight.config import Config
 from cuelight.errors import ConfigError, CuelightError
 from cuelight.runs.warnings import find_warnings
+from support.comparing import same, weights_of
+from support.trainers import fit
 
 
 class Model(BoringModel):
@@ -24,15 +26,9 @@ class Model(BoringModel):
         return self.layer(self.backbone["layer4"](self.backbone["layer1"](x)))
 
 
-def fit(callback, epochs=1, ckpt_path=None, model=None, **options):
-    torch.manual_seed(0)
-    model = model or Model()
-    trainer = pl.Trainer(accelerator="cpu", max_epochs=epochs, limit_train_batches=2, logger=False,
-                         enable_checkpointing=False, enable_progress_bar=False, enable_model_summary=False,
-                         callbacks=[callback] if isinstance(callback, pl.Callback) else callback,
-                         **{"limit_val_batches": 1} | options)  # fmt: skip
-    trainer.fit(model, weights_only=True, ckpt_path=ckpt_path)
-    return model
+def train(*callbacks, epochs=1, resume=None, model=Model, **options):
+    limits = {"limit_train_batches": 2, "limit_val_batches": 1}
+    return fit(None, callbacks, model, None, resume, max_epochs=epochs, **limits | options)[1]
 
 
 def zeros(model):
@@ -54,25 +50,25 @@ def zeros(model):
 def test_layers_by_name(patterns, pruned):
     callback = ModelPruning("l1_unstructured", patterns, ["weight"], amount=0.5, use_lottery_ticket_hypothesis=False,
                             use_global_unstructured=False)  # fmt: skip
-    model = fit(callback)
+    model = train(callback)
     assert zeros(model) == dict.fromkeys(pruned, pytest.approx(0.5))
     assert isinstance(callback, callbacks.ModelPruning)
 
 
 def test_amount_as_a_number_of_weights():
-    model = fit(ModelPruning("random_unstructured", "layer4", ["weight"], amount=10))
+    model = train(ModelPruning("random_unstructured", "layer4", ["weight"], amount=10))
     assert zeros(model) == {"backbone.layer4.weight": pytest.approx(10 / 1024)}
 
 
 def test_structured_by_name():
-    model = fit(ModelPruning("ln_structured", "layer4", ["weight"], use_global_unstructured=False, amount=4,
+    model = train(ModelPruning("ln_structured", "layer4", ["weight"], use_global_unstructured=False, amount=4,
                              pruning_dim=0, pruning_norm=2))  # fmt: skip
     assert int((model.backbone["layer4"].weight.abs().sum(dim=1) == 0).sum()) == 4
 
 
 def test_a_pattern_that_matches_nothing():
     with pytest.raises(CuelightError, match=r'no layer .* matches "layer5"\. Did you mean "layer"\? There are '):
-        fit(ModelPruning("l1_unstructured", "layer5"))
+        train(ModelPruning("l1_unstructured", "layer5"))
 
 
 @pytest.mark.parametrize("lottery", [False, True])
@@ -87,15 +83,14 @@ def test_resumed_equals_uninterrupted(tmp_path, lottery, all_layers):
         return ModelPruning("l1_unstructured", "layer1", amount=0.4, use_lottery_ticket_hypothesis=lottery,
                             use_global_unstructured=all_layers)  # fmt: skip
 
-    whole = fit([new(), Save()], epochs=3)
-    resumed = fit(new(), epochs=3, ckpt_path=tmp_path / "one.ckpt")
-    for name, tensor in whole.state_dict().items():
-        assert torch.equal(tensor, resumed.state_dict()[name]), name
+    whole = train(new(), Save(), epochs=3)
+    resumed = train(new(), epochs=3, resume=tmp_path / "one.ckpt")
+    assert same(weights_of(whole), weights_of(resumed))
 
 
 def test_weights_go_back_to_their_first_values_every_time():
     first = Model().backbone["layer4"].weight.detach()
-    layer = fit(ModelPruning("l1_unstructured", "layer4", amount=0.1), epochs=3).backbone["layer4"].weight
+    layer = train(ModelPruning("l1_unstructured", "layer4", amount=0.1), epochs=3).backbone["layer4"].weight
     kept = layer != 0
     assert kept.any()
     assert torch.equal(layer[kept], first[kept])
@@ -121,7 +116,7 @@ def test_what_is_saved_was_measured(each_epoch, lottery):
     watch = Watch()
     callback = ModelPruning("l1_unstructured", "layer4", ["weight"], amount=0.5, use_lottery_ticket_hypothesis=lottery,
                             prune_on_train_epoch_end=each_epoch)  # fmt: skip
-    model = fit([callback, watch], epochs=2)
+    model = train(callback, watch, epochs=2)
     assert len(watch.measured) == 2
     for measured, saved in zip(watch.measured, watch.saved, strict=True):
         assert torch.equal(measured, saved)
@@ -131,7 +126,7 @@ def test_what_is_saved_was_measured(each_epoch, lottery):
 def test_an_epoch_of_many_validations_prunes_at_its_last():
     watch = Watch()
     callback = ModelPruning("l1_unstructured", "layer4", ["weight"], amount=0.5, use_lottery_ticket_hypothesis=False)
-    model = fit([callback, watch], val_check_interval=1)
+    model = train(callback, watch, val_check_interval=1)
     assert len(watch.measured) == 2
     assert zeros(model) == {"backbone.layer4.weight": pytest.approx(0.5)}
     assert torch.equal(watch.measured[1], watch.saved[0])
@@ -139,7 +134,7 @@ def test_an_epoch_of_many_validations_prunes_at_its_last():
 
 def test_without_validation_the_end_of_the_epoch_prunes():
     callback = ModelPruning("l1_unstructured", "layer4", ["weight"], amount=0.5)
-    assert zeros(fit(callback, epochs=2, limit_val_batches=0)) == {"backbone.layer4.weight": pytest.approx(0.75)}
+    assert zeros(train(callback, epochs=2, limit_val_batches=0)) == {"backbone.layer4.weight": pytest.approx(0.75)}
 
 
 def test_a_resume_within_the_validation_prunes_no_more(tmp_path):
@@ -151,8 +146,8 @@ def test_a_resume_within_the_validation_prunes_no_more(tmp_path):
     def new():
         return ModelPruning("l1_unstructured", "layer4", ["weight"], amount=0.5, use_lottery_ticket_hypothesis=False)
 
-    fit([new(), Save()])
-    model = fit(new(), ckpt_path=tmp_path / "validation.ckpt")
+    train(new(), Save())
+    model = train(new(), resume=tmp_path / "validation.ckpt")
     assert zeros(model) == {"backbone.layer4.weight": pytest.approx(0.5)}
 
 
@@ -162,10 +157,10 @@ def test_the_first_values_are_those_of_the_first_training(tmp_path):
             if trainer.current_epoch == 0:
                 trainer.save_checkpoint(tmp_path / "one.ckpt")
 
-    fit([ModelPruning("l1_unstructured", "layer4", amount=0.1), Save()])
+    train(ModelPruning("l1_unstructured", "layer4", amount=0.1), Save())
     other = Model()
     torch.nn.init.ones_(other.backbone["layer4"].weight)  # as a model built without its pretrained weights
-    fit(ModelPruning("l1_unstructured", "layer4", amount=0.1), epochs=2, ckpt_path=tmp_path / "one.ckpt", model=other)
+    train(ModelPruning("l1_unstructured", "layer4", amount=0.1), epochs=2, resume=tmp_path / "one.ckpt", model=other)
     layer, first = other.backbone["layer4"].weight, Model().backbone["layer4"].weight
     assert torch.equal(layer[layer != 0], first[layer != 0])
 

@@ -6,6 +6,8 @@ from lightning.pytorch.demos.boring_classes import BoringModel
 from torch.utils.data import DataLoader
 
 from cuelight.callbacks.lightning.wrappers import StochasticWeightAveraging
+from support.comparing import same, weights_of
+from support.trainers import fit
 
 RATE = 0.05
 
@@ -25,14 +27,9 @@ class Model(BoringModel):
         return torch.optim.SGD(self.parameters(), lr=0.1)
 
 
-def fit(*callbacks, epochs=7, resume=None):
-    torch.manual_seed(0)
-    model = Model()
-    trainer = pl.Trainer(accelerator="cpu", max_epochs=epochs, limit_train_batches=4, limit_val_batches=1, logger=False,
-                         enable_checkpointing=False, enable_progress_bar=False, enable_model_summary=False,
-                         callbacks=list(callbacks))  # fmt: skip
-    trainer.fit(model, ckpt_path=resume, weights_only=True)
-    return model
+def train(*callbacks, epochs=7, resume=None):
+    limits = {"limit_train_batches": 4, "limit_val_batches": 1}
+    return fit(None, callbacks, Model, None, resume, max_epochs=epochs, **limits)[1]
 
 
 class Save(pl.Callback):
@@ -49,10 +46,10 @@ class Save(pl.Callback):
 
 
 def test_average_and_ema():
-    average = fit(StochasticWeightAveraging(RATE, swa_epoch_start=3))
+    average = train(StochasticWeightAveraging(RATE, swa_epoch_start=3))
     expected = torch.stack(average.history[2:]).mean(dim=0)
     torch.testing.assert_close(average.layer.weight.detach(), expected)
-    ema = fit(StochasticWeightAveraging(RATE, swa_epoch_start=3, avg_fn="ema"))
+    ema = train(StochasticWeightAveraging(RATE, swa_epoch_start=3, avg_fn="ema"))
     expected = ema.history[2]
     for weights in ema.history[3:]:
         expected = 0.999 * expected + 0.001 * weights
@@ -65,8 +62,8 @@ def test_resumed_equals_uninterrupted(tmp_path, batch, strategy):
     def new():
         return StochasticWeightAveraging(RATE, swa_epoch_start=2, annealing_epochs=4, annealing_strategy=strategy)
 
-    whole = fit(new(), Save(tmp_path / "a.ckpt", batch))
-    resumed = fit(new(), resume=tmp_path / "a.ckpt")
+    whole = train(new(), Save(tmp_path / "a.ckpt", batch))
+    resumed = train(new(), resume=tmp_path / "a.ckpt")
     assert torch.equal(whole.layer.weight, resumed.layer.weight)
 
 
@@ -88,18 +85,15 @@ def test_the_average_is_in_a_file_of_its_own(tmp_path, kind):
         model, path = kind(), tmp_path / f"{kept}{stop_after}"
         saved = [ModelCheckpoint(path / "checkpoints", save_last=True)] if kept else []
         stop = [StopAfterEpoch(stop_after)] if stop_after else []
-        trainer = pl.Trainer(accelerator="cpu", max_epochs=3, limit_train_batches=2, limit_val_batches=1, logger=False,
-                             enable_checkpointing=kept, enable_progress_bar=False, enable_model_summary=False,
-                             default_root_dir=path, num_sanity_val_steps=0,
-                             callbacks=[*stop, StochasticWeightAveraging(RATE, swa_epoch_start=1), *saved])  # fmt: skip
-        trainer.fit(model)
+        callbacks = [*stop, StochasticWeightAveraging(RATE, swa_epoch_start=1), *saved]
+        limits = {"limit_train_batches": 2, "limit_val_batches": 1, "num_sanity_val_steps": 0}
+        fit(path, callbacks, model, None, max_epochs=3, **limits)
         return model, path / "checkpoints" / "swa.ckpt"
 
     model, file = end(kept=True)
     saved = torch.load(file, weights_only=True)["state_dict"]
     torch.testing.assert_close(saved["layer.weight"], torch.stack(model.history[:3]).mean(dim=0))
-    for name, tensor in model.state_dict().items():
-        assert torch.equal(saved[name], tensor), name
+    assert same(saved, weights_of(model))
     kind().load_state_dict(saved)
     assert not end(kept=True, stop_after=1)[1].exists()  # the average was lost, so nothing may claim to be it
     assert not end(kept=False)[1].exists()

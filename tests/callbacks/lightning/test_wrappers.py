@@ -1,7 +1,6 @@
 import inspect
 from datetime import timedelta
 
-import lightning.pytorch as pl
 import pytest
 import torch
 from lightning.pytorch import callbacks
@@ -10,6 +9,7 @@ from lightning.pytorch.demos.boring_classes import BoringModel
 from cuelight import registry
 from cuelight.callbacks.lightning import wrappers as lightning
 from cuelight.errors import ConfigError
+from support.trainers import fit
 
 YAML_ALONE = {
     "ModelPruning": {"pruning_fn", "parameters_to_prune", "amount", "apply_pruning", "use_lottery_ticket_hypothesis"},
@@ -23,11 +23,9 @@ def build(name, **parameters):
     return registry.callbacks.build({"name": name, "params": parameters})
 
 
-def fit(callback, epochs=3, **options):
-    trainer = pl.Trainer(accelerator="cpu", max_epochs=epochs, limit_train_batches=4, limit_val_batches=1,
-                         logger=False, enable_checkpointing=False, enable_progress_bar=False,
-                         enable_model_summary=False, callbacks=[callback])  # fmt: skip
-    trainer.fit(BoringModel(), weights_only=True, **options)
+def train(callback, epochs=3, resume=None):
+    limits = {"limit_train_batches": 4, "limit_val_batches": 1}
+    trainer, _ = fit(None, [callback], BoringModel, None, resume, max_epochs=epochs, **limits)
     return trainer
 
 
@@ -83,16 +81,16 @@ def test_wrong_durations(name):
 
 def test_timer_counts_the_time_before_a_resume(tmp_path):
     before = build("Timer")
-    trainer = fit(before)
+    trainer = train(before)
     trainer.save_checkpoint(tmp_path / "a.ckpt")
     assert before.time_elapsed() > 0
     after = build("Timer")
-    fit(after, ckpt_path=tmp_path / "a.ckpt")
+    train(after, resume=tmp_path / "a.ckpt")
     assert after.time_elapsed() >= before.time_elapsed()
 
 
 def test_timer_stops():
-    assert fit(build("Timer", duration={"seconds": 0.001}), epochs=100_000).current_epoch < 100_000
+    assert train(build("Timer", duration={"seconds": 0.001}), epochs=100_000).current_epoch < 100_000
 
 
 @pytest.mark.parametrize("scheduling", [{0: 1, 2: 4}, {"0": 1, "2": 4}, {2: 4}])
@@ -101,7 +99,7 @@ def test_accumulation_by_epoch(scheduling):
     for callback in (build("GradientAccumulationScheduler", scheduling=scheduling),
                      lightning.GradientAccumulationScheduler(scheduling)):  # fmt: skip
         assert callback.scheduling == {0: 1, 2: 4}
-        assert fit(callback).global_step == 4 + 4 + 1
+        assert train(callback).global_step == 4 + 4 + 1
     assert scheduling == given
 
 
@@ -141,5 +139,5 @@ def test_numbers_keep_their_type():
 
 
 def test_summary_shows_the_layers(capsys):
-    fit(build("RichModelSummary", max_depth=2), epochs=1)
+    train(build("RichModelSummary", max_depth=2), epochs=1)
     assert "layer" in capsys.readouterr().out
