@@ -112,7 +112,7 @@ class LoggerAdapter(Protocol):
 def adapter_of(logger: Logger) -> LoggerAdapter | None:  # noqa: ARG001 - those registered look at it
     """Find what sends pictures, text, tables and files for a logger.
 
-    A logger of one's own joins by registering what makes its tracker: ``adapter_of.register(MyLogger, MyTracker)``.
+    A logger of one's own joins by registering what makes its tracker: ``adapter_of.register(MyLogger, MyAdapter)``.
 
     Args:
         logger: Any Lightning logger.
