@@ -16,9 +16,8 @@ from torch import Tensor
 from torch.nn import functional
 
 from common import Measurements, Target, interleave, parse_options, report
-from cuelight.callbacks.channels_last import ChannelsLast
-from cuelight.tasks.classification.model import ClassificationModel
-from cuelight.tasks.segmentation.model import SegmentationModel
+from cuelight.callbacks import ChannelsLast
+from cuelight.tasks import ClassificationModel, SegmentationModel
 
 CLASSES = 10
 WARM_UP = 2

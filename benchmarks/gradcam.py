@@ -32,7 +32,7 @@ from torch.profiler import ProfilerActivity, profile
 from torch.utils.data import DataLoader
 
 from common import Measurements, Target, interleave, parse_options, report
-from cuelight.callbacks.grad_cam_callback import GradCamCallback
+from cuelight.callbacks import GradCamCallback
 from cuelight.explain import heat_maps
 from cuelight.tasks.classification.explain import ClassificationScores
 from cuelight.tracking.loggers.tensorboard_logger import TensorBoardLogger

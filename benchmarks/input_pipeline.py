@@ -22,7 +22,7 @@ from torchvision.transforms import v2
 
 from common import Measurements, Target, interleave, parse_options, report
 from cuelight.config import Part
-from cuelight.data.datasets.image_folder import ImageFolder
+from cuelight.data import ImageFolder
 from cuelight.images.preprocessing import IMAGENET_MEAN, IMAGENET_STD
 
 PLAIN_TRAINING, TRAINING = "training, plain", "training, Cuelight"

@@ -26,15 +26,14 @@ from rich.console import Console
 from torch.nn import functional
 
 from common import Measurements, Target, interleave, parse_options, report
-from cuelight import registry
-from cuelight.callbacks.added.progress import ProgressDisplay
+from cuelight import Run, registry
+from cuelight.callbacks import ProgressDisplay
 from cuelight.cli.display import set_up_display
+from cuelight.data import Preprocessing, ResumableLoader
 from cuelight.data.datasets.digits import DigitImages
 from cuelight.data.loading.loaders import evaluation_loader, training_loader
-from cuelight.data.loading.prefetching import CheckedLoader, ResumableLoader
-from cuelight.images.preprocessing import Preprocessing
-from cuelight.runs.run import Run
-from cuelight.tasks.classification.model import ClassificationModel
+from cuelight.data.loading.prefetching import CheckedLoader
+from cuelight.tasks import ClassificationModel
 
 PLAIN = "plain PyTorch loop"
 NO_TERMINAL = "Cuelight, no terminal"

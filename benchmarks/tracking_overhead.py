@@ -27,10 +27,9 @@ import torch
 sys.path.append(str(Path(__file__).parent.parent / "tests"))  # its server of MLflow
 
 from common import Measurements, Target, interleave, parse_options, report
-from cuelight import registry
+from cuelight import Run, registry
 from cuelight.cli.display import set_up_display
-from cuelight.runs.run import Run
-from cuelight.tasks.classification.model import ClassificationModel
+from cuelight.tasks import ClassificationModel
 from cuelight.utils import nvml
 from step_overhead import CLASSES, WARM_UP
 from support.mlflow_server import mlflow_server

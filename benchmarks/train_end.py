@@ -32,12 +32,12 @@ from PIL import Image
 from torch import nn
 
 from common import Measurements, Target, interleave, report
-from cuelight.config.schema import ExporterConfig
+from cuelight.config import ExporterConfig
+from cuelight.data import Preprocessing
 from cuelight.export.archive.nn_archive import Compression, archive_suffix, write_archive
 from cuelight.export.archive.reading import read_archive
 from cuelight.export.model_metadata import ModelMetadata
 from cuelight.export.onnx.export import export_onnx
-from cuelight.images.preprocessing import Preprocessing
 from cuelight.train_end.outcomes import read_outcomes
 
 OWN, PEER, GENERATOR = "Cuelight", "luxonis-train", "luxonis_ml ArchiveGenerator, xz"

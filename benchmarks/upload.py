@@ -39,7 +39,7 @@ from torch import nn
 from torch.utils.data import DataLoader, TensorDataset
 
 from common import parse_options
-from cuelight.callbacks.upload_checkpoint import UploadCheckpoint
+from cuelight.callbacks import UploadCheckpoint
 from cuelight.weights.checkpoint_io import AtomicCheckpointIO
 
 NOTHING, OWN, PEER = "no upload", "Cuelight", 'MLFlowLogger(log_model="all")'

@@ -28,11 +28,10 @@ from terminal import draw, frame, record, screen
 
 from cuelight import Run
 from cuelight.config import Part
-from cuelight.data.datasets.digit_scenes import DigitScenes
-from cuelight.data.datasets.digits import Digits
+from cuelight.data import Digits, DigitScenes, Preprocessing
 from cuelight.explain.pictures import draw_grid
 from cuelight.export.model_metadata import ModelMetadata
-from cuelight.images.preprocessing import Preprocessing
+from cuelight.images import tensors
 from cuelight.prediction import explain, find_images, predict
 
 ROOT = Path(__file__).parent.parent
@@ -89,7 +88,7 @@ def make_digit_scenes(_: Path) -> None:
     data = DigitScenes()
     data.setup()
     images, masks = next(iter(data.whole_dataloader("train")))
-    pictures = data.preprocessing.denormalize(images).permute(0, 2, 3, 1)
+    pictures = tensors.denormalize(data.preprocessing, images).permute(0, 2, 3, 1)
     columns = 8
     figure, axes = plt.subplots(2, columns, figsize=(9, 2.75), layout="constrained")
     for above, below, picture, mask in zip(*axes, pictures, masks, strict=False):
@@ -137,7 +136,7 @@ def make_train_end(folder: Path) -> None:
     data, images = Digits(num_workers=0), folder / "images"
     data.setup("test")
     images.mkdir()
-    batches = [data.preprocessing.denormalize(batch) for batch, _ in data.test_dataloader()]
+    batches = [tensors.denormalize(data.preprocessing, batch) for batch, _ in data.test_dataloader()]
     for number, image in enumerate(torch.cat(batches)[:, 0]):
         Image.fromarray(image.mul(255).round().byte().numpy()).save(images / f"{number}.png")
     predictions = predict(run.network(), find_images([str(images)]))

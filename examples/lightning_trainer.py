@@ -12,14 +12,17 @@ from lightning.pytorch.callbacks import ModelCheckpoint
 from torch import Tensor, nn
 from torch.nn import functional
 
-from cuelight.callbacks.added.last_checkpoint import LastCheckpoint
-from cuelight.callbacks.added.seed_each_batch import SeedEachBatch
-from cuelight.callbacks.ema.ema_callback import EMACallback
-from cuelight.callbacks.export_on_train_end import ExportOnTrainEnd
-from cuelight.callbacks.lightning.wrappers import ModelPruning, Timer
-from cuelight.callbacks.metadata_logger import MetadataLogger
-from cuelight.callbacks.test_on_train_end import TestOnTrainEnd
-from cuelight.data.datasets.digits import Digits
+from cuelight.callbacks import (
+    EMACallback,
+    ExportOnTrainEnd,
+    LastCheckpoint,
+    MetadataLogger,
+    ModelPruning,
+    SeedEachBatch,
+    TestOnTrainEnd,
+    Timer,
+)
+from cuelight.data import Digits
 from cuelight.errors import TrainingInterrupted
 from cuelight.weights.checkpoint_io import AtomicCheckpointIO
 

@@ -178,6 +178,18 @@ def test_reading_a_configuration_imports_neither_torch_nor_lightning() -> None:
     assert not imported & {"torch", "lightning", "rich", "numpy"}
 
 
+@pytest.mark.parametrize(
+    "module",
+    [
+        "images.preprocessing", "images.drawing", "tasks.lookup", "tasks.classification.decode",
+        "tasks.segmentation.decode", "tasks.segmentation.resize_to_image", "export.model_metadata",
+        "export.archive.config", "export.archive.reading",
+    ],
+)  # fmt: skip
+def test_what_a_prediction_needs_imports_no_training_framework(module) -> None:
+    assert not imported_by(f"import cuelight.{module}") & {"torch", "torchvision", "lightning", "timm", "torchmetrics"}
+
+
 def test_comparing_two_runs_imports_neither_torch_nor_lightning(tmp_path) -> None:
     (tmp_path / "config.yaml").write_text("name: digits\n")
     (tmp_path / "metadata.yaml").write_text("run: {seed: 3}\n")

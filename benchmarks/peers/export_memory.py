@@ -19,7 +19,7 @@ FILE = Path("exported.onnx")
 def export(exporter, network, images):
     """Export with the defaults."""
     if exporter == "cuelight":
-        from cuelight.config.schema import ExporterConfig
+        from cuelight.config import ExporterConfig
         from cuelight.export.model_metadata import ModelMetadata
         from cuelight.export.onnx.export import export_onnx
 

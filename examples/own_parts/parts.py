@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from cuelight import registry
-from cuelight.training.optimization import Optimization
+from cuelight.training import Optimization
 
 
 @registry.models.register

@@ -68,6 +68,7 @@ def test_pixels_are_written_as_shares_and_tables_by_their_names(tmp_path) -> Non
     found = json.loads(results.read_text())["test"]
     assert found["confusion_unit"] == "pixels"
     assert found["class_iou"] == {"background": 0.75, "cat": 0.25, "dog": None}
+    assert found["columns"] == {"class_iou": ["class", "IoU"]}
     assert matrix.name == "confusion_matrix_test.png"
     with Image.open(examples) as picture:
         assert picture.size == (5, 4)

@@ -10,6 +10,7 @@ from cuelight.explain import HeatMaps
 from cuelight.explain.batches import images_and_labels, some_of
 from cuelight.explain.captions import explained_images, title_of
 from cuelight.explain.inputs import as_pictures
+from cuelight.images import tensors
 from cuelight.images.preprocessing import Preprocessing
 from cuelight.tasks.classification.explain import ClassificationScores
 from cuelight.tasks.segmentation.explain import SegmentationScores
@@ -95,12 +96,12 @@ def test_normalized_images_are_turned_back(color) -> None:
     preprocessing = Preprocessing(size=(8, 8), mean=(0.4,), std=(0.3,), color=color)
     images = torch.randint(256, (2, preprocessing.channels, 8, 8), dtype=torch.uint8)
     expected = images.expand(-1, 3, -1, -1).permute(0, 2, 3, 1).numpy()
-    np.testing.assert_array_equal(as_pictures(preprocessing(images), preprocessing), expected)
+    np.testing.assert_array_equal(as_pictures(tensors.prepare(preprocessing, images), preprocessing), expected)
 
 
 def test_digits_look_as_they_were_scanned() -> None:
     images, _ = load_digits()
-    shown = as_pictures(Digits().preprocessing(torch.from_numpy(images[:3])), Digits().preprocessing)
+    shown = as_pictures(tensors.prepare(Digits().preprocessing, torch.from_numpy(images[:3])), Digits().preprocessing)
     np.testing.assert_array_equal(shown, images[:3].repeat(3, 1).transpose(0, 2, 3, 1))
 
 

@@ -13,6 +13,7 @@ from cuelight.data.datasets.digits import load_digits
 from cuelight.errors import CuelightError, DataError, ExplainError
 from cuelight.explain.methods import METHODS
 from cuelight.export.model_metadata import ModelMetadata
+from cuelight.images import tensors
 from cuelight.images.preprocessing import Preprocessing
 from cuelight.prediction import explain, write_explanations
 from support.digit_training import DigitData, DigitModel
@@ -55,7 +56,7 @@ def test_images_are_prepared_as_in_evaluation_and_what_cannot_be_read_is_named(m
     assert "05.png: skipped" in said[0]
     images, _ = load_digits()
     kept = torch.from_numpy(np.delete(images[::250], 5, axis=0))
-    expected = heat_maps(model, DigitData.preprocessing(kept), "body.4", class_idx="predicted")
+    expected = heat_maps(model, tensors.prepare(DigitData.preprocessing, kept), "body.4", class_idx="predicted")
     for one, image, heat, index in zip(found, kept, expected.maps, expected.classes, strict=True):
         np.testing.assert_allclose(one.explained.heat, heat, rtol=1e-4, atol=1e-7)
         np.testing.assert_array_equal(one.explained.image, image.numpy().repeat(3, 0).transpose(1, 2, 0))

@@ -13,6 +13,7 @@ from cuelight.data.datasets.image_files import ImageFiles
 from cuelight.data.loading.loaders import evaluation_loader
 from cuelight.errors import CuelightError, DataError
 from cuelight.export.archive.nn_archive import write_archive
+from cuelight.images import tensors
 from cuelight.prediction import find_images, predict, write_predictions
 from cuelight.prediction.onnx_model import OnnxModel
 from cuelight.tasks.classification.decode import Classification, ClassScore
@@ -137,7 +138,7 @@ def test_the_classes_are_those_of_torch(images) -> None:
     preprocessing = PREPROCESSING["RGB"]
     [prediction] = predict(Torch(), images[:1])
     with torch.inference_mode():
-        scores = network()(preprocessing(Image.open(images[0]))[None])[0].softmax(0)
+        scores = network()(tensors.prepare(preprocessing, Image.open(images[0]))[None])[0].softmax(0)
     assert prediction.result.top[0].name == CLASS_NAMES[scores.argmax()]
     assert prediction.result.top[0].score == pytest.approx(scores.max().item(), rel=1e-5)
 

@@ -122,7 +122,7 @@ def test_pixels_are_shown_as_shares_with_the_iou_of_each_class(run) -> None:
     assert measured.matrix.caption == "90.0% of 100,050 pixels right; in the cells, percent of the true class"
     assert [cell.text for cell in measured.matrix.cells] == ["90", "10", "", "100"]
     assert measured.matrix.cells[1].words == "9990 pixels of 0 taken for 1"
-    assert measured.tables == [("IOU", [("background", "0.9000"), ("cat", "0.2500"), ("dog", "absent")])]
+    assert measured.tables == [(("class", "IoU"), [("background", "0.9000"), ("cat", "0.2500"), ("dog", "absent")])]
 
 
 def test_examples_of_predictions_are_shown(run) -> None:

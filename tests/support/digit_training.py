@@ -8,6 +8,7 @@ from torch.nn import functional
 from torch.utils.data import DataLoader, Dataset
 
 from cuelight.data.datasets.digits import Digits, load_digits
+from cuelight.images import tensors
 from support import trainers
 
 BATCH_SIZE = 8
@@ -38,7 +39,7 @@ class DigitData(pl.LightningDataModule):
         super().__init__()
         images, labels = load_digits()
         chosen = torch.arange(6 * BATCH_SIZE) * 104 % len(labels)
-        self.images = self.preprocessing(torch.from_numpy(images)[chosen])
+        self.images = tensors.prepare(self.preprocessing, torch.from_numpy(images)[chosen])
         self.labels = torch.from_numpy(labels)[chosen]
         self.noise, self.batch_size = noise, batch_size
 

@@ -7,6 +7,7 @@ from torch import nn
 
 from cuelight.data.datasets.digit_scenes import DigitScenes
 from cuelight.export.model_metadata import ModelMetadata
+from cuelight.images import tensors
 from cuelight.train_end.examples import draw_examples
 
 CLASSES = 11
@@ -39,7 +40,7 @@ def test_the_first_images_of_a_split_are_drawn(data, view, rows) -> None:
     data.setup()
     image, mask = next(iter(data.whole_dataloader(view)))
     shown = np.asarray(picture)[26 : 26 + 192, :192]
-    expected = (data.preprocessing.denormalize(image[0]).permute(1, 2, 0).numpy() * 255).round()
+    expected = (tensors.denormalize(data.preprocessing, image[0]).permute(1, 2, 0).numpy() * 255).round()
     np.testing.assert_allclose(shown[1::3, 1::3], expected, atol=1)
     background = (mask[0] == 0).numpy()
     truth = np.asarray(picture)[26 : 26 + 192, 196 : 196 + 192][1::3, 1::3]

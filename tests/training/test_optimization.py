@@ -7,7 +7,8 @@ from torch.utils.data import DataLoader
 
 from cuelight.config.schema import Part, SchedulerPart
 from cuelight.errors import ConfigError
-from cuelight.training.optimization import Optimization, scheduler_problems
+from cuelight.training.optimization import Optimization
+from cuelight.training.schedules import scheduler_problems
 from support.trainers import fit
 
 SGD = Part(name="SGD", params={"lr": 0.1})

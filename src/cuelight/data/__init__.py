@@ -1,1 +1,30 @@
-"""What is learnt from: images with labels, prepared the same way for training, export and archive."""
+"""Data: images with labels or masks, prepared the same way for training, export and archive.
+
+A class is imported when its name is used.
+"""
+
+from typing import TYPE_CHECKING
+
+from cuelight.registry.builtins import DATA
+from cuelight.utils.lazy_imports import lazy_imports
+
+if TYPE_CHECKING:
+    from cuelight.data.datasets.digit_scenes import DigitScenes as DigitScenes
+    from cuelight.data.datasets.digits import Digits as Digits
+    from cuelight.data.datasets.image_file_data_module import ImageFileDataModule as ImageFileDataModule
+    from cuelight.data.datasets.image_folder import ImageFolder as ImageFolder
+    from cuelight.data.datasets.mask_file_data_module import MaskFileDataModule as MaskFileDataModule
+    from cuelight.data.datasets.mask_folder import MaskFolder as MaskFolder
+    from cuelight.data.datasets.voc import VOCSegmentation as VOCSegmentation
+    from cuelight.data.loading.prefetching import ResumableLoader as ResumableLoader
+    from cuelight.images.preprocessing import Preprocessing as Preprocessing
+else:
+    # What data of one's own is made of.
+    _LOCATIONS = DATA | {
+        "ImageFileDataModule": "cuelight.data.datasets.image_file_data_module:ImageFileDataModule",
+        "MaskFileDataModule": "cuelight.data.datasets.mask_file_data_module:MaskFileDataModule",
+        "Preprocessing": "cuelight.images.preprocessing:Preprocessing",
+        "ResumableLoader": "cuelight.data.loading.prefetching:ResumableLoader",
+    }
+    __getattr__, __dir__ = lazy_imports(__name__, _LOCATIONS)
+    __all__ = list(_LOCATIONS)

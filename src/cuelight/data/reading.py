@@ -1,10 +1,13 @@
-"""Reading an image file the way people see it."""
+"""Image files, read the way people see them."""
 
 from __future__ import annotations
 
+import os
 import struct
+import unicodedata
 import zlib
 from collections.abc import Callable
+from pathlib import Path
 from typing import NamedTuple, TypeVar
 
 import numpy as np
@@ -100,6 +103,12 @@ def open_image(path: str, content: str, use: Callable[[Image.Image], _Result]) -
         raise UnreadableImageError(path, reason, content) from error
     except _UNREADABLE as error:
         raise UnreadableImageError(path, str(error) or type(error).__name__, content) from error
+
+
+def portable_name(path: str, root: Path) -> str:
+    """Return the name of a file as seen from a folder, the same on every file system: macOS takes accents apart."""
+    name = unicodedata.normalize("NFC", os.path.relpath(path, root).replace(os.sep, "/"))
+    return name.encode("utf-8", "backslashreplace").decode()
 
 
 def set_upright(image: Image.Image) -> None:

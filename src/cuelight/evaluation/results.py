@@ -81,8 +81,9 @@ def write_results(directory: Path, measured: Measurement) -> list[Path]:
         entry["confusion_matrix"] = measured.confusion.tolist()
         files.append(confusion_picture(directory, measured.view))
         draw_confusion_matrix(measured.confusion, class_names(measured), files[-1], measured.unit)
-    for name, (_, *rows) in measured.tables.items():
+    for name, (columns, *rows) in measured.tables.items():
         entry[name] = {str(row): value for row, value in rows}
+        entry.setdefault("columns", {})[name] = list(columns)
     if measured.examples is not None:
         files.append(examples_picture(directory, measured.view))
         with atomic_write(files[-1]) as file:

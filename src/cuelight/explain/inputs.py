@@ -7,6 +7,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from cuelight.images import tensors
 from cuelight.images.preprocessing import Preprocessing
 
 _RGB = 3
@@ -27,7 +28,11 @@ def as_pictures(images: Tensor, preprocessing: Preprocessing | None = None) -> N
     images = images.detach()
     if images.dtype != torch.uint8:
         fits = preprocessing is not None and images.shape[1] == preprocessing.channels
-        shares = preprocessing.denormalize(images) if preprocessing is not None and fits else _stretched(images.float())
+        shares = (
+            tensors.denormalize(preprocessing, images)
+            if preprocessing is not None and fits
+            else _stretched(images.float())
+        )
         images = (shares * _WHITE).round().byte()
     if images.shape[1] != _RGB:
         images = images.float().mean(1, keepdim=True).round().byte().expand(-1, _RGB, -1, -1)

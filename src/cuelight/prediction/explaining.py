@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import partial
 from itertools import islice
 from pathlib import Path
 from typing import Any
@@ -13,6 +14,7 @@ import torch
 from PIL import Image
 from torch import Tensor, nn
 
+from cuelight.data.targets.masks import MASKS
 from cuelight.errors import CuelightError
 from cuelight.explain import Method
 from cuelight.explain.captions import explained_images, title_of
@@ -22,6 +24,7 @@ from cuelight.explain.protocols import CountsPixels, TaskScores
 from cuelight.explain.targets import Target, find_target
 from cuelight.export.model_metadata import ModelMetadata
 from cuelight.export.protocols import NamesOutputs
+from cuelight.images import tensors
 from cuelight.images.preprocessing import IGNORE_INDEX, Preprocessing
 from cuelight.prediction.predicting import read_images
 from cuelight.prediction.writing import UnusedNames
@@ -116,7 +119,7 @@ def explain(
         output=output,
         output_names=model.output_names if isinstance(model, NamesOutputs) else None,
     )
-    images = read_images(files, preprocessing, report)
+    images = read_images(files, partial(tensors.prepare, preprocessing), report)
     return _explain(model, target, images, preprocessing, metadata.class_names, batch_size)
 
 
@@ -150,7 +153,7 @@ def _without_bars(scores: TaskScores, images: Sequence[Image.Image], preprocessi
     if preprocessing.resize != "letterbox" or not isinstance(scores, CountsPixels):
         return scores
     empty = (torch.zeros(1, image.height, image.width, dtype=torch.uint8) for image in images)
-    return scores.counting(torch.cat([preprocessing.fit_mask(mask) for mask in empty]) != IGNORE_INDEX)
+    return scores.counting(torch.cat([MASKS.fit(mask, preprocessing) for mask in empty]) != IGNORE_INDEX)
 
 
 def write_explanations(explanations: Iterable[ImageExplanation], folder: Path) -> int:

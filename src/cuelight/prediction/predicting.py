@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from itertools import islice
 from pathlib import Path
 from typing import Any, Protocol, runtime_checkable
@@ -17,6 +18,7 @@ from torch import Tensor
 from cuelight.data.reading import UnreadableImageError, read_image
 from cuelight.errors import CuelightError, DataError, did_you_mean
 from cuelight.export.model_metadata import ModelMetadata
+from cuelight.images import tensors
 from cuelight.images.preprocessing import Preprocessing
 from cuelight.tasks.lookup import TASKS, Result, Task
 
@@ -126,7 +128,7 @@ def predict(
             "The model does not say how its images are prepared: it was trained with data that has no preprocessing "
             "of its own. Give the data module a property `preprocessing`, and export the model again."
         )
-    prepare = metadata.preprocessing.fit if metadata.preprocessing_inside else metadata.preprocessing
+    prepare = partial(tensors.fit if metadata.preprocessing_inside else tensors.prepare, metadata.preprocessing)
     images = read_images(files, prepare, report)
     return _predict(network, images, task, metadata, batch_size)
 

@@ -62,7 +62,7 @@ class Measured:
         fingerprint: The fingerprint of its weights.
         metrics: Each metric and its value.
         matrix: The confusion matrix, if there is one and it can be drawn.
-        tables: More results, each a heading and rows of a class and its value.
+        tables: More results: the names of two columns, and the rows of each.
         mistakes: The most frequent mistakes, as sentences.
         other_mistakes: How many more pairs of classes were mistaken.
         classes: The number of classes; 0 if it is not known.
@@ -73,7 +73,7 @@ class Measured:
     fingerprint: str
     metrics: Sequence[tuple[str, str]]
     matrix: Matrix | None = None
-    tables: Sequence[tuple[str, Sequence[tuple[str, str]]]] = ()
+    tables: Sequence[tuple[tuple[str, str], Sequence[tuple[str, str]]]] = ()
     mistakes: Sequence[str] = ()
     other_mistakes: int = 0
     classes: int = 0
@@ -111,11 +111,11 @@ def _measured(view: str, entry: Mapping[str, Any]) -> Measured:
         matrix=_matrix(counts, names, unit) if drawn else None,
         tables=[
             (
-                _heading(key),
-                [(str(name), "absent" if value is None else _value(value)) for name, value in table.items()],
+                _columns(entry, key),
+                [(str(name), _value_or_absent(value)) for name, value in table.items()],
             )
             for key, table in entry.items()
-            if key != "metrics" and isinstance(table, Mapping)
+            if key not in ("metrics", "columns") and isinstance(table, Mapping)
         ],
         mistakes=mistakes[:_MOST_MISTAKES],
         other_mistakes=max(0, len(mistakes) - _MOST_MISTAKES),
@@ -127,9 +127,10 @@ def _value_or_absent(value: float | None) -> str:
     return "absent" if value is None else _value(value)
 
 
-def _heading(key: str) -> str:
-    """The column of a table such as ``class_iou``."""
-    return key.removeprefix("class_").replace("_", " ").upper()
+def _columns(entry: Mapping[str, Any], key: str) -> tuple[str, str]:
+    """The names of the columns of a table; earlier runs have one table alone, without them."""
+    row, value = entry.get("columns", {}).get(key, ("class", "IoU"))
+    return str(row), str(value)
 
 
 def _value(value: float | None) -> str:

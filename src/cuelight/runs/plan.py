@@ -22,7 +22,7 @@ from cuelight.errors import ConfigError, Problem
 from cuelight.runs.build import model_class
 from cuelight.runs.conflicts import find_problems
 from cuelight.tracking.loggers.requirements import tracker_problems
-from cuelight.training.optimization import scheduler_problems
+from cuelight.training.schedules import scheduler_problems
 
 LOSS_MONITOR = "val/loss"
 Mode = Literal["min", "max"]

@@ -19,6 +19,7 @@ from cuelight.errors import CuelightError
 from cuelight.evaluation.evaluate import set_up
 from cuelight.evaluation.evaluator import Split
 from cuelight.export.model_metadata import ModelMetadata
+from cuelight.images import tensors
 from cuelight.prediction.pytorch_model import PyTorchModel
 from cuelight.tasks.lookup import TASKS, Task
 
@@ -66,7 +67,7 @@ def draw_examples(
     except CuelightError as error:  # what was measured stands without a picture
         logger.warning("No predictions are drawn: %s", error)
         return None
-    pictures = [to_pil_image(picture) for picture in preprocessing.denormalize(images)]
+    pictures = [to_pil_image(picture) for picture in tensors.denormalize(preprocessing, images)]
     return task.draw_examples(pictures, [target.numpy() for target in targets], results)
 
 

@@ -14,6 +14,7 @@ from cuelight.config import Part
 from cuelight.data.datasets.mask_folder import MaskFolder
 from cuelight.data.protocols import DescribesImages, NamesClasses
 from cuelight.errors import DataError
+from cuelight.images import tensors
 from cuelight.images.preprocessing import IGNORE_INDEX
 
 NAMES = ["dark", "medium", "bright"]
@@ -45,7 +46,7 @@ def test_images_and_masks_are_loaded_together(folder: Path) -> None:
     assert images.dtype == torch.float32
     assert masks.shape == (3, 48, 64)
     assert masks.dtype == torch.int64
-    brightness = data.preprocessing.denormalize(images).mean(1) * 255
+    brightness = tensors.denormalize(data.preprocessing, images).mean(1) * 255
     assert ((brightness > 160) == (masks == 2)).float().mean() > 0.97
 
 

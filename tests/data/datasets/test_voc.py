@@ -9,6 +9,7 @@ from PIL import Image
 from cuelight import registry
 from cuelight.data.datasets.voc import VOC_CLASSES, VOCSegmentation
 from cuelight.errors import DataError
+from cuelight.images import tensors
 from cuelight.images.preprocessing import IGNORE_INDEX
 
 
@@ -58,7 +59,7 @@ def test_images_and_masks_are_loaded_together(voc: Path) -> None:
     assert images.shape == (2, 3, 24, 24)
     assert set(masks.unique().tolist()) == {0, 1, 2, IGNORE_INDEX}
     inside = masks != IGNORE_INDEX
-    brightness = data.preprocessing.denormalize(images).mean(1) * 255
+    brightness = tensors.denormalize(data.preprocessing, images).mean(1) * 255
     assert ((brightness > 160) == (masks == 2))[inside].float().mean() > 0.93
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import numpy as np
 import pytest
 import torch
 from torch import Tensor
@@ -9,8 +10,9 @@ from torch import Tensor
 from cuelight.config import Part
 from cuelight.data.datasets.packaged import load_photographs
 from cuelight.data.loading.transforms import build_augmentation
-from cuelight.data.targets.masks import ClassMask
-from cuelight.images.preprocessing import IGNORE_INDEX
+from cuelight.data.targets.masks import MASKS, ClassMask
+from cuelight.images import tensors
+from cuelight.images.preprocessing import IGNORE_INDEX, Preprocessing
 
 # Each with how far a pixel may be off, where the image is interpolated and the mask is not.
 GEOMETRIC = {
@@ -128,3 +130,39 @@ def test_what_changes_colours_leaves_the_mask(name: str, photograph: Tensor) -> 
 
     assert not torch.equal(changed, photograph)
     assert torch.equal(same, mask)
+
+
+@pytest.mark.parametrize("resize", ["stretch", "crop", "letterbox"])
+@pytest.mark.parametrize("size", [(40, 40), (30, 71), (200, 210)])
+@pytest.mark.parametrize("axis", [0, 1])
+def test_a_mask_is_fitted_as_its_image_is(resize: str, size: tuple[int, int], axis: int) -> None:
+    """The value of a pixel is its place, from 20 on: the mask may differ from its image by rounding alone."""
+    height, width = 150, 190
+    places = torch.arange(20, 20 + (height, width)[axis], dtype=torch.uint8)
+    mask = (places[:, None] if axis == 0 else places[None]).expand(height, width).contiguous()
+    preprocessing = Preprocessing(size=size, resize=resize)
+
+    image, fitted = tensors.fit(preprocessing, mask.expand(3, -1, -1).contiguous())[0], MASKS.fit(mask, preprocessing)
+
+    outside = image == 0
+    assert fitted.shape == size
+    assert fitted.dtype == torch.uint8
+    assert torch.equal(fitted == IGNORE_INDEX, outside)
+    assert outside.any() == (resize == "letterbox")
+    off = image.float() - fitted.float()
+    # Nearest at the edge of an enlarged image is not what the mean of its neighbours is.
+    assert off[~outside].abs().max() <= 2.5
+    assert off[~outside].mean().abs() < 0.3
+
+
+def test_a_fitted_mask_has_no_class_that_was_not_there() -> None:
+    mask = torch.from_numpy(np.random.default_rng(0).choice(np.array([0, 7, 40, 255], dtype=np.uint8), (90, 60)))
+    for resize in ("stretch", "crop", "letterbox"):
+        fitted = MASKS.fit(mask, Preprocessing(size=(33, 50), resize=resize))
+        assert set(fitted.unique().tolist()) == {0, 7, 40, 255}
+
+
+def test_a_mask_of_the_final_size_stays_as_it_is() -> None:
+    mask = torch.arange(12, dtype=torch.uint8).reshape(3, 4)
+
+    assert torch.equal(MASKS.fit(mask, Preprocessing(size=(3, 4), resize="letterbox")), mask)

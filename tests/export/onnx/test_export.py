@@ -24,6 +24,7 @@ from cuelight.export.model_metadata import ModelMetadata
 from cuelight.export.onnx import exporters
 from cuelight.export.onnx.export import export_onnx
 from cuelight.export.onnx.graph import OnnxGraph
+from cuelight.images import tensors
 from cuelight.images.preprocessing import Preprocessing
 
 DESCRIPTION = ModelMetadata(
@@ -257,7 +258,7 @@ def test_preprocessing_inside(path, color, opset) -> None:
     preprocessing = Preprocessing((16, 16), mean, std, color)
     model = Scaled(channels)
     pixels = torch.randint(0, 256, (2, channels, 16, 16), dtype=torch.uint8)
-    seen = preprocessing.normalize(pixels)
+    seen = tensors.normalize(preprocessing, pixels)
     exported, proto, _ = export(
         model, path, seen, replace(DESCRIPTION, preprocessing=preprocessing), seen,
         preprocessing=True, dynamic_batch=True, opset=opset,
@@ -286,7 +287,7 @@ def test_check_sees_the_pixels_of_the_images(path, monkeypatch) -> None:
         file, reference, batches
     ))  # fmt: skip
     pixels = torch.randint(0, 256, (1, 3, 32, 32), dtype=torch.uint8)
-    images = DESCRIPTION.preprocessing.normalize(pixels)
+    images = tensors.normalize(DESCRIPTION.preprocessing, pixels)
     export(Small(), path, images=images, preprocessing=True, dynamic_batch=True)
     export(Small(), path, images=images)
     assert [len(batch[0]) for batch in given] == [1, 2, 1]

@@ -7,6 +7,7 @@ import pytest
 import torch
 
 from cuelight.export.archive.nn_archive import archive_suffix, write_archive
+from cuelight.images import tensors
 from cuelight.prediction.onnx_model import OnnxModel
 from support.depthai_reader import read_with_depthai
 from support.onnx_files import CLASS_NAMES, HEADS, PREPROCESSING, SIZE, make_onnx, network, write_onnx
@@ -53,7 +54,7 @@ def answers(tmp_path_factory):
         write_archive(onnx_path, path, name=f"case {number}", heads=HEADS, compression=compression)
         shape, seeded = (1, PREPROCESSING[color].channels, *SIZE), torch.Generator().manual_seed(number)
         images = torch.randint(0, 256, shape, dtype=torch.uint8, generator=seeded)
-        prepared = PREPROCESSING[color].normalize(images)
+        prepared = tensors.normalize(PREPROCESSING[color], images)
         logits = OnnxModel.open(path)(images if options.get("inside") else prepared)["logits"]
         jobs.append((path, logits.tolist()))
         with torch.inference_mode():

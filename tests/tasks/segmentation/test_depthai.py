@@ -10,6 +10,7 @@ from cuelight.config.schema import ExporterConfig
 from cuelight.export.archive.nn_archive import write_archive
 from cuelight.export.model_metadata import ModelMetadata
 from cuelight.export.onnx.export import export_onnx
+from cuelight.images import tensors
 from cuelight.images.preprocessing import Preprocessing
 from cuelight.prediction.onnx_model import OnnxModel
 from cuelight.tasks.segmentation.decode import decode_segmentation
@@ -54,7 +55,7 @@ def test_depthai_decodes_the_masks_of_torch(tmp_path, model, options) -> None:
     description = ModelMetadata("f" * 64, task="segmentation", class_names=tuple(NAMES), preprocessing=PREPROCESSING)
     onnx = tmp_path / "model.onnx"
     images = torch.randint(0, 256, (2, 3, *SIZE), dtype=torch.uint8, generator=torch.Generator().manual_seed(0))
-    prepared = PREPROCESSING.normalize(images)
+    prepared = tensors.normalize(PREPROCESSING, images)
     export_onnx(
         model.for_export(), prepared[:1], onnx, ExporterConfig(**options), description, images=prepared,
         output_names=model.output_names,

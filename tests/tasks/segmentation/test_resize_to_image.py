@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from cuelight.images import tensors
 from cuelight.images.preprocessing import Preprocessing
 from cuelight.tasks.segmentation.decode import UNSEEN, decode_segmentation
 from cuelight.tasks.segmentation.resize_to_image import resize_to_image
@@ -23,7 +24,7 @@ def photograph():
 def bright_parts(image, size, resize):
     """The mask that a model gives which sees brightness, brought back to the image."""
     preprocessing = Preprocessing(size=size, mean=(0.5,), std=(0.25,), color="GRAY", resize=resize)
-    seen = preprocessing(image).numpy()
+    seen = tensors.prepare(preprocessing, image).numpy()
     [result] = decode_segmentation({"logits": np.concatenate([-seen, seen])[None]})
     return resize_to_image(result, preprocessing, image.size)
 
@@ -56,7 +57,7 @@ def test_every_pixel_comes_from_where_the_model_saw_it(resize, image_size, size)
     for axis, (length, scaled) in enumerate([(height, scaled_height), (width, scaled_width)]):
         ramp = np.linspace(0, 1, length, dtype=np.float32)
         ramp = np.broadcast_to(ramp[:, None] if axis == 0 else ramp, (height, width))
-        shown = preprocessing.fit(Image.fromarray((ramp * 255).round().astype(np.uint8))).numpy()[0]
+        shown = tensors.fit(preprocessing, Image.fromarray((ramp * 255).round().astype(np.uint8))).numpy()[0]
         [result] = decode_segmentation({"logits": np.zeros((1, 2, *size), np.float32)})
         placed = resize_to_image(
             type(result)(result.mask, shown.astype(np.float32), ("a", "b")), preprocessing, image_size

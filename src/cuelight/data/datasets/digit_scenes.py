@@ -110,7 +110,7 @@ class DigitScenes(ImageDataModule[SceneImages]):
 
     in_memory = True
     task: ClassVar[str] = "segmentation"
-    targets = MASKS
+    target_kind = MASKS
 
     def __init__(
         self,

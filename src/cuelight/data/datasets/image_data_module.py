@@ -34,12 +34,12 @@ class ImageDataModule(pl.LightningDataModule, Generic[_Images]):
     Attributes:
         in_memory: Whether images are so quickly there that the main process is faster than workers, unless it
             augments them.
-        targets: The kind of target.
+        target_kind: How targets follow their images: ``LABELS``, ``MASKS`` or one of your own.
         task: What can be learnt of them, as models name it; a model of another task is refused.
     """
 
     in_memory = False
-    targets: ClassVar[TargetKind] = LABELS
+    target_kind: ClassVar[TargetKind] = LABELS
     task: ClassVar[str | None] = None
 
     def __init__(self, transforms: Sequence[Part] | None, batch_size: int, num_workers: int, seed: int) -> None:
@@ -87,7 +87,7 @@ class ImageDataModule(pl.LightningDataModule, Generic[_Images]):
             batch_size=self.batch_size,
             num_workers=0 if self.in_memory and not self.transforms else self.num_workers,
             seed=self.seed,
-            targets=self.targets,
+            target_kind=self.target_kind,
             trainer=self.trainer,
             augmentation=build_augmentation(self.transforms),
             augment_first=sees_whole_image(self.transforms),
@@ -133,7 +133,7 @@ class ImageDataModule(pl.LightningDataModule, Generic[_Images]):
             self.preprocessing,
             batch_size=self.batch_size,
             num_workers=0 if self.in_memory else self.num_workers,
-            targets=self.targets,
+            target_kind=self.target_kind,
             trainer=self.trainer,
             skipped=self._skipped.get(split),
         )

@@ -10,6 +10,7 @@ from cuelight.data.datasets import folders
 from cuelight.data.datasets.fingerprints import fingerprint_of_files
 from cuelight.data.datasets.image_file_data_module import ImageFileDataModule
 from cuelight.data.datasets.image_files import ImageFiles
+from cuelight.data.targets.labels import hashed_entries
 
 
 class ImageFolder(ImageFileDataModule[ImageFiles]):
@@ -72,7 +73,9 @@ class ImageFolder(ImageFileDataModule[ImageFiles]):
         Raises:
             DataError: A file cannot be read.
         """
-        return fingerprint_of_files(Path(self.path), self._splits, self.class_names)
+        names = self.class_names
+        splits = {split: hashed_entries(files, names) for split, files in self._splits.items()}
+        return fingerprint_of_files(Path(self.path), splits)
 
     def missing_split(self, split: str) -> str:
         """Say that a split has no images, and what to do.

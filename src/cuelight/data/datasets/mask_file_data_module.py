@@ -7,10 +7,10 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, ClassVar
 
-from cuelight.data.datasets.fingerprints import fingerprint_of_masks
+from cuelight.data.datasets.fingerprints import fingerprint_of_files
 from cuelight.data.datasets.image_file_data_module import ImageFileDataModule
 from cuelight.data.datasets.mask_files import MaskFiles, refuse_masks_without_classes
-from cuelight.data.targets.masks import MASKS
+from cuelight.data.targets.masks import MASKS, hashed_entries
 from cuelight.errors import Problem
 from cuelight.images.preprocessing import IGNORE_INDEX
 
@@ -36,7 +36,7 @@ class MaskFileDataModule(ImageFileDataModule[MaskFiles]):
     """
 
     task: ClassVar[str] = "segmentation"
-    targets = MASKS
+    target_kind = MASKS
 
     def __init__(self, path: str | Path, class_names: list[str] | None = None, **options: Any) -> None:
         super().__init__(path, **options)
@@ -84,7 +84,8 @@ class MaskFileDataModule(ImageFileDataModule[MaskFiles]):
         Raises:
             DataError: A file cannot be read.
         """
-        return fingerprint_of_masks(Path(self.path), self._splits)
+        root = Path(self.path)
+        return fingerprint_of_files(root, {split: hashed_entries(files, root) for split, files in self._splits.items()})
 
 
 def class_name_problem(names: Sequence[str]) -> str | None:

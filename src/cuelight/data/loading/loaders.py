@@ -26,7 +26,7 @@ def training_loader(
     batch_size: int,
     num_workers: int,
     seed: int,
-    targets: TargetKind = LABELS,
+    target_kind: TargetKind = LABELS,
     trainer: pl.Trainer | None = None,
     augmentation: Augmentation | None = None,
     augment_first: bool = False,
@@ -40,7 +40,7 @@ def training_loader(
         batch_size: Images per batch and rank.
         num_workers: Processes that load; 0 loads in the main process.
         seed: Seed of the order and of augmentation.
-        targets: The kind of target.
+        target_kind: How targets follow their images.
         trainer: Tells rank, number of ranks, and the epoch to begin with.
         augmentation: Random transforms.
         augment_first: Whether they see the image at its own size.
@@ -50,7 +50,7 @@ def training_loader(
         The loader.
     """
     world_size, rank = _ranks(trainer)
-    dataset = SeededDataset(images, preprocessing, augmentation, augment_first, skipped is not None, targets)
+    dataset = SeededDataset(images, preprocessing, augmentation, augment_first, skipped is not None, target_kind)
     sampler = EpochSampler(dataset, batch_size, seed, world_size, rank)
     used_batches = None
     if trainer is not None:
@@ -65,7 +65,7 @@ def training_loader(
         sampler=sampler,
         num_workers=num_workers,
         persistent_workers=num_workers > 0,
-        collate_fn=Collate(preprocessing, targets),
+        collate_fn=Collate(preprocessing, target_kind),
         pin_memory=_on_cuda(trainer),
         skipped=skipped,
         used_batches=used_batches,
@@ -78,7 +78,7 @@ def evaluation_loader(
     *,
     batch_size: int,
     num_workers: int,
-    targets: TargetKind = LABELS,
+    target_kind: TargetKind = LABELS,
     trainer: pl.Trainer | None = None,
     skipped: SkippedFiles | None = None,
 ) -> CheckedLoader:
@@ -89,7 +89,7 @@ def evaluation_loader(
         preprocessing: What is done to each.
         batch_size: Images per batch and rank.
         num_workers: Processes that load; 0 loads in the main process.
-        targets: The kind of target.
+        target_kind: How targets follow their images.
         trainer: Tells rank and number of ranks.
         skipped: Takes what cannot be read, which is left out of its batch; an error is raised if left out.
 
@@ -97,14 +97,14 @@ def evaluation_loader(
         The loader.
     """
     world_size, rank = _ranks(trainer)
-    dataset = SeededDataset(images, preprocessing, targets=targets)
+    dataset = SeededDataset(images, preprocessing, target_kind=target_kind)
     return CheckedLoader(
         dataset,
         batch_size=batch_size,
         sampler=EvaluationSampler(dataset, batch_size, num_replicas=world_size, rank=rank),
         num_workers=num_workers,
         persistent_workers=num_workers > 0,
-        collate_fn=Collate(preprocessing, targets),
+        collate_fn=Collate(preprocessing, target_kind),
         pin_memory=_on_cuda(trainer),
         skipped=skipped,
     )

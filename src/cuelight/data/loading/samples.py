@@ -17,6 +17,7 @@ from cuelight.data.loading.sampling import NO_SAMPLE, SampleKey
 from cuelight.data.reading import Unreadable, UnreadableImageError
 from cuelight.data.targets.labels import LABELS
 from cuelight.data.targets.target_kind import Augmentation, TargetKind
+from cuelight.images import tensors
 from cuelight.images.preprocessing import Preprocessing
 
 # A run of unreadable files longer than this is a broken dataset, not a few broken files.
@@ -77,7 +78,7 @@ class SeededDataset(Dataset[Sample]):
         augment_first: Whether augmentation sees the image at its own size, before it is brought to the final one.
         replace_unreadable: Whether the next readable image takes the place of one that cannot be read, so that
             batches keep their size.
-        targets: The kind of target.
+        target_kind: How targets follow their images.
     """
 
     def __init__(
@@ -87,11 +88,11 @@ class SeededDataset(Dataset[Sample]):
         augmentation: Augmentation | None = None,
         augment_first: bool = False,
         replace_unreadable: bool = False,
-        targets: TargetKind = LABELS,
+        target_kind: TargetKind = LABELS,
     ) -> None:
         self.images = images
         self.preprocessing = preprocessing
-        self.targets = targets
+        self.target_kind = target_kind
         self.augmentation = augmentation
         self.augment_first = augment_first
         self.replace_unreadable = replace_unreadable
@@ -139,12 +140,12 @@ class SeededDataset(Dataset[Sample]):
             return self._fit(image, target)
         _seed_transforms(seed)
         if self.augment_first:
-            image = self.preprocessing.to_tensor(image)
-            return self._fit(*self.targets.augment(self.augmentation, image, target))
-        return self._fit(*self.targets.augment(self.augmentation, *self._fit(image, target)))
+            image = tensors.to_tensor(self.preprocessing, image)
+            return self._fit(*self.target_kind.augment(self.augmentation, image, target))
+        return self._fit(*self.target_kind.augment(self.augmentation, *self._fit(image, target)))
 
     def _fit(self, image: Image.Image | Tensor, target: Any) -> Sample:
-        return Sample(self.preprocessing.fit(image), self.targets.fit(target, self.preprocessing))
+        return Sample(tensors.fit(self.preprocessing, image), self.target_kind.fit(target, self.preprocessing))
 
     def _sample_or_unreadable(self, index: int, seed: int) -> Iterator[Sample | Unreadable]:
         attempts = min(len(self), _ATTEMPTS) if self.replace_unreadable else 1
@@ -166,12 +167,12 @@ class Collate:
 
     Args:
         preprocessing: Normalizes.
-        targets: The kind of target.
+        target_kind: How targets follow their images.
     """
 
-    def __init__(self, preprocessing: Preprocessing, targets: TargetKind = LABELS) -> None:
+    def __init__(self, preprocessing: Preprocessing, target_kind: TargetKind = LABELS) -> None:
         self.preprocessing = preprocessing
-        self.targets = targets
+        self.target_kind = target_kind
 
     def __call__(self, samples: Sequence[Sample | Unreadable]) -> Batch:
         """Make the batch.
@@ -184,16 +185,16 @@ class Collate:
         """
         readable = [sample for sample in samples if isinstance(sample, Sample)]
         unreadable = tuple(sample for sample in samples if isinstance(sample, Unreadable))
-        targets = self.targets.collate([sample.target for sample in readable])
+        targets = self.target_kind.collate([sample.target for sample in readable])
         if not readable:
             return Batch(None, targets, unreadable)
         return Batch(self._images(readable), targets, unreadable)
 
     def _images(self, samples: Sequence[Sample]) -> Tensor:
         if get_worker_info() is None:
-            return self.preprocessing.normalize(torch.stack([sample.image for sample in samples]))
+            return tensors.normalize(self.preprocessing, torch.stack([sample.image for sample in samples]))
         # default_collate writes into memory that is shared with the main process; image by image stays in the cache.
-        images: Tensor = default_collate([self.preprocessing.normalize(sample.image) for sample in samples])
+        images: Tensor = default_collate([tensors.normalize(self.preprocessing, sample.image) for sample in samples])
         return images
 
 

@@ -10,7 +10,7 @@ from torch import Tensor
 
 from cuelight.config import Part
 from cuelight.data.targets.target_kind import Augmentation
-from cuelight.errors import Problem
+from cuelight.errors import DataError, Problem
 from cuelight.images.preprocessing import Preprocessing
 
 
@@ -25,8 +25,18 @@ class Labels:
         """Transform the image alone."""
         return augmentation(image), target
 
-    def collate(self, targets: Sequence[int]) -> Tensor:
-        """Return int64 ``(N,)``."""
+    def collate(self, targets: Sequence[int | Tensor]) -> Tensor:
+        """Return int64 ``(N,)``.
+
+        Raises:
+            DataError: A target is not the index of a class.
+        """
+        if wrong := [target for target in targets if isinstance(target, Tensor) and target.ndim]:
+            raise DataError(
+                f"The target of an image is a tensor {tuple(wrong[0].shape)}, and the index of a class was expected. "
+                "Where targets are masks, set `target_kind = MASKS` in the class of the data module "
+                "(cuelight.data.targets.masks)."
+            )
         return torch.tensor(targets, dtype=torch.int64)
 
     def transform_problems(self, transforms: Iterable[Part] | None, path: str) -> list[Problem]:

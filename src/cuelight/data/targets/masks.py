@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from pathlib import Path
 from typing import Any, Protocol
 
 import torch
@@ -12,9 +13,10 @@ from torchvision.transforms import InterpolationMode
 from torchvision.transforms.v2 import functional
 
 from cuelight.config import Part
+from cuelight.data.reading import portable_name
 from cuelight.data.targets.target_kind import Augmentation
 from cuelight.errors import Problem
-from cuelight.images.preprocessing import IGNORE_INDEX, Preprocessing, center_crop_mask
+from cuelight.images.preprocessing import IGNORE_INDEX, Preprocessing
 
 # They move or cut the image in ways that torchvision does not repeat on a mask.
 _OF_IMAGES_ALONE = frozenset({"AugMix", "AutoAugment", "RandAugment", "RandomErasing", "TrivialAugmentWide"})
@@ -24,8 +26,14 @@ class Masks:
     """A mask of an image: uint8 ``(H, W)``, the index of the class of each pixel."""
 
     def fit(self, target: Tensor, preprocessing: Preprocessing) -> Tensor:
-        """Bring the mask to the size of the model; what is filled up is ``IGNORE_INDEX``."""
-        return preprocessing.fit_mask(target)
+        """Bring masks ``(..., H, W)`` to the size of the model as their images, by the nearest pixel.
+
+        Where the image is filled with black, the mask is ``IGNORE_INDEX``.
+        """
+        if tuple(target.shape[-2:]) == preprocessing.size:
+            return target
+        scaled = _resize_exact(target, preprocessing.scaled_size(target.shape[-2], target.shape[-1]))
+        return scaled if preprocessing.resize == "stretch" else _center_crop(scaled, preprocessing.size)
 
     def augment(self, augmentation: Augmentation, image: Tensor, target: Tensor) -> tuple[Tensor, Tensor]:
         """Transform the image and its mask alike."""
@@ -71,18 +79,18 @@ class MaskedFiles(Protocol):
         ...
 
 
-def hashed_entries(files: MaskedFiles, name_of: Callable[[str], str]) -> Iterator[tuple[str, str]]:
+def hashed_entries(files: MaskedFiles, root: Path) -> Iterator[tuple[str, str]]:
     """List what the fingerprint of a dataset depends on.
 
     Args:
         files: The files.
-        name_of: Names a file independently of the machine.
+        root: The folder of the dataset.
 
     Yields:
         Each file, image or mask, and the text that belongs to it.
     """
     for image, mask in zip(files.paths, files.masks, strict=True):
-        yield image, name_of(mask)
+        yield image, portable_name(mask, root)
         yield mask, "\n".join(files.class_names)
 
 
@@ -120,7 +128,15 @@ def _resized_crop(mask: Tensor, top: int, left: int, height: int, width: int, si
 
 
 def _center_crop(mask: Tensor, output_size: Sequence[int]) -> Tensor:
-    return center_crop_mask(mask.as_subclass(Tensor), output_size)
+    # center_crop fills with 0, which is what 255 + 1 is in 8 bits.
+    cropped: Tensor = functional.center_crop_mask(mask.as_subclass(Tensor) + 1, list(output_size)) - 1
+    return cropped
+
+
+def _resize_exact(mask: Tensor, size: tuple[int, int]) -> Tensor:
+    # Plain NEAREST takes the corner of what a pixel covers, and so moves a mask against its image.
+    resized: Tensor = functional.resize_mask(mask, list(size), interpolation=InterpolationMode.NEAREST_EXACT)
+    return resized
 
 
 _KERNELS: dict[str, Callable[..., Tensor]] = {

@@ -8,6 +8,7 @@ from torch import Tensor
 from cuelight.errors import ExportError
 from cuelight.export.model_metadata import ModelMetadata
 from cuelight.export.onnx.export_target import Batch, Inputs, Target, repeated, with_batch_size
+from cuelight.images import tensors
 
 _RANDOM = "checked on random input, because there were no images"
 
@@ -41,7 +42,7 @@ def check_batches(
             f"{tuple(target.example[0].shape[1:])}. Give both the same size."
         )
     if takes_bytes and metadata.preprocessing is not None:
-        images = (metadata.preprocessing.denormalize(images) * 255.0).round().to(torch.uint8)
+        images = (tensors.denormalize(metadata.preprocessing, images) * 255.0).round().to(torch.uint8)
     return tuple((repeated(images, size),) for size in sizes), ()
 
 

@@ -1,0 +1,115 @@
+"""What is done to an image before the model sees it, with tensors; what it is stands in ``preprocessing.py``."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import torch
+from PIL import Image
+from torch import Tensor
+from torchvision.transforms.v2 import functional
+
+from cuelight.images.preprocessing import Preprocessing
+
+_PIL_MODES = {"RGB": "RGB", "BGR": "RGB", "GRAY": "L"}
+_UINT8_MAX = 255.0
+
+
+def prepare(preprocessing: Preprocessing, image: Image.Image | Tensor) -> Tensor:
+    """Prepare one image, or a batch of images of one size.
+
+    Args:
+        preprocessing: What is done to an image.
+        image: A PIL image; or a tensor ``(..., C, H, W)`` in RGB or grey, uint8 or float on the 0-1 scale.
+
+    Returns:
+        float32 ``(..., channels, *size)``.
+    """
+    return normalize(preprocessing, fit(preprocessing, image))
+
+
+def to_tensor(preprocessing: Preprocessing, image: Image.Image | Tensor) -> Tensor:
+    """Take an image apart into channels, in RGB or grey, at its own size.
+
+    Args:
+        preprocessing: What is done to an image.
+        image: A PIL image of any mode, or a tensor ``(..., 1 or 3, H, W)``.
+
+    Returns:
+        The tensor; uint8 ``(channels, H, W)`` of a PIL image.
+    """
+    if isinstance(image, Image.Image):
+        mode = _PIL_MODES[preprocessing.color]
+        # Left in the memory order of PIL (channels last): torchvision resizes that four times faster.
+        channels: Tensor = functional.pil_to_tensor(image if image.mode == mode else image.convert(mode))
+        return channels
+    if image.shape[-3] == preprocessing.channels:
+        return image
+    if preprocessing.channels == 1:
+        gray: Tensor = functional.rgb_to_grayscale(image)
+        return gray
+    return image.expand(*image.shape[:-3], 3, *image.shape[-2:])
+
+
+def fit(preprocessing: Preprocessing, image: Image.Image | Tensor) -> Tensor:
+    """Bring an image to ``size``, bilinear and antialiased, still in RGB or grey and not normalized.
+
+    Args:
+        preprocessing: What is done to an image.
+        image: As for :func:`prepare`.
+
+    Returns:
+        ``(..., channels, *size)`` of the dtype of the image.
+    """
+    tensor = to_tensor(preprocessing, image)
+    if tuple(tensor.shape[-2:]) == preprocessing.size:
+        return tensor
+    if preprocessing.resize == "stretch":
+        return _resize(tensor, preprocessing.size)
+    scaled = preprocessing.scaled_size(tensor.shape[-2], tensor.shape[-1])
+    # center_crop cuts what is too large and fills what is too small with zeros, each around the middle.
+    fitted: Tensor = functional.center_crop(_resize(tensor, scaled), list(preprocessing.size))
+    return fitted
+
+
+def normalize(preprocessing: Preprocessing, images: Tensor) -> Tensor:
+    """Scale, normalize, and put the channels in the order of ``color``.
+
+    Args:
+        preprocessing: What is done to an image.
+        images: ``(..., channels, H, W)`` in RGB or grey, uint8 or float on the 0-1 scale.
+
+    Returns:
+        float32 of the same shape, contiguous.
+    """
+    scale = _UINT8_MAX if images.dtype == torch.uint8 else 1.0
+    if preprocessing.color == "BGR":
+        images = images.flip(-3)
+    mean = _per_channel(preprocessing.mean, images.device) * scale
+    std = _per_channel(preprocessing.std, images.device) * scale
+    output = torch.empty(images.shape, dtype=torch.float32, device=images.device)
+    return torch.sub(images, mean, out=output).div_(std)
+
+
+def denormalize(preprocessing: Preprocessing, images: Tensor) -> Tensor:
+    """Undo :func:`normalize`, for pictures.
+
+    Args:
+        preprocessing: What is done to an image.
+        images: float ``(..., channels, H, W)`` as the model sees them.
+
+    Returns:
+        float32 of the same shape on the 0-1 scale, in RGB or grey.
+    """
+    pictures = images.float() * _per_channel(preprocessing.std, images.device)
+    pictures = (pictures + _per_channel(preprocessing.mean, images.device)).clamp(0.0, 1.0)
+    return pictures.flip(-3) if preprocessing.color == "BGR" else pictures
+
+
+def _per_channel(values: Sequence[float], device: torch.device) -> Tensor:
+    return torch.tensor(values, dtype=torch.float32, device=device).view(-1, 1, 1)
+
+
+def _resize(tensor: Tensor, size: tuple[int, int]) -> Tensor:
+    resized: Tensor = functional.resize(tensor, list(size), antialias=True)
+    return resized

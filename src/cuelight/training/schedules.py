@@ -1,0 +1,105 @@
+"""Learning rate schedules that end with the training."""
+
+from __future__ import annotations
+
+import inspect
+from typing import Any
+
+import lightning.pytorch as pl
+from torch.optim import Optimizer
+from torch.optim.lr_scheduler import LinearLR, LRScheduler, SequentialLR
+
+from cuelight import registry
+from cuelight.config.schema import SchedulerPart
+from cuelight.errors import ConfigError, Problem
+from cuelight.training.rescale_on_resume import rescale_on_resume
+from cuelight.training.training_length import TrainingLength, training_length
+
+_SCHEDULER_PATH = "trainer.scheduler"
+PLATEAU = "ReduceLROnPlateau"
+# Parameters of torch's schedulers that say how long the whole schedule is.
+_LENGTH_PARAMETERS = ("total_steps", "T_max", "total_iters")
+# Schedulers in which such a parameter means the length of something else, or which rise by themselves.
+_LENGTH_IS_THEIR_OWN = ("ConstantLR",)
+_WITHOUT_WARMUP = {
+    PLATEAU: "it has no fixed schedule that a warm-up could precede",
+    "OneCycleLR": "it has a warm-up of its own, set by its parameter pct_start",
+    "CyclicLR": "it rises and falls by itself",
+}
+
+
+def scheduler_problems(scheduler: SchedulerPart, path: str = _SCHEDULER_PATH) -> list[Problem]:
+    """Check what can be known about a scheduler before the training.
+
+    Args:
+        scheduler: The scheduler part.
+        path: Its key path, for the message.
+
+    Returns:
+        One problem for each setting that contradicts another.
+    """
+    problems = []
+    if scheduler.warmup and scheduler.name in _WITHOUT_WARMUP:
+        reason = _WITHOUT_WARMUP[scheduler.name]
+        problems.append(Problem(f"{scheduler.name} takes no warm-up: {reason}. Leave warmup out.", f"{path}.warmup"))
+    if scheduler.name == PLATEAU and scheduler.interval == "step":
+        message = f"{PLATEAU} waits for a validation, so its interval is epoch; got step. Leave interval out."
+        problems.append(Problem(message, f"{path}.interval"))
+    return problems
+
+
+def build_schedule(
+    part: SchedulerPart, optimizer: Optimizer, module: pl.LightningModule, max_steps: int | None
+) -> LRScheduler:
+    """Build a schedule whose length is that of the training, after a warm-up.
+
+    Args:
+        part: Name and parameters; a length that is left out is that of the training.
+        optimizer: Its optimizer.
+        module: A module that is attached to a trainer.
+        max_steps: A limit in optimizer steps that the trainer does not know of.
+
+    Raises:
+        ConfigError: If the schedule cannot be fitted to the training.
+    """
+    parameter = _missing_length(part)
+    params: dict[str, Any] = dict(part.params)
+    if parameter or part.warmup:
+        total = _in_intervals(training_length(module, max_steps), part)
+        if total and part.warmup >= total:
+            message = (
+                f"a warm-up of {part.warmup} is as long as the whole training of {total}, both in {part.interval}s; "
+                "nothing is left for the schedule itself. Make it shorter or train longer."
+            )
+            raise ConfigError([Problem(message, f"{_SCHEDULER_PATH}.warmup")])
+        if parameter:
+            if total is None:
+                message = (
+                    f"the length of the training is not known, so {part.name} needs {parameter}. Give it in "
+                    "params, or set trainer.epochs or trainer.max_steps."
+                )
+                raise ConfigError([Problem(message, f"{_SCHEDULER_PATH}.params.{parameter}")])
+            params[parameter] = max(1, total - part.warmup)
+    main: LRScheduler = registry.schedulers.build(part.model_copy(update={"params": params}), optimizer=optimizer)
+    schedule = main
+    if part.warmup:
+        rise = LinearLR(optimizer, start_factor=1 / (part.warmup + 1), total_iters=part.warmup)
+        schedule = SequentialLR(optimizer, [rise, main], milestones=[part.warmup])
+    if parameter:
+        rescale_on_resume(schedule, optimizer, parameter)
+    return schedule
+
+
+def _missing_length(part: SchedulerPart) -> str | None:
+    """Name the parameter for the schedule's length, if the scheduler has one and the file leaves it out."""
+    if part.name in _LENGTH_IS_THEIR_OWN or {"epochs", "steps_per_epoch"} <= part.params.keys():
+        return None
+    accepted = inspect.signature(registry.schedulers.get(part.name)).parameters
+    lengths = [name for name in _LENGTH_PARAMETERS if name in accepted]
+    return lengths[0] if lengths and part.params.get(lengths[0]) is None else None
+
+
+def _in_intervals(length: TrainingLength | None, part: SchedulerPart) -> int | None:
+    if length is None:
+        return None
+    return length.steps if part.interval == "step" else length.epochs
