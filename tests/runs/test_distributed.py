@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -15,6 +16,8 @@ from cuelight.train_end.outcomes import read_outcomes
 from support.experiments import OWN_PARTS, experiment, last, metric_rows, only_run, own_parts, same_training, write_yaml
 
 EPOCHS = 20
+FAILING_PARTS = OWN_PARTS.with_name("failing_parts.py")
+STEPS = [{"name": name} for name in ("TestOnTrainEnd", "ExportOnTrainEnd", "ArchiveOnTrainEnd")]
 TORCHRUN = ["-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2"]
 
 
@@ -32,21 +35,52 @@ def finish(process):
     return process.returncode, out, err
 
 
-@pytest.fixture
-def config(tmp_path, digits):
-    tree = experiment(digits, epochs=EPOCHS, devices=2, strategy="ddp", batch_size=4)
-    return write_yaml(tmp_path / "two.yaml", tree)
+def one_digit_more(digits, folder):
+    """41 digits for validation and for test, so that one batch of the second process is smaller."""
+    content = np.load(digits)
+    file = folder / "odd.npz"
+    np.savez(file, **{name: np.concatenate([content[name], content[name][:1]]) for name in ("images", "labels")})
+    return file
 
 
-def test_ddp_trains_stops_and_resumes_as_one(tmp_path, config) -> None:
-    code, out, err = finish(start(tmp_path / "whole", config))
+@pytest.fixture(scope="module")
+def config(tmp_path_factory, digits):
+    folder = tmp_path_factory.mktemp("two")
+    tree = experiment(
+        one_digit_more(digits, folder), epochs=EPOCHS, devices=2, strategy="ddp", batch_size=4, callbacks=STEPS
+    )
+    return write_yaml(folder / "two.yaml", tree)
+
+
+@pytest.fixture(scope="module")
+def whole(config):
+    """A training with the steps after it, what it printed, and its directory, which tests only read."""
+    code, out, err = finish(start(config.parent / "whole", config))
     assert code == 0, err
+    return out, err, only_run(config.parent / "whole" / "runs")
+
+
+def test_two_processes_train_as_one(whole) -> None:
+    out, err, directory = whole
     assert "test/accuracy" in out
     assert err.count("epoch 1/") == 1  # only the first process reports
-    whole = only_run(tmp_path / "whole" / "runs")
-    assert last(whole)["global_step"] == EPOCHS * 5  # 40 digits, 2 processes, batches of 4
-    assert json.loads((whole / "test" / "results.json").read_text())["test"]["metrics"]["test/accuracy"] > 0.2
+    assert last(directory)["global_step"] == EPOCHS * 5  # 40 digits, 2 processes, batches of 4
+    assert json.loads((directory / "test" / "results.json").read_text())["test"]["metrics"]["test/accuracy"] > 0.2
 
+
+def test_steps_after_the_training_run_once_and_measure_as_one_process(whole, tmp_path) -> None:
+    out, _, trained = whole
+    assert out.count("ExportOnTrainEnd") == 1
+    directory = shutil.copytree(trained, tmp_path / "copy")
+    own_parts()
+    outcomes = read_outcomes(directory)
+    assert [outcome.status for outcome in outcomes.values()] == ["ok", "ok", "ok"]
+    alone = Run.load(directory).test()
+    assert dict(alone.metrics) == pytest.approx(outcomes["TestOnTrainEnd"].details["metrics"], rel=1e-6)
+    assert all(check.ok for check in Run.load(directory).verify())
+
+
+def test_training_that_is_stopped_and_resumed_equals_uninterrupted(tmp_path, config, whole) -> None:
     stopped = start(tmp_path / "stopped", config)
     while "epoch 1/" not in stopped.stderr.readline():
         pass
@@ -59,35 +93,17 @@ def test_ddp_trains_stops_and_resumes_as_one(tmp_path, config) -> None:
 
     code, _, err = finish(start(tmp_path / "stopped", "--resume", interrupted))
     assert code == 0, err
-    assert same_training(whole, interrupted)
-    assert [row["step"] for row in metric_rows(whole)] == [row["step"] for row in metric_rows(interrupted)]
-
-
-FAILING_PARTS = OWN_PARTS.with_name("failing_parts.py")
-STEPS = [{"name": name} for name in ("TestOnTrainEnd", "ExportOnTrainEnd", "ArchiveOnTrainEnd")]
+    assert same_training(whole[2], interrupted)
+    assert [row["step"] for row in metric_rows(whole[2])] == [row["step"] for row in metric_rows(interrupted)]
 
 
 def train_two(tmp_path, digits, *callbacks):
-    """Two processes, and 41 digits for test: one batch of the second is smaller."""
-    content = np.load(digits)
-    odd = tmp_path / "odd.npz"
-    np.savez(odd, **{name: np.concatenate([content[name], content[name][:1]]) for name in ("images", "labels")})
     own_parts()
     load_source(FAILING_PARTS)
+    odd = one_digit_more(digits, tmp_path)
     tree = experiment(odd, epochs=2, devices=2, strategy="ddp", batch_size=4, scheduler=None, callbacks=[*callbacks])
     code, out, err = finish(start(tmp_path, write_yaml(tmp_path / "two.yaml", tree), "--source", FAILING_PARTS))
     return code, out, err, only_run(tmp_path / "runs")
-
-
-def test_steps_after_the_training_run_once_and_measure_as_one_process(tmp_path, digits) -> None:
-    code, out, err, directory = train_two(tmp_path, digits, *STEPS)
-    assert code == 0, err
-    assert out.count("ExportOnTrainEnd") == 1
-    outcomes = read_outcomes(directory)
-    assert [outcome.status for outcome in outcomes.values()] == ["ok", "ok", "ok"]
-    alone = Run.load(directory).test()
-    assert dict(alone.metrics) == pytest.approx(outcomes["TestOnTrainEnd"].details["metrics"], rel=1e-6)
-    assert all(check.ok for check in Run.load(directory).verify())
 
 
 def test_a_step_that_fails_on_the_first_of_two_processes(tmp_path, digits) -> None:
@@ -110,21 +126,17 @@ def test_the_second_of_two_processes_fails_before_the_steps(tmp_path, digits) ->
 
 
 @pytest.mark.slow
-def test_torchrun_trains_like_lightnings_own_launcher(tmp_path, config) -> None:
-    code, _, err = finish(start(tmp_path / "lightning", config))
-    assert code == 0, err
+def test_torchrun_trains_like_lightnings_own_launcher(tmp_path, config, whole) -> None:
     code, out, err = finish(start(tmp_path / "torchrun", config, launcher=TORCHRUN))
     assert code == 0, err
     assert out.count("best checkpoint") == 1
-    assert same_training(only_run(tmp_path / "lightning" / "runs"), only_run(tmp_path / "torchrun" / "runs"))
+    assert same_training(whole[2], only_run(tmp_path / "torchrun" / "runs"))
 
 
 @pytest.mark.slow
 def test_two_devices_validate_each_digit_once(tmp_path, digits) -> None:
     """Validation tells: the final test runs on one device in any case."""
-    content = np.load(digits)
-    odd = tmp_path / "odd.npz"  # 40 digits for training, 41 for validation
-    np.savez(odd, **{name: np.concatenate([content[name], content[name][:1]]) for name in ("images", "labels")})
+    odd = one_digit_more(digits, tmp_path)
     validated = []
     for devices, batch_size in ((1, 8), (2, 4)):
         # A BatchNorm would differ by design between batches of 8 and of 4; with neither it nor a step nothing may.

@@ -205,20 +205,18 @@ class TestCheckpoints:
         assert ema.updates == 15
 
 
-class SaveAt(pl.Callback):
-    """Saves at one of the moments of a training, before and after which a resume goes on."""
+class SaveOften(pl.Callback):
+    """Saves at each moment of a training from which a resume may go on."""
 
-    def __init__(self, moment=None):
-        self.moment, self.moments = moment, 0
+    def __init__(self):
+        self.moments = 0
 
-    def _pass(self, trainer, *_, **__):
-        if trainer.sanity_checking:
-            return
-        self.moments += 1
-        if self.moments == self.moment:
-            trainer.save_checkpoint(f"{trainer.default_root_dir}/{self.moment}.ckpt")
+    def _save(self, trainer, *_, **__):
+        if not trainer.sanity_checking:
+            self.moments += 1
+            trainer.save_checkpoint(f"{trainer.default_root_dir}/{self.moments}.ckpt")
 
-    on_train_batch_end = on_train_epoch_end = on_validation_end = _pass
+    on_train_batch_end = on_train_epoch_end = on_validation_end = _save
 
 
 @pytest.mark.parametrize("before", [True, False], ids=["saved before", "saved after"])
@@ -235,22 +233,18 @@ class SaveAt(pl.Callback):
     ids=str,
 )
 def test_resumed_from_any_moment_equals_uninterrupted(tmp_path, options, before):
-    def run(saver, resume=None, model=TinyModel, update_every_n_steps=1, update_starting_at_step=0, **others):
+    def run(*saver, resume=None, model=TinyModel, update_every_n_steps=1, update_starting_at_step=0, **others):
         ema = EMACallback(0.9, True, 5, update_every_n_steps, update_starting_at_step)
         by_hand = AverageByHand()
-        parts = [SeedEachBatch(1), by_hand, *([saver, ema] if before else [ema, saver])]
+        parts = [SeedEachBatch(1), by_hand, *([*saver, ema] if before else [ema, *saver])]
         _, module = fit(tmp_path, parts, model, resume=resume, max_epochs=3, **others)
         return weights_of(module), by_hand.raw, ema.weights.exact_averages(), ema.updates
 
-    counter = SaveAt()
-    average, raw, exact, updates = run(counter, **options)
-    for moment in range(1, counter.moments):
-        run(SaveAt(moment), **options)
-        resumed = run(SaveAt(), tmp_path / f"{moment}.ckpt", **options)
-        assert same(average, resumed[0]), moment
-        assert same(raw, resumed[1]), moment
-        assert same(exact, resumed[2]), moment
-        assert updates == resumed[3], moment
+    saver = SaveOften()
+    uninterrupted = run(**options)
+    assert same(run(saver, **options), uninterrupted)
+    for moment in range(1, saver.moments):
+        assert same(run(resume=tmp_path / f"{moment}.ckpt", **options), uninterrupted), moment
 
 
 class TestPruned:
