@@ -49,9 +49,8 @@ class Network(Protocol):
 class ResizesResults(Protocol):
     """A task whose results have the size of the model's input, and can be brought to that of their image."""
 
-    @property
-    def resize_to_image(self) -> Callable[[Any, Preprocessing, tuple[int, int]], Result]:
-        """Takes a result, how its image was prepared, and the width and height of the image."""
+    def resize_to_image(self, result: Any, preprocessing: Preprocessing, size: tuple[int, int]) -> Result:
+        """Bring a result to the width and height of its image, which was prepared so."""
         ...
 
 
@@ -59,9 +58,8 @@ class ResizesResults(Protocol):
 class MakesMasks(Protocol):
     """A task whose results have a class for each pixel."""
 
-    @property
-    def mask_image(self) -> Callable[[Any], Image.Image]:
-        """Makes an image of a result that other programs read."""
+    def mask_image(self, result: Any) -> Image.Image:
+        """Return a result as an image that other programs read."""
         ...
 
 

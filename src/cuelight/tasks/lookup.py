@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Protocol
 
 from numpy.typing import NDArray
@@ -51,19 +51,16 @@ class Task(Protocol):
         """The parser of depthai that decodes its outputs on a device."""
         ...
 
-    @property
-    def decode(self) -> Callable[[Mapping[str, NDArray[Any]], Sequence[str] | None], Sequence[Result]]:
-        """Turns the outputs by name and the class names into one result for each image."""
+    def decode(self, outputs: Mapping[str, NDArray[Any]], class_names: Sequence[str] | None) -> Sequence[Result]:
+        """Turn the outputs of a model into one result for each image."""
         ...
 
-    @property
-    def draw(self) -> Callable[[Image.Image, Any], Image.Image]:
-        """Draws a result beside or on its image."""
+    def draw(self, image: Image.Image, result: Any) -> Image.Image:
+        """Draw a result beside or on its image."""
         ...
 
-    @property
-    def head_problems(self) -> Callable[[Mapping[str, Any], Mapping[str, Sequence[int | None]]], Iterable[str]]:
-        """Compares the head of an NN Archive with the shapes of the outputs that it names."""
+    def head_problems(self, head: Mapping[str, Any], shapes: Mapping[str, Sequence[int | None]]) -> Iterable[str]:
+        """Compare the head of an NN Archive with the shapes of the outputs that it names."""
         ...
 
     def class_scores(self, model: nn.Module, class_names: Sequence[str] | None) -> TaskScores:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from itertools import chain, islice
 from typing import Any, Protocol, runtime_checkable
 
@@ -32,9 +32,10 @@ _IMAGES = 6
 class DrawsExamples(Task, Protocol):
     """A task that can draw images, their targets and its results beside each other."""
 
-    @property
-    def draw_examples(self) -> Callable[[Sequence[Image.Image], Sequence[NDArray[Any]], Sequence[Any]], Image.Image]:
-        """Takes images, the target of each, and the result of each."""
+    def draw_examples(
+        self, images: Sequence[Image.Image], targets: Sequence[NDArray[Any]], results: Sequence[Any]
+    ) -> Image.Image:
+        """Draw each image with its target and its result."""
         ...
 
 
