@@ -33,9 +33,9 @@ class ArchiveOnTrainEnd(ExportingStep):
         return StepResult(best.path, written.fingerprint, [written.path], written.details)
 
     def problem(self) -> str | None:
-        """Tell whether luxonis-ml is missing."""
+        """Return what to do if luxonis-ml is missing."""
         return archive_problem()
 
     def path(self, training: FinishedTraining) -> Path:
-        """Tell where the file belongs."""
+        """Return where the file belongs."""
         return archive_path(training)

@@ -32,5 +32,5 @@ class ExportOnTrainEnd(ExportingStep):
         return StepResult(best.path, exported.fingerprint, [exported.path], exported.details)
 
     def path(self, training: FinishedTraining) -> Path:
-        """Tell where the file belongs."""
+        """Return where the file belongs."""
         return onnx_path(training)

@@ -30,7 +30,7 @@ class ExportingStep(TrainEndStep):
 
     @abstractmethod
     def path(self, training: FinishedTraining) -> Path:
-        """Tell where the file belongs.
+        """Return where the file belongs.
 
         Args:
             training: The training that is over, with the options of this step.
@@ -40,6 +40,6 @@ class ExportingStep(TrainEndStep):
         """
 
     def is_done(self, training: FinishedTraining, outcome: Outcome) -> bool:
-        """Tell whether the weights that would be written now were written, with the same options."""
+        """Return whether the weights that would be written now were written, with the same options."""
         best, training = training.best(self.preferred_checkpoint), training.with_exporter(self.exporter)
         return is_up_to_date(outcome, training, self.path(training), fingerprint_of_file(best.path))

@@ -63,7 +63,7 @@ class GPUStatsMonitor(pl.Callback):
         self._step = 0
 
     def problem(self, accelerator: str) -> str | None:
-        """Tell why a training on this machine could not be watched, without starting CUDA.
+        """Return why a training on this machine could not be watched, without starting CUDA.
 
         Args:
             accelerator: The ``accelerator`` of its trainer.

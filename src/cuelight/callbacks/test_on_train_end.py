@@ -67,5 +67,5 @@ class TestOnTrainEnd(TrainEndStep):
             print_metrics(self.outcome)
 
     def is_done(self, training: FinishedTraining, outcome: Outcome) -> bool:
-        """Tell whether the weights that would be measured now were measured."""
+        """Return whether the weights that would be measured now were measured."""
         return outcome.weights_fingerprint == fingerprint_of_file(training.best(self.preferred_checkpoint).path)

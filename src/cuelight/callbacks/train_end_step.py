@@ -62,7 +62,7 @@ class TrainEndStep(pl.Callback, ABC):
 
     @abstractmethod
     def is_done(self, training: FinishedTraining, outcome: Outcome) -> bool:
-        """Tell whether running the step again would write the same.
+        """Return whether running the step again would write the same.
 
         Args:
             training: The training that is over.
@@ -73,7 +73,7 @@ class TrainEndStep(pl.Callback, ABC):
         """
 
     def problem(self) -> str | None:
-        """Tell why the step cannot work on this machine.
+        """Return why the step cannot work on this machine.
 
         Returns:
             A sentence; ``None`` if it can.

@@ -135,7 +135,7 @@ class UploadCheckpoint(TrainEndStep):
             uploads.close()
 
     def is_done(self, training: FinishedTraining, outcome: Outcome) -> bool:
-        """Tell whether each tracker has what would be sent now."""
+        """Return whether each tracker has what would be sent now."""
         return is_uploaded(training, outcome)
 
     def _look(self, trainer: pl.Trainer, module: pl.LightningModule, saved_before: bool = False) -> None:

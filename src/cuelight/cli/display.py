@@ -178,7 +178,7 @@ def source_options(sources: Sequence[str]) -> str:
 
 
 def subject_of(arguments: argparse.Namespace) -> Path | None:
-    """Tell which checkpoint a command was given.
+    """Return which checkpoint a command was given.
 
     Args:
         arguments: The parsed command line, with ``run``.

@@ -29,7 +29,7 @@ class HasFingerprint(Protocol):
     """Data that can tell whether it is the same as in another run."""
 
     def fingerprint(self) -> str:
-        """Tell the same for the same data on any machine, and something else for any other; known after ``setup``.
+        """Return the same text for the same data on any machine, and another one for any other data; after ``setup``.
 
         Returns:
             A text, such as ``sha256:`` and hexadecimal digits.

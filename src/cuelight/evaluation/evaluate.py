@@ -53,7 +53,7 @@ def evaluate(
 
 
 def has_split(data: pl.LightningDataModule, view: Split) -> bool:
-    """Tell whether there is something to measure on.
+    """Return whether there is something to measure on.
 
     Args:
         data: The data.

@@ -93,7 +93,7 @@ def write_results(directory: Path, measured: Measurement) -> list[Path]:
 
 
 def results_path(directory: Path, view: Split) -> Path:
-    """Tell where the measurement of a view is kept.
+    """Return where the measurement of a view is kept.
 
     Args:
         directory: The run directory.
@@ -106,7 +106,7 @@ def results_path(directory: Path, view: Split) -> Path:
 
 
 def confusion_picture(directory: Path, view: Split) -> Path:
-    """Tell where the picture of the confusion matrix of a view is kept.
+    """Return where the picture of the confusion matrix of a view is kept.
 
     Args:
         directory: The run directory.
@@ -119,7 +119,7 @@ def confusion_picture(directory: Path, view: Split) -> Path:
 
 
 def examples_picture(directory: Path, view: Split) -> Path:
-    """Tell where the picture of a few predictions of a view is kept.
+    """Return where the picture of a few predictions of a view is kept.
 
     Args:
         directory: The run directory.

@@ -52,7 +52,7 @@ def find_class(class_idx: int | str, class_names: Sequence[str] | None, num_clas
 def choose_classes(
     class_idx: ClassChoice, scores: TaskScores, outputs: Any, labels: Any | None, images: Tensor
 ) -> Tensor:
-    """Tell the class that is explained of each image.
+    """Return the class that is explained of each image.
 
     Args:
         class_idx: An index, ``predicted`` or ``label``.

@@ -51,7 +51,7 @@ def as_maps(tensor: Tensor, count: int, size: Size) -> Tensor | None:
 
 
 def has_shape_of_image(tensor: Tensor, size: Size) -> bool:
-    """Tell whether the maps that :func:`as_maps` sees are as wide to high as the images.
+    """Return whether the maps that :func:`as_maps` sees are as wide to high as the images.
 
     Args:
         tensor: What a layer put out for one image.

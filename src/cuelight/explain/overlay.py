@@ -17,7 +17,7 @@ _LUMA = np.array([0.299, 0.587, 0.114], dtype=np.float32)  # ITU-R BT.601
 
 
 def is_constant(heat: NDArray[np.float32]) -> bool:
-    """Tell whether a heat map shows nothing.
+    """Return whether a heat map shows nothing.
 
     Args:
         heat: ``(h, w)``.

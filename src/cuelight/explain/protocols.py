@@ -32,7 +32,7 @@ class TaskScores(Protocol):
         """
 
     def probability(self, outputs: Any, classes: Tensor) -> Tensor:
-        """Tell how sure the model is of a class.
+        """Return how sure the model is of a class.
 
         Args:
             outputs: What the model gives for N images.
@@ -43,7 +43,7 @@ class TaskScores(Protocol):
         """
 
     def predicted(self, outputs: Any) -> Tensor:
-        """Tell the class that the model sees.
+        """Return the predicted class.
 
         Args:
             outputs: What the model gives for N images.
@@ -53,7 +53,7 @@ class TaskScores(Protocol):
         """
 
     def labelled(self, labels: Any, outputs: Any) -> Tensor:
-        """Tell the class that is in the image.
+        """Return the class in the labels.
 
         Args:
             labels: The labels of N images, as the batch has them.
@@ -69,7 +69,7 @@ class ScoresClasses(Protocol):
     """A module that tells itself how its outputs score classes, such as by the best boxes of a detector."""
 
     def class_scores(self) -> TaskScores:
-        """Tell how.
+        """Return the scores.
 
         Returns:
             What takes the outputs of ``forward``: all of them, or the one that the user chose.

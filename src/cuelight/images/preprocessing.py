@@ -64,7 +64,7 @@ class Preprocessing:
         return 1 if self.color == "GRAY" else 3
 
     def scaled_size(self, height: int, width: int) -> tuple[int, int]:
-        """Tell the size to which an image is resized, before it cuts off or fills up around the middle.
+        """Return the size to which an image is resized before it is cut or filled up around the middle.
 
         Args:
             height: Of the image, in pixels.

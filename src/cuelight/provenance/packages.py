@@ -24,7 +24,7 @@ def installed_versions() -> dict[str, str]:
 
 
 def describe_package(name: str, module: str) -> dict[str, Any]:
-    """Tell which commit a package is of.
+    """Return which commit a package is of.
 
     Args:
         name: The package, as it is installed.

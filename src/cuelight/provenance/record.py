@@ -95,7 +95,7 @@ def resumed_record(first: Mapping[str, Any], now_is: Mapping[str, Any], step: in
 
 
 def last_state(record: Mapping[str, Any]) -> dict[str, Any]:
-    """Tell what was true when a run was begun or resumed last.
+    """Return what was true when a run was begun or resumed last.
 
     Args:
         record: Its record.
@@ -125,7 +125,7 @@ def for_trackers(record: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def now() -> str:
-    """Tell the time.
+    """Return the time.
 
     Returns:
         As ISO 8601, in UTC, to the second.

@@ -87,7 +87,7 @@ def read_repository(folder: Path, seconds: float = LONGEST) -> Repository:
 
 
 def tracks(file: Path, seconds: float = LONGEST) -> bool:
-    """Tell whether a file belongs to a repository, and does not only lie in its folder, as an environment may.
+    """Return whether a file belongs to a repository, and does not only lie in its folder, as an environment may.
 
     Args:
         file: The file.

@@ -68,7 +68,7 @@ def reveal(value: object) -> Any:
 
 
 def part_kind(annotation: Any) -> tuple[str, bool] | None:
-    """Tell whether a parameter takes parts.
+    """Return whether a parameter takes parts.
 
     Args:
         annotation: The type of the parameter.

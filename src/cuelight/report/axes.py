@@ -28,7 +28,7 @@ class Axis:
     logarithmic: bool = False
 
     def share(self, value: float) -> float:
-        """Tell where a value is.
+        """Return where a value is.
 
         Args:
             value: A finite value, above 0 on a logarithmic axis.

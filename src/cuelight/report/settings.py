@@ -53,7 +53,7 @@ class Files:
 
 
 def read_callbacks(directory: Path, record: Mapping[str, Any]) -> Listing:
-    """Tell which callbacks ran.
+    """Return which callbacks ran.
 
     Args:
         directory: The run directory.
@@ -112,7 +112,7 @@ def read_config(directory: Path) -> str:
 
 
 def read_name(directory: Path) -> str:
-    """Tell the name of a run.
+    """Return the name of a run.
 
     Args:
         directory: The run directory.
@@ -128,7 +128,7 @@ def read_name(directory: Path) -> str:
 
 
 def read_trackers(directory: Path) -> str:
-    """Tell where a run has logged to.
+    """Return where a run has logged to.
 
     Args:
         directory: The run directory.

@@ -131,7 +131,7 @@ def check_before_training(config: Config) -> list[Problem]:
 
 
 def main_metric(config: Config) -> tuple[str, Mode] | None:
-    """Tell by what the best model is chosen.
+    """Return the metric by which the best model is chosen.
 
     Args:
         config: A checked configuration.
@@ -147,7 +147,7 @@ def main_metric(config: Config) -> tuple[str, Mode] | None:
 
 
 def hook_order(callbacks: Sequence[pl.Callback], model: type[pl.LightningModule]) -> dict[str, list[str]]:
-    """Tell who runs for each hook, in order.
+    """Return the callbacks that run for each hook, in order.
 
     Args:
         callbacks: All callbacks, in the order of the trainer.

@@ -62,7 +62,7 @@ def recorded_training(
 
 
 def why_it_ended(trainer: pl.Trainer) -> str | None:
-    """Tell which callback ended a training early.
+    """Return which callback ended a training early.
 
     Args:
         trainer: A trainer whose fit is over.

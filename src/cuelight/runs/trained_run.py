@@ -286,7 +286,7 @@ class TrainedRun:
         return best_checkpoint(kept_checkpoints(self._checkpoint_folder()), prefer, metric[0] if metric else None)
 
     def has_checkpoints(self) -> bool:
-        """Tell whether something was saved in this run.
+        """Return whether something was saved in this run.
 
         Returns:
             Whether there is any checkpoint.

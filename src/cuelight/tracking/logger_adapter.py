@@ -98,7 +98,7 @@ class LoggerAdapter(Protocol):
         """
 
     def has(self, file: Path) -> bool:
-        """Tell whether a file need not be sent, because the tracker keeps its logs around it.
+        """Return whether a file need not be sent, because the tracker keeps its logs around it.
 
         Args:
             file: The file.

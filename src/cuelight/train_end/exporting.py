@@ -43,7 +43,7 @@ class ExportedWeights:
 
 
 def onnx_path(training: FinishedTraining) -> Path:
-    """Tell where the ONNX file of a training belongs.
+    """Return where the ONNX file of a training belongs.
 
     Args:
         training: The training.
@@ -55,7 +55,7 @@ def onnx_path(training: FinishedTraining) -> Path:
 
 
 def archive_path(training: FinishedTraining) -> Path:
-    """Tell where the NN Archive of a training belongs.
+    """Return where the NN Archive of a training belongs.
 
     Args:
         training: The training.
@@ -130,7 +130,7 @@ def _remove(onnx: Path) -> None:
 
 
 def is_up_to_date(outcome: Outcome, training: FinishedTraining, path: Path, fingerprint: str) -> bool:
-    """Tell whether a file is there that would be written just so again.
+    """Return whether a file is there that would be written in the same way again.
 
     Args:
         outcome: What became of the step that wrote it.

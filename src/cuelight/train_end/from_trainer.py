@@ -62,7 +62,7 @@ class LoadersAsData(pl.LightningDataModule):
 
 
 def is_sharded(trainer: pl.Trainer) -> bool:
-    """Tell whether no process has the whole module, so that it cannot be copied while the trainer holds it.
+    """Return whether no process has the whole module, so that it cannot be copied while the trainer holds it.
 
     Args:
         trainer: The trainer.

@@ -54,7 +54,7 @@ class Outcome:
         return self.status == "ok" and not {"metrics", "uploads"} & self.details.keys()
 
     def is_intact(self, directory: Path) -> bool:
-        """Tell whether the checkpoint is still there, and all files of this step are what was written.
+        """Return whether the checkpoint is still there, and all files of this step are what was written.
 
         Args:
             directory: The run directory.
@@ -92,7 +92,7 @@ def read_outcomes(directory: Path) -> dict[str, Outcome]:
 
 
 def measured_weights(outcomes: Iterable[Outcome]) -> list[str]:
-    """Tell which weights were measured.
+    """Return which weights were measured.
 
     Args:
         outcomes: What became of the steps of a run.

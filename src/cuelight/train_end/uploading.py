@@ -81,7 +81,7 @@ def training_id(training: FinishedTraining, state_key: str) -> str:
 
 
 def is_uploaded(training: FinishedTraining, outcome: Outcome) -> bool:
-    """Tell whether the trackers have what would be sent now.
+    """Return whether the trackers have what would be sent now.
 
     Args:
         training: The training that is over.

@@ -54,7 +54,7 @@ def backbone_problems(
 
 
 def is_backbone(name: str) -> bool:
-    """Tell whether timm has a network.
+    """Return whether timm has a network.
 
     Args:
         name: Its name, perhaps with a tag of its weights; their tag is not looked at.
@@ -137,7 +137,7 @@ def build_backbone(
 
 
 def is_built_for_one_size(backbone: str) -> bool:
-    """Tell whether a network has to know the size of its images.
+    """Return whether a network has to know the size of its images.
 
     Args:
         backbone: The name of a network that timm has.

@@ -242,7 +242,7 @@ class SupervisedModel(pl.LightningModule):
 
 
 def count_classes(num_classes: int | None, class_names: Sequence[str] | None) -> int:
-    """Tell how many outputs a model needs.
+    """Return how many outputs a model needs.
 
     Args:
         num_classes: What was asked for.

@@ -56,7 +56,7 @@ def explain(error: Exception) -> str:
 
 
 def why_no_gpu() -> str | None:
-    """Tell why PyTorch would find no NVIDIA GPU in this process, without starting CUDA.
+    """Return why PyTorch would find no NVIDIA GPU in this process, without starting CUDA.
 
     Returns:
         The reason, as a clause; ``None`` if there is a GPU.

@@ -82,7 +82,7 @@ def redacted_text(text: str) -> str:
 
 
 def reason_of(error: BaseException) -> str:
-    """Tell what an error is, for a log or a file.
+    """Return what an error says, without secrets, for a log or a file.
 
     Args:
         error: Any error, also of another package, which may name an address with its password.

@@ -99,7 +99,7 @@ def clean_up(directory: Path) -> None:
 
 
 def own_process() -> dict[str, Any]:
-    """Tell which process this is.
+    """Return which process this is.
 
     Returns:
         Its ``host``, ``pid``, and when it was ``created``, which tells it from a later one with its number.
@@ -109,7 +109,7 @@ def own_process() -> dict[str, Any]:
 
 
 def still_runs(process: Mapping[str, Any]) -> bool | None:
-    """Tell whether a process is still there.
+    """Return whether a process is still there.
 
     Args:
         process: What :func:`own_process` told of it.
@@ -190,6 +190,6 @@ def _agree_under_torchrun(parent: Path) -> Path:
 
 
 def is_first_process() -> bool:
-    """Tell whether this process is the one that writes for all, before any process group exists."""
+    """Return whether this process is the one that writes for all, before any process group exists."""
     rank = os.environ.get("RANK", os.environ.get("SLURM_PROCID", os.environ.get("LOCAL_RANK", "0")))
     return int(rank) == 0

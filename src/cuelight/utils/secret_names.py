@@ -31,7 +31,7 @@ WORDS = re.compile(r"[A-Z]+(?![a-z])|[A-Z]?[a-z]+|\d+")
 
 
 def names_secret(key: object, above: str = "") -> bool:
-    """Tell whether a key names a secret.
+    """Return whether a key names a secret.
 
     Args:
         key: A key of a mapping, also in dot notation.
@@ -53,7 +53,7 @@ def names_secret(key: object, above: str = "") -> bool:
 
 
 def last_word(key: object, above: str) -> str:
-    """Tell the last word of keys, for what stands under them.
+    """Return the last word of keys, for what stands under them.
 
     Args:
         key: A key of a mapping.

@@ -47,7 +47,7 @@ def zero_what_is_pruned(module: nn.Module) -> None:
 
 
 def is_mask(name: str, state: Mapping[str, object]) -> bool:
-    """Tell whether a name is that of a pruning mask.
+    """Return whether a name is that of a pruning mask.
 
     Args:
         name: The name of a buffer.

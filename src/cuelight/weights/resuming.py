@@ -29,7 +29,7 @@ def latest_checkpoint(folder: Path) -> Path | None:
 
 
 def epoch_of(checkpoint: Path) -> int:
-    """Tell in which epoch a checkpoint was saved.
+    """Return in which epoch a checkpoint was saved.
 
     Args:
         checkpoint: The file.
@@ -44,7 +44,7 @@ def epoch_of(checkpoint: Path) -> int:
 
 
 def step_of(checkpoint: Path) -> int:
-    """Tell at which step a training goes on.
+    """Return at which step a training goes on.
 
     Args:
         checkpoint: The file.

@@ -43,7 +43,7 @@ def scatter_state(module: nn.Module, state: Mapping[str, Any], strict: bool = Tr
 
 
 def is_sharded(tensor: Tensor) -> bool:
-    """Tell whether a tensor is spread over processes.
+    """Return whether a tensor is sharded over processes.
 
     Args:
         tensor: Any tensor.

@@ -29,7 +29,7 @@ class TensorGroup:
         self._raw: list[Tensor] | None = None
 
     def is_finite(self) -> bool:
-        """Tell whether the model holds neither NaN nor infinity here."""
+        """Return whether the model holds neither NaN nor infinity here."""
         values = self._values()
         if values[0].is_cpu:
             # The sum is the fastest pass over a tensor that keeps NaN and infinities; in half it would overflow.
@@ -68,7 +68,7 @@ class CopiedGroup(TensorGroup):
     """Tensors that cannot be averaged, such as counters: an update copies them, so that they fit the averages."""
 
     def is_finite(self) -> bool:
-        """Tell that integers always are."""
+        """Return true: integers always are."""
         return True
 
     def update(self, weight: float) -> None:
@@ -186,7 +186,7 @@ def _kind(live: Tensor, average: Tensor) -> type[TensorGroup]:
 
 
 def _can_be_averaged(live: Tensor, average: Tensor) -> bool:
-    """Tell integers, and buffers such as masks that hold infinity on purpose, from all others."""
+    """Return whether these are integers, or buffers such as masks that hold infinity on purpose."""
     if not (live.is_floating_point() or live.is_complex()):
         return False
     return isinstance(live, nn.Parameter) or is_sharded(live) or bool(average.isfinite().all())

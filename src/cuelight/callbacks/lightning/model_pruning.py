@@ -165,7 +165,7 @@ class ModelPruning(callbacks.ModelPruning):
             self._prune_once(trainer)
 
     def state_dict(self) -> dict[str, Any]:
-        """Tell the state.
+        """Return the state.
 
         Returns:
             The mask of each pruned parameter (false where it is zero), the first values to which the parameters go

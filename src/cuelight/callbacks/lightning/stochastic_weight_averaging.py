@@ -62,7 +62,7 @@ class StochasticWeightAveraging(callbacks.StochasticWeightAveraging):
             trainer.save_checkpoint(Path(trainer.default_root_dir) / "checkpoints" / SWA_CHECKPOINT)
 
     def state_dict(self) -> dict[str, Any]:
-        """Tell the state.
+        """Return the state.
 
         Returns:
             The state; what was loaded, as long as averaging has not gone on from it.

@@ -71,7 +71,7 @@ class SceneImages:
 
 
 def semantic_mask(scene: Scene) -> np.ndarray[Any, np.dtype[np.uint8]]:
-    """Tell the class of each pixel of a scene.
+    """Return the class of each pixel of a scene.
 
     Args:
         scene: The scene.
@@ -189,7 +189,7 @@ class DigitScenes(ImageDataModule[SceneImages]):
         )
 
     def fingerprint(self) -> str:
-        """Tell which scenes they are: what they are drawn of, how many there are, and the first of each split.
+        """Return a hash of what the scenes are drawn of, of their number, and of the first of each split.
 
         Returns:
             The same text for the same scenes on any machine; known after ``setup``.

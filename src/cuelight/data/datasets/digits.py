@@ -110,7 +110,7 @@ class Digits(ImageDataModule[DigitImages]):
             self.take_splits(split_digits(self.split_seed))
 
     def fingerprint(self) -> str:
-        """Tell which digits they are, and which split each is in.
+        """Return a hash of the digits and of the split of each.
 
         Returns:
             The same text for the same digits; known after ``setup``.

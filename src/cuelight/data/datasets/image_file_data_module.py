@@ -113,7 +113,7 @@ class ImageFileDataModule(ImageDataModule[_Files]):
         """
 
     def stratify_labels(self, train: _Files) -> Sequence[int]:
-        """Tell what kind of image each is: what is split off has its share of each.
+        """Return a label for each image, by which splits are stratified.
 
         Args:
             train: The images of ``train``.

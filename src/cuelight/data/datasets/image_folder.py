@@ -54,7 +54,7 @@ class ImageFolder(ImageFileDataModule[ImageFiles]):
         return {split: self._list(folder) for split, folder in folders.find_splits(Path(self.path)).items()}
 
     def stratify_labels(self, train: ImageFiles) -> Sequence[int]:
-        """Tell the class of each image: what is split off has its share of each.
+        """Return the class of each image, by which splits are stratified.
 
         Args:
             train: The images of ``train``.
@@ -65,7 +65,7 @@ class ImageFolder(ImageFileDataModule[ImageFiles]):
         return train.labels
 
     def fingerprint(self) -> str:
-        """Tell which images they are, and which class and split each is in.
+        """Return a hash of the images and of the class and split of each.
 
         Returns:
             The same text for the same images on any machine; known after ``setup``.

@@ -76,7 +76,7 @@ class MaskFileDataModule(ImageFileDataModule[MaskFiles]):
         refuse_masks_without_classes(train)
 
     def fingerprint(self) -> str:
-        """Tell which images and masks they are, and which split each is in.
+        """Return a hash of the images, their masks, and the split of each.
 
         Returns:
             The same text for the same files on any machine; known after ``setup``.

@@ -30,7 +30,7 @@ def build_augmentation(parts: Sequence[Part] | None) -> Augmentation | None:
 
 
 def sees_whole_image(parts: Sequence[Part] | None) -> bool:
-    """Tell whether augmentation comes before the image is brought to its final size.
+    """Return whether augmentation comes before the image is brought to its final size.
 
     Args:
         parts: The transforms.

@@ -18,7 +18,7 @@ _NO_LOGGING_SETUP = "LUXONISML_DISABLE_SETUP_LOGGING"
 
 
 def archive_problem() -> str | None:
-    """Tell before anything runs why no archive can be written here.
+    """Return why no archive can be written here, before anything runs.
 
     Returns:
         The reason and what to do; ``None`` if luxonis-ml is installed.

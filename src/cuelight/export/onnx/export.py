@@ -65,7 +65,7 @@ class Exported:
 
 
 def _ignore(stage: str) -> None:
-    """Tell nobody."""
+    """Ignore what is being done."""
 
 
 def export_onnx(

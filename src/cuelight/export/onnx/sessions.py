@@ -51,7 +51,7 @@ def open_session(model: bytes | Path, source: Path) -> onnxruntime.InferenceSess
 
 
 def output_tensors(info: OnnxInfo, onnx: Path) -> list[TensorInfo]:
-    """Tell the outputs of a graph at the batch size that an archive shows.
+    """Return the outputs of a graph at the batch size that an archive shows.
 
     Args:
         info: What the file says of itself.

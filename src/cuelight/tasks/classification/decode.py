@@ -59,7 +59,7 @@ class Classification:
         return self.row()
 
     def details(self) -> dict[str, Any]:
-        """Tell all in plain types, for JSON.
+        """Return all of it in plain types, for JSON.
 
         Returns:
             The likeliest class, and ``top`` with all that are kept.

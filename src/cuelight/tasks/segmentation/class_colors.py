@@ -37,7 +37,7 @@ def class_colors(names: Sequence[str]) -> NDArray[np.uint8]:
 
 
 def is_background(name: str) -> bool:
-    """Tell whether a class is what remains when all things are taken away.
+    """Return whether a class is the background.
 
     Args:
         name: The name of the class.

@@ -91,7 +91,7 @@ class Segmentation:
         return {"classes": classes, "score": round(self.score, _DECIMALS)}
 
     def details(self) -> dict[str, Any]:
-        """Tell all in plain types, for JSON.
+        """Return all of it in plain types, for JSON.
 
         Returns:
             The mean score, and of each class that the image has its name, index, share and score.

@@ -51,7 +51,7 @@ class SegmentationScores:
         return (logits[torch.arange(len(logits), device=logits.device), classes] * added).sum((1, 2))
 
     def probability(self, outputs: Tensor, classes: Tensor) -> Tensor:
-        """Tell the share of the pixels where the class is the likeliest."""
+        """Return the share of the pixels where the class is the likeliest."""
         logits = self._logits(outputs)
         counted = self._counted(logits)
         likeliest = (logits.argmax(1) == classes[:, None, None]) & counted

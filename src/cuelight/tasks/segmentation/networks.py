@@ -127,7 +127,7 @@ def build_network(
 
 
 def learns_from_one_image(network: nn.Module, in_channels: int, size: tuple[int, int]) -> bool:
-    """Tell whether a network can be trained on batches of a single image.
+    """Return whether a network can be trained on batches of a single image.
 
     Some cannot, because they normalize over a batch what they have averaged over each image.
 

@@ -67,7 +67,7 @@ class Folder:
             files.rm_file(target)
 
     def has(self, file: Path) -> bool:
-        """Tell whether a file is in the folder already, or in one below.
+        """Return whether a file is in the folder already, or in one below.
 
         Args:
             file: The file, on this machine.

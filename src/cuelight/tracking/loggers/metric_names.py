@@ -79,7 +79,7 @@ class MetricNames:
         self._names = dict(self.owners)
 
     def taken(self, name: str) -> str:
-        """Tell the name that MLflow takes.
+        """Return the name that MLflow takes.
 
         Args:
             name: Any name.

@@ -96,7 +96,7 @@ class MLflowAdapter:
             kept.delete_artifacts(path)  # type: ignore[no-untyped-call]  # it has no types in MLflow
 
     def has(self, file: Path) -> bool:
-        """Tell that every file has to be sent."""
+        """Return false: every file has to be sent."""
         return False
 
     @property

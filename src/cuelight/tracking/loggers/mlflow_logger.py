@@ -131,7 +131,7 @@ class BackgroundMLFlowLogger(MLFlowLogger):
 
     @rank_zero_only
     def finalize(self, status: str = "success") -> None:
-        """Tell how the run ended, and wait until all is sent, for a limited time."""
+        """Send how the run ended, and wait until all is sent, for a limited time."""
         ending = "FINISHED" if status in {"success", "finished"} else "KILLED" if was_stopped() else "FAILED"
         self.delivery.put(
             "how the run ended", lambda: self.experiment.set_terminated(self.run_id, ending), comes_last=True

@@ -99,7 +99,7 @@ class WandbAdapter:
                 version.delete(delete_aliases=True)
 
     def has(self, file: Path) -> bool:
-        """Tell that every file has to be sent."""
+        """Return false: every file has to be sent."""
         return False
 
     def _log(self, name: str, value: Any, step: int) -> None:

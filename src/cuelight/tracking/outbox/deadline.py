@@ -13,7 +13,7 @@ _LEAST = 1.0  # for a tracker whose turn comes when the others have used up the 
 
 
 def was_stopped() -> bool:
-    """Tell whether the training that ends was stopped by a signal.
+    """Return whether the training that ends was stopped by a signal.
 
     Returns:
         Whether the exception that is handled right now says so.
@@ -29,7 +29,7 @@ class Deadline:
         self._asked: set[str] = set()
 
     def seconds_for(self, tracker: str) -> float:
-        """Tell how long one tracker may take to end.
+        """Return how long one tracker may take to end.
 
         Args:
             tracker: Its name. The first one of an end starts the clock, and so does one that ends once more.

@@ -104,7 +104,7 @@ class Spool:
                     shutil.rmtree(other, ignore_errors=True)
 
     def has_files(self) -> bool:
-        """Tell whether something waits.
+        """Return whether something waits.
 
         Returns:
             Whether there is any file.

@@ -66,7 +66,7 @@ class Uploads:
         ]
 
     def reason_for_none(self, checkpoint: Path) -> str | None:
-        """Tell why no tracker needs a checkpoint.
+        """Return why no tracker needs a checkpoint.
 
         Args:
             checkpoint: The file.
@@ -133,7 +133,7 @@ class Uploads:
             )
 
     def sent(self) -> dict[str, Sent]:
-        """Tell what the trackers have.
+        """Return what the trackers have.
 
         Returns:
             The checkpoint that was sent last, by the name of the tracker.
@@ -156,7 +156,7 @@ class Uploads:
 
 
 def spool_folder(directory: Path, training: str) -> Path:
-    """Tell where the files of a training wait.
+    """Return where the files of a training wait.
 
     Args:
         directory: The run directory.
@@ -192,7 +192,7 @@ def remove_spools(directory: Path) -> None:
 
 
 def is_sending(directory: Path) -> bool:
-    """Tell whether a process is sending files of a run directory now.
+    """Return whether a process is sending files of a run directory now.
 
     Args:
         directory: The run directory.
