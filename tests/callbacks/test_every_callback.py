@@ -1,4 +1,4 @@
-"""The rules that every registered callback keeps.
+"""The rules that every callback of Cuelight keeps.
 
 A new callback joins by being registered; if it cannot be made without parameters, or needs more of a trainer than
 an empty one, it gets a line in the tables below.
@@ -97,7 +97,7 @@ def lasting(name, state):
     return {key: value for key, value in state.items() if key != PASSING.get(name)}
 
 
-@pytest.mark.parametrize("name", registry.callbacks.names())
+@pytest.mark.parametrize("name", registry.callbacks.kind.builtins)
 class TestEveryCallback:
     def test_is_a_callback(self, name):
         assert isinstance(make(name), pl.Callback)

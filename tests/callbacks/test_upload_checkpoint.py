@@ -118,7 +118,7 @@ def test_what_was_uploaded_is_recorded_and_can_be_verified(tmp_path) -> None:
     assert [check.subject for check in verify(training) if not check.ok] == ["Keeping: best.ckpt"]
 
 
-def test_nothing_remains_but_what_is_known(tmp_path) -> None:
+def test_only_the_state_of_the_uploads_remains(tmp_path) -> None:
     tracker, callback = keeping(tmp_path), uploading()
     train(tmp_path, callback, best(), tracker=tracker)
     assert [path.name for path in (tmp_path / "spool").rglob("*") if path.is_file()] == ["state.json"]
@@ -140,7 +140,7 @@ def test_a_best_that_was_replaced_before_it_was_sent_is_left_out(tmp_path) -> No
     assert tracker.sent[-1][1] == checkpoint_of(tmp_path).read_bytes()
 
 
-def test_the_best_in_the_middle_of_an_epoch(tmp_path) -> None:
+def test_a_best_in_the_middle_of_an_epoch_is_sent(tmp_path) -> None:
     tracker, callback = keeping(tmp_path), uploading(keep=9)
     train(
         tmp_path, callback, best(save_on_train_epoch_end=False), tracker=tracker, losses=(3.0, 2.0, 1.0),
@@ -182,7 +182,7 @@ def test_a_tracker_elsewhere_gets_it_beside_one_around_the_checkpoint(tmp_path) 
     assert list(callback.outcome.details["uploads"]) == ["Keeping"]
 
 
-def test_two_runs_in_one_folder(tmp_path) -> None:
+def test_two_runs_in_one_folder_send_to_places_of_their_own(tmp_path) -> None:
     first, second = keeping(tmp_path, shared=True), keeping(tmp_path, shared=True)
     for tracker, losses in ((first, (2.0, 1.0)), (second, (4.0, 3.0))):
         train(tmp_path, best(dirpath=tmp_path / str(losses)), uploading(), tracker=tracker, losses=losses)

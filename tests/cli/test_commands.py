@@ -117,7 +117,7 @@ class TestInit:
         assert yaml.safe_load((tmp_path / "model.yaml").read_text())["trainer"]
         assert cuelight("plan", "model.yaml", folder=tmp_path).code == 0
 
-    def test_replaces_nothing(self, tmp_path) -> None:
+    def test_existing_file_is_not_replaced(self, tmp_path) -> None:
         (tmp_path / "mine.yaml").write_text("mine")
         assert_refused(cuelight("init", "--file", "mine.yaml", folder=tmp_path), 1, "mine.yaml exists already")
         assert (tmp_path / "mine.yaml").read_text() == "mine"
@@ -152,7 +152,7 @@ class TestCallbacks:
         for name in ("EarlyStopping", "ModelCheckpoint", "Timer", "ModelPruning", "Events"):
             assert f"\n{name}" in f"\n{done.out}"
 
-    def test_shows_one(self, tmp_path) -> None:
+    def test_shows_one_callback(self, tmp_path) -> None:
         done = cuelight("callbacks", "EarlyStopping", folder=tmp_path)
         row = next(line for line in done.out.splitlines() if "patience" in line)
         assert "3" in row
@@ -191,7 +191,7 @@ class TestTrain:
         assert [line.split()[1] for line in lines] == ["1/2", "2/2"]
         assert all("val/loss" in line and line.endswith(" s") for line in lines)
 
-    def test_quiet(self, file, tmp_path) -> None:
+    def test_quiet_prints_nothing(self, file, tmp_path) -> None:
         done = cuelight("train", file, "--quiet", "trainer.epochs=1", *SOURCE, folder=tmp_path)
         assert (done.code, done.out, done.err) == (0, "", "")
         assert last(only_run(tmp_path / "runs"))

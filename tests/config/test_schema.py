@@ -122,7 +122,7 @@ def test_max_time_accepts(value):
     assert load({"max_time": value}).trainer.max_time == value
 
 
-def test_keys_at_the_wrong_place_are_sent_home():
+def test_keys_at_the_wrong_place_are_told_the_right_one():
     assert message(epochs=3) == 'epochs: unknown key "epochs". It belongs in trainer.'
     assert "at least 11 and at most 23, got 3" in message(exporter={"opset": 3})
 

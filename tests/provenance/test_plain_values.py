@@ -43,7 +43,7 @@ class Thing:
         (EnvironmentText("value", "${env:NAME}"), "${env:NAME}"),
     ],
 )  # fmt: skip
-def test_plain(value, plain) -> None:
+def test_values_become_plain(value, plain) -> None:
     found = as_plain(value)
     assert found == plain
     assert type(found) is type(plain)
@@ -66,7 +66,7 @@ def test_object_that_cannot_be_written_as_text() -> None:
     assert as_plain({"handle": Unreadable()}) == {"handle": "<Unreadable object that cannot be written as text>"}
 
 
-def test_what_holds_itself_comes_to_an_end() -> None:
+def test_value_that_contains_itself_ends() -> None:
     endless = {}
     endless["again"] = endless
     assert parse_document(to_yaml(as_plain(endless)), "test").tree

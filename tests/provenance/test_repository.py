@@ -33,7 +33,7 @@ def repository(tmp_path):
     return folder
 
 
-def test_clean(repository) -> None:
+def test_clean_repository(repository) -> None:
     commit = git(repository, "rev-parse", "HEAD")
     assert read_repository(repository).to_dict() == {
         "commit": commit, "branch": "main", "dirty": False, "diff": "none", "remote": "none",
@@ -91,7 +91,7 @@ def test_diff_can_be_applied(repository, tmp_path) -> None:
     assert (tmp_path / "copy" / "new.py").read_text() == "y = 1\n"
 
 
-def test_hash_does_not_depend_on_how_the_user_likes_differences(repository) -> None:
+def test_hash_does_not_depend_on_the_users_diff_settings(repository) -> None:
     (repository / "train.py").write_text("x = 2  # changed\n")
     before = read_repository(repository).to_dict()["diff"]
     for key, value in {
@@ -196,7 +196,7 @@ def test_hanging_git_is_ended_with_what_it_started(repository, tmp_path, monkeyp
         os.open(pipe, os.O_WRONLY | os.O_NONBLOCK)
 
 
-def test_what_git_has_left_behind_is_not_waited_for(repository, tmp_path, monkeypatch) -> None:
+def test_daemon_left_behind_by_git_is_not_waited_for(repository, tmp_path, monkeypatch) -> None:
     """A daemon in a session of its own, which keeps the output of git open until it is told to end."""
     pipe = tmp_path / "pipe"
     os.mkfifo(pipe)

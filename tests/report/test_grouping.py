@@ -56,6 +56,6 @@ def test_a_stage_has_the_same_color_in_every_chart() -> None:
     assert loss.series[1].color == accuracy.series[0].color != loss.series[0].color
 
 
-def test_steps_alone_are_no_background() -> None:
+def test_curve_of_steps_is_faint_only_beside_another_curve() -> None:
     assert [series.faint for series in panels("train/loss_step")[0].series] == [False]
     assert [series.faint for series in panels("train/loss_step", "val/loss")[0].series] == [True, False]

@@ -275,7 +275,7 @@ def test_reasons_and_tracebacks_are_shown_without_secrets(run) -> None:
     assert "hunter2" not in "".join(verdict(run, record(status="failed", reason=secret)).details)
 
 
-def test_upload_is_no_shipment_and_says_where_it_went(run) -> None:
+def test_upload_is_not_compared_and_names_its_place(run) -> None:
     sent = {"mlflow": {"name": "best_loss.ckpt", "sha256": "d4" * 32}}
     upload = outcome("UploadCheckpoint", weights_fingerprint=OTHER, details={"uploads": sent})
     write_json(run / "outcomes.json", {"steps": [outcome("TestOnTrainEnd"), outcome("ExportOnTrainEnd"), upload]})

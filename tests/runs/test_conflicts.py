@@ -115,7 +115,7 @@ class TestMissingHardware:
         assert "active: false" in problem.message
         return problem.message
 
-    def test_no_driver(self, tmp_path, monkeypatch) -> None:
+    def test_gpu_monitor_without_a_driver_is_a_problem(self, tmp_path, monkeypatch) -> None:
         with no_nvml_library(monkeypatch):
             assert "no NVIDIA driver is installed" in self.refuse(tmp_path)
 
@@ -164,7 +164,7 @@ def test_a_parameter_out_of_its_range_is_named(tmp_path) -> None:
     assert problem.endswith("decay: expected a number from 0.0 up to, not including, 1.0, got 1.0.")
 
 
-def test_two_checkpoints_of_one_purpose(tmp_path) -> None:
+def test_two_checkpoints_of_one_metric_are_a_problem(tmp_path) -> None:
     entry = {"name": "ModelCheckpoint", "params": {"monitor": "val/loss"}}
     (problem,) = refuse(tmp_path, [entry, {"name": "Timer"}, entry])
     assert "trainer.callbacks.2" in problem

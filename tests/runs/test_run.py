@@ -175,7 +175,7 @@ def elsewhere(digits, tmp_path):
 
 
 @pytest.mark.parametrize("what", ["resume", "finish"])
-def test_what_another_process_trains_is_left_alone(what, elsewhere) -> None:
+def test_run_that_another_process_trains_is_left_alone(what, elsewhere) -> None:
     run, process = elsewhere
     written_now = run.directory / "checkpoints" / ".last.ckpt.0.partial"
     written_now.touch()
@@ -189,7 +189,7 @@ def test_what_another_process_trains_is_left_alone(what, elsewhere) -> None:
     assert not written_now.exists()
 
 
-def test_what_another_machine_trained_is_gone_on_with_and_said(elsewhere, caplog) -> None:
+def test_training_of_another_machine_is_resumed_with_a_warning(elsewhere, caplog) -> None:
     run, _ = elsewhere
     file = run.directory / "training.json"
     write_json(file, {**(record := json.loads(file.read_text())), "process": record["process"] | {"host": "far"}})
@@ -197,7 +197,7 @@ def test_what_another_machine_trained_is_gone_on_with_and_said(elsewhere, caplog
     assert "was being trained on far when that last wrote" in caplog.text
 
 
-def test_what_waited_for_an_upload_before_the_beginning_takes_no_space_any_more(digits, tmp_path) -> None:
+def test_files_that_waited_for_an_upload_are_removed_by_a_new_training(digits, tmp_path) -> None:
     waiting = tmp_path / "spool" / "abandoned" / "MLflow" / "000001"
     waiting.mkdir(parents=True)
     run = Run.from_yaml(experiment(digits, epochs=1))
@@ -235,7 +235,7 @@ ONE_CYCLE = {"name": "OneCycleLR", "interval": "step", "params": {"max_lr": 0.02
     ],
     ids=lambda scheduler: scheduler["name"],
 )
-def test_longer_training_has_the_learning_rate_of_one_that_was_planned_so(digits, tmp_path, scheduler) -> None:
+def test_extended_training_has_the_learning_rates_of_one_of_that_length(digits, tmp_path, scheduler) -> None:
     def rates(run):
         state = last(run.directory)
         return state["optimizer_states"][0]["param_groups"][0], state["lr_schedulers"]

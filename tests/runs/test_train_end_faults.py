@@ -113,7 +113,7 @@ def assert_training_is_intact(directory):
         assert load_checkpoint(file)["state_dict"]
 
 
-def test_nothing_goes_wrong(digits, tmp_path, sources) -> None:
+def test_without_a_fault_all_steps_are_done_and_finish_changes_nothing(digits, tmp_path, sources) -> None:
     done, directory = train(digits, tmp_path, sources, ALL)
     assert done.code == 0, done.err
     assert_all_is_there(directory, sources)
@@ -143,7 +143,7 @@ def test_full_disk_during_the_export(digits, tmp_path, sources) -> None:
 @pytest.mark.parametrize(
     ("fault", "words"), [("export", "eig"), ("nan", "NaN")], ids=["cannot be exported", "is no number"]
 )
-def test_model_that_cannot_be_shipped(digits, tmp_path, sources, fault, words) -> None:
+def test_model_that_cannot_be_exported_fails_its_steps_alone(digits, tmp_path, sources, fault, words) -> None:
     done, directory = train(digits, tmp_path, sources, ALL, fault=fault)
     assert done.code == 1
     assert "Traceback" not in done.err

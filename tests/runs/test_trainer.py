@@ -34,7 +34,7 @@ def validated_at(run):
     return [int(row["step"]) for row in metric_rows(run.directory) if row["val/loss"]]
 
 
-def test_epochs(digits, tmp_path) -> None:
+def test_number_of_epochs(digits, tmp_path) -> None:
     run, steps = train(digits, tmp_path, epochs=3)
     assert [(epoch, batch) for _, batch, epoch, _ in steps] == [(e, b) for e in range(3) for b in range(BATCHES)]
     assert validated_at(run) == [4, 9, 14]
@@ -89,7 +89,7 @@ def test_gradient_clipping(digits, tmp_path) -> None:
     assert max(clipped) > 0.4
 
 
-def test_precision(digits, tmp_path) -> None:
+def test_mixed_precision_keeps_the_weights_in_float32(digits, tmp_path) -> None:
     run, _ = train(digits, tmp_path, precision="bf16-mixed", epochs=1)
     other = tmp_path / "other"
     other.mkdir()
@@ -121,7 +121,7 @@ def test_compiled_model_has_the_same_names_and_nearly_the_same_weights(digits, t
         torch.testing.assert_close(compiled[name], tensor, rtol=1e-2, atol=1e-3)
 
 
-def test_seed_decides(digits, tmp_path) -> None:
+def test_seed_decides_the_result(digits, tmp_path) -> None:
     runs = []
     for number, seed in enumerate([1, 1, 2]):
         (tmp_path / str(number)).mkdir()

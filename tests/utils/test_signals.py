@@ -113,7 +113,7 @@ class TestStopSignal:
         stop.unlisten()
         assert signal.getsignal(signal.SIGTERM) is before
 
-    def test_listening_again_forgets_the_last_time(self) -> None:
+    def test_a_second_use_forgets_the_signal_of_the_first(self) -> None:
         stop = StopSignal()
         stop.listen()
         signal.raise_signal(signal.SIGTERM)
@@ -142,7 +142,7 @@ class TestStopSignal:
             stop.unlisten()
         assert signal.getsignal(signal.SIGTERM) is before
 
-    def test_what_runs_within_keeps_no_signal(self) -> None:
+    def test_handlers_set_inside_are_taken_back(self) -> None:
         before = signal.getsignal(signal.SIGINT)
 
         @signals_given_back()

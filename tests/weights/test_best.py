@@ -41,7 +41,7 @@ def made(*kinds):
 
 
 @pytest.mark.parametrize("order", [(LOSS, METRIC), (METRIC, LOSS)], ids=["loss first", "metric first"])
-def test_preference(tmp_path, order) -> None:
+def test_prefer_selects_metric_or_loss(tmp_path, order) -> None:
     folder, states = train(tmp_path, *made(*order))
     metric, loss = best_checkpoint(from_states(states, folder)), best_checkpoint(from_states(states, folder), "loss")
     assert (metric.path.name, metric.monitor, metric.mode) == ("best_accuracy.ckpt", "val/accuracy", "max")
@@ -80,7 +80,7 @@ def test_copied_run_directory_uses_its_own_files(tmp_path) -> None:
     assert best_checkpoint(from_states(states, copy)).path == copy / "best_loss.ckpt"
 
 
-def test_folder_of_ones_own(tmp_path) -> None:
+def test_checkpoint_in_a_custom_folder_is_found(tmp_path) -> None:
     folder, states = train(tmp_path / "run", keep("val/accuracy", "max", dirpath=tmp_path / "elsewhere"))
     assert best_checkpoint(from_states(states, folder)).path.parent == tmp_path / "elsewhere"
 
@@ -100,7 +100,7 @@ def test_several_of_the_same_kind_the_first_of_the_list_wins(tmp_path) -> None:
     assert best_checkpoint(from_states(states, folder), "loss").monitor == "val/loss"
 
 
-def test_nothing_was_kept(tmp_path) -> None:
+def test_without_checkpoints_there_is_no_best(tmp_path) -> None:
     assert best_checkpoint(from_states({}, tmp_path)) is None
     assert best_checkpoint(from_states({"EarlyStopping": {"wait_count": 0}}, tmp_path)) is None
 
@@ -144,7 +144,7 @@ def test_best_file_of_another_run_does_not_count(tmp_path) -> None:
     assert from_callbacks([second]) == []
 
 
-def test_the_other_one_is_said_aloud(tmp_path, caplog) -> None:
+def test_falling_back_to_the_other_metric_is_logged(tmp_path, caplog) -> None:
     folder, states = train(tmp_path, *made(LOSS))
     best_checkpoint(from_states(states, folder), "metric")
     assert "No checkpoint was kept by its metric, so the best by val/loss is used: best_loss.ckpt" in caplog.text

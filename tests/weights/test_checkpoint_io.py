@@ -105,7 +105,7 @@ def test_missing_file_and_folder(tmp_path) -> None:
 @pytest.mark.parametrize(
     "content", [b"text, no checkpoint\n", b"\x89PNG\r\n\x1a\n" + bytes(100), b"\x00" * 64, b"PK\x03\x04" + bytes(64)]
 )
-def test_other_formats(tmp_path, content) -> None:
+def test_files_of_other_formats_are_refused(tmp_path, content) -> None:
     path = tmp_path / "other.ckpt"
     path.write_bytes(content)
     refused(path)

@@ -32,17 +32,17 @@ def test_does_not_depend_on_order_memory_or_what_is_no_tensor() -> None:
     ],
     ids=["value", "last bit", "dtype", "shape", "name", "one more"],
 )
-def test_every_difference_shows(other) -> None:
+def test_every_difference_changes_the_fingerprint(other) -> None:
     assert fingerprint(other) != fingerprint(STATE)
 
 
 @pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16, torch.bool, torch.complex64])
-def test_any_type(dtype) -> None:
+def test_tensors_of_any_type_have_a_fingerprint(dtype) -> None:
     zeros = torch.zeros(3, dtype=dtype)
     ones = torch.ones(3, dtype=dtype)
     assert fingerprint({"w": zeros}) != fingerprint({"w": ones})
 
 
-def test_of_a_file(tmp_path) -> None:
+def test_fingerprint_of_a_file_is_that_of_its_weights(tmp_path) -> None:
     torch.save({"state_dict": STATE}, tmp_path / "a.ckpt")
     assert fingerprint_of_file(tmp_path / "a.ckpt") == fingerprint(STATE)

@@ -78,7 +78,7 @@ def train(model, *callbacks, resume=None, **options):
 
 
 @pytest.mark.parametrize("monitor", ["val/loss", "train/loss"])
-def test_uninterrupted_it_is_as_lightning_has_it(monitor):
+def test_uninterrupted_training_equals_lightnings(monitor):
     lightning, ours = train(Model(monitor)), train(Model(monitor), StepOnPlateau())
     assert ours.rates == lightning.rates
     assert ours.scheduler.state_dict() == lightning.scheduler.state_dict()
@@ -112,12 +112,12 @@ def test_steps_after_each_of_several_validations():
     assert [rate for *_, rate in rates] == [1.0] * 6 + [0.5] * 6
 
 
-def test_leaves_steps_to_lightning():
+def test_schedules_by_step_are_left_to_lightning():
     plain = train(Model("train/loss", interval="step", strict=False))
     assert train(Model("train/loss", interval="step", strict=False), StepOnPlateau()).rates == plain.rates
 
 
-def test_metric_that_is_not_logged():
+def test_metric_that_is_not_logged_is_an_error_if_strict():
     with pytest.raises(CuelightError, match=r'watches val/los, which was not logged. Did you mean "val/loss"'):
         train(Model("val/los"), StepOnPlateau())
     train(Model("val/los", strict=False), StepOnPlateau())

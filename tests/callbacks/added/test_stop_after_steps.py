@@ -27,7 +27,7 @@ def train(folder, limit, resume=None, **options):
 
 
 @pytest.mark.parametrize("limit", [1, 4, 5, 6, 10, 12])
-def test_ends_right_there_with_a_validation(tmp_path, limit) -> None:
+def test_ends_at_the_limit_with_a_validation(tmp_path, limit) -> None:
     trainer, trace, validations = train(tmp_path, limit)
     assert trainer.global_step == len(trace) == limit
     assert validations[-1] == limit

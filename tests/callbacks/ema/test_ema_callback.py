@@ -331,7 +331,7 @@ class TestWithOthers:
         assert same(first.weights, held)
         assert ema.updates == 5
 
-    def test_learning_rate_finder(self, tmp_path):
+    def test_steps_of_the_learning_rate_finder_do_not_count(self, tmp_path):
         finder = LearningRateFinder(num_training_steps=8)
         ema, by_hand, model = EMACallback(**DECAY), AverageByHand(), TinyModel()
         model.lr = 0.01
@@ -391,7 +391,7 @@ class TestWithOthers:
         assert torch.equal(module.network[0].weight, frozen)
         assert module.again.weight is module.network[4].weight
 
-    def test_compiled_module(self, tmp_path):
+    def test_compiled_module_holds_the_average(self, tmp_path):
         model, by_hand = TinyModel(), AverageByHand()
         torch.manual_seed(0)
         trainer = quiet_trainer(tmp_path, [EMACallback(**DECAY), by_hand], max_epochs=2)

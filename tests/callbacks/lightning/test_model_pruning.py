@@ -47,7 +47,7 @@ def zeros(model):
         ((), {"layer.weight", "backbone.layer4.weight", "backbone.layer1.0.weight", "backbone.layer1.1.weight"}),
     ],
 )
-def test_layers_by_name(patterns, pruned):
+def test_patterns_select_the_layers_to_prune(patterns, pruned):
     callback = ModelPruning("l1_unstructured", patterns, ["weight"], amount=0.5, use_lottery_ticket_hypothesis=False,
                             use_global_unstructured=False)  # fmt: skip
     model = train(callback)
@@ -55,12 +55,12 @@ def test_layers_by_name(patterns, pruned):
     assert isinstance(callback, callbacks.ModelPruning)
 
 
-def test_amount_as_a_number_of_weights():
+def test_amount_may_be_a_number_of_weights():
     model = train(ModelPruning("random_unstructured", "layer4", ["weight"], amount=10))
     assert zeros(model) == {"backbone.layer4.weight": pytest.approx(10 / 1024)}
 
 
-def test_structured_by_name():
+def test_structured_pruning_by_layer_name():
     model = train(ModelPruning("ln_structured", "layer4", ["weight"], use_global_unstructured=False, amount=4,
                              pruning_dim=0, pruning_norm=2))  # fmt: skip
     assert int((model.backbone["layer4"].weight.abs().sum(dim=1) == 0).sum()) == 4
@@ -112,7 +112,7 @@ class Watch(pl.Callback):
 
 @pytest.mark.parametrize("each_epoch", [True, False])
 @pytest.mark.parametrize("lottery", [True, False])
-def test_what_is_saved_was_measured(each_epoch, lottery):
+def test_saved_weights_are_those_that_were_validated(each_epoch, lottery):
     watch = Watch()
     callback = ModelPruning("l1_unstructured", "layer4", ["weight"], amount=0.5, use_lottery_ticket_hypothesis=lottery,
                             prune_on_train_epoch_end=each_epoch)  # fmt: skip

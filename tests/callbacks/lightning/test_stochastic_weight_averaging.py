@@ -45,7 +45,7 @@ class Save(pl.Callback):
             trainer.save_checkpoint(self.path)
 
 
-def test_average_and_ema():
+def test_weights_are_averaged_equally_or_exponentially():
     average = train(StochasticWeightAveraging(RATE, swa_epoch_start=3))
     expected = torch.stack(average.history[2:]).mean(dim=0)
     torch.testing.assert_close(average.layer.weight.detach(), expected)

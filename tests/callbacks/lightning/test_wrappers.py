@@ -61,7 +61,7 @@ def test_defaults_that_only_look_different():
         ({"hours": 1.5}, 5400),
     ],
 )
-def test_durations(duration, seconds):
+def test_durations_in_each_notation(duration, seconds):
     assert build("Timer", duration=duration).time_remaining() == seconds
     checkpoint = build("ModelCheckpoint", train_time_interval=duration)
     assert checkpoint._train_time_interval == timedelta(seconds=seconds)
@@ -73,7 +73,7 @@ def test_durations_from_python():
 
 
 @pytest.mark.parametrize("name", ["Timer", "ModelCheckpoint"])
-def test_wrong_durations(name):
+def test_wrong_durations_are_refused(name):
     parameter = "duration" if name == "Timer" else "train_time_interval"
     with pytest.raises(ConfigError, match='expected a duration such as "90m"'):
         build(name, **{parameter: "90 minits"})
@@ -94,7 +94,7 @@ def test_timer_stops():
 
 
 @pytest.mark.parametrize("scheduling", [{0: 1, 2: 4}, {"0": 1, "2": 4}, {2: 4}])
-def test_accumulation_by_epoch(scheduling):
+def test_accumulation_changes_with_the_epoch(scheduling):
     given = dict(scheduling)
     for callback in (build("GradientAccumulationScheduler", scheduling=scheduling),
                      lightning.GradientAccumulationScheduler(scheduling)):  # fmt: skip
@@ -104,7 +104,7 @@ def test_accumulation_by_epoch(scheduling):
 
 
 @pytest.mark.parametrize("scheduling", [{}, {0: 0}, {-1: 2}, {"first": 2}, {0: 2.5}, {0: True}, {0: "2"}])
-def test_impossible_accumulation(scheduling):
+def test_impossible_accumulation_is_refused(scheduling):
     with pytest.raises(ValueError, match="expected whole numbers of batches"):
         lightning.GradientAccumulationScheduler(scheduling)
     with pytest.raises(ConfigError):

@@ -202,7 +202,7 @@ def test_other_exporter_where_torchscript_refuses(path, monkeypatch) -> None:
 
 
 @pytest.mark.parametrize("opset", [17, 18])
-def test_both_refuse(path, opset) -> None:
+def test_error_where_both_exporters_refuse(path, opset) -> None:
     with pytest.raises(ExportError, match=rf"cannot be exported with opset {opset}\. .*dynamo: .*") as error:
         export(Impossible(), path, torch.randn(1, 4, 4), opset=opset)
     assert "torchscript: Exporting the operator 'aten::linalg_svd" in str(error.value)
@@ -214,13 +214,13 @@ class Broken(nn.Module):
         return {"logits": (x - 1e9).log()}
 
 
-def test_nan_of_the_model(path) -> None:
+def test_nan_of_the_model_is_an_error(path) -> None:
     with pytest.raises(ExportError, match="output logits of the model holds NaN, in PyTorch already"):
         export(Broken(), path, torch.randn(1, 8))
     assert names(path.parent) == ["model.rejected.onnx"]
 
 
-def test_above_tolerance_is_kept_beside(path) -> None:
+def test_export_above_tolerance_is_rejected_and_kept(path) -> None:
     path.parent.mkdir()
     path.write_text("older")
     with pytest.raises(
@@ -524,7 +524,7 @@ print((status("VmHWM") - before) / weights)
 @pytest.mark.slow
 @pytest.mark.parametrize("simplify", [True, False])
 @pytest.mark.parametrize("opset", [17, 18])
-def test_memory(tmp_path, opset, simplify) -> None:
+def test_export_needs_at_most_twice_the_memory_of_the_weights(tmp_path, opset, simplify) -> None:
     """At its peak the export takes at most twice the weights on top of the model."""
     command = [sys.executable, "-c", MEASURE, str(opset), str(simplify), tmp_path / "m.onnx"]
     done = subprocess.run(

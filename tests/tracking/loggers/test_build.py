@@ -107,7 +107,7 @@ class TestTrackerThatIsNotSetUp:
         (run.directory / "outcomes.json").unlink()
         return Run.load(run.directory, ["tracker.mlflow=true"])
 
-    def test_it_is_no_reason_not_to_test(self, trained) -> None:
+    def test_the_run_can_be_tested(self, trained) -> None:
         assert "test/accuracy" in trained.test().metrics
 
     def test_the_steps_are_done_and_what_is_not_sent_is_said(self, trained, caplog) -> None:

@@ -171,7 +171,7 @@ def test_training_that_was_stopped_is_told_from_one_that_failed(logger, client, 
     assert client.get_run(logger.run_id).info.status == status
 
 
-def test_it_takes_more_after_the_end(logger, client) -> None:
+def test_metrics_after_the_end_are_sent_too(logger, client) -> None:
     logger.log_metrics({"loss": 1.0}, 1)
     logger.finalize("success")
     sending.send_metrics([logger], {"test/loss": 2.0}, 2)

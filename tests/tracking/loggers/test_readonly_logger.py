@@ -25,7 +25,7 @@ def test_pictures_and_curves_are_in_one_file(tmp_path) -> None:
     assert {tag: len(events.Scalars(tag)) for tag in events.Tags()["scalars"]} == {"train/loss": 2, "drawn": 1}
 
 
-def test_csv(tmp_path) -> None:
+def test_metrics_for_a_csv_logger_are_dropped(tmp_path) -> None:
     logger = CSVLogger(tmp_path, name="", version="")
     quiet = readonly_logger(logger)
     quiet.log_metrics({"lost": 1.0}, step=0)

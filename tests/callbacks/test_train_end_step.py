@@ -275,7 +275,7 @@ def test_loaders_without_a_data_module(tmp_path) -> None:
     assert measured["val/loss"] == pytest.approx(trainer.callback_metrics["val/loss"].item(), rel=1e-4)
 
 
-def test_views(tmp_path) -> None:
+def test_each_split_has_its_results_and_metrics(tmp_path) -> None:
     steps = [TestOnTrainEnd(), TestOnTrainEnd(view="val"), TestOnTrainEnd(view="train")]
     trainer = fit(tmp_path, *keep(LOSS), *steps, epochs=1)
     names = [set(step.outcome.details["metrics"]) for step in steps]
@@ -384,7 +384,7 @@ def test_results_are_shown_as_a_table_beside_another_progress_bar(tmp_path, capf
     assert "test/accuracy" in shown
 
 
-def test_export_for_the_archive_alone_is_kept_only_if_it_was_rejected(tmp_path) -> None:
+def test_onnx_file_made_for_the_archive_is_kept_only_if_it_was_rejected(tmp_path) -> None:
     fit(tmp_path / "good", *keep(LOSS), ArchiveOnTrainEnd())
     assert [path.name for path in (tmp_path / "good" / "archive").iterdir()] == ["Measured.tar"]
 
@@ -478,7 +478,7 @@ def test_a_frozen_part_that_is_not_saved_is_taken_from_the_module(tmp_path) -> N
     torch.testing.assert_close(run_onnx(onnx_of(tmp_path, "Partly"), features), expected, rtol=1e-4, atol=1e-5)
 
 
-def test_a_module_may_keep_results_of_its_training(tmp_path) -> None:
+def test_module_may_store_losses_with_gradients(tmp_path) -> None:
     class Keeping(Measured):
         def training_step(self, batch, batch_idx):
             loss = super().training_step(batch, batch_idx)
@@ -510,7 +510,7 @@ def test_data_is_set_up_and_torn_down_in_turn(tmp_path) -> None:
     assert data.stages == ["+fit", *inner, "-fit"]
 
 
-def test_what_is_no_number_is_null_in_the_files(tmp_path, caplog) -> None:
+def test_nan_metric_is_null_in_the_files(tmp_path, caplog) -> None:
     class NotANumber(Measured):
         def test_step(self, batch, batch_idx):
             self.log("test/loss", torch.tensor(float("nan")))
@@ -522,7 +522,7 @@ def test_what_is_no_number_is_null_in_the_files(tmp_path, caplog) -> None:
         assert '"test/loss": null' in file.read_text()
 
 
-def test_limits_hold_for_their_view(tmp_path) -> None:
+def test_limit_batches_apply_to_their_split(tmp_path) -> None:
     class Sized(Measured):
         def validation_step(self, batch, batch_idx):
             super().validation_step(batch, batch_idx)

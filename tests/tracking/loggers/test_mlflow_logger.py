@@ -18,17 +18,17 @@ def error_of(status, text):
 
 @pytest.mark.parametrize("status", [401, 403, 404, 413, 429, 500, 502, 503, 504])
 @pytest.mark.parametrize("text", ["<html>no</html>", '{"detail": "no"}'])
-def test_what_a_proxy_says_is_tried_again(status, text) -> None:
+def test_errors_of_a_proxy_are_tried_again(status, text) -> None:
     assert not _is_refusal(error_of(status, text))
 
 
 @pytest.mark.parametrize("code", ["PERMISSION_DENIED", "UNAUTHENTICATED", "INTERNAL_ERROR", "TEMPORARILY_UNAVAILABLE"])
-def test_what_may_pass_is_tried_again(code) -> None:
+def test_temporary_errors_are_tried_again(code) -> None:
     assert not _is_refusal(error_of(403, f'{{"error_code": "{code}", "message": "no"}}'))
 
 
 @pytest.mark.parametrize("code", ["INVALID_PARAMETER_VALUE", "RESOURCE_DOES_NOT_EXIST", "BAD_REQUEST"])
-def test_what_mlflow_refuses_is_not(code) -> None:
+def test_refusals_of_mlflow_are_not_tried_again(code) -> None:
     assert _is_refusal(error_of(400, f'{{"error_code": "{code}", "message": "no"}}'))
 
 

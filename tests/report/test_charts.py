@@ -1,4 +1,4 @@
-"""Thinning, axes and charts: no extreme is lost, nothing is drawn outside, gaps are gaps."""
+"""Charts: nothing is drawn outside, gaps are gaps."""
 
 import itertools
 import math
@@ -6,10 +6,8 @@ import re
 
 import pytest
 
-from cuelight.report.axes import axis_of
 from cuelight.report.charts import BOTTOM, LEFT, RIGHT, TOP, Best, chart_of
 from cuelight.report.grouping import Panel, Series
-from cuelight.report.thinning import MOST_POINTS, thinned
 from support.run_files import wave
 
 
@@ -17,43 +15,6 @@ def chart(*curves, best=None, epochs=None, kind="learning"):
     series = [Series(f"s{index}", f"s{index}", index + 1, points) for index, points in enumerate(curves)]
     last = max((points[-1][0] for points in curves), default=0)
     return chart_of(Panel(kind, "loss", tuple(series)), last, epochs or {}, best)
-
-
-def test_thinning_keeps_extremes_and_ends() -> None:
-    points = wave(50_000)
-    kept = thinned(points)
-    assert len(kept) <= MOST_POINTS
-    assert {points[0], points[-1], (16_666, 40.0), (25_000, -40.0)} <= set(kept)
-    assert kept == sorted(kept)
-
-
-def test_thinning_keeps_gaps() -> None:
-    points = wave(5_000)
-    points[1234] = (1234, math.nan)
-    assert any(math.isnan(value) for _, value in thinned(points))
-
-
-def test_few_points_all_stay() -> None:
-    assert thinned(wave(MOST_POINTS)) == wave(MOST_POINTS)
-
-
-@pytest.mark.parametrize(
-    "values",
-    [[0.0], [5.0], [-3.0, -3.0], [0.0, 1.0], [1e-30, 2e-30], [-1e30, 1e30], [1e-9, 1e-3, 1.0, 900.0], [0.0, 1e-8, 1.0]],
-    ids=str,
-)
-def test_an_axis_holds_its_values_and_two_ticks(values) -> None:
-    axis = axis_of(values)
-    assert all(0 <= axis.share(value) <= 1 for value in values)
-    assert len([tick for tick in axis.ticks if axis.low <= tick <= axis.high]) >= 2
-
-
-@pytest.mark.parametrize(
-    ("values", "logarithmic"),
-    [([2.0, 0.1, 0.05, 0.04], True), ([1.0, 0.9, 0.8], False), ([1.0, 0.01, 0.01, 0.0], False)],
-)
-def test_an_axis_is_logarithmic_where_most_values_would_lie_at_its_foot(values, logarithmic) -> None:
-    assert axis_of(values).logarithmic is logarithmic
 
 
 def test_everything_is_drawn_inside() -> None:
