@@ -42,7 +42,7 @@ def is_last(tensor: Tensor) -> bool:
     return tensor.is_contiguous(memory_format=torch.channels_last) and not tensor.is_contiguous()
 
 
-def fit(
+def train(
     directory: Path,
     *callbacks: pl.Callback,
     epochs: int = 2,
@@ -58,26 +58,26 @@ def fit(
 
 
 def test_each_step_computes_with_channels_last(tmp_path: Path) -> None:
-    _, without = fit(tmp_path)
-    _, module = fit(tmp_path, ChannelsLast())
+    _, without = train(tmp_path)
+    _, module = train(tmp_path, ChannelsLast())
 
     assert module.computed_last == [True] * 6
     assert without.computed_last == [False] * 6
 
 
 def test_learns_the_same_up_to_rounding(tmp_path: Path) -> None:
-    _, without = fit(tmp_path)
-    _, module = fit(tmp_path, ChannelsLast())
+    _, without = train(tmp_path)
+    _, module = train(tmp_path, ChannelsLast())
 
     for name, value in module.state_dict().items():
         torch.testing.assert_close(value, without.state_dict()[name], rtol=1e-3, atol=1e-4)
 
 
 def test_resumed_equals_uninterrupted(tmp_path: Path) -> None:
-    trainer, _ = fit(tmp_path, ChannelsLast(), epochs=1)
+    trainer, _ = train(tmp_path, ChannelsLast(), epochs=1)
     trainer.save_checkpoint(tmp_path / "one.ckpt")
-    _, resumed = fit(tmp_path, ChannelsLast(), resume=tmp_path / "one.ckpt")
-    _, whole = fit(tmp_path, ChannelsLast())
+    _, resumed = train(tmp_path, ChannelsLast(), resume=tmp_path / "one.ckpt")
+    _, whole = train(tmp_path, ChannelsLast())
 
     assert resumed.computed_last == [True] * 3
     assert all(map(torch.equal, resumed.state_dict().values(), whole.state_dict().values()))
@@ -85,10 +85,10 @@ def test_resumed_equals_uninterrupted(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(("before", "after"), [([], [ChannelsLast]), ([ChannelsLast], [])])
 def test_goes_on_from_a_checkpoint_of_the_other_layout(tmp_path: Path, before: list, after: list) -> None:
-    trainer, _ = fit(tmp_path, *(callback() for callback in before), epochs=1)
+    trainer, _ = train(tmp_path, *(callback() for callback in before), epochs=1)
     trainer.save_checkpoint(tmp_path / "one.ckpt")
-    _, resumed = fit(tmp_path, *(callback() for callback in after), resume=tmp_path / "one.ckpt")
-    _, whole = fit(tmp_path)
+    _, resumed = train(tmp_path, *(callback() for callback in after), resume=tmp_path / "one.ckpt")
+    _, whole = train(tmp_path)
 
     assert resumed.computed_last == [bool(after)] * 3
     for name, value in resumed.state_dict().items():
@@ -96,8 +96,8 @@ def test_goes_on_from_a_checkpoint_of_the_other_layout(tmp_path: Path, before: l
 
 
 def test_the_average_has_the_same_layout_and_numbers(tmp_path: Path) -> None:
-    _, without = fit(tmp_path, EMACallback())
-    _, module = fit(tmp_path, ChannelsLast(), EMACallback())
+    _, without = train(tmp_path, EMACallback())
+    _, module = train(tmp_path, ChannelsLast(), EMACallback())
 
     assert is_last(module.features[0].weight)
     for name, value in module.state_dict().items():
@@ -120,7 +120,7 @@ class LateNetwork(Network):
 def test_layers_made_in_configure_model(tmp_path: Path, callbacks: list) -> None:
     def fit_late(epochs: int, resume: Path | None = None) -> tuple[pl.Trainer, Network]:
         made = [callback() for callback in callbacks]
-        return fit(tmp_path, *made, epochs=epochs, resume=resume, network=LateNetwork)
+        return train(tmp_path, *made, epochs=epochs, resume=resume, network=LateNetwork)
 
     trainer, _ = fit_late(1)
     trainer.save_checkpoint(tmp_path / "one.ckpt")
@@ -148,7 +148,7 @@ class MixedNetwork(Network):
 
 
 def test_other_weights_stay_as_they_are(tmp_path: Path) -> None:
-    _, module = fit(tmp_path, ChannelsLast(), network=MixedNetwork)
+    _, module = train(tmp_path, ChannelsLast(), network=MixedNetwork)
 
     assert module.computed_last == [True] * 6
     assert module.table.is_contiguous()
@@ -161,12 +161,12 @@ PRUNED_CHANNELS = {"pruning_fn": "ln_structured", "pruning_dim": 0, "pruning_nor
 @pytest.mark.parametrize("params", [{"pruning_fn": "l1_unstructured"}, PRUNED_ALONE])
 def test_single_weights_cannot_be_pruned_beside_it(tmp_path: Path, params: dict) -> None:
     with pytest.raises(CuelightError, match="or prune whole channels: ln_structured or random_structured"):
-        fit(tmp_path, ModelPruning(**params), ChannelsLast())
+        train(tmp_path, ModelPruning(**params), ChannelsLast())
 
 
 def test_channels_can_be_pruned(tmp_path: Path) -> None:
     pruning = ModelPruning(**PRUNED_CHANNELS, parameters_to_prune="features.0", parameter_names=["weight"], amount=0.5)
-    _, module = fit(tmp_path, ChannelsLast(), pruning, epochs=1)
+    _, module = train(tmp_path, ChannelsLast(), pruning, epochs=1)
 
     assert module.computed_last == [True] * 3
     assert (module.features[0].weight.flatten(1) == 0).all(1).sum() == 4
@@ -178,7 +178,7 @@ def test_an_optimizer_that_cannot_work_beside_it(tmp_path: Path) -> None:
             return torch.optim.LBFGS(self.parameters())
 
     with pytest.raises(CuelightError, match="ChannelsLast and LBFGS"):
-        fit(tmp_path, ChannelsLast(), network=WithLBFGS)
+        train(tmp_path, ChannelsLast(), network=WithLBFGS)
 
 
 @pytest.mark.gpu

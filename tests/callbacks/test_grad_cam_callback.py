@@ -26,6 +26,7 @@ from cuelight.callbacks.grad_cam_callback import GradCamCallback
 from cuelight.errors import CuelightError
 from cuelight.explain.pictures import draw_grid
 from cuelight.tracking.loggers.tensorboard_logger import TensorBoardLogger
+from support.comparing import same
 from support.digit_training import BATCH_SIZE, STEPS, DigitData, DigitModel, fit, pictures_in, trainer_for
 from support.ranks import on_ranks
 
@@ -71,14 +72,6 @@ def outcome_of(folder, *callbacks, make_model=DigitModel, **settings):
     _, model = fit(folder, list(callbacks), make_model, **settings)
     gradients = {name: parameter.grad for name, parameter in model.named_parameters()}
     return model.losses, model.state_dict(), gradients, torch.get_rng_state()
-
-
-def same(one, other):
-    if isinstance(one, torch.Tensor):
-        return torch.equal(one, other)
-    if isinstance(one, dict):
-        return one.keys() == other.keys() and all(same(one[key], other[key]) for key in one)
-    return one == other
 
 
 def cells(path):

@@ -139,7 +139,7 @@ def clone(value):
     return value
 
 
-def fit(folder, *callbacks, model=None, epochs=2, data=None, resume=None, **settings):
+def train(folder, *callbacks, model=None, epochs=2, data=None, resume=None, **settings):
     torch.manual_seed(0)
     settings = {"max_epochs": epochs, "num_sanity_val_steps": 2, "log_every_n_steps": 1} | settings
     logger = CSVLogger(folder, name="", version="")
@@ -168,7 +168,7 @@ def test_a_step_leaves_everything_as_it_was(tmp_path, step) -> None:
     before, after = Watch(), Watch()
     checkpoints = keep(LOSS, ACCURACY)
     made = step()
-    fit(tmp_path, *checkpoints, EMACallback(decay=0.9), LastCheckpoint(), first(), before, made, after)
+    train(tmp_path, *checkpoints, EMACallback(decay=0.9), LastCheckpoint(), first(), before, made, after)
     assert made.outcome.status == "ok", made.outcome
     for name, seen in before.seen.items():
         assert same(seen, after.seen[name]), name
@@ -183,7 +183,7 @@ def test_steps_run_in_order_and_a_failure_stops_nothing_but_is_raised(tmp_path, 
     ended = Ended()
     steps = [ExportOnTrainEnd(), Failing(), Broken(), TestOnTrainEnd()]
     with pytest.raises(TrainEndError) as raised:
-        fit(tmp_path, *keep(LOSS), *steps, ended)
+        train(tmp_path, *keep(LOSS), *steps, ended)
     assert ended.turns == ["on_train_end", "on_fit_end"]
     outcomes = read_outcomes(tmp_path)
     assert list(outcomes) == ["ExportOnTrainEnd", "Failing", "Broken", "TestOnTrainEnd"]
@@ -200,7 +200,7 @@ def test_steps_run_in_order_and_a_failure_stops_nothing_but_is_raised(tmp_path, 
 
 
 def test_outcome_says_what_was_done_with_which_weights(tmp_path) -> None:
-    fit(tmp_path, *keep(LOSS, ACCURACY), TestOnTrainEnd(), ExportOnTrainEnd(), ArchiveOnTrainEnd())
+    train(tmp_path, *keep(LOSS, ACCURACY), TestOnTrainEnd(), ExportOnTrainEnd(), ArchiveOnTrainEnd())
     outcomes = read_outcomes(tmp_path)
     weights = fingerprint_of_file(tmp_path / "checkpoints" / "best_accuracy.ckpt")
     assert {outcome.weights_fingerprint for outcome in outcomes.values()} == {weights}
@@ -219,7 +219,7 @@ def test_outcome_says_what_was_done_with_which_weights(tmp_path) -> None:
 @pytest.mark.parametrize(("prefer", "expected"), [("metric", "best_accuracy"), ("loss", "best_loss")])
 def test_preferred_checkpoint_is_tested_and_exported(tmp_path, prefer, expected) -> None:
     steps = [TestOnTrainEnd(prefer), ExportOnTrainEnd(prefer)]
-    fit(tmp_path, *keep(LOSS, ACCURACY), *steps, epochs=4)
+    train(tmp_path, *keep(LOSS, ACCURACY), *steps, epochs=4)
     path = tmp_path / "checkpoints" / f"{expected}.ckpt"
     assert {step.outcome.weights_fingerprint for step in steps} == {fingerprint_of_file(path)}
     model = Measured().eval()
@@ -234,7 +234,7 @@ def test_preferred_checkpoint_is_tested_and_exported(tmp_path, prefer, expected)
 
 def test_averaged_weights_are_what_is_tested_and_exported(tmp_path) -> None:
     average = EMACallback(decay=0.99, use_dynamic_decay=False)
-    fit(tmp_path, average, *keep(LOSS), TestOnTrainEnd(), ExportOnTrainEnd())
+    train(tmp_path, average, *keep(LOSS), TestOnTrainEnd(), ExportOnTrainEnd())
     content = load_checkpoint(tmp_path / "checkpoints" / "best_loss.ckpt")
     assert not same(content["state_dict"], content["current_model_state"])
     model = Measured().eval()
@@ -248,7 +248,7 @@ def test_averaged_weights_are_what_is_tested_and_exported(tmp_path) -> None:
 def test_pruned_weights_are_exported_as_zeros(tmp_path, position) -> None:
     pruning = ModelPruning("l1_unstructured", amount=0.5, use_lottery_ticket_hypothesis=False)
     order = [pruning, ExportOnTrainEnd()] if position == "before" else [ExportOnTrainEnd(), pruning]
-    fit(tmp_path, *keep(LOSS), *order, epochs=1)
+    train(tmp_path, *keep(LOSS), *order, epochs=1)
     graph = onnx.load(onnx_of(tmp_path)).graph
     weights = [onnx.numpy_helper.to_array(entry) for entry in graph.initializer]
     largest = max(weights, key=lambda array: array.size)
@@ -257,7 +257,7 @@ def test_pruned_weights_are_exported_as_zeros(tmp_path, position) -> None:
 
 def test_without_a_best_checkpoint_steps_are_skipped_and_say_so(tmp_path, caplog) -> None:
     steps = [TestOnTrainEnd(), ExportOnTrainEnd(), ArchiveOnTrainEnd()]
-    fit(tmp_path, *steps, LastCheckpoint())
+    train(tmp_path, *steps, LastCheckpoint())
     assert {step.outcome.status for step in steps} == {"skipped"}
     assert "ExportOnTrainEnd was skipped: no best checkpoint exists." in caplog.text
     assert read_outcomes(tmp_path)["ArchiveOnTrainEnd"].reason.startswith("no best checkpoint exists.")
@@ -277,7 +277,7 @@ def test_loaders_without_a_data_module(tmp_path) -> None:
 
 def test_each_split_has_its_results_and_metrics(tmp_path) -> None:
     steps = [TestOnTrainEnd(), TestOnTrainEnd(view="val"), TestOnTrainEnd(view="train")]
-    trainer = fit(tmp_path, *keep(LOSS), *steps, epochs=1)
+    trainer = train(tmp_path, *keep(LOSS), *steps, epochs=1)
     names = [set(step.outcome.details["metrics"]) for step in steps]
     assert names == [{f"{view}/loss", f"{view}/accuracy"} for view in ("test", "val", "train")]
     assert {path.name for path in (tmp_path / "test").iterdir()} == {
@@ -290,7 +290,7 @@ def test_each_split_has_its_results_and_metrics(tmp_path) -> None:
 
 def test_example_is_a_validation_batch_where_the_module_has_none(tmp_path) -> None:
     step = ExportOnTrainEnd()
-    fit(tmp_path, *keep(LOSS), step, model=TinyModel())
+    train(tmp_path, *keep(LOSS), step, model=TinyModel())
     assert step.outcome.status == "ok", step.outcome
     shape = onnx.load(onnx_of(tmp_path, "TinyModel")).graph.input[0].type.tensor_type.shape
     assert [dimension.dim_value for dimension in shape.dim] == [1, FEATURES]
@@ -298,7 +298,7 @@ def test_example_is_a_validation_batch_where_the_module_has_none(tmp_path) -> No
 
 def test_options_of_the_exporter(tmp_path) -> None:
     step = ExportOnTrainEnd(exporter={"name": "mine", "dynamic_batch": True, "opset": 16})
-    fit(tmp_path, *keep(LOSS), step)
+    train(tmp_path, *keep(LOSS), step)
     graph = onnx.load(onnx_of(tmp_path, "mine"))
     assert graph.opset_import[0].version == 16
     assert graph.graph.input[0].type.tensor_type.shape.dim[0].dim_param == "batch"
@@ -308,7 +308,7 @@ def test_options_of_the_exporter(tmp_path) -> None:
 def test_options_and_name_come_from_the_hyperparameters(tmp_path) -> None:
     model = Measured()
     model.save_hyperparameters({"name": "shipped", "exporter": {"opset": 15}})
-    fit(tmp_path, *keep(LOSS), ExportOnTrainEnd(), model=model)
+    train(tmp_path, *keep(LOSS), ExportOnTrainEnd(), model=model)
     assert onnx.load(onnx_of(tmp_path, "shipped")).opset_import[0].version == 15
 
 
@@ -336,28 +336,28 @@ def exports(monkeypatch):
 def test_archive_uses_the_export_before_it_if_that_is_the_same(tmp_path, monkeypatch, steps, count) -> None:
     calls = exports(monkeypatch)
     made = [step() for step in steps]
-    fit(tmp_path, *keep(LOSS, ACCURACY), *made, epochs=4)
+    train(tmp_path, *keep(LOSS, ACCURACY), *made, epochs=4)
     assert {step.outcome.status for step in made} == {"ok"}, [step.outcome for step in made]
     assert len(calls) == count
 
 
 def test_a_fast_dev_run_runs_no_step(tmp_path) -> None:
     step = TestOnTrainEnd()
-    fit(tmp_path, step, fast_dev_run=True)
+    train(tmp_path, step, fast_dev_run=True)
     assert (step.outcome.status, step.outcome.reason) == ("skipped", "fast_dev_run keeps no checkpoint.")
 
 
 def test_the_same_step_twice_is_refused_before_the_training(tmp_path) -> None:
     model = Measured()
     with pytest.raises(ConfigError, match="ExportOnTrainEnd is listed 2 times"):
-        fit(tmp_path, *keep(LOSS), ExportOnTrainEnd(), ExportOnTrainEnd("loss"), model=model)
+        train(tmp_path, *keep(LOSS), ExportOnTrainEnd(), ExportOnTrainEnd("loss"), model=model)
     assert model.trace == []
 
 
 def test_outcomes_that_cannot_be_written_stop_nothing(tmp_path, caplog) -> None:
     (tmp_path / "outcomes.json").mkdir()
     steps = [TestOnTrainEnd(), ExportOnTrainEnd()]
-    fit(tmp_path, *keep(LOSS), *steps)
+    train(tmp_path, *keep(LOSS), *steps)
     assert {step.outcome.status for step in steps} == {"ok"}
     assert "The outcome of TestOnTrainEnd cannot be written" in caplog.text
 
@@ -370,7 +370,7 @@ def test_a_module_may_draw_into_its_logger_while_it_is_tested(tmp_path) -> None:
             self.logger.log_metrics({"lost": 1.0})
 
     step = TestOnTrainEnd()
-    fit(tmp_path, *keep(LOSS), step, model=Drawing())
+    train(tmp_path, *keep(LOSS), step, model=Drawing())
     assert step.outcome.status == "ok", step.outcome
     header = (tmp_path / "metrics.csv").read_text().splitlines()[0].split(",")
     assert "drawn" in header
@@ -385,7 +385,7 @@ def test_results_are_shown_as_a_table_beside_another_progress_bar(tmp_path, capf
 
 
 def test_onnx_file_made_for_the_archive_is_kept_only_if_it_was_rejected(tmp_path) -> None:
-    fit(tmp_path / "good", *keep(LOSS), ArchiveOnTrainEnd())
+    train(tmp_path / "good", *keep(LOSS), ArchiveOnTrainEnd())
     assert [path.name for path in (tmp_path / "good" / "archive").iterdir()] == ["Measured.tar"]
 
     class NaNAlone(Measured):
@@ -396,7 +396,7 @@ def test_onnx_file_made_for_the_archive_is_kept_only_if_it_was_rejected(tmp_path
 
     step = ArchiveOnTrainEnd()
     with pytest.raises(TrainEndError):
-        fit(tmp_path / "bad", *keep(LOSS), step, model=NaNAlone())
+        train(tmp_path / "bad", *keep(LOSS), step, model=NaNAlone())
     (rejected,) = (tmp_path / "bad" / "archive").rglob("*.onnx")
     assert rejected.name == "NaNAlone.rejected.onnx"
     assert str(rejected) in step.outcome.reason
@@ -430,13 +430,13 @@ def test_everything_is_torn_down_before_a_failure_is_raised(tmp_path) -> None:
             torn_down.append("module")
 
     with pytest.raises(TrainEndError):
-        fit(tmp_path, *keep(LOSS), Failing(), Late(), model=TornDown())
+        train(tmp_path, *keep(LOSS), Failing(), Late(), model=TornDown())
     assert torn_down == ["callback", "module"]
 
 
 def test_a_checkpoint_in_a_folder_of_its_metric_is_found(tmp_path) -> None:
     step = TestOnTrainEnd()
-    fit(tmp_path, ModelCheckpoint(monitor="val/loss", filename="{epoch}-{val/loss:.2f}"), step)
+    train(tmp_path, ModelCheckpoint(monitor="val/loss", filename="{epoch}-{val/loss:.2f}"), step)
     assert step.outcome.status == "ok"
     assert "/" in step.outcome.checkpoint.removeprefix("checkpoints/")
 
@@ -452,7 +452,7 @@ def test_a_module_that_changes_what_it_loads_has_the_fingerprint_of_its_file(tmp
             checkpoint["state_dict"] = {name.replace("net.", "network."): value for name, value in state.items()}
 
     steps = [TestOnTrainEnd(), ExportOnTrainEnd()]
-    fit(tmp_path, *keep(LOSS), *steps, model=Migrating())
+    train(tmp_path, *keep(LOSS), *steps, model=Migrating())
     weights = fingerprint_of_file(tmp_path / "checkpoints" / "best_loss.ckpt")
     assert {step.outcome.weights_fingerprint for step in steps} == {weights}
 
@@ -470,7 +470,7 @@ def test_a_frozen_part_that_is_not_saved_is_taken_from_the_module(tmp_path) -> N
 
     model = Partly()
     step = ExportOnTrainEnd()
-    fit(tmp_path, *keep(LOSS), step, model=model, epochs=1)
+    train(tmp_path, *keep(LOSS), step, model=model, epochs=1)
     assert step.outcome.status == "ok", step.outcome
     features = TinyData().features
     with torch.no_grad():
@@ -486,7 +486,7 @@ def test_module_may_store_losses_with_gradients(tmp_path) -> None:
             return loss
 
     step = TestOnTrainEnd()
-    fit(tmp_path, *keep(LOSS), step, model=Keeping())
+    train(tmp_path, *keep(LOSS), step, model=Keeping())
     assert step.outcome.status == "ok", step.outcome
 
 
@@ -504,7 +504,7 @@ def test_data_is_set_up_and_torn_down_in_turn(tmp_path) -> None:
 
     data = Counting()
     steps = [TestOnTrainEnd(), TestOnTrainEnd(view="val"), TestOnTrainEnd(view="train"), ExportOnTrainEnd()]
-    fit(tmp_path, *keep(LOSS), *steps, data=data)
+    train(tmp_path, *keep(LOSS), *steps, data=data)
     assert {step.outcome.status for step in steps} == {"ok"}
     inner = ["+test", "-test", "+validate", "-validate"]
     assert data.stages == ["+fit", *inner, "-fit"]
@@ -516,7 +516,7 @@ def test_nan_metric_is_null_in_the_files(tmp_path, caplog) -> None:
             self.log("test/loss", torch.tensor(float("nan")))
 
     step = TestOnTrainEnd()
-    fit(tmp_path, *keep(LOSS), step, model=NotANumber())
+    train(tmp_path, *keep(LOSS), step, model=NotANumber())
     assert "test/loss: no finite number" in caplog.text
     for file in (tmp_path / "outcomes.json", tmp_path / "test" / "results.json"):
         assert '"test/loss": null' in file.read_text()
@@ -529,7 +529,7 @@ def test_limit_batches_apply_to_their_split(tmp_path) -> None:
             self.log("val/images", float(len(batch[0])), reduce_fx="sum")
 
     step = TestOnTrainEnd(view="val")
-    fit(tmp_path, *keep(LOSS), step, model=Sized(), limit_val_batches=2, limit_test_batches=1)
+    train(tmp_path, *keep(LOSS), step, model=Sized(), limit_val_batches=2, limit_test_batches=1)
     assert step.outcome.details["metrics"]["val/images"] == 16
 
 
@@ -555,7 +555,7 @@ def test_two_processes_with_loaders_measure_every_image_once(tmp_path) -> None:
 
 def test_a_test_is_done_as_long_as_the_best_weights_are_those_it_measured(tmp_path) -> None:
     step = TestOnTrainEnd()
-    trainer = fit(tmp_path, *keep(LOSS), step)
+    trainer = train(tmp_path, *keep(LOSS), step)
     training = finished_by(trainer, trainer.lightning_module)
     assert step.is_done(training, step.outcome)
     content = load_checkpoint(tmp_path / "checkpoints" / "best_loss.ckpt")

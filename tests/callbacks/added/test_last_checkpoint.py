@@ -48,7 +48,9 @@ def interrupt() -> None:
     signal.raise_signal(signal.SIGINT)
 
 
-def fit(directory, moment=NEVER, trouble=None, resume=None, interval="step", max_steps=None, averaged=False, **options):
+def train(
+    directory, moment=NEVER, trouble=None, resume=None, interval="step", max_steps=None, averaged=False, **options
+):
     torch.manual_seed(1)
     model = TinyModel(interval)
     watcher = TroubleAt(moment, trouble)
@@ -84,12 +86,12 @@ def fit(directory, moment=NEVER, trouble=None, resume=None, interval="step", max
     ids=str,
 )
 def test_stopped_at_any_moment_and_resumed_equals_uninterrupted(tmp_path, trouble, options) -> None:
-    trace, state, scores, moments = fit(tmp_path / "uninterrupted", **options)
+    trace, state, scores, moments = train(tmp_path / "uninterrupted", **options)
     for moment in range(1, moments + 1):
         directory = tmp_path / str(moment)
-        before = fit(directory, moment, trouble, **options)
+        before = train(directory, moment, trouble, **options)
         last = directory / "checkpoints" / "last.ckpt"
-        resumed = fit(directory, resume=last if last.is_file() else None, **options)
+        resumed = train(directory, resume=last if last.is_file() else None, **options)
         assert same(state, resumed[1]), moment
         assert scores == resumed[2], moment
         if trouble is interrupt:
@@ -98,8 +100,8 @@ def test_stopped_at_any_moment_and_resumed_equals_uninterrupted(tmp_path, troubl
 
 def test_signals_are_given_back(tmp_path) -> None:
     before = signal.getsignal(signal.SIGINT), signal.getsignal(signal.SIGTERM)
-    fit(tmp_path)
-    fit(tmp_path / "again", 3, interrupt)
+    train(tmp_path)
+    train(tmp_path / "again", 3, interrupt)
     assert (signal.getsignal(signal.SIGINT), signal.getsignal(signal.SIGTERM)) == before
 
 

@@ -206,14 +206,14 @@ def test_training_metrics_go_on_in_the_middle_of_an_epoch(tmp_path):
             if (trainer.current_epoch, batch_idx) == (1, 0):
                 trainer.save_checkpoint(tmp_path / "middle.ckpt")
 
-    def fit(*callbacks, resume=None):
+    def train(*callbacks, resume=None):
         torch.manual_seed(0)
         run = quiet_trainer(max_epochs=2, callbacks=list(callbacks))
         data = Batches(TensorDataset(*images_and_labels(22)), 8)
         run.fit(ClassificationModel(**SMALL), data, ckpt_path=resume, weights_only=True)
         return {name: run.callback_metrics[name] for name in ("train/loss", "train/accuracy")}
 
-    assert fit(Save()) == fit(resume=tmp_path / "middle.ckpt")
+    assert train(Save()) == train(resume=tmp_path / "middle.ckpt")
 
 
 def test_training_metrics_of_an_epoch_that_is_cut_short(model):

@@ -188,7 +188,7 @@ def test_what_another_task_has_counted_is_left_alone(model) -> None:
 
 
 def test_resumed_equals_uninterrupted(tmp_path) -> None:
-    def fit(*callbacks, resume=None):
+    def train(*callbacks, resume=None):
         torch.manual_seed(0)
         model = SegmentationModel(**SMALL)
         run = quiet_trainer(max_epochs=4, callbacks=list(callbacks))
@@ -200,7 +200,7 @@ def test_resumed_equals_uninterrupted(tmp_path) -> None:
             if trainer.current_epoch == 1:
                 trainer.save_checkpoint(tmp_path / "half.ckpt")
 
-    whole, resumed = fit(Save()), fit(resume=tmp_path / "half.ckpt")
+    whole, resumed = train(Save()), train(resume=tmp_path / "half.ckpt")
     assert [name for name in whole if not torch.equal(whole[name], resumed[name])] == []
 
 
