@@ -9,12 +9,5 @@ from cuelight.runs.run import Run
 
 
 def run(arguments: argparse.Namespace) -> int:
-    """Write a checkpoint as NN Archive.
-
-    Args:
-        arguments: The parsed command line.
-
-    Returns:
-        The exit code.
-    """
+    """Write a checkpoint as NN Archive."""
     return write(arguments, Run.archive)

@@ -12,14 +12,7 @@ from cuelight.utils.files import short_path
 
 
 def run(arguments: argparse.Namespace) -> int:
-    """Export a checkpoint.
-
-    Args:
-        arguments: The parsed command line.
-
-    Returns:
-        The exit code.
-    """
+    """Export a checkpoint."""
     return write(arguments, Run.export)
 
 

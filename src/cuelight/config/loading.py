@@ -50,14 +50,7 @@ class Document:
     source: str = ""
 
     def locate(self, path: tuple[str, ...]) -> Location:
-        """The place of a path, or of the nearest key above it.
-
-        Args:
-            path: The keys and indices that lead to it, as text.
-
-        Returns:
-            The place.
-        """
+        """The place of a path, or of the nearest key above it."""
         for length in range(len(path), 0, -1):
             if (location := self.locations.get(path[:length])) is not None:
                 return location

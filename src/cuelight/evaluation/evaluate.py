@@ -53,15 +53,7 @@ def evaluate(
 
 
 def has_split(data: pl.LightningDataModule, view: Split) -> bool:
-    """Return whether there is something to measure on.
-
-    Args:
-        data: The data.
-        view: The split.
-
-    Returns:
-        Whether it has that split, as far as it tells.
-    """
+    """Return whether there is something to measure on."""
     if isinstance(data, NamesSplits):
         with set_up(data, view):
             return view in data.split_names

@@ -93,53 +93,22 @@ def write_results(directory: Path, measured: Measurement) -> list[Path]:
 
 
 def results_path(directory: Path, view: Split) -> Path:
-    """Return where the measurement of a view is kept.
-
-    Args:
-        directory: The run directory.
-        view: The split of the data.
-
-    Returns:
-        The path.
-    """
+    """Return where the measurement of a view is kept."""
     return directory / TEST_FOLDER / ("results.json" if view == "test" else f"results_{view}.json")
 
 
 def confusion_picture(directory: Path, view: Split) -> Path:
-    """Return where the picture of the confusion matrix of a view is kept.
-
-    Args:
-        directory: The run directory.
-        view: The split of the data.
-
-    Returns:
-        The path.
-    """
+    """Return where the picture of the confusion matrix of a view is kept."""
     return directory / TEST_FOLDER / f"confusion_matrix_{view}.png"
 
 
 def examples_picture(directory: Path, view: Split) -> Path:
-    """Return where the picture of a few predictions of a view is kept.
-
-    Args:
-        directory: The run directory.
-        view: The split of the data.
-
-    Returns:
-        The path.
-    """
+    """Return where the picture of a few predictions of a view is kept."""
     return directory / TEST_FOLDER / ("predictions.png" if view == "test" else f"predictions_{view}.png")
 
 
 def class_names(measured: Measurement) -> list[str]:
-    """Name each class of a confusion matrix.
-
-    Args:
-        measured: What was measured.
-
-    Returns:
-        The names; the index as text of a class that has none.
-    """
+    """Name each class of a confusion matrix."""
     count = len(measured.confusion) if measured.confusion is not None else 0
     given = list(measured.class_names or ())
     return [*given[:count], *(str(index) for index in range(len(given), count))]

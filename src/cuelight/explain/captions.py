@@ -74,15 +74,7 @@ def title_of(method: Method, layer: str, maps: Tensor) -> str:
 
 
 def class_name(index: int, class_names: Sequence[str] | None) -> str:
-    """Name a class.
-
-    Args:
-        index: Its number.
-        class_names: The name of each class.
-
-    Returns:
-        Its name; ``class`` and the number if it has none.
-    """
+    """Name a class."""
     return class_names[index] if class_names is not None and 0 <= index < len(class_names) else f"class {index}"
 
 

@@ -82,30 +82,14 @@ def mapped_tensor(output: Any, count: int, size: Size) -> Tensor | None:
 
 
 def tensors_in(output: Any) -> list[Tensor]:
-    """List the tensors of an output.
-
-    Args:
-        output: A tensor; or tuples, lists and mappings of tensors, in each other.
-
-    Returns:
-        The tensors in order.
-    """
+    """List the tensors of an output."""
     found: list[Tensor] = []
     apply_to_collection(output, Tensor, found.append)
     return found
 
 
 def with_replaced(output: Any, old: Tensor, new: Tensor) -> Any:
-    """Put another tensor in the place of one.
-
-    Args:
-        output: A tensor; or tuples, lists and mappings of tensors, in each other.
-        old: One of its tensors.
-        new: What comes in its place.
-
-    Returns:
-        The same structure with the new tensor.
-    """
+    """Put another tensor in the place of one."""
     return apply_to_collection(output, Tensor, lambda tensor: new if tensor is old else tensor)
 
 

@@ -111,15 +111,7 @@ def readable_size(size: tuple[int, int], smallest: int, largest: int) -> tuple[i
 
 
 def resized(image: Image.Image, size: tuple[int, int]) -> Image.Image:
-    """Bring an image to a size: smoothly if it shrinks, without smoothing if it grows.
-
-    Args:
-        image: The image.
-        size: Width and height.
-
-    Returns:
-        The image at that size.
-    """
+    """Bring an image to a size: smoothly if it shrinks, without smoothing if it grows."""
     if image.size == size:
         return image
     shrinks = size[0] * size[1] < image.width * image.height

@@ -225,16 +225,7 @@ class Registry:
 
 
 def check_part(kind: str, part: Mapping[str, Any], path: str) -> list[Problem]:
-    """Check one part of a configuration; what :func:`cuelight.config.load_config` takes.
-
-    Args:
-        kind: The kind of the part.
-        part: An entry with ``name`` and perhaps ``params``.
-        path: Where the entry is, in dot notation.
-
-    Returns:
-        What is wrong.
-    """
+    """Check one part of a configuration; what :func:`cuelight.config.load_config` takes."""
     return registry_of(kind).problems(part, path)
 
 

@@ -30,14 +30,7 @@ def build_data(config: Config) -> pl.LightningDataModule:
 
 
 def model_class(config: Config) -> type[pl.LightningModule]:
-    """Look up the class of the model.
-
-    Args:
-        config: A checked configuration.
-
-    Returns:
-        The class.
-    """
+    """Look up the class of the model."""
     return cast("type[pl.LightningModule]", registry.models.get(config.model.name))
 
 

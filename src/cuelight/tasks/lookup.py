@@ -74,14 +74,6 @@ TASKS: dict[str, Task] = {task.name: task for task in (ClassificationTask(), Seg
 
 
 def head_problems(head: Mapping[str, Any], shapes: Mapping[str, Sequence[int | None]]) -> list[str]:
-    """Compare a head of an NN Archive with the outputs that it decodes.
-
-    Args:
-        head: The head; one with a parser of none of the tasks is not looked at.
-        shapes: The shape of each output that it names.
-
-    Returns:
-        What is wrong.
-    """
+    """Compare a head of an NN Archive with the outputs that it decodes."""
     task = next((task for task in TASKS.values() if task.parser == head["parser"]), None)
     return list(task.head_problems(head, shapes)) if task else []

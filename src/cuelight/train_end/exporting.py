@@ -43,26 +43,12 @@ class ExportedWeights:
 
 
 def onnx_path(training: FinishedTraining) -> Path:
-    """Return where the ONNX file of a training belongs.
-
-    Args:
-        training: The training.
-
-    Returns:
-        The path, in the folder ``export`` of the run directory.
-    """
+    """Return where the ONNX file of a training belongs."""
     return training.directory / EXPORT_FOLDER / f"{training.exporter.name or training.name}.onnx"
 
 
 def archive_path(training: FinishedTraining) -> Path:
-    """Return where the NN Archive of a training belongs.
-
-    Args:
-        training: The training.
-
-    Returns:
-        The path, in the folder ``archive`` of the run directory.
-    """
+    """Return where the NN Archive of a training belongs."""
     name = f"{training.exporter.name or training.name}{archive_suffix(training.exporter.compression)}"
     return training.directory / ARCHIVE_FOLDER / name
 

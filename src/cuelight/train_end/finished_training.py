@@ -76,14 +76,7 @@ class FinishedTraining:
     step: int = 0
 
     def with_exporter(self, options: ExporterConfig | None) -> FinishedTraining:
-        """The same with other options of the exporter.
-
-        Args:
-            options: The options; those that are there if left out.
-
-        Returns:
-            A copy.
-        """
+        """The same with other options of the exporter."""
         return replace(self, exporter=options or self.exporter)
 
     def best(self, prefer: Preference = "metric") -> BestCheckpoint:

@@ -62,14 +62,7 @@ class LoadersAsData(pl.LightningDataModule):
 
 
 def is_sharded(trainer: pl.Trainer) -> bool:
-    """Return whether no process has the whole module, so that it cannot be copied while the trainer holds it.
-
-    Args:
-        trainer: The trainer.
-
-    Returns:
-        Whether its strategy spreads the weights over the devices.
-    """
+    """Return whether no process has the whole module, so that it cannot be copied while the trainer holds it."""
     return isinstance(trainer.strategy, (FSDPStrategy, ModelParallelStrategy, DeepSpeedStrategy))
 
 

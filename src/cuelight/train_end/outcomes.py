@@ -92,14 +92,7 @@ def read_outcomes(directory: Path) -> dict[str, Outcome]:
 
 
 def measured_weights(outcomes: Iterable[Outcome]) -> list[str]:
-    """Return which weights were measured.
-
-    Args:
-        outcomes: What became of the steps of a run.
-
-    Returns:
-        The fingerprint of each, in order.
-    """
+    """Return which weights were measured."""
     return sorted({outcome.weights_fingerprint for outcome in outcomes if outcome.is_measurement})
 
 
@@ -115,13 +108,5 @@ def record_outcome(directory: Path, outcome: Outcome) -> None:
 
 
 def hashes(files: Iterable[Path], directory: Path) -> dict[str, str]:
-    """Compute what :attr:`Outcome.files` holds.
-
-    Args:
-        files: The files.
-        directory: The run directory.
-
-    Returns:
-        The SHA-256 of each by its path seen from the run directory.
-    """
+    """Compute what :attr:`Outcome.files` holds."""
     return {relative_to_run(file, directory): sha256_of(file) for file in files}

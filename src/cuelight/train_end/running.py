@@ -93,14 +93,7 @@ def run_step(name: str, directory: Path, work: Callable[[], StepResult]) -> Outc
 
 
 def record_result(name: str, directory: Path, result: StepResult, began: float) -> None:
-    """Record what a command did in place of a step, whose files it has written.
-
-    Args:
-        name: The name of the step.
-        directory: The run directory.
-        result: What was done.
-        began: When it began, by ``time.monotonic()``.
-    """
+    """Record what a command did in place of a step, whose files it has written."""
     _record(directory, _timed(_succeeded(name, directory, result), began))
 
 

@@ -83,12 +83,5 @@ def send_measurement(training: FinishedTraining, measured: Measurement) -> None:
 
 
 def not_finite(measured: Measurement) -> list[str]:
-    """Name the metrics that are no numbers.
-
-    Args:
-        measured: What was measured.
-
-    Returns:
-        The names of those that are NaN or infinite.
-    """
+    """Name the metrics that are no numbers."""
     return [name for name, value in measured.metrics.items() if not math.isfinite(value)]

@@ -54,14 +54,7 @@ def backbone_problems(
 
 
 def is_backbone(name: str) -> bool:
-    """Return whether timm has a network.
-
-    Args:
-        name: Its name, perhaps with a tag of its weights; their tag is not looked at.
-
-    Returns:
-        Whether it has.
-    """
+    """Return whether timm has a network."""
     return bool(timm.is_model(name.partition(".")[0])) and ":" not in name
 
 
@@ -137,14 +130,7 @@ def build_backbone(
 
 
 def is_built_for_one_size(backbone: str) -> bool:
-    """Return whether a network has to know the size of its images.
-
-    Args:
-        backbone: The name of a network that timm has.
-
-    Returns:
-        Whether it is made for one size.
-    """
+    """Return whether a network has to know the size of its images."""
     config = get_pretrained_cfg(backbone.partition(".")[0])
     return bool(config is not None and config.fixed_input_size)
 

@@ -80,14 +80,7 @@ class SupervisedModel(pl.LightningModule):
         """
 
     def predictions(self, logits: Tensor) -> Tensor:
-        """Make of logits what the metrics compare with the targets.
-
-        Args:
-            logits: What the network gave.
-
-        Returns:
-            The logits themselves.
-        """
+        """Make of logits what the metrics compare with the targets."""
         return logits
 
     def images_and_targets(self, batch: Sequence[Tensor]) -> tuple[Tensor, Tensor]:

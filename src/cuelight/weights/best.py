@@ -65,16 +65,7 @@ def best_checkpoint(
 def select_best(
     kept: Sequence[BestCheckpoint], prefer: Preference = "metric", main_metric: str | None = None
 ) -> BestCheckpoint | None:
-    """Choose as ``best_checkpoint``, without a word.
-
-    Args:
-        kept: All best checkpoints, in the order of their callbacks.
-        prefer: ``metric`` or ``loss``.
-        main_metric: The name of the metric that comes before others.
-
-    Returns:
-        The chosen one.
-    """
+    """Choose as ``best_checkpoint``, without a word."""
     by_loss = prefer == "loss"
     order = [(best.by_loss != by_loss, best.monitor != main_metric, best.monitor != "val/loss") for best in kept]
     return kept[order.index(min(order))] if kept else None

@@ -47,15 +47,7 @@ def zero_what_is_pruned(module: nn.Module) -> None:
 
 
 def is_mask(name: str, state: Mapping[str, object]) -> bool:
-    """Return whether a name is that of a pruning mask.
-
-    Args:
-        name: The name of a buffer.
-        state: The parameters beside it, by name.
-
-    Returns:
-        Whether it is ``..._mask`` and there is an ``..._orig`` beside it.
-    """
+    """Return whether a name is that of a pruning mask."""
     return name.endswith(_MASK) and _stem(name) + _VALUES in state
 
 

@@ -148,14 +148,7 @@ class ImageDataModule(pl.LightningDataModule, Generic[_Images]):
             skipped.report()
 
     def missing_split(self, split: str) -> str:
-        """Say that a split has no images, and what to do.
-
-        Args:
-            split: ``train``, ``val`` or ``test``.
-
-        Returns:
-            The message.
-        """
+        """Say that a split has no images, and what to do."""
         return f"{type(self).__name__}: there are no images for {split}."
 
     def _images(self, split: str) -> _Images:

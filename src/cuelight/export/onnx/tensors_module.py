@@ -31,14 +31,7 @@ class TensorsModule(nn.Module):
         self._normalize = Normalize(preprocessing) if preprocessing else nn.Identity()
 
     def forward(self, *inputs: Tensor) -> Batch:
-        """Run the model.
-
-        Args:
-            *inputs: In the order of their names.
-
-        Returns:
-            Every tensor of what the model gives, in order.
-        """
+        """Run the model."""
         return tuple(tensor for _, tensor in named_tensors(self.outputs(*inputs)))
 
     def outputs(self, *inputs: Tensor) -> Any:

@@ -37,12 +37,5 @@ def class_colors(names: Sequence[str]) -> NDArray[np.uint8]:
 
 
 def is_background(name: str) -> bool:
-    """Return whether a class is the background.
-
-    Args:
-        name: The name of the class.
-
-    Returns:
-        Whether it is called "background".
-    """
+    """Return whether a class is the background."""
     return name.lower() in _BACKGROUND_NAMES

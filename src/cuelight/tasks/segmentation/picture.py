@@ -33,15 +33,7 @@ class LegendEntry(NamedTuple):
 
 
 def draw_segmentation(image: Image.Image, result: Segmentation) -> Image.Image:
-    """Draw an image beside the same with its classes in colour, above a legend.
-
-    Args:
-        image: The image.
-        result: Its classes, at the size of the image.
-
-    Returns:
-        An RGB picture; a small image is enlarged without smoothing.
-    """
+    """Draw an image beside the same with its classes in colour, above a legend."""
     size = readable_size(image.size, _MIN_WIDTH, _MAX_SIDE)
     shown = resized(image.convert("RGB"), size)
     panels = [shown, tinted(shown, result.mask, result.names)]
@@ -98,16 +90,7 @@ def legend_text(name: str, share: float) -> str:
 
 
 def legend_entry(index: int, names: Sequence[str], text: str) -> LegendEntry:
-    """Explain the colour of a class.
-
-    Args:
-        index: The class.
-        names: The name of each class.
-        text: The words.
-
-    Returns:
-        The entry.
-    """
+    """Explain the colour of a class."""
     if is_background(names[index]):
         return LegendEntry(None, text)
     red, green, blue = class_colors(names)[index].tolist()

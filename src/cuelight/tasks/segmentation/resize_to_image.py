@@ -37,13 +37,7 @@ def resize_to_image(result: Segmentation, preprocessing: Preprocessing, size: tu
 
 
 def _places(length: int, scaled: int, fitted: int) -> NDArray[np.int64]:
-    """Where the model has each pixel of a side of an image; -1 for those that it does not see.
-
-    Args:
-        length: The side of the image.
-        scaled: The same after it was resized.
-        fitted: The side of what the model sees.
-    """
+    """Where the model has each pixel of a side of an image; -1 for those that it does not see."""
     offset = (fitted - scaled) // 2 if scaled <= fitted else -round((scaled - fitted) / 2)  # as center_crop rounds
     places = (2 * np.arange(length) + 1) * scaled // (2 * length) + offset
     return np.where((places >= 0) & (places < fitted), places, -1)

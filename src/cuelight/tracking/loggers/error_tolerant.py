@@ -16,14 +16,7 @@ _METHODS = ("log_metrics", "log_hyperparams", "log_graph", "save", "finalize", "
 
 
 def error_tolerant(one: Logger) -> Logger:
-    """Let a logger report its errors instead of raising them, each kind once.
-
-    Args:
-        one: The logger; what Lightning calls of it is wrapped.
-
-    Returns:
-        The same logger.
-    """
+    """Let a logger report its errors instead of raising them, each kind once."""
     said: set[str] = set()
     for name in _METHODS:
         setattr(one, name, partial(_report, one, name, said))  # no closure: a strategy may send it to another process

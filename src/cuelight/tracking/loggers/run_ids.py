@@ -31,26 +31,12 @@ def remembered_run(directory: Path, tracker: str, at: str) -> str | None:
 
 
 def remember_run(directory: Path, tracker: str, at: str, run: str) -> None:
-    """Keep the id of the run that a tracker has for a run directory.
-
-    Args:
-        directory: The run directory.
-        tracker: The name of the tracker.
-        at: Where the tracker is, without passwords.
-        run: The id.
-    """
+    """Keep the id of the run that a tracker has for a run directory."""
     _write(directory, {tracker: {"at": at, "run": run}})
 
 
 def remembered_names(directory: Path) -> dict[str, str]:
-    """Read which metric of a run directory has which name at a tracker that does not take all names.
-
-    Args:
-        directory: The run directory.
-
-    Returns:
-        The metric for each name at the tracker, as ``remember_names`` got it.
-    """
+    """Read which metric of a run directory has which name at a tracker that does not take all names."""
     return dict(_read(directory).get(_NAMES, {}))
 
 

@@ -26,29 +26,13 @@ def as_text(value: Any) -> str:
 
 
 def as_markdown(columns: Sequence[str], rows: Sequence[Sequence[Any]]) -> str:
-    """Write a table as Markdown.
-
-    Args:
-        columns: The heading of each column.
-        rows: The cells of each row.
-
-    Returns:
-        The table.
-    """
+    """Write a table as Markdown."""
     lines = [columns, ["---"] * len(columns), *rows]
     return "\n".join(f"| {' | '.join(map(_cell, line))} |" for line in lines)
 
 
 def as_csv(columns: Sequence[str], rows: Sequence[Sequence[Any]]) -> str:
-    """Write a table as CSV.
-
-    Args:
-        columns: The heading of each column.
-        rows: The cells of each row.
-
-    Returns:
-        The lines, with the headings in the first one.
-    """
+    """Write a table as CSV."""
     text = io.StringIO(newline="")
     writer = csv.writer(text, lineterminator="\n")
     writer.writerows([columns, *rows])

@@ -156,15 +156,7 @@ class Uploads:
 
 
 def spool_folder(directory: Path, training: str) -> Path:
-    """Return where the files of a training wait.
-
-    Args:
-        directory: The run directory.
-        training: The id of the training.
-
-    Returns:
-        The folder.
-    """
+    """Return where the files of a training wait."""
     return directory / SPOOL_FOLDER / training
 
 
@@ -192,14 +184,7 @@ def remove_spools(directory: Path) -> None:
 
 
 def is_sending(directory: Path) -> bool:
-    """Return whether a process is sending files of a run directory now.
-
-    Args:
-        directory: The run directory.
-
-    Returns:
-        Whether one of its spools is in use.
-    """
+    """Return whether a process is sending files of a run directory now."""
     return any(_in_use(Spool(spool)) for folder in _folders(directory / SPOOL_FOLDER) for spool in _folders(folder))
 
 
