@@ -222,7 +222,7 @@ class GradCamCallback(pl.Callback):
         left_out = max(0, len(images) - MOST_IN_GRID)
         images, labels = some_of(images, labels, MOST_IN_GRID)
         target = self._target = self._target or self._find_target(trainer, module, images[:1])
-        scores = target.scores
+        scores = class_scores(self.task, module, _class_names(trainer, module))
         if isinstance(scores, CountsPixels):
             scores = scores.counting_labelled(labels)
         with trainer.precision_plugin.forward_context():

@@ -27,8 +27,8 @@ Table = Sequence[Sequence[Any]]
 class ReportsTables(Protocol):
     """A module that has more results than metrics once it was measured."""
 
-    def result_tables(self) -> Mapping[str, Table]:
-        """Return each table by its name, which becomes a key of ``test/results.json``."""
+    def result_tables(self, class_names: Sequence[str] | None) -> Mapping[str, Table]:
+        """Return each table by its name, which becomes a key of ``test/results.json``; none if nothing was counted."""
 
 
 @dataclass(frozen=True)

@@ -62,7 +62,8 @@ def heat_maps(
         images: A batch as the model takes it, ``(N, C, H, W)``, on its device.
         layer: The name of a layer, as ``find_layer`` gives it; ``auto`` is found anew by a run of one image. If it runs
             several times in ``forward``, the last time is shown.
-        scores: How the outputs score classes; ``cuelight.tasks.lookup.class_scores`` returns those of a task.
+        scores: How the outputs score classes; ``class_scores`` of ``cuelight.tasks.class_scores`` returns
+            those of a task.
         class_idx: What is explained: the index of a class; ``predicted``, the class that the model sees in each image;
             or ``label``, the one that is in it.
         labels: Labels of the images as ``scores`` takes them, for ``label``.

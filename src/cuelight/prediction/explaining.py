@@ -138,10 +138,10 @@ def _explain(
     batch_size: int,
 ) -> Iterator[ImageExplanation]:
     while batch := list(islice(images, batch_size)):
-        tensors = torch.stack([tensor for _, _, tensor in batch])
+        inputs = torch.stack([tensor for _, _, tensor in batch])
         scores = _without_bars(target.scores, [image for _, image, _ in batch], preprocessing)
-        found = target.heat_maps(model, tensors, scores=scores)
-        pictures = as_pictures(tensors, preprocessing)
+        found = target.heat_maps(model, inputs, scores=scores)
+        pictures = as_pictures(inputs, preprocessing)
         title = title_of(target.method, target.layer, found.maps)
         explained = explained_images(found, pictures, scores, class_names)
         for (path, _, _), one in zip(batch, explained, strict=True):

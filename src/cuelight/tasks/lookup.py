@@ -1,4 +1,4 @@
-"""The tasks by name; a new task is one entry here."""
+"""The tasks by name. A new task is an entry here, and its model a name in ``registry/builtins.py``."""
 
 from __future__ import annotations
 

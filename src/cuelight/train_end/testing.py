@@ -54,7 +54,7 @@ def measure(
         confusion=confusion_matrix(module),
         class_names=described.class_names,
         unit=module.confusion_unit if isinstance(module, NamesConfusionUnit) else "images",
-        tables=module.result_tables() if isinstance(module, ReportsTables) else {},
+        tables=module.result_tables(described.class_names) if isinstance(module, ReportsTables) else {},
         examples=draw_examples(module, described, training.data, view),
     )
 

@@ -288,6 +288,8 @@ def test_a_classifier_of_two_outputs_is_refused(tmp_path) -> None:
     onnx.save(model, path)
     with pytest.raises(ArchiveError, match="ClassificationParser takes one output, got logits, images"):
         write_archive(path, tmp_path / "a.tar", name="a", heads=[HEADS[0] | {"outputs": ["logits", "images"]}])
+    with pytest.raises(ArchiveError, match="an output is named twice: logits, logits"):
+        write_archive(path, tmp_path / "a.tar", name="a", heads=[HEADS[0] | {"outputs": ["logits", "logits"]}])
 
 
 def test_files_that_are_no_onnx(tmp_path, model) -> None:

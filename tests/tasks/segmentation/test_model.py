@@ -97,9 +97,12 @@ def test_the_confusion_matrix_counts_pixels(model) -> None:
 
 
 def test_the_iou_of_each_class_is_a_result(model) -> None:
-    truth = torch.tensor([[[0, 0, 1, IGNORED]]])
-    model.confusion_matrix.update(torch.tensor([[[0, 1, 1, 2]]]), truth)
-    assert model.result_tables() == {"class_iou": [["class", "IoU"], ["0", 0.5], ["1", 0.5], ["2", None]]}
+    assert model.result_tables() == {}
+    model.confusion_matrix.update(torch.tensor([[[0, 1, 1, 2]]]), torch.tensor([[[0, 0, 1, IGNORED]]]))
+    columns, rows = ["class", "IoU"], [["0", 0.5], ["1", 0.5], ["2", None]]
+    assert model.result_tables() == {"class_iou": [columns, *rows]}
+    named = model.result_tables(["sky", "tree"])
+    assert named == {"class_iou": [columns, ["sky", 0.5], ["tree", 0.5], ["2", None]]}
 
 
 def test_ignored_pixels_are_not_learnt_from() -> None:

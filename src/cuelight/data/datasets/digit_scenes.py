@@ -143,7 +143,7 @@ class DigitScenes(ImageDataModule[SceneImages]):
             One problem for each.
         """
         least, most = params.get("digits_per_scene", (1, 1))
-        problems = MASKS.transform_problems(params.get("transforms"), f"{path}.transforms")
+        problems = super().parameter_problems(params, path)
         if least > most:
             message = f"expected the least number of digits and then the greatest, got {least} and {most}."
             problems.append(Problem(message, f"{path}.digits_per_scene"))

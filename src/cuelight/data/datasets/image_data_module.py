@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import ClassVar, Generic, TypeVar
+from typing import Any, ClassVar, Generic, TypeVar
 
 import lightning.pytorch as pl
 
@@ -14,7 +14,7 @@ from cuelight.data.loading.samples import Images
 from cuelight.data.loading.transforms import build_augmentation, sees_whole_image
 from cuelight.data.targets.labels import LABELS
 from cuelight.data.targets.target_kind import TargetKind
-from cuelight.errors import DataError
+from cuelight.errors import DataError, Problem
 from cuelight.images.preprocessing import Preprocessing
 
 _Images = TypeVar("_Images", bound=Images)
@@ -50,6 +50,19 @@ class ImageDataModule(pl.LightningDataModule, Generic[_Images]):
         self.seed = seed
         self._splits: dict[str, _Images] = {}
         self._skipped: dict[str, SkippedFiles] = {}
+
+    @classmethod
+    def parameter_problems(cls, params: Mapping[str, Any], path: str) -> list[Problem]:
+        """Find what the types of the parameters do not tell, such as transforms that leave targets behind.
+
+        Args:
+            params: The parameters that are set.
+            path: Where they are, in dot notation.
+
+        Returns:
+            One problem for each.
+        """
+        return cls.target_kind.transform_problems(params.get("transforms"), f"{path}.transforms")
 
     @property
     def preprocessing(self) -> Preprocessing:

@@ -54,7 +54,7 @@ class MaskFileDataModule(ImageFileDataModule[MaskFiles]):
             One problem for each.
         """
         names = params.get("class_names")
-        problems = MASKS.transform_problems(params.get("transforms"), f"{path}.transforms")
+        problems = super().parameter_problems(params, path)
         if names is not None and (problem := class_name_problem(names)):
             problems.append(Problem(problem, f"{path}.class_names"))
         return problems

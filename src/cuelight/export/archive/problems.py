@@ -82,6 +82,9 @@ def _head_problems(
     if unknown := [name for name in names if name not in shapes]:
         yield f"there is no output {', '.join(unknown)}; the model has {', '.join(shapes)}"
         return
+    if len(set(names)) < len(names):
+        yield f"an output is named twice: {', '.join(names)}"
+        return
     metadata = head["metadata"]
     classes, count = metadata.get("classes"), metadata.get("n_classes")
     if classes is not None and count != len(classes):

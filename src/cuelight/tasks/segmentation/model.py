@@ -200,11 +200,19 @@ class SegmentationModel(SupervisedModel):
         """
         return [archive_head(self.all_class_names(), self.output_names)]
 
-    def result_tables(self) -> dict[str, list[list[Any]]]:
-        """Return the intersection over union of each class, of the pixels that the confusion matrix counted."""
+    def result_tables(self, class_names: Sequence[str] | None = None) -> dict[str, list[list[Any]]]:
+        """Return the intersection over union of each class, of the pixels that the confusion matrix counted.
+
+        Args:
+            class_names: The name of each class; the model's own if left out.
+        """
+        if not self.confusion_matrix.update_called:
+            return {}
+        named = list(class_names or self.class_names or ())[: self.num_classes]
+        names = [*named, *map(str, range(len(named), self.num_classes))]
         ious = iou_of_classes(self.confusion_matrix.compute().cpu().double()).tolist()
         values = [None if math.isnan(iou) else iou for iou in ious]
-        rows = [list(row) for row in zip(self.all_class_names(), values, strict=True)]
+        rows = [list(row) for row in zip(names, values, strict=True)]
         return {"class_iou": [["class", "IoU"], *rows]}
 
 
