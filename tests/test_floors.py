@@ -37,7 +37,7 @@ FLOORS = [
 # name all of it.
 INNER_FLOORS = {
     "callbacks": ["added", "ema", "lightning", ""],
-    "data": ["", "targets", "loading", "datasets"],
+    "data": ["", "targets", "loading", "base", "datasets"],
     "export": ["", "onnx", "archive"],
     "tasks": ["classification", "segmentation", ""],
     "tracking": ["", "outbox", "loggers"],
@@ -48,7 +48,7 @@ TASK_NAMES = {"classification", "segmentation", "detection", "keypoints"}
 NAMES_OF_TASKS = {
     "callbacks/grad_cam_callback.py": "the values and the default of its parameter `task` are fixed",
     "cli/parser.py": "the starter file that `init` writes by default",
-    "data/datasets/": "what a data module says of itself",
+    "data/": "what a data module says of itself",
 }
 HEIGHT = {room: height for height, floor in enumerate(FLOORS) for room in floor}
 MODULES = {

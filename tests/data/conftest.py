@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from cuelight.data.base.packaged import load_photographs
 from cuelight.data.datasets.digits import load_digits
-from cuelight.data.datasets.packaged import load_photographs
 
 WriteDigits = Callable[..., Path]
 WriteMasks = Callable[..., None]

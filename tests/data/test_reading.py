@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from cuelight.data.datasets.image_files import ImageFiles
+from cuelight.data.base.image_files import ImageFiles
 from cuelight.data.reading import UnreadableImageError, read_image
 
 

@@ -9,7 +9,7 @@ import pytest
 import torch
 from PIL import Image
 
-from cuelight.data.datasets.image_files import ImageFiles
+from cuelight.data.base.image_files import ImageFiles
 from cuelight.data.loading.loaders import evaluation_loader
 from cuelight.errors import CuelightError, DataError
 from cuelight.export.archive.nn_archive import write_archive

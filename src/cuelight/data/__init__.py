@@ -9,11 +9,11 @@ from cuelight.registry.builtins import DATA
 from cuelight.utils.lazy_imports import lazy_imports
 
 if TYPE_CHECKING:
+    from cuelight.data.base.image_file_data_module import ImageFileDataModule as ImageFileDataModule
+    from cuelight.data.base.mask_file_data_module import MaskFileDataModule as MaskFileDataModule
     from cuelight.data.datasets.digit_scenes import DigitScenes as DigitScenes
     from cuelight.data.datasets.digits import Digits as Digits
-    from cuelight.data.datasets.image_file_data_module import ImageFileDataModule as ImageFileDataModule
     from cuelight.data.datasets.image_folder import ImageFolder as ImageFolder
-    from cuelight.data.datasets.mask_file_data_module import MaskFileDataModule as MaskFileDataModule
     from cuelight.data.datasets.mask_folder import MaskFolder as MaskFolder
     from cuelight.data.datasets.voc import VOCSegmentation as VOCSegmentation
     from cuelight.data.loading.prefetching import ResumableLoader as ResumableLoader
@@ -21,8 +21,8 @@ if TYPE_CHECKING:
 else:
     # What data of one's own is made of.
     _LOCATIONS = DATA | {
-        "ImageFileDataModule": "cuelight.data.datasets.image_file_data_module:ImageFileDataModule",
-        "MaskFileDataModule": "cuelight.data.datasets.mask_file_data_module:MaskFileDataModule",
+        "ImageFileDataModule": "cuelight.data.base.image_file_data_module:ImageFileDataModule",
+        "MaskFileDataModule": "cuelight.data.base.mask_file_data_module:MaskFileDataModule",
         "Preprocessing": "cuelight.images.preprocessing:Preprocessing",
         "ResumableLoader": "cuelight.data.loading.prefetching:ResumableLoader",
     }

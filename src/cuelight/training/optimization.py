@@ -9,7 +9,7 @@ from torch.optim import Optimizer
 from cuelight import registry
 from cuelight.config.schema import Part, SchedulerPart
 from cuelight.errors import ConfigError, Problem
-from cuelight.training.schedules import PLATEAU, build_schedule, scheduler_problems
+from cuelight.training.schedules import build_schedule, scheduler_problems
 
 
 class Optimization:
@@ -69,14 +69,5 @@ class Optimization:
         optimizer: Optimizer = registry.optimizers.build(self.optimizer, params=parameters)
         if self.scheduler is None:
             return optimizer
-        if self.scheduler.name == PLATEAU:
-            plateau = registry.schedulers.build(self.scheduler, optimizer=optimizer)
-            return {
-                "optimizer": optimizer,
-                "lr_scheduler": {"scheduler": plateau, "interval": "epoch", "monitor": self.scheduler.monitor},
-            }
         schedule = build_schedule(self.scheduler, optimizer, module, self.max_steps)
-        return {
-            "optimizer": optimizer,
-            "lr_scheduler": {"scheduler": schedule, "interval": self.scheduler.interval},
-        }
+        return {"optimizer": optimizer, "lr_scheduler": schedule}

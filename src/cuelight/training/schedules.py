@@ -6,6 +6,7 @@ import inspect
 from typing import Any
 
 import lightning.pytorch as pl
+from lightning.pytorch.utilities.types import LRSchedulerConfigType
 from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LinearLR, LRScheduler, SequentialLR
 
@@ -16,13 +17,13 @@ from cuelight.training.rescale_on_resume import rescale_on_resume
 from cuelight.training.training_length import TrainingLength, training_length
 
 _SCHEDULER_PATH = "trainer.scheduler"
-PLATEAU = "ReduceLROnPlateau"
+_PLATEAU = "ReduceLROnPlateau"
 # Parameters of torch's schedulers that say how long the whole schedule is.
 _LENGTH_PARAMETERS = ("total_steps", "T_max", "total_iters")
 # Schedulers in which such a parameter means the length of something else, or which rise by themselves.
 _LENGTH_IS_THEIR_OWN = ("ConstantLR",)
 _WITHOUT_WARMUP = {
-    PLATEAU: "it has no fixed schedule that a warm-up could precede",
+    _PLATEAU: "it has no fixed schedule that a warm-up could precede",
     "OneCycleLR": "it has a warm-up of its own, set by its parameter pct_start",
     "CyclicLR": "it rises and falls by itself",
 }
@@ -42,15 +43,15 @@ def scheduler_problems(scheduler: SchedulerPart, path: str = _SCHEDULER_PATH) ->
     if scheduler.warmup and scheduler.name in _WITHOUT_WARMUP:
         reason = _WITHOUT_WARMUP[scheduler.name]
         problems.append(Problem(f"{scheduler.name} takes no warm-up: {reason}. Leave warmup out.", f"{path}.warmup"))
-    if scheduler.name == PLATEAU and scheduler.interval == "step":
-        message = f"{PLATEAU} waits for a validation, so its interval is epoch; got step. Leave interval out."
+    if scheduler.name == _PLATEAU and scheduler.interval == "step":
+        message = f"{_PLATEAU} waits for a validation, so its interval is epoch; got step. Leave interval out."
         problems.append(Problem(message, f"{path}.interval"))
     return problems
 
 
 def build_schedule(
     part: SchedulerPart, optimizer: Optimizer, module: pl.LightningModule, max_steps: int | None
-) -> LRScheduler:
+) -> LRSchedulerConfigType:
     """Build a schedule whose length is that of the training, after a warm-up.
 
     Args:
@@ -59,9 +60,21 @@ def build_schedule(
         module: A module that is attached to a trainer.
         max_steps: A limit in optimizer steps that the trainer does not know of.
 
+    Returns:
+        What Lightning expects as ``lr_scheduler``.
+
     Raises:
         ConfigError: If the schedule cannot be fitted to the training.
     """
+    if part.name == _PLATEAU:
+        plateau = registry.schedulers.build(part, optimizer=optimizer)
+        return {"scheduler": plateau, "interval": "epoch", "monitor": part.monitor}
+    return {"scheduler": _fitted(part, optimizer, module, max_steps), "interval": part.interval}
+
+
+def _fitted(
+    part: SchedulerPart, optimizer: Optimizer, module: pl.LightningModule, max_steps: int | None
+) -> LRScheduler:
     parameter = _missing_length(part)
     params: dict[str, Any] = dict(part.params)
     if parameter or part.warmup:

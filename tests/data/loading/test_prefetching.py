@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 from torchvision.transforms import v2
 
-from cuelight.data.datasets.image_files import ImageFiles
+from cuelight.data.base.image_files import ImageFiles
 from cuelight.data.loading.loaders import evaluation_loader, training_loader
 from cuelight.data.loading.prefetching import CheckedLoader, ResumableLoader, SkippedFiles
 from cuelight.errors import DataError

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from cuelight.config import Part
-from cuelight.data.datasets.packaged import load_photographs
+from cuelight.data.base.packaged import load_photographs
 from cuelight.data.loading.transforms import build_augmentation
 from cuelight.data.targets.masks import MASKS, ClassMask
 from cuelight.images import tensors

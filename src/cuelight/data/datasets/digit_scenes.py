@@ -11,10 +11,10 @@ import torch
 from pydantic import Field
 from torch import Tensor
 
+from cuelight.data.base.image_data_module import ImageDataModule
+from cuelight.data.base.packaged import load_photographs
+from cuelight.data.base.scenes import MOST_DIGITS, Scene, SceneDrawer
 from cuelight.data.datasets.digits import CLASS_NAMES, split_digits
-from cuelight.data.datasets.image_data_module import ImageDataModule
-from cuelight.data.datasets.packaged import load_photographs
-from cuelight.data.datasets.scenes import MOST_DIGITS, Scene, SceneDrawer
 from cuelight.data.targets.masks import MASKS
 from cuelight.errors import Problem
 from cuelight.images.preprocessing import Preprocessing

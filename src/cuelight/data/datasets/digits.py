@@ -10,10 +10,10 @@ from numpy.typing import NDArray
 from pydantic import Field
 from torch import Tensor
 
-from cuelight.data.datasets.fingerprints import fingerprint_of_arrays
-from cuelight.data.datasets.image_data_module import ImageDataModule
-from cuelight.data.datasets.packaged import packaged_file
-from cuelight.data.datasets.splits import stratified_split
+from cuelight.data.base.fingerprints import fingerprint_of_arrays
+from cuelight.data.base.image_data_module import ImageDataModule
+from cuelight.data.base.packaged import packaged_file
+from cuelight.data.base.splits import stratified_split
 from cuelight.errors import DataError
 from cuelight.images.preprocessing import Preprocessing
 from cuelight.registry import TransformPart

@@ -6,10 +6,10 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import ClassVar
 
-from cuelight.data.datasets import folders
-from cuelight.data.datasets.fingerprints import fingerprint_of_files
-from cuelight.data.datasets.image_file_data_module import ImageFileDataModule
-from cuelight.data.datasets.image_files import ImageFiles
+from cuelight.data.base import folders
+from cuelight.data.base.fingerprints import fingerprint_of_files
+from cuelight.data.base.image_file_data_module import ImageFileDataModule
+from cuelight.data.base.image_files import ImageFiles
 from cuelight.data.targets.labels import hashed_entries
 
 
@@ -23,7 +23,7 @@ class ImageFolder(ImageFileDataModule[ImageFiles]):
         on_error: ``raise`` stops at an image that cannot be read, at a class without images, and at a class that
             training does not know. ``skip`` leaves them out and logs how many: in training the next image takes the
             place of one that cannot be read, in validation and test it counts nowhere.
-        **options: As for :class:`~cuelight.data.datasets.image_file_data_module.ImageFileDataModule`.
+        **options: As for :class:`~cuelight.data.base.image_file_data_module.ImageFileDataModule`.
     """
 
     task: ClassVar[str] = "classification"

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from cuelight.data.datasets.mask_file_data_module import MaskFileDataModule, class_name_problem
-from cuelight.data.datasets.mask_files import MaskFiles
-from cuelight.data.datasets.mask_pairs import find_mask_splits, pair_masks
+from cuelight.data.base.mask_file_data_module import MaskFileDataModule, class_name_problem
+from cuelight.data.base.mask_files import MaskFiles
+from cuelight.data.base.mask_pairs import find_mask_splits, pair_masks
 from cuelight.errors import DataError
 
 CLASS_FILE = "classes.txt"

@@ -9,9 +9,9 @@ from typing import Annotated, Any
 
 from pydantic import Field
 
-from cuelight.data.datasets.folders import require_folder, walk_images
-from cuelight.data.datasets.mask_file_data_module import MaskFileDataModule
-from cuelight.data.datasets.mask_files import MaskFiles
+from cuelight.data.base.folders import require_folder, walk_images
+from cuelight.data.base.mask_file_data_module import MaskFileDataModule
+from cuelight.data.base.mask_files import MaskFiles
 from cuelight.errors import DataError
 
 logger = logging.getLogger(__name__)
@@ -41,7 +41,7 @@ class VOCSegmentation(MaskFileDataModule):
     Args:
         path: The folder that holds them, or one above: that of ``VOCdevkit``, or of ``VOC2012``.
         test_split: Share of the training images that becomes test where there is none; with 0 there is no test.
-        **options: As for :class:`~cuelight.data.datasets.mask_file_data_module.MaskFileDataModule`. The classes are
+        **options: As for :class:`~cuelight.data.base.mask_file_data_module.MaskFileDataModule`. The classes are
             the 20 of the challenge after a background, unless ``class_names`` has others.
     """
 

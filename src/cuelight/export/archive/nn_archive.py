@@ -17,9 +17,8 @@ from pathlib import Path
 from typing import IO, Any, BinaryIO, Literal
 
 from cuelight.errors import ArchiveError
-from cuelight.export.archive.check import check_open_archive
+from cuelight.export.archive.check import HeadCheck, check_open_archive
 from cuelight.export.archive.config import build_config
-from cuelight.export.archive.problems import HeadCheck
 from cuelight.export.archive.reading import CHECKSUM, CONFIG_NAME
 from cuelight.utils.files import atomic_write, sha256_of
 

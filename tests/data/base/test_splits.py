@@ -3,7 +3,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from cuelight.data.datasets.splits import stratified_split
+from cuelight.data.base.splits import stratified_split
 
 
 def test_each_class_is_divided_by_the_ratios_and_nothing_is_lost() -> None:

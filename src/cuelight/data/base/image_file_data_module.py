@@ -9,9 +9,9 @@ from typing import Annotated, Protocol, TypeVar
 
 from pydantic import Field
 
-from cuelight.data.datasets.folders import OnError
-from cuelight.data.datasets.image_data_module import ImageDataModule
-from cuelight.data.datasets.splits import Divisible, split_off_missing
+from cuelight.data.base.folders import OnError
+from cuelight.data.base.image_data_module import ImageDataModule
+from cuelight.data.base.splits import Divisible, split_off_missing
 from cuelight.data.loading.samples import Images
 from cuelight.images.preprocessing import IMAGENET_MEAN, IMAGENET_STD, ColorOrder, Preprocessing, ResizeMode
 from cuelight.registry import TransformPart

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from cuelight.data.datasets import fingerprints
+from cuelight.data.base import fingerprints
 from cuelight.data.datasets.digits import Digits
 from cuelight.data.datasets.image_folder import ImageFolder
 from cuelight.data.protocols import HasFingerprint

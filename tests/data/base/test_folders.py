@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from cuelight.data.datasets.folders import find_classes, find_splits, list_classes
+from cuelight.data.base.folders import find_classes, find_splits, list_classes
 from cuelight.errors import DataError
 
 

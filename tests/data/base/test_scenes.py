@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 import torch
 
+from cuelight.data.base.packaged import load_photographs
+from cuelight.data.base.scenes import SceneDrawer
 from cuelight.data.datasets.digits import load_digits
-from cuelight.data.datasets.packaged import load_photographs
-from cuelight.data.datasets.scenes import SceneDrawer
 
 
 @pytest.fixture(scope="module")

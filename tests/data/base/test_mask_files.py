@@ -7,7 +7,7 @@ import pytest
 import torch
 from PIL import Image
 
-from cuelight.data.datasets.mask_files import MaskFiles, read_mask, refuse_masks_without_classes
+from cuelight.data.base.mask_files import MaskFiles, read_mask, refuse_masks_without_classes
 from cuelight.data.reading import UnreadableImageError
 from cuelight.errors import DataError
 

@@ -7,9 +7,9 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, ClassVar
 
-from cuelight.data.datasets.fingerprints import fingerprint_of_files
-from cuelight.data.datasets.image_file_data_module import ImageFileDataModule
-from cuelight.data.datasets.mask_files import MaskFiles, refuse_masks_without_classes
+from cuelight.data.base.fingerprints import fingerprint_of_files
+from cuelight.data.base.image_file_data_module import ImageFileDataModule
+from cuelight.data.base.mask_files import MaskFiles, refuse_masks_without_classes
 from cuelight.data.targets.masks import MASKS, hashed_entries
 from cuelight.errors import Problem
 from cuelight.images.preprocessing import IGNORE_INDEX
@@ -32,7 +32,7 @@ class MaskFileDataModule(ImageFileDataModule[MaskFiles]):
         on_error: ``raise`` stops at an image or a mask that cannot be read, or that is without the other. ``skip``
             leaves them out and logs how many: in training the next image takes the place of one that cannot be read,
             in validation and test it counts nowhere.
-        **options: As for :class:`~cuelight.data.datasets.image_file_data_module.ImageFileDataModule`.
+        **options: As for :class:`~cuelight.data.base.image_file_data_module.ImageFileDataModule`.
     """
 
     task: ClassVar[str] = "segmentation"

@@ -6,7 +6,7 @@ import logging
 import os
 from pathlib import Path
 
-from cuelight.data.datasets.folders import OnError, require_folder, split_folders, walk_images
+from cuelight.data.base.folders import OnError, require_folder, split_folders, walk_images
 from cuelight.errors import DataError
 
 logger = logging.getLogger(__name__)

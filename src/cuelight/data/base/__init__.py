@@ -1,0 +1,1 @@
+"""What the formats of data share: data modules, files, splits, fingerprints."""
