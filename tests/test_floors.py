@@ -36,7 +36,7 @@ FLOORS = [
 # Folders inside a room, from the ground up; "" are the files beside them. A room's ``__init__`` is its door, which may
 # name all of it.
 INNER_FLOORS = {
-    "callbacks": ["added", "ema", "lightning", ""],
+    "callbacks": ["added", "base", "ema", "lightning", ""],
     "data": ["", "targets", "loading", "base", "datasets"],
     "export": ["", "onnx", "archive"],
     "tasks": ["classification", "segmentation", ""],

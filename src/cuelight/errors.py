@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import difflib
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 
@@ -15,22 +15,40 @@ class CuelightError(Exception):
 
 
 @dataclass(frozen=True)
-class Problem:
-    """One thing that is wrong with what a user wrote.
-
-    Args:
-        message: What is wrong, what was expected, and what to do.
-        path: The key path in dot notation, such as ``trainer.callbacks.0.name``; empty for the whole file.
-        where: ``file.yaml:12`` or ``command line``; empty if it was given in Python.
-    """
-
+class _AboutConfig:
     message: str
     path: str = ""
     where: str = ""
 
     def __str__(self) -> str:
-        """The problem as one line."""
+        """Return place, key path and message in one line."""
         return ": ".join(part for part in (self.where, self.path, self.message) if part)
+
+
+@dataclass(frozen=True)
+class Problem(_AboutConfig):
+    """Something in a configuration that cannot work.
+
+    Args:
+        message: What is wrong, what was expected, and what to do.
+        path: The key path in dot notation, such as ``trainer.callbacks.0.name``; empty for the whole file.
+        where: ``file.yaml:12`` or ``command line``; empty if it was given in Python.
+        on_this_machine: Whether only this machine lacks something, such as a GPU or a package. The configuration can
+            be planned here, and its run tested, but not trained.
+    """
+
+    on_this_machine: bool = False
+
+
+@dataclass(frozen=True)
+class ConfigWarning(_AboutConfig):
+    """Something in a configuration that works, but perhaps not as intended.
+
+    Args:
+        message: What happens, and what to do about it.
+        path: The key path in dot notation; empty for the whole file.
+        where: ``file.yaml:12`` or ``command line``; empty if it was given in Python.
+    """
 
 
 class ConfigError(CuelightError):
@@ -49,6 +67,24 @@ class ConfigError(CuelightError):
     def __reduce__(self) -> tuple[type[ConfigError], tuple[Sequence[Problem]]]:
         """Survive the way to another process; an exception is made anew there from its text otherwise."""
         return type(self), (self.problems,)
+
+
+class ParameterError(CuelightError, ValueError):
+    """Parameters of a constructor are out of their range.
+
+    Args:
+        owner: The name of the class.
+        messages: What was expected and given, by the name of the parameter.
+    """
+
+    def __init__(self, owner: str, messages: Mapping[str, str]) -> None:
+        self.owner = owner
+        self.messages = dict(messages)
+        super().__init__("\n".join(f"{owner}: {name}: {message}" for name, message in messages.items()))
+
+    def __reduce__(self) -> tuple[type[ParameterError], tuple[str, Mapping[str, str]]]:
+        """Survive the way to another process."""
+        return type(self), (self.owner, self.messages)
 
 
 class DataError(CuelightError):

@@ -3,7 +3,7 @@
 import lightning.pytorch as pl
 
 from cuelight import registry
-from cuelight.callbacks.train_end_step import TrainEndStep
+from cuelight.callbacks.base.train_end_step import TrainEndStep
 from cuelight.errors import ExportError
 
 

@@ -40,7 +40,7 @@ _PRELOADED = [
     "cuelight.cli.callbacks",
     "cuelight.tasks.classification.model",
     "cuelight.data.datasets.digits",
-    "cuelight.callbacks.lightning.wrappers",
+    "cuelight.callbacks.lightning.model_checkpoint",
     "tensorboard.compat.tensorflow_stub",
     "torch.utils.tensorboard",
     "timm",

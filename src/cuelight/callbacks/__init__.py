@@ -20,15 +20,19 @@ if TYPE_CHECKING:
     from cuelight.callbacks.export_on_train_end import ExportOnTrainEnd as ExportOnTrainEnd
     from cuelight.callbacks.gpu_stats_monitor import GPUStatsMonitor as GPUStatsMonitor
     from cuelight.callbacks.grad_cam_callback import GradCamCallback as GradCamCallback
-    from cuelight.callbacks.lightning.wrappers import DeviceStatsMonitor as DeviceStatsMonitor
-    from cuelight.callbacks.lightning.wrappers import EarlyStopping as EarlyStopping
-    from cuelight.callbacks.lightning.wrappers import GradientAccumulationScheduler as GradientAccumulationScheduler
-    from cuelight.callbacks.lightning.wrappers import LearningRateMonitor as LearningRateMonitor
-    from cuelight.callbacks.lightning.wrappers import ModelCheckpoint as ModelCheckpoint
-    from cuelight.callbacks.lightning.wrappers import ModelPruning as ModelPruning
-    from cuelight.callbacks.lightning.wrappers import RichModelSummary as RichModelSummary
-    from cuelight.callbacks.lightning.wrappers import StochasticWeightAveraging as StochasticWeightAveraging
-    from cuelight.callbacks.lightning.wrappers import Timer as Timer
+    from cuelight.callbacks.lightning.device_stats_monitor import DeviceStatsMonitor as DeviceStatsMonitor
+    from cuelight.callbacks.lightning.early_stopping import EarlyStopping as EarlyStopping
+    from cuelight.callbacks.lightning.gradient_accumulation_scheduler import (
+        GradientAccumulationScheduler as GradientAccumulationScheduler,
+    )
+    from cuelight.callbacks.lightning.learning_rate_monitor import LearningRateMonitor as LearningRateMonitor
+    from cuelight.callbacks.lightning.model_checkpoint import ModelCheckpoint as ModelCheckpoint
+    from cuelight.callbacks.lightning.model_pruning import ModelPruning as ModelPruning
+    from cuelight.callbacks.lightning.rich_model_summary import RichModelSummary as RichModelSummary
+    from cuelight.callbacks.lightning.stochastic_weight_averaging import (
+        StochasticWeightAveraging as StochasticWeightAveraging,
+    )
+    from cuelight.callbacks.lightning.timer import Timer as Timer
     from cuelight.callbacks.metadata_logger import MetadataLogger as MetadataLogger
     from cuelight.callbacks.test_on_train_end import TestOnTrainEnd as TestOnTrainEnd
     from cuelight.callbacks.upload_checkpoint import UploadCheckpoint as UploadCheckpoint

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
+import lightning.pytorch as pl
 from rich.console import Console
 
-from cuelight.callbacks.exporting_step import ExportingStep
+from cuelight.callbacks.base.exporting_step import ExportingStep
+from cuelight.config import Config
+from cuelight.errors import ConfigWarning, Problem
 from cuelight.export.archive.schema import archive_problem
 from cuelight.train_end.exporting import archive, archive_path
 from cuelight.train_end.finished_training import FinishedTraining
@@ -32,9 +35,11 @@ class ArchiveOnTrainEnd(ExportingStep):
         written = archive(training, best.path, self.path(training), report)
         return StepResult(best.path, written.fingerprint, [written.path], written.details)
 
-    def problem(self) -> str | None:
-        """Return what to do if luxonis-ml is missing."""
-        return archive_problem()
+    def check(self, config: Config | None, callbacks: Sequence[pl.Callback]) -> Iterator[Problem | ConfigWarning]:
+        """Find out whether luxonis-ml is installed, besides what every step asks."""
+        yield from super().check(config, callbacks)
+        if problem := archive_problem():
+            yield Problem(problem, on_this_machine=True)
 
     def path(self, training: FinishedTraining) -> Path:
         """Return where the file belongs."""

@@ -10,9 +10,14 @@ from lightning.pytorch.callbacks import ModelPruning
 from lightning.pytorch.utilities.model_helpers import is_overridden
 from torch import nn
 from torch.nn.parameter import is_lazy
+from torch.optim import LBFGS
 
-from cuelight.errors import CuelightError
+from cuelight.callbacks.base.check import require_no_problem
+from cuelight.config import Config
+from cuelight.errors import CuelightError, Problem
 from cuelight.utils.wrap_method import wrap_method
+
+_NO_LBFGS = "ChannelsLast and LBFGS: this optimizer of PyTorch works in the usual layout only. Leave one of them out."
 
 
 class ChannelsLast(pl.Callback):
@@ -30,15 +35,25 @@ class ChannelsLast(pl.Callback):
         CuelightError: When training starts, beside a ModelPruning of single weights or the optimizer LBFGS.
     """
 
+    def check(self, config: Config | None, callbacks: Sequence[pl.Callback]) -> Iterator[Problem]:
+        """Find what reads the weights as if they were in the usual layout."""
+        for callback in callbacks:
+            if isinstance(callback, ModelPruning) and _prunes_single_weights(callback):
+                yield Problem(
+                    "ChannelsLast and ModelPruning: PyTorch chooses single weights in their usual layout only. "
+                    "Leave one of them out, or prune whole channels: ln_structured or random_structured."
+                )
+        if config is not None and config.trainer.optimizer.name == "LBFGS":
+            yield Problem(_NO_LBFGS)
+
     def setup(self, trainer: pl.Trainer, pl_module: pl.LightningModule, stage: str) -> None:
         """Change the layout, before copies of the weights are made and checkpoints are loaded into them.
 
         Raises:
             CuelightError: If another callback cannot work beside it.
         """
-        callbacks: list[pl.Callback] = trainer.callbacks  # type: ignore[attr-defined]  # Lightning declares it nowhere
         if stage == "fit":
-            _refuse(beside_channels_last(callbacks))
+            require_no_problem(self, trainer)
         _lay_out(pl_module)
         if is_overridden("configure_model", pl_module):
             self._lay_out_what_is_made(pl_module)
@@ -49,7 +64,8 @@ class ChannelsLast(pl.Callback):
         Raises:
             CuelightError: If one cannot work beside it.
         """
-        _refuse(beside_channels_last(optimizers=[type(optimizer).__name__ for optimizer in trainer.optimizers]))
+        if any(isinstance(optimizer, LBFGS) for optimizer in trainer.optimizers):
+            raise CuelightError(_NO_LBFGS)
 
     def _lay_out_what_is_made(self, module: pl.LightningModule) -> None:
         def once(configure_model: Callable[[], None]) -> None:
@@ -58,31 +74,6 @@ class ChannelsLast(pl.Callback):
             _lay_out(module)
 
         undo = wrap_method(module, "configure_model", once)
-
-
-def beside_channels_last(callbacks: Sequence[pl.Callback] = (), optimizers: Sequence[str] = ()) -> Iterator[str]:
-    """Find what cannot work beside weights with their channels last: it reads them as if in the usual layout.
-
-    Args:
-        callbacks: Callbacks of the trainer.
-        optimizers: Names of optimizers.
-
-    Returns:
-        For each that cannot, why, and what to do.
-    """
-    for callback in callbacks:
-        if isinstance(callback, ModelPruning) and _prunes_single_weights(callback):
-            yield (
-                "ChannelsLast and ModelPruning: PyTorch chooses single weights in their usual layout only. "
-                "Leave one of them out, or prune whole channels: ln_structured or random_structured."
-            )
-    if "LBFGS" in optimizers:
-        yield "ChannelsLast and LBFGS: this optimizer of PyTorch works in the usual layout only. Leave one of them out."
-
-
-def _refuse(reasons: Iterator[str]) -> None:
-    for reason in reasons:
-        raise CuelightError(reason)
 
 
 def _prunes_single_weights(pruning: ModelPruning) -> bool:

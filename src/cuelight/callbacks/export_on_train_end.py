@@ -7,7 +7,7 @@ from pathlib import Path
 
 from rich.console import Console
 
-from cuelight.callbacks.exporting_step import ExportingStep
+from cuelight.callbacks.base.exporting_step import ExportingStep
 from cuelight.train_end.exporting import export, onnx_path
 from cuelight.train_end.finished_training import FinishedTraining
 from cuelight.train_end.running import StepResult

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Iterator, Sequence
 from contextlib import ExitStack
 from typing import Any
 
@@ -11,6 +12,9 @@ import pynvml
 import torch
 from lightning.fabric.utilities.exceptions import MisconfigurationException
 
+from cuelight.callbacks.base.check import no_tracker
+from cuelight.config import Config
+from cuelight.errors import Problem
 from cuelight.tracking.sending import send_metrics
 from cuelight.utils import nvml
 
@@ -62,18 +66,15 @@ class GPUStatsMonitor(pl.Callback):
         self._ended: float | None = None
         self._step = 0
 
-    def problem(self, accelerator: str) -> str | None:
-        """Return why a training on this machine could not be watched, without starting CUDA.
-
-        Args:
-            accelerator: The ``accelerator`` of its trainer.
-
-        Returns:
-            What is missing, and what to do; ``None`` if nothing is.
-        """
-        wanted = accelerator in _OF_NVIDIA
-        reason = nvml.why_no_gpu() if wanted else f"trainer.accelerator is {accelerator}"
-        return _message(reason) if reason else None
+    def check(self, config: Config | None, callbacks: Sequence[pl.Callback]) -> Iterator[Problem]:
+        """Find out whether there is a tracker to log to and an NVIDIA GPU to ask, without starting CUDA."""
+        if config is None:
+            return
+        yield from no_tracker(self, config)
+        accelerator = config.trainer.accelerator
+        reason = nvml.why_no_gpu() if accelerator in _OF_NVIDIA else f"trainer.accelerator is {accelerator}"
+        if reason:
+            yield Problem(_message(reason), on_this_machine=True)
 
     def setup(self, trainer: pl.Trainer, pl_module: pl.LightningModule, stage: str) -> None:
         """Find the GPUs of the training.

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Literal
@@ -12,8 +12,10 @@ import lightning.pytorch as pl
 import numpy as np
 from torch import Tensor
 
+from cuelight import registry
+from cuelight.config import Config
 from cuelight.data.protocols import DescribesImages, NamesClasses
-from cuelight.errors import CuelightError, ExplainError, Problem
+from cuelight.errors import CuelightError, ExplainError, ParameterError, Problem
 from cuelight.explain import Method, find_class, find_layer
 from cuelight.explain.batches import images_and_labels, some_of
 from cuelight.explain.captions import explained_images, title_of
@@ -25,6 +27,7 @@ from cuelight.explain.targets import Target, find_target
 from cuelight.export.protocols import NamesOutputs
 from cuelight.images.preprocessing import Preprocessing
 from cuelight.tasks.class_scores import class_scores
+from cuelight.tasks.lookup import TASKS
 from cuelight.tracking.sending import send_image
 from cuelight.train_end.from_trainer import is_sharded
 from cuelight.utils.files import atomic_write
@@ -76,8 +79,8 @@ class GradCamCallback(pl.Callback):
         method: Method = "gradcam",
         output: int | str | None = None,
     ) -> None:
-        if problem := _batches_problem(log_n_batches):
-            raise ValueError(f"GradCamCallback: log_n_batches: {problem}")
+        if messages := dict(_out_of_range(log_n_batches, class_idx)):
+            raise ParameterError("GradCamCallback", messages)
         self.target_layer = target_layer
         self.class_idx = class_idx
         self.log_n_batches = log_n_batches
@@ -87,22 +90,15 @@ class GradCamCallback(pl.Callback):
         self._target: Target | None = None
         self._said: set[str] = set()
 
-    @classmethod
-    def parameter_problems(cls, params: Mapping[str, Any], path: str) -> list[Problem]:
-        """Check the ranges before anything is made.
-
-        Args:
-            params: The parameters that a file sets.
-            path: Their key path, for the messages.
-
-        Returns:
-            What is wrong.
-        """
-        problems = {"log_n_batches": _batches_problem(params.get("log_n_batches", 1))}
-        index = params.get("class_idx")
-        if isinstance(index, int) and index < 0:
-            problems["class_idx"] = f"expected an index from 0 on, a name, predicted or label; got {index}."
-        return [Problem(problem, f"{path}.{name}") for name, problem in problems.items() if problem]
+    def check(self, config: Config | None, callbacks: Sequence[pl.Callback]) -> Iterator[Problem]:
+        """Find out whether the model does the task whose results are to be explained."""
+        model = registry.models.get(config.model.name) if config is not None else None
+        own = getattr(model, "task", None)
+        if own in TASKS and not hasattr(model, "class_scores") and self.task != own:
+            name = getattr(model, "__name__", own)
+            yield Problem(
+                f'{name} does {own}, and GradCamCallback is to explain {self.task}. Set "task: {own}".', "params.task"
+            )
 
     def setup(self, trainer: pl.Trainer, pl_module: pl.LightningModule, stage: str) -> None:
         """Begin anew.
@@ -263,9 +259,12 @@ def _name_the_callback() -> Iterator[None]:
         raise type(error)(f"GradCamCallback: {error}") from error
 
 
-def _batches_problem(log_n_batches: int) -> str:
-    wanted = "expected at least 1, got {}. Leave the callback out (in a YAML file: active: false) to draw nothing."
-    return wanted.format(log_n_batches) if log_n_batches < 1 else ""
+def _out_of_range(log_n_batches: int, class_idx: int | str) -> Iterator[tuple[str, str]]:
+    if log_n_batches < 1:
+        off = "Leave the callback out (in a YAML file: active: false) to draw nothing."
+        yield "log_n_batches", f"expected at least 1, got {log_n_batches}. {off}"
+    if isinstance(class_idx, int) and class_idx < 0:
+        yield "class_idx", f"expected an index from 0 on, a name, predicted or label; got {class_idx}."
 
 
 def _class_names(trainer: pl.Trainer, module: pl.LightningModule) -> Sequence[str] | None:

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import logging
 import os
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
 import lightning.pytorch as pl
 
+from cuelight.callbacks.base.check import others_before
+from cuelight.config import Config
 from cuelight.data.protocols import HasFingerprint
 from cuelight.errors import ConfigError, Problem
 from cuelight.provenance.hyperparameters import look_up, missing_keys
@@ -48,6 +50,14 @@ class MetadataLogger(pl.Callback):
         self._record: dict[str, Any] | None = None
         self._before: dict[str, Any] | None = None
         self._step_before = 0
+
+    def check(self, config: Config | None, callbacks: Sequence[pl.Callback]) -> Iterator[Problem]:
+        """Find keys that do not exist, and a second record."""
+        if config is not None:
+            for position, reason in missing_keys(config.to_dict(), self.hyperparams or []).items():
+                yield Problem(reason, f"params.hyperparams.{position}")
+        if any(isinstance(other, MetadataLogger) for other in others_before(self, callbacks)):
+            yield Problem("MetadataLogger is listed twice, and there is one record. List all keys in the first one.")
 
     def setup(self, trainer: pl.Trainer, pl_module: pl.LightningModule, stage: str) -> None:
         """Find out before the training whether the keys exist.

@@ -9,7 +9,7 @@ import lightning.pytorch as pl
 from rich.console import Console
 
 from cuelight.callbacks.added.progress import ProgressDisplay
-from cuelight.callbacks.train_end_step import TrainEndStep
+from cuelight.callbacks.base.train_end_step import TrainEndStep
 from cuelight.evaluation.evaluator import Split
 from cuelight.evaluation.results import write_results
 from cuelight.train_end.display import print_metrics

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import secrets
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -14,16 +14,17 @@ from lightning.pytorch.callbacks import ModelCheckpoint
 from rich.console import Console
 from torch import Tensor
 
-from cuelight.callbacks.train_end_step import TrainEndStep
+from cuelight.callbacks.base.train_end_step import TrainEndStep
+from cuelight.config import Config, paths
 from cuelight.config.durations import read_duration
-from cuelight.errors import CheckpointError
+from cuelight.errors import CheckpointError, ConfigWarning, ParameterError, Problem
 from cuelight.tracking.outbox.uploader import PAUSES
 from cuelight.tracking.outbox.uploads import Uploads
 from cuelight.train_end.finished_training import FinishedTraining
 from cuelight.train_end.outcomes import Outcome
 from cuelight.train_end.running import StepResult
 from cuelight.train_end.uploading import TRAINING, is_uploaded, training_id, upload
-from cuelight.utils.redaction import reason_of
+from cuelight.utils.redaction import reason_of, redacted
 from cuelight.weights.best import Preference, from_callbacks, select_best
 from cuelight.weights.checkpoint_io import load_checkpoint
 
@@ -53,12 +54,29 @@ class UploadCheckpoint(TrainEndStep):
 
     def __init__(self, keep: int = 1, timeout: str | dict[str, float] | timedelta = "10m") -> None:
         if keep < 1:
-            raise ValueError(f"keep: expected at least 1, got {keep}")
+            raise ParameterError("UploadCheckpoint", {"keep": f"expected at least 1, got {keep}."})
         self.keep = keep
-        self.timeout = read_duration(timeout) if isinstance(timeout, (str, Mapping)) else timeout
+        self.timeout = read_duration(timeout)
         self._training: str | None = None
         self._uploads: Uploads | None = None
         self._scores: list[Tensor | None] = []
+
+    def check(self, config: Config | None, callbacks: Sequence[pl.Callback]) -> Iterator[Problem | ConfigWarning]:
+        """Find out whether there is a tracker to upload to, and whether secrets would be uploaded."""
+        yield from super().check(config, callbacks)
+        if config is None:
+            return
+        if not config.tracker.senders:
+            yield ConfigWarning(
+                "UploadCheckpoint has nothing to do: TensorBoard and CSV keep their files in the run directory, where "
+                "the checkpoint is already. Set tracker.mlflow, tracker.wandb or tracker.tensorboard.dir, or leave it "
+                "out."
+            )
+        elif secrets_of := _secret_keys(config.to_dict()):
+            yield ConfigWarning(
+                "UploadCheckpoint sends checkpoints as they are, with the whole configuration in them, and what looks "
+                f"like a secret is in plain text there: {', '.join(secrets_of)}. Write ${{env:NAME}} in its place."
+            )
 
     def setup(self, trainer: pl.Trainer, pl_module: pl.LightningModule, stage: str) -> None:
         """Draw an id for a new training; one that is resumed has its own, which comes with its checkpoint."""
@@ -165,6 +183,11 @@ class UploadCheckpoint(TrainEndStep):
         if self._uploads is not None:
             self._uploads.close()
             self._uploads = None
+
+
+def _secret_keys(tree: dict[str, Any]) -> list[str]:
+    written = paths.flattened(tree)
+    return [key for key, value in paths.flattened(redacted(tree)).items() if str(written.get(key)) != str(value)]
 
 
 def _is(one: object, other: object) -> bool:

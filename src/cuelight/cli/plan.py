@@ -13,8 +13,8 @@ from lightning.pytorch.callbacks import ModelCheckpoint
 from rich.markup import escape
 from rich.table import Table
 
+from cuelight.callbacks.base.train_end_step import TrainEndStep
 from cuelight.callbacks.ema.ema_callback import EMACallback
-from cuelight.callbacks.train_end_step import TrainEndStep
 from cuelight.cli.display import output_console, set_up_display, two_columns
 from cuelight.config.environment import hide
 from cuelight.registry import load_source

@@ -16,12 +16,12 @@ _NAMES = ("weeks", "days", "hours", "minutes", "seconds")
 EXPECTED = 'expected a duration such as "90m", "1h30m", "00:12:00:00" (days:hours:minutes:seconds) or {hours: 12}'
 
 
-def read_duration(value: str | Mapping[str, float]) -> timedelta:
+def read_duration(value: str | Mapping[str, float] | timedelta) -> timedelta:
     """Read a duration.
 
     Args:
         value: Text with units (w, d, h, m or min, s), text as ``DD:HH:MM:SS``, or a mapping of weeks, days,
-            hours, minutes and seconds to numbers.
+            hours, minutes and seconds to numbers. A timedelta is returned as it is.
 
     Returns:
         The duration, longer than zero.
@@ -35,6 +35,8 @@ def read_duration(value: str | Mapping[str, float]) -> timedelta:
         >>> read_duration("00:12:00:00") == read_duration({"hours": 12})
         True
     """
+    if isinstance(value, timedelta):
+        return value
     if isinstance(value, str):
         match = _CLOCK.fullmatch(value.strip()) or _UNITS.fullmatch(value.strip())
         parts = {name: float(amount) for name, amount in match.groupdict().items() if amount} if match else {}

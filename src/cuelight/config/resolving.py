@@ -7,9 +7,10 @@ from pathlib import Path
 from typing import Any
 
 from cuelight.config.checking import check
-from cuelight.config.environment import fill_in, hide
-from cuelight.config.loading import Document, Location, printable, read_document
-from cuelight.config.overrides import COMMAND_LINE, OVERRIDE, apply_overrides
+from cuelight.config.environment import fill_in
+from cuelight.config.loading import Document, read_document
+from cuelight.config.origin import Origin
+from cuelight.config.overrides import apply_overrides
 from cuelight.config.plain import to_plain
 from cuelight.config.schema import Config
 from cuelight.errors import ConfigError, Problem
@@ -17,15 +18,11 @@ from cuelight.errors import ConfigError, Problem
 PartCheck = Callable[[str, Mapping[str, Any], str], list[Problem]]
 """Checks one part: kind (model, data, optimizer, scheduler, callback), entry, dot path -> what is wrong."""
 
-WholeCheck = Callable[[Config], list[Problem]]
-"""Checks a configuration whose parts are all right -> what cannot work together."""
-
 
 def load_config(
     source: Path | str | Mapping[str, Any],
     overrides: Sequence[str] | Mapping[str, Any] = (),
     check_part: PartCheck | None = None,
-    check_whole: WholeCheck | None = None,
 ) -> Config:
     """Read and check a configuration.
 
@@ -33,7 +30,6 @@ def load_config(
         source: A YAML file, or a mapping such as :meth:`Config.to_dict` gives.
         overrides: Texts such as ``trainer.epochs=3``, or a mapping such as ``{"trainer.epochs": 3}``.
         check_part: Checks the name and the parameters of each part; only their form is checked if left out.
-        check_whole: Checks whether parts that are right each by itself can work together.
 
     Returns:
         The configuration, complete with defaults, environment variables filled in.
@@ -50,11 +46,10 @@ def load_config(
     if check_part is not None:
         for kind, entry, path in _parts(tree):
             problems += [problem for problem in check_part(kind, entry, path) if problem.path not in broken]
-    if check_whole is not None and config is not None and not problems:
-        problems = check_whole(config)
+    origin = Origin(document, tree)
     if problems or config is None:
-        raise ConfigError(_located(problems, document, tree))
-    config._templates.update(templates)  # noqa: SLF001 - ours, filled in once
+        raise ConfigError(origin.locate(problems))
+    config.set_origin(origin, templates)
     return config
 
 
@@ -97,21 +92,3 @@ def _parts(tree: dict[str, Any]) -> Iterator[tuple[str, dict[str, Any], str]]:
         complete = {"name": "AdamW", **entry} if kind == "optimizer" else entry
         if isinstance(complete.get("name"), str) and isinstance(complete.get("params") or {}, dict):
             yield kind, {**complete, "params": complete.get("params") or {}}, path
-
-
-def _located(problems: list[Problem], document: Document, tree: dict[str, Any]) -> list[Problem]:
-    """The problems with their places, each once, in the order of the file; overrides come last.
-
-    Whoever wrote a message, no value of an environment variable in ``tree`` gets any further than here.
-    """
-
-    def locate(problem: Problem) -> tuple[Location, Problem]:
-        location = Location(problem.where)
-        if not problem.where:
-            location = document.locate(tuple(problem.path.split(".")) if problem.path else ())
-        message, path = printable(hide(problem.message, tree)), printable(problem.path)
-        return location, Problem(message, path, str(location))
-
-    located = dict.fromkeys(locate(problem) for problem in problems)
-    ranked = sorted(located, key=lambda pair: (pair[0].source in {COMMAND_LINE, OVERRIDE}, pair[0].line))
-    return [problem for _, problem in ranked]

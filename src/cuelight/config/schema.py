@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from typing import Annotated, Any, Literal
+from collections.abc import Iterable, Mapping
+from typing import Annotated, Any, Literal, TypeVar
 
 from pydantic import (
     Field,
@@ -27,9 +27,12 @@ from cuelight.config.fields import (
     RunName,
     Section,
 )
+from cuelight.config.origin import Origin
 from cuelight.config.tracker import TrackerConfig
+from cuelight.errors import ConfigWarning, Problem
 
 _Path = tuple[str | int, ...]
+_Message = TypeVar("_Message", bound=Problem | ConfigWarning)
 
 
 class Part(Section):
@@ -176,6 +179,23 @@ class Config(Section):
     exporter: Annotated[ExporterConfig, EMPTY_IF_NULL] = ExporterConfig()
 
     _templates: dict[_Path, str] = PrivateAttr(default_factory=dict)
+    _origin: Origin = PrivateAttr(default_factory=Origin)
+
+    def set_origin(self, origin: Origin, templates: Mapping[_Path, str]) -> None:
+        """Note where the configuration was written, and its references to environment variables by their path."""
+        self._origin = origin
+        self._templates.update(templates)
+
+    def locate(self, messages: Iterable[_Message]) -> list[_Message]:
+        """Add file and line to messages about this configuration.
+
+        Args:
+            messages: Problems and warnings, with their key paths.
+
+        Returns:
+            Each once, in the order of the file; those about overrides come last.
+        """
+        return self._origin.locate(messages)
 
     def to_dict(self) -> dict[str, Any]:
         """The configuration as plain data; :func:`cuelight.config.load_config` reads it again.

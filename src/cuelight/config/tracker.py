@@ -68,3 +68,10 @@ class TrackerConfig(Section):
     csv: bool = True
     mlflow: bool | MLflowConfig = False
     wandb: bool | WandbConfig = False
+
+    @property
+    def senders(self) -> list[str]:
+        """The keys of the trackers that send something out of the run directory."""
+        copied = isinstance(self.tensorboard, TensorBoardConfig) and self.tensorboard.dir is not None
+        sends = {"mlflow": self.mlflow is not False, "wandb": self.wandb is not False, "tensorboard.dir": copied}
+        return [key for key, is_on in sends.items() if is_on]

@@ -20,11 +20,17 @@ CALLBACKS = {
     "MetadataLogger": "cuelight.callbacks.metadata_logger:MetadataLogger",
     "GPUStatsMonitor": "cuelight.callbacks.gpu_stats_monitor:GPUStatsMonitor",
     "UploadCheckpoint": "cuelight.callbacks.upload_checkpoint:UploadCheckpoint",
-    **_all_from(
-        "cuelight.callbacks.lightning.wrappers",
-        "EarlyStopping ModelCheckpoint LearningRateMonitor DeviceStatsMonitor RichModelSummary "
-        "GradientAccumulationScheduler StochasticWeightAveraging Timer ModelPruning",
+    "EarlyStopping": "cuelight.callbacks.lightning.early_stopping:EarlyStopping",
+    "ModelCheckpoint": "cuelight.callbacks.lightning.model_checkpoint:ModelCheckpoint",
+    "LearningRateMonitor": "cuelight.callbacks.lightning.learning_rate_monitor:LearningRateMonitor",
+    "DeviceStatsMonitor": "cuelight.callbacks.lightning.device_stats_monitor:DeviceStatsMonitor",
+    "RichModelSummary": "cuelight.callbacks.lightning.rich_model_summary:RichModelSummary",
+    "GradientAccumulationScheduler": (
+        "cuelight.callbacks.lightning.gradient_accumulation_scheduler:GradientAccumulationScheduler"
     ),
+    "StochasticWeightAveraging": "cuelight.callbacks.lightning.stochastic_weight_averaging:StochasticWeightAveraging",
+    "Timer": "cuelight.callbacks.lightning.timer:Timer",
+    "ModelPruning": "cuelight.callbacks.lightning.model_pruning:ModelPruning",
 }
 
 MODELS = {

@@ -10,7 +10,7 @@ from typing import Any, TypeVar, overload
 
 from cuelight.config import Part
 from cuelight.config.environment import hide
-from cuelight.errors import ConfigError, CuelightError, Problem, did_you_mean
+from cuelight.errors import ConfigError, CuelightError, ParameterError, Problem, did_you_mean
 from cuelight.registry.checking import check_parameters
 from cuelight.registry.describe import PartInfo, describe
 from cuelight.registry.kinds import KINDS, Kind
@@ -179,6 +179,9 @@ class Registry:
         arguments = {key: value for key, value in provided.items() if key in signature.parameters}
         try:
             return factory(**(arguments | _converted(signature, parameters)))
+        except ParameterError as error:
+            found = [Problem(hide(message, parameters), f"params.{key}") for key, message in error.messages.items()]
+            raise ConfigError(found) from error
         except (TypeError, ValueError) as error:
             reason = hide(str(error), parameters)
             raise ConfigError([Problem(f"{name} refuses its parameters: {reason}")]) from error

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 from rich.console import Console
 
-from cuelight.callbacks.train_end_step import TrainEndStep
+from cuelight.callbacks.base.train_end_step import TrainEndStep
 from cuelight.errors import CuelightError
 from cuelight.train_end.finished_training import FinishedTraining
 from cuelight.train_end.outcomes import Outcome, read_outcomes

@@ -2,29 +2,28 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from typing import Literal
 
 import lightning.pytorch as pl
 from lightning.fabric.utilities.exceptions import MisconfigurationException
-from lightning.pytorch.callbacks import Checkpoint, EarlyStopping, ModelCheckpoint
+from lightning.pytorch.callbacks import Checkpoint, EarlyStopping, ModelCheckpoint, Timer
 
 from cuelight import registry
 from cuelight.callbacks.added.last_checkpoint import LastCheckpoint
 from cuelight.callbacks.added.seed_each_batch import SeedEachBatch
 from cuelight.callbacks.added.step_on_plateau import StepOnPlateau
 from cuelight.callbacks.added.stop_after_steps import StopAfterSteps
-from cuelight.callbacks.lightning.wrappers import ModelCheckpoint as ResumableModelCheckpoint
+from cuelight.callbacks.lightning.model_checkpoint import ModelCheckpoint as ResumableModelCheckpoint
 from cuelight.callbacks.test_on_train_end import TestOnTrainEnd
-from cuelight.config.schema import Config, Part
+from cuelight.config.durations import read_duration
+from cuelight.config.schema import Config
 from cuelight.errors import ConfigError, Problem
 from cuelight.runs.build import model_class
-from cuelight.runs.conflicts import find_problems
-from cuelight.tracking.loggers.requirements import tracker_problems
-from cuelight.training.schedules import scheduler_problems
 
 LOSS_MONITOR = "val/loss"
+_ENTRIES = "trainer.callbacks."
 Mode = Literal["min", "max"]
 
 # In the order in which a fit, and then a test, comes to them.
@@ -60,13 +59,17 @@ class PlannedCallback:
         """The name of its class."""
         return type(self.callback).__name__
 
+    @property
+    def path(self) -> str:
+        """The key path of its entry in the file; empty if it has none."""
+        return self.origin if self.origin.startswith(_ENTRIES) else ""
 
-def planned_callbacks(config: Config, display: pl.Callback | None = None) -> list[PlannedCallback]:
+
+def planned_callbacks(config: Config) -> list[PlannedCallback]:
     """List every callback of a run, in the order in which they run for each hook.
 
     Args:
         config: A checked configuration.
-        display: What shows the progress, if anything.
 
     Returns:
         What Cuelight adds before, the entries of the file that are active, what Cuelight adds after.
@@ -74,14 +77,18 @@ def planned_callbacks(config: Config, display: pl.Callback | None = None) -> lis
     Raises:
         ConfigError: If a callback refuses its parameters.
     """
-    from_file = list(_from_file(config))
+    from_file = _from_file(config)
     before = [PlannedCallback(SeedEachBatch(config.trainer.seed), "added: a resumed run repeats itself")]
-    if display is not None:
-        before.append(PlannedCallback(display, "added: shows the progress"))
     scheduler = config.trainer.scheduler
     if scheduler is not None and scheduler.name == "ReduceLROnPlateau":
         before.append(PlannedCallback(StepOnPlateau(), "added: steps ReduceLROnPlateau before checkpoints are saved"))
     return [*before, *from_file, *_added_after(config, [planned.callback for planned in from_file])]
+
+
+def with_display(planned: Sequence[PlannedCallback], display: pl.Callback | None) -> list[PlannedCallback]:
+    """Add what shows the progress, if anything: after the seed, before all others."""
+    shown = [PlannedCallback(display, "added: shows the progress")] if display is not None else []
+    return [*planned[:1], *shown, *planned[1:]]
 
 
 def place_model_callbacks(planned: Sequence[PlannedCallback], brought: Sequence[pl.Callback]) -> list[PlannedCallback]:
@@ -98,36 +105,6 @@ def place_model_callbacks(planned: Sequence[PlannedCallback], brought: Sequence[
     own = [PlannedCallback(callback, "brought by the model") for callback in brought]
     end = next(index for index, entry in enumerate(planned) if entry.at_end)
     return [*planned[:end], *own, *planned[end:]]
-
-
-def check_together(config: Config) -> list[Problem]:
-    """Check whether parts that are right each by itself can work together.
-
-    Args:
-        config: A configuration whose parts were checked.
-
-    Returns:
-        One problem for each thing that cannot work.
-    """
-    scheduler = config.trainer.scheduler
-    problems = scheduler_problems(scheduler) if scheduler else []
-    try:
-        callbacks = [(entry.origin, entry.callback) for entry in _from_file(config)]
-    except ConfigError as error:
-        return [*problems, *error.problems]
-    return [*problems, *find_problems(config, model_class(config), callbacks)]
-
-
-def check_before_training(config: Config) -> list[Problem]:
-    """Check whether a training can begin; a run that was trained can be used on a machine where it cannot.
-
-    Args:
-        config: A configuration whose parts were checked.
-
-    Returns:
-        One problem for each thing that cannot work, or that its trackers lack on this machine.
-    """
-    return [*check_together(config), *tracker_problems(config.tracker)]
 
 
 def main_metric(config: Config) -> tuple[str, Mode] | None:
@@ -172,17 +149,21 @@ def hook_order(callbacks: Sequence[pl.Callback], model: type[pl.LightningModule]
     return order
 
 
-def _from_file(config: Config) -> Iterator[PlannedCallback]:
+def _from_file(config: Config) -> list[PlannedCallback]:
+    planned, problems = [], []
     for index, part in enumerate(config.trainer.callbacks):
-        path = f"trainer.callbacks.{index}"
         if not part.active:
             continue
+        path = f"{_ENTRIES}{index}"
         try:
-            yield PlannedCallback(registry.callbacks.build(part), path)
+            planned.append(PlannedCallback(registry.callbacks.build(part), path))
         except ConfigError as error:
-            raise ConfigError([Problem(problem.message, f"{path}.params") for problem in error.problems]) from error
+            problems += [replace(problem, path=f"{path}.{problem.path or 'params'}") for problem in error.problems]
         except MisconfigurationException as error:
-            raise ConfigError([Problem(f"{part.name} refuses its parameters: {error}", f"{path}.params")]) from error
+            problems.append(Problem(f"{part.name} refuses its parameters: {error}", f"{path}.params"))
+    if problems:
+        raise ConfigError(config.locate(problems))
+    return planned
 
 
 def _added_after(config: Config, from_file: Sequence[pl.Callback]) -> list[PlannedCallback]:
@@ -197,8 +178,7 @@ def _added_after(config: Config, from_file: Sequence[pl.Callback]) -> list[Plann
     if config.trainer.max_steps is not None:
         added.append((StopAfterSteps(config.trainer.max_steps), "added: trainer.max_steps"))
     if config.trainer.max_time is not None:
-        timer = registry.callbacks.build(Part(name="Timer", params={"duration": config.trainer.max_time}))
-        added.append((timer, "added: trainer.max_time"))
+        added.append((Timer(duration=read_duration(config.trainer.max_time)), "added: trainer.max_time"))
     added.append((LastCheckpoint(), "added: saves last.ckpt, also on Ctrl-C and SIGTERM"))
     return [PlannedCallback(callback, origin, at_end=True) for callback, origin in added]
 

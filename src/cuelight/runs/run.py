@@ -12,29 +12,20 @@ import torch
 
 from cuelight import registry
 from cuelight.callbacks.added.last_checkpoint import LastCheckpoint
-from cuelight.callbacks.train_end_step import train_end_steps
+from cuelight.callbacks.base.train_end_step import train_end_steps
 from cuelight.config import load_config
 from cuelight.data.spec import DATA_SPEC, data_spec_of
-from cuelight.errors import CheckpointError, ConfigError, TrainingInterrupted
+from cuelight.errors import CheckpointError, ConfigError, Problem, TrainingInterrupted
 from cuelight.explain import Layer, list_layers
 from cuelight.runs.build import build_data, build_model
-from cuelight.runs.conflicts import missing_hardware
-from cuelight.runs.plan import (
-    PlannedCallback,
-    check_before_training,
-    check_together,
-    main_metric,
-    place_model_callbacks,
-    planned_callbacks,
-)
+from cuelight.runs.check import check
+from cuelight.runs.plan import PlannedCallback, main_metric, place_model_callbacks, with_display
 from cuelight.runs.record import recorded_training, why_it_ended
 from cuelight.runs.reopen import model_and_example
 from cuelight.runs.result import Result
 from cuelight.runs.trained_run import TrainedRun
 from cuelight.runs.trainer import build_trainer, take_model_callbacks
-from cuelight.runs.warnings import find_warnings
 from cuelight.tracking.loggers.build import build_loggers, start_trackers
-from cuelight.tracking.loggers.requirements import tracker_problems
 from cuelight.tracking.outbox.uploads import remove_spools
 from cuelight.tracking.sending import send_hyperparams
 from cuelight.train_end.from_trainer import is_sharded
@@ -85,7 +76,9 @@ class Run(TrainedRun):
         Raises:
             ConfigError: With everything that is wrong with the file.
         """
-        return cls(load_config(source, overrides, registry.check_part, check_before_training))
+        run = cls(load_config(source, overrides, registry.check_part))
+        run.check()
+        return run
 
     @classmethod
     def load(cls, path: str | Path, overrides: Sequence[str] | Mapping[str, Any] = ()) -> Run:
@@ -104,21 +97,36 @@ class Run(TrainedRun):
         """
         directory = find_run_directory(Path(path))
         described: Path | dict[str, Any] = directory / CONFIG_FILE if directory else _own_config(path)
-        return cls(load_config(described, overrides, registry.check_part, check_together), directory)
+        run = cls(load_config(described, overrides, registry.check_part), directory)
+        run.check()
+        return run
+
+    def check(self, *, to_train: bool = False) -> None:
+        """Check whether all parts can work together, without reading data.
+
+        Args:
+            to_train: Also check what this machine must have for a training, such as a GPU that is asked for.
+
+        Raises:
+            ConfigError: With every problem, each with its place in the file.
+        """
+        problems = [found for found in check(self.config, self._callbacks()) if isinstance(found, Problem)]
+        if problems := [problem for problem in problems if to_train or not problem.on_this_machine]:
+            raise ConfigError(problems)
 
     def plan(self) -> list[PlannedCallback]:
         """List every callback that a training will run, in order, without reading data.
 
-        What may not be meant so is logged as a warning.
+        What may not be intended, and what this machine lacks for a training, is logged as a warning.
 
         Returns:
             The callbacks and where each comes from.
         """
-        planned = planned_callbacks(self.config, self.display)
+        planned = self._callbacks()
         if is_first_process():
-            for warning in find_warnings([entry.callback for entry in planned], self.config):
-                logger.warning(warning)
-        return planned
+            for found in check(self.config, planned):
+                logger.warning(found)
+        return with_display(planned, self.display)
 
     def layers(self, checkpoint: str | Path | None = None) -> list[Layer]:
         """List the layers of the model, with the shape of what each puts out; nothing is trained.
@@ -198,10 +206,9 @@ class Run(TrainedRun):
         return self.directory
 
     def _train(self, output: Path, resume: Path | None) -> Result:
+        self.check(to_train=True)
         planned = self.plan()
-        hardware = missing_hardware(self.config, [(entry.origin, entry.callback) for entry in planned])
-        if problems := [*hardware, *tracker_problems(self.config.tracker)]:
-            raise ConfigError(problems)
+        self._planned = None  # they belong to this training
         resumed_from = step_of(resume) if resume else 0
         directory = self._prepare_directory(output)
         if resume is None and is_first_process():

@@ -12,8 +12,8 @@ from lightning.pytorch.loggers import Logger
 from rich.console import Console
 
 from cuelight.callbacks.added.progress import ProgressDisplay
+from cuelight.callbacks.base.train_end_step import TrainEndStep
 from cuelight.callbacks.test_on_train_end import TestOnTrainEnd
-from cuelight.callbacks.train_end_step import TrainEndStep
 from cuelight.callbacks.upload_checkpoint import UploadCheckpoint
 from cuelight.config import Config
 from cuelight.errors import CheckpointError, ConfigError, DataError, UploadError
@@ -25,7 +25,7 @@ from cuelight.prediction.explaining import ImageExplanation, explain
 from cuelight.prediction.pytorch_model import PyTorchModel
 from cuelight.report import write_report
 from cuelight.runs.finish import finish
-from cuelight.runs.plan import main_metric, planned_callbacks
+from cuelight.runs.plan import PlannedCallback, main_metric, planned_callbacks
 from cuelight.runs.reopen import kept_checkpoints, reopen
 from cuelight.runs.result import Result
 from cuelight.tracking.loggers.build import build_loggers, leave_trackers
@@ -56,6 +56,7 @@ class TrainedRun:
         self.config = config
         self.directory = directory
         self.display = display
+        self._planned: list[PlannedCallback] | None = None
 
     def test(self, checkpoint: str | Path | None = None, view: Split = "test") -> Result:
         """Measure a checkpoint of this run.
@@ -207,7 +208,7 @@ class TrainedRun:
         training = self._finished(self._checkpoint_folder().parent, step)
         require_nobody_trains(training.directory)
         clean_up(training.directory)
-        steps = [entry.callback for entry in planned_callbacks(self.config) if isinstance(entry.callback, TrainEndStep)]
+        steps = [entry.callback for entry in self._callbacks() if isinstance(entry.callback, TrainEndStep)]
         outcomes = finish(steps, training, self._console())
         for one in training.loggers:
             one.finalize("success")
@@ -263,8 +264,8 @@ class TrainedRun:
         last = latest_checkpoint(folder)
         if last is None and not spooled_trainings(folder.parent):
             raise CheckpointError(f"{self.directory} has no checkpoint to upload: train it first.")
-        planned = [entry.callback for entry in planned_callbacks(self.config)]
-        step = next((callback for callback in planned if isinstance(callback, UploadCheckpoint)), UploadCheckpoint())
+        callbacks = [entry.callback for entry in self._callbacks()]
+        step = next((callback for callback in callbacks if isinstance(callback, UploadCheckpoint)), UploadCheckpoint())
         training = self._finished(folder.parent, step_of(last) if last else 0)
         outcome = step.run(training, self._console())
         leave_trackers(training.loggers)
@@ -292,6 +293,12 @@ class TrainedRun:
             Whether there is any checkpoint.
         """
         return self.directory is not None and any((self.directory / CHECKPOINT_FOLDER).rglob("*.ckpt"))
+
+    def _callbacks(self) -> list[PlannedCallback]:
+        """The callbacks of the next training, made once, without what shows the progress."""
+        if self._planned is None:
+            self._planned = planned_callbacks(self.config)
+        return self._planned
 
     def _checkpoint_folder(self) -> Path:
         if self.directory is None:

@@ -44,7 +44,7 @@ class Optimization:
     """
 
     def __init__(self, optimizer: Part, scheduler: SchedulerPart | None = None, max_steps: int | None = None) -> None:
-        if scheduler is not None and (problems := scheduler_problems(scheduler)):
+        if problems := scheduler_problems(scheduler):
             raise ConfigError(problems)
         self.optimizer = optimizer
         self.scheduler = scheduler

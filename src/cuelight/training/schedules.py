@@ -29,16 +29,18 @@ _WITHOUT_WARMUP = {
 }
 
 
-def scheduler_problems(scheduler: SchedulerPart, path: str = _SCHEDULER_PATH) -> list[Problem]:
+def scheduler_problems(scheduler: SchedulerPart | None, path: str = _SCHEDULER_PATH) -> list[Problem]:
     """Check what can be known about a scheduler before the training.
 
     Args:
-        scheduler: The scheduler part.
+        scheduler: The scheduler part, if there is one.
         path: Its key path, for the message.
 
     Returns:
         One problem for each setting that contradicts another.
     """
+    if scheduler is None:
+        return []
     problems = []
     if scheduler.warmup and scheduler.name in _WITHOUT_WARMUP:
         reason = _WITHOUT_WARMUP[scheduler.name]

@@ -6,10 +6,8 @@ from lightning.pytorch.demos.boring_classes import BoringModel
 from torch import nn
 
 from cuelight import registry
-from cuelight.callbacks.lightning.wrappers import ModelPruning
-from cuelight.config import Config
+from cuelight.callbacks.lightning.model_pruning import ModelPruning
 from cuelight.errors import ConfigError, CuelightError
-from cuelight.runs.warnings import find_warnings
 from support.comparing import same, weights_of
 from support.trainers import fit
 
@@ -172,7 +170,6 @@ def test_pruning_that_could_not_be_loaded_again_is_refused():
 
 
 def test_a_plan_warns_of_weights_that_go_back():
-    config = Config.model_validate({"model": {"name": "Model"}, "data": {"name": "Data"}})
-    assert any("first values" in text for text in find_warnings([ModelPruning("l1_unstructured")], config))
-    kept = ModelPruning("l1_unstructured", use_lottery_ticket_hypothesis=False)
-    assert not any("first values" in text for text in find_warnings([kept], config))
+    [warning] = ModelPruning("l1_unstructured").check(None, [])
+    assert "first values" in warning.message
+    assert not list(ModelPruning("l1_unstructured", use_lottery_ticket_hypothesis=False).check(None, []))

@@ -5,7 +5,7 @@ from lightning.pytorch.callbacks import ModelCheckpoint
 from lightning.pytorch.demos.boring_classes import BoringModel
 from torch.utils.data import DataLoader
 
-from cuelight.callbacks.lightning.wrappers import StochasticWeightAveraging
+from cuelight.callbacks.lightning.stochastic_weight_averaging import StochasticWeightAveraging
 from support.comparing import same, weights_of
 from support.trainers import fit
 

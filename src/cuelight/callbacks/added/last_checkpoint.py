@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import signal
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
 import lightning.pytorch as pl
 import torch
-from lightning.pytorch.callbacks import Checkpoint
+from lightning.pytorch.callbacks import Checkpoint, ModelCheckpoint
 
-from cuelight.errors import TrainingInterrupted
+from cuelight.config import Config
+from cuelight.errors import ConfigWarning, TrainingInterrupted
 from cuelight.utils.signals import StopSignal
 from cuelight.weights.accumulated_gradients import restore_gradients, save_gradients, saved_gradients
 from cuelight.weights.resuming import LAST_CHECKPOINT
@@ -43,6 +45,15 @@ class LastCheckpoint(Checkpoint):
         self._saved_to_stop = False
         self._metrics_to_restore: dict[str, float] = {}
         self._gradients_to_restore: dict[str, torch.Tensor] = {}
+
+    def check(self, config: Config | None, callbacks: Sequence[pl.Callback]) -> Iterator[ConfigWarning]:
+        """Warn if this is the only checkpoint that is kept."""
+        best = [callback for callback in callbacks if isinstance(callback, ModelCheckpoint) and callback.monitor]
+        if not any(callback.save_top_k != 0 for callback in best):
+            yield ConfigWarning(
+                "No callback keeps a best checkpoint, so there is nothing to test or to export after the training. Add "
+                "ModelCheckpoint with a monitor, or measure checkpoints/last.ckpt with cuelight test."
+            )
 
     @property
     def received_signal(self) -> int | None:

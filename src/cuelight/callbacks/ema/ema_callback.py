@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import weakref
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import partial
 from typing import Any
 
@@ -15,9 +15,11 @@ from torch import Tensor
 from torch.nn.parameter import is_lazy
 from torch.optim import Optimizer
 
-from cuelight.callbacks.ema.conflicts import conflicts, unknown_sharding
-from cuelight.callbacks.ema.parameters import parameter_problems, training_warning
-from cuelight.errors import CuelightError, Problem
+from cuelight.callbacks.base.check import require_no_problem
+from cuelight.callbacks.ema.conflicts import callback_conflicts, require_known_sharding
+from cuelight.callbacks.ema.parameters import require_ranges, training_warning
+from cuelight.config import Config
+from cuelight.errors import Problem
 from cuelight.utils.wrap_method import wrap_method
 from cuelight.weights.accumulated_gradients import restore_gradients, save_gradients, saved_gradients
 from cuelight.weights.averaging import AveragedWeights, decay_at
@@ -72,8 +74,7 @@ class EMACallback(pl.Callback):
         skip_nonfinite: bool = True,
         device: str | None = None,
     ) -> None:
-        for name, problem in parameter_problems(locals()):
-            raise ValueError(f"EMACallback: {name}: {problem}")
+        require_ranges(locals())
         self.decay = decay
         self.use_dynamic_decay = use_dynamic_decay
         self.decay_tau = decay_tau
@@ -91,18 +92,9 @@ class EMACallback(pl.Callback):
         self._trainer: weakref.ref[pl.Trainer] | None = None
         self._attached_to: list[weakref.ref[pl.Trainer]] = []
 
-    @classmethod
-    def parameter_problems(cls, params: Mapping[str, Any], path: str) -> list[Problem]:
-        """Check the ranges before anything is made.
-
-        Args:
-            params: The parameters that a file sets.
-            path: Their key path, for the messages.
-
-        Returns:
-            What is wrong.
-        """
-        return [Problem(problem, f"{path}.{name}") for name, problem in parameter_problems(params)]
+    def check(self, config: Config | None, callbacks: Sequence[pl.Callback]) -> Iterator[Problem]:
+        """Find callbacks that cannot work beside an average."""
+        return callback_conflicts(self, callbacks)
 
     def __getstate__(self) -> dict[str, Any]:
         """Leave out what belongs to one training: a copy begins anew."""
@@ -122,9 +114,8 @@ class EMACallback(pl.Callback):
         """Begin anew: what the model holds now is where training and average start from."""
         if stage != "fit":
             return
-        callbacks: list[pl.Callback] = trainer.callbacks  # type: ignore[attr-defined]  # Lightning declares it nowhere
-        for reason in [*conflicts(self, callbacks), *unknown_sharding(trainer.strategy)]:
-            raise CuelightError(reason)
+        require_no_problem(self, trainer)
+        require_known_sharding(trainer.strategy)
         self.weights, self._steps, self._ended, self._skipping = None, -1, False, False
         self._gradients_to_restore = {}
         self._attach(trainer)

@@ -9,6 +9,7 @@ from typing import Any
 
 import torch
 
+from cuelight.errors import ParameterError
 from cuelight.weights.averaging import decay_at
 
 _SHORT_REACH = 5
@@ -33,18 +34,23 @@ _RANGES: dict[str, tuple[type, Callable[[Any], bool], str]] = {
 }
 
 
-def parameter_problems(parameters: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
-    """Find parameters that are out of their range.
+def require_ranges(parameters: Mapping[str, Any]) -> None:
+    """Refuse parameters that are out of their range.
 
     Args:
-        parameters: Parameters by name; ``None`` stands for one that is left out.
+        parameters: Parameters by name.
 
-    Returns:
-        The name of each, with what was expected and what was given.
+    Raises:
+        ParameterError: With each of them.
     """
+    if messages := dict(_out_of_range(parameters)):
+        raise ParameterError("EMACallback", messages)
+
+
+def _out_of_range(parameters: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
     for name, (kind, fits, expected) in _RANGES.items():
-        value = parameters.get(name)
-        if value is None and (name not in parameters or name == "device"):
+        value = parameters[name]
+        if value is None and name == "device":
             continue
         if not isinstance(value, kind) or isinstance(value, bool) or not fits(value):
             yield name, f"expected {expected}, got {value!r}."

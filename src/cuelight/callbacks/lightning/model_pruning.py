@@ -12,7 +12,8 @@ from lightning.pytorch import callbacks
 from torch import Tensor, nn
 from torch.nn.utils import prune
 
-from cuelight.errors import CuelightError, did_you_mean
+from cuelight.config import Config
+from cuelight.errors import ConfigWarning, CuelightError, did_you_mean
 
 _MOST_SHOWN = 5
 _NEVER = -1
@@ -91,6 +92,16 @@ class ModelPruning(callbacks.ModelPruning):
         self._selected: dict[str, tuple[nn.Module, str]] = {}
         self._loaded_masks: dict[str, Tensor] = {}
         self._loaded_first_values: dict[str, Tensor] = {}
+
+    def check(self, config: Config | None, callbacks: Sequence[pl.Callback]) -> Iterator[ConfigWarning]:
+        """Warn of weights that go back to their first values."""
+        if self.use_lottery_ticket_hypothesis:
+            yield ConfigWarning(
+                "ModelPruning takes the weights back to their first values at every pruning, so that validation and "
+                "checkpoints after it see untrained weights. Set use_lottery_ticket_hypothesis: false to keep what was "
+                "learned.",
+                "params.use_lottery_ticket_hypothesis",
+            )
 
     def setup(self, trainer: pl.Trainer, pl_module: pl.LightningModule, stage: str) -> None:
         """Find the layers by their names.

@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any, Literal
 
 import lightning.pytorch as pl
 from lightning.pytorch import callbacks
+from lightning.pytorch.callbacks import EarlyStopping
 from torch.optim.swa_utils import get_ema_avg_fn
+
+from cuelight.config import Config
+from cuelight.errors import ConfigWarning
 
 SWA_CHECKPOINT = "swa.ckpt"
 AVERAGING_FUNCTIONS = {"average": None, "ema": get_ema_avg_fn()}  # type: ignore[no-untyped-call]
@@ -47,6 +52,19 @@ class StochasticWeightAveraging(callbacks.StochasticWeightAveraging):
             device=device,
         )
         self._loaded: dict[str, Any] | None = None
+
+    def check(self, config: Config | None, callbacks: Sequence[pl.Callback]) -> Iterator[ConfigWarning]:
+        """Warn of an average that is lost, or that nobody measures."""
+        if any(isinstance(callback, EarlyStopping) for callback in callbacks):
+            yield ConfigWarning(
+                "StochasticWeightAveraging writes its average into the model after the last planned epoch; if "
+                "EarlyStopping ends the training before, the average is lost."
+            )
+        yield ConfigWarning(
+            "StochasticWeightAveraging averages beside the training: validation, the best checkpoints and so the test "
+            "see the weights that are being trained, not the average. That is saved in the end, as "
+            "checkpoints/swa.ckpt: measure it with cuelight test."
+        )
 
     def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Go on averaging in the middle of an epoch, where Lightning would wait for the next to begin."""

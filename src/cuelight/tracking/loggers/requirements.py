@@ -30,15 +30,24 @@ def tracker_problems(config: TrackerConfig) -> Iterator[Problem]:
         A problem for each.
     """
     if config.mlflow is not False and not find_spec("mlflow"):
-        yield Problem('MLflow is not installed. Install it with: pip install "cuelight[mlflow]"', "tracker.mlflow")
+        yield Problem(
+            'MLflow is not installed. Install it with: pip install "cuelight[mlflow]"',
+            "tracker.mlflow",
+            on_this_machine=True,
+        )
     if config.wandb is not False and not find_spec("wandb"):
-        yield Problem('W&B is not installed. Install it with: pip install "cuelight[wandb]"', "tracker.wandb")
+        yield Problem(
+            'W&B is not installed. Install it with: pip install "cuelight[wandb]"',
+            "tracker.wandb",
+            on_this_machine=True,
+        )
     given = isinstance(config.mlflow, MLflowConfig) and config.mlflow.tracking_uri
     if config.mlflow is not False and not given and not os.environ.get(MLFLOW_URI_VARIABLE):
         yield Problem(
             f"where is the server? Expected tracking_uri, such as http://localhost:5000, or the environment variable "
             f"{MLFLOW_URI_VARIABLE}.",
             "tracker.mlflow",
+            on_this_machine=True,
         )
     if given and _SERVER_WITHOUT_PROTOCOL.match(given):
         yield Problem(
@@ -75,4 +84,5 @@ def _unusable_folder(folder: str) -> Iterator[Problem]:
         get_filesystem_class(protocol)
     except (ImportError, ValueError) as error:
         extra = ' Or: pip install "cuelight[s3]"' if protocol == "s3" else ""
-        yield Problem(f"{protocol}:// cannot be used: {error}.{extra}", "tracker.tensorboard.dir")
+        message = f"{protocol}:// cannot be used: {error}.{extra}"
+        yield Problem(message, "tracker.tensorboard.dir", on_this_machine=True)

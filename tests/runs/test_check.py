@@ -23,7 +23,7 @@ def refuse(tmp_path, callbacks, trainer=None, **sections):
     return [str(problem).removeprefix(str(tmp_path)) for problem in refused.value.problems]
 
 
-def caution(callbacks, caplog, tracker=None):
+def warnings_of(callbacks, caplog, tracker=None):
     tree = {
         "model": CLASSIFICATION, "data": {"name": "Digits"}, "trainer": {"callbacks": callbacks}, "tracker": tracker,
     }  # fmt: skip
@@ -164,6 +164,31 @@ def test_a_parameter_out_of_its_range_is_named(tmp_path) -> None:
     assert problem.endswith("decay: expected a number from 0.0 up to, not including, 1.0, got 1.0.")
 
 
+def test_parameters_out_of_range_are_reported_together(tmp_path) -> None:
+    average = {"name": "EMACallback", "params": {"decay": 1.0, "decay_tau": 0}}
+    maps = {"name": "GradCamCallback", "params": {"target_layer": "auto", "class_idx": -1, "log_n_batches": 0}}
+    problems = refuse(tmp_path, [average, maps])
+    assert [problem.split(": ")[1].removeprefix("trainer.callbacks.") for problem in problems] == [
+        "0.params.decay", "0.params.decay_tau", "1.params.class_idx", "1.params.log_n_batches",
+    ]  # fmt: skip
+
+
+def test_a_warning_names_its_line(tmp_path, caplog) -> None:
+    trainer = {"callbacks": [{"name": "UploadCheckpoint"}]}
+    tree = {"model": CLASSIFICATION, "data": {"name": "Digits"}, "trainer": trainer}
+    file = write_yaml(tmp_path / "upload.yaml", tree)
+    line = 1 + file.read_text().splitlines().index("  - name: UploadCheckpoint")
+    Run.from_yaml(file).plan()
+    assert f"{file}:{line}: trainer.callbacks.0: UploadCheckpoint has nothing to do" in caplog.text
+
+
+def test_callbacks_are_made_once_for_each_training() -> None:
+    trainer = {"callbacks": [{"name": "Timer"}]}
+    run = Run.from_yaml({"model": CLASSIFICATION, "data": {"name": "Digits"}, "trainer": trainer})
+    first, again = ([entry.callback for entry in run.plan()] for _ in range(2))
+    assert all(one is other for one, other in zip(first, again, strict=True))
+
+
 def test_two_checkpoints_of_one_metric_are_a_problem(tmp_path) -> None:
     entry = {"name": "ModelCheckpoint", "params": {"monitor": "val/loss"}}
     (problem,) = refuse(tmp_path, [entry, {"name": "Timer"}, entry])
@@ -184,30 +209,32 @@ def test_an_unknown_backbone_is_named_with_its_line(tmp_path) -> None:
     assert '"resnet18"' in problem
 
 
-def test_checkpoint_before_early_stopping_is_a_caution(caplog) -> None:
+def test_checkpoint_before_early_stopping_is_a_warning(caplog) -> None:
     checkpoint = {"name": "ModelCheckpoint", "params": {"monitor": "val/loss"}}
     stopping = {"name": "EarlyStopping", "params": {"monitor": "val/loss"}}
-    assert "stands before EarlyStopping" in caution([checkpoint, stopping], caplog)
+    assert "stands before EarlyStopping" in warnings_of([checkpoint, stopping], caplog)
     caplog.clear()
-    assert "stands before EarlyStopping" not in caution([stopping, checkpoint], caplog)
+    assert "stands before EarlyStopping" not in warnings_of([stopping, checkpoint], caplog)
 
 
-def test_averaging_that_nobody_measures_is_a_caution(caplog) -> None:
-    assert "not the average" in caution([{"name": "StochasticWeightAveraging", "params": {"swa_lrs": 0.01}}], caplog)
+def test_averaging_that_nobody_measures_is_a_warning(caplog) -> None:
+    assert "not the average" in warnings_of(
+        [{"name": "StochasticWeightAveraging", "params": {"swa_lrs": 0.01}}], caplog
+    )
 
 
-def test_keeping_no_best_is_a_caution(caplog) -> None:
+def test_keeping_no_best_is_a_warning(caplog) -> None:
     keep_none = {"name": "ModelCheckpoint", "params": {"monitor": "val/loss", "save_top_k": 0}}
-    assert "there is nothing to test or to export" in caution([keep_none], caplog)
+    assert "there is nothing to test or to export" in warnings_of([keep_none], caplog)
 
 
-def test_nothing_to_upload_is_a_caution(caplog, monkeypatch) -> None:
+def test_nothing_to_upload_is_a_warning(caplog, monkeypatch) -> None:
     upload = {"name": "UploadCheckpoint"}
-    assert "UploadCheckpoint has nothing to do" in caution([upload], caplog)
+    assert "UploadCheckpoint has nothing to do" in warnings_of([upload], caplog)
     caplog.clear()
     monkeypatch.setenv("MLFLOW_TRACKING_URI", "http://127.0.0.1:1")
     for tracker in ({"mlflow": True}, {"tensorboard": {"dir": "s3://logs"}}):
-        assert "UploadCheckpoint" not in caution([upload], caplog, tracker)
+        assert "UploadCheckpoint" not in warnings_of([upload], caplog, tracker)
 
 
 @pytest.mark.parametrize(
@@ -218,42 +245,42 @@ def test_nothing_to_upload_is_a_caution(caplog, monkeypatch) -> None:
         ({"password": "${env:PASSWORD}"}, "http://ada:${env:PASSWORD}@127.0.0.1:1", None),
     ],
 )
-def test_secret_that_would_be_uploaded_is_a_caution(tags, uri, named, caplog, monkeypatch) -> None:
+def test_secret_that_would_be_uploaded_is_a_warning(tags, uri, named, caplog, monkeypatch) -> None:
     monkeypatch.setenv("PASSWORD", "hunter2xyz")
-    told = caution([{"name": "UploadCheckpoint"}], caplog, {"mlflow": {"tracking_uri": uri, "tags": tags}})
+    told = warnings_of([{"name": "UploadCheckpoint"}], caplog, {"mlflow": {"tracking_uri": uri, "tags": tags}})
     assert ("UploadCheckpoint sends checkpoints as they are" in told) == (named is not None)
     assert (named or "") in told
     assert "hunter2xyz" not in told
 
 
-def test_secret_that_is_not_uploaded_is_no_caution(caplog) -> None:
+def test_secret_that_is_not_uploaded_is_no_warning(caplog) -> None:
     tracker = {"mlflow": {"tracking_uri": "http://ada:hunter2xyz@127.0.0.1:1"}}
-    told = caution([{"name": "UploadCheckpoint", "active": False}], caplog, tracker)
+    told = warnings_of([{"name": "UploadCheckpoint", "active": False}], caplog, tracker)
     assert "UploadCheckpoint" not in told
 
 
-def test_archive_needs_its_extra_which_is_said_before_the_training(tmp_path, monkeypatch) -> None:
+def test_archive_needs_its_extra_which_is_said_before_the_training(tmp_path, monkeypatch, caplog) -> None:
     find = importlib.util.find_spec
     monkeypatch.setattr(
         importlib.util, "find_spec", lambda name, *more: None if name == "luxonis_ml" else find(name, *more)
     )
-    (problem,) = refuse(tmp_path, [{"name": "ExportOnTrainEnd"}, {"name": "ArchiveOnTrainEnd"}])
-    assert "trainer.callbacks.1" in problem
-    assert 'pip install "cuelight[archive]"' in problem
-    Run.from_yaml(
-        {
-            "model": CLASSIFICATION,
-            "data": {"name": "Digits"},
-            "trainer": {"callbacks": [{"name": "ArchiveOnTrainEnd", "active": False}]},
-        }
-    )
+    tree = {"model": CLASSIFICATION, "data": {"name": "Digits"}}
+    tree["trainer"] = {"callbacks": [{"name": "ExportOnTrainEnd"}, {"name": "ArchiveOnTrainEnd"}]}
+    run = Run.from_yaml(write_yaml(tmp_path / "archive.yaml", tree))
+    run.plan()
+    assert "trainer.callbacks.1: an NN Archive needs luxonis-ml" in caplog.text
+    with pytest.raises(ConfigError, match=r"archive.yaml:\d+: trainer.callbacks.1: .*pip install"):
+        run.train(tmp_path / "runs")
+    assert not (tmp_path / "runs").exists()
+    tree["trainer"]["callbacks"][1]["active"] = False
+    Run.from_yaml(tree).check(to_train=True)
 
 
 def test_the_same_step_twice_would_overwrite_itself(tmp_path) -> None:
     twice = [{"name": "ExportOnTrainEnd"}, {"name": "ExportOnTrainEnd", "params": {"preferred_checkpoint": "loss"}}]
     (problem,) = refuse(tmp_path, twice)
     assert "trainer.callbacks.1" in problem
-    assert "ExportOnTrainEnd stands at trainer.callbacks.0 already" in problem
+    assert "ExportOnTrainEnd is listed twice" in problem
 
 
 def test_steps_on_different_views_are_different_steps() -> None:
@@ -272,9 +299,9 @@ def test_only_metric_and_loss_are_preferred(tmp_path, wrong) -> None:
 
 def test_there_is_one_record(tmp_path) -> None:
     (problem,) = refuse(tmp_path, [{"name": "MetadataLogger"}, {"name": "MetadataLogger"}])
-    assert "trainer.callbacks.1: MetadataLogger stands at trainer.callbacks.0 already" in problem
+    assert "trainer.callbacks.1: MetadataLogger is listed twice" in problem
 
 
 def test_a_step_that_is_there_twice_is_one_problem(tmp_path) -> None:
     (problem,) = refuse(tmp_path, [{"name": "UploadCheckpoint"}, {"name": "UploadCheckpoint"}])
-    assert "UploadCheckpoint stands at trainer.callbacks.0 already" in problem
+    assert "UploadCheckpoint is listed twice" in problem

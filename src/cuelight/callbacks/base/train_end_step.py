@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 import lightning.pytorch as pl
@@ -11,7 +11,9 @@ from rich.console import Console
 
 from cuelight.callbacks.added.last_checkpoint import LastCheckpoint
 from cuelight.callbacks.added.progress import ProgressDisplay
-from cuelight.errors import ConfigError, Problem
+from cuelight.callbacks.base.check import others_before, require_no_problem
+from cuelight.config import Config
+from cuelight.errors import ConfigWarning, Problem
 from cuelight.train_end.display import showing
 from cuelight.train_end.finished_training import FinishedTraining, StepSkipped
 from cuelight.train_end.from_trainer import finished_by, is_sharded
@@ -72,13 +74,11 @@ class TrainEndStep(pl.Callback, ABC):
             Whether it used the weights that it would use now.
         """
 
-    def problem(self) -> str | None:
-        """Return why the step cannot work on this machine.
-
-        Returns:
-            A sentence; ``None`` if it can.
-        """
-        return None
+    def check(self, config: Config | None, callbacks: Sequence[pl.Callback]) -> Iterator[Problem | ConfigWarning]:
+        """Find a step before this one whose results this one would overwrite."""
+        steps = [callback for callback in others_before(self, callbacks) if isinstance(callback, TrainEndStep)]
+        if self.step_name in [step.step_name for step in steps]:
+            yield Problem(f"{self.step_name} is listed twice, and the second would overwrite the first. Leave one.")
 
     def run(self, training: FinishedTraining, console: Console | None = None) -> Outcome:
         """Run the step now.
@@ -106,12 +106,7 @@ class TrainEndStep(pl.Callback, ABC):
         if stage != "fit":
             return
         self.outcome = None
-        names = [step.step_name for step in train_end_steps(trainer)]
-        problems = [self.problem()] if self.problem() else []
-        if names.count(self.step_name) > 1:
-            problems.append(f"{self.step_name} is listed {names.count(self.step_name)} times. Leave one.")
-        if problems:
-            raise ConfigError([Problem(str(problem), where=self.step_name) for problem in problems])
+        require_no_problem(self, trainer)
 
     def on_train_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Run the step, unless the training was stopped."""

@@ -6,11 +6,15 @@ import torch
 from lightning.pytorch import callbacks
 from lightning.pytorch.demos.boring_classes import BoringModel
 
+from cuelight import callbacks as cuelight_callbacks
 from cuelight import registry
-from cuelight.callbacks.lightning import wrappers as lightning
 from cuelight.errors import ConfigError
+from cuelight.registry.builtins import CALLBACKS
 from support.trainers import fit
 
+LIGHTNINGS = [
+    name for name, place in CALLBACKS.items() if place.startswith("cuelight.callbacks.lightning.")
+]  # fmt: skip
 YAML_ALONE = {
     "ModelPruning": {"pruning_fn", "parameters_to_prune", "amount", "apply_pruning", "use_lottery_ticket_hypothesis"},
     "StochasticWeightAveraging": {"avg_fn", "device"},
@@ -29,9 +33,9 @@ def train(callback, epochs=3, resume=None):
     return trainer
 
 
-@pytest.mark.parametrize("name", lightning.__all__)
+@pytest.mark.parametrize("name", LIGHTNINGS)
 def test_is_lightnings_with_its_names_and_defaults(name):
-    ours, theirs = getattr(lightning, name), getattr(callbacks, name)
+    ours, theirs = getattr(cuelight_callbacks, name), getattr(callbacks, name)
     assert issubclass(ours, theirs)
     assert ours.__qualname__ == theirs.__qualname__  # the key of its state in a checkpoint
     changed = YAML_ALONE.get(name, set())
@@ -46,9 +50,9 @@ def test_is_lightnings_with_its_names_and_defaults(name):
 def test_defaults_that_only_look_different():
     assert build("Timer", interval="epoch")._interval == "epoch"
     assert build("StochasticWeightAveraging", swa_lrs=0.1)._avg_fn is callbacks.StochasticWeightAveraging.avg_fn
-    assert torch.device(inspect.signature(lightning.StochasticWeightAveraging).parameters["device"].default) == (
-        inspect.signature(callbacks.StochasticWeightAveraging).parameters["device"].default
-    )
+    assert torch.device(
+        inspect.signature(cuelight_callbacks.StochasticWeightAveraging).parameters["device"].default
+    ) == (inspect.signature(callbacks.StochasticWeightAveraging).parameters["device"].default)
 
 
 @pytest.mark.parametrize(
@@ -68,8 +72,8 @@ def test_durations_in_each_notation(duration, seconds):
 
 
 def test_durations_from_python():
-    assert lightning.Timer(timedelta(minutes=90)).time_remaining() == 5400
-    assert lightning.Timer().time_remaining() is None
+    assert cuelight_callbacks.Timer(timedelta(minutes=90)).time_remaining() == 5400
+    assert cuelight_callbacks.Timer().time_remaining() is None
 
 
 @pytest.mark.parametrize("name", ["Timer", "ModelCheckpoint"])
@@ -97,7 +101,7 @@ def test_timer_stops():
 def test_accumulation_changes_with_the_epoch(scheduling):
     given = dict(scheduling)
     for callback in (build("GradientAccumulationScheduler", scheduling=scheduling),
-                     lightning.GradientAccumulationScheduler(scheduling)):  # fmt: skip
+                     cuelight_callbacks.GradientAccumulationScheduler(scheduling)):  # fmt: skip
         assert callback.scheduling == {0: 1, 2: 4}
         assert train(callback).global_step == 4 + 4 + 1
     assert scheduling == given
@@ -106,7 +110,7 @@ def test_accumulation_changes_with_the_epoch(scheduling):
 @pytest.mark.parametrize("scheduling", [{}, {0: 0}, {-1: 2}, {"first": 2}, {0: 2.5}, {0: True}, {0: "2"}])
 def test_impossible_accumulation_is_refused(scheduling):
     with pytest.raises(ValueError, match="expected whole numbers of batches"):
-        lightning.GradientAccumulationScheduler(scheduling)
+        cuelight_callbacks.GradientAccumulationScheduler(scheduling)
     with pytest.raises(ConfigError):
         build("GradientAccumulationScheduler", scheduling=scheduling)
 

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from cuelight.callbacks.train_end_step import TrainEndStep
+from cuelight.callbacks.base.train_end_step import TrainEndStep
 from cuelight.config.schema import ExporterConfig
 from cuelight.train_end.exporting import is_up_to_date
 from cuelight.train_end.finished_training import FinishedTraining

@@ -16,11 +16,11 @@ from torch.utils.data import DataLoader, TensorDataset
 
 from cuelight.callbacks.added.last_checkpoint import LastCheckpoint
 from cuelight.callbacks.archive_on_train_end import ArchiveOnTrainEnd
+from cuelight.callbacks.base.train_end_step import TrainEndStep
 from cuelight.callbacks.ema.ema_callback import EMACallback
 from cuelight.callbacks.export_on_train_end import ExportOnTrainEnd
-from cuelight.callbacks.lightning.wrappers import ModelPruning
+from cuelight.callbacks.lightning.model_pruning import ModelPruning
 from cuelight.callbacks.test_on_train_end import TestOnTrainEnd
-from cuelight.callbacks.train_end_step import TrainEndStep
 from cuelight.errors import ConfigError, ExportError
 from cuelight.prediction.onnx_model import OnnxModel
 from cuelight.train_end.from_trainer import finished_by

@@ -1,0 +1,44 @@
+"""Gradient accumulation that changes from epoch to epoch."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+
+import lightning.pytorch as pl
+from lightning.pytorch import callbacks
+
+from cuelight.config import Config
+from cuelight.errors import Problem
+
+
+class GradientAccumulationScheduler(callbacks.GradientAccumulationScheduler):
+    """Changes over how many batches gradients are accumulated, from epoch to epoch.
+
+    Args:
+        scheduling: Number of batches per optimizer step, by the first epoch for which it holds: {0: 8, 4: 4}.
+
+    Raises:
+        ValueError: If an epoch is no whole number of at least 0, or a number of batches none of at least 1.
+    """
+
+    def __init__(self, scheduling: dict[int, int]) -> None:
+        expected = "expected whole numbers of batches (at least 1) by whole numbers of epochs (from 0): {0: 8, 4: 4}"
+        try:
+            checked = {int(epoch): factor for epoch, factor in scheduling.items()}
+        except ValueError as error:
+            raise ValueError(f"{expected}, got {scheduling}") from error
+        numbers = [*checked, *checked.values()]
+        if not checked or not all(type(number) is int for number in numbers) or min(checked) < 0:
+            raise ValueError(f"{expected}, got {scheduling}")
+        if min(checked.values()) < 1:
+            raise ValueError(f"{expected}, got {scheduling}")
+        super().__init__(scheduling=checked)
+
+    def check(self, config: Config | None, callbacks: Sequence[pl.Callback]) -> Iterator[Problem]:
+        """Find a second factor."""
+        factor = config.trainer.accumulate_grad_batches if config is not None else 1
+        if factor != 1:
+            yield Problem(
+                "GradientAccumulationScheduler decides how many batches are accumulated, and so does "
+                f"trainer.accumulate_grad_batches: {factor}. Leave one of them out."
+            )

@@ -1,0 +1,139 @@
+"""Checkpoints, the best by a metric or at fixed intervals."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from datetime import timedelta
+from pathlib import Path
+from typing import Any, Literal
+
+import lightning.pytorch as pl
+from lightning.pytorch import callbacks
+from lightning.pytorch.callbacks import EarlyStopping
+
+from cuelight.callbacks.base.check import others_before
+from cuelight.config import Config
+from cuelight.config.durations import read_duration
+from cuelight.errors import ConfigError, ConfigWarning, Problem, did_you_mean
+
+
+class ModelCheckpoint(callbacks.ModelCheckpoint):
+    """Saves checkpoints, the best by a metric or at fixed intervals.
+
+    The sanity check finds a monitored metric of the validation that is never logged. In a run directory that was
+    moved it goes on with its scores; Lightning's own forgets them, and then takes the next model for the best.
+
+    Args:
+        dirpath: Folder for the files; the checkpoints folder of the run if left out.
+        filename: Name with metrics in braces, such as "{epoch}-{step}", without .ckpt.
+        monitor: The logged metric by which the best is chosen, such as val/loss; without one the latest is kept.
+        verbose: Whether to report each file.
+        save_last: Also keep a copy named last.ckpt of the checkpoint saved latest; "link" makes a symbolic link.
+        save_top_k: How many of the best to keep; -1 keeps all, 0 none.
+        save_on_exception: Whether to save when training fails.
+        save_weights_only: Whether to leave out what only a resume needs.
+        mode: Whether a smaller or a larger value is better.
+        auto_insert_metric_name: Whether to write metric=value into the name; set false if a metric has a slash.
+        every_n_train_steps: Save after every n optimizer steps.
+        train_time_interval: Save whenever this time has passed: "90m", "DD:HH:MM:SS" or {minutes: 90}.
+        every_n_epochs: Save after every n epochs; 0 switches it off.
+        save_on_train_epoch_end: Save at the end of a training epoch (true) or of a validation (false); if left out,
+            at the end of the epoch where each epoch has exactly one validation.
+        enable_version_counter: Whether to append -v1, -v2 to a name that exists, instead of replacing the file.
+    """
+
+    def __init__(
+        self,
+        dirpath: str | Path | None = None,
+        filename: str | None = None,
+        monitor: str | None = None,
+        verbose: bool = False,
+        save_last: bool | Literal["link"] | None = None,
+        save_top_k: int = 1,
+        save_on_exception: bool = False,
+        save_weights_only: bool = False,
+        mode: Literal["min", "max"] = "min",
+        auto_insert_metric_name: bool = True,
+        every_n_train_steps: int | None = None,
+        train_time_interval: str | dict[str, float] | timedelta | None = None,
+        every_n_epochs: int | None = None,
+        save_on_train_epoch_end: bool | None = None,
+        enable_version_counter: bool = True,
+    ) -> None:
+        super().__init__(
+            dirpath=dirpath,
+            filename=filename,
+            monitor=monitor,
+            verbose=verbose,
+            save_last=save_last,
+            save_top_k=save_top_k,
+            save_on_exception=save_on_exception,
+            save_weights_only=save_weights_only,
+            mode=mode,
+            auto_insert_metric_name=auto_insert_metric_name,
+            every_n_train_steps=every_n_train_steps,
+            train_time_interval=None if train_time_interval is None else read_duration(train_time_interval),
+            every_n_epochs=every_n_epochs,
+            save_on_train_epoch_end=save_on_train_epoch_end,
+            enable_version_counter=enable_version_counter,
+        )
+
+    def check(self, config: Config | None, callbacks: Sequence[pl.Callback]) -> Iterator[Problem | ConfigWarning]:
+        """Find files that would replace others, and files that are saved too early."""
+        if config is not None:  # in a run, LastCheckpoint keeps last.ckpt
+            for key, taken in (("save_last", self.save_last), ("filename", self.filename == "last")):
+                if taken:
+                    message = "last.ckpt is always kept, and a resume needs it as it is. Leave this out."
+                    yield Problem(message, f"params.{key}")
+        filename = self.filename or ""
+        if filename.startswith("/") or ".." in filename.split("/"):
+            yield Problem(
+                f'expected a file name inside the checkpoint folder, got "{filename}". Set dirpath for another one.',
+                "params.filename",
+            )
+        after = callbacks[len(others_before(self, callbacks)) :]
+        if any(isinstance(callback, EarlyStopping) for callback in after):
+            yield ConfigWarning(
+                "ModelCheckpoint stands before EarlyStopping, so its files hold the state that EarlyStopping had an "
+                "epoch earlier. Put it after, unless that is what you want."
+            )
+
+    def on_validation_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        """Save if this validation calls for it.
+
+        Raises:
+            ConfigError: In the sanity check, if the monitored metric was not logged.
+        """
+        if trainer.sanity_checking and self.monitor and self.monitor.startswith("val"):
+            logged = sorted(trainer.callback_metrics)
+            if self.monitor not in logged:
+                raise ConfigError([Problem(_not_logged(type(pl_module).__name__, self.monitor, logged))])
+        super().on_validation_end(trainer, pl_module)
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        """Go on with the scores of a checkpoint.
+
+        Args:
+            state_dict: What ``state_dict`` gave, perhaps in another place.
+        """
+        super().load_state_dict(_in_folder(state_dict, Path(self.dirpath)) if self.dirpath else state_dict)
+
+
+def _not_logged(model: str, metric: str, logged: Sequence[str]) -> str:
+    return (
+        f'{model} logs no metric "{metric}" in validation.{did_you_mean(metric, logged)} It logged: '
+        f"{', '.join(logged) or 'nothing'}. Log it, or configure a ModelCheckpoint that monitors what is logged."
+    )
+
+
+def _in_folder(state: dict[str, Any], folder: Path) -> dict[str, Any]:
+    """Rewrite the paths in a state to the folder where the files now are."""
+    if not state.get("best_model_path") or not (folder / Path(state["best_model_path"]).name).is_file():
+        return state
+
+    def here(path: str) -> str:
+        return str(folder / Path(path).name) if path else path
+
+    paths = {key: here(state[key]) for key in ("best_model_path", "kth_best_model_path", "last_model_path")}
+    kept = {here(path): score for path, score in state["best_k_models"].items()}
+    return state | paths | {"best_k_models": kept, "dirpath": str(folder)}

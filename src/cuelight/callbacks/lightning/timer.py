@@ -1,0 +1,42 @@
+"""A limit to the time of a training."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from datetime import timedelta
+from typing import Literal
+
+import lightning.pytorch as pl
+from lightning.pytorch import callbacks
+
+from cuelight.config import Config
+from cuelight.config.durations import read_duration
+from cuelight.errors import Problem
+
+
+class Timer(callbacks.Timer):
+    """Stops training when a time has passed; the time before a resume counts.
+
+    Args:
+        duration: Time to train: "90m", "1h30m", "DD:HH:MM:SS" or {hours: 12}; without one, time is only measured.
+        interval: Whether training may stop after any step, or only after a whole epoch.
+        verbose: Whether to report that the time is over.
+
+    Raises:
+        ValueError: If the duration is none of these.
+    """
+
+    def __init__(
+        self,
+        duration: str | dict[str, float] | timedelta | None = None,
+        interval: Literal["step", "epoch"] = "step",
+        verbose: bool = True,
+    ) -> None:
+        super().__init__(
+            duration=None if duration is None else read_duration(duration), interval=interval, verbose=verbose
+        )
+
+    def check(self, config: Config | None, callbacks: Sequence[pl.Callback]) -> Iterator[Problem]:
+        """Find a second limit."""
+        if config is not None and config.trainer.max_time is not None:
+            yield Problem("Timer limits the training, and so does trainer.max_time. Leave one of them out.")

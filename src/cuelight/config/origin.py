@@ -1,0 +1,47 @@
+"""Where a configuration was written, for messages about it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass, field, replace
+from typing import Any, TypeVar
+
+from cuelight.config.environment import hide
+from cuelight.config.loading import Document, Location, printable
+from cuelight.config.overrides import COMMAND_LINE, OVERRIDE
+from cuelight.errors import ConfigWarning, Problem
+
+_Message = TypeVar("_Message", bound=Problem | ConfigWarning)
+
+
+@dataclass(frozen=True)
+class Origin:
+    """Where a configuration was written. It makes no difference between two configurations.
+
+    Args:
+        document: What was written, and where.
+        tree: The same with the values of environment variables, which must not appear in messages.
+    """
+
+    document: Document = field(default_factory=lambda: Document({}), compare=False)
+    tree: Any = field(default=None, compare=False)
+
+    def locate(self, messages: Iterable[_Message]) -> list[_Message]:
+        """Add the places to messages.
+
+        Args:
+            messages: Problems and warnings, with their key paths.
+
+        Returns:
+            Each once, in the order of the file; those about overrides come last.
+        """
+        located = dict.fromkeys(self._locate(message) for message in messages)
+        ranked = sorted(located, key=lambda pair: (pair[0].source in {COMMAND_LINE, OVERRIDE}, pair[0].line))
+        return [message for _, message in ranked]
+
+    def _locate(self, message: _Message) -> tuple[Location, _Message]:
+        location = Location(message.where)
+        if not message.where:
+            location = self.document.locate(tuple(message.path.split(".")) if message.path else ())
+        text, path = printable(hide(message.message, self.tree)), printable(message.path)
+        return location, replace(message, message=text, path=path, where=str(location))

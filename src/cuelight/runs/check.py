@@ -1,0 +1,113 @@
+"""What cannot work in a configuration, or works perhaps not as intended."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+
+import lightning.pytorch as pl
+from lightning.pytorch.accelerators import AcceleratorRegistry
+from lightning.pytorch.strategies import StrategyRegistry
+
+from cuelight import registry
+from cuelight.callbacks.base.check import check_callback
+from cuelight.config.schema import Config
+from cuelight.errors import ConfigWarning, Problem, did_you_mean
+from cuelight.runs.build import model_class
+from cuelight.runs.plan import PlannedCallback
+from cuelight.tasks.lookup import TASKS
+from cuelight.tracking.loggers.requirements import tracker_problems
+from cuelight.training.schedules import scheduler_problems
+
+
+def check(config: Config, planned: Sequence[PlannedCallback]) -> list[Problem | ConfigWarning]:
+    """Check whether parts that are right each by itself can work together. Nothing is read or made.
+
+    Args:
+        config: A configuration whose parts were checked.
+        planned: All callbacks of the run, in order.
+
+    Returns:
+        What cannot work, and what perhaps is not intended, with their places in the file.
+    """
+    callbacks = [entry.callback for entry in planned]
+    found: list[Problem | ConfigWarning] = [
+        *scheduler_problems(config.trainer.scheduler),
+        *_unknown_hardware(config),
+        *tracker_problems(config.tracker),
+        *_trackers_of_another_process(config),
+        *_data_of_another_task(config),
+        *_unknown_metrics(config, planned),
+    ]
+    for entry in planned:
+        answers = list(check_callback(entry.callback, config, callbacks, entry.path))
+        found += answers or _same_state(entry, planned)  # what a callback says itself is more precise
+    return config.locate(found)
+
+
+def _unknown_hardware(config: Config) -> Iterator[Problem]:
+    accelerators = ["gpu", *AcceleratorRegistry.available_accelerators()]  # gpu: whichever kind there is
+    for key, value, registered in (
+        ("accelerator", config.trainer.accelerator, accelerators),
+        ("strategy", config.trainer.strategy, StrategyRegistry.available_strategies()),
+    ):
+        known = ["auto", *sorted(registered)]
+        if value not in known:
+            yield Problem(
+                f'Lightning knows no {key} "{value}".{did_you_mean(value, known)} Known are: {", ".join(known)}.',
+                f"trainer.{key}",
+            )
+
+
+def _trackers_of_another_process(config: Config) -> Iterator[Problem]:
+    """What sends to a tracker is begun in this process, and cannot go to one that multiprocessing starts."""
+    if not any(method in config.trainer.strategy for method in ("spawn", "fork", "notebook")):
+        return
+    for key in config.tracker.senders:
+        yield Problem(
+            f'nothing can be sent from the processes that the strategy "{config.trainer.strategy}" starts. Use ddp, or '
+            "leave this out.",
+            f"tracker.{key}",
+        )
+
+
+def _data_of_another_task(config: Config) -> Iterator[Problem]:
+    own = str(getattr(model_class(config), "task", ""))
+    given = str(getattr(registry.data.get(config.data.name), "task", ""))
+    if own == given or not {own, given} <= TASKS.keys():
+        return  # they fit, or one of them does not say
+    fitting = [name for name in registry.data.kind.builtins if getattr(registry.data.get(name), "task", None) == own]
+    yield Problem(
+        f"{config.data.name} has {TASKS[given].targets}, and {config.model.name} does {own}, which takes "
+        f"{TASKS[own].targets}. "
+        f"Expected data such as {', '.join(fitting)}, or a model that does {given}.",
+        "data.name",
+    )
+
+
+def _unknown_metrics(config: Config, planned: Sequence[PlannedCallback]) -> Iterator[Problem]:
+    model = model_class(config)
+    logged: Sequence[str] | None = getattr(model, "logged_metrics", None)
+    if logged is None:
+        return
+    monitored = [(f"{entry.path}.params.monitor", getattr(entry.callback, "monitor", None)) for entry in planned]
+    scheduler = config.trainer.scheduler
+    if scheduler is not None and scheduler.name == "ReduceLROnPlateau":
+        monitored.append(("trainer.scheduler.monitor", scheduler.monitor))
+    for path, metric in monitored:
+        if metric is not None and metric not in logged:
+            yield Problem(
+                f'{model.__name__} logs no metric "{metric}".{did_you_mean(metric, logged)} It logs: '
+                f"{', '.join(logged)}.",
+                path,
+            )
+
+
+def _same_state(entry: PlannedCallback, planned: Sequence[PlannedCallback]) -> Iterator[Problem]:
+    callback = entry.callback
+    first = next(other for other in planned if other.callback.state_key == callback.state_key)
+    if first is not entry and type(callback).state_dict is not pl.Callback.state_dict:
+        yield Problem(
+            f"{type(callback).__name__} has the same purpose as {first.origin}, so that a checkpoint could not hold "
+            "the states of both. Let them monitor different metrics or save at different times, or leave one out.",
+            entry.path,
+        )
