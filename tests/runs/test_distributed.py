@@ -80,6 +80,7 @@ def test_steps_after_the_training_run_once_and_measure_as_one_process(whole, tmp
     assert all(check.ok for check in Run.load(directory).verify())
 
 
+@pytest.mark.slow
 def test_training_that_is_stopped_and_resumed_equals_uninterrupted(tmp_path, config, whole) -> None:
     stopped = start(tmp_path / "stopped", config)
     while "epoch 1/" not in stopped.stderr.readline():
@@ -106,6 +107,7 @@ def train_two(tmp_path, digits, *callbacks):
     return code, out, err, only_run(tmp_path / "runs")
 
 
+@pytest.mark.slow
 def test_a_step_that_fails_on_the_first_of_two_processes(tmp_path, digits) -> None:
     code, _, err, directory = train_two(tmp_path, digits, {"name": "FailingStep"}, *STEPS[:2])
     assert code == 1, err
@@ -151,6 +153,7 @@ def test_two_devices_validate_each_digit_once(tmp_path, digits) -> None:
     assert validated[0] == pytest.approx(validated[1], rel=1e-5)
 
 
+@pytest.mark.slow
 def test_a_batch_size_that_two_devices_cannot_share_is_refused(tmp_path, digits) -> None:
     content = np.load(digits)
     odd = tmp_path / "odd.npz"
