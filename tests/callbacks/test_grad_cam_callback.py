@@ -23,7 +23,7 @@ from cuelight import registry
 from cuelight.callbacks import grad_cam_callback
 from cuelight.callbacks.ema.ema_callback import EMACallback
 from cuelight.callbacks.grad_cam_callback import GradCamCallback
-from cuelight.errors import CuelightError
+from cuelight.errors import ConfigError, CuelightError
 from cuelight.explain.pictures import draw_grid
 from cuelight.tracking.loggers.tensorboard_logger import TensorBoardLogger
 from support.comparing import same
@@ -491,10 +491,12 @@ def test_several_callbacks_do_not_write_over_each_other(tmp_path) -> None:
     ids=str,
 )
 def test_what_a_file_sets_is_checked_when_it_is_read(params, path, text) -> None:
-    (problem,) = registry.callbacks.problems({"name": "GradCamCallback", "params": params}, "trainer.callbacks.0")
-    assert problem.path == f"trainer.callbacks.0.params.{path}"
+    with pytest.raises(ConfigError) as refused:
+        registry.callbacks.build({"name": "GradCamCallback", "params": params})
+    (problem,) = refused.value.problems
+    assert problem.path == f"params.{path}"
     assert text in problem.message
-    if path == "log_n_batches":
+    if path in ("log_n_batches", "class_idx"):
         with pytest.raises(ValueError, match=text):
             GradCamCallback(**params)
 

@@ -12,11 +12,12 @@ from cuelight.callbacks.test_on_train_end import TestOnTrainEnd
 from cuelight.data.spec import data_spec_of
 from cuelight.errors import ConfigError
 from cuelight.runs.build import build_data, build_model, model_class
-from cuelight.runs.plan import HOOKS, hook_order, main_metric, place_model_callbacks
+from cuelight.runs.plan import HOOKS, hook_order, place_model_callbacks
 from cuelight.runs.run import Run
 from cuelight.runs.trainer import build_trainer, take_model_callbacks
 from cuelight.tracking.loggers.build import build_loggers
 from cuelight.train_end.finished_training import StepSkipped
+from cuelight.weights.best import main_metric, main_metric_mode
 from support.experiments import experiment, own_parts
 
 FILE = [
@@ -87,10 +88,9 @@ def observed(run, directory, parts):
     model_type = model_class(run.config)
     planned, ran = [], []
     for action in ("fit", "resume", "crash", "validate", "test"):
-        run.display = ProgressDisplay()
         data = build_data(run.config)
         module = build_model(run.config, data_spec_of(data))
-        placed = place_model_callbacks(run.plan(), take_model_callbacks(module))
+        placed = place_model_callbacks(Run(run.config, display=ProgressDisplay()).plan(), take_model_callbacks(module))
         callbacks = [entry.callback for entry in placed]
         planned.append(hook_order(callbacks, model_type))
         for callback in callbacks:
@@ -197,7 +197,8 @@ def test_switched_off_entries_do_not_run_and_keep_the_numbers_of_the_others(digi
 
 
 def test_main_metric_is_what_the_model_names(digits, parts) -> None:
-    assert main_metric(run_of(digits).config) == ("val/accuracy", "max")
+    model = model_class(run_of(digits).config)
+    assert (main_metric(model), main_metric_mode(model)) == ("val/accuracy", "max")
 
 
 def test_refused_parameters_name_the_entry(digits, parts) -> None:

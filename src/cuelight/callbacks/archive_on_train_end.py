@@ -31,9 +31,8 @@ class ArchiveOnTrainEnd(ExportingStep):
 
     def work(self, training: FinishedTraining, report: Callable[[str], None], console: Console | None) -> StepResult:
         """Export if it was not done, and write the archive around it."""
-        best, training = training.best(self.preferred_checkpoint), training.with_exporter(self.exporter)
-        written = archive(training, best.path, self.path(training), report)
-        return StepResult(best.path, written.fingerprint, [written.path], written.details)
+        weights, options = training.load_best(self.preferred_checkpoint), self.options(training)
+        return archive(training, weights, archive_path(training, options), options, report)
 
     def check(self, config: Config | None, callbacks: Sequence[pl.Callback]) -> Iterator[Problem | ConfigWarning]:
         """Find out whether luxonis-ml is installed, besides what every step asks."""
@@ -43,4 +42,4 @@ class ArchiveOnTrainEnd(ExportingStep):
 
     def path(self, training: FinishedTraining) -> Path:
         """Return where the file belongs."""
-        return archive_path(training)
+        return archive_path(training, self.options(training))

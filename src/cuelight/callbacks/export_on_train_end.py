@@ -27,10 +27,9 @@ class ExportOnTrainEnd(ExportingStep):
 
     def work(self, training: FinishedTraining, report: Callable[[str], None], console: Console | None) -> StepResult:
         """Export and check."""
-        best, training = training.best(self.preferred_checkpoint), training.with_exporter(self.exporter)
-        exported = export(training, best.path, self.path(training), report)
-        return StepResult(best.path, exported.fingerprint, [exported.path], exported.details)
+        weights, options = training.load_best(self.preferred_checkpoint), self.options(training)
+        return export(training, weights, onnx_path(training, options), options, report)
 
     def path(self, training: FinishedTraining) -> Path:
         """Return where the file belongs."""
-        return onnx_path(training)
+        return onnx_path(training, self.options(training))

@@ -18,7 +18,6 @@ from cuelight.train_end.outcomes import Outcome
 from cuelight.train_end.running import StepResult
 from cuelight.train_end.testing import measure, not_finite, send_measurement
 from cuelight.weights.best import Preference
-from cuelight.weights.fingerprint import fingerprint_of_file
 
 logger = logging.getLogger(__name__)
 
@@ -49,14 +48,14 @@ class TestOnTrainEnd(TrainEndStep):
 
     def work(self, training: FinishedTraining, report: Callable[[str], None], console: Console | None) -> StepResult:
         """Measure and keep the results."""
-        best = training.best(self.preferred_checkpoint)
+        weights = training.load_best(self.preferred_checkpoint)
         display = [ProgressDisplay(console)] if console else []
-        measured = measure(training, best.path, self.view, display)
+        measured = measure(training, weights, self.view, display)
         files = write_results(training.directory, measured)
         send_measurement(training, measured)
         if names := not_finite(measured):
             logger.warning("%s: %s: no finite number.", self.step_name, ", ".join(names))
-        return StepResult(best.path, measured.fingerprint, files, {"metrics": measured.metrics})
+        return StepResult(weights.checkpoint, measured.fingerprint, files, {"metrics": measured.metrics})
 
     def on_train_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Measure, and show a table where another progress bar than Cuelight's own leaves that to the trainer."""
@@ -68,4 +67,4 @@ class TestOnTrainEnd(TrainEndStep):
 
     def is_done(self, training: FinishedTraining, outcome: Outcome) -> bool:
         """Return whether the weights that would be measured now were measured."""
-        return outcome.weights_fingerprint == fingerprint_of_file(training.best(self.preferred_checkpoint).path)
+        return outcome.weights_fingerprint == training.load_best(self.preferred_checkpoint).fingerprint

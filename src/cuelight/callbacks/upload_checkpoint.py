@@ -25,7 +25,7 @@ from cuelight.train_end.outcomes import Outcome
 from cuelight.train_end.running import StepResult
 from cuelight.train_end.uploading import TRAINING, is_uploaded, training_id, upload
 from cuelight.utils.redaction import reason_of, redacted
-from cuelight.weights.best import Preference, from_callbacks, select_best
+from cuelight.weights.best import Preference, from_callbacks, main_metric, select_best
 from cuelight.weights.checkpoint_io import load_checkpoint
 
 logger = logging.getLogger(__name__)
@@ -169,12 +169,12 @@ class UploadCheckpoint(TrainEndStep):
         if len(scores) == len(self._scores) and all(map(_is, scores, self._scores)):
             return
         self._scores = scores
-        metric = getattr(module, "main_metric", None)
-        best = select_best(from_callbacks(checkpoints), "loss", f"val/{metric}" if metric else None)
+        metric = main_metric(module)
+        best = select_best(from_callbacks(checkpoints), "loss", metric)
         if best is None:
             return
         try:
-            step = load_checkpoint(best.path).get("global_step") if saved_before else None
+            step = load_checkpoint(best.path, mmap=True).get("global_step") if saved_before else None
             self._uploads.offer(best, trainer.global_step if step is None else int(step))
         except (OSError, CheckpointError) as error:
             logger.warning("%s cannot be put into the spool, and is not uploaded yet: %s", best.path.name, error)

@@ -19,10 +19,10 @@ from cuelight.cli.display import output_console, set_up_display, two_columns
 from cuelight.config.environment import hide
 from cuelight.registry import load_source
 from cuelight.runs.build import model_class
-from cuelight.runs.plan import PlannedCallback, hook_order, main_metric
+from cuelight.runs.plan import PlannedCallback, hook_order
 from cuelight.runs.run import Run
 from cuelight.utils.redaction import redacted
-from cuelight.weights.best import BestCheckpoint, Preference, select_best
+from cuelight.weights.best import BestCheckpoint, Preference, main_metric, select_best
 
 
 def run(arguments: argparse.Namespace) -> int:
@@ -129,8 +129,8 @@ def _checkpoint(planned: Run, callbacks: Sequence[PlannedCallback], prefer: Pref
         for callback in (entry.callback for entry in callbacks)
         if isinstance(callback, ModelCheckpoint) and callback.monitor and callback.save_top_k != 0
     ]
-    metric = main_metric(planned.config)
-    best = select_best(kept, prefer, metric[0] if metric else None)
+    metric = main_metric(model_class(planned.config))
+    best = select_best(kept, prefer, metric)
     if best is None:
         return "skipped: no checkpoint is kept as the best one"
     monitor = hide(best.monitor, [part.params for part in planned.config.trainer.callbacks])

@@ -142,18 +142,15 @@ class Registry:
         Returns:
             What is wrong.
         """
-        name, parameters = part["name"], part.get("params") or {}
-        try:
-            factory = self.get(name)
-            signature = signature_of(factory)
-        except CuelightError as error:
-            return [Problem(str(error), f"{path}.name")]
-        found = check_parameters(str(name), self.kind, signature, parameters, path, check_part)
+        parameters = part.get("params") or {}
+        if found := self._signature_problems(part, path):
+            return found
+        factory = self.get(part["name"])
         further = getattr(factory, "parameter_problems", None)
-        if further is not None and not found:
-            further_found = further(_converted(signature, parameters), f"{path}.params".removeprefix("."))
-            found = [replace(problem, message=hide(problem.message, parameters)) for problem in further_found]
-        return found
+        if further is None:
+            return []
+        found = further(_converted(signature_of(factory), parameters), f"{path}.params".removeprefix("."))
+        return [replace(problem, message=hide(problem.message, parameters)) for problem in found]
 
     def build(self, part: Part | Mapping[str, Any], /, **provided: Any) -> Any:
         """Make the object that a part describes.
@@ -170,7 +167,7 @@ class Registry:
             ConfigError: The part is not right, or its class refuses the parameters.
         """
         entry = {"name": part.name, "params": part.params} if isinstance(part, Part) else part
-        if found := self.problems(entry, ""):
+        if found := self._signature_problems(entry, ""):
             raise ConfigError([Problem(item.message, item.path.removeprefix(".")) for item in found])
         name = str(entry["name"])
         parameters: Any = entry.get("params") or {}
@@ -185,6 +182,13 @@ class Registry:
         except (TypeError, ValueError) as error:
             reason = hide(str(error), parameters)
             raise ConfigError([Problem(f"{name} refuses its parameters: {reason}")]) from error
+
+    def _signature_problems(self, part: Mapping[str, Any], path: str) -> list[Problem]:
+        try:
+            signature = signature_of(self.get(part["name"]))
+        except CuelightError as error:
+            return [Problem(str(error), f"{path}.name")]
+        return check_parameters(str(part["name"]), self.kind, signature, part.get("params") or {}, path, check_part)
 
     def _add(self, factory: _Registered, name: str | None) -> _Registered:
         chosen = name or str(getattr(factory, "__name__", ""))

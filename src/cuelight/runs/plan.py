@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import Literal
 
 import lightning.pytorch as pl
 from lightning.fabric.utilities.exceptions import MisconfigurationException
@@ -21,10 +20,10 @@ from cuelight.config.durations import read_duration
 from cuelight.config.schema import Config
 from cuelight.errors import ConfigError, Problem
 from cuelight.runs.build import model_class
+from cuelight.weights.best import Mode, main_metric, main_metric_mode
 
 LOSS_MONITOR = "val/loss"
 _ENTRIES = "trainer.callbacks."
-Mode = Literal["min", "max"]
 
 # In the order in which a fit, and then a test, comes to them.
 HOOKS = (
@@ -107,22 +106,6 @@ def place_model_callbacks(planned: Sequence[PlannedCallback], brought: Sequence[
     return [*planned[:end], *own, *planned[end:]]
 
 
-def main_metric(config: Config) -> tuple[str, Mode] | None:
-    """Return the metric by which the best model is chosen.
-
-    Args:
-        config: A checked configuration.
-
-    Returns:
-        The name of the logged metric, such as ``val/accuracy``, and its mode ``min`` or ``max``; ``None`` if the
-        model names no main metric.
-    """
-    model = model_class(config)
-    metric = getattr(model, "main_metric", None)
-    mode: Mode = "min" if getattr(model, "main_metric_mode", "max") == "min" else "max"
-    return (f"val/{metric}", mode) if metric else None
-
-
 def hook_order(callbacks: Sequence[pl.Callback], model: type[pl.LightningModule]) -> dict[str, list[str]]:
     """Return the callbacks that run for each hook, in order.
 
@@ -170,9 +153,10 @@ def _added_after(config: Config, from_file: Sequence[pl.Callback]) -> list[Plann
     added: list[tuple[pl.Callback, str]] = []
     if not any(isinstance(callback, ModelCheckpoint) for callback in from_file):
         added.append((_best(LOSS_MONITOR, "min"), f"added: keeps the lowest {LOSS_MONITOR}"))
-        metric = main_metric(config)
+        model = model_class(config)
+        metric = main_metric(model)
         if metric is not None:
-            added.append((_best(*metric), f"added: keeps the best {metric[0]}"))
+            added.append((_best(metric, main_metric_mode(model)), f"added: keeps the best {metric}"))
     if not any(part.name == "TestOnTrainEnd" for part in config.trainer.callbacks):
         added.append((TestOnTrainEnd(), "added: tests the best checkpoint; an entry with active: false leaves it out"))
     if config.trainer.max_steps is not None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Mapping, Sequence
+from functools import cache, partial
 from pathlib import Path
 from typing import Any
 
@@ -15,11 +16,10 @@ from torch import Tensor
 from cuelight.config import Config
 from cuelight.data.spec import DataSpec, data_spec_of, saved_spec
 from cuelight.errors import CheckpointError, DataError
-from cuelight.runs.build import build_data, build_model
-from cuelight.runs.plan import main_metric
+from cuelight.runs.build import build_data, build_model, model_class
 from cuelight.runs.trainer import evaluator_settings, take_model_callbacks
 from cuelight.train_end.finished_training import FinishedTraining
-from cuelight.weights.best import BestCheckpoint, from_states
+from cuelight.weights.best import BestCheckpoint, from_states, main_metric
 from cuelight.weights.checkpoint_io import load_checkpoint
 from cuelight.weights.resuming import LAST_CHECKPOINT
 
@@ -42,14 +42,14 @@ def reopen(
         What the steps after a training work with.
     """
     data = build_data(config)
-    metric = main_metric(config)
+    metric = main_metric(model_class(config))
     return FinishedTraining(
         directory=directory,
         make_module=lambda content: _empty_model(config, data, content),
-        kept=lambda: kept_checkpoints(checkpoints) if checkpoints else [],
+        kept=cache(partial(kept_checkpoints, checkpoints)),
         name=config.name,
         data=data,
-        main_metric=metric[0] if metric else None,
+        main_metric=metric,
         exporter=config.exporter,
         settings=evaluator_settings(config.trainer),
         loggers=loggers,
@@ -78,15 +78,17 @@ def model_and_example(config: Config, content: Mapping[str, Any]) -> tuple[pl.Li
     return model, torch.zeros(1, described.channels, *described.size)
 
 
-def kept_checkpoints(folder: Path) -> list[BestCheckpoint]:
+def kept_checkpoints(folder: Path | None) -> list[BestCheckpoint]:
     """List the best checkpoints of a run.
 
     Args:
-        folder: Its checkpoint folder.
+        folder: Its checkpoint folder, if it has one.
 
     Returns:
         Those that ``last.ckpt`` knows of; where that cannot be read, those that the newest other file knows of.
     """
+    if folder is None:
+        return []
     files = sorted(folder.glob("*.ckpt"), key=lambda file: (file.name == LAST_CHECKPOINT, file.stat().st_mtime))
     states = (_callback_states(file) for file in reversed(files))
     return from_states(next((found for found in states if found is not None), {}), folder)
@@ -94,7 +96,7 @@ def kept_checkpoints(folder: Path) -> list[BestCheckpoint]:
 
 def _callback_states(file: Path) -> Mapping[str, Mapping[str, Any]] | None:
     try:
-        found: Mapping[str, Mapping[str, Any]] | None = load_checkpoint(file).get("callbacks")
+        found: Mapping[str, Mapping[str, Any]] | None = load_checkpoint(file, mmap=True).get("callbacks")
     except CheckpointError as error:
         logger.warning("%s", error)
         return None

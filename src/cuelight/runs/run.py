@@ -17,9 +17,9 @@ from cuelight.config import load_config
 from cuelight.data.spec import DATA_SPEC, data_spec_of
 from cuelight.errors import CheckpointError, ConfigError, Problem, TrainingInterrupted
 from cuelight.explain import Layer, list_layers
-from cuelight.runs.build import build_data, build_model
+from cuelight.runs.build import build_data, build_model, model_class
 from cuelight.runs.check import check
-from cuelight.runs.plan import PlannedCallback, main_metric, place_model_callbacks, with_display
+from cuelight.runs.plan import PlannedCallback, place_model_callbacks, with_display
 from cuelight.runs.record import recorded_training, why_it_ended
 from cuelight.runs.reopen import model_and_example
 from cuelight.runs.result import Result
@@ -40,6 +40,7 @@ from cuelight.utils.run_directory import (
     require_nobody_trains,
 )
 from cuelight.utils.signals import signals_given_back
+from cuelight.weights.best import main_metric
 from cuelight.weights.checkpoint_io import AtomicCheckpointIO, load_checkpoint
 from cuelight.weights.resuming import LAST_CHECKPOINT, epoch_of, latest_checkpoint, step_of
 
@@ -225,8 +226,8 @@ class Run(TrainedRun):
         steps = train_end_steps(trainer)
         for step in steps:
             step.raise_at_the_end = False  # what failed is part of the result
-        metric = main_metric(self.config)
-        with signals_given_back(), recorded_training(directory, trainer, planned, metric[0] if metric else None):
+        metric = main_metric(model_class(self.config))
+        with signals_given_back(), recorded_training(directory, trainer, planned, metric):
             start_trackers(loggers)
             send_hyperparams(loggers, redacted(self.config.to_dict()))
             trainer.fit(model, datamodule=data, ckpt_path=resume, weights_only=True)
@@ -244,7 +245,7 @@ class Run(TrainedRun):
 
 
 def _own_config(checkpoint: str | Path) -> dict[str, Any]:
-    described = load_checkpoint(checkpoint).get("hyper_parameters", {})
+    described = load_checkpoint(checkpoint, mmap=True).get("hyper_parameters", {})
     if "model" not in described or "data" not in described:
         raise CheckpointError(
             f"{checkpoint}: this checkpoint does not say how it was trained, so Cuelight did not save it. Expected one "

@@ -24,21 +24,22 @@ from cuelight.export.protocols import NamesOutputs
 from cuelight.prediction.explaining import ImageExplanation, explain
 from cuelight.prediction.pytorch_model import PyTorchModel
 from cuelight.report import write_report
+from cuelight.runs.build import model_class
 from cuelight.runs.finish import finish
-from cuelight.runs.plan import PlannedCallback, main_metric, planned_callbacks
+from cuelight.runs.plan import PlannedCallback, planned_callbacks
 from cuelight.runs.reopen import kept_checkpoints, reopen
 from cuelight.runs.result import Result
 from cuelight.tracking.loggers.build import build_loggers, leave_trackers
 from cuelight.tracking.loggers.requirements import tracker_problems, usable_trackers
 from cuelight.tracking.outbox.uploads import is_sending, spooled_trainings
 from cuelight.train_end.finished_training import FinishedTraining, StepSkipped
-from cuelight.train_end.on_demand import archive_now, export_now
+from cuelight.train_end.on_demand import write_now
 from cuelight.train_end.outcomes import Outcome
 from cuelight.train_end.running import StepResult, record_result
 from cuelight.train_end.testing import measure
 from cuelight.train_end.verifying import Check, verify
 from cuelight.utils.run_directory import CHECKPOINT_FOLDER, clean_up, require_nobody_trains
-from cuelight.weights.best import BestCheckpoint, Preference, best_checkpoint
+from cuelight.weights.best import BestCheckpoint, Preference, best_checkpoint, main_metric
 from cuelight.weights.checkpoint_io import load_checkpoint
 from cuelight.weights.resuming import latest_checkpoint, step_of
 
@@ -76,7 +77,7 @@ class TrainedRun:
         measured = self._chosen(checkpoint, "test")
         training = self._finished(Path())
         try:
-            found = measure(training, measured, view, [self.display] if self.display else [])
+            found = measure(training, training.load(measured), view, [self.display] if self.display else [])
         except StepSkipped as reason:
             raise DataError(f"{self.config.data.name}: {reason}") from reason
         if self.directory is not None:
@@ -104,7 +105,7 @@ class TrainedRun:
             ExportError: If it cannot be exported, or does something else afterwards.
         """
         chosen = self._chosen(checkpoint, "export", prefer)
-        return export_now(self._finished(Path()), chosen, output, self._console(), self.directory is not None)
+        return write_now("export", self._finished(Path()), chosen, output, self._console(), self.directory is not None)
 
     def archive(
         self, checkpoint: str | Path | None = None, output: str | Path | None = None, prefer: Preference = "metric"
@@ -126,7 +127,7 @@ class TrainedRun:
             ArchiveError: If luxonis-ml is missing, or the archive cannot be written.
         """
         chosen = self._chosen(checkpoint, "archive", prefer)
-        return archive_now(self._finished(Path()), chosen, output, self._console(), self.directory is not None)
+        return write_now("archive", self._finished(Path()), chosen, output, self._console(), self.directory is not None)
 
     def network(self, checkpoint: str | Path | None = None, prefer: Preference = "metric") -> PyTorchModel:
         """Open a checkpoint of this run for ``cuelight.prediction.predict``.
@@ -204,7 +205,7 @@ class TrainedRun:
         last = latest_checkpoint(self._checkpoint_folder())
         if last is None:
             raise CheckpointError(f"{self.directory} has no checkpoint to finish with: train it first.")
-        step = int(load_checkpoint(last).get("global_step", 0))
+        step = int(load_checkpoint(last, mmap=True).get("global_step", 0))
         training = self._finished(self._checkpoint_folder().parent, step)
         require_nobody_trains(training.directory)
         clean_up(training.directory)
@@ -283,8 +284,8 @@ class TrainedRun:
         Raises:
             CheckpointError: If this run has no directory yet.
         """
-        metric = main_metric(self.config)
-        return best_checkpoint(kept_checkpoints(self._checkpoint_folder()), prefer, metric[0] if metric else None)
+        metric = main_metric(model_class(self.config))
+        return best_checkpoint(kept_checkpoints(self._checkpoint_folder()), prefer, metric)
 
     def has_checkpoints(self) -> bool:
         """Return whether something was saved in this run.

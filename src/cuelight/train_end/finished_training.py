@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -13,38 +13,18 @@ from torch import Tensor
 
 from cuelight.config.schema import ExporterConfig
 from cuelight.data.protocols import DescribesImages, LoadsWhole, NamesClasses
-from cuelight.data.spec import DataSpec, saved_spec
 from cuelight.errors import CuelightError
 from cuelight.evaluation.evaluate import set_up
 from cuelight.evaluation.evaluator import EvaluatorSettings
 from cuelight.export.model_metadata import ModelMetadata
 from cuelight.export.protocols import NamesTask
 from cuelight.images.preprocessing import Preprocessing
+from cuelight.train_end.measured_weights import MakeModule, MeasuredWeights
 from cuelight.weights.best import BestCheckpoint, Preference, best_checkpoint
-from cuelight.weights.checkpoint_io import load_checkpoint
-from cuelight.weights.clean_copy import load_weights
-from cuelight.weights.fingerprint import fingerprint
 
 
 class StepSkipped(CuelightError):
     """A step has nothing to do; the message says why."""
-
-
-@dataclass(frozen=True)
-class MeasuredWeights:
-    """A module with the weights of a checkpoint, on the CPU, in eval mode.
-
-    Args:
-        module: The module, which belongs to whoever asked for it.
-        checkpoint: The file.
-        fingerprint: The fingerprint of the weights.
-        data: What the checkpoint tells of the data that it was trained on.
-    """
-
-    module: pl.LightningModule
-    checkpoint: Path
-    fingerprint: str
-    data: DataSpec
 
 
 @dataclass
@@ -58,14 +38,14 @@ class FinishedTraining:
         name: The name of the run, and of exported files.
         data: The data, if there is any.
         main_metric: What the best model is chosen by, such as ``val/accuracy``.
-        exporter: How the model is exported.
+        exporter: The options of the export; a step may have its own.
         settings: On what the model is measured.
         loggers: Where results go.
         step: The number of optimizer steps that were done, for the loggers.
     """
 
     directory: Path
-    make_module: Callable[[Mapping[str, Any]], pl.LightningModule]
+    make_module: MakeModule
     kept: Callable[[], Sequence[BestCheckpoint]]
     name: str = "model"
     data: pl.LightningDataModule | None = None
@@ -74,10 +54,7 @@ class FinishedTraining:
     settings: EvaluatorSettings = field(default_factory=EvaluatorSettings)
     loggers: Sequence[Logger] = ()
     step: int = 0
-
-    def with_exporter(self, options: ExporterConfig | None) -> FinishedTraining:
-        """The same with other options of the exporter."""
-        return replace(self, exporter=options or self.exporter)
+    _loaded: tuple[object, MeasuredWeights] | None = field(default=None, init=False, repr=False)
 
     def best(self, prefer: Preference = "metric") -> BestCheckpoint:
         """Find the best checkpoint.
@@ -99,24 +76,31 @@ class FinishedTraining:
         return best
 
     def load(self, checkpoint: Path) -> MeasuredWeights:
-        """Make the module with the weights of a checkpoint.
+        """Return the weights of a checkpoint; the file is read again only if it, or another one, was asked for since.
 
         Args:
             checkpoint: The file.
 
-        Returns:
-            The module and the fingerprint of its weights.
+        Raises:
+            CheckpointError: If the file is missing or damaged.
+        """
+        state = checkpoint.stat() if checkpoint.is_file() else None
+        version = (checkpoint, state and (state.st_ino, state.st_mtime_ns, state.st_size))
+        if self._loaded is None or self._loaded[0] != version:
+            self._loaded = (version, MeasuredWeights(checkpoint, self.make_module))
+        return self._loaded[1]
+
+    def load_best(self, prefer: Preference = "metric") -> MeasuredWeights:
+        """Return the weights of the best checkpoint.
+
+        Args:
+            prefer: By the main metric, or by the validation loss; the other one if there is none of those.
 
         Raises:
-            CheckpointError: If the file is missing, damaged or of another model.
+            StepSkipped: If none was kept.
+            CheckpointError: If the file is missing or damaged.
         """
-        content = load_checkpoint(checkpoint)
-        saved = fingerprint(content["state_dict"])  # before the module may change what it loads
-        module = self.make_module(content)
-        module.on_load_checkpoint(content)
-        load_weights(module, content["state_dict"], checkpoint)
-        described = saved_spec(content) or DataSpec()
-        return MeasuredWeights(module, checkpoint, saved, described)
+        return self.load(self.best(prefer).path)
 
     def describe(self, weights: MeasuredWeights) -> ModelMetadata:
         """Say what a file made of these weights should tell about itself.

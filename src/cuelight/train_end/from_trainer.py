@@ -16,7 +16,7 @@ from pydantic import ValidationError
 from cuelight.config.schema import ExporterConfig
 from cuelight.evaluation.evaluator import settings_like
 from cuelight.train_end.finished_training import FinishedTraining
-from cuelight.weights.best import from_callbacks
+from cuelight.weights.best import from_callbacks, main_metric
 from cuelight.weights.clean_copy import clean_copy
 
 logger = logging.getLogger(__name__)
@@ -79,7 +79,7 @@ def finished_by(trainer: pl.Trainer, module: pl.LightningModule) -> FinishedTrai
     data = getattr(trainer, "datamodule", None) or LoadersAsData(trainer, module)
     callbacks: list[pl.Callback] = trainer.callbacks  # type: ignore[attr-defined]  # Lightning declares it nowhere
     shared = [trainer, data, *trainer.loggers, *callbacks]
-    metric = getattr(module, "main_metric", None)
+    metric = main_metric(module)
     described = dict(module.hparams)
     return FinishedTraining(
         directory=Path(trainer.default_root_dir),
@@ -87,7 +87,7 @@ def finished_by(trainer: pl.Trainer, module: pl.LightningModule) -> FinishedTrai
         kept=lambda: from_callbacks([callback for callback in callbacks if isinstance(callback, ModelCheckpoint)]),
         name=str(described.get("name") or type(module).__name__),
         data=data,
-        main_metric=f"val/{metric}" if metric else None,
+        main_metric=metric,
         exporter=_exporter(described.get("exporter")),
         settings=settings_like(trainer),
         loggers=list(trainer.loggers),

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from pathlib import Path
 
 import lightning.pytorch as pl
 import numpy as np
@@ -18,16 +17,17 @@ from cuelight.tracking.loggers.readonly_logger import readonly_if_open
 from cuelight.tracking.sending import send_image, send_metrics, send_table
 from cuelight.train_end.examples import draw_examples
 from cuelight.train_end.finished_training import FinishedTraining, StepSkipped
+from cuelight.train_end.measured_weights import MeasuredWeights
 
 
 def measure(
-    training: FinishedTraining, checkpoint: Path, view: Split = "test", callbacks: Sequence[pl.Callback] = ()
+    training: FinishedTraining, weights: MeasuredWeights, view: Split = "test", callbacks: Sequence[pl.Callback] = ()
 ) -> Measurement:
     """Measure the weights of a checkpoint.
 
     Args:
         training: The training that they are from.
-        checkpoint: The file.
+        weights: The weights.
         view: Which split of the data.
         callbacks: What shows the progress.
 
@@ -36,18 +36,17 @@ def measure(
 
     Raises:
         StepSkipped: If the data has no such split.
-        CheckpointError: If the file is missing, damaged or of another model.
+        CheckpointError: If the weights are of another model.
     """
     if training.data is None:
         raise StepSkipped("there is no data to measure on.")
     if not has_split(training.data, view):
         raise StepSkipped(f"the data has no {view} split.")
-    weights = training.load(checkpoint)
+    module, described = weights.separate_module(), training.describe(weights)
     loggers = list(readonly_if_open(training.loggers))
-    metrics = evaluate(weights.module, training.data, view, training.settings, callbacks, loggers)
-    module, described = weights.module, training.describe(weights)
+    metrics = evaluate(module, training.data, view, training.settings, callbacks, loggers)
     return Measurement(
-        checkpoint=checkpoint,
+        checkpoint=weights.checkpoint,
         fingerprint=weights.fingerprint,
         view=view,
         metrics=metrics,

@@ -20,8 +20,6 @@ from cuelight.train_end.outcomes import Outcome
 from cuelight.train_end.running import StepResult
 from cuelight.utils.files import sha256_of
 from cuelight.weights.best import BestCheckpoint
-from cuelight.weights.checkpoint_io import load_checkpoint
-from cuelight.weights.fingerprint import fingerprint
 
 TRAINING = "training"  # the key of the id in the state of the callback
 
@@ -57,11 +55,11 @@ def upload(
         raise
     if reason := uploads.reason_for_none(best.path):
         raise StepSkipped(reason)
-    content = load_checkpoint(best.path)
-    uploads.offer(best, int(content.get("global_step", training.step)))
+    weights = training.load(best.path)
+    uploads.offer(best, training.step if weights.step is None else weights.step)
     _wait(uploads, limit, console, attempts)
     sent = {name: asdict(entry) for name, entry in uploads.sent().items()}
-    return StepResult(best.path, fingerprint(content["state_dict"]), details={"uploads": sent})
+    return StepResult(best.path, weights.fingerprint, details={"uploads": sent})
 
 
 def training_id(training: FinishedTraining, state_key: str) -> str:
@@ -75,7 +73,7 @@ def training_id(training: FinishedTraining, state_key: str) -> str:
         That of its best checkpoint; of what waits where there is none; a new one where there is nothing.
     """
     spooled = spooled_trainings(training.directory)
-    states = [load_checkpoint(best.path).get("callbacks", {}) for best in _best_or_none(training)]
+    states = [training.load(best.path).callback_states for best in _best_or_none(training)]
     known = [state[state_key][TRAINING] for state in states if state_key in state]
     return str(next(iter(known + spooled[::-1]), secrets.token_hex(4)))
 

@@ -12,7 +12,6 @@ from cuelight.prediction.onnx_model import OnnxModel
 from cuelight.train_end.finished_training import FinishedTraining
 from cuelight.train_end.outcomes import Outcome, measured_weights, read_outcomes
 from cuelight.utils.files import sha256_of
-from cuelight.weights.fingerprint import fingerprint_of_file
 
 _SHOWN = 12  # digits of a fingerprint
 
@@ -49,7 +48,7 @@ def verify(training: FinishedTraining) -> list[Check]:
     for outcome in outcomes:
         checks += [_bytes(training.directory, path, recorded) for path, recorded in outcome.files.items()]
         if outcome.checkpoint not in weights:
-            check, weights[outcome.checkpoint] = _weights(training.directory, outcome)
+            check, weights[outcome.checkpoint] = _weights(training, outcome)
             checks.append(check)
         expected = weights[outcome.checkpoint] or outcome.weights_fingerprint
         checks += _made_of(training.directory, outcome, expected)
@@ -83,9 +82,9 @@ def _bytes(directory: Path, path: str, recorded: str) -> Check:
     return Check(path, False, f"the file was changed: sha256 {found[:_SHOWN]} in place of {recorded[:_SHOWN]}")
 
 
-def _weights(directory: Path, outcome: Outcome) -> tuple[Check, str]:
+def _weights(training: FinishedTraining, outcome: Outcome) -> tuple[Check, str]:
     try:
-        found = fingerprint_of_file(directory / outcome.checkpoint)
+        found = training.load(training.directory / outcome.checkpoint).fingerprint
     except CuelightError as error:
         return Check(outcome.checkpoint, False, str(error)), ""
     if found == outcome.weights_fingerprint:

@@ -14,6 +14,25 @@ from lightning.pytorch.callbacks import ModelCheckpoint
 logger = logging.getLogger(__name__)
 
 Preference = Literal["metric", "loss"]
+Mode = Literal["min", "max"]
+
+
+def main_metric(module: object) -> str | None:
+    """Return the metric by which the best weights of a module are chosen.
+
+    Args:
+        module: The module or its class, which may have ``main_metric = "accuracy"``.
+
+    Returns:
+        The name under which it is logged, such as ``val/accuracy``; ``None`` if the module names none.
+    """
+    name = getattr(module, "main_metric", None)
+    return f"val/{name}" if name else None
+
+
+def main_metric_mode(module: object) -> Mode:
+    """Return whether a smaller or a larger value of the main metric is better; larger if the module does not say."""
+    return "min" if getattr(module, "main_metric_mode", "max") == "min" else "max"
 
 
 @dataclass(frozen=True)

@@ -112,12 +112,14 @@ class AtomicCheckpointIO(TorchCheckpointIO):
         return content if Path(path).name == _HANDED_BACK else _checked(path, content)
 
 
-def load_checkpoint(path: _PATH, map_location: Any = "cpu") -> dict[str, Any]:
+def load_checkpoint(path: _PATH, map_location: Any = "cpu", mmap: bool = False) -> dict[str, Any]:
     """Read a checkpoint of Lightning's without running any code that it may carry.
 
     Args:
         path: The file, local or of any protocol that fsspec knows.
         map_location: Where the tensors go.
+        mmap: Leave the tensors in the file until they are used, as ``torch.load`` does; for those who read something
+            else. Local files only.
 
     Returns:
         The content, a mapping with ``state_dict`` and what else the trainer saved.
@@ -125,14 +127,16 @@ def load_checkpoint(path: _PATH, map_location: Any = "cpu") -> dict[str, Any]:
     Raises:
         CheckpointError: If the file is missing, damaged, or holds more than tensors and plain values.
     """
-    return _checked(path, _read(path, map_location))
+    return _checked(path, _read(path, map_location, mmap))
 
 
-def _read(path: _PATH, map_location: Any) -> Any:
+def _read(path: _PATH, map_location: Any, mmap: bool = False) -> Any:
     filesystem = get_filesystem(path)
     if not filesystem.isfile(str(path)):
         raise CheckpointError(f"{path}: there is no such checkpoint file.")
     try:
+        if mmap and not _is_remote(path):
+            return torch.load(path, map_location=map_location, weights_only=True, mmap=True)
         with filesystem.open(str(path), "rb") as file:
             return torch.load(file, map_location=map_location, weights_only=True)
     except pickle.UnpicklingError as error:

@@ -40,7 +40,7 @@ def epoch_of(checkpoint: Path) -> int:
     Raises:
         CheckpointError: If the file cannot be read.
     """
-    return int(load_checkpoint(checkpoint).get("epoch", 0))
+    return int(load_checkpoint(checkpoint, mmap=True).get("epoch", 0))
 
 
 def step_of(checkpoint: Path) -> int:
@@ -55,7 +55,7 @@ def step_of(checkpoint: Path) -> int:
     Raises:
         CheckpointError: If the file holds weights alone.
     """
-    content = load_checkpoint(checkpoint)
+    content = load_checkpoint(checkpoint, mmap=True)
     if "optimizer_states" not in content or "global_step" not in content:
         raise CheckpointError(
             f"{checkpoint}: this file holds weights alone, so a training cannot go on from it. Expected a whole "

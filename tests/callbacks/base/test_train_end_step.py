@@ -349,7 +349,7 @@ def test_a_fast_dev_run_runs_no_step(tmp_path) -> None:
 
 def test_the_same_step_twice_is_refused_before_the_training(tmp_path) -> None:
     model = Measured()
-    with pytest.raises(ConfigError, match="ExportOnTrainEnd is listed 2 times"):
+    with pytest.raises(ConfigError, match="ExportOnTrainEnd is listed twice"):
         train(tmp_path, *keep(LOSS), ExportOnTrainEnd(), ExportOnTrainEnd("loss"), model=model)
     assert model.trace == []
 

@@ -124,8 +124,10 @@ class TestTrackerThatIsNotSetUp:
 def test_tracker_that_is_not_set_up_is_named_before_a_training(digits, tmp_path, monkeypatch) -> None:
     monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
     file = write_yaml(tmp_path / "tiny.yaml", experiment(digits) | {"tracker": {"mlflow": True}})
+    run = Run.from_yaml(file)
     with pytest.raises(ConfigError, match=r"tiny\.yaml:\d+: tracker\.mlflow: where is the server\?"):
-        Run.from_yaml(file)
+        run.train(tmp_path / "runs")
+    assert not (tmp_path / "runs").exists()
 
 
 @pytest.mark.slow

@@ -61,8 +61,7 @@ def require_no_problem(callback: pl.Callback, trainer: pl.Trainer) -> None:
     """
     callbacks: list[pl.Callback] = trainer.callbacks  # type: ignore[attr-defined]  # Lightning declares it nowhere
     found = check_callback(callback, None, callbacks)
-    problems = [replace(problem, where=type(callback).__name__) for problem in found if isinstance(problem, Problem)]
-    if problems:
+    if problems := [problem for problem in found if isinstance(problem, Problem)]:
         raise ConfigError(problems)
 
 

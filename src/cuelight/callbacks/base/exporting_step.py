@@ -13,7 +13,6 @@ from cuelight.train_end.exporting import is_up_to_date
 from cuelight.train_end.finished_training import FinishedTraining
 from cuelight.train_end.outcomes import Outcome
 from cuelight.weights.best import Preference
-from cuelight.weights.fingerprint import fingerprint_of_file
 
 
 class ExportingStep(TrainEndStep):
@@ -30,16 +29,13 @@ class ExportingStep(TrainEndStep):
 
     @abstractmethod
     def path(self, training: FinishedTraining) -> Path:
-        """Return where the file belongs.
+        """Return where the file belongs."""
 
-        Args:
-            training: The training that is over, with the options of this step.
-
-        Returns:
-            The path.
-        """
+    def options(self, training: FinishedTraining) -> ExporterConfig:
+        """Return the options of this step; those of the training if it has none of its own."""
+        return self.exporter or training.exporter
 
     def is_done(self, training: FinishedTraining, outcome: Outcome) -> bool:
         """Return whether the weights that would be written now were written, with the same options."""
-        best, training = training.best(self.preferred_checkpoint), training.with_exporter(self.exporter)
-        return is_up_to_date(outcome, training, self.path(training), fingerprint_of_file(best.path))
+        weights = training.load_best(self.preferred_checkpoint)
+        return is_up_to_date(outcome, training, self.path(training), self.options(training), weights)

@@ -34,11 +34,13 @@ class TrainEndStep(pl.Callback, ABC):
     Attributes:
         raise_at_the_end: Whether failures are raised after all steps have run; they are in ``outcome`` in any case.
         outcome: What became of the step; ``None`` as long as it has not run.
+        training: The training that is over, as the first step of a trainer keeps it for all of them.
         preferred_checkpoint: The best by the main metric, or by the validation loss.
     """
 
     raise_at_the_end: bool = True
     outcome: Outcome | None = None
+    training: FinishedTraining | None = None
     preferred_checkpoint: Preference = "metric"
 
     @property
@@ -116,6 +118,7 @@ class TrainEndStep(pl.Callback, ABC):
 
     def teardown(self, trainer: pl.Trainer, pl_module: pl.LightningModule, stage: str) -> None:
         """Let what failed be raised, if this is the last step, when all others and the module have been torn down."""
+        self.training = None
         steps = train_end_steps(trainer)
         outcomes = [step.outcome for step in steps if step.outcome is not None]
         failed = any(outcome.status == "failed" for outcome in outcomes)
@@ -128,7 +131,15 @@ class TrainEndStep(pl.Callback, ABC):
             return Outcome(self.step_name, "skipped", "fast_dev_run keeps no checkpoint.")
         if reason := _why_not(trainer):
             return run_step(self.step_name, directory, lambda: _skip(reason))
-        return self._run(directory, lambda: finished_by(trainer, module), _console(trainer))
+        return self._run(directory, lambda: _finished(trainer, module), _console(trainer))
+
+
+def _finished(trainer: pl.Trainer, module: pl.LightningModule) -> FinishedTraining:
+    """The training of a trainer, the same for all steps: they share the weights that the first of them has read."""
+    first = train_end_steps(trainer)[0]
+    if first.training is None:
+        first.training = finished_by(trainer, module)
+    return first.training
 
 
 def train_end_steps(trainer: pl.Trainer) -> list[TrainEndStep]:

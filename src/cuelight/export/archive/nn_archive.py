@@ -17,9 +17,9 @@ from pathlib import Path
 from typing import IO, Any, BinaryIO, Literal
 
 from cuelight.errors import ArchiveError
-from cuelight.export.archive.check import HeadCheck, check_open_archive
+from cuelight.export.archive.check import HeadCheck, find_problems
 from cuelight.export.archive.config import build_config
-from cuelight.export.archive.reading import CHECKSUM, CONFIG_NAME
+from cuelight.export.archive.reading import CHECKSUM, CONFIG_NAME, scan_archive
 from cuelight.utils.files import atomic_write, sha256_of
 
 logger = logging.getLogger(__name__)
@@ -80,7 +80,9 @@ def write_archive(
             written.
     """
     config = build_config(onnx, name=name, heads=heads)
-    config["model"]["metadata"][CHECKSUM] = sha256_of(onnx)
+    if problems := find_problems(config["model"], check_head):
+        raise ArchiveError("\n  ".join([f"{path}: the description does not fit {onnx.name}:", *problems]))
+    checksum = config["model"]["metadata"][CHECKSUM] = sha256_of(onnx)
     if not any(entry["preprocessing"] for entry in config["model"]["inputs"]):
         logger.warning("%s does not say how its images are prepared, so %s does not either.", onnx.name, path.name)
     try:
@@ -90,7 +92,8 @@ def write_archive(
             file.flush()
             with os.fdopen(os.dup(file.fileno()), "rb") as written:
                 written.seek(0)
-                check_open_archive(written, path, onnx, check_head)
+                if scan_archive(written, path, sha256_of) != (config, checksum):
+                    raise ArchiveError(f"{path}: what was read back is not what was written. Write it again.")
     except OSError as error:
         raise ArchiveError(_explain(error, path)) from error
     return path

@@ -57,6 +57,22 @@ def network_problems(
     Returns:
         One problem for each thing that is wrong.
     """
+    params = architecture_params or {}
+    if problems := _name_problems(architecture, encoder, pretrained, params, path):
+        return problems
+    try:
+        with torch.device("meta"):
+            smp.create_model(architecture, encoder_name=_library_name(encoder), encoder_weights=None, **params)
+    except _REFUSALS as error:
+        return [_refusal(error, architecture, encoder, params, path)]
+    except RuntimeError:  # what a few do when they are built cannot be done without memory
+        return []
+    return []
+
+
+def _name_problems(
+    architecture: str, encoder: str, pretrained: bool, params: Mapping[str, Any], path: str
+) -> list[Problem]:
     prefix = f"{path}." if path else ""
     problems = []
     if _full_name(architecture) is None:
@@ -64,13 +80,13 @@ def network_problems(
         message = f'there is no architecture "{architecture}".{did_you_mean(architecture, ARCHITECTURES)}'
         problems.append(Problem(f"{message} Expected one of: {known}.", f"{prefix}architecture"))
     problems += _encoder_problems(encoder, pretrained, f"{prefix}encoder")
-    for key in architecture_params or {}:
+    for key in params:
         if key in _SET_ELSEWHERE:
             message = f"set {_SET_ELSEWHERE[key]} of the model instead."
             problems.append(Problem(message, f"{prefix}{_PARAMS}.{key}"))
         elif key in _REFUSED:
             problems.append(Problem(f"it cannot be set: {_REFUSED[key]}", f"{prefix}{_PARAMS}.{key}"))
-    return problems or _build_problems(architecture, encoder, architecture_params or {}, path)
+    return problems
 
 
 def build_network(
@@ -100,7 +116,8 @@ def build_network(
         ConfigError: If a name or an argument is not known, or the parts do not fit each other or the images.
         CuelightError: If the pretrained weights cannot be fetched.
     """
-    if problems := network_problems(architecture, encoder, pretrained, architecture_params):
+    path = "model.params"
+    if problems := _name_problems(architecture, encoder, pretrained, architecture_params, path):
         raise ConfigError(problems)
     name = _library_name(encoder)
     plain = name.removeprefix(_TIMM)
@@ -121,7 +138,7 @@ def build_network(
             "pretrained: false."
         ) from error
     except (*_REFUSALS, RuntimeError) as error:
-        raise ConfigError([Problem(f"{made_of} cannot be built: {error}", "model.params")]) from error
+        raise ConfigError([_refusal(error, architecture, encoder, architecture_params, path)]) from error
     _check_size(network, made_of, in_channels, input_size)
     return network
 
@@ -146,21 +163,15 @@ def learns_from_one_image(network: nn.Module, in_channels: int, size: tuple[int,
     return True
 
 
-def _build_problems(architecture: str, encoder: str, params: Mapping[str, Any], path: str) -> list[Problem]:
-    """What the library refuses, found by building a network without memory."""
-    try:
-        with torch.device("meta"):
-            smp.create_model(architecture, encoder_name=_library_name(encoder), encoder_weights=None, **params)
-    except _REFUSALS as error:
-        if unknown := next((name for name in params if f"unexpected keyword argument '{name}'" in str(error)), None):
-            near = did_you_mean(unknown, inspect.signature(_network_class(architecture)).parameters)
-            message = f'{_words(architecture, encoder)} has no argument "{unknown}".{near}'
-            return [Problem(message, f"{path}.{_PARAMS}.{unknown}")]
-        message = f"{_words(architecture, encoder)} cannot be built: {str(error).rstrip('.')}. Choose another encoder"
-        return [Problem(f"{message}, or other {_PARAMS}." if params else f"{message} or architecture.", path)]
-    except RuntimeError:  # what a few do when they are built cannot be done without memory
-        return []
-    return []
+def _refusal(error: Exception, architecture: str, encoder: str, params: Mapping[str, Any], path: str) -> Problem:
+    """What the library says when parts and arguments do not fit each other, in words."""
+    prefix = f"{path}." if path else ""
+    if unknown := next((name for name in params if f"unexpected keyword argument '{name}'" in str(error)), None):
+        near = did_you_mean(unknown, inspect.signature(_network_class(architecture)).parameters)
+        message = f'{_words(architecture, encoder)} has no argument "{unknown}".{near}'
+        return Problem(message, f"{prefix}{_PARAMS}.{unknown}")
+    message = f"{_words(architecture, encoder)} cannot be built: {str(error).rstrip('.')}. Choose another encoder"
+    return Problem(f"{message}, or other {_PARAMS}." if params else f"{message} or architecture.", path)
 
 
 def _network_class(architecture: str) -> type[nn.Module]:

@@ -1,0 +1,73 @@
+"""The weights of a checkpoint, read once for all steps after a training."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import lightning.pytorch as pl
+
+from cuelight.data.spec import DataSpec, saved_spec
+from cuelight.weights.checkpoint_io import load_checkpoint
+from cuelight.weights.clean_copy import load_weights
+from cuelight.weights.fingerprint import fingerprint
+
+MakeModule = Callable[[Mapping[str, Any]], pl.LightningModule]
+"""Makes the module for the content of a checkpoint, in eval mode on the CPU, without its weights."""
+
+_LARGE = ("state_dict", "current_model_state", "optimizer_states")
+
+
+class MeasuredWeights:
+    """The weights of a checkpoint.
+
+    Args:
+        checkpoint: The file.
+        make_module: Makes the module that the weights belong to.
+
+    Attributes:
+        fingerprint: The fingerprint of the weights, as they are in the file.
+        data: What the checkpoint says of the data that it was trained on.
+        step: How many optimizer steps were done; ``None`` if the file does not say.
+        callback_states: The state of each callback by its ``state_key``.
+
+    Raises:
+        CheckpointError: If the file is missing or damaged.
+    """
+
+    def __init__(self, checkpoint: Path, make_module: MakeModule) -> None:
+        content = load_checkpoint(checkpoint)
+        self.checkpoint = checkpoint
+        self.fingerprint = fingerprint(content["state_dict"])  # before a module may change what it loads
+        self.data = saved_spec(content) or DataSpec()
+        self.step: int | None = content.get("global_step")
+        self.callback_states: Mapping[str, Any] = content.get("callbacks", {})
+        self._content = content
+        self._make_module = make_module
+
+    @cached_property
+    def module(self) -> pl.LightningModule:
+        """The module with these weights, on the CPU, in eval mode; all who use it leave it as it is.
+
+        Raises:
+            CheckpointError: If the weights are of another model.
+        """
+        module = self._with_weights(self._content)
+        self._content = {key: value for key, value in self._content.items() if key not in _LARGE}
+        return module
+
+    def separate_module(self) -> pl.LightningModule:
+        """Return another module with these weights, which may be changed, as a measurement in half precision does.
+
+        Raises:
+            CheckpointError: If the weights are of another model.
+        """
+        return self._with_weights(self._content | {"state_dict": self.module.state_dict()})
+
+    def _with_weights(self, content: dict[str, Any]) -> pl.LightningModule:
+        module = self._make_module(content)
+        module.on_load_checkpoint(content)
+        load_weights(module, content["state_dict"], self.checkpoint)
+        return module
