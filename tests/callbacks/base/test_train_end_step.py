@@ -23,6 +23,7 @@ from cuelight.callbacks.lightning.model_pruning import ModelPruning
 from cuelight.callbacks.test_on_train_end import TestOnTrainEnd
 from cuelight.errors import ConfigError, ExportError
 from cuelight.prediction.onnx_model import OnnxModel
+from cuelight.train_end import measured_weights
 from cuelight.train_end.from_trainer import finished_by
 from cuelight.train_end.outcomes import read_outcomes
 from cuelight.train_end.running import StepResult, TrainEndError
@@ -214,6 +215,33 @@ def test_outcome_says_what_was_done_with_which_weights(tmp_path) -> None:
     assert results["metrics"] == outcomes["TestOnTrainEnd"].details["metrics"]
     for file in (onnx_of(tmp_path), tmp_path / "archive" / "Measured.tar"):
         assert OnnxModel.open(file).metadata.fingerprint == weights
+
+
+def test_the_best_checkpoint_is_read_once_for_all_steps(tmp_path, monkeypatch) -> None:
+    read = []
+    monkeypatch.setattr(
+        measured_weights, "load_checkpoint", lambda path: read.append(path.name) or load_checkpoint(path)
+    )
+    train(tmp_path, *keep(LOSS), TestOnTrainEnd(), ExportOnTrainEnd(), ArchiveOnTrainEnd())
+    assert read == ["best_loss.ckpt"]
+
+
+class Halved(Measured):
+    """Its weights lose half of their digits while it is tested."""
+
+    def on_test_start(self):
+        self.half().float()
+
+
+def test_a_measurement_that_changes_the_module_changes_nothing_that_is_exported(tmp_path) -> None:
+    train(tmp_path, *keep(LOSS), TestOnTrainEnd(), ExportOnTrainEnd(), model=Halved())
+    expected = Measured().eval()
+    expected.load_state_dict(load_checkpoint(tmp_path / "checkpoints" / "best_loss.ckpt")["state_dict"])
+    features = TinyData().features[:24]
+    with torch.no_grad():
+        logits = expected(features)
+    exported = run_onnx(onnx_of(tmp_path, "Halved"), features)
+    torch.testing.assert_close(exported, logits, rtol=1e-5, atol=1e-6)
 
 
 @pytest.mark.parametrize(("prefer", "expected"), [("metric", "best_accuracy"), ("loss", "best_loss")])
