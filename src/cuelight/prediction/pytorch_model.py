@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from cuelight.export.model_metadata import ModelMetadata
-from cuelight.export.onnx.tensors_module import named_tensors
+from cuelight.export.onnx.target import named_tensors
 
 
 class PyTorchModel:

@@ -62,12 +62,14 @@ def export(
     module = weights.module
     report("reading validation images")
     images, notes = _images(training)
+    example = _example(module.example_input_array, images, type(module).__name__)
+    metadata = training.describe(weights)
     exported = export_onnx(
         module.for_export() if isinstance(module, BringsExport) else module,
-        _example(module.example_input_array, images, type(module).__name__),
+        example,
         path,
         options,
-        training.describe(weights),
+        metadata,
         images=images,
         output_names=module.output_names if isinstance(module, NamesOutputs) else None,
         report=report,

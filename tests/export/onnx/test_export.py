@@ -21,7 +21,7 @@ from torch import nn
 from cuelight.config.schema import ExporterConfig
 from cuelight.errors import ExportError
 from cuelight.export.model_metadata import ModelMetadata
-from cuelight.export.onnx import exporters
+from cuelight.export.onnx import graph_building
 from cuelight.export.onnx.export import export_onnx
 from cuelight.export.onnx.graph import OnnxGraph
 from cuelight.images import tensors
@@ -195,7 +195,7 @@ def test_other_exporter_where_dynamo_refuses(path) -> None:
 
 
 def test_other_exporter_where_torchscript_refuses(path, monkeypatch) -> None:
-    monkeypatch.setattr(exporters, "_FLOOR_OF_DYNAMO", 19)
+    monkeypatch.setattr(graph_building, "_FLOOR_OF_DYNAMO", 19)
     exported, _, _ = export(Unknown(), path, torch.randn(1, 8), opset=18)
     assert exported.exporter == "dynamo"
     assert "torchscript: Exporting the operator 'aten::fft_rfft'" in exported.notes[0]

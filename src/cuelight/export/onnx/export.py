@@ -18,11 +18,9 @@ from torch import Tensor, nn
 from cuelight.config.schema import ExporterConfig
 from cuelight.errors import ExportError
 from cuelight.export.model_metadata import ModelMetadata
-from cuelight.export.onnx.check_images import check_batches
-from cuelight.export.onnx.export_target import Batch, Inputs, Target
 from cuelight.export.onnx.graph_building import write_graph
 from cuelight.export.onnx.numeric_check import Difference, compare
-from cuelight.export.onnx.wrapping import make_target
+from cuelight.export.onnx.target import Inputs, Target, make_target
 from cuelight.utils.files import TEMPORARY_SUFFIX
 
 __all__ = ["Exported", "Inputs", "export_onnx"]
@@ -103,13 +101,12 @@ def export_onnx(
     rejected = path.with_name(f"{path.stem}.rejected.onnx")
     temporary = path.with_name(f".{path.name}.{os.getpid()}{TEMPORARY_SUFFIX}")
     with _keeping_modes(model), torch.no_grad():
-        target, notes = make_target(model, example, options, metadata, output_names)
-        batches, how = check_batches(example, images, target, metadata)
+        target, notes = make_target(model, example, options, metadata, output_names, images)
         try:
             written = write_graph(target, temporary, options, metadata, report)
             report("checking with ONNX Runtime")
             _release_memory()
-            differences = _checked(temporary, target, batches, options, rejected)
+            differences = _checked(temporary, target, options, rejected)
             temporary.replace(path)
         except OSError as error:
             raise _write_error(path, error) from error
@@ -118,7 +115,7 @@ def export_onnx(
     rejected.unlink(missing_ok=True)
     return Exported(
         path, written.exporter, options.opset, target.input_names, target.output_names, written.simplified,
-        differences, (*notes, *written.notes, *how),
+        differences, (*notes, *written.notes),
     )  # fmt: skip
 
 
@@ -141,12 +138,10 @@ def _release_memory() -> None:
         trim(0)
 
 
-def _checked(
-    path: Path, target: Target, batches: Sequence[Batch], options: ExporterConfig, rejected: Path
-) -> tuple[Difference, ...]:
+def _checked(path: Path, target: Target, options: ExporterConfig, rejected: Path) -> tuple[Difference, ...]:
     tolerance = options.tolerance or (_TOLERANCE_OF_HALF if options.half_precision else _TOLERANCE)
     try:
-        differences = compare(path, target.module, batches)
+        differences = compare(path, target.module, target.check_batches)
         _refuse_above(tolerance, differences)
     except ExportError as error:
         path.replace(rejected)

@@ -10,9 +10,11 @@ from typing import Any, BinaryIO
 import numpy as np
 import onnx
 from numpy.typing import NDArray
-from onnx import checker, helper, numpy_helper
+from onnx import TensorProto, checker, helper, numpy_helper
+from onnxruntime.transformers.float16 import convert_float_to_float16  # type: ignore[import-untyped]
 
 from cuelight.errors import ExportError
+from cuelight.export.onnx.suppress_output import suppress_output
 
 Array = NDArray[Any]
 
@@ -23,6 +25,8 @@ _RAW_DATA_OF_TENSOR = 9 << 3 | 2
 
 # Smaller tensors are parameters of operators as often as weights; the passes over the graph want to see their values.
 _SMALL = 16 * 1024
+# They take the weight of every convolution for a constant, which a large one is not.
+_NEEDS_WEIGHTS = ["FusionConvMul", "FusionConvTransposeMul"]
 
 
 @dataclass
@@ -98,6 +102,40 @@ class OnnxGraph:
         self.keep_inputs([value for value in self.proto.graph.input if value.name not in small])
         self.weights = {name: value for name, value in self.weights.items() if name not in small}
 
+    def simplify(self) -> str:
+        """Simplify the graph with onnxslim, and return why it could not be simplified; empty if it was."""
+        before = _signature(self.proto)
+        try:
+            with suppress_output():
+                import onnxslim  # type: ignore[import-untyped] # noqa: PLC0415 - may warn when it is imported
+
+                slim = onnxslim.slim(
+                    onnx.ModelProto.FromString(self.proto.SerializeToString()), skip_fusion_patterns=_NEEDS_WEIGHTS
+                )
+                onnx.checker.check_model(slim, full_check=True)
+        except Exception as error:  # noqa: BLE001 - a graph that is not simplified is as good
+            return (str(error).strip() or type(error).__name__).splitlines()[0]
+        after = _signature(slim)
+        names = [name for name, _ in before]
+        if [entry for entry in before if entry[0] not in self.weights] != [
+            entry for entry in after if entry[0] not in self.weights
+        ] or any(entry not in before for entry in after):
+            return f"it changed the inputs and outputs {names} to {[name for name, _ in after]}"
+        self.proto = slim
+        self.drop_unused_weights()
+        return ""
+
+    def to_half(self) -> None:
+        """Let the graph compute in float16, with inputs and outputs in float32."""
+        kept = [value.name for value in [*self.inputs, *self.proto.graph.output]]
+        with suppress_output():
+            self.proto = convert_float_to_float16(self.proto, keep_io_types=kept)
+        self.sort_nodes()
+        largest = float(np.finfo(np.float16).max)
+        for value in self.proto.graph.input:
+            if value.name in self.weights and value.type.tensor_type.elem_type == TensorProto.FLOAT16:
+                self.weights[value.name] = np.clip(self.weights[value.name], -largest, largest).astype(np.float16)
+
     def write(self, file: BinaryIO) -> None:
         """Write one ONNX file with the weights inside, tensor after tensor.
 
@@ -155,3 +193,8 @@ def _field(key: int, size: int) -> bytes:
         encoded.append(size & 0x7F | 0x80)
         size >>= 7
     return bytes([*encoded, size])
+
+
+def _signature(proto: onnx.ModelProto) -> list[tuple[str, int]]:
+    values = [*proto.graph.input, *proto.graph.output]
+    return [(value.name, value.type.tensor_type.elem_type) for value in values]

@@ -1,23 +1,31 @@
-"""From a model in PyTorch to a file of ONNX that tells what it is."""
+"""From a model in PyTorch to an ONNX file with metadata: two exporters, then passes over the graph."""
 
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
+import re
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import onnx
+import torch
+from torch.onnx import TrainingMode
 
 from cuelight.config.schema import ExporterConfig
 from cuelight.errors import ExportError
 from cuelight.export.model_metadata import ModelMetadata
-from cuelight.export.onnx.export_target import Target
-from cuelight.export.onnx.exporters import export_graph
-from cuelight.export.onnx.graph import OnnxGraph
-from cuelight.export.onnx.graph_passes import set_shapes, simplify, to_half
+from cuelight.export.onnx.graph import Array, OnnxGraph
+from cuelight.export.onnx.suppress_output import suppress_output
+from cuelight.export.onnx.target import Target
 from cuelight.export.onnx.weight_folding import fold_weights
 from cuelight.utils.files import atomic_write
+
+Exporter = Callable[[Target, int], OnnxGraph]
+
+_FLOOR_OF_DYNAMO = 18
+_TERMINAL_COLORS = re.compile(r"\x1b\[[0-9;]*m")
 
 
 @dataclass(frozen=True)
@@ -55,25 +63,34 @@ def write_graph(
         OSError: The disk is full.
     """
     notes, simplified = [], False
-    exporter, graph, error = export_graph(target, options.opset, report)
+    exporter, graph, error = _export_graph(target, options.opset, report)
     if error:
         notes.append(f"exported with {exporter}, because the other exporter refused the model: {error}")
     fold_weights(graph)
     graph.store_small_weights()
     if options.simplify:
         report("simplifying")
-        problem = simplify(graph)
+        problem = graph.simplify()
         simplified = not problem
         if problem:
             notes.append(f"not simplified: {problem}")
-    set_shapes(graph, target)
+    _set_shapes(graph, [*target.input_shapes, *target.output_shapes])
     if options.half_precision:
-        to_half(graph)
+        graph.to_half()
     _describe(graph, exporter, options, metadata)
     _check_graph(graph)
     with atomic_write(path) as file:
         graph.write(file)
     return Written(exporter, simplified, tuple(notes))
+
+
+def _set_shapes(graph: OnnxGraph, shapes: Sequence[Sequence[int | str]]) -> None:
+    """Write the shapes that are known for certain, in place of what the exporter inferred."""
+    for value, shape in zip([*graph.inputs, *graph.proto.graph.output], shapes, strict=True):
+        dimensions = value.type.tensor_type.shape
+        dimensions.ClearField("dim")
+        for size in shape:
+            dimensions.dim.add(**({"dim_param": size} if isinstance(size, str) else {"dim_value": size}))
 
 
 def _check_graph(graph: OnnxGraph) -> None:
@@ -95,3 +112,117 @@ def _describe(graph: OnnxGraph, exporter: str, options: ExporterConfig, metadata
         "export_options": json.dumps(options.model_dump()),
     }
     onnx.helper.set_model_props(graph.proto, told)
+
+
+def _export_graph(target: Target, opset: int, report: Callable[[str], None]) -> tuple[str, OnnxGraph, str]:
+    """Export with the exporter that fits the opset, and with the other one if it refuses.
+
+    Args:
+        target: What is exported.
+        opset: Version of the operators.
+        report: Told what happens.
+
+    Returns:
+        The name of the exporter, the graph, and why the other one refused; empty if it was not needed.
+
+    Raises:
+        ExportError: Both refuse.
+    """
+    names = ["dynamo", "torchscript"] if opset >= _FLOOR_OF_DYNAMO else ["torchscript", "dynamo"]
+    reasons = []
+    for name in names:
+        report(f"exporting with {'TorchScript' if name == 'torchscript' else name}")
+        try:
+            with suppress_output(), torch.no_grad():
+                graph = EXPORTERS[name](target, opset)
+            _check_request(graph, target, opset)
+        except Exception as error:  # noqa: BLE001 - an exporter may fail with anything; the reason is told
+            reasons.append(f"{name}: {_first_line(error)}")
+        else:
+            return name, graph, "; ".join(reasons)
+    raise ExportError(
+        f"the model cannot be exported with opset {opset}. " + " | ".join(reasons) + " | Replace the operator that is "
+        "refused, or try another `exporter.opset`: from 18 on the dynamo exporter takes all models that it knows."
+    )
+
+
+def _torchscript(target: Target, opset: int) -> OnnxGraph:
+    """Export by tracing.
+
+    Args:
+        target: What is exported.
+        opset: Version of the operators.
+
+    Returns:
+        The graph; its weights are the parameters themselves.
+    """
+    names = [*target.input_names, *target.output_names]
+    shapes = [*target.input_shapes, *target.output_shapes]
+    with TemporaryDirectory() as folder:
+        file = Path(folder) / "graph.onnx"
+        torch.onnx.export(
+            target.module, target.example, str(file), dynamo=False, opset_version=opset,
+            input_names=target.input_names, output_names=target.output_names,
+            dynamic_axes={name: {0: "batch"} for name, shape in zip(names, shapes, strict=True) if "batch" in shape},
+            # With these three the weights stay inputs, each under its own name and with its own value.
+            export_params=False, do_constant_folding=False, training=TrainingMode.PRESERVE,
+        )  # fmt: skip
+        proto = onnx.load(file)
+    values = target.module.state_dict()
+    wanted = [value.name for value in proto.graph.input][len(target.input_names) :]
+    return OnnxGraph(proto, {name: values[name].detach().numpy() for name in wanted if name in values})
+
+
+def _dynamo(target: Target, opset: int) -> OnnxGraph:
+    """Export through ``torch.export``.
+
+    Args:
+        target: What is exported.
+        opset: Version of the operators.
+
+    Returns:
+        The graph; its weights are the parameters themselves, or what the exporter computed of them.
+    """
+    batch = torch.export.Dim("batch")
+    shapes = tuple({0: batch} if "batch" in shape else {} for shape in target.input_shapes)
+    # torch.export takes a free size of 1 for a fixed one in some models.
+    example = tuple(
+        torch.cat([tensor, tensor]) if shape else tensor for tensor, shape in zip(target.example, shapes, strict=True)
+    )
+    with TemporaryDirectory() as folder:
+        program = torch.onnx.export(
+            target.module, example, None, dynamo=True, opset_version=opset, verbose=False,
+            input_names=target.input_names, output_names=target.output_names, artifacts_dir=folder,
+            dynamic_shapes=(shapes,) if target.dynamic else None,
+        )  # fmt: skip
+        if program is None:
+            raise RuntimeError("the exporter gave nothing")
+        file = Path(folder) / "graph.onnx"
+        program.save(file, include_initializers=False, keep_initializers_as_inputs=True)
+        proto = onnx.load(file)
+    weights: dict[str, Array] = {}
+    for name, value in program.model.graph.initializers.items():
+        if value.const_value is not None:
+            weights[name] = value.const_value.numpy()
+    return OnnxGraph(proto, weights)
+
+
+EXPORTERS: dict[str, Exporter] = {"torchscript": _torchscript, "dynamo": _dynamo}
+
+
+def _check_request(graph: OnnxGraph, target: Target, opset: int) -> None:
+    if graph.opset != opset:
+        raise ExportError(f"opset {opset} was asked for, the exporter wrote {graph.opset}")
+    found = [value.name for value in graph.inputs], [value.name for value in graph.proto.graph.output]
+    expected = list(target.input_names), list(target.output_names)
+    if found != expected:
+        raise ExportError(f"inputs and outputs {expected} were asked for, the exporter wrote {found}")
+    onnx.checker.check_model(graph.proto, full_check=True)
+
+
+def _first_line(error: BaseException) -> str:
+    """The first line of the innermost reason that an exporter gives."""
+    while error.__cause__ is not None:
+        error = error.__cause__
+    lines = _TERMINAL_COLORS.sub("", str(error)).strip().splitlines()
+    return lines[0].strip() if lines else type(error).__name__

@@ -13,7 +13,7 @@ import torch
 from numpy.typing import NDArray
 
 from cuelight.errors import ExportError
-from cuelight.export.onnx.export_target import Batch
+from cuelight.export.onnx.target import Batch
 
 _ONLY_ERRORS = 3
 
