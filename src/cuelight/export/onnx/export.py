@@ -115,7 +115,7 @@ def export_onnx(
     rejected.unlink(missing_ok=True)
     return Exported(
         path, written.exporter, options.opset, target.input_names, target.output_names, written.simplified,
-        differences, (*notes, *written.notes),
+        differences, (*written.notes, *notes),
     )  # fmt: skip
 
 
