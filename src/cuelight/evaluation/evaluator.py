@@ -84,8 +84,7 @@ def evaluator(
         settings: On what.
         view: Which split of the data.
         callbacks: What shows the progress, and nothing that changes or saves anything.
-        loggers: What the module finds as its loggers; see
-            :func:`cuelight.tracking.loggers.readonly_logger.readonly_logger`.
+        loggers: What the module finds as its loggers; see :func:`cuelight.tracking.loggers.readonly.readonly`.
 
     Yields:
         A trainer that writes nothing. What a trainer sets for the whole process is then as before.

@@ -13,7 +13,7 @@ from cuelight.evaluation.confusion_matrix import NamesConfusionUnit, confusion_m
 from cuelight.evaluation.evaluate import evaluate, has_split
 from cuelight.evaluation.evaluator import Split
 from cuelight.evaluation.results import Measurement, ReportsTables, class_names, confusion_picture
-from cuelight.tracking.loggers.readonly_logger import readonly_if_open
+from cuelight.tracking.loggers.readonly import open_loggers, readonly
 from cuelight.tracking.sending import send_image, send_metrics, send_table
 from cuelight.train_end.examples import draw_examples
 from cuelight.train_end.finished_training import FinishedTraining, StepSkipped
@@ -43,8 +43,9 @@ def measure(
     if not has_split(training.data, view):
         raise StepSkipped(f"the data has no {view} split.")
     module, described = weights.separate_module(), training.describe(weights)
-    loggers = list(readonly_if_open(training.loggers))
-    metrics = evaluate(module, training.data, view, training.settings, callbacks, loggers)
+    loggers = open_loggers(training.loggers)
+    with readonly(loggers):
+        metrics = evaluate(module, training.data, view, training.settings, callbacks, loggers)
     return Measurement(
         checkpoint=weights.checkpoint,
         fingerprint=weights.fingerprint,

@@ -14,7 +14,7 @@ from cuelight.tracking import sending
 from cuelight.tracking.logger_adapter import adapter_of
 from cuelight.tracking.loggers.build import start_trackers
 from cuelight.tracking.loggers.mlflow_logger import BackgroundMLFlowLogger
-from cuelight.tracking.loggers.readonly_logger import readonly_logger
+from cuelight.tracking.loggers.readonly import readonly
 from support.experiments import OWN_PARTS, experiment, metric_rows, only_run, write_yaml
 from support.mlflow_server import Server
 from support.processes import Command, named_pipe
@@ -193,12 +193,12 @@ def test_two_runs_in_one_process(directory, tmp_path, mlflow_uri, experiment_nam
     assert [client.get_run(one.run_id).info.run_name for one in loggers] == ["run", "second"]
 
 
-def test_silenced_logger_shares_the_run_and_leaves_it_open(logger, client) -> None:
+def test_readonly_logger_leaves_the_run_open(logger, client) -> None:
     logger.begin()
-    quiet = readonly_logger(logger)
-    quiet.experiment.log_metric(quiet.run_id, "drawn", 1.0)
-    quiet.log_metrics({"lost": 1.0}, 1)
-    quiet.finalize("success")
+    with readonly([logger]):
+        logger.experiment.log_metric(logger.run_id, "drawn", 1.0)
+        logger.log_metrics({"lost": 1.0}, 1)
+        logger.finalize("success")
     run = client.get_run(logger.run_id)
     assert (run.data.metrics, run.info.status) == ({"drawn": 1.0}, "RUNNING")
 

@@ -12,7 +12,7 @@ from cuelight.errors import TrackerError
 from cuelight.tracking import sending
 from cuelight.tracking.logger_adapter import adapter_of
 from cuelight.tracking.loggers.build import start_trackers
-from cuelight.tracking.loggers.readonly_logger import readonly_logger
+from cuelight.tracking.loggers.readonly import readonly
 from cuelight.tracking.loggers.wandb_adapter import WandbAdapter
 from cuelight.tracking.loggers.wandb_logger import OwnRunWandbLogger
 from support.trackers import ended_as_by_lightning
@@ -110,13 +110,13 @@ def test_page_tells_how_to_send_it(directory) -> None:
     assert page == f"offline; to send it: wandb sync {folder}"
 
 
-def test_silenced_logger_shares_the_run_and_leaves_it_open(directory) -> None:
+def test_readonly_logger_leaves_the_run_open(directory) -> None:
     logger = offline(directory)
     logger.log_metrics({"loss": 1.0}, 1)
-    quiet = readonly_logger(logger)
-    quiet.experiment.log({"drawn": 2.0})
-    quiet.log_metrics({"lost": 3.0}, 1)
-    quiet.finalize("success")
+    with readonly([logger]):
+        logger.experiment.log({"drawn": 2.0})
+        logger.log_metrics({"lost": 3.0}, 1)
+        logger.finalize("success")
     logger.log_metrics({"loss": 4.0}, 2)
     logger.finalize("success")
     names = {name for entry in read_run(directory)["history"] for name in entry if not name.startswith("_")}

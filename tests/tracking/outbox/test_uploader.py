@@ -48,7 +48,7 @@ def test_a_file_is_sent_and_nothing_remains_but_the_state(setting) -> None:
     assert uploader.wait(LONGEST)
     assert setting.tracker.sent == [("best.ckpt", b"one")]
     assert setting.tracker.aliases == [["best"]]
-    assert setting.left() == ["state.json"]
+    assert setting.left() == ["lock", "state.json"]
     assert (uploader.current.step, uploader.current.score) == (4, 0.25)
     assert uploader.current.where == str(setting.tracker.folder / "checkpoints" / "best.ckpt")
 
@@ -74,7 +74,7 @@ def test_of_ten_during_one_slow_upload_the_last_is_sent(setting) -> None:
     setting.tracker.gate.set()
     assert uploader.wait(LONGEST)
     assert setting.tracker.sent == [("best.ckpt", b"0"), ("best.ckpt", b"10")]
-    assert setting.left() == ["state.json"]
+    assert setting.left() == ["lock", "state.json"]
 
 
 def test_what_failed_is_tried_again_with_growing_pauses(setting, monkeypatch, caplog) -> None:
@@ -213,7 +213,7 @@ def test_what_was_closed_while_a_file_was_sent_leaves_the_older_one_to_the_next(
     ending.tracker.gate.set()
     uploader._thread.join(LONGEST)
     assert uploader.failure is None
-    assert ending.left() == ["state.json"]
+    assert ending.left() == ["lock", "state.json"]
     ending.tracker.ended = False
     later = ending.uploader()
     ending.offer(later, b"2", 2, "best-2.ckpt")
@@ -257,7 +257,7 @@ def test_the_same_bytes_are_not_sent_again(setting) -> None:
     assert second.wait(LONGEST)
     assert len(setting.tracker.sent) == 1
     assert second.current.step == 1
-    assert setting.left() == ["state.json"]
+    assert setting.left() == ["lock", "state.json"]
 
 
 def test_another_place_gets_the_same_bytes(setting) -> None:

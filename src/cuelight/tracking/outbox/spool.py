@@ -12,6 +12,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import TextIO
 
 from cuelight.utils.files import atomic_write, write_json
 
@@ -19,8 +20,9 @@ logger = logging.getLogger(__name__)
 
 STATE_FILE = "state.json"
 _DESCRIPTION = "about.json"
-_open_folders: set[int] = set()  # by their descriptors
-_forking = threading.Lock()
+_LOCK_FILE = "lock"
+_locked_here: set[Path] = set()
+_locking = threading.Lock()
 
 
 @dataclass(frozen=True)
@@ -166,9 +168,23 @@ class Spool:
             SpoolInUseError: If someone else does so now.
         """
         self.folder.mkdir(parents=True, exist_ok=True)
-        with _open_here_alone(self.folder) as descriptor:
-            _lock(descriptor)
+        folder = self.folder.resolve()
+        with _locking:
+            if folder in _locked_here:
+                raise SpoolInUseError
+            file = (folder / _LOCK_FILE).open("w")
+            try:
+                _lock(file)
+            except SpoolInUseError:
+                file.close()
+                raise
+            _locked_here.add(folder)
+        try:
             yield
+        finally:
+            with _locking:
+                _locked_here.remove(folder)
+                file.close()
 
     def _new_folder(self) -> Path:
         number = max((int(folder.name) for folder in self._folders()), default=0)
@@ -187,41 +203,17 @@ class Spool:
         return sorted(path for path in self.folder.iterdir() if path.name.isdigit())
 
 
-@contextmanager
-def _open_here_alone(folder: Path) -> Iterator[int]:
-    """Open a folder so that no process forked from this one has it open too.
+def _lock(file: TextIO) -> None:
+    """Lock a file for this process alone: processes that are forked from it do not have its lock.
 
-    A lock is held until nobody has it open: the workers of a loader would keep it when their training was killed.
+    Such a lock ends when the process closes the file for the first time, so no file may be opened twice.
     """
-    with _forking:
-        descriptor = os.open(folder, os.O_RDONLY)
-        _open_folders.add(descriptor)
     try:
-        yield descriptor
-    finally:
-        with _forking:
-            if descriptor in _open_folders:
-                _open_folders.remove(descriptor)
-                os.close(descriptor)
-
-
-def _close_in_fork() -> None:
-    for descriptor in _open_folders:
-        os.close(descriptor)
-    _open_folders.clear()
-    _forking.release()
-
-
-os.register_at_fork(before=_forking.acquire, after_in_parent=_forking.release, after_in_child=_close_in_fork)
-
-
-def _lock(descriptor: int) -> None:
-    try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
+        fcntl.lockf(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except (BlockingIOError, PermissionError):
         raise SpoolInUseError from None
     except OSError as error:
-        # Network file systems may have no locks for folders. At worst a file is sent twice.
+        # Network file systems may have no locks. At worst a file is sent twice.
         logger.debug("The spool cannot be locked: %s", error)
 
 

@@ -5,18 +5,17 @@ import threading
 from lightning.pytorch.loggers import CSVLogger, TensorBoardLogger
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
-from cuelight.tracking.loggers.readonly_logger import readonly_if_open, readonly_logger
+from cuelight.tracking.loggers.readonly import open_loggers, readonly
 
 
 def test_pictures_and_curves_are_in_one_file(tmp_path) -> None:
     logger = TensorBoardLogger(tmp_path, name="", version="", purge_step=0)
     logger.log_metrics({"train/loss": 1.0}, step=0)
-    quiet = readonly_logger(logger)
-    assert isinstance(quiet, TensorBoardLogger)
-    quiet.experiment.add_scalar("drawn", 2.0, 1)
-    quiet.log_metrics({"lost": 3.0}, step=1)
-    quiet.log_hyperparams({"lost": 3.0})
-    quiet.finalize("success")
+    with readonly([logger]):
+        logger.experiment.add_scalar("drawn", 2.0, 1)
+        logger.log_metrics({"lost": 3.0}, step=1)
+        logger.log_hyperparams({"lost": 3.0})
+        logger.finalize("success")
     logger.log_metrics({"train/loss": 0.5}, step=2)
     logger.finalize("success")
     assert len(list(tmp_path.glob("events*"))) == 1
@@ -27,9 +26,9 @@ def test_pictures_and_curves_are_in_one_file(tmp_path) -> None:
 
 def test_metrics_for_a_csv_logger_are_dropped(tmp_path) -> None:
     logger = CSVLogger(tmp_path, name="", version="")
-    quiet = readonly_logger(logger)
-    quiet.log_metrics({"lost": 1.0}, step=0)
-    quiet.save()
+    with readonly([logger]):
+        logger.log_metrics({"lost": 1.0}, step=0)
+        logger.save()
     logger.log_metrics({"kept": 1.0}, step=0)
     logger.save()
     assert (tmp_path / "metrics.csv").read_text().splitlines()[0] == "kept,step"
@@ -49,9 +48,9 @@ def test_tracker_that_is_down_or_hangs_is_left_out(tmp_path, caplog) -> None:
             answer.wait()
 
     loggers = [Down(tmp_path), Hanging(tmp_path), CSVLogger(tmp_path)]
-    [quiet] = readonly_if_open(loggers, limit=0.05)
+    [found] = open_loggers(loggers, limit=0.05)
     answer.set()
-    assert type(quiet) is CSVLogger
+    assert type(found) is CSVLogger
     assert [message.partition(" cannot")[0] for message in caplog.messages] == ["Down", "Hanging"]
     assert caplog.messages[0] == (
         "Down cannot be used: ConnectionError: nobody there. The measurement goes on without it."
