@@ -1,4 +1,4 @@
-"""The errors of Cuelight: few types under one base, and the suggestion that goes with a misspelt name."""
+"""Errors: a few types under one base, and suggestions for misspelt names."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 
 class CuelightError(Exception):
-    """Base of every error that Cuelight raises on purpose.
+    """Base of all errors that Cuelight raises on purpose.
 
     The message says what is wrong, where, what was expected, and what to do.
     """
@@ -32,7 +32,7 @@ class Problem(_AboutConfig):
     Args:
         message: What is wrong, what was expected, and what to do.
         path: The key path in dot notation, such as ``trainer.callbacks.0.name``; empty for the whole file.
-        where: ``file.yaml:12`` or ``command line``; empty if it was given in Python.
+        where: ``file.yaml:12`` or ``command line``; empty if given in Python.
         on_this_machine: Whether only this machine lacks something, such as a GPU or a package. The configuration can
             be planned here, and its run tested, but not trained.
     """
@@ -47,15 +47,15 @@ class ConfigWarning(_AboutConfig):
     Args:
         message: What happens, and what to do about it.
         path: The key path in dot notation; empty for the whole file.
-        where: ``file.yaml:12`` or ``command line``; empty if it was given in Python.
+        where: ``file.yaml:12`` or ``command line``; empty if given in Python.
     """
 
 
 class ConfigError(CuelightError):
-    """What a user wrote cannot be run; carries every problem that was found, not only the first.
+    """A configuration cannot be run.
 
     Args:
-        problems: One entry for each thing that is wrong.
+        problems: All problems found, not only the first.
     """
 
     def __init__(self, problems: Sequence[Problem]) -> None:
@@ -64,17 +64,17 @@ class ConfigError(CuelightError):
         heading = "1 problem in the configuration" if count == 1 else f"{count} problems in the configuration"
         super().__init__("\n".join([f"{heading}:", *(f"  {problem}" for problem in self.problems)]))
 
+    # By default, an exception is unpickled from its text.
     def __reduce__(self) -> tuple[type[ConfigError], tuple[Sequence[Problem]]]:
-        """Survive the way to another process; an exception is made anew there from its text otherwise."""
         return type(self), (self.problems,)
 
 
 class ParameterError(CuelightError, ValueError):
-    """Parameters of a constructor are out of their range.
+    """Parameters of a constructor are out of range.
 
     Args:
         owner: The name of the class.
-        messages: What was expected and given, by the name of the parameter.
+        messages: The expected and the given value, by parameter name.
     """
 
     def __init__(self, owner: str, messages: Mapping[str, str]) -> None:
@@ -83,7 +83,6 @@ class ParameterError(CuelightError, ValueError):
         super().__init__("\n".join(f"{owner}: {name}: {message}" for name, message in messages.items()))
 
     def __reduce__(self) -> tuple[type[ParameterError], tuple[str, Mapping[str, str]]]:
-        """Survive the way to another process."""
         return type(self), (self.owner, self.messages)
 
 
@@ -96,7 +95,7 @@ class CheckpointError(CuelightError):
 
 
 class ExportError(CuelightError):
-    """A model cannot be exported, or what was exported does not do what the model does."""
+    """A model cannot be exported, or the exported model gives different outputs."""
 
 
 class ArchiveError(CuelightError):
@@ -104,19 +103,19 @@ class ArchiveError(CuelightError):
 
 
 class ExplainError(CuelightError):
-    """A prediction cannot be explained as asked; the message lists what can be asked for."""
+    """A prediction cannot be explained as requested; the message lists what is possible."""
 
 
 class LayerError(ExplainError):
-    """There is no such layer, or what it puts out is no map; the message names those that are near."""
+    """The layer does not exist, or its output is not a feature map; the message suggests similar layers."""
 
 
 class UploadError(CuelightError):
-    """A file was not sent; it waits, and the message says how to send it."""
+    """A file was not uploaded; it stays queued, and the message says how to send it."""
 
 
 class TrackerError(CuelightError):
-    """A tracker that the configuration asks for cannot be used; the message names it."""
+    """A tracker in the configuration cannot be used; the message names it."""
 
 
 class TrainingInterrupted(CuelightError):
@@ -131,19 +130,11 @@ class TrainingInterrupted(CuelightError):
         super().__init__(f"training was stopped by signal {signal_number}")
 
     def __reduce__(self) -> tuple[type[TrainingInterrupted], tuple[int]]:
-        """Survive the way to another process."""
         return type(self), (self.signal_number,)
 
 
 def did_you_mean(word: str, candidates: Iterable[str]) -> str:
-    """Suggest the candidate nearest to a misspelt word.
-
-    Args:
-        word: What was written.
-        candidates: What would have been right.
-
-    Returns:
-        ``' Did you mean "x"?'`` with a leading space, or an empty string if nothing is near.
+    """Return ``' Did you mean "x"?'`` for the candidate nearest to a word, or an empty text if none is near.
 
     Examples:
         >>> did_you_mean("EarlyStoping", ["EarlyStopping", "Timer"])

@@ -1,4 +1,4 @@
-"""What a user may write, read safely and checked as a whole; imports neither torch nor Lightning."""
+"""Read and check configurations. Imports neither torch nor Lightning."""
 
 from cuelight.config.resolving import PartCheck, load_config
 from cuelight.config.schema import (

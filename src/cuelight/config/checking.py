@@ -1,4 +1,4 @@
-"""Check a tree against the schema, and say in words what does not fit."""
+"""Check a tree against the schema and describe each problem in words."""
 
 from __future__ import annotations
 
@@ -19,13 +19,9 @@ _Loc = tuple[str | int, ...]
 
 
 def check(tree: dict[Any, Any]) -> tuple[Config | None, list[Problem]]:
-    """Check a tree against the schema.
+    """Check a tree whose environment variables are filled in.
 
-    Args:
-        tree: Mappings, lists and scalars, with environment variables filled in.
-
-    Returns:
-        The configuration, None if the tree does not fit, and what does not fit: one problem per key.
+    Returns the configuration, or None, and one problem per key.
     """
     try:
         return Config.model_validate(tree), []
@@ -49,14 +45,7 @@ def check(tree: dict[Any, Any]) -> tuple[Config | None, list[Problem]]:
 
 
 def as_scalars(value: object) -> object:
-    """Read the texts that came from environment variables as unquoted words of YAML.
-
-    Args:
-        value: Mappings, lists and scalars.
-
-    Returns:
-        The same, with numbers and booleans in place of texts that read as such.
-    """
+    """Convert texts from environment variables to numbers, booleans or None where unquoted YAML would."""
     if isinstance(value, EnvironmentText):
         scalar = read_scalar(str(value).strip())
         return value if isinstance(scalar, str) else scalar
@@ -71,11 +60,10 @@ def _schema_problems(tree: Any, error: ValidationError) -> list[_SchemaProblem]:
 
 
 class _SchemaProblem:
-    """One error of Pydantic, brought to the key of the schema that it is about.
+    """A Pydantic error with the schema key that it is about.
 
-    Attributes:
-        is_beside_the_section: Whether it says that a section, which is there, is not the other thing that may stand
-            in its place, such as true or false.
+    ``is_beside_the_section`` is true if the error comes from the ``bool`` of ``bool | SomeSection`` and a mapping was
+    given.
     """
 
     def __init__(self, tree: Any, details: ErrorDetails) -> None:
@@ -90,7 +78,7 @@ class _SchemaProblem:
             if isinstance(self.value, list) and isinstance(step, int) and model:
                 self.annotation, self.value = model, self.value[step]
             elif isinstance(self.value, dict) and model and step == model.__name__:
-                self.annotation = model  # of a union, the member that was tried
+                self.annotation = model  # the member of a union that was tried
                 continue
             elif isinstance(self.value, dict) and model and step == "bool":
                 self.is_beside_the_section = True
@@ -106,7 +94,7 @@ class _SchemaProblem:
         self.path: _Loc = tuple(path)
 
     def problem(self) -> Problem:
-        """The error in words."""
+        """Return the error in words."""
         kind = self.details["type"]
         if kind in {"extra_forbidden", "invalid_key"}:
             message = self._unknown_key()
@@ -142,12 +130,12 @@ class _SchemaProblem:
 
 
 def _annotation(field: FieldInfo) -> Any:
-    """The type of a field together with its bounds, which Pydantic keeps apart."""
+    """Return a field's type with its bounds, which Pydantic stores separately."""
     return Annotated[(field.annotation, *field.metadata)] if field.metadata else field.annotation
 
 
 def _model_in(annotation: Any) -> type[BaseModel] | None:
-    """The section that a type holds, itself or as the entries of a list."""
+    """Return the section class in a type, directly or as the entries of a list."""
     for member in members(annotation):
         for candidate in (member, *getattr(member, "__args__", ())):
             if isinstance(candidate, type) and issubclass(candidate, BaseModel):
@@ -160,7 +148,7 @@ def _is_list(annotation: Any) -> bool:
 
 
 def _with(tree: Any, path: _Loc, value: object) -> Any:
-    """A copy of the tree with another value at a path."""
+    """Return a copy of the tree with the value at a path replaced."""
     if not path:
         return value
     if isinstance(tree, list):

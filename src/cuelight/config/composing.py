@@ -1,7 +1,8 @@
-"""Build plain data from YAML events: no tags, no surprises of YAML 1.1, bounded size and depth."""
+"""Build plain data from YAML events: no tags, YAML 1.2 scalars, bounded size and depth."""
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
@@ -29,12 +30,7 @@ _Path = tuple[str, ...]
 
 
 class TooLargeError(yaml.YAMLError):
-    """What a file expands to is too large or too deep.
-
-    Args:
-        message: Which bound was passed.
-        line: Where, counted from 1.
-    """
+    """A file that is too large or too deep when its aliases are expanded; ``line`` counts from 1."""
 
     def __init__(self, message: str, line: int) -> None:
         super().__init__(message)
@@ -44,7 +40,7 @@ class TooLargeError(yaml.YAMLError):
 
 @dataclass
 class _Node:
-    """A composed value, with what an alias to it needs to know."""
+    """A composed value, with its size and depth for aliases that repeat it."""
 
     value: Any
     line: int
@@ -56,8 +52,8 @@ class _Node:
 class Composer:
     """Composes one YAML document.
 
-    After :meth:`compose`, ``lines`` has the line of each key and list entry by its path, and ``problems``
-    what is wrong, as (line, path, message).
+    After :meth:`compose`, ``lines`` maps the path of each key and list entry to its line, and ``problems`` holds
+    (line, path, message).
     """
 
     def __init__(self) -> None:
@@ -67,16 +63,9 @@ class Composer:
         self._values = 0
 
     def compose(self, text: str) -> Any:
-        """Read the document.
+        """Parse a document into mappings, lists and scalars; None if it is empty.
 
-        Args:
-            text: The YAML.
-
-        Returns:
-            Mappings, lists and scalars; None for an empty document.
-
-        Raises:
-            yaml.YAMLError: The text is not YAML, or expands to too much.
+        Raises ``yaml.YAMLError`` if the text is not YAML or expands to too much.
         """
         events = yaml.parse(text, Loader=yaml.SafeLoader)
         value = None
@@ -171,7 +160,7 @@ class Composer:
         return key
 
     def _merge(self, target: dict[Any, Any], node: _Node, path: _Path) -> None:
-        """Add the keys of a merge key ``<<``; those that the mapping sets itself stay."""
+        """Add the keys of a merge key ``<<``; keys that the mapping sets itself win."""
         for source in node.value if isinstance(node.value, list) else [node.value]:
             if not isinstance(source, dict):
                 self.problems.append((node.line, join(path), "<< takes a mapping, such as << : *defaults"))
@@ -190,7 +179,8 @@ class Composer:
             self._problem(event, path, f'"*{event.anchor}" refers to the value that it is part of')
             return _Node({}, line)
         self._count(node.size, depth + node.depth, line)
-        return _Node(_copied(node.value), line, node.size, node.depth)
+        # A copy, so that changing one use of an alias does not change another.
+        return _Node(copy.deepcopy(node.value), line, node.size, node.depth)
 
     def _count(self, values: int, depth: int, line: int) -> None:
         self._values += values
@@ -210,13 +200,6 @@ def _line(event: Event) -> int:
 def _grow(node: _Node, child: _Node) -> None:
     node.size += child.size
     node.depth = max(node.depth, child.depth + 1)
-
-
-def _copied(value: Any) -> Any:
-    """A copy of its own for each alias, so that changing one place does not change another."""
-    if isinstance(value, dict):
-        return {key: _copied(item) for key, item in value.items()}
-    return [_copied(item) for item in value] if isinstance(value, list) else value
 
 
 def _short(text: object) -> str:

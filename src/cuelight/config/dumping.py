@@ -9,12 +9,12 @@ import yaml
 
 from cuelight.config.scalars import read_scalar
 
-# PyYAML writes these as they are, and reads them as line breaks, which it folds.
+# PyYAML writes these unquoted, and folds them as line breaks when it reads them.
 _UNUSUAL_BREAKS = re.compile("[\\x85\\u2028\\u2029]")
 
 
 class _Dumper(yaml.SafeDumper):
-    """Repeats values instead of writing aliases, and quotes what YAML 1.1 or 1.2 reads as no text."""
+    """Repeats values instead of writing aliases, and quotes text that YAML 1.1 or 1.2 reads as another type."""
 
     def ignore_aliases(self, data: Any) -> bool:
         return True
@@ -30,12 +30,5 @@ _Dumper.add_representer(str, _text)
 
 
 def to_yaml(tree: object) -> str:
-    """Write a tree as YAML.
-
-    Args:
-        tree: Mappings, lists and scalars.
-
-    Returns:
-        YAML text; :func:`cuelight.config.loading.parse_document` reads the same tree from it.
-    """
+    """Write mappings, lists and scalars as YAML that reads back as the same tree."""
     return yaml.dump(tree, Dumper=_Dumper, sort_keys=False, allow_unicode=True, width=100)

@@ -1,4 +1,4 @@
-"""Durations as a person writes them: ``90m``, ``1h30m``, ``00:12:00:00``, or ``{hours: 12}``."""
+"""Durations such as ``90m``, ``1h30m``, ``00:12:00:00`` or ``{hours: 12}``."""
 
 from __future__ import annotations
 
@@ -17,17 +17,10 @@ EXPECTED = 'expected a duration such as "90m", "1h30m", "00:12:00:00" (days:hour
 
 
 def read_duration(value: str | Mapping[str, float] | timedelta) -> timedelta:
-    """Read a duration.
+    """Read a duration from text with units or as ``DD:HH:MM:SS``, or from a mapping of unit names to numbers.
 
-    Args:
-        value: Text with units (w, d, h, m or min, s), text as ``DD:HH:MM:SS``, or a mapping of weeks, days,
-            hours, minutes and seconds to numbers. A timedelta is returned as it is.
-
-    Returns:
-        The duration, longer than zero.
-
-    Raises:
-        ValueError: It is none of these; the message says what was expected.
+    Units in text are w, d, h, m or min, and s. Raises ValueError with the accepted formats if it is none of these, or
+    not longer than zero.
 
     Examples:
         >>> read_duration("1h30m").total_seconds()

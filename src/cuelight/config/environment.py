@@ -1,6 +1,6 @@
 """Environment variables, read only where a file names them: ``${env:NAME}`` or ``${env:NAME:-default}``.
 
-What was read stays out of sight: it shows itself as the text that the file has.
+Their values are never shown: messages and saved files have the text of the file instead.
 """
 
 from __future__ import annotations
@@ -23,44 +23,33 @@ _COMMON_WORDS = frozenset({"true", "false", "null", "none", "auto", "text", "nam
 
 
 class EnvironmentText(str):
-    """Text with the value of an environment variable in it, which shows only what the file has.
-
-    Args:
-        value: The text with the value filled in.
-        template: The text as the file has it, such as ``${env:NAME}``.
-    """
+    """Text with environment variables filled in; its repr is ``template``, the text of the file."""
 
     __slots__ = ("template",)
     template: str
 
     def __new__(cls, value: str, template: str) -> Self:
-        """Make the text."""
+        """Create the text."""
         text = super().__new__(cls, value)
         text.template = template
         return text
 
     def __repr__(self) -> str:
-        """What the file has; never the value."""
+        """Return the template, never the value."""
         return repr(self.template)
 
     def __reduce__(self) -> tuple[type[EnvironmentText], tuple[str, str]]:
-        """Copies keep the template."""
+        """Keep the template in copies."""
         return EnvironmentText, (str(self), self.template)
 
 
 def fill_in(
     tree: object, environment: Mapping[str, str] | None = None
 ) -> tuple[Any, dict[tuple[str | int, ...], str], list[Problem]]:
-    """Replace the references in the texts of a tree by the values of environment variables.
+    """Replace references to environment variables in the texts of a tree. ``$${`` stands for ``${``.
 
-    Values are not looked into again, and keys are left alone. ``$${`` stands for ``${``.
-
-    Args:
-        tree: Mappings, lists and scalars.
-        environment: The variables; those of the process if left out.
-
-    Returns:
-        The new tree, the text that the file has for each path that changed, and what is wrong.
+    Keys are not changed, and values are not expanded again. Returns the new tree, the original text of each changed
+    path, and the problems.
     """
     variables = os.environ if environment is None else environment
     templates: dict[tuple[str | int, ...], str] = {}
@@ -85,14 +74,7 @@ def fill_in(
 
 
 def has_reference(node: object) -> bool:
-    """Whether text from an environment variable is anywhere in a tree.
-
-    Args:
-        node: Mappings, lists and scalars.
-
-    Returns:
-        True if there is an :class:`EnvironmentText`.
-    """
+    """Return whether a tree contains an :class:`EnvironmentText`."""
     if isinstance(node, Mapping):
         return any(has_reference(value) for value in node.values())
     if isinstance(node, list):
@@ -101,15 +83,10 @@ def has_reference(node: object) -> bool:
 
 
 def hide(message: str, node: object) -> str:
-    """Replace the values of environment variables in a message by the text that the file has.
+    """Replace the values of environment variables in ``node`` by their templates in a message from elsewhere.
 
-    Args:
-        message: A message that someone else wrote, such as a constructor that refuses its arguments.
-        node: The tree that the constructor was given.
-
-    Returns:
-        The message without the values. Common words and texts of less than four characters are no secrets, and are
-        part of many a message: they are replaced only where they are quoted, or are the whole message.
+    Common words and values shorter than four characters appear in many messages: they are replaced only where they are
+    quoted or are the whole message.
     """
     templates: dict[str, str] = {}
     for text in _texts(node):
@@ -131,7 +108,7 @@ def _texts(node: object) -> Iterator[EnvironmentText]:
 
 
 def _occurrence(value: str) -> str:
-    """The pattern that finds a value in a message."""
+    """Return the pattern that finds a value in a message."""
     if len(value) >= _SHORTEST_SECRET and value.lower() not in _COMMON_WORDS:
         return re.escape(value)
     return rf"(?<![^\"']){re.escape(value)}(?![^\"'])"

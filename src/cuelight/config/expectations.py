@@ -1,4 +1,4 @@
-"""Say in words what a type accepts and what was written instead."""
+"""Describe in words what a type accepts and what was given instead."""
 
 from __future__ import annotations
 
@@ -28,26 +28,12 @@ _LONGEST = 60
 
 
 def type_problem(annotation: Any, value: object) -> str:
-    """Say what a type accepts, what was written, and what to do about it where that is plain.
-
-    Args:
-        annotation: The type.
-        value: What was written.
-
-    Returns:
-        ``expected a whole number, got the text "ten".`` and perhaps a hint.
-    """
+    """Return a message such as ``expected a whole number, got the text "ten".``, with a hint if there is one."""
     return f"expected {expected(annotation)}, got {shown(value)}.{_hint(annotation, value)}"
 
 
 def expected(annotation: Any) -> str:
-    """Say what a type accepts.
-
-    Args:
-        annotation: The type, with its bounds if it is annotated.
-
-    Returns:
-        Words such as ``a whole number of at least 1, or null``.
+    """Describe what a type accepts, including its bounds.
 
     Examples:
         >>> expected(int | None)
@@ -63,14 +49,7 @@ def expected(annotation: Any) -> str:
 
 
 def shown(value: object) -> str:
-    """Show a value of a configuration; what came from an environment variable stays hidden.
-
-    Args:
-        value: Mappings, lists and scalars.
-
-    Returns:
-        Words such as ``the text "ten"``.
-    """
+    """Describe a given value, such as ``the text "ten"``. Values of environment variables stay hidden."""
     if isinstance(value, EnvironmentText):
         return f"the text of {_cut(value.template)}"
     if value is None:
@@ -83,14 +62,7 @@ def shown(value: object) -> str:
 
 
 def members(annotation: Any) -> Iterator[Any]:
-    """The alternatives of a type, without what annotates them.
-
-    Args:
-        annotation: The type.
-
-    Yields:
-        The members of a union, or the type itself.
-    """
+    """Yield the members of a union, or the type itself, without ``Annotated``."""
     origin = get_origin(annotation)
     if origin is Annotated:
         yield from members(get_args(annotation)[0])
@@ -184,7 +156,7 @@ def _hint(annotation: Any, value: object) -> str:
 
 
 def _text_hint(kinds: list[Any], value: str) -> str:
-    """The hint for a text that was written where something else was expected."""
+    """Return a hint for text where another type was expected."""
     if bool in kinds and value.lower() in _SPOKEN_BOOLEANS:
         return f" Write {_SPOKEN_BOOLEANS[value.lower()]}: {value} is text here, as in YAML 1.2."
     sections = [kind for kind in kinds if _is(kind, BaseModel)]
@@ -197,7 +169,7 @@ def _text_hint(kinds: list[Any], value: str) -> str:
 
 
 def _without_quotes(kinds: list[Any], value: str) -> str:
-    """The hint for a number or boolean that was written as text."""
+    """Return a hint for a number or boolean that was written as text."""
     meant = read_scalar(value.replace("_", "") if value[:1].isdigit() else value)
     is_number = isinstance(meant, (int, float)) and not isinstance(meant, bool)
     if (is_number and (float in kinds or (int in kinds and isinstance(meant, int)))) or (
@@ -208,7 +180,7 @@ def _without_quotes(kinds: list[Any], value: str) -> str:
 
 
 def _flow(value: object) -> str:
-    """The value as one would write it in one line of YAML."""
+    """Write a value as one line of YAML."""
     if isinstance(value, EnvironmentText):
         return value.template
     if isinstance(value, Mapping):

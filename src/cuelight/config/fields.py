@@ -1,4 +1,4 @@
-"""What the values of a configuration may be."""
+"""Types of configuration values."""
 
 from __future__ import annotations
 
@@ -20,13 +20,13 @@ from cuelight.config.environment import EnvironmentText
 
 
 class Section(BaseModel):
-    """A mapping of the file: unknown keys are refused, and nothing is changed afterwards."""
+    """A mapping of the file. Unknown keys are an error; instances are immutable."""
 
     model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
 
 
 def _keep_hidden(value: object, handler: ValidatorFunctionWrapHandler) -> object:
-    """Pydantic would turn text from an environment variable into text that shows its value."""
+    """Keep :class:`EnvironmentText`, which Pydantic would convert to a plain str that shows its value."""
     checked = handler(value)
     return value if isinstance(value, EnvironmentText) and checked == str(value) else checked
 
@@ -51,15 +51,6 @@ def _devices(value: object) -> object:
     return value
 
 
-def _empty_if_null(value: object) -> object:
-    """A section whose keys are all commented out reads as null, and means its defaults."""
-    return {} if value is None else value
-
-
-def _no_entries_if_null(value: object) -> object:
-    return [] if value is None else value
-
-
 Text = Annotated[str, WrapValidator(_keep_hidden)]
 Name = Annotated[Text, Field(min_length=1)]
 AtLeast0 = Annotated[int, Field(ge=0)]
@@ -67,8 +58,9 @@ AtLeast1 = Annotated[int, Field(ge=1)]
 RunName = Annotated[Text, AfterValidator(_run_name)]
 MaxTime = Annotated[Text | dict[str, float] | None, BeforeValidator(_max_time)]
 Devices = Annotated[int | Literal["auto"] | list[int], AfterValidator(_devices)]
-EMPTY_IF_NULL = BeforeValidator(_empty_if_null)
-NO_ENTRIES_IF_NULL = BeforeValidator(_no_entries_if_null)
+# A section whose keys are all commented out reads as null, and means its defaults.
+EMPTY_IF_NULL = BeforeValidator(lambda value: {} if value is None else value)
+NO_ENTRIES_IF_NULL = BeforeValidator(lambda value: [] if value is None else value)
 Precision = Literal[
     "32-true", "16-mixed", "bf16-mixed", "16-true", "bf16-true", "64-true", "transformer-engine",
     "transformer-engine-float16", "32", "16", "bf16", "64", 32, 16, 64,

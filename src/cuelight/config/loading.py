@@ -1,7 +1,6 @@
 """Read a YAML file into plain mappings, lists and scalars, with the line of every key.
 
-Only plain data can come out: tags are refused, words mean what YAML 1.2 says, and the size and depth of
-what a file may expand to are bounded.
+Tags are an error, scalars follow YAML 1.2, and the expanded size and depth are bounded.
 """
 
 from __future__ import annotations
@@ -22,35 +21,28 @@ _LARGEST_FILE = 1024 * 1024
 class Location(NamedTuple):
     """A place in what a user wrote.
 
-    Args:
-        source: The file, ``command line`` or ``override``; empty for a value given in Python.
-        line: The line, counted from 1; 0 where there are no lines.
+    ``source`` is a file, ``command line`` or ``override``; empty for a value from Python. ``line`` counts from 1 and is
+    0 where there are no lines.
     """
 
     source: str
     line: int = 0
 
     def __str__(self) -> str:
-        """The place as ``file.yaml:12``."""
+        """Return the place as ``file.yaml:12``."""
         return f"{self.source}:{self.line}" if self.line else self.source
 
 
 @dataclass
 class Document:
-    """A tree of plain data, and where each of its keys was written.
-
-    Args:
-        tree: Mappings, lists and scalars.
-        locations: The place of each key and list entry, by its path; every step of the path is text.
-        source: Where the tree as a whole comes from.
-    """
+    """A tree of plain data, and where each key and list entry was written. Paths in ``locations`` are all text."""
 
     tree: Any
     locations: dict[tuple[str, ...], Location] = field(default_factory=dict)
     source: str = ""
 
     def locate(self, path: tuple[str, ...]) -> Location:
-        """The place of a path, or of the nearest key above it."""
+        """Return the place of a path, or of the nearest key above it."""
         for length in range(len(path), 0, -1):
             if (location := self.locations.get(path[:length])) is not None:
                 return location
@@ -58,17 +50,7 @@ class Document:
 
 
 def read_document(path: Path | str) -> Document:
-    """Read a YAML file.
-
-    Args:
-        path: The file.
-
-    Returns:
-        What is in it, and where.
-
-    Raises:
-        ConfigError: The file cannot be read or is not YAML that Cuelight accepts.
-    """
+    """Read a YAML file. Raises ConfigError if it cannot be read or is not YAML that Cuelight accepts."""
     file, source = Path(path), str(path)
     try:
         if file.is_dir():
@@ -88,18 +70,7 @@ def read_document(path: Path | str) -> Document:
 
 
 def parse_document(text: str, source: str) -> Document:
-    """Read YAML text that should hold one mapping.
-
-    Args:
-        text: The YAML.
-        source: What to call it in messages, such as the file's name.
-
-    Returns:
-        What is in it, and where.
-
-    Raises:
-        ConfigError: The text is not YAML that Cuelight accepts.
-    """
+    """Parse YAML text that holds one mapping; ``source`` names it in messages. Raises ConfigError."""
     composer, tree = _composed(text, source)
     if tree is None:
         raise _refused(
@@ -114,30 +85,12 @@ def parse_document(text: str, source: str) -> Document:
 
 
 def parse_value(text: str, source: str) -> Any:
-    """Read a single value, as written after ``key=`` on the command line.
-
-    Args:
-        text: A scalar, ``[a, b]`` or ``{a: b}``.
-        source: What to call it in messages.
-
-    Returns:
-        The value: mappings, lists and scalars.
-
-    Raises:
-        ConfigError: The text is not YAML that Cuelight accepts.
-    """
+    """Parse a single value, as written after ``key=`` on the command line. Raises ConfigError."""
     return _composed(text, source, with_lines=False)[1]
 
 
 def printable(text: str) -> str:
-    """Make text safe to show: a file must not be able to steer the terminal that shows a message about it.
-
-    Args:
-        text: Text that may quote a file.
-
-    Returns:
-        The text with control characters escaped.
-    """
+    """Escape control characters, so that a file cannot control the terminal that shows a message about it."""
     return "".join(letter if letter.isprintable() else repr(letter)[1:-1] for letter in text)
 
 
@@ -168,7 +121,7 @@ def _decoded(content: bytes, source: str) -> str:
 
 
 def _other_files(file: Path) -> str:
-    """The YAML files beside a missing one, for the message."""
+    """Name the YAML files beside a missing one, for the message."""
     folder = file.parent
     if not folder.is_dir():
         return f", and no folder {folder} either"

@@ -16,25 +16,16 @@ _Message = TypeVar("_Message", bound=Problem | ConfigWarning)
 
 @dataclass(frozen=True)
 class Origin:
-    """Where a configuration was written. It makes no difference between two configurations.
+    """Where a configuration was written; ignored when configurations are compared.
 
-    Args:
-        document: What was written, and where.
-        tree: The same with the values of environment variables, which must not appear in messages.
+    ``tree`` is the document's tree with the values of environment variables, which must not appear in messages.
     """
 
     document: Document = field(default_factory=lambda: Document({}), compare=False)
     tree: Any = field(default=None, compare=False)
 
     def locate(self, messages: Iterable[_Message]) -> list[_Message]:
-        """Add the places to messages.
-
-        Args:
-            messages: Problems and warnings, with their key paths.
-
-        Returns:
-            Each once, in the order of the file; those about overrides come last.
-        """
+        """Add places to messages. Returns each once, in the order of the file; those about overrides come last."""
         located = dict.fromkeys(self._locate(message) for message in messages)
         ranked = sorted(located, key=lambda pair: (pair[0].source in {COMMAND_LINE, OVERRIDE}, pair[0].line))
         return [message for _, message in ranked]

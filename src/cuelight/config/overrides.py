@@ -1,4 +1,4 @@
-"""Change a configuration from the command line (``trainer.epochs=3``) or by a dict in Python."""
+"""Change a configuration from the command line (``trainer.epochs=3``) or with a dict in Python."""
 
 from __future__ import annotations
 
@@ -15,17 +15,10 @@ OVERRIDE = "override"
 
 
 def apply_overrides(document: Document, overrides: Sequence[str] | Mapping[str, object]) -> list[Problem]:
-    """Apply overrides to a document, in place and in their order.
+    """Apply overrides to a document in place and in order; return the problems of those that are invalid.
 
-    A text sets one value: ``a.b.0.c=value``, with the value as YAML. A mapping may be nested, may have dot
-    paths as keys, and is merged key by key; a list in it replaces the list that was there.
-
-    Args:
-        document: The document to change.
-        overrides: The texts, or the mapping.
-
-    Returns:
-        What is wrong with the overrides; what is right is applied all the same.
+    A text sets one value: ``a.b.0.c=value``, with the value as YAML. A mapping may be nested, may have dot paths as
+    keys, and is merged key by key; a list in it replaces the existing list.
     """
     problems: list[Problem] = []
     if isinstance(overrides, str):
@@ -45,7 +38,7 @@ def _set(document: Document, path: str, value: object, source: str) -> list[Prob
         steps = paths.split(path)
         if len(steps) > DEEPEST:
             raise paths.PathError(f"values are nested more than {DEEPEST} levels deep")  # noqa: TRY301 - one report
-        # What the override has to make on the way was written in the override, too.
+        # Mappings that the override creates on the way belong to the override, too.
         made = next((n for n in range(1, len(steps)) if not paths.exists(document.tree, paths.join(steps[:n]))), None)
         paths.put(document.tree, path, value)
     except paths.PathError as error:
@@ -82,7 +75,7 @@ def _leaves(tree: object, above: str = "") -> Iterator[tuple[str, object]]:
 
 
 def _relocate(document: Document, path: tuple[str, ...], location: Location) -> None:
-    """From now on, the path and all below it were written in the override."""
+    """Record that a path and everything below it were written in the override."""
     for known in [known for known in document.locations if known[: len(path)] == path]:
         del document.locations[known]
     document.locations[path] = location

@@ -9,20 +9,11 @@ from cuelight.errors import did_you_mean
 
 
 class PathError(LookupError):
-    """A dot path leads nowhere; the message says at which step and what is there instead."""
+    """A dot path does not exist; the message names the step and what is there instead."""
 
 
 def split(path: str) -> tuple[str, ...]:
-    """Split a dot path into its keys and indices.
-
-    Args:
-        path: Keys and indices with dots between them; an empty text is the tree itself.
-
-    Returns:
-        The keys and indices, all as text.
-
-    Raises:
-        PathError: A key between two dots is empty.
+    """Split a dot path into keys and indices, all as text. Raises PathError if one is empty.
 
     Examples:
         >>> split("trainer.callbacks.0.name")
@@ -37,13 +28,7 @@ def split(path: str) -> tuple[str, ...]:
 
 
 def join(parts: Iterable[object]) -> str:
-    """Write keys and indices as one dot path.
-
-    Args:
-        parts: Keys and indices.
-
-    Returns:
-        The dot path.
+    """Join keys and indices to a dot path.
 
     Examples:
         >>> join(["trainer", "callbacks", 0])
@@ -53,17 +38,7 @@ def join(parts: Iterable[object]) -> str:
 
 
 def get(tree: object, path: str) -> Any:
-    """Look a value up.
-
-    Args:
-        tree: Mappings, lists and scalars.
-        path: Where to look, in dot notation.
-
-    Returns:
-        What is there.
-
-    Raises:
-        PathError: Nothing is there.
+    """Return the value at a dot path. Raises PathError if there is none.
 
     Examples:
         >>> get({"callbacks": [{"name": "Timer"}]}, "callbacks.0.name")
@@ -76,15 +51,7 @@ def get(tree: object, path: str) -> Any:
 
 
 def exists(tree: object, path: str) -> bool:
-    """Whether there is something at a path.
-
-    Args:
-        tree: Mappings, lists and scalars.
-        path: Where to look, in dot notation.
-
-    Returns:
-        True if :func:`get` would find a value, None included.
-    """
+    """Return whether there is a value at a dot path, None included."""
     try:
         get(tree, path)
     except PathError:
@@ -93,15 +60,9 @@ def exists(tree: object, path: str) -> bool:
 
 
 def put(tree: dict[Any, Any], path: str, value: object) -> None:
-    """Set a value in place; mappings on the way that are missing, empty (null), or only switched on or off, are made.
+    """Set the value at a dot path in place. Mappings on the way are created where there is nothing, null or a boolean.
 
-    Args:
-        tree: Mappings, lists and scalars.
-        path: Where to put the value, in dot notation.
-        value: What to put there.
-
-    Raises:
-        PathError: The path is empty, goes through a scalar, or names an entry that a list does not have.
+    Raises PathError if the path is empty, goes through another scalar, or names a list entry that does not exist.
     """
     *parents, last = split(path) or ("",)
     if not last:
@@ -125,14 +86,9 @@ def put(tree: dict[Any, Any], path: str, value: object) -> None:
 
 
 def flattened(tree: object, path: str = "") -> dict[str, Any]:
-    """Write a tree as one mapping from dot paths to what stands at their ends.
+    """Return a mapping from dot paths to scalars, lists of scalars, and empty mappings and lists.
 
-    Args:
-        tree: Mappings, lists and scalars.
-        path: Where the tree is in a larger one.
-
-    Returns:
-        Scalars, lists of scalars, and empty mappings and lists, in the order of the tree.
+    Each path starts with ``path``.
 
     Examples:
         >>> flattened({"optimizer": {"name": "SGD", "params": {"betas": [0.9, 0.99]}}, "steps": [{"at": 3}]})
@@ -166,7 +122,7 @@ def _child(node: object, part: str, above: str) -> object:
 
 
 def _key(node: Mapping[Any, object], part: str) -> str | int:
-    """The key that a part of a path means: an integer where the mapping has integer keys."""
+    """Return the key that a part of a path means: an integer if the mapping has integer keys."""
     if part in node or not (part.isascii() and part.removeprefix("-").isdigit()):
         return part
     return int(part) if node and all(isinstance(key, int) for key in node) else part

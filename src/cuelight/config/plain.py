@@ -1,4 +1,4 @@
-"""Bring what a Python caller gives to the plain data that a YAML file could hold."""
+"""Convert values from Python to the plain data that a YAML file can hold."""
 
 from __future__ import annotations
 
@@ -15,14 +15,7 @@ from cuelight.errors import Problem
 def to_plain(value: object, problems: list[Problem], where: str = "", path: tuple[object, ...] = ()) -> Any:
     """Copy a value into dicts, lists, texts, numbers, booleans and None.
 
-    Args:
-        value: Mappings, lists, tuples, scalars and file paths.
-        problems: Where to add what cannot be written in YAML.
-        where: What to call the source in the problems.
-        path: Where the value is in the whole.
-
-    Returns:
-        The copy; None in place of what cannot be written.
+    What YAML cannot hold becomes None and is added to ``problems``, with ``where`` as its source.
     """
     if value is None or isinstance(value, (bool, int, float, str, os.PathLike)):
         return _plain_scalar(value)
@@ -42,7 +35,7 @@ def to_plain(value: object, problems: list[Problem], where: str = "", path: tupl
 
 
 def _plain_scalar(value: str | float | os.PathLike[str] | None) -> Any:
-    """The built-in type of a scalar that may be of a subclass, such as a NumPy float."""
+    """Return the built-in type of a scalar that may be of a subclass, such as a NumPy float."""
     if isinstance(value, (EnvironmentText, os.PathLike)):
         return value.template if isinstance(value, EnvironmentText) else os.fspath(value)
     if value is None or isinstance(value, bool):

@@ -1,4 +1,4 @@
-"""From what a user wrote to a checked configuration, with one report of everything that is wrong."""
+"""Read, override and check a configuration, and report all problems at once."""
 
 from __future__ import annotations
 
@@ -27,12 +27,12 @@ def load_config(
     """Read and check a configuration.
 
     Args:
-        source: A YAML file, or a mapping such as :meth:`Config.to_dict` gives.
+        source: A YAML file, or a mapping such as :meth:`Config.to_dict` returns.
         overrides: Texts such as ``trainer.epochs=3``, or a mapping such as ``{"trainer.epochs": 3}``.
-        check_part: Checks the name and the parameters of each part; only their form is checked if left out.
+        check_part: Checks the name and the parameters of each part; without it, only their form is checked.
 
     Returns:
-        The configuration, complete with defaults, environment variables filled in.
+        The configuration with defaults and environment variables filled in.
 
     Raises:
         ConfigError: With every problem found, each with its file, line and key path, in the order of the file.
@@ -66,13 +66,13 @@ def _document(source: Path | str | Mapping[str, Any]) -> Document:
 
 
 def _name_of(file: Path) -> str:
-    """The name of a file as the name of a run, which is a folder."""
+    """Return a file's name as a run name, which is also a folder name."""
     name = "".join(letter if letter.isalnum() or letter in " ._+=-" else "-" for letter in file.stem)
     return name.lstrip(" .+=-").rstrip(" .") or "run"
 
 
 def _parts(tree: dict[str, Any]) -> Iterator[tuple[str, dict[str, Any], str]]:
-    """The parts whose form is right: kind, entry and path."""
+    """Yield kind, entry and path of each well-formed part."""
     trainer = tree.get("trainer")
     trainer = trainer if isinstance(trainer, dict) else {}
     callbacks = trainer.get("callbacks")

@@ -1,4 +1,4 @@
-"""What an unquoted word of a file means: the core schema of YAML 1.2.
+"""Types of unquoted scalars: the core schema of YAML 1.2.
 
 YAML 1.1, which PyYAML follows, reads ``on`` and ``no`` as booleans, ``1e-3`` as text, ``1:30`` as 90 and
 ``2024-01-01`` as a date. Here only ``true`` and ``false`` are booleans, every usual way to write a number
@@ -27,13 +27,7 @@ _LONGEST_NUMBER = 100
 
 
 def read_scalar(text: str) -> Scalar:
-    """Read an unquoted scalar.
-
-    Args:
-        text: The scalar as written, without the blanks around it.
-
-    Returns:
-        None, a boolean, a number, or the text itself.
+    """Read an unquoted scalar, given without surrounding blanks, as None, a boolean, a number or text.
 
     Examples:
         >>> [read_scalar(text) for text in ("1e-3", "10", "true", "on", "~")]

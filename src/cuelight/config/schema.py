@@ -1,4 +1,4 @@
-"""What a user may write: the sections of a configuration and their keys, types and defaults."""
+"""The sections of a configuration: their keys, types and defaults."""
 
 from __future__ import annotations
 
@@ -36,11 +36,11 @@ _Message = TypeVar("_Message", bound=Problem | ConfigWarning)
 
 
 class Part(Section):
-    """A pluggable part: a registered name and the parameters to make it with.
+    """A pluggable part: a registered name and parameters.
 
     Attributes:
-        name: A name that the registry has.
-        params: Parameters by name; they are checked against the signature of the class.
+        name: A name in the registry.
+        params: Parameters by name, checked against the signature of the class.
     """
 
     name: Name
@@ -48,7 +48,7 @@ class Part(Section):
 
 
 class OptimizerPart(Part):
-    """The optimizer; without a name it is AdamW."""
+    """The optimizer; AdamW by default."""
 
     name: Name = "AdamW"
 
@@ -67,9 +67,9 @@ class SchedulerPart(Part):
     """The learning-rate scheduler.
 
     Attributes:
-        interval: What the scheduler counts: epochs or optimizer steps.
+        interval: Whether the scheduler counts epochs or optimizer steps.
         warmup: Number of epochs or steps (see ``interval``) in which the learning rate grows to its value.
-        monitor: The metric that ReduceLROnPlateau watches.
+        monitor: The metric for ReduceLROnPlateau.
     """
 
     interval: Literal["epoch", "step"] = "epoch"
@@ -85,7 +85,7 @@ class SchedulerPart(Part):
 
 
 class TrainerConfig(Section):
-    """How to train.
+    """Training settings.
 
     Attributes:
         epochs: Number of epochs.
@@ -95,19 +95,19 @@ class TrainerConfig(Section):
         batch_size: Images per batch and process.
         precision: Lightning's precision, such as ``bf16-mixed``.
         accelerator: Lightning's accelerator: auto, cpu, gpu, mps, tpu.
-        devices: How many devices (-1 for all), which (a list of indices), or auto.
+        devices: Number of devices (-1 for all), a list of their indices, or auto.
         num_nodes: Number of machines.
         strategy: Lightning's strategy: auto, ddp, fsdp.
         accumulate_grad_batches: Batches per optimizer step.
-        gradient_clip_val: Largest norm of the gradient; none if left out.
+        gradient_clip_val: Largest norm of the gradient; not clipped by default.
         validation_interval: Validate every n epochs (a whole number), or after this fraction of an epoch.
-        seed: Where all randomness starts.
+        seed: Seed of all random number generators.
         deterministic: Only deterministic algorithms; some are slower.
         num_workers: Processes that load data.
         compile: Compile the model with ``torch.compile``.
         log_every_n_steps: Optimizer steps between two logged training values.
         optimizer: The optimizer.
-        scheduler: The learning-rate scheduler; a constant learning rate if left out.
+        scheduler: The learning-rate scheduler; a constant learning rate by default.
         callbacks: The callbacks, in the order in which they run.
     """
 
@@ -134,19 +134,18 @@ class TrainerConfig(Section):
 
 
 class ExporterConfig(Section):
-    """How a trained model leaves.
+    """Export settings.
 
     Attributes:
-        name: Name of the files, without their endings; the name of the run if left out.
+        name: Name of the files, without suffix; the name of the run by default.
         opset: Version of the ONNX operators.
-        dynamic_batch: Whether the number of images per batch is free; one image if not.
-        half_precision: Whether the weights are stored, and the model computes, as float16. Inputs and outputs stay
-            float32.
-        simplify: Whether the graph is simplified by onnxslim.
-        preprocessing: Whether the graph normalizes by itself; it then takes uint8 images, RGB or grey.
-        tolerance: How far the outputs of ONNX Runtime may be from those of PyTorch, as a share of the largest output;
-            0.001 if left out, 0.02 with half precision.
-        compression: Of the NN Archive; weights hardly compress.
+        dynamic_batch: Whether the batch size is free; it is 1 otherwise.
+        half_precision: Whether weights and computation are float16. Inputs and outputs stay float32.
+        simplify: Whether onnxslim simplifies the graph.
+        preprocessing: Whether the graph includes normalization; it then takes uint8 images, RGB or grey.
+        tolerance: Largest difference between the outputs of ONNX Runtime and PyTorch, as a share of the largest output;
+            0.001 by default, 0.02 with half precision.
+        compression: Compression of the NN Archive; weights hardly compress.
     """
 
     name: RunName | None = None
@@ -164,11 +163,11 @@ class Config(Section):
 
     Attributes:
         name: Name of the run folder.
-        model: What learns.
-        data: What is learnt from.
-        trainer: How to train.
+        model: Network and loss.
+        data: Dataset.
+        trainer: Training settings.
         tracker: Where results are sent.
-        exporter: How the trained model leaves.
+        exporter: Export settings.
     """
 
     name: RunName = "run"
@@ -182,36 +181,26 @@ class Config(Section):
     _origin: Origin = PrivateAttr(default_factory=Origin)
 
     def set_origin(self, origin: Origin, templates: Mapping[_Path, str]) -> None:
-        """Note where the configuration was written, and its references to environment variables by their path."""
+        """Store where the configuration was written, and its references to environment variables by path."""
         self._origin = origin
         self._templates.update(templates)
 
     def locate(self, messages: Iterable[_Message]) -> list[_Message]:
         """Add file and line to messages about this configuration.
 
-        Args:
-            messages: Problems and warnings, with their key paths.
-
-        Returns:
-            Each once, in the order of the file; those about overrides come last.
+        Returns each once, in the order of the file; those about overrides come last.
         """
         return self._origin.locate(messages)
 
     def to_dict(self) -> dict[str, Any]:
-        """The configuration as plain data; :func:`cuelight.config.load_config` reads it again.
+        """Return plain data that :func:`cuelight.config.load_config` reads again.
 
-        Returns:
-            Mappings, lists and scalars. Where an environment variable was read, the text of the file
-            (``${env:NAME}``) is there again, not the value.
+        References to environment variables (``${env:NAME}``) are written as in the file, without their values.
         """
         return self.model_dump()
 
     def to_yaml(self) -> str:
-        """The configuration as YAML text.
-
-        Returns:
-            What :meth:`to_dict` gives, as YAML.
-        """
+        """Return :meth:`to_dict` as YAML text."""
         return to_yaml(self.to_dict())
 
     @model_serializer(mode="wrap")
@@ -222,7 +211,7 @@ class Config(Section):
         return tree
 
     def __repr_args__(self) -> Iterable[tuple[str | None, Any]]:
-        """What the configuration shows of itself: no value of an environment variable."""
+        """Show references to environment variables instead of their values."""
         return self.to_dict().items()
 
 

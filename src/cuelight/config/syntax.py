@@ -1,4 +1,4 @@
-"""Say in plain words what is wrong with text that is not YAML."""
+"""Explain in plain words why a text is not YAML."""
 
 from __future__ import annotations
 
@@ -28,15 +28,7 @@ _ADVICE = (
 
 
 def explain(error: yaml.YAMLError, text: str) -> tuple[int, str]:
-    """Turn an error of the YAML parser into what a person can act on.
-
-    Args:
-        error: What the parser raised.
-        text: What it was reading.
-
-    Returns:
-        The line, counted from 1, and the message.
-    """
+    """Return the line, counted from 1, and a plain message for an error of the YAML parser."""
     if isinstance(error, TooLargeError):
         return error.line, error.message
     if isinstance(error, ReaderError):

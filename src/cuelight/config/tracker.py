@@ -13,20 +13,20 @@ class TensorBoardConfig(Section):
     """TensorBoard files in the run directory.
 
     Attributes:
-        dir: Where to copy them while the training goes on: a folder, or a URL such as ``s3://bucket/logs``; each run
-            has a folder of its own in it.
+        dir: Where to copy them during training: a folder, or a URL such as ``s3://bucket/logs``. Each run has its own
+            subfolder.
     """
 
     dir: Name | None = None
 
 
 class MLflowConfig(Section):
-    """A run of MLflow.
+    """An MLflow run.
 
     Attributes:
-        tracking_uri: The server; that of the environment variable ``MLFLOW_TRACKING_URI`` if left out.
-        experiment: The experiment; the name of the configuration if left out.
-        run_name: The name of the run; that of the run directory if left out.
+        tracking_uri: The server; the environment variable ``MLFLOW_TRACKING_URI`` by default.
+        experiment: The experiment; the name of the configuration by default.
+        run_name: The name of the run; the name of the run directory by default.
         tags: Tags of the run, by name.
     """
 
@@ -37,12 +37,12 @@ class MLflowConfig(Section):
 
 
 class WandbConfig(Section):
-    """A run of Weights & Biases.
+    """A Weights & Biases run.
 
     Attributes:
-        project: The project; the name of the configuration if left out.
-        entity: The user or team; that of the account if left out.
-        name: The name of the run; that of the run directory if left out.
+        project: The project; the name of the configuration by default.
+        entity: The user or team; that of the account by default.
+        name: The name of the run; the name of the run directory by default.
         mode: ``offline`` keeps everything in the run directory, for ``wandb sync``.
         tags: Tags of the run.
     """
@@ -55,13 +55,13 @@ class WandbConfig(Section):
 
 
 class TrackerConfig(Section):
-    """Where results are sent: each ``true``, ``false``, or a section with options.
+    """Where results are sent: each key is ``true``, ``false`` or a section with options.
 
     Attributes:
         tensorboard: TensorBoard files in the run directory.
         csv: ``metrics.csv`` in the run directory.
-        mlflow: A run of MLflow.
-        wandb: A run of Weights & Biases.
+        mlflow: An MLflow run.
+        wandb: A Weights & Biases run.
     """
 
     tensorboard: bool | TensorBoardConfig = True
@@ -71,7 +71,7 @@ class TrackerConfig(Section):
 
     @property
     def senders(self) -> list[str]:
-        """The keys of the trackers that send something out of the run directory."""
+        """Keys of the trackers that send data out of the run directory."""
         copied = isinstance(self.tensorboard, TensorBoardConfig) and self.tensorboard.dir is not None
         sends = {"mlflow": self.mlflow is not False, "wandb": self.wandb is not False, "tensorboard.dir": copied}
         return [key for key, is_on in sends.items() if is_on]

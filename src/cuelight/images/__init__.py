@@ -1,1 +1,1 @@
-"""Images: their preprocessing, and what pictures share."""
+"""Image preprocessing, and drawing helpers for all pictures."""

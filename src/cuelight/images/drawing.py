@@ -1,4 +1,4 @@
-"""What the pictures of all rooms share: fonts, text that fits, and sizes that can be looked at."""
+"""Drawing helpers: fonts, text that fits, and readable image sizes."""
 
 from __future__ import annotations
 
@@ -15,30 +15,13 @@ _ELLIPSIS = "…"
 
 @cache
 def font(size: int, bold: bool = False) -> ImageFont.FreeTypeFont:
-    """Load a font of matplotlib, which has more alphabets than the one of Pillow.
-
-    Args:
-        size: Its height in pixels.
-        bold: Whether it is bold.
-
-    Returns:
-        The font.
-    """
+    """Load a font of matplotlib, which covers more alphabets than Pillow's; ``size`` is its height in pixels."""
     name = "DejaVuSans-Bold.ttf" if bold else "DejaVuSans.ttf"
     return ImageFont.truetype(str(Path(mpl.get_data_path(), "fonts", "ttf", name)), size)
 
 
 def shortened(text: str, of_font: ImageFont.FreeTypeFont, width: float) -> str:
-    """Make a text fit on a line.
-
-    Args:
-        text: The text; line breaks become spaces.
-        of_font: What it is written in.
-        width: The room for it in pixels.
-
-    Returns:
-        The text, with an ellipsis in place of what does not fit.
-    """
+    """Fit a text on a line of ``width`` pixels, with an ellipsis for what is cut off. Line breaks become spaces."""
     text = " ".join(text.split())
     if of_font.getlength(text) <= width:
         return text
@@ -48,17 +31,7 @@ def shortened(text: str, of_font: ImageFont.FreeTypeFont, width: float) -> str:
 
 
 def wrapped(text: str, of_font: ImageFont.FreeTypeFont, width: float, most: int) -> list[str]:
-    """Break a text between words, so that it fits on some lines.
-
-    Args:
-        text: The text.
-        of_font: What it is written in.
-        width: The room for a line in pixels.
-        most: The number of lines that there may be; what is left over is cut off the last one.
-
-    Returns:
-        The lines; none of an empty text.
-    """
+    """Break a text between words into at most ``most`` lines of ``width`` pixels; the last line is cut if needed."""
     lines: list[str] = []
     for word in text.split():
         longer = f"{lines[-1]} {word}" if lines else word
@@ -70,13 +43,7 @@ def wrapped(text: str, of_font: ImageFont.FreeTypeFont, width: float, most: int)
 
 
 def percent(share: float) -> str:
-    """Write a share.
-
-    Args:
-        share: 0 to 1.
-
-    Returns:
-        Text.
+    """Format a share from 0 to 1.
 
     Examples:
         >>> percent(0.941)
@@ -86,15 +53,10 @@ def percent(share: float) -> str:
 
 
 def readable_size(size: tuple[int, int], smallest: int, largest: int) -> tuple[int, int]:
-    """Choose the size at which an image can be looked at.
+    """Return the (width, height) at which to show an image of ``size``, in pixels.
 
-    Args:
-        size: Its width and height in pixels.
-        smallest: The width below which it is enlarged, by a whole number so that pixels stay squares.
-        largest: What neither side shall exceed.
-
-    Returns:
-        Width and height.
+    An image narrower than ``smallest`` is enlarged by a whole factor, so that pixels stay squares. Neither side exceeds
+    ``largest``.
 
     Examples:
         >>> readable_size((28, 28), 224, 1024)
@@ -111,7 +73,7 @@ def readable_size(size: tuple[int, int], smallest: int, largest: int) -> tuple[i
 
 
 def resized(image: Image.Image, size: tuple[int, int]) -> Image.Image:
-    """Bring an image to a size: smoothly if it shrinks, without smoothing if it grows."""
+    """Resize an image, with smoothing only if it shrinks."""
     if image.size == size:
         return image
     shrinks = size[0] * size[1] < image.width * image.height

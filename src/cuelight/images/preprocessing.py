@@ -1,7 +1,4 @@
-"""What is done to every image before the model sees it, as plain data: for training, export, archive and prediction.
-
-``tensors.py`` does it.
-"""
+"""Image preprocessing as plain data, for training, export, archive and prediction; ``tensors.py`` applies it."""
 
 from __future__ import annotations
 
@@ -18,23 +15,23 @@ IMAGENET_MEAN = (0.485, 0.456, 0.406)
 IMAGENET_STD = (0.229, 0.224, 0.225)
 
 IGNORE_INDEX = 255
-"""What a pixel of a mask holds that belongs to no class and counts nowhere."""
+"""Mask value of pixels that belong to no class and are ignored."""
 
 
 @dataclass(frozen=True)
 class Preprocessing:
-    """How an image becomes what the model takes; ``cuelight.images.tensors.prepare`` does it.
+    """How an image becomes the model's input; :func:`cuelight.images.tensors.prepare` applies it.
 
     Args:
         size: Height and width in pixels.
         mean: Mean of each channel on the 0-1 scale, in the order of ``color``; one number is used for all channels.
         std: Standard deviation of each channel on the 0-1 scale, in the same order.
-        color: Order of the channels that the model sees.
+        color: Order of the channels in the model's input.
         resize: ``stretch`` ignores the aspect ratio; ``crop`` scales the shorter side and cuts the middle out;
             ``letterbox`` scales the longer side and fills the rest with black.
 
     Raises:
-        ConfigError: A value is out of its range, or mean and std do not have one number per channel.
+        ConfigError: A value is out of range, or mean and std do not have one number per channel.
 
     Examples:
         >>> Preprocessing(size=(32, 48), resize="letterbox").scaled_size(480, 640)
@@ -60,19 +57,11 @@ class Preprocessing:
 
     @property
     def channels(self) -> int:
-        """Number of channels that the model sees."""
+        """Number of channels in the model's input."""
         return 1 if self.color == "GRAY" else 3
 
     def scaled_size(self, height: int, width: int) -> tuple[int, int]:
-        """Return the size to which an image is resized before it is cut or filled up around the middle.
-
-        Args:
-            height: Of the image, in pixels.
-            width: Of the image, in pixels.
-
-        Returns:
-            Height and width in pixels.
-        """
+        """Return the (height, width) to which an image is resized before center crop or padding, in pixels."""
         if self.resize == "stretch":
             return self.size
         ratios = (self.size[0] / height, self.size[1] / width)
@@ -80,19 +69,12 @@ class Preprocessing:
         return max(1, round(height * scale)), max(1, round(width * scale))
 
     def to_dict(self) -> dict[str, Any]:
-        """Describe this in plain types, for a checkpoint or a file; :meth:`from_dict` reads it."""
+        """Return the fields in plain types, for a checkpoint or a file; :meth:`from_dict` reads them."""
         return {name: list(value) if isinstance(value, tuple) else value for name, value in asdict(self).items()}
 
     @classmethod
     def from_dict(cls, values: Mapping[str, Any]) -> Preprocessing:
-        """Read what :meth:`to_dict` wrote.
-
-        Args:
-            values: The fields by name.
-
-        Returns:
-            An equal object.
-        """
+        """Create an object from what :meth:`to_dict` returned."""
         fields: dict[str, Any] = {
             name: tuple(value) if isinstance(value, list) else value for name, value in values.items()
         }

@@ -1,4 +1,4 @@
-"""What is done to an image before the model sees it, with tensors; what it is stands in ``preprocessing.py``."""
+"""Apply a :class:`~cuelight.images.preprocessing.Preprocessing` to images and tensors."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ def prepare(preprocessing: Preprocessing, image: Image.Image | Tensor) -> Tensor
     """Prepare one image, or a batch of images of one size.
 
     Args:
-        preprocessing: What is done to an image.
+        preprocessing: The preprocessing to apply.
         image: A PIL image; or a tensor ``(..., C, H, W)`` in RGB or grey, uint8 or float on the 0-1 scale.
 
     Returns:
@@ -29,14 +29,9 @@ def prepare(preprocessing: Preprocessing, image: Image.Image | Tensor) -> Tensor
 
 
 def to_tensor(preprocessing: Preprocessing, image: Image.Image | Tensor) -> Tensor:
-    """Take an image apart into channels, in RGB or grey, at its own size.
+    """Convert an image to a tensor in RGB or grey, without resizing.
 
-    Args:
-        preprocessing: What is done to an image.
-        image: A PIL image of any mode, or a tensor ``(..., 1 or 3, H, W)``.
-
-    Returns:
-        The tensor; uint8 ``(channels, H, W)`` of a PIL image.
+    A PIL image becomes uint8 ``(channels, H, W)``; a tensor ``(..., 1 or 3, H, W)`` gets the right number of channels.
     """
     if isinstance(image, Image.Image):
         mode = _PIL_MODES[preprocessing.color]
@@ -52,14 +47,9 @@ def to_tensor(preprocessing: Preprocessing, image: Image.Image | Tensor) -> Tens
 
 
 def fit(preprocessing: Preprocessing, image: Image.Image | Tensor) -> Tensor:
-    """Bring an image to ``size``, bilinear and antialiased, still in RGB or grey and not normalized.
+    """Resize an image for :func:`prepare` to ``size``, bilinear and antialiased, without normalizing it.
 
-    Args:
-        preprocessing: What is done to an image.
-        image: As for :func:`prepare`.
-
-    Returns:
-        ``(..., channels, *size)`` of the dtype of the image.
+    Returns ``(..., channels, *size)`` in RGB or grey, of the dtype of the image.
     """
     tensor = to_tensor(preprocessing, image)
     if tuple(tensor.shape[-2:]) == preprocessing.size:
@@ -73,10 +63,10 @@ def fit(preprocessing: Preprocessing, image: Image.Image | Tensor) -> Tensor:
 
 
 def normalize(preprocessing: Preprocessing, images: Tensor) -> Tensor:
-    """Scale, normalize, and put the channels in the order of ``color``.
+    """Scale and normalize images, and put their channels in the order of ``color``.
 
     Args:
-        preprocessing: What is done to an image.
+        preprocessing: The preprocessing to apply.
         images: ``(..., channels, H, W)`` in RGB or grey, uint8 or float on the 0-1 scale.
 
     Returns:
@@ -94,12 +84,7 @@ def normalize(preprocessing: Preprocessing, images: Tensor) -> Tensor:
 def denormalize(preprocessing: Preprocessing, images: Tensor) -> Tensor:
     """Undo :func:`normalize`, for pictures.
 
-    Args:
-        preprocessing: What is done to an image.
-        images: float ``(..., channels, H, W)`` as the model sees them.
-
-    Returns:
-        float32 of the same shape on the 0-1 scale, in RGB or grey.
+    Returns float32 of the same shape on the 0-1 scale, in RGB or grey.
     """
     pictures = images.float() * _per_channel(preprocessing.std, images.device)
     pictures = (pictures + _per_channel(preprocessing.mean, images.device)).clamp(0.0, 1.0)

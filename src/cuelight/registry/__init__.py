@@ -1,6 +1,6 @@
-"""Which names a file may use: closed lists of callbacks, models, data, optimizers, schedulers and transforms.
+"""Closed lists of the callbacks, models, data, optimizers, schedulers and transforms that a file may name.
 
-One's own classes join by ``@registry.callbacks.register`` in a file given by ``--source``, or by an entry point of
+Add your own class with ``@registry.callbacks.register`` in a file passed with ``--source``, or with an entry point of
 an installed package in the group ``cuelight.callbacks`` (or models, data, optimizers, schedulers, transforms).
 """
 

@@ -1,6 +1,6 @@
-"""The closed lists: every name that Cuelight itself offers, and where its class is.
+"""The names that Cuelight offers, and where each class is.
 
-A class is imported when its name is used, so that listing the names costs nothing.
+A class is imported when its name is used, so listing the names is cheap.
 """
 
 from __future__ import annotations

@@ -2,34 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from typing import Any
 
-from cuelight.config import Part
+from cuelight.config import Part, PartCheck
 from cuelight.config.expectations import expected, type_problem
 from cuelight.errors import Problem, did_you_mean
 from cuelight.registry.kinds import Kind
 from cuelight.registry.signatures import Parameter, Signature
 from cuelight.registry.values import UnfitError, convert, part_kind
 
-CheckPart = Callable[[str, Mapping[str, Any], str], list[Problem]]
-
 
 def check_parameters(
-    name: str, kind: Kind, signature: Signature, parameters: Mapping[Any, Any], path: str, check_part: CheckPart
+    name: str, kind: Kind, signature: Signature, parameters: Mapping[Any, Any], path: str, check_part: PartCheck
 ) -> list[Problem]:
-    """Check parameters.
+    """Return the unknown, reserved, unfit and missing parameters of a part.
 
-    Args:
-        name: The registered name of the part.
-        kind: The kind of the part.
-        signature: What its class takes.
-        parameters: What the file sets.
-        path: Where the part is, in dot notation.
-        check_part: Checks parts within the parameters.
-
-    Returns:
-        What is wrong: unknown, reserved, unfit and missing parameters.
+    ``path`` is the dot path of the part; ``check_part`` checks parts within the parameters.
     """
     problems: list[Problem] = []
     known = {key: value for key, value in signature.parameters.items() if key not in kind.reserved}
@@ -48,7 +37,7 @@ def check_parameters(
     return problems
 
 
-def _check_value(parameter: Parameter, value: object, path: str, check_part: CheckPart) -> list[Problem]:
+def _check_value(parameter: Parameter, value: object, path: str, check_part: PartCheck) -> list[Problem]:
     nested = part_kind(parameter.annotation)
     if nested and value is not None:
         kind, is_list = nested
@@ -64,7 +53,7 @@ def _check_value(parameter: Parameter, value: object, path: str, check_part: Che
     return []
 
 
-def _check_nested(kind: str, entry: object, path: str, check_part: CheckPart) -> list[Problem]:
+def _check_nested(kind: str, entry: object, path: str, check_part: PartCheck) -> list[Problem]:
     if not isinstance(entry, dict):
         return [Problem(type_problem(Part, entry), path)]
     keys = list(Part.model_fields)

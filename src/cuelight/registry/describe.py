@@ -1,4 +1,4 @@
-"""Describe a registered class for people: one line of help, and each parameter with its type and default."""
+"""Describe a registered class for users: a summary, and each parameter with its type, default and help."""
 
 from __future__ import annotations
 
@@ -19,10 +19,10 @@ class ParameterInfo:
 
     Args:
         name: Its name.
-        annotation: Its type as text, such as ``float | None``; empty where the class does not say.
-        default: Its default as text, as one would write it in YAML; empty if it is required.
+        annotation: Its type as text, such as ``float | None``; empty if unknown.
+        default: Its default as YAML text; empty if it has none.
         required: Whether the file must set it.
-        help: What the docstring says.
+        help: Its description from the docstring.
     """
 
     name: str
@@ -39,7 +39,7 @@ class PartInfo:
     Args:
         name: Its registered name.
         summary: The first sentence of its docstring.
-        parameters: What a file may set.
+        parameters: The parameters that a file may set.
     """
 
     name: str
@@ -48,16 +48,7 @@ class PartInfo:
 
 
 def describe(name: str, factory: Callable[..., Any], kind: Kind) -> PartInfo:
-    """Describe a class.
-
-    Args:
-        name: Its registered name.
-        factory: The class or function.
-        kind: Its kind.
-
-    Returns:
-        The description, without the parameters that only the run supplies.
-    """
+    """Describe a class, without the parameters that only the run supplies."""
     texts = parameter_help(factory)
     parameters = tuple(
         ParameterInfo(
@@ -74,13 +65,7 @@ def describe(name: str, factory: Callable[..., Any], kind: Kind) -> PartInfo:
 
 
 def type_text(annotation: Any) -> str:
-    """Write a type briefly.
-
-    Args:
-        annotation: The type.
-
-    Returns:
-        Text without module names; empty for Any.
+    """Write a type without module names; empty for Any.
 
     Examples:
         >>> type_text(list[float] | None)

@@ -15,9 +15,9 @@ class Kind:
     Args:
         name: Singular, as in messages.
         plural: As in the group of its entry points, ``cuelight.<plural>``.
-        builtins: Where the classes are that Cuelight offers, as ``module:attribute`` by name.
+        builtins: Cuelight's own parts: ``module:attribute`` by name.
         reserved: Parameters that a file may not set, each with what to do instead.
-        supplied: Parameters that a file may set, and that the run supplies if it does not.
+        supplied: Parameters that the run supplies if the file does not set them.
     """
 
     name: str
@@ -31,7 +31,8 @@ class Kind:
 class PartKind:
     """Marks a parameter that takes parts, so that their names and parameters are checked as well.
 
-    ``Annotated[Part, PartKind("transform")]`` is a part, ``list[Annotated[Part, PartKind("transform")]]`` a list.
+    Use ``Annotated[Part, PartKind("transform")]`` for one part, ``list[Annotated[Part, PartKind("transform")]]`` for a
+    list.
 
     Args:
         name: The kind of the parts.
@@ -76,7 +77,7 @@ KINDS = (
             "optimizer": "set trainer.optimizer",
             "last_epoch": "a resumed run goes on where it stopped",
         },
-        # How long training is; worked out from the trainer section where the file does not say it.
+        # The length of training, computed from the trainer section.
         supplied=frozenset({"T_max", "total_steps", "total_iters", "epochs", "steps_per_epoch"}),
     ),
     Kind("transform", "transforms", builtins.TRANSFORMS),

@@ -1,4 +1,4 @@
-"""The registry: the closed lists of names that a file may use, and how a name becomes an object."""
+"""The registry: the names that a file may use, and how to build objects from them."""
 
 from __future__ import annotations
 
@@ -27,8 +27,8 @@ _OWN_PARTS = " Parts of one's own need --source FILE.py."
 class Registry:
     """The names of one kind of part.
 
-    A name comes from the closed list of Cuelight, from :meth:`register`, or from an entry point of an installed
-    package in the group ``cuelight.<plural of the kind>``. Nothing else can be named.
+    A name comes from Cuelight's closed list, from :meth:`register`, or from an entry point of an installed package in
+    the group ``cuelight.<plural of the kind>``.
 
     Args:
         kind: The kind of the parts.
@@ -57,14 +57,14 @@ class Registry:
     def register(self, *, name: str | None = None) -> Callable[[_Registered], _Registered]: ...
 
     def register(self, cls: _Registered | None = None, *, name: str | None = None) -> Any:
-        """Register a class or function of one's own; a decorator.
+        """Register your own class or function; a decorator.
 
         Args:
-            cls: What to register.
-            name: The name for it in YAML; its own name if left out.
+            cls: The class or function.
+            name: Its name in YAML; its ``__name__`` by default.
 
         Returns:
-            What was given, or the decorator.
+            The class or function, or a decorator.
 
         Raises:
             CuelightError: The name is taken.
@@ -74,10 +74,7 @@ class Registry:
         return self._add(cls, name)
 
     def names(self) -> list[str]:
-        """Every name that a file may use.
-
-        Returns:
-            Names: those of Cuelight, then those of packages and of ``--source`` files.
+        """Return every name that a file may use: those of Cuelight, of installed packages and of ``--source`` files.
 
         Raises:
             CuelightError: Two packages, or a package and Cuelight, offer the same name.
@@ -85,16 +82,10 @@ class Registry:
         return [*self.kind.builtins, *self._plug_ins(), *self._own]
 
     def get(self, name: str) -> Factory:
-        """Look a name up, and import what it stands for.
-
-        Args:
-            name: A registered name.
-
-        Returns:
-            The class or function.
+        """Import and return the class or function with a registered name.
 
         Raises:
-            CuelightError: There is no such name, or what it stands for cannot be imported.
+            CuelightError: The name is unknown, or its class cannot be imported.
         """
         if name in self._own:
             return self._own[name]
@@ -115,32 +106,23 @@ class Registry:
         return factory
 
     def describe(self, name: str) -> PartInfo:
-        """Describe a registered part.
-
-        Args:
-            name: A registered name.
-
-        Returns:
-            Its summary and parameters, from the code itself.
+        """Return the summary and the parameters of a registered part, read from its code.
 
         Raises:
-            CuelightError: There is no such name, or what it stands for cannot be imported.
+            CuelightError: The name is unknown, or its class cannot be imported.
         """
         return describe(name, self.get(name), self.kind)
 
     def problems(self, part: Mapping[str, Any], path: str) -> list[Problem]:
-        """Check the name and the parameters of a part against the signature of its class; nothing is made.
+        """Check the name and the parameters of a part against the signature of its class, without building it.
 
-        A class that knows more about its parameters than their types, such as which names a library has, says so in
-        a class method ``parameter_problems(params, path)`` that returns further problems; it is given what the class
-        would be given: parameters converted to their types, with the values of environment variables in them.
+        A class can check more than types, such as names that a library has, in a class method
+        ``parameter_problems(params, path)`` that returns further problems. Its ``params`` are what the constructor
+        would get: converted to their types, with environment variables filled in.
 
         Args:
-            part: An entry with ``name`` and perhaps ``params``.
-            path: Where the entry is, in dot notation.
-
-        Returns:
-            What is wrong.
+            part: An entry with ``name`` and optionally ``params``.
+            path: The dot path of the entry, for the problems.
         """
         parameters = part.get("params") or {}
         if found := self._signature_problems(part, path):
@@ -153,18 +135,14 @@ class Registry:
         return [replace(problem, message=hide(problem.message, parameters)) for problem in found]
 
     def build(self, part: Part | Mapping[str, Any], /, **provided: Any) -> Any:
-        """Make the object that a part describes.
+        """Build the object that a part describes.
 
         Args:
             part: Name and parameters.
-            **provided: What the run supplies. Each is passed on only if the class takes it, and only if the file
-                does not set it.
-
-        Returns:
-            The object.
+            **provided: Arguments from the run. One that the class does not take, or that the file sets, is ignored.
 
         Raises:
-            ConfigError: The part is not right, or its class refuses the parameters.
+            ConfigError: The part is invalid, or its class rejects the parameters.
         """
         entry = {"name": part.name, "params": part.params} if isinstance(part, Part) else part
         if found := self._signature_problems(entry, ""):
@@ -195,7 +173,7 @@ class Registry:
         if not callable(factory) or not chosen.isidentifier():
             raise CuelightError(f"{factory!r} cannot be registered as a {self.kind.name}: expected a named class")
         before = self._own.get(chosen)
-        # A cell of a notebook that is run again replaces what it made before.
+        # A notebook cell that is run again replaces the class that it registered before.
         same = before is not None and _origin(before) == _origin(factory)
         if chosen in self.names() and not same:
             raise CuelightError(
@@ -232,18 +210,12 @@ class Registry:
 
 
 def check_part(kind: str, part: Mapping[str, Any], path: str) -> list[Problem]:
-    """Check one part of a configuration; what :func:`cuelight.config.load_config` takes."""
+    """Check one part of a configuration; the ``check_part`` of :func:`cuelight.config.load_config`."""
     return registry_of(kind).problems(part, path)
 
 
 def registry_of(kind: str) -> Registry:
-    """The registry of a kind of part.
-
-    Args:
-        kind: callback, model, data, optimizer, scheduler or transform.
-
-    Returns:
-        The registry.
+    """Return the registry of a kind: callback, model, data, optimizer, scheduler or transform.
 
     Raises:
         CuelightError: There is no such kind.

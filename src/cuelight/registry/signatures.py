@@ -1,4 +1,4 @@
-"""Read from a class what parameters it takes, with their types, defaults and help."""
+"""Read the parameters of a class, with their types, defaults and help."""
 
 from __future__ import annotations
 
@@ -22,10 +22,7 @@ _MARKUP = (
 class Parameter:
     """One parameter of a constructor.
 
-    Args:
-        name: Its name.
-        annotation: Its type; Any where the class does not say.
-        default: Its default; ``inspect.Parameter.empty`` if it is required.
+    ``annotation`` is Any if the class has none; ``default`` is ``inspect.Parameter.empty`` if it is required.
     """
 
     name: str
@@ -40,27 +37,16 @@ class Parameter:
 
 @dataclass(frozen=True)
 class Signature:
-    """What a class or function can be called with.
-
-    Args:
-        parameters: The parameters by name.
-        takes_any: Whether it also takes parameters of any other name.
-    """
+    """The named parameters of a class or function; ``takes_any`` if it also accepts other names."""
 
     parameters: dict[str, Parameter]
     takes_any: bool
 
 
 def signature_of(factory: Callable[..., Any]) -> Signature:
-    """Read the parameters of a class or function.
+    """Read the parameters that can be passed by name, without ``self``.
 
-    Where a constructor passes ``**kwargs`` on, the parameters of the base classes count as well.
-
-    Args:
-        factory: The class or function.
-
-    Returns:
-        The parameters that can be given by name, without ``self``.
+    Where a constructor accepts ``**kwargs``, the parameters of the base classes count as well.
     """
     parameters: dict[str, Parameter] = {}
     takes_any = False
@@ -78,14 +64,7 @@ def signature_of(factory: Callable[..., Any]) -> Signature:
 
 
 def parameter_help(factory: Callable[..., Any]) -> dict[str, str]:
-    """Read what the docstrings say about each parameter, those of the base classes included.
-
-    Args:
-        factory: The class or function.
-
-    Returns:
-        The first paragraph of each parameter's text, in one line and without markup.
-    """
+    """Return the first paragraph of each parameter's description, without markup; base classes included."""
     texts: dict[str, str] = {}
     for source in factory.__mro__ if isinstance(factory, type) else (factory,):
         own = vars(source).get("__init__") if isinstance(source, type) else None
@@ -96,20 +75,15 @@ def parameter_help(factory: Callable[..., Any]) -> dict[str, str]:
 
 
 def summary(factory: Callable[..., Any]) -> str:
-    """The first sentence of the docstring.
-
-    Args:
-        factory: The class or function.
-
-    Returns:
-        One line without markup; empty if there is no docstring.
-    """
+    """Return the first sentence of the docstring, without markup; empty if there is none."""
     paragraph = (inspect.getdoc(factory) or "").partition("\n\n")[0]
-    return _sentence(_without_markup(paragraph))
+    text = _without_markup(paragraph)
+    sentence = re.match(r".*?[.!?](?=\s+[A-Z]|$)", text)
+    return sentence[0] if sentence else text
 
 
 def _constructors(factory: Callable[..., Any]) -> Iterator[tuple[Callable[..., Any], int]]:
-    """What is called when the factory is, most derived first, with how many first arguments are bound."""
+    """Yield the constructors, most derived first, with the number of leading arguments to skip (``self``)."""
     if not isinstance(factory, type):
         yield factory, 0
         return
@@ -124,7 +98,7 @@ def _annotation(function: Callable[..., Any], item: inspect.Parameter) -> Any:
 
     def carrier() -> None: ...
 
-    # One at a time: a name that only a type checker imports spoils only its own annotation.
+    # One at a time: a name imported only for type checking must not affect the other annotations.
     carrier.__annotations__ = {item.name: item.annotation}
     names = getattr(inspect.unwrap(function), "__globals__", {})
     try:
@@ -135,7 +109,7 @@ def _annotation(function: Callable[..., Any], item: inspect.Parameter) -> Any:
 
 
 def _entries(docstring: str) -> Iterator[tuple[str, str]]:
-    """The parameters that the sections ``Args:`` of a Google docstring describe, with their texts."""
+    """Yield name and text of each entry in the ``Args:`` sections of a Google docstring."""
     indent, name, lines = -1, "", list[str]()
     inside = False
     for line in [*docstring.splitlines(), "end"]:
@@ -165,8 +139,3 @@ def _without_markup(text: str) -> str:
     for pattern, plain in _MARKUP:
         text = pattern.sub(plain, text)
     return " ".join(text.split())
-
-
-def _sentence(text: str) -> str:
-    match = re.match(r".*?[.!?](?=\s+[A-Z]|$)", text)
-    return match[0] if match else text

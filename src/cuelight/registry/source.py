@@ -1,4 +1,4 @@
-"""Load a user's own parts from a Python file."""
+"""Load parts from a user's Python file."""
 
 from __future__ import annotations
 
@@ -15,16 +15,16 @@ _log = logging.getLogger(__name__)
 
 
 def load_source(path: Path | str) -> None:
-    """Run a Python file that registers parts, as given by ``--source``; once, however often it is given.
+    """Run a Python file that registers parts, as ``--source`` does. Loading it again has no effect.
 
-    The file is imported under its own name, and its folder is searched last for imports, so that it can use files
-    beside it, and worker processes find its classes.
+    The file is imported as a module of its own name and its folder is appended to ``sys.path``, so that it can import
+    files beside it, and worker processes find its classes.
 
     Args:
         path: A Python file.
 
     Raises:
-        CuelightError: There is no such file, its name hides an installed module, or it fails; the message names the
+        CuelightError: The file does not exist, its name hides an installed module, or it fails; the message has the
             line.
     """
     file = Path(path).resolve()
@@ -54,7 +54,7 @@ def _origin(name: str) -> str | None:
 
 
 def _line(error: Exception, file: Path) -> int:
-    """The last line of the file that ran."""
+    """Return the last line of the file that ran."""
     if isinstance(error, SyntaxError) and error.filename == str(file):
         return error.lineno or 1
     frames = [frame for frame in traceback.extract_tb(error.__traceback__) if frame.filename == str(file)]

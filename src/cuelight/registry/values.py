@@ -1,4 +1,4 @@
-"""Check and convert the values of parameters by the types of a signature."""
+"""Check and convert parameter values by the types of a signature."""
 
 from __future__ import annotations
 
@@ -22,20 +22,10 @@ class UnfitError(ValueError):
 
 
 def convert(annotation: Any, value: object) -> Any:
-    """Convert a value of a file to what a parameter takes.
+    """Convert a value from a file to the type of a parameter. Raises UnfitError if it does not fit.
 
-    Numbers stay numbers and texts texts, a list becomes a tuple where one is wanted, a text a path or a member
-    of an enumeration, a mapping a part. The text of an environment variable becomes a number where one is wanted.
-
-    Args:
-        annotation: The type of the parameter.
-        value: Mappings, lists and scalars.
-
-    Returns:
-        The converted value, with the values of environment variables in it.
-
-    Raises:
-        UnfitError: The value does not fit the type.
+    A list becomes a tuple, a text a path or an enumeration member, and a mapping a part, where the type asks for it.
+    Numbers and texts are not converted into each other, except the text of an environment variable into a number.
     """
     adapter = _adapter(annotation)
     candidates = [reveal(value)]
@@ -44,7 +34,7 @@ def convert(annotation: Any, value: object) -> Any:
     for candidate in candidates:
         if adapter is None:
             return candidate
-        # The second way is for what only text can give in a file, such as paths and enumerations.
+        # As JSON, a text also becomes a path or an enumeration member, which strict mode refuses otherwise.
         for validate in (adapter.validate_python, _as_json(adapter)):
             with suppress(ValidationError, TypeError):
                 return validate(candidate)
@@ -52,14 +42,7 @@ def convert(annotation: Any, value: object) -> Any:
 
 
 def reveal(value: object) -> Any:
-    """Replace texts from environment variables by their values.
-
-    Args:
-        value: Mappings, lists and scalars.
-
-    Returns:
-        A copy with plain texts.
-    """
+    """Return a copy of a tree in which texts from environment variables are plain texts with their values."""
     if isinstance(value, dict):
         return {key: reveal(item) for key, item in value.items()}
     if isinstance(value, list):
@@ -68,14 +51,7 @@ def reveal(value: object) -> Any:
 
 
 def part_kind(annotation: Any) -> tuple[str, bool] | None:
-    """Return whether a parameter takes parts.
-
-    Args:
-        annotation: The type of the parameter.
-
-    Returns:
-        The kind of the parts and whether it is a list of them; None if it takes no parts.
-    """
+    """Return the kind of the parts that a parameter takes, and whether it takes a list; None if it takes no parts."""
     if get_origin(annotation) is Annotated:
         kinds = [item.name for item in get_args(annotation)[1:] if isinstance(item, PartKind)]
         return (kinds[0], False) if kinds else part_kind(get_args(annotation)[0])
@@ -96,22 +72,20 @@ def _as_json(adapter: TypeAdapter[Any]) -> Callable[[object], Any]:
 
 
 def _adapter(annotation: Any) -> TypeAdapter[Any] | None:
-    """The validator of a type; None where the type says nothing that can be checked."""
+    """Return the validator of a type; None if Pydantic cannot check the type."""
     try:
         return _cached_adapter(annotation)
     except TypeError:  # not hashable
         return _new_adapter(annotation)
 
 
-@lru_cache(maxsize=512)
-def _cached_adapter(annotation: Any) -> TypeAdapter[Any] | None:
-    return _new_adapter(annotation)
-
-
 def _new_adapter(annotation: Any) -> TypeAdapter[Any] | None:
     configurations: tuple[ConfigDict | None, ...] = (ConfigDict(strict=True, arbitrary_types_allowed=True), None)
     for configuration in configurations:
-        # Refused: a class with a configuration of its own, or one that Pydantic knows nothing about.
+        # Pydantic raises for a class with its own configuration, and for a class that it does not know.
         with suppress(PydanticUserError, SchemaError, NameError, TypeError):
             return TypeAdapter(annotation, config=configuration)
     return None
+
+
+_cached_adapter = lru_cache(maxsize=512)(_new_adapter)

@@ -1,1 +1,1 @@
-"""Files, signals, secrets and GPUs: what needs no other room."""
+"""Helpers for files, signals, secrets and GPUs that need no other folder of the package."""

@@ -1,4 +1,4 @@
-"""Files that appear whole or not at all."""
+"""Write files whole or not at all, hash them, and write their paths."""
 
 from __future__ import annotations
 
@@ -19,26 +19,17 @@ _BLOCK = 1024**2
 
 @contextmanager
 def atomic_write(path: Path) -> Iterator[BinaryIO]:
-    """Open a file for writing that takes its name only when it is complete.
+    """Open a binary file for writing that gets its name only when it is complete.
 
-    The bytes go to a temporary file in the same folder, are flushed to the disk, and are then renamed. Until that
-    moment, and after any error, an older file of that name stays as it was.
-
-    Args:
-        path: Where the file shall be; missing parent folders are made.
-
-    Yields:
-        The open binary file.
-
-    Raises:
-        OSError: If the disk is full or the folder cannot be written; the temporary file is removed.
+    The bytes go to a temporary file in the same folder, which is flushed to disk and renamed. Until then, and after any
+    error, an existing file of that name is unchanged. Missing parent folders are created.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
-    # Not by tempfile, which takes all rights from others: which ones to give back only os.umask tells, by a change that
-    # other threads have to bear.
+    # Not tempfile: only the owner can read its files, and the usual mode is known only from os.umask, which has to
+    # change it for all threads.
     temporary = path.parent / f".{path.name}.{secrets.token_hex(8)}{TEMPORARY_SUFFIX}"
     try:
-        with temporary.open("x+b") as file:  # some read again what they have written
+        with temporary.open("x+b") as file:  # some callers read back what they wrote
             yield file
             file.flush()
             os.fsync(file.fileno())
@@ -50,23 +41,13 @@ def atomic_write(path: Path) -> Iterator[BinaryIO]:
 
 
 def write_text(path: Path, text: str) -> None:
-    """Write a text file whole or not at all.
-
-    Args:
-        path: Where the file shall be.
-        text: Its content, written as UTF-8.
-    """
+    """Write a text file as UTF-8, whole or not at all."""
     with atomic_write(path) as file:
         file.write(text.encode())
 
 
 def write_json(path: Path, value: Any) -> None:
-    """Write plain data as JSON, whole or not at all.
-
-    Args:
-        path: Where the file shall be.
-        value: Mappings, sequences and scalars; numbers that are not finite become null, which every reader knows.
-    """
+    """Write plain data as JSON, whole or not at all. Numbers that are not finite become null."""
     write_text(path, json.dumps(_finite(value), indent=2, allow_nan=False) + "\n")
 
 
@@ -81,14 +62,7 @@ def _finite(value: Any) -> Any:
 
 
 def sha256_of(source: Path | IO[bytes]) -> str:
-    """Compute the SHA-256 of a file.
-
-    Args:
-        source: Its path; or an open file, of which what is left is read.
-
-    Returns:
-        64 hexadecimal digits.
-    """
+    """Return the SHA-256 of a file, or of the rest of an open file, as 64 hexadecimal digits."""
     if isinstance(source, Path):
         with source.open("rb") as file:
             return sha256_of(file)
@@ -99,46 +73,26 @@ def sha256_of(source: Path | IO[bytes]) -> str:
 
 
 def relative_to_run(path: Path, directory: Path) -> str:
-    """Write the path of a file so that it holds when the run directory is moved.
-
-    Args:
-        path: The file.
-        directory: The run directory.
-
-    Returns:
-        The path from the run directory on; the absolute one of a file outside.
-    """
+    """Return a file's path relative to the run directory, which stays valid when that is moved; absolute if outside."""
     file, folder = path.absolute(), directory.absolute()
     return str(file.relative_to(folder) if file.is_relative_to(folder) else file)
 
 
 def short_path(path: Path) -> str:
-    """Write a path as short as it can be typed.
-
-    Args:
-        path: Any path.
-
-    Returns:
-        The path relative to the working directory if it is inside, the absolute one otherwise.
-    """
+    """Return a path relative to the working directory if it is inside, absolute otherwise."""
     relative = os.path.relpath(path)
     return str(path.absolute()) if relative.startswith("..") else relative
 
 
 def remove_partial_files(folder: Path, name: str | None = None) -> None:
-    """Remove the temporary files that a killed process left in a folder.
-
-    Args:
-        folder: The folder to clean, without those inside it; nothing happens if it does not exist.
-        name: The file of which they are; of any if left out.
-    """
+    """Remove the temporary files of ``name``, or of any file, that a killed process left directly in a folder."""
     of_one = f"{glob.escape(name)}." if name else ""
     for leftover in folder.glob(f".{of_one}*{TEMPORARY_SUFFIX}"):
         leftover.unlink(missing_ok=True)
 
 
 def _sync_folder(folder: Path) -> None:
-    """Make a rename survive a power cut."""
+    """Make a rename survive a power failure."""
     descriptor = os.open(folder, os.O_RDONLY)
     try:
         os.fsync(descriptor)

@@ -1,4 +1,4 @@
-"""Packages that import a name when it is used, so that one name does not cost what another needs."""
+"""Lazy imports for a package, so that using one name does not import what another needs."""
 
 from __future__ import annotations
 
@@ -10,16 +10,9 @@ from cuelight.errors import did_you_mean
 
 
 def lazy_imports(package: str, locations: Mapping[str, str]) -> tuple[Callable[[str], Any], Callable[[], list[str]]]:
-    """Make the functions ``__getattr__`` and ``__dir__`` of a package.
+    """Return ``__getattr__`` and ``__dir__`` for a package; ``locations`` maps its names to ``module:attribute``.
 
     Type checkers and editors need the same names in an ``if TYPE_CHECKING`` block.
-
-    Args:
-        package: The ``__name__`` of the package.
-        locations: Where each name is defined, as ``module:attribute``.
-
-    Returns:
-        ``__getattr__`` and ``__dir__``.
     """
 
     def find(name: str) -> Any:

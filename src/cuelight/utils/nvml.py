@@ -1,6 +1,6 @@
-"""NVIDIA GPUs as their driver knows them: which ones a process may use, what they are, what they are doing.
+"""NVIDIA GPUs as their driver sees them: which ones a process may use, their names, and their load.
 
-NVML (NVIDIA Management Library) is a part of the driver; ``nvidia-smi`` prints what it answers.
+NVML (NVIDIA Management Library) is part of the driver; ``nvidia-smi`` uses it, too.
 """
 
 from __future__ import annotations
@@ -17,16 +17,12 @@ import pynvml
 logger = logging.getLogger(__name__)
 
 MIB = 2**20
-_NUMBER = re.compile(r"\s*\+?(\d+)")  # CUDA reads a number as far as there are digits
+_NUMBER = re.compile(r"\s*\+?(\d+)")  # like CUDA, reads the leading digits
 
 
 @contextmanager
 def session() -> Iterator[None]:
-    """Open NVML, and close it in the end. Sessions are counted, so one may be opened within another.
-
-    Raises:
-        pynvml.NVMLError: If there is no driver.
-    """
+    """Open NVML, and close it at the end. Sessions may be nested. Raises ``pynvml.NVMLError`` if there is no driver."""
     pynvml.nvmlInit()
     try:
         yield
@@ -37,30 +33,19 @@ def session() -> Iterator[None]:
 def _shut_down() -> None:
     try:
         pynvml.nvmlShutdown()
-    except pynvml.NVMLError as error:  # such as of a GPU that is lost; there is nothing left to close
+    except pynvml.NVMLError as error:  # such as a lost GPU; nothing is left to close
         logger.debug("NVML was not closed: %s", error)
 
 
 def explain(error: Exception) -> str:
-    """Say in plain words why NVML cannot be used.
-
-    Args:
-        error: What it raised.
-
-    Returns:
-        A clause.
-    """
+    """Return in a clause why NVML cannot be used."""
     if isinstance(error, pynvml.NVMLError_LibraryNotFound):
         return "no NVIDIA driver is installed"
     return f"the NVIDIA driver does not answer: {error}"
 
 
 def why_no_gpu() -> str | None:
-    """Return why PyTorch would find no NVIDIA GPU in this process, without starting CUDA.
-
-    Returns:
-        The reason, as a clause; ``None`` if there is a GPU.
-    """
+    """Return in a clause why PyTorch finds no NVIDIA GPU in this process; None if it finds one. Does not start CUDA."""
     import torch  # noqa: PLC0415 - seconds, and nothing else here needs it
 
     try:
@@ -75,11 +60,7 @@ def why_no_gpu() -> str | None:
 
 
 class Device:
-    """A GPU, or a MIG instance of one; it is valid as long as the session in which it was found.
-
-    Args:
-        handle: The handle of NVML.
-    """
+    """A GPU or a MIG instance, by its NVML handle; valid during the session in which it was found."""
 
     def __init__(self, handle: Any) -> None:
         self.handle = handle
@@ -88,31 +69,21 @@ class Device:
 
     @classmethod
     def of_uuid(cls, uuid: str) -> Device:
-        """Find a device.
-
-        Args:
-            uuid: Its UUID as CUDA gives it, without the prefix that tells a GPU from a MIG instance.
-
-        Returns:
-            The device.
-
-        Raises:
-            pynvml.NVMLError: If there is none.
-        """
+        """Find a device by the UUID that CUDA gives, which has no prefix ``GPU-`` or ``MIG-``."""
         try:
             return cls(pynvml.nvmlDeviceGetHandleByUUID(f"GPU-{uuid}"))
         except pynvml.NVMLError_NotFound:
             return cls(pynvml.nvmlDeviceGetHandleByUUID(f"MIG-{uuid}"))
 
     def read(self, names: Collection[str]) -> dict[str, float]:
-        """Read figures, in the words and units of ``nvidia-smi --query-gpu``.
+        """Read values with the names and units of ``nvidia-smi --query-gpu``.
 
         Args:
-            names: Which: ``utilization.gpu`` and ``utilization.memory`` (%), ``memory.used`` and ``memory.free`` (MiB),
+            names: Any of ``utilization.gpu`` and ``utilization.memory`` (%), ``memory.used`` and ``memory.free`` (MiB),
                 ``fan.speed`` (%), ``temperature.gpu`` and ``temperature.memory`` (°C).
 
         Returns:
-            Each by its name. What the device does not have is left out, and so is what cannot be read at the moment.
+            The values by name, without those that the device does not have or that cannot be read now.
         """
         figures: dict[str, float] = {}
         for reader, given in _READERS.items():
@@ -143,7 +114,7 @@ def _memory(handle: Any) -> dict[str, float]:
 
 
 def _memory_info(handle: Any) -> Any:
-    """Memory as nvidia-smi counts it: what the driver keeps for itself is not in use."""
+    """Return memory as nvidia-smi counts it: what the driver reserves is not in use."""
     try:
         return pynvml.nvmlDeviceGetMemoryInfo(handle, version=pynvml.nvmlMemory_v2)
     except pynvml.NVMLError_FunctionNotFound:  # drivers before 510
@@ -175,22 +146,12 @@ _READERS: dict[Callable[[Any], Mapping[str, float]], frozenset[str]] = {
 
 
 def visible_devices(environment: Mapping[str, str] = os.environ) -> list[Device]:
-    """Find the devices that CUDA shows to a process, within a session and without starting CUDA.
+    """Return the devices that CUDA shows to a process; all if ``CUDA_VISIBLE_DEVICES`` is not set. Needs a session.
 
-    ``CUDA_VISIBLE_DEVICES`` is read as CUDA reads it: numbers, UUIDs of GPUs or beginnings of them that fit one only,
-    or UUIDs of MIG instances; the list ends at the first entry that means nothing, and one that comes twice makes it
-    empty (NVIDIA, CUDA Programming Guide, CUDA Environment Variables). Numbers are those of NVML, which counts by PCI
-    bus. Where cards differ, CUDA does so only with ``CUDA_DEVICE_ORDER=PCI_BUS_ID``; the UUIDs that CUDA itself gives
-    are certain.
-
-    Args:
-        environment: The environment of the process.
-
-    Returns:
-        The devices, in the order of the variable; all of the machine if it is not set.
-
-    Raises:
-        pynvml.NVMLError: If the driver does not answer.
+    The variable is read as CUDA reads it, without starting CUDA: numbers, UUIDs of GPUs or unique prefixes of them, or
+    UUIDs of MIG instances. The list ends at the first invalid entry, and a duplicate makes it empty (NVIDIA, CUDA
+    Programming Guide, CUDA Environment Variables). Numbers are those of NVML, which counts by PCI bus. Where cards
+    differ, CUDA does so only with ``CUDA_DEVICE_ORDER=PCI_BUS_ID``; UUIDs from CUDA itself are always right.
     """
     handles = [pynvml.nvmlDeviceGetHandleByIndex(index) for index in range(pynvml.nvmlDeviceGetCount())]
     variable = environment.get("CUDA_VISIBLE_DEVICES")
@@ -237,15 +198,9 @@ def _mig_instance(entry: str) -> Any | None:
 def describe(environment: Mapping[str, str] = os.environ) -> dict[str, Any]:
     """Describe the driver and the GPUs that a process sees, without starting CUDA.
 
-    Args:
-        environment: The environment of the process.
-
-    Returns:
-        ``driver`` and ``cuda``, the newest version that the driver supports, as text, and ``gpus``, a list with the
-        ``name``, the ``memory_mib`` and the ``uuid`` of each. What the driver does not tell is left out.
-
-    Raises:
-        pynvml.NVMLError: If there is no driver, or it does not answer; ``explain`` says why.
+    Returns ``driver`` and ``cuda`` (the newest version that the driver supports) as text, and ``gpus``, a list with
+    ``name``, ``memory_mib`` and ``uuid`` of each. Values that cannot be read are left out. Raises ``pynvml.NVMLError``
+    if there is no driver, or it does not answer; :func:`explain` gives the reason.
     """
     with session():
         described = _told(driver=pynvml.nvmlSystemGetDriverVersion, cuda=_cuda_version)

@@ -1,4 +1,4 @@
-"""Secrets kept out of what is written down: by the name of their key, inside URLs, and where their form tells them."""
+"""Remove secrets from what is written down: by the name of their key, inside URLs, and by well-known forms."""
 
 from __future__ import annotations
 
@@ -17,14 +17,14 @@ _VARIABLE = r"\$\{env:[A-Za-z_]\w*(?::-)?\}"
 _REFERENCE = re.compile(rf"(?:(?:basic|bearer|token) +)?{_VARIABLE}", re.IGNORECASE)
 _REFERRED_USER = re.compile(rf"(?:(?:[\w.%-]+|{_VARIABLE}):)?{_VARIABLE}")
 
-# Name and password before the host. The second form is a password with a slash in it, which is not a port.
+# Name and password before the host. The second form is for a password with a slash, and excludes a port.
 _USER = re.compile(
     r"(?<![A-Za-z0-9+.-])(?P<scheme>[A-Za-z0-9+.-]+://)"
     r"(?P<user>[^\s/?#\"'<>]*|[^\s/?#:@\[\"'<>]+:(?!\d+[/?#])[^\s\"'<>]{0,200})@"
 )
 _QUERY = re.compile(r"(?<=[?&;#])(?P<name>[\w.~%-]+)=(?P<value>[^&;#\s\"'<>]+)")
 _VALUE = re.compile(r"\$\{[^{}\n]*\}|\"[^\"\n]*\"|'[^'\n]*'|[^\s,;&\"'{}\[\]]+")
-# Without the value, which may be the name of the next one, as in "ValueError: password: x"; a reference is no name.
+# Does not match the value, which may be the next name, as in "ValueError: password: x"; a reference is not a name.
 _NAME_AND_SIGN = re.compile(
     r"\$\{env:[^{}\n]*\}|(?<![\w.-])[\d.-]*(?P<name>[^\W\d][\w.-]*)[\"']?\s*[:=]\s*"
     r"|(?<![\w-])--(?P<option>[A-Za-z][\w-]*) +(?!-)"
@@ -48,9 +48,9 @@ _KNOWN_FORMS = re.compile(
 def redacted(tree: Any) -> Any:
     """Copy a tree without the secrets in it.
 
-    What stands under a key that names a secret, such as ``password`` or ``api_key``, is replaced as a whole; so is, in
-    a list, what follows such a name or option. Every other text loses passwords and signatures of URLs, bearer tokens,
-    and keys of well-known forms. Text that came from an environment variable shows the name of the variable.
+    The whole value under a key that names a secret, such as ``password`` or ``api_key``, is replaced; in a list, also
+    the entry after such a name or option. In all other text, passwords and signatures in URLs, bearer tokens, and keys
+    of well-known forms are replaced. Text from an environment variable shows the name of the variable.
 
     Args:
         tree: Mappings, lists, tuples and scalars.
@@ -66,14 +66,7 @@ def redacted(tree: Any) -> Any:
 
 
 def redacted_text(text: str) -> str:
-    """Copy a text without the secrets in it.
-
-    Args:
-        text: Any text, of one line or many.
-
-    Returns:
-        The text with each secret replaced.
-    """
+    """Replace the secrets in a text of one or more lines."""
     shown = str(getattr(text, "template", text))  # EnvironmentText
     shown = _KNOWN_FORMS.sub(REDACTED, shown)
     shown = _USER.sub(_without_password, shown)
@@ -82,13 +75,7 @@ def redacted_text(text: str) -> str:
 
 
 def reason_of(error: BaseException) -> str:
-    """Return what an error says, without secrets, for a log or a file.
-
-    Args:
-        error: Any error, also of another package, which may name an address with its password.
-
-    Returns:
-        Its class and its message in one line, without secrets, cut where it is very long.
+    """Return class and message of an error in one line, without secrets and cut if very long, for a log or a file.
 
     Examples:
         >>> reason_of(ConnectionError("nobody at https://ada:x@example.org"))
@@ -100,7 +87,7 @@ def reason_of(error: BaseException) -> str:
 
 
 def _cause_of_no_answer(error: BaseException) -> BaseException:
-    """What kept a request from an answer, in place of the errors that clients wrap around it, each in the next."""
+    """Return why a request got no answer, instead of the nested errors that HTTP clients wrap around it."""
     wrapped: BaseException | None = error
     while wrapped is not None and type(wrapped).__name__ != "MaxRetryError":  # urllib3's, which may not be installed
         wrapped = wrapped.__cause__ or wrapped.__context__
@@ -111,7 +98,7 @@ def _cause_of_no_answer(error: BaseException) -> BaseException:
 
 
 def _copied(tree: Any, above: str) -> Any:
-    """A copy of what stands below a key whose last word is given."""
+    """Copy a tree; ``above`` is the last word of the key above it."""
     if isinstance(tree, Mapping):
         named = any(names_secret(tree[key]) for key in ("name", "key") if isinstance(tree.get(key), str))
         return {
@@ -128,7 +115,7 @@ def _copied(tree: Any, above: str) -> Any:
 
 
 def _announces(before: object, entry: object) -> bool:
-    """Whether an entry of a list is the secret that the entry before it names; an option may also stand alone."""
+    """Return whether a list entry is the secret that the entry before it names; an option may also have no value."""
     found = _ENTRY.fullmatch(before) if isinstance(before, str) else None
     if found is None or not names_secret(found["name"]):
         return False
@@ -136,7 +123,7 @@ def _announces(before: object, entry: object) -> bool:
 
 
 def _hidden(value: Any) -> Any:
-    """What is shown of a secret: that there is one; a reference to an environment variable tells no more than that."""
+    """Replace a secret. Empty values, booleans and references to environment variables are shown."""
     if value is None or isinstance(value, bool) or value == "":
         return value
     shown = str(getattr(value, "template", value))
@@ -149,7 +136,7 @@ def _of_key(key: Any) -> Any:
 
 def _without_password(match: re.Match[str]) -> str:
     scheme, user = match["scheme"], match["user"]
-    # A name alone is public where a key of one's own proves it, and a token where it goes into a header.
+    # A user without a password is public with SSH, where a key proves it; with HTTP it is a token.
     public = ":" not in user and not scheme.lower().startswith("http")
     shown = public or user in {"git", REDACTED} or _REFERRED_USER.fullmatch(user)
     return match[0] if shown else f"{scheme}{REDACTED}@"
@@ -163,7 +150,7 @@ def _without_signature(match: re.Match[str]) -> str:
 
 
 def _without_values(text: str) -> str:
-    """A text without what is assigned to the name of a secret, or given by such an option."""
+    """Replace what is assigned to the name of a secret, or follows such an option."""
     shown, end = [], 0
     while match := _NAME_AND_SIGN.search(text, end):
         shown.append(text[end : match.end()])

@@ -1,4 +1,4 @@
-"""The folder of a run: made once, agreed on by all processes, found again, and trained in by one at a time."""
+"""Run directories: create one for all processes, find it again, and let one process at a time train in it."""
 
 from __future__ import annotations
 
@@ -26,17 +26,9 @@ _SHARED_VARIABLE = "CUELIGHT_RUN_DIRECTORY"
 
 
 def make_run_directory(root: Path, name: str) -> Path:
-    """Make ``root/name/<time>-<short id>``, the same one for every process of a distributed run.
+    """Create ``root/name/<time>-<short id>``, the same for every process of a distributed run.
 
-    Args:
-        root: The folder of all runs.
-        name: The name of the run, from the configuration.
-
-    Returns:
-        The absolute path of the new folder.
-
-    Raises:
-        CheckpointError: If it cannot be made.
+    Returns its absolute path. Raises CheckpointError if it cannot be created.
     """
     try:
         return _make(root, name)
@@ -63,16 +55,10 @@ def _make(root: Path, name: str) -> Path:
 
 
 def find_run_directory(path: Path) -> Path | None:
-    """Find the run directory that a path stands for.
+    """Return the absolute run directory: the path itself, or the one that the path is a checkpoint of.
 
-    Args:
-        path: A run directory, or a checkpoint in its ``checkpoints`` folder.
-
-    Returns:
-        The absolute path of the folder that holds ``config.yaml``; ``None`` for a file that is in no run directory.
-
-    Raises:
-        CheckpointError: If the path does not exist, or is a folder that is no run directory.
+    None for a file outside of the ``checkpoints`` folder of a run. Raises CheckpointError for a missing path, or a
+    folder that is not a run directory.
     """
     if not path.exists():
         raise CheckpointError(f"{path}: there is no such run directory or checkpoint.")
@@ -89,52 +75,33 @@ def find_run_directory(path: Path) -> Path | None:
 
 
 def clean_up(directory: Path) -> None:
-    """Remove the temporary files that a killed process left in a run.
-
-    Args:
-        directory: The run directory.
-    """
+    """Remove the temporary files that a killed process left in a run directory."""
     for folder in (directory, *(path for path in directory.iterdir() if path.is_dir())):
         remove_partial_files(folder)
 
 
 def own_process() -> dict[str, Any]:
-    """Return which process this is.
-
-    Returns:
-        Its ``host``, ``pid``, and when it was ``created``, which tells it from a later one with its number.
-    """
+    """Return ``host``, ``pid`` and ``created`` (a time) of this process; a later process can have the same pid."""
     own = psutil.Process()
     return {"host": socket.gethostname(), "pid": own.pid, "created": own.create_time()}
 
 
 def still_runs(process: Mapping[str, Any]) -> bool | None:
-    """Return whether a process is still there.
-
-    Args:
-        process: What :func:`own_process` told of it.
-
-    Returns:
-        Whether it is; ``None`` if only another machine knows.
-    """
+    """Return whether a process from :func:`own_process` still runs; None if it is on another machine."""
     if process.get("host") != socket.gethostname():
         return None
     try:
         found = psutil.Process(int(process["pid"]))
-        killed = found.status() == psutil.STATUS_ZOMBIE  # and its parent, as in many containers, does not ask for it
+        killed = found.status() == psutil.STATUS_ZOMBIE  # its parent does not reap it, as in many containers
         return not killed and bool(abs(found.create_time() - float(process["created"])) < 1)
     except psutil.NoSuchProcess:
         return False
 
 
 def require_nobody_trains(directory: Path) -> None:
-    """Refuse to write into the directory of a training that goes on in another process: both would lose files.
+    """Raise CheckpointError if another process is training in a run directory: both would lose files.
 
-    Args:
-        directory: The run directory.
-
-    Raises:
-        CheckpointError: If one does.
+    Only warns if that process is on another machine.
     """
     try:
         record = json.loads((directory / TRAINING_FILE).read_text())
@@ -168,18 +135,18 @@ def _make_new(parent: Path) -> Path:
 
 
 def _slurm_name() -> str:
-    """What all tasks of one step of a job see alike, and no other step and no second try of the job."""
+    """Return a name that all tasks of a job step share, and no other step or restart of the job."""
     job, step, restarts = (os.environ.get(f"SLURM_{key}", "0") for key in ("JOB_ID", "STEP_ID", "RESTART_COUNT"))
     return f"slurm-{job}.{step}" + (f"-{restarts}" if restarts != "0" else "")
 
 
 def _is_child_of_lightning() -> bool:
-    """Whether Lightning's launcher started this process from a first one, whose environment it has."""
+    """Return whether Lightning's launcher started this process, with the environment of the first process."""
     return _SHARED_VARIABLE in os.environ and int(os.environ.get("LOCAL_RANK", "0")) > 0
 
 
 def _agree_under_torchrun(parent: Path) -> Path:
-    """Let the first process choose and tell the others, over the store that torchrun itself keeps."""
+    """Let the first process choose, and share its choice in the store of torchrun."""
     from torch.distributed import TCPStore  # type: ignore[attr-defined]  # noqa: PLC0415 - seconds, for torchrun alone
 
     store = TCPStore(os.environ["MASTER_ADDR"], int(os.environ["MASTER_PORT"]), is_master=False)
@@ -190,6 +157,6 @@ def _agree_under_torchrun(parent: Path) -> Path:
 
 
 def is_first_process() -> bool:
-    """Return whether this process is the one that writes for all, before any process group exists."""
+    """Return whether this process has rank 0, before any process group exists."""
     rank = os.environ.get("RANK", os.environ.get("SLURM_PROCID", os.environ.get("LOCAL_RANK", "0")))
     return int(rank) == 0

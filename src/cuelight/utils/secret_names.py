@@ -1,10 +1,10 @@
-"""Which keys name a secret, told by their words."""
+"""Recognize keys that name a secret by their words."""
 
 from __future__ import annotations
 
 import re
 
-# Anywhere in a key that is written without spaces, dots, dashes and underscores.
+# Found anywhere in a key, after removing spaces, dots, dashes and underscores.
 _SECRET_PARTS = (
     "password", "passwd", "passphrase", "passcode", "secret", "credential", "authorization", "authentication",
     "cookie", "bearer", "apikey", "accesskey", "privatekey", "accountkey", "sharedkey", "signingkey", "encryptionkey",
@@ -12,8 +12,8 @@ _SECRET_PARTS = (
     "apitoken", "accesstoken", "authtoken", "refreshtoken", "sessiontoken",
 )  # fmt: skip
 _SECRET_WORDS = frozenset({"auth", "oauth", "pwd", "jwt", "cred", "creds"})
-# At the end of a key, unless beside one of these: there a token is a piece of text or of an image, a pass is one
-# through a network, data or a filter, and pw is a pointwise convolution.
+# Found at the end of a key without one of these words, which mean a token of text or of an image, a pass through a
+# network, data or a filter, and a pointwise convolution.
 _SECRET_ENDINGS = {
     "token": frozenset({
         "bos", "class", "cls", "dist", "end", "eos", "image", "mask", "max", "min", "num", "pad", "patch", "per", "reg",
@@ -31,14 +31,9 @@ WORDS = re.compile(r"[A-Z]+(?![a-z])|[A-Z]?[a-z]+|\d+")
 
 
 def names_secret(key: object, above: str = "") -> bool:
-    """Return whether a key names a secret.
+    """Return whether a key, also in dot notation, names a secret whose value must be hidden.
 
-    Args:
-        key: A key of a mapping, also in dot notation.
-        above: The last word of the keys that it stands under, as ``last_word`` gives it: ``key`` under ``api`` is one.
-
-    Returns:
-        Whether what stands under it has to be hidden.
+    ``above`` is the last word of the keys above it, from :func:`last_word`: ``key`` under ``api`` is a secret.
 
     Examples:
         >>> [key for key in ("API_KEY", "authToken", "author", "tokenizer", "max_tokens", "key") if names_secret(key)]
@@ -53,21 +48,13 @@ def names_secret(key: object, above: str = "") -> bool:
 
 
 def last_word(key: object, above: str) -> str:
-    """Return the last word of keys, for what stands under them.
-
-    Args:
-        key: A key of a mapping.
-        above: The last word of the keys that it stands under.
-
-    Returns:
-        That of the key; the one above where the key has none, such as an index.
-    """
+    """Return the last word of a key; ``above`` if it has none, such as an index."""
     words = _words_of(key)
     return words[-1] if words else above
 
 
 def _is_secret(words: list[str], above: str) -> bool:
-    """Whether a key names a secret by itself, or together with the last word of the key that it stands under."""
+    """Return whether words name a secret, alone or together with the last word of the key above."""
     if _ANY_PART.search("".join(words)) or _SECRET_WORDS.intersection(words):
         return True
     if f"{above}{words[0]}".removesuffix("s") in _SECRET_PARTS:
@@ -77,7 +64,7 @@ def _is_secret(words: list[str], above: str) -> bool:
 
 
 def _words_of(key: object) -> list[str]:
-    """The words of a key, without the number at its end."""
+    """Return the words of a key in lower case, without numbers at its end."""
     words = [word.lower() for word in WORDS.findall(str(key))]
     while words and words[-1].isdigit():
         words.pop()

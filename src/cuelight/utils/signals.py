@@ -1,4 +1,4 @@
-"""Signals that ask for a stop, noted so that a training can save first and a command can say what ended it."""
+"""Handlers for SIGINT and SIGTERM, so that a training saves first and a command reports which signal ended it."""
 
 from __future__ import annotations
 
@@ -21,13 +21,10 @@ _SHOW_CURSOR = b"\x1b[?25h\n"
 
 @contextmanager
 def signals_given_back() -> Iterator[None]:
-    """Give SIGINT and SIGTERM back to who had them, however what runs within ends.
+    """Restore the handlers of SIGINT and SIGTERM at the end, also after an error.
 
-    Lightning ignores SIGINT when it has caught a KeyboardInterrupt, and gives no signal back where a callback fails
-    while it is told of an exception. A notebook, whose process lives on, could then not be interrupted any more.
-
-    Yields:
-        Nothing.
+    Lightning ignores SIGINT after it has caught a KeyboardInterrupt, and restores no handler if a callback fails in
+    ``on_exception``. A notebook, whose process continues, could then not be interrupted any more.
     """
     owners = _owners()
     try:
@@ -37,26 +34,22 @@ def signals_given_back() -> Iterator[None]:
 
 
 class StopSignal:
-    """Notes the first SIGINT or SIGTERM; a second one ends the process at once.
-
-    Attributes:
-        received: The number of the signal that came, ``None`` if none did.
-    """
+    """Records the first SIGINT or SIGTERM in ``received``; a second one ends the process at once."""
 
     def __init__(self) -> None:
         self.received: int | None = None
         self._owners: dict[int, Any] = {}
 
     def note_owners(self) -> None:
-        """Note who has the signals now, so that they can be given back.
+        """Record the current handlers, so that they can be restored.
 
-        Lightning takes SIGTERM when a fit begins, and keeps it when the fit ends by an exception.
+        Lightning installs its own for SIGTERM when a fit begins, and keeps it if the fit ends with an exception.
         """
         self.received = None
         self._owners = _owners()
 
     def listen(self) -> None:
-        """Take the signals over, unless they are ignored, as Ctrl-C is in a script's background job.
+        """Install the handlers, except for a signal that is ignored, as Ctrl-C is in a script's background job.
 
         Does nothing outside the main thread, where Python allows no handlers.
         """
@@ -69,7 +62,7 @@ class StopSignal:
                 signal.signal(number, self._note)
 
     def unlisten(self) -> None:
-        """Give the signals back to who had them when that was noted."""
+        """Restore the recorded handlers."""
         _give_back(self._owners)
         self._owners = {}
 
@@ -83,14 +76,11 @@ class StopSignal:
 
 @final
 class NotedSignal:
-    """Ends what runs within a ``with`` by an exception at SIGINT and SIGTERM, and notes which of them came.
+    """Context manager that ends its block with an exception at SIGINT or SIGTERM and records the signal in ``number``.
 
-    SIGINT raises KeyboardInterrupt, SIGTERM raises SystemExit. Lightning turns the one into ``sys.exit(1)`` and the
-    other into ``sys.exit(0)``; the note tells what it was. A signal that was ignored or taken before stays as it was,
-    and so do both outside the main thread, where Python allows no handlers.
-
-    Attributes:
-        number: The number of the signal that came last, ``None`` if none did.
+    SIGINT raises KeyboardInterrupt, SIGTERM raises SystemExit. Lightning turns them into ``sys.exit(1)`` and
+    ``sys.exit(0)``, so only ``number`` says which signal it was. Signals that are ignored or already have a handler
+    are not changed, and nothing is changed outside the main thread, where Python allows no handlers.
     """
 
     def __init__(self) -> None:
@@ -98,7 +88,6 @@ class NotedSignal:
         self._owners: dict[int, Any] = {}
 
     def __enter__(self) -> NotedSignal:
-        """Take over the signals that nobody has."""
         if threading.current_thread() is threading.main_thread():
             self._owners = {number: owner for number, owner in _owners().items() if owner in _NOBODY}
             for number in self._owners:
@@ -106,7 +95,6 @@ class NotedSignal:
         return self
 
     def __exit__(self, *_: object) -> None:
-        """Give them back."""
         _give_back(self._owners)
 
     def _end(self, number: int, _: FrameType | None) -> None:
@@ -117,7 +105,7 @@ class NotedSignal:
 
 
 def _owners() -> dict[int, Any]:
-    """Who has the signals; one that was taken before Python began is left out, because it could not be given back."""
+    """Return the current handlers. One that was installed outside of Python is left out: it could not be restored."""
     owners = {number: signal.getsignal(number) for number in _SIGNALS}
     return {number: owner for number, owner in owners.items() if owner is not None}
 

@@ -1,4 +1,4 @@
-"""Steps of Lightning's trainer that have no hook which comes before, or after, those of all callbacks."""
+"""Wrap methods of Lightning's trainer that have no hook before, or after, the hooks of all callbacks."""
 
 from __future__ import annotations
 
@@ -8,19 +8,15 @@ from typing import Any
 
 
 def wrap_method(owner: Any, method: str, around: Callable[..., Any]) -> Callable[[], None]:
-    """Run a function around a method of one object.
+    """Replace a method of one object by a function around it, and return a function that undoes this.
 
-    A hook of a callback sees the work of the callbacks that stand before it in the list, and not that of those after
-    it. What has to hold for all of them, in any order, is set up here instead.
+    A callback's hook sees the effects of the callbacks before it in the list, but not of those after it. Use this for
+    what must hold for all of them, in any order.
 
     Args:
         owner: The object, such as a loop of the trainer.
         method: The name of its method.
-        around: Called in place of the method, with the method as first argument, then those of the call; returns
-            what the method shall return.
-
-    Returns:
-        What makes the object as it was.
+        around: Called with the original method, then the arguments of the call; its result is returned to the caller.
     """
     inner = getattr(owner, method)
     own = vars(owner).get(method)
