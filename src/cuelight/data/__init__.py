@@ -1,6 +1,6 @@
-"""Data: images with labels or masks, prepared the same way for training, export and archive.
+"""Data modules for images with labels or masks, prepared alike for training, export and archive.
 
-A class is imported when its name is used.
+Classes are imported on first use.
 """
 
 from typing import TYPE_CHECKING
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from cuelight.data.loading.prefetching import ResumableLoader as ResumableLoader
     from cuelight.images.preprocessing import Preprocessing as Preprocessing
 else:
-    # What data of one's own is made of.
+    # For data modules of your own.
     _LOCATIONS = DATA | {
         "ImageFileDataModule": "cuelight.data.base.image_file_data_module:ImageFileDataModule",
         "MaskFileDataModule": "cuelight.data.base.mask_file_data_module:MaskFileDataModule",

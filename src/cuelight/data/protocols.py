@@ -1,4 +1,4 @@
-"""What a LightningDataModule may tell about itself, so that a model fits it."""
+"""Optional interfaces of a LightningDataModule: what a model and the reports can learn from it."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import Any, Protocol, runtime_checkable
 
 @runtime_checkable
 class NamesClasses(Protocol):
-    """Data whose samples belong to named classes; the label is the index into the list."""
+    """Data with named classes; a label is an index into ``class_names``."""
 
     @property
     def class_names(self) -> Sequence[str]:
@@ -21,42 +21,34 @@ class NamesSplits(Protocol):
 
     @property
     def split_names(self) -> Sequence[str]:
-        """Which of ``train``, ``val`` and ``test`` there are; known after ``setup``."""
+        """Those of ``train``, ``val`` and ``test`` that exist; known after ``setup``."""
 
 
 @runtime_checkable
 class HasFingerprint(Protocol):
-    """Data that can tell whether it is the same as in another run."""
+    """Data with a fingerprint, by which two runs can be checked for the same data."""
 
     def fingerprint(self) -> str:
-        """Return the same text for the same data on any machine, and another one for any other data; after ``setup``.
+        """Return a hash of the data, such as ``sha256:`` and hexadecimal digits; called after ``setup``.
 
-        Returns:
-            A text, such as ``sha256:`` and hexadecimal digits.
+        The same data has the same fingerprint on any machine, other data has another one.
         """
 
 
 @runtime_checkable
 class LoadsWhole(Protocol):
-    """Data that can load every image of a split once, in order, as it is: also those for training."""
+    """Data that can load each image of a split once, in order and without augmentation."""
 
     def whole_dataloader(self, split: str) -> Iterable[Any]:
-        """Load a split.
-
-        Args:
-            split: ``train``, ``val`` or ``test``.
-
-        Returns:
-            Its batches.
-        """
+        """Return the batches of ``train``, ``val`` or ``test``."""
 
 
 class ImageShape(Protocol):
-    """How the images reach the model."""
+    """Shape of the images that the model receives."""
 
     @property
     def channels(self) -> int:
-        """The number of channels C."""
+        """The number of channels."""
 
     @property
     def size(self) -> tuple[int, int]:
@@ -65,8 +57,8 @@ class ImageShape(Protocol):
 
 @runtime_checkable
 class DescribesImages(Protocol):
-    """Data whose samples are images of one shape."""
+    """Data whose images all have one shape."""
 
     @property
     def preprocessing(self) -> ImageShape:
-        """What is done to an image before the model sees it."""
+        """How an image is prepared for the model."""

@@ -1,4 +1,4 @@
-"""Image files, read the way people see them."""
+"""Read image files upright, with 8 bits per channel."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ _Result = TypeVar("_Result")
 
 _ORIENTATION_TAG = 0x0112
 
-# What Pillow raises for broken files of its many formats.
+# Raised by Pillow for broken files, depending on their format.
 _UNREADABLE = (
     OSError,
     SyntaxError,
@@ -34,12 +34,9 @@ _UNREADABLE = (
 
 
 class Unreadable(NamedTuple):
-    """A sample that could not be read; travels with the batch, because an exception loses its type on the way.
+    """A file that cannot be read, and what it should contain, such as an image or a mask.
 
-    Args:
-        path: The file.
-        reason: What is wrong with it.
-        content: What it holds, such as an image or a mask.
+    It travels inside the batch, because an exception in a worker process loses its type.
     """
 
     path: str
@@ -48,13 +45,7 @@ class Unreadable(NamedTuple):
 
 
 class UnreadableImageError(DataError):
-    """An image or a mask cannot be read.
-
-    Args:
-        path: The file.
-        reason: What is wrong with it.
-        content: What it holds, such as an image or a mask.
-    """
+    """An image or a mask cannot be read."""
 
     def __init__(self, path: str, reason: str, content: str = "image") -> None:
         self.unreadable = Unreadable(path, reason, content)
@@ -64,33 +55,17 @@ class UnreadableImageError(DataError):
 
 
 def read_image(path: str) -> Image.Image:
-    """Read an image file, upright, with 8 bits per channel.
+    """Read an image file with 8 bits per channel, turned upright by its EXIF orientation.
 
-    Args:
-        path: The file.
-
-    Returns:
-        The image, turned as its EXIF orientation asks; of 16 bits the upper 8.
-
-    Raises:
-        UnreadableImageError: The file is missing, or is not a whole image.
+    Of 16 bits, the upper 8 are kept. A missing or broken file raises ``UnreadableImageError``.
     """
     return open_image(path, "image", _upright_with_8_bits)
 
 
 def open_image(path: str, content: str, use: Callable[[Image.Image], _Result]) -> _Result:
-    """Open an image file, whatever may be wrong with it.
+    """Open an image file and return what ``use`` makes of it.
 
-    Args:
-        path: The file.
-        content: What it holds, such as an image or a mask, as messages name it.
-        use: What is done with the pixels.
-
-    Returns:
-        What ``use`` gives.
-
-    Raises:
-        UnreadableImageError: The file is missing, or is not a whole image.
+    A missing or broken file raises ``UnreadableImageError``, which names the ``content``, such as a mask.
     """
     try:
         with Image.open(path) as image:
@@ -106,17 +81,13 @@ def open_image(path: str, content: str, use: Callable[[Image.Image], _Result]) -
 
 
 def portable_name(path: str, root: Path) -> str:
-    """Return the name of a file as seen from a folder, the same on every file system: macOS takes accents apart."""
+    """Return a path relative to ``root``, equal on every file system: macOS decomposes accented letters."""
     name = unicodedata.normalize("NFC", os.path.relpath(path, root).replace(os.sep, "/"))
     return name.encode("utf-8", "backslashreplace").decode()
 
 
 def set_upright(image: Image.Image) -> None:
-    """Turn an image as its EXIF orientation asks.
-
-    Args:
-        image: The image, which is changed.
-    """
+    """Turn an image in place by its EXIF orientation."""
     if image.getexif().get(_ORIENTATION_TAG, 1) != 1:
         ImageOps.exif_transpose(image, in_place=True)
 
@@ -130,5 +101,5 @@ def _with_8_bits(image: Image.Image) -> Image.Image:
     if image.mode.startswith("I;16"):
         return Image.fromarray((np.asarray(image) >> 8).astype(np.uint8))
     if image.mode == "P" and "transparency" in image.info:
-        return image.convert("RGBA")  # Pillow warns of a palette with transparency converted to anything else
+        return image.convert("RGBA")  # Pillow warns if such a palette is converted to anything else
     return image

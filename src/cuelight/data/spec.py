@@ -1,4 +1,4 @@
-"""What a model has to know of its data, kept in every checkpoint, so that it can be used where the data is not."""
+"""What a model needs to know about its data; saved in every checkpoint, so that the data itself is not needed."""
 
 from __future__ import annotations
 
@@ -16,13 +16,13 @@ DATA_SPEC = "data_description"
 
 @dataclass(frozen=True)
 class DataSpec:
-    """What a model has to know of its data.
+    """What a model needs to know about its data; a field is ``None`` if the data does not provide it.
 
     Args:
-        class_names: The name of each class, in the order of the labels; ``None`` if there are no classes.
-        channels: Number of channels of an image; ``None`` if the data does not tell.
-        size: Height and width in pixels; ``None`` if the data does not tell.
-        preprocessing: What is done to an image before the model sees it; ``None`` if the data does not tell.
+        class_names: The name of each class, in the order of the labels.
+        channels: Number of channels of an image.
+        size: Height and width in pixels.
+        preprocessing: How an image is prepared for the model.
     """
 
     class_names: tuple[str, ...] | None = None
@@ -31,7 +31,7 @@ class DataSpec:
     preprocessing: Preprocessing | None = None
 
     def to_dict(self) -> dict[str, Any]:
-        """Describe this in plain types, for a checkpoint; :meth:`from_dict` reads it."""
+        """Convert to plain types for a checkpoint."""
         return {
             "class_names": list(self.class_names) if self.class_names is not None else None,
             "channels": self.channels,
@@ -41,14 +41,7 @@ class DataSpec:
 
     @classmethod
     def from_dict(cls, values: Mapping[str, Any]) -> DataSpec:
-        """Read what :meth:`to_dict` wrote.
-
-        Args:
-            values: The fields by name.
-
-        Returns:
-            An equal object.
-        """
+        """Restore from the values of :meth:`to_dict`."""
         names, size, preprocessing = values.get("class_names"), values.get("size"), values.get("preprocessing")
         return cls(
             class_names=tuple(names) if names is not None else None,
@@ -59,16 +52,9 @@ class DataSpec:
 
 
 def data_spec_of(data: pl.LightningDataModule) -> DataSpec:
-    """Ask a data module what a model has to know.
+    """Return the spec of a data module.
 
-    Args:
-        data: The data module.
-
-    Returns:
-        What it tells.
-
-    Raises:
-        DataError: If it has to look at its files for that, and they are not there.
+    The data module may read its files for that, and raises ``DataError`` if they are missing.
     """
     names = tuple(data.class_names) if isinstance(data, NamesClasses) else None
     if not isinstance(data, DescribesImages):
@@ -79,13 +65,6 @@ def data_spec_of(data: pl.LightningDataModule) -> DataSpec:
 
 
 def saved_spec(checkpoint: Mapping[str, Any]) -> DataSpec | None:
-    """Read the description out of a checkpoint.
-
-    Args:
-        checkpoint: Its content.
-
-    Returns:
-        The description; ``None`` if there is none in it.
-    """
+    """Return the spec in a checkpoint; ``None`` if it has none."""
     saved = checkpoint.get(DATA_SPEC)
     return DataSpec.from_dict(saved) if isinstance(saved, Mapping) else None

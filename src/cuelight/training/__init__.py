@@ -1,4 +1,4 @@
-"""What the models of all tasks share; for models of one's own. A class is imported when its name is used."""
+"""Shared by the models of all tasks, and for your own models. Classes are imported on first use."""
 
 from typing import TYPE_CHECKING
 

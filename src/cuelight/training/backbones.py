@@ -1,4 +1,4 @@
-"""Networks by name, from timm's closed list."""
+"""Networks of timm, by name."""
 
 from __future__ import annotations
 
@@ -28,16 +28,10 @@ _REFUSED = frozenset({
 def backbone_problems(
     backbone: str, pretrained: bool = False, backbone_params: Mapping[str, Any] | None = None, path: str = ""
 ) -> list[Problem]:
-    """Check a backbone before it is built; no weights are made or read.
+    """Report wrong settings of a backbone; no weights are created or read.
 
-    Args:
-        backbone: A name of ``timm.list_models()``, if wanted with a tag of its weights such as ``resnet18.a1_in1k``.
-        pretrained: Whether pretrained weights are wanted.
-        backbone_params: More arguments of the network.
-        path: The key path of the model's parameters, for the messages.
-
-    Returns:
-        One problem for each thing that is wrong.
+    ``backbone`` is a name of ``timm.list_models()``, with or without a tag of its weights, as in ``resnet18.a1_in1k``.
+    ``path`` is the key path of the model's parameters, for the messages.
     """
     where = f"{path}.backbone" if path else "backbone"
     name = backbone.partition(".")[0]
@@ -54,21 +48,12 @@ def backbone_problems(
 
 
 def is_backbone(name: str) -> bool:
-    """Return whether timm has a network."""
+    """Return whether timm has a network of this name."""
     return bool(timm.is_model(name.partition(".")[0])) and ":" not in name
 
 
 def weight_problems(backbone: str, pretrained: bool, where: str) -> list[Problem]:
-    """Check whether there are the weights that are asked for.
-
-    Args:
-        backbone: The name of a network that timm has, perhaps with a tag of its weights.
-        pretrained: Whether pretrained weights are wanted.
-        where: The key path of the name, for the messages.
-
-    Returns:
-        What is wrong.
-    """
+    """Report missing weights of a network that timm has; ``where`` is the key path of its name."""
     name, _, tag = backbone.partition(".")
     tags = [full.partition(".")[2] for full in timm.list_pretrained(name)]
     if tag and tag not in tags:
@@ -88,23 +73,11 @@ def build_backbone(
     drop_rate: float,
     backbone_params: Mapping[str, Any],
 ) -> nn.Module:
-    """Make a classification network.
+    """Build a network from images ``(N, C, H, W)`` to logits ``(N, num_classes)``.
 
-    Args:
-        backbone: A name of ``timm.list_models()``.
-        pretrained: Whether to start from pretrained weights; they are downloaded once.
-        num_classes: Outputs of the classifier.
-        in_channels: Channels of the images.
-        input_size: Height and width of the images in pixels, for the networks that are built for one size.
-        drop_rate: Dropout before the classifier, 0 to 1.
-        backbone_params: More arguments of the network.
-
-    Returns:
-        A module from images ``(N, C, H, W)`` to logits ``(N, num_classes)``.
-
-    Raises:
-        ConfigError: If the name or an argument is not known.
-        CuelightError: If the pretrained weights cannot be fetched.
+    Pretrained weights are downloaded once. ``input_size`` is the height and width in pixels, used by networks that are
+    built for one size; ``drop_rate`` is the dropout before the classifier. An unknown name or argument raises
+    ``ConfigError``, a failed download ``CuelightError``.
     """
     if problems := backbone_problems(backbone, pretrained, backbone_params):
         raise ConfigError(problems)
@@ -130,21 +103,13 @@ def build_backbone(
 
 
 def is_built_for_one_size(backbone: str) -> bool:
-    """Return whether a network has to know the size of its images."""
+    """Return whether a network is built for one size of images."""
     config = get_pretrained_cfg(backbone.partition(".")[0])
     return bool(config is not None and config.fixed_input_size)
 
 
 def near_names(word: str, names: list[str]) -> str:
-    """Suggest the names nearest to a misspelt one.
-
-    Args:
-        word: What was written.
-        names: What would have been right.
-
-    Returns:
-        A sentence with a leading space; empty if nothing is near.
-    """
+    """Suggest names in a sentence with a leading space; empty if none is near the misspelt ``word``."""
     near = difflib.get_close_matches(word.lower(), dict.fromkeys(names), n=3, cutoff=0.6)
     return f" Did you mean {_list(near)}?" if near else ""
 

@@ -8,7 +8,7 @@ from torchmetrics import Metric
 
 
 class WeightedMeanLoss(Metric):
-    """A mean of losses, each with its weight; one that is no number shows.
+    """A weighted mean of losses; one NaN makes the mean NaN.
 
     ``MeanMetric`` of torchmetrics either leaves such losses out or takes no weights.
     """
@@ -23,19 +23,10 @@ class WeightedMeanLoss(Metric):
         self.add_state("weight", torch.tensor(0.0), dist_reduce_fx="sum")
 
     def update(self, loss: Tensor, weight: Tensor) -> None:
-        """Count a loss.
-
-        Args:
-            loss: A scalar.
-            weight: How much it counts, such as its number of pixels; a scalar.
-        """
+        """Add a scalar loss with its weight, such as the number of pixels; a scalar too."""
         self.total += loss * weight
         self.weight += weight
 
     def compute(self) -> Tensor:
-        """Compute the mean.
-
-        Returns:
-            A scalar; NaN if nothing was counted.
-        """
+        """Return the mean, a scalar; NaN if there are no losses."""
         return self.total / self.weight

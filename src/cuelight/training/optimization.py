@@ -1,4 +1,4 @@
-"""What ``configure_optimizers`` returns: the optimizer and its schedule."""
+"""The optimizer and its learning rate schedule, as ``configure_optimizers`` returns them."""
 
 from __future__ import annotations
 
@@ -15,13 +15,13 @@ from cuelight.training.schedules import build_schedule, scheduler_problems
 class Optimization:
     """Makes the optimizer and the learning rate scheduler of a module, as ``configure_optimizers`` returns them.
 
-    What a scheduler needs to know about the length of the training (``T_max``, ``total_steps``, ``total_iters``) and
-    the file leaves out is counted from the trainer, so that the schedule ends with the training: under gradient
-    accumulation, ``GradientAccumulationScheduler``, ``max_steps`` and ``limit_train_batches``. Parameters that do
-    not require a gradient are left out.
+    If a scheduler needs the length of the training (``T_max``, ``total_steps``, ``total_iters``) and the configuration
+    leaves it out, it is computed from the trainer, so that the schedule ends with the training. This accounts for
+    gradient accumulation, ``GradientAccumulationScheduler``, ``max_steps`` and ``limit_train_batches``. Parameters that
+    do not require a gradient are left out.
 
-    A warm-up of n intervals raises the learning rate in equal steps from ``lr / (n + 1)`` to ``lr`` (P. Goyal et
-    al., 2017, "Accurate, Large Minibatch SGD: Training ImageNet in 1 Hour"); the schedule begins after it.
+    A warm-up of n intervals raises the learning rate in equal steps from ``lr / (n + 1)`` to ``lr`` (P. Goyal et al.,
+    2017, "Accurate, Large Minibatch SGD: Training ImageNet in 1 Hour"); the schedule begins after it.
 
     Args:
         optimizer: Name and parameters of the optimizer.
@@ -29,7 +29,7 @@ class Optimization:
         max_steps: A limit in optimizer steps that the trainer does not know of; the schedule ends there.
 
     Raises:
-        ConfigError: If the scheduler cannot work as asked for.
+        ConfigError: If settings of the scheduler contradict each other.
 
     Examples:
         >>> from cuelight.config import Part
@@ -51,16 +51,13 @@ class Optimization:
         self.max_steps = max_steps
 
     def __call__(self, module: pl.LightningModule) -> OptimizerLRScheduler:
-        """Build for one module, inside ``configure_optimizers``.
+        """Return what Lightning expects from ``configure_optimizers``.
 
         Args:
             module: A module that is attached to a trainer (without a scheduler it need not be).
 
-        Returns:
-            What Lightning expects from ``configure_optimizers``.
-
         Raises:
-            ConfigError: If nothing can be trained, or the schedule cannot be fitted to the training.
+            ConfigError: If no parameter requires a gradient, or the schedule does not fit the length of the training.
         """
         parameters = [parameter for parameter in module.parameters() if parameter.requires_grad]
         if not parameters:

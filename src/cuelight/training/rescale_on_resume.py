@@ -1,4 +1,4 @@
-"""Schedules of a training that is resumed to become longer."""
+"""Schedules of a training that is resumed with another length."""
 
 from __future__ import annotations
 
@@ -18,14 +18,12 @@ _PARTS_OF_SEQUENCE = "_schedulers"
 def rescale_on_resume(schedule: LRScheduler, optimizer: Optimizer, parameter: str) -> None:
     """Let a schedule keep its own length when it loads the state of a shorter or longer one.
 
-    torch's schedulers would take over the length with the state: ``OneCycleLR`` then fails at the first step after
-    its old end, and ``CosineAnnealingLR`` rises again. Here the schedule goes to the same place of its own length
-    instead. Where the lengths are equal, the state is loaded as it is, to the last bit.
+    torch's schedulers would take over the length with the state: ``OneCycleLR`` then fails at the first step after its
+    old end, and ``CosineAnnealingLR`` rises again. Here the schedule goes to the same step of its own length instead.
+    Where the lengths are equal, the state is loaded as it is, to the last bit.
 
-    Args:
-        schedule: A schedule that has not been stepped yet.
-        optimizer: Its optimizer.
-        parameter: The parameter that is the length, such as ``total_steps``; of the last part in a ``SequentialLR``.
+    ``schedule`` has not been stepped yet. ``parameter`` is the name of its length, such as ``total_steps``; in a
+    ``SequentialLR`` that of the last part.
     """
     kind = type(schedule)
     at_start = [{key: value for key, value in group.items() if key != "params"} for group in optimizer.param_groups]
@@ -44,7 +42,7 @@ def rescale_on_resume(schedule: LRScheduler, optimizer: Optimizer, parameter: st
             for _ in range(state_dict["last_epoch"]):
                 self.step()
 
-    # A class of its own, because torch saves every attribute of the object with the state.
+    # A subclass, because torch saves every attribute of the object with the state.
     schedule.__class__ = type(kind.__name__, (kind,), {"load_state_dict": load_state_dict})
 
 

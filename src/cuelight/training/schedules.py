@@ -18,9 +18,9 @@ from cuelight.training.training_length import TrainingLength, training_length
 
 _SCHEDULER_PATH = "trainer.scheduler"
 _PLATEAU = "ReduceLROnPlateau"
-# Parameters of torch's schedulers that say how long the whole schedule is.
+# Parameters of torch's schedulers that set the length of the whole schedule.
 _LENGTH_PARAMETERS = ("total_steps", "T_max", "total_iters")
-# Schedulers in which such a parameter means the length of something else, or which rise by themselves.
+# Schedulers in which such a parameter is the length of something else.
 _LENGTH_IS_THEIR_OWN = ("ConstantLR",)
 _WITHOUT_WARMUP = {
     _PLATEAU: "it has no fixed schedule that a warm-up could precede",
@@ -30,15 +30,7 @@ _WITHOUT_WARMUP = {
 
 
 def scheduler_problems(scheduler: SchedulerPart | None, path: str = _SCHEDULER_PATH) -> list[Problem]:
-    """Check what can be known about a scheduler before the training.
-
-    Args:
-        scheduler: The scheduler part, if there is one.
-        path: Its key path, for the message.
-
-    Returns:
-        One problem for each setting that contradicts another.
-    """
+    """Report settings of a scheduler that contradict each other; ``path`` is its key path."""
     if scheduler is None:
         return []
     problems = []
@@ -54,19 +46,10 @@ def scheduler_problems(scheduler: SchedulerPart | None, path: str = _SCHEDULER_P
 def build_schedule(
     part: SchedulerPart, optimizer: Optimizer, module: pl.LightningModule, max_steps: int | None
 ) -> LRSchedulerConfigType:
-    """Build a schedule whose length is that of the training, after a warm-up.
+    """Return Lightning's ``lr_scheduler`` entry: after a warm-up, a schedule that ends with the training.
 
-    Args:
-        part: Name and parameters; a length that is left out is that of the training.
-        optimizer: Its optimizer.
-        module: A module that is attached to a trainer.
-        max_steps: A limit in optimizer steps that the trainer does not know of.
-
-    Returns:
-        What Lightning expects as ``lr_scheduler``.
-
-    Raises:
-        ConfigError: If the schedule cannot be fitted to the training.
+    ``module`` is attached to a trainer; ``max_steps`` is a limit that this trainer does not know of. ``ConfigError`` is
+    raised if the schedule does not fit the length of the training.
     """
     if part.name == _PLATEAU:
         plateau = registry.schedulers.build(part, optimizer=optimizer)
@@ -106,7 +89,7 @@ def _fitted(
 
 
 def _missing_length(part: SchedulerPart) -> str | None:
-    """Name the parameter for the schedule's length, if the scheduler has one and the file leaves it out."""
+    """Return the parameter for the schedule's length, if the scheduler has one and it is not set."""
     if part.name in _LENGTH_IS_THEIR_OWN or {"epochs", "steps_per_epoch"} <= part.params.keys():
         return None
     accepted = inspect.signature(registry.schedulers.get(part.name)).parameters

@@ -1,4 +1,4 @@
-"""What models have in common that learn logits from images and targets: what is counted, logged and kept."""
+"""Base of the models that compute logits from images: losses, metrics, logging, checkpoints."""
 
 from __future__ import annotations
 
@@ -27,10 +27,10 @@ _TRAINING_METRICS = "training_metrics"
 class SupervisedModel(pl.LightningModule):
     """Base of the models whose batches are images and targets, and whose one output is logits.
 
-    Losses and metrics are exact over all images of all processes, go on after a resume in the middle of an epoch, and
-    are logged only where that is seen. The names of the classes are kept in every checkpoint.
+    Losses and metrics are exact over all images of all processes, continue after a resume in the middle of an epoch,
+    and are logged only where the trainer logs. The class names are saved in every checkpoint.
 
-    A subclass makes its network and the metrics below, and says in :meth:`update_loss` what it learns.
+    A subclass creates its network and the metrics below, and implements :meth:`update_loss`.
 
     Args:
         num_classes: Number of classes.
@@ -39,12 +39,12 @@ class SupervisedModel(pl.LightningModule):
 
     Attributes:
         train_loss: Averages the loss over a training epoch.
-        val_loss: The same of a validation.
-        test_loss: The same of a test.
+        val_loss: Averages the loss over a validation.
+        test_loss: Averages the loss over a test.
         train_metrics: Metrics of a training epoch by their names.
         val_metrics: Metrics of a validation, with the prefix ``val/``.
         test_metrics: Metrics of a test, with the prefix ``test/``.
-        confusion_matrix: Counts in a test, and in a validation that is no part of a training.
+        confusion_matrix: Updated in a test, and in a validation outside of a training.
     """
 
     output_names: ClassVar[tuple[str, ...]] = ("logits",)
@@ -67,50 +67,35 @@ class SupervisedModel(pl.LightningModule):
 
     @abstractmethod
     def update_loss(self, mean_loss: Metric, logits: Tensor, targets: Tensor, training: bool) -> Tensor:
-        """Compute the loss of a batch and count it.
+        """Compute the loss of a batch and add it to the mean.
 
         Args:
             mean_loss: Averages the losses.
-            logits: What the network gave.
-            targets: What is right.
-            training: Whether it is what is learnt from; else it is what trainings are compared by.
+            logits: Output of the network.
+            targets: Targets of the batch.
+            training: Whether the loss is minimized; otherwise it is only reported, for example without label smoothing.
 
         Returns:
             The loss of the batch, a scalar.
         """
 
     def predictions(self, logits: Tensor) -> Tensor:
-        """Make of logits what the metrics compare with the targets."""
+        """Convert logits to what the metrics compare with the targets."""
         return logits
 
     def images_and_targets(self, batch: Sequence[Tensor]) -> tuple[Tensor, Tensor]:
-        """Take a batch apart.
-
-        Args:
-            batch: Images ``(N, C, H, W)`` and targets.
-
-        Returns:
-            The same.
-        """
+        """Split a batch into images ``(N, C, H, W)`` and targets."""
         images, targets = batch
         return images, targets
 
     def training_step(self, batch: Sequence[Tensor], batch_idx: int) -> Tensor:
-        """Compute the loss of a batch and count it and the metrics.
-
-        Args:
-            batch: Images ``(N, C, H, W)`` and targets.
-            batch_idx: Number of the batch in the epoch.
-
-        Returns:
-            The mean loss.
-        """
+        """Return the mean loss of a batch, and update the metrics."""
         images, targets = self.images_and_targets(batch)
         logits = self(images)
         loss = self.update_loss(self.train_loss, logits, targets, training=True)
         for metric in self._training_metrics().values():
             metric.update(self.predictions(logits.detach()), targets)
-        # Logging costs Lightning several times what the metrics cost, so it happens only where it is seen.
+        # Logging in Lightning takes several times as long as the metrics, so it happens only where it is needed.
         log_every_n_steps = self.trainer.log_every_n_steps  # type: ignore[attr-defined]
         if batch_idx == 0 or (log_every_n_steps and (self.global_step + 1) % log_every_n_steps == 0):
             self.log("train/loss_step", loss.detach(), prog_bar=True)
@@ -119,28 +104,23 @@ class SupervisedModel(pl.LightningModule):
         return loss
 
     def on_train_epoch_start(self) -> None:
-        """Start the metrics anew."""
+        """Reset the training metrics."""
         self.train_loss.reset()
         for metric in self._training_metrics().values():
             metric.reset()
 
     def on_train_epoch_end(self) -> None:
-        """Log the metrics also where the epoch was cut short."""
+        """Log the training metrics, also of an epoch that was cut short."""
         self._log_training_metrics()
 
     def on_validation_epoch_start(self) -> None:
-        """Start the metrics anew; what ``trainer.validate`` left behind are tensors of inference mode."""
+        """Reset the validation metrics; ``trainer.validate`` leaves tensors of inference mode in them."""
         self.val_loss.reset()
         self.val_metrics.reset()
         self.confusion_matrix.reset()
 
     def validation_step(self, batch: Sequence[Tensor], batch_idx: int) -> None:
-        """Count a validation batch into the metrics.
-
-        Args:
-            batch: Images ``(N, C, H, W)`` and targets.
-            batch_idx: Number of the batch.
-        """
+        """Update the validation metrics with a batch."""
         self._evaluate(self.val_loss, self.val_metrics, batch)
 
     def on_validation_epoch_end(self) -> None:
@@ -149,16 +129,11 @@ class SupervisedModel(pl.LightningModule):
         self.log_dict(self.val_metrics, prog_bar=True)
 
     def on_test_epoch_start(self) -> None:
-        """Start to count the confusions anew."""
+        """Reset the confusion matrix."""
         self.confusion_matrix.reset()
 
     def test_step(self, batch: Sequence[Tensor], batch_idx: int) -> None:
-        """Count a test batch into the metrics.
-
-        Args:
-            batch: Images ``(N, C, H, W)`` and targets.
-            batch_idx: Number of the batch.
-        """
+        """Update the test metrics with a batch."""
         self._evaluate(self.test_loss, self.test_metrics, batch)
 
     def on_test_epoch_end(self) -> None:
@@ -167,31 +142,19 @@ class SupervisedModel(pl.LightningModule):
         self.log_dict(self.test_metrics)
 
     def configure_optimizers(self) -> OptimizerLRScheduler:
-        """Make the optimizer and the scheduler.
-
-        Returns:
-            What ``optimization`` makes for this module.
-        """
+        """Return the optimizer and the scheduler."""
         return self.optimization(self)
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
-        """Keep the names of the classes with the weights, and what this epoch has counted so far.
-
-        Args:
-            checkpoint: What is about to be saved.
-        """
+        """Save the class names, and the training metrics of the epoch so far."""
         checkpoint[_CLASS_NAMES] = self.class_names
         checkpoint[_TRAINING_METRICS] = {name: _state(metric) for name, metric in self._counted_in_training().items()}
 
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
-        """Take the names of the classes, if this model was made without, and go on counting.
-
-        Args:
-            checkpoint: What was loaded.
-        """
+        """Restore the training metrics, and the class names if this model has none."""
         counted, metrics = checkpoint.get(_TRAINING_METRICS, {}), self._counted_in_training()
-        if counted.keys() == metrics.keys():  # otherwise it is of another task, which its weights tell
-            # Of several processes each goes on with what the first had counted, which stands for its share.
+        if counted.keys() == metrics.keys():  # otherwise it is of another task, and loading its weights fails
+            # Only the counts of the first process are saved; each process continues with them in place of its own.
             for name, metric in metrics.items():
                 metric.load_state_dict(counted[name])
         saved = checkpoint.get(_CLASS_NAMES)
@@ -206,11 +169,7 @@ class SupervisedModel(pl.LightningModule):
             )
 
     def all_class_names(self) -> list[str]:
-        """Name every output.
-
-        Returns:
-            The names of the classes, and the index as text of each that has none.
-        """
+        """Return the name of each output; the index as text where there is none."""
         given = self.class_names or []
         return [*given, *(str(index) for index in range(len(given), self.num_classes))]
 
@@ -230,19 +189,12 @@ class SupervisedModel(pl.LightningModule):
         self.update_loss(mean_loss, logits, targets, training=False)
         predictions = self.predictions(logits)
         metrics.update(predictions, targets)
-        if self.trainer.state.fn != "fit":  # nobody looks at it while the model still changes
+        if self.trainer.state.fn != "fit":  # it is not shown during training
             self.confusion_matrix.update(predictions, targets)
 
 
 def count_classes(num_classes: int | None, class_names: Sequence[str] | None) -> int:
-    """Return how many outputs a model needs.
-
-    Args:
-        num_classes: What was asked for.
-        class_names: The classes of the data.
-
-    Returns:
-        The number.
+    """Return the number of outputs of a model: ``num_classes``, or one for each of ``class_names``.
 
     Raises:
         ConfigError: If it is not known, below two, or less than there are names.
@@ -260,7 +212,7 @@ def count_classes(num_classes: int | None, class_names: Sequence[str] | None) ->
 
 
 def _state(metric: Metric) -> dict[str, Tensor]:
-    """The state of a metric that is no part of the model's own ``state_dict``."""
+    """Return the state of a metric that is not part of the model's ``state_dict``."""
     metric.persistent(True)
     state = {name: value.clone() for name, value in metric.state_dict().items()}
     metric.persistent(False)

@@ -1,4 +1,4 @@
-"""How many optimizer steps and epochs a training will have, counted before it begins."""
+"""The number of optimizer steps and epochs of a training, computed before it begins."""
 
 from __future__ import annotations
 
@@ -15,11 +15,11 @@ from torch.utils.data.distributed import DistributedSampler
 
 @dataclass(frozen=True)
 class TrainingLength:
-    """The length of a whole training, also when only its rest is still to be run.
+    """The length of a whole training, also if it is resumed.
 
     Args:
         steps: Optimizer steps.
-        epochs: Epochs that are begun; the last may be cut short by ``max_steps``.
+        epochs: Epochs that are started; ``max_steps`` may cut the last one short.
     """
 
     steps: int
@@ -29,15 +29,10 @@ class TrainingLength:
 def training_length(module: pl.LightningModule, max_steps: int | None = None) -> TrainingLength | None:
     """Count the optimizer steps and epochs of the training that a module is attached to.
 
-    ``Trainer.estimated_stepping_batches`` does not serve here: it ignores ``GradientAccumulationScheduler``, and by
-    loading the training data early it makes a resume forget the position of a stateful data loader.
+    ``Trainer.estimated_stepping_batches`` cannot be used: it ignores ``GradientAccumulationScheduler``, and by loading
+    the training data early it makes a resume forget the position of a stateful data loader.
 
-    Args:
-        module: A module inside ``trainer.fit``.
-        max_steps: A limit in optimizer steps that the trainer does not know of.
-
-    Returns:
-        The length, or ``None`` if the training has no end that can be known.
+    ``max_steps`` is a limit that the trainer does not know of. The length is ``None`` if the training has no known end.
     """
     trainer = module.trainer
     max_epochs = math.inf if trainer.max_epochs in (None, -1) else trainer.max_epochs
@@ -57,20 +52,16 @@ def training_length(module: pl.LightningModule, max_steps: int | None = None) ->
 
 
 def training_batches(module: pl.LightningModule) -> float:
-    """Count the training batches of one epoch on this process.
+    """Count the training batches of one epoch on this process, under ``limit_train_batches``.
 
-    Args:
-        module: A module inside ``trainer.fit``.
-
-    Returns:
-        The number of batches under ``limit_train_batches``; infinite if the data has no length.
+    The number is infinite if the data has no length.
     """
     trainer = module.trainer
     datamodule = getattr(trainer, "datamodule", None)
     loader = datamodule.train_dataloader() if datamodule and is_overridden("train_dataloader", datamodule) else None
     own_share = trainer.world_size == 1 or isinstance(getattr(loader, "sampler", None), DistributedSampler)
     if not isinstance(loader, DataLoader) or not own_share:
-        # From elsewhere, several at once, or still to be divided among the processes: Lightning knows.
+        # Other loaders, several, or one that Lightning still divides among the processes: it knows the number.
         trainer.fit_loop.setup_data()
         return float(trainer.num_training_batches)
     try:

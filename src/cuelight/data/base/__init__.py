@@ -1,1 +1,1 @@
-"""What the formats of data share: data modules, files, splits, fingerprints."""
+"""Shared by the dataset formats: data modules, files, splits, fingerprints."""

@@ -1,4 +1,4 @@
-"""Whether two datasets are the same: a hash of what is learnt from, the same on any machine."""
+"""Fingerprints of datasets: a hash of the images and targets, the same on any machine."""
 
 from __future__ import annotations
 
@@ -19,22 +19,12 @@ HEAD = 256 * 1024
 
 
 def fingerprint_of_files(root: Path, splits: Mapping[str, Iterable[tuple[str, str]]]) -> str:
-    """Compute the fingerprint of files.
+    """Return ``sha256:`` or, if only samples were read, ``sha256-sampled:``, and 64 hexadecimal digits.
 
-    It changes with every file that is added, removed, renamed, or moved to another split, with every text that belongs
-    to a file, such as its class, and with every file whose size changes. Of up to 256 MiB all is read, so that any
-    other change counts too; of more, the first 256 KiB of at most 1,000 files, evenly spaced in the order of their
-    names.
-
-    Args:
-        root: The folder of the dataset; names are seen from there.
-        splits: The files of each split with the text that belongs to each: ``hashed_entries`` of their kind of target.
-
-    Returns:
-        ``sha256:`` or, if not all was read, ``sha256-sampled:``, and 64 hexadecimal digits.
-
-    Raises:
-        DataError: If a file cannot be read.
+    Each split has its files, each with a text such as its class. The fingerprint changes if a file is added, removed,
+    renamed or moved to another split, or if its text or its size changes. Up to 256 MiB everything is read, so that any
+    other change counts too; above, the first 256 KiB of at most 1,000 files, evenly spaced in the order of their names.
+    Names are relative to ``root``. A file that cannot be read raises ``DataError``.
     """
     entries = sorted(
         (portable_name(path, root), split, text, path) for split, files in splits.items() for path, text in files
@@ -53,14 +43,7 @@ def fingerprint_of_files(root: Path, splits: Mapping[str, Iterable[tuple[str, st
 
 
 def fingerprint_of_arrays(splits: Mapping[str, tuple[NDArray[np.uint8], NDArray[np.int64]]]) -> str:
-    """Compute the fingerprint of images in memory.
-
-    Args:
-        splits: The images of each split, of any shape, and their labels.
-
-    Returns:
-        ``sha256:`` and 64 hexadecimal digits.
-    """
+    """Return ``sha256:`` and 64 hexadecimal digits, from images and labels in memory."""
     digest = hashlib.sha256()
     for split, (images, classes) in sorted(splits.items()):
         digest.update(f"{split} {images.shape}\0".encode())

@@ -1,4 +1,4 @@
-"""What lies in a folder of images: its splits, classes and files, always in the same order."""
+"""Splits, classes and files in a folder of images, always in the same order."""
 
 from __future__ import annotations
 
@@ -21,17 +21,10 @@ _LAYOUT = "Expected one folder per class in it, or the folders train, val and te
 
 
 def find_splits(root: Path) -> dict[str, Path]:
-    """Find the folders of the splits.
+    """Return the folders of ``train`` and, where they exist, of ``val`` and ``test``.
 
-    Args:
-        root: The folder that the user named.
-
-    Returns:
-        The folder of ``train``, and those of ``val`` and ``test`` where there are such; ``root`` itself as ``train``
-        where it holds the classes.
-
-    Raises:
-        DataError: There is no such folder, or it has val or test and no train.
+    If ``root`` itself holds the classes, it is the folder of ``train``. A missing folder raises ``DataError``, and so
+    does val or test without train.
     """
     require_folder(root, _LAYOUT)
     found = {split: folder for split, folder in split_folders(root).items() if _folders_in(folder)}
@@ -41,15 +34,7 @@ def find_splits(root: Path) -> dict[str, Path]:
 
 
 def require_folder(root: Path, layout: str) -> None:
-    """Make sure that there is a folder.
-
-    Args:
-        root: The folder that the user named.
-        layout: What is expected in it, for the message.
-
-    Raises:
-        DataError: There is no such folder.
-    """
+    """Raise ``DataError`` if ``root`` is not a folder; the message says which ``layout`` is expected in it."""
     if not root.exists():
         raise DataError(
             f"{root}: there is no such folder (looked for {root.absolute()}). A relative path is relative to the "
@@ -60,29 +45,15 @@ def require_folder(root: Path, layout: str) -> None:
 
 
 def split_folders(root: Path) -> dict[str, Path]:
-    """Find folders that are named after a split.
-
-    Args:
-        root: Where they are.
-
-    Returns:
-        The folders of ``train``, ``val`` and ``test``, where there are such; ``valid`` and ``validation`` are ``val``.
-    """
+    """Return the folders that are named after a split; ``valid`` and ``validation`` mean ``val``."""
     return {split: root / name for split, names in _SPLIT_NAMES.items() for name in names if (root / name).is_dir()}
 
 
 def find_classes(folder: Path, on_error: OnError = "raise") -> list[str]:
-    """Name the classes of a split.
+    """Return the sorted names of the class folders of a split; hidden folders are ignored.
 
-    Args:
-        folder: The split.
-        on_error: With ``skip``, a class without images is left out, with a warning.
-
-    Returns:
-        The names of its folders, sorted; hidden ones left out.
-
-    Raises:
-        DataError: There is none.
+    With ``on_error="skip"``, classes without images are left out with a warning. If there is no class, ``DataError`` is
+    raised.
     """
     names = _folders_in(folder)
     if not names:
@@ -101,21 +72,13 @@ def find_classes(folder: Path, on_error: OnError = "raise") -> list[str]:
 
 
 def list_classes(folder: Path, class_names: Sequence[str], on_error: OnError = "raise") -> list[list[str]]:
-    """List the images of a split, class by class.
+    """Return one sorted list of image paths per class; it is empty where the split has no such folder.
 
-    Args:
-        folder: The split.
-        class_names: The classes that the training knows.
-        on_error: With ``skip``, empty and unknown classes are left out, unknown ones with a warning.
-
-    Returns:
-        One sorted list of paths for each class; empty where the split has no such folder.
-
-    Raises:
-        DataError: A class folder has no image in it, or is not among the known classes.
+    A class folder without images or with an unknown name raises ``DataError``. With ``on_error="skip"`` it is left out,
+    an unknown one with a warning.
     """
     present = _folders_in(folder)
-    files = [_list_images(folder / name) if name in present else [] for name in class_names]
+    files = [sorted(walk_images(folder / name)) if name in present else [] for name in class_names]
     unknown = [name for name in present if name not in class_names and _holds_images(folder / name)]
     if unknown and on_error == "skip":
         logger.warning("%s: skipped %s, which training does not know", folder, _named(unknown))
@@ -134,24 +97,13 @@ def list_classes(folder: Path, class_names: Sequence[str], on_error: OnError = "
 
 
 def walk_images(folder: Path) -> Iterator[str]:
-    """Find the image files of a folder and of the folders in it.
-
-    Args:
-        folder: The folder.
-
-    Yields:
-        Their paths, in any order; hidden files left out.
-    """
+    """Yield the image files of a folder and its subfolders in any order; hidden files are ignored."""
     for parent, _, names in os.walk(folder, followlinks=True):
         yield from (os.path.join(parent, name) for name in names if _is_image(name))  # noqa: PTH118 - of 10^6 files
 
 
 def _holds_images(folder: Path) -> bool:
     return next(walk_images(folder), None) is not None
-
-
-def _list_images(folder: Path) -> list[str]:
-    return sorted(walk_images(folder))
 
 
 def _folders_in(folder: Path) -> list[str]:

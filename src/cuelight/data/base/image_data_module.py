@@ -1,4 +1,4 @@
-"""What data modules do alike once they know their images: loaders for training, validation and test."""
+"""Base of the data modules: loaders for training, validation and test."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ _Images = TypeVar("_Images", bound=Images)
 class ImageDataModule(pl.LightningDataModule, Generic[_Images]):
     """Images in splits, each loaded with its target.
 
-    A subclass has a property ``preprocessing``, and gives its images to :meth:`take_splits` in ``setup``.
+    A subclass has a property ``preprocessing``, and passes its images to :meth:`take_splits` in ``setup``.
 
     Args:
         transforms: Augmentation of the training images.
@@ -32,10 +32,9 @@ class ImageDataModule(pl.LightningDataModule, Generic[_Images]):
         seed: Seed of the order and of augmentation.
 
     Attributes:
-        in_memory: Whether images are so quickly there that the main process is faster than workers, unless it
-            augments them.
-        target_kind: How targets follow their images: ``LABELS``, ``MASKS`` or one of your own.
-        task: What can be learnt of them, as models name it; a model of another task is refused.
+        in_memory: Whether images are available so fast that workers would only slow loading down, except to augment.
+        target_kind: How targets are transformed with their images: ``LABELS``, ``MASKS`` or one of your own.
+        task: The task of the targets; models of another task are refused.
     """
 
     in_memory = False
@@ -53,20 +52,15 @@ class ImageDataModule(pl.LightningDataModule, Generic[_Images]):
 
     @classmethod
     def parameter_problems(cls, params: Mapping[str, Any], path: str) -> list[Problem]:
-        """Find what the types of the parameters do not tell, such as transforms that leave targets behind.
+        """Report wrong parameters that their types allow, such as transforms that change an image but not its target.
 
-        Args:
-            params: The parameters that are set.
-            path: Where they are, in dot notation.
-
-        Returns:
-            One problem for each.
+        ``path`` is the key path of ``params``, for the messages.
         """
         return cls.target_kind.transform_problems(params.get("transforms"), f"{path}.transforms")
 
     @property
     def preprocessing(self) -> Preprocessing:
-        """How the model sees an image."""
+        """How an image is prepared for the model."""
         raise NotImplementedError
 
     @property
@@ -75,24 +69,18 @@ class ImageDataModule(pl.LightningDataModule, Generic[_Images]):
         return list(self._splits)
 
     def take_splits(self, splits: Mapping[str, _Images], skip_unreadable: bool = False) -> None:
-        """Load these images from now on.
+        """Use these images of ``train``, ``val`` and ``test``; an empty split counts as missing.
 
-        Args:
-            splits: The images of ``train``, ``val`` and ``test``; an empty one counts as missing.
-            skip_unreadable: Whether an image that cannot be read is left out and counted; otherwise it is an error.
+        With ``skip_unreadable``, unreadable images are left out and counted; otherwise they raise an error.
         """
         self._splits = {split: images for split, images in splits.items() if len(images)}
         if skip_unreadable:
             self._skipped = {split: SkippedFiles(split, len(images)) for split, images in self._splits.items()}
 
     def train_dataloader(self) -> ResumableLoader:
-        """Load for training.
+        """Return a loader of images, float32 ``(N, C, H, W)``, and collated targets; shuffled and augmented.
 
-        Returns:
-            Batches of images, float32 ``(N, C, H, W)``, and targets as their kind collates them.
-
-        Raises:
-            DataError: There are no images for training.
+        A split without images raises ``DataError``, here and in the other loaders.
         """
         return training_loader(
             self._images("train"),
@@ -108,39 +96,15 @@ class ImageDataModule(pl.LightningDataModule, Generic[_Images]):
         )
 
     def val_dataloader(self) -> CheckedLoader:
-        """Load for validation.
-
-        Returns:
-            Batches as for training.
-
-        Raises:
-            DataError: There are no images for validation.
-        """
+        """Return a loader of the validation images, in order."""
         return self.whole_dataloader("val")
 
     def test_dataloader(self) -> CheckedLoader:
-        """Load for test.
-
-        Returns:
-            Batches as for training.
-
-        Raises:
-            DataError: There are no images for test.
-        """
+        """Return a loader of the test images, in order."""
         return self.whole_dataloader("test")
 
     def whole_dataloader(self, split: str) -> CheckedLoader:
-        """Load every image of a split once, in order, as it is.
-
-        Args:
-            split: ``train``, ``val`` or ``test``.
-
-        Returns:
-            Batches as for training.
-
-        Raises:
-            DataError: There are no such images.
-        """
+        """Return a loader of each image of a split once, in order, without augmentation."""
         return evaluation_loader(
             self._images(split),
             self.preprocessing,
@@ -152,16 +116,12 @@ class ImageDataModule(pl.LightningDataModule, Generic[_Images]):
         )
 
     def teardown(self, stage: str) -> None:
-        """Report the images that were skipped in a pass that was not finished.
-
-        Args:
-            stage: What ends.
-        """
+        """Report the images that were skipped in an unfinished pass."""
         for skipped in self._skipped.values():
             skipped.report()
 
     def missing_split(self, split: str) -> str:
-        """Say that a split has no images, and what to do."""
+        """Return the message for a split without images."""
         return f"{type(self).__name__}: there are no images for {split}."
 
     def _images(self, split: str) -> _Images:

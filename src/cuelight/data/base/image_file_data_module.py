@@ -1,4 +1,4 @@
-"""What data modules of photographs in files do alike: prepare them, and split off what is missing."""
+"""Base of the data modules that read image files."""
 
 from __future__ import annotations
 
@@ -22,16 +22,16 @@ _GRAY_STD = (0.226,)
 
 
 class Files(Images, Divisible, Protocol):
-    """Images in files, some of which can be taken by themselves."""
+    """Image files of which a subset can be taken."""
 
 
 _Files = TypeVar("_Files", bound=Files)
 
 
 class ImageFileDataModule(ImageDataModule[_Files]):
-    """Image files in a folder, in splits of their own or split here.
+    """Image files in a folder; a missing split is taken from the training images.
 
-    A subclass tells in :meth:`list_files` which files there are.
+    A subclass returns its files in :meth:`list_files`.
 
     Args:
         path: The folder.
@@ -42,11 +42,11 @@ class ImageFileDataModule(ImageDataModule[_Files]):
         resize: ``crop`` scales the shorter side and cuts the middle out, ``letterbox`` scales the longer side and
             fills with black, ``stretch`` ignores the aspect ratio.
         transforms: Augmentation of the training images, by the names of ``torchvision.transforms.v2``, in order.
-            With one that crops or resizes, such as RandomResizedCrop, they see the image as it was read; otherwise
-            they see it at its final size.
+            If one crops or resizes, such as RandomResizedCrop, images are augmented at their original size; otherwise
+            at their final size.
         val_split: Share of the training images that becomes validation where there is none.
         test_split: Share that becomes test where there is none; with 0 there is no test.
-        split_seed: Chooses which images these are. It does not follow ``seed``, so that results of runs with
+        split_seed: Seed of the choice of these images. It does not follow ``seed``, so that results of runs with
             different seeds can be compared.
         on_error: ``raise`` stops at an image that cannot be read. ``skip`` leaves it out and logs how many: in
             training the next image takes its place, in validation and test it counts nowhere.
@@ -86,7 +86,7 @@ class ImageFileDataModule(ImageDataModule[_Files]):
 
     @property
     def preprocessing(self) -> Preprocessing:
-        """How the model sees an image.
+        """How an image is prepared for the model.
 
         Raises:
             ConfigError: A value is out of its range, or mean and std do not have one number per channel.
@@ -103,45 +103,25 @@ class ImageFileDataModule(ImageDataModule[_Files]):
 
     @abstractmethod
     def list_files(self) -> dict[str, _Files]:
-        """Find the files.
-
-        Returns:
-            Those of ``train``, and of ``val`` and ``test`` where there are such.
+        """Return the files of ``train`` and, where they exist, of ``val`` and ``test``.
 
         Raises:
-            DataError: They are not laid out as they have to be; names what is wrong.
+            DataError: The files are not laid out as expected.
         """
 
     def stratify_labels(self, train: _Files) -> Sequence[int]:
-        """Return a label for each image, by which splits are stratified.
-
-        Args:
-            train: The images of ``train``.
-
-        Returns:
-            A number for each.
-        """
+        """Return a label for each training image, by which splits are stratified; here all are equal."""
         return [0] * len(train)
 
     def check_files(self, train: _Files) -> None:
-        """Look at the training files before they are split; there is nothing to look at here.
-
-        Args:
-            train: The images of ``train``.
+        """Check the training files before they are split; by default, nothing is checked.
 
         Raises:
-            DataError: They are not what they have to be; names what is wrong.
+            DataError: The files are not as expected.
         """
 
     def setup(self, stage: str | None = None) -> None:
-        """List the files and split them.
-
-        Args:
-            stage: Any; all is listed at once.
-
-        Raises:
-            DataError: The files are not what they have to be; names what is wrong.
-        """
+        """List and split the files of all stages at once."""
         if self._splits:
             return
         listed = self.list_files()

@@ -1,16 +1,17 @@
-"""What data modules of image and mask files do alike."""
+"""Base of the data modules that read image and mask files."""
 
 from __future__ import annotations
 
 from abc import abstractmethod
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, ClassVar
 
 from cuelight.data.base.fingerprints import fingerprint_of_files
 from cuelight.data.base.image_file_data_module import ImageFileDataModule
 from cuelight.data.base.mask_files import MaskFiles, refuse_masks_without_classes
-from cuelight.data.targets.masks import MASKS, hashed_entries
+from cuelight.data.reading import portable_name
+from cuelight.data.targets.masks import MASKS
 from cuelight.errors import Problem
 from cuelight.images.preprocessing import IGNORE_INDEX
 
@@ -18,17 +19,17 @@ from cuelight.images.preprocessing import IGNORE_INDEX
 class MaskFileDataModule(ImageFileDataModule[MaskFiles]):
     """Image files with a mask file each, in which each pixel holds the index of its class.
 
-    A subclass tells which files there are. In the masks, 255 stands for pixels that belong to no class and count
-    nowhere.
+    A subclass returns its files in ``list_files``. In the masks, 255 marks pixels that belong to no class and are
+    ignored.
 
     Args:
         path: The folder.
         class_names: The name of each class, in the order of the values in the masks.
         resize: ``crop`` scales the shorter side and cuts the middle out, ``letterbox`` scales the longer side and
-            fills with black, which counts nowhere, ``stretch`` ignores the aspect ratio.
+            fills with black, which is ignored, ``stretch`` ignores the aspect ratio.
         transforms: Augmentation of the training images, by the names of ``torchvision.transforms.v2``, in order. What
-            moves the image moves its mask. With one that crops or resizes, such as RandomResizedCrop, they see the
-            image as it was read; otherwise they see it at its final size.
+            moves the image moves its mask. If one crops or resizes, such as RandomResizedCrop, images are augmented at
+            their original size; otherwise at their final size.
         on_error: ``raise`` stops at an image or a mask that cannot be read, or that is without the other. ``skip``
             leaves them out and logs how many: in training the next image takes the place of one that cannot be read,
             in validation and test it counts nowhere.
@@ -44,15 +45,7 @@ class MaskFileDataModule(ImageFileDataModule[MaskFiles]):
 
     @classmethod
     def parameter_problems(cls, params: Mapping[str, Any], path: str) -> list[Problem]:
-        """Find what the types of the parameters do not tell.
-
-        Args:
-            params: The parameters that are set.
-            path: Where they are, in dot notation.
-
-        Returns:
-            One problem for each.
-        """
+        """Report wrong class names, and transforms that cannot be repeated on a mask."""
         names = params.get("class_names")
         problems = super().parameter_problems(params, path)
         if names is not None and (problem := class_name_problem(names)):
@@ -65,41 +58,31 @@ class MaskFileDataModule(ImageFileDataModule[MaskFiles]):
         """The name of each class, in the order of the values in the masks."""
 
     def check_files(self, train: MaskFiles) -> None:
-        """Read a few masks of training, to see whether they are masks.
-
-        Args:
-            train: The images of ``train``.
-
-        Raises:
-            DataError: They are not; names what is wrong.
-        """
+        """Read a few training masks; ``DataError`` if they hold no class but 0."""
         refuse_masks_without_classes(train)
 
     def fingerprint(self) -> str:
-        """Return a hash of the images, their masks, and the split of each.
-
-        Returns:
-            The same text for the same files on any machine; known after ``setup``.
+        """Return a hash of the images, their masks and the split of each; known after ``setup``.
 
         Raises:
             DataError: A file cannot be read.
         """
         root = Path(self.path)
-        return fingerprint_of_files(root, {split: hashed_entries(files, root) for split, files in self._splits.items()})
+        splits = {split: _hashed_entries(files, root) for split, files in self._splits.items()}
+        return fingerprint_of_files(root, splits)
 
 
 def class_name_problem(names: Sequence[str]) -> str | None:
-    """Find what is wrong with the names of classes.
-
-    Args:
-        names: The names, in the order of the values in the masks.
-
-    Returns:
-        What is wrong; None if nothing is.
-    """
+    """Return what is wrong with the names of the classes; ``None`` if nothing is."""
     twice = sorted({name for name in names if list(names).count(name) > 1})
     if not names or len(names) > IGNORE_INDEX:
         return f"expected 1 to {IGNORE_INDEX} names of classes, got {len(names)}."
     return (
         f"{', '.join(twice)} stands there more than once; expected a name of its own for each class." if twice else None
     )
+
+
+def _hashed_entries(files: MaskFiles, root: Path) -> Iterator[tuple[str, str]]:
+    for image, mask in zip(files.paths, files.masks, strict=True):
+        yield image, portable_name(mask, root)
+        yield mask, "\n".join(files.class_names)

@@ -21,17 +21,10 @@ _MOST_LISTED = 5
 
 
 def read_mask(path: str, class_count: int) -> NDArray[np.uint8]:
-    """Read a mask, upright: a grey or palette image whose pixels hold the index of their class.
+    """Read a mask upright: ``(H, W)``, class indices below ``class_count``, or ``IGNORE_INDEX`` for no class.
 
-    Args:
-        path: The file.
-        class_count: Number of classes.
-
-    Returns:
-        ``(H, W)``: indices below ``class_count``, or ``IGNORE_INDEX`` for pixels that belong to no class.
-
-    Raises:
-        UnreadableImageError: The file is missing, is not a whole image, or holds something else.
+    ``UnreadableImageError`` is raised for a missing or broken file, for one that is not a grey or palette image, and
+    for other values.
     """
     mask = open_image(path, "mask", _indices)
     expected = f"expected the index of each pixel's class, 0 to {class_count - 1}, or {IGNORE_INDEX} for none"
@@ -46,13 +39,7 @@ def read_mask(path: str, class_count: int) -> NDArray[np.uint8]:
 
 
 class MaskFiles:
-    """Image files, and the file of the mask of each.
-
-    Args:
-        paths: The images.
-        masks: The mask of each.
-        class_names: The name of each class.
-    """
+    """Image files with a mask file each."""
 
     def __init__(self, paths: Sequence[str], masks: Sequence[str], class_names: Sequence[str]) -> None:
         self.paths = list(paths)
@@ -60,20 +47,12 @@ class MaskFiles:
         self.class_names = list(class_names)
 
     def __len__(self) -> int:
-        """Number of images."""
         return len(self.paths)
 
     def __getitem__(self, index: int) -> tuple[Image.Image, Tensor]:
-        """Read one image and its mask.
+        """Read an image and its mask, uint8 ``(H, W)``.
 
-        Args:
-            index: Its position.
-
-        Returns:
-            The image, and its mask, uint8 ``(H, W)``.
-
-        Raises:
-            UnreadableImageError: A file is missing, is not what it has to be, or the two differ in size.
+        A file that cannot be read raises ``UnreadableImageError``, and so does a mask of another size than its image.
         """
         image = read_image(self.paths[index])
         mask = read_mask(self.masks[index], len(self.class_names))
@@ -84,26 +63,15 @@ class MaskFiles:
         return image, torch.from_numpy(mask)
 
     def part(self, positions: Iterable[int]) -> MaskFiles:
-        """Take some of the images.
-
-        Args:
-            positions: Which ones.
-
-        Returns:
-            These alone, in this order.
-        """
+        """Return the images at these positions, in this order."""
         chosen = list(positions)
         return MaskFiles([self.paths[i] for i in chosen], [self.masks[i] for i in chosen], self.class_names)
 
 
 def refuse_masks_without_classes(files: MaskFiles) -> None:
-    """Refuse masks in which white stands for a class, before a training learns nothing of them.
+    """Raise ``DataError`` for masks in which white was meant as a class: nothing could be learnt from them.
 
-    Args:
-        files: Some of its masks are read, evenly spaced.
-
-    Raises:
-        DataError: Those that can be read hold 0 and ``IGNORE_INDEX`` alone, and not all of them only 0.
+    Some of the masks are read, evenly spaced. They are refused if they hold ``IGNORE_INDEX`` and no class but 0.
     """
     step = -(-len(files) // _LOOKED_AT) or 1
     values = {value for path in files.masks[::step] for value in _values_if_readable(path, len(files.class_names))}
@@ -116,7 +84,7 @@ def refuse_masks_without_classes(files: MaskFiles) -> None:
 
 
 def _indices(image: Image.Image) -> NDArray[Any] | str:
-    """The values of a grey or palette image; the mode of any other."""
+    """Return the values of a grey or palette image; the mode of any other."""
     if image.mode not in _INDEX_MODES:
         return image.mode
     set_upright(image)
@@ -125,7 +93,7 @@ def _indices(image: Image.Image) -> NDArray[Any] | str:
 
 
 def _values_if_readable(path: str, class_count: int) -> Iterable[int]:
-    """The values of a mask; none of one that cannot be read, which is reported when its image is loaded."""
+    """Return the values of a mask; none if it is unreadable, which is reported when it is loaded."""
     try:
         values: list[int] = np.unique(read_mask(path, class_count)).tolist()
     except UnreadableImageError:

@@ -1,4 +1,4 @@
-"""Which mask belongs to which image: files of the same name in a folder of images and one of masks."""
+"""Pairs of images and masks: files of the same name in two folders."""
 
 from __future__ import annotations
 
@@ -11,27 +11,18 @@ from cuelight.errors import DataError
 
 logger = logging.getLogger(__name__)
 
-# Those that give back each value as it was written.
+# Lossless formats.
 _MASK_EXTENSIONS = (".png", ".bmp", ".tif", ".tiff")
 LAYOUT = (
     "Expected the folders images and masks in it, or the same in each of train, val and test, or train, val and test "
     "in each of images and masks; the mask of images/1.jpg is masks/1.png."
 )
 
-Pairs = list[tuple[str, str]]
-
 
 def find_mask_splits(root: Path) -> dict[str, tuple[Path, Path]]:
-    """Find the folders of images and of masks.
+    """Return the folders of images and masks of ``train`` and, where they exist, of ``val`` and ``test``.
 
-    Args:
-        root: The folder that the user named.
-
-    Returns:
-        Both folders of ``train``, and those of ``val`` and ``test`` where there are such.
-
-    Raises:
-        DataError: The folder is not laid out as it has to be.
+    Another layout raises ``DataError``.
     """
     require_folder(root, LAYOUT)
     images, masks = root / "images", root / "masks"
@@ -56,19 +47,11 @@ def _is_of_voc(name: str) -> bool:
     return name == "SegmentationClass" or name.startswith(("VOC1", "VOC2", "VOCdevkit"))
 
 
-def pair_masks(images: Path, masks: Path, on_error: OnError = "raise") -> Pairs:
-    """Pair the images of a folder with the masks of another one, by their names without extension.
+def pair_masks(images: Path, masks: Path, on_error: OnError = "raise") -> list[tuple[str, str]]:
+    """Pair images and masks by their relative paths without extension; return the sorted pairs.
 
-    Args:
-        images: The folder of the images; folders in it count too.
-        masks: The folder of the masks, with the same folders in it.
-        on_error: With ``skip``, what has no counterpart is left out, with a warning.
-
-    Returns:
-        Paths of images with those of their masks, sorted.
-
-    Raises:
-        DataError: An image has no mask or a mask no image; or there are none at all.
+    An image without a mask or a mask without an image raises ``DataError``; with ``on_error="skip"`` it is left out
+    with a warning. If there are no pairs, ``DataError`` is raised.
     """
     pictures = {path: _key(path, images) for path in sorted(walk_images(images))}
     found = {_key(path, masks): path for path in walk_images(masks) if path.lower().endswith(_MASK_EXTENSIONS)}

@@ -1,4 +1,4 @@
-"""Files that an installed package carries, found without importing the package."""
+"""Files in installed packages, found without importing the package."""
 
 from __future__ import annotations
 
@@ -17,7 +17,6 @@ _SKLEARN = ("sklearn", "datasets", "images")
 
 _NAME_ON_PYPI = {"skimage": "scikit-image", "sklearn": "scikit-learn"}
 
-# Where each photograph is. All but the last two are in scikit-image.
 _PHOTOGRAPHS = {
     "astronaut": (*_SKIMAGE, "astronaut.png"),
     "brick": (*_SKIMAGE, "brick.png"),
@@ -39,17 +38,9 @@ _PHOTOGRAPHS = {
 
 
 def packaged_file(package: str, *parts: str) -> Path:
-    """Find a file of an installed package.
+    """Return the path of a file in an installed package; the file may be missing.
 
-    Args:
-        package: The name under which it is imported.
-        *parts: Folders and name of the file within the package.
-
-    Returns:
-        The file, which may be missing.
-
-    Raises:
-        DataError: The package is not installed.
+    A package that is not installed raises ``DataError``.
     """
     spec = importlib.util.find_spec(package)
     if spec is None or not spec.submodule_search_locations:
@@ -61,19 +52,7 @@ def packaged_file(package: str, *parts: str) -> Path:
 
 
 def load_photographs(names: Sequence[str], shorter_side: int) -> list[NDArray[np.uint8]]:
-    """Read photographs that scikit-image and scikit-learn carry.
-
-    Args:
-        names: astronaut, brick, camera, chelsea, coffee, coins, grass, gravel, hubble, ihc (stained tissue), moon,
-            motorcycle, retina, rocket, china or flower.
-        shorter_side: To how many pixels the shorter side is scaled.
-
-    Returns:
-        One array for each, uint8 ``(H, W, 3)``, RGB.
-
-    Raises:
-        DataError: A package is not installed, or has no such file.
-    """
+    """Read photographs as uint8 ``(H, W, 3)``, RGB, with the shorter side scaled to ``shorter_side`` pixels."""
     return [_load_photograph(packaged_file(*_PHOTOGRAPHS[name]), shorter_side) for name in names]
 
 

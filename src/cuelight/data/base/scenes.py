@@ -1,4 +1,4 @@
-"""Scenes drawn of digits and photographs: each a function of a seed and its index alone."""
+"""Scenes of digits on photographs, each drawn from a seed and its index alone."""
 
 from __future__ import annotations
 
@@ -15,31 +15,31 @@ Numbers = NDArray[np.float64]
 
 MOST_DIGITS = 20
 
-# Share of its pixels that a digit may lose to, or take from, another one.
+# A new digit may overlap others in at most this share of its pixels and of theirs.
 _MOST_COVERED = 0.05
 _TRIES = 6
 
-_HEIGHT = (0.34, 0.48)  # of a digit, as a share of the shorter side of the scene
-_INK = 20  # pixels of the 28 that the ink of a digit is high or wide
+_HEIGHT = (0.34, 0.48)  # of a digit, relative to the shorter side of the scene
+_INK = 20  # height or width of the ink of a digit, in pixels of 28
 _DEGREES = 10
-_GROUND = (30, 100)  # mean brightness of a photograph, which is darkened where it is lighter
-_CONTRAST = 100  # by how much, at least, a digit is lighter than what it stands on
+_GROUND = (30, 100)  # mean brightness of a background; a lighter one is darkened
+_CONTRAST = 100  # least difference in brightness between a digit and its background
 _WHITE = 255.0
-_SHOWN = 127  # a pixel belongs to the digit whose ink covers more than half of it
+_SHOWN = 127  # a pixel belongs to a digit if its ink covers more than half of it
 _LUMA = np.array([0.299, 0.587, 0.114])
 
-# How many numbers each decision takes. A scene draws all of its numbers at once, which is what makes it fast.
+# Random numbers for each; a scene draws all of them at once, which makes it fast.
 _OF_BACKGROUND = 6
 _OF_DIGIT = 8 + 2 * _TRIES
 
 
 class Scene(NamedTuple):
-    """A picture, and which object each of its pixels belongs to.
+    """An image, and the object that each of its pixels belongs to.
 
     Args:
         image: uint8 ``(H, W, 3)``, RGB.
-        instances: uint8 ``(H, W)``: 0 where no object is, i + 1 where object i is seen.
-        labels: uint8 ``(objects,)``: the digit that each object is.
+        instances: uint8 ``(H, W)``: 0 for the background, i + 1 for object i.
+        labels: uint8 ``(objects,)``: the digit of each object.
     """
 
     image: Pixels
@@ -54,10 +54,10 @@ class SceneDrawer:
 
     Args:
         digits: uint8 ``(N, 28, 28)``, white on black.
-        labels: The digit that each is; ``(N,)``.
+        labels: The digit in each; ``(N,)``.
         photographs: uint8 ``(H, W, 3)`` each, no side smaller than that of a scene.
         size: Height and width of a scene in pixels.
-        digits_per_scene: Least and greatest number of digits. Where there is no room left, it is fewer.
+        digits_per_scene: Least and greatest number of digits; fewer where there is no room left.
         seed: Any two 64-bit numbers, such as one for the dataset and one for the split.
     """
 
@@ -78,16 +78,9 @@ class SceneDrawer:
         self._key = int(np.random.SeedSequence(seed).generate_state(1, np.uint64)[0])
 
     def __call__(self, index: int) -> Scene:
-        """Draw one scene.
-
-        Args:
-            index: Which one; at least 0.
-
-        Returns:
-            The scene, with at least one digit.
-        """
+        """Draw the scene of an index from 0; it has at least one digit."""
         least, most = self.digits_per_scene
-        # Of a Generator, only the stream of its plain numbers is promised to stay the same in later versions of NumPy.
+        # Later versions of NumPy may change the methods of a Generator, but not the stream of its plain numbers.
         key = np.array([self._key, index], dtype=np.uint64)
         numbers = np.random.Generator(np.random.Philox(key=key)).random(1 + _OF_BACKGROUND + most * _OF_DIGIT)
         count = least + _below(numbers[0], most - least + 1)
@@ -124,7 +117,7 @@ class SceneDrawer:
         return (cut * np.float32(min(1.0, wanted / max(1.0, _brightness(cut))))).astype(np.uint8)
 
     def _stroke(self, chosen: int, numbers: Numbers) -> Pixels:
-        """How much of each pixel is ink: a digit slanted and scaled, cut to its edges."""
+        """The share of ink in each pixel, 0 to 255: a digit, slanted, scaled and cropped to its edges."""
         low, high = _HEIGHT
         height = (low + numbers[0] * (high - low)) * min(self.size)
         angle = math.radians(round((2 * numbers[1] - 1) * _DEGREES))
@@ -151,14 +144,14 @@ class SceneDrawer:
 
 
 def _below(number: float, bound: int) -> int:
-    """A whole number from 0 to bound - 1, of one from 0 to 1."""
+    """Map a number from 0 to 1 to an integer from 0 to ``bound - 1``."""
     return int(number * bound)
 
 
 def _free_place(
     instances: Pixels, areas: Sequence[int], stroke: Pixels, numbers: Numbers
 ) -> tuple[slice, slice] | None:
-    """The first of a few places where a digit covers hardly anything of the others."""
+    """Return the first of a few random places where a digit covers almost nothing of the others."""
     height, width = stroke.shape
     room = instances.shape[0] - height + 1, instances.shape[1] - width + 1
     if min(room) < 1:
@@ -180,7 +173,7 @@ def _brightness(region: Pixels) -> float:
 
 
 def _paint(region: Pixels, stroke: Pixels, numbers: Numbers) -> None:
-    """Paint a digit in any colour that is clearly lighter than what it is painted on."""
+    """Paint a digit in a random colour that is clearly lighter than its background."""
     least = min(_brightness(region) + _CONTRAST, _WHITE)
     colour = numbers[:3] * _WHITE
     brightness = least + (_WHITE - least) * numbers[3]

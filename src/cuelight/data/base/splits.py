@@ -1,4 +1,4 @@
-"""Dividing labelled samples into training, validation and test."""
+"""Splitting labelled samples into training, validation and test."""
 
 from __future__ import annotations
 
@@ -17,18 +17,10 @@ _SMALLEST_CLASS_TO_SPLIT = 3
 
 
 class Divisible(Protocol):
-    """Samples, some of which can be taken by themselves."""
+    """Samples of which a subset can be taken."""
 
     def part(self, positions: Sequence[int] | NDArray[np.int64]) -> Self:
-        """Take some of the samples.
-
-        Args:
-            positions: Which ones.
-
-        Returns:
-            These alone, in this order.
-        """
-        ...
+        """Return the samples at these positions, in this order."""
 
 
 _Samples = TypeVar("_Samples", bound=Divisible)
@@ -37,20 +29,10 @@ _Samples = TypeVar("_Samples", bound=Divisible)
 def split_off_missing(
     splits: Mapping[str, _Samples], labels: Sequence[int], ratios: Mapping[str, float], seed: int, source: str
 ) -> dict[str, _Samples]:
-    """Take the splits that there are none of from the training samples.
+    """Take missing splits from the training samples, stratified by the ``labels`` of these.
 
-    Args:
-        splits: The samples of ``train``, and of other splits where there are such.
-        labels: The class of each training sample; each class is divided in the same way.
-        ratios: The share of the training samples of each other split, where it is missing.
-        seed: Seed of the choice.
-        source: Where the samples are from, as messages name it.
-
-    Returns:
-        The samples of every split; of those with a ratio of 0 none.
-
-    Raises:
-        DataError: Nothing would be left for training.
+    ``ratios`` has the share of each split that may be missing; with 0 it is empty. ``source`` names the data in
+    messages. ``DataError`` is raised if nothing would be left for training.
     """
     missing = {split: ratio for split, ratio in ratios.items() if split not in splits}
     if sum(missing.values()) >= 1:
@@ -68,7 +50,7 @@ def stratified_split(labels: Sequence[int], ratios: Sequence[float], seed: int) 
 
     Args:
         labels: The class of each sample.
-        ratios: The share of each part after the first, which gets what remains; their sum is less than 1.
+        ratios: The share of each part after the first, which gets the rest; their sum is less than 1.
         seed: Seed of the choice.
 
     Returns:
@@ -76,7 +58,7 @@ def stratified_split(labels: Sequence[int], ratios: Sequence[float], seed: int) 
 
     Examples:
         >>> [part.tolist() for part in stratified_split([0, 0, 0, 0, 1, 1, 1, 1], [0.25], seed=0)]
-        [[0, 1, 3, 4, 5, 6], [2, 7]]
+        [[0, 1, 2, 5, 6, 7], [3, 4]]
     """
     generator = np.random.default_rng(seed)
     parts: list[list[NDArray[np.int64]]] = [[] for _ in range(len(ratios) + 1)]

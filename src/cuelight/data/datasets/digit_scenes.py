@@ -1,4 +1,4 @@
-"""Handwritten digits on photographs, each pixel labelled, that need no download."""
+"""Scenes of handwritten digits on photographs, with a mask each; nothing is downloaded."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from cuelight.images.preprocessing import Preprocessing
 from cuelight.registry import TransformPart
 
 BACKGROUND = "background"
-# Of the scenes themselves.
+# Measured on the scenes.
 MEAN = (0.35, 0.32, 0.31)
 STD = (0.25, 0.25, 0.25)
 
@@ -34,7 +34,7 @@ PHOTOGRAPHS = {
     "val": ("chelsea", "gravel"),
     "test": ("china", "flower"),
 }  # fmt: skip
-# How much larger the photographs are than a scene, of which it is cut out.
+# Size of a photograph relative to the scene that is cut out of it.
 _ROOM = 2.5
 _HASHED_SCENES = 8
 
@@ -42,43 +42,23 @@ Count = Annotated[int, Field(ge=1)]
 
 
 class SceneImages:
-    """Scenes with the mask of their digits.
-
-    Args:
-        draw: Draws a scene.
-        count: Number of scenes.
-    """
+    """The first ``count`` scenes of a drawer, with their masks."""
 
     def __init__(self, draw: SceneDrawer, count: int) -> None:
         self.draw = draw
         self.count = count
 
     def __len__(self) -> int:
-        """Number of scenes."""
         return self.count
 
     def __getitem__(self, index: int) -> tuple[Tensor, Tensor]:
-        """Draw one scene.
-
-        Args:
-            index: Its position.
-
-        Returns:
-            uint8 ``(3, H, W)``, and the mask, uint8 ``(H, W)``: 0 for the background, d + 1 for the digit d.
-        """
+        """Draw a scene, uint8 ``(3, H, W)``, and its :func:`semantic_mask`."""
         scene = self.draw(index)
         return torch.from_numpy(scene.image).permute(2, 0, 1), torch.from_numpy(semantic_mask(scene))
 
 
 def semantic_mask(scene: Scene) -> np.ndarray[Any, np.dtype[np.uint8]]:
-    """Return the class of each pixel of a scene.
-
-    Args:
-        scene: The scene.
-
-    Returns:
-        uint8 ``(H, W)``: 0 for the background, d + 1 for the digit d.
-    """
+    """Return the class of each pixel, uint8 ``(H, W)``: 0 for the background, d + 1 for the digit d."""
     classes = np.zeros(len(scene.labels) + 1, dtype=np.uint8)
     classes[1:] = scene.labels + 1
     return classes[scene.instances]
@@ -87,10 +67,10 @@ def semantic_mask(scene: Scene) -> np.ndarray[Any, np.dtype[np.uint8]]:
 class DigitScenes(ImageDataModule[SceneImages]):
     """Scenes of several handwritten digits on a photograph, and a mask of the background and ten digits for each.
 
-    The digits are those of :class:`~cuelight.data.datasets.digits.Digits`, the photographs those that the packages
-    scikit-image and scikit-learn carry. Training, validation and test share neither digits nor photographs. A scene
-    depends on ``split_seed``, its split and its number alone: it is the same on any machine, in every epoch and for
-    any number of workers.
+    The digits are those of :class:`~cuelight.data.datasets.digits.Digits`, the photographs are part of the packages
+    scikit-image and scikit-learn. Training, validation and test share neither digits nor photographs. A scene depends
+    only on ``split_seed``, its split and its number: it is the same on any machine, in every epoch and for any number
+    of workers.
 
     Args:
         size: Height and width in pixels; one number for a square.
@@ -100,7 +80,7 @@ class DigitScenes(ImageDataModule[SceneImages]):
         test_scenes: Number of scenes for test.
         transforms: Augmentation of the training scenes, by the names of ``torchvision.transforms.v2``, in order. What
             moves the image moves its mask.
-        split_seed: Chooses which digits are for training, validation and test, and the scenes. It does not follow
+        split_seed: Seed of the scenes, and of which digits are for training, validation and test. It does not follow
             ``seed``, so that results of runs with different seeds can be compared.
         batch_size: Images per batch and device.
         num_workers: Processes that augment; without ``transforms`` none is started, because the main process draws
@@ -133,15 +113,7 @@ class DigitScenes(ImageDataModule[SceneImages]):
 
     @classmethod
     def parameter_problems(cls, params: Mapping[str, Any], path: str) -> list[Problem]:
-        """Find what the types of the parameters do not tell.
-
-        Args:
-            params: The parameters that are set.
-            path: Where they are, in dot notation.
-
-        Returns:
-            One problem for each.
-        """
+        """Report a greatest number of digits below the least, and transforms that cannot be repeated on a mask."""
         least, most = params.get("digits_per_scene", (1, 1))
         problems = super().parameter_problems(params, path)
         if least > most:
@@ -156,17 +128,14 @@ class DigitScenes(ImageDataModule[SceneImages]):
 
     @property
     def preprocessing(self) -> Preprocessing:
-        """How the model sees a scene."""
+        """How a scene is prepared for the model."""
         return Preprocessing(size=self.size, mean=MEAN, std=STD)
 
     def setup(self, stage: str | None = None) -> None:
-        """Read the digits and the photographs; a scene is drawn when it is asked for.
-
-        Args:
-            stage: Any; all is read at once.
+        """Read the digits and photographs, for all stages at once; a scene is drawn on access.
 
         Raises:
-            DataError: A package that carries them is not installed.
+            DataError: A package that contains them is not installed.
         """
         if self._splits:
             return
@@ -189,10 +158,9 @@ class DigitScenes(ImageDataModule[SceneImages]):
         )
 
     def fingerprint(self) -> str:
-        """Return a hash of what the scenes are drawn of, of their number, and of the first of each split.
+        """Return a hash of the digits, photographs and settings, and of the first scenes of each split.
 
-        Returns:
-            The same text for the same scenes on any machine; known after ``setup``.
+        It is the same on any machine, and known after ``setup``.
         """
         digest = hashlib.sha256()
         for split, scenes in self._splits.items():

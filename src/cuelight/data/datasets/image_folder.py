@@ -1,4 +1,4 @@
-"""Images in folders that are named after their class."""
+"""Images in folders named after their class."""
 
 from __future__ import annotations
 
@@ -10,14 +10,13 @@ from cuelight.data.base import folders
 from cuelight.data.base.fingerprints import fingerprint_of_files
 from cuelight.data.base.image_file_data_module import ImageFileDataModule
 from cuelight.data.base.image_files import ImageFiles
-from cuelight.data.targets.labels import hashed_entries
 
 
 class ImageFolder(ImageFileDataModule[ImageFiles]):
     """Images in folders named after their class, with or without folders for train, val and test above them.
 
-    ``path/train/cat/1.jpg`` with ``path/val`` and ``path/test`` beside ``train``, or ``path/cat/1.jpg``. What is
-    missing of val and test is split off the training images, by class.
+    ``path/train/cat/1.jpg`` with ``path/val`` and ``path/test`` beside ``train``, or ``path/cat/1.jpg``. A missing val
+    or test split is taken from the training images, by class.
 
     Args:
         on_error: ``raise`` stops at an image that cannot be read, at a class without images, and at a class that
@@ -43,49 +42,28 @@ class ImageFolder(ImageFileDataModule[ImageFiles]):
         return list(self._class_names)
 
     def list_files(self) -> dict[str, ImageFiles]:
-        """Find the files of each class.
-
-        Returns:
-            Those of ``train``, and of ``val`` and ``test`` where there are such folders.
-
-        Raises:
-            DataError: The folder is not laid out as it has to be; names what is wrong.
-        """
+        """Return the files of ``train`` and, where there are such folders, of ``val`` and ``test``."""
         return {split: self._list(folder) for split, folder in folders.find_splits(Path(self.path)).items()}
 
     def stratify_labels(self, train: ImageFiles) -> Sequence[int]:
-        """Return the class of each image, by which splits are stratified.
-
-        Args:
-            train: The images of ``train``.
-
-        Returns:
-            A number for each.
-        """
+        """Return the class of each training image."""
         return train.labels
 
     def fingerprint(self) -> str:
-        """Return a hash of the images and of the class and split of each.
-
-        Returns:
-            The same text for the same images on any machine; known after ``setup``.
+        """Return a hash of the images and of the class and split of each; known after ``setup``.
 
         Raises:
             DataError: A file cannot be read.
         """
         names = self.class_names
-        splits = {split: hashed_entries(files, names) for split, files in self._splits.items()}
+        splits = {
+            split: zip(files.paths, [names[label] for label in files.labels], strict=True)
+            for split, files in self._splits.items()
+        }
         return fingerprint_of_files(Path(self.path), splits)
 
     def missing_split(self, split: str) -> str:
-        """Say that a split has no images, and what to do.
-
-        Args:
-            split: ``train``, ``val`` or ``test``.
-
-        Returns:
-            The message.
-        """
+        """Return the message for a split without images."""
         return (
             f"{self.path}: there are no images for {split}. Add a folder {split} with one folder per class, set "
             f"{split}_split above 0, or add images: a class needs three to be split."

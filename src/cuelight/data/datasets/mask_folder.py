@@ -16,9 +16,9 @@ class MaskFolder(MaskFileDataModule):
     """Images in a folder ``images``, and a mask of the same name for each in a folder ``masks``.
 
     ``path/images/1.jpg`` and ``path/masks/1.png``; with folders for train, val and test it is
-    ``path/train/images/1.jpg`` or ``path/images/train/1.jpg``. What is missing of val and test is split off the
-    training images. A mask is a grey or palette image, as PNG, whose pixels hold the index of their class, or 255 for
-    pixels that belong to no class and count nowhere.
+    ``path/train/images/1.jpg`` or ``path/images/train/1.jpg``. A missing val or test split is taken from the training
+    images. A mask is a grey or palette image, as PNG, whose pixels hold the index of their class, or 255 for pixels
+    that belong to no class and are ignored.
 
     The names of the classes are those in ``class_names``, or in the file ``path/classes.txt``, one a line.
     """
@@ -28,21 +28,14 @@ class MaskFolder(MaskFileDataModule):
         """The name of each class, in the order of the values in the masks.
 
         Raises:
-            DataError: They are neither given nor in the file.
+            DataError: The names are neither given nor in the file.
         """
         if self._class_names is None:
             self._class_names = _read_class_names(Path(self.path))
         return list(self._class_names)
 
     def list_files(self) -> dict[str, MaskFiles]:
-        """Find the files.
-
-        Returns:
-            Those of ``train``, and of ``val`` and ``test`` where there are such.
-
-        Raises:
-            DataError: They are not laid out as they have to be; names what is wrong.
-        """
+        """Return the files of ``train`` and, where they exist, of ``val`` and ``test``."""
         found = {
             split: pair_masks(images, masks, self.on_error)
             for split, (images, masks) in find_mask_splits(Path(self.path)).items()
@@ -53,14 +46,7 @@ class MaskFolder(MaskFileDataModule):
         }
 
     def missing_split(self, split: str) -> str:
-        """Say that a split has no images, and what to do.
-
-        Args:
-            split: ``train``, ``val`` or ``test``.
-
-        Returns:
-            The message.
-        """
+        """Return the message for a split without images."""
         return (
             f"{self.path}: there are no images for {split}. Add a folder {split} with images and masks, set "
             f"{split}_split above 0, or add images: it takes three to split any off."

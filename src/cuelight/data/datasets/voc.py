@@ -1,4 +1,4 @@
-"""Images and masks as the Pascal VOC challenge lays them out."""
+"""Images and masks in the layout of the Pascal VOC challenge."""
 
 from __future__ import annotations
 
@@ -33,10 +33,10 @@ class VOCSegmentation(MaskFileDataModule):
 
     The challenge is that of Everingham et al., 2010, The Pascal Visual Object Classes (VOC) Challenge.
 
-    The images are in ``JPEGImages``, their masks in ``SegmentationClass``, and the files ``train.txt``, ``val.txt``
-    and ``test.txt`` in ``ImageSets/Segmentation`` list the names of each split. ``trainval.txt`` is used where there is
-    no ``train.txt``, and ``test.txt`` if there are masks for it, which the challenge does not publish. What is missing
-    of val and test is split off the training images.
+    The images are in ``JPEGImages``, their masks in ``SegmentationClass``, and the files ``train.txt``, ``val.txt`` and
+    ``test.txt`` in ``ImageSets/Segmentation`` list the names of each split. ``trainval.txt`` is used where there is no
+    ``train.txt``, and ``test.txt`` if there are masks for it, which the challenge does not publish. A missing val or
+    test split is taken from the training images.
 
     Args:
         path: The folder that holds them, or one above: that of ``VOCdevkit``, or of ``VOC2012``.
@@ -54,14 +54,7 @@ class VOCSegmentation(MaskFileDataModule):
         return list(VOC_CLASSES if self._class_names is None else self._class_names)
 
     def list_files(self) -> dict[str, MaskFiles]:
-        """Find the files.
-
-        Returns:
-            Those of ``train``, and of ``val`` and ``test`` where there are such.
-
-        Raises:
-            DataError: They are not laid out as they have to be; names what is wrong.
-        """
+        """Return the files of ``train`` and, where they exist, of ``val`` and ``test``."""
         root = _find_root(Path(self.path))
         lists = {split: root / _LISTS / f"{split}.txt" for split in ("train", "val", "test")}
         if not lists["train"].is_file():
@@ -76,14 +69,7 @@ class VOCSegmentation(MaskFileDataModule):
         return {split: self._files(listed, images, masks, lists[split]) for split, listed in names.items()}
 
     def missing_split(self, split: str) -> str:
-        """Say that a split has no images, and what to do.
-
-        Args:
-            split: ``train``, ``val`` or ``test``.
-
-        Returns:
-            The message.
-        """
+        """Return the message for a split without images."""
         return (
             f"{self.path}: there are no images for {split}. Add {_LISTS / split}.txt with names of images that have "
             f"masks, or set {split}_split above 0."

@@ -1,1 +1,1 @@
-"""Samples, their order, augmentation, and loaders that can be resumed."""
+"""Samples, their order, augmentation, and resumable loaders."""

@@ -1,9 +1,9 @@
-"""The two kinds of loader that every data module needs, fitted to the trainer that it is attached to."""
+"""Loaders for training and evaluation, fitted to the trainer of the data module."""
 
 from __future__ import annotations
 
 from functools import partial
-from typing import Any, Protocol
+from typing import Any
 
 import lightning.pytorch as pl
 
@@ -13,10 +13,6 @@ from cuelight.data.loading.sampling import EpochSampler, EvaluationSampler
 from cuelight.data.targets.labels import LABELS
 from cuelight.data.targets.target_kind import Augmentation, TargetKind
 from cuelight.images.preprocessing import Preprocessing
-
-
-class _Progress(Protocol):
-    current: Any
 
 
 def training_loader(
@@ -32,30 +28,18 @@ def training_loader(
     augment_first: bool = False,
     skipped: SkippedFiles | None = None,
 ) -> ResumableLoader:
-    """Load for training: shuffled, augmented, resumable.
+    """Return a loader for training: shuffled, augmented, resumable.
 
-    Args:
-        images: The images.
-        preprocessing: What is done to each.
-        batch_size: Images per batch and rank.
-        num_workers: Processes that load; 0 loads in the main process.
-        seed: Seed of the order and of augmentation.
-        target_kind: How targets follow their images.
-        trainer: Tells rank, number of ranks, and the epoch to begin with.
-        augmentation: Random transforms.
-        augment_first: Whether they see the image at its own size.
-        skipped: Takes what cannot be read; an error is raised if left out.
-
-    Returns:
-        The loader.
+    ``batch_size`` is per rank. ``trainer`` provides the rank, the number of ranks and the first epoch. With
+    ``augment_first``, images are augmented at their original size. Unreadable files are collected in ``skipped``;
+    without it they raise an error.
     """
     world_size, rank = _ranks(trainer)
     dataset = SeededDataset(images, preprocessing, augmentation, augment_first, skipped is not None, target_kind)
     sampler = EpochSampler(dataset, batch_size, seed, world_size, rank)
     used_batches = None
     if trainer is not None:
-        # Lightning calls iter() before it sets the epoch of a training that is resumed: known here, the pass that
-        # is started then need not be started again.
+        # On a resume, Lightning calls iter() before it sets the epoch; set here, that pass is not started again.
         sampler.set_epoch(_processed(trainer.fit_loop.epoch_progress))
         used_batches = partial(_processed, trainer.fit_loop.epoch_loop.batch_progress)
 
@@ -82,19 +66,9 @@ def evaluation_loader(
     trainer: pl.Trainer | None = None,
     skipped: SkippedFiles | None = None,
 ) -> CheckedLoader:
-    """Load for validation and test: each image once, in order, as it is.
+    """Return a loader of each image once, in order, without augmentation.
 
-    Args:
-        images: The images.
-        preprocessing: What is done to each.
-        batch_size: Images per batch and rank.
-        num_workers: Processes that load; 0 loads in the main process.
-        target_kind: How targets follow their images.
-        trainer: Tells rank and number of ranks.
-        skipped: Takes what cannot be read, which is left out of its batch; an error is raised if left out.
-
-    Returns:
-        The loader.
+    An unreadable file is left out of its batch and collected in ``skipped``; without it, it raises an error.
     """
     world_size, rank = _ranks(trainer)
     dataset = SeededDataset(images, preprocessing, target_kind=target_kind)
@@ -110,7 +84,7 @@ def evaluation_loader(
     )
 
 
-def _processed(progress: _Progress) -> int:
+def _processed(progress: Any) -> int:
     return int(progress.current.processed)
 
 

@@ -1,4 +1,4 @@
-"""Data loaders that go on where they were stopped, and say which file was at fault."""
+"""Data loaders that can be resumed and that name unreadable files."""
 
 from __future__ import annotations
 
@@ -24,12 +24,7 @@ _FILES_NAMED = 5
 
 
 class SkippedFiles:
-    """Counts the files that could not be read, and says so once for each file.
-
-    Args:
-        name: What they are files of, such as ``train``.
-        total: Number of files there are.
-    """
+    """Collects the unreadable files of a split of ``total`` files, and reports each once."""
 
     def __init__(self, name: str, total: int) -> None:
         self.name = name
@@ -38,24 +33,11 @@ class SkippedFiles:
         self._reported = 0
 
     def add(self, unreadable: Unreadable) -> None:
-        """Note a file.
-
-        Args:
-            unreadable: The file and the reason.
-        """
+        """Add a file."""
         self.reasons.setdefault(unreadable.path, unreadable.reason)
 
-    def none_left(self) -> str:
-        """Say that nothing is left, with an example.
-
-        Returns:
-            The message.
-        """
-        path, reason = next(iter(self.reasons.items()))
-        return f"{self.name}: no image can be read; the first is {path}: {reason}."
-
     def report(self) -> None:
-        """Log a warning with the count and the first names, if there are files that were not reported yet."""
+        """Log a warning with the count and the first names, if there are new files since the last report."""
         if len(self.reasons) == self._reported:
             return
         named = list(self.reasons.items())[self._reported :][:_FILES_NAMED]
@@ -76,12 +58,12 @@ class CheckedLoader(DataLoader[Batch]):
     """A data loader of images that never draws from the global random generator.
 
     Batches are ``(images, targets)``: float32 ``(N, C, H, W)``, and int64 ``(N,)`` of classes or ``(N, H, W)`` of
-    masks. An image that cannot be read raises an error that names the file, from a worker process too; or it is left
-    out and counted.
+    masks. An unreadable image raises an error that names the file, also from a worker process, or it is left out and
+    counted.
 
     Args:
         *args: As for ``torch.utils.data.DataLoader``.
-        skipped: Takes what cannot be read; an error is raised if left out.
+        skipped: Collects unreadable files; without it they raise an error.
         **kwargs: As for ``torch.utils.data.DataLoader``.
     """
 
@@ -96,7 +78,7 @@ class CheckedLoader(DataLoader[Batch]):
         self.skipped = skipped
 
     def __iter__(self) -> Iterator[ImagesAndTargets]:  # type: ignore[override]
-        """One pass; the worker processes start at once.
+        """Start a pass, and its worker processes at once.
 
         Raises:
             DataError: An image cannot be read, or none at all can; or, on several ranks, none of a batch.
@@ -112,7 +94,7 @@ class CheckedLoader(DataLoader[Batch]):
             for number, (images, targets, unreadable) in enumerate(batches, first + 1):
                 self._note(unreadable)
                 if number == len(self) and self.skipped is not None:
-                    self.skipped.report()  # here, because a loop that knows the length asks for no more
+                    self.skipped.report()  # a loop that knows the length does not ask for more
                 if images is not None:
                     handed_out += 1
                     yield images, targets
@@ -128,7 +110,8 @@ class CheckedLoader(DataLoader[Batch]):
 
     def _require_some(self, handed_out: int) -> None:
         if handed_out == 0 and self.skipped is not None and self.skipped.reasons:
-            raise DataError(self.skipped.none_left())
+            path, reason = next(iter(self.skipped.reasons.items()))
+            raise DataError(f"{self.skipped.name}: no image can be read; the first is {path}: {reason}.")
 
     def _require_one_rank(self, unreadable: tuple[Unreadable, ...]) -> None:
         if unreadable and isinstance(self.sampler, DistributedSampler) and self.sampler.num_replicas > 1:
@@ -145,28 +128,23 @@ class CheckedLoader(DataLoader[Batch]):
 
 
 class Place(NamedTuple):
-    """A place in the training.
-
-    Args:
-        epoch: Counted from 0.
-        batches: Batches of this epoch that come before.
-    """
+    """A position in the training: the epoch, from 0, and the number of its batches that come before."""
 
     epoch: int
     batches: int
 
 
 class ResumableLoader(CheckedLoader):
-    """A loader for training whose place is saved in a checkpoint.
+    """A loader for training whose position is saved in a checkpoint.
 
-    ``state_dict`` and ``load_state_dict`` are what Lightning looks for. A pass that was resumed in the middle of an
-    epoch begins at its batch without loading the earlier ones, and gives exactly the batches that were to come, for
-    any number of workers. The epoch is set through the sampler's ``set_epoch``, as Lightning does.
+    Lightning calls ``state_dict`` and ``load_state_dict``. A pass that is resumed in the middle of an epoch starts at
+    its batch without loading the earlier ones, and gives exactly the remaining batches, for any number of workers. The
+    epoch is set through the sampler's ``set_epoch``, as Lightning does.
 
     Args:
         *args: As for ``torch.utils.data.DataLoader``.
-        used_batches: Tells how many batches of this epoch the training has used, where it knows better: a batch
-            that was handed out just before an exception is then handed out again.
+        used_batches: Returns how many batches of this epoch the training has used, if it knows better: a batch that was
+            handed out just before an exception is then handed out again.
         **kwargs: As for :class:`CheckedLoader`; ``sampler`` is an :class:`EpochSampler`.
     """
 
@@ -179,11 +157,7 @@ class ResumableLoader(CheckedLoader):
         self._handed_out = Place(0, 0)
 
     def state_dict(self) -> dict[str, int]:
-        """The place in the training.
-
-        Returns:
-            ``epoch``, and the number of its ``batches`` that are done.
-        """
+        """Return the ``epoch`` and the number of its ``batches`` that are done."""
         place = self._resume_at or self._handed_out
         batches = place.batches
         if self.used_batches is not None and self._resume_at is None:
@@ -191,19 +165,16 @@ class ResumableLoader(CheckedLoader):
         return {"epoch": place.epoch, "batches": batches}
 
     def load_state_dict(self, state: Mapping[str, int]) -> None:
-        """Go on at a place in the training.
-
-        Args:
-            state: What :meth:`state_dict` gave.
-        """
+        """Continue at the position that :meth:`state_dict` returned."""
         place = Place(int(state["epoch"]), int(state["batches"]))
         if place.batches >= len(self):
             place = Place(place.epoch + 1, 0)
         self._resume_at = place
-        _set_epoch(self.sampler, place.epoch)
+        if isinstance(self.sampler, EpochSampler):
+            self.sampler.set_epoch(place.epoch)
 
     def __iter__(self) -> Iterator[ImagesAndTargets]:  # type: ignore[override]
-        """One pass over an epoch, or what remains of it.
+        """Start a pass over an epoch, or over the rest of it.
 
         Raises:
             DataError: An image cannot be read, or none at all can.
@@ -211,40 +182,29 @@ class ResumableLoader(CheckedLoader):
         return _Pass(self)
 
     def next_place(self) -> Place:
-        """Where a pass that begins now begins."""
+        """Return where the next pass starts."""
         epoch = self.sampler.epoch if isinstance(self.sampler, EpochSampler) else 0
         resumed = self._resume_at
         return resumed if resumed is not None and resumed.epoch == epoch else Place(epoch, 0)
 
     def open_at(self, place: Place) -> Iterator[ImagesAndTargets]:
-        """Start a pass.
-
-        Args:
-            place: Where it begins.
-
-        Returns:
-            Its batches.
-        """
+        """Start a pass at a position and return its batches."""
         if isinstance(self.sampler, EpochSampler):
             self.sampler.first_batch = place.batches
         return self._check(self._start(), place.batches)
 
     def begin(self, place: Place) -> None:
-        """Forget the place to resume at: a pass draws its first batch.
-
-        Args:
-            place: Where it begins.
-        """
+        """Forget the position to resume at, because a pass now draws its first batch, at ``place``."""
         self._resume_at = None
         self._handed_out = place
 
     def count(self) -> None:
-        """Note that a batch is handed out."""
+        """Count a batch that is handed out."""
         self._handed_out = Place(self._handed_out.epoch, self._handed_out.batches + 1)
 
 
 class _Pass(Iterator[ImagesAndTargets]):
-    """One pass, started ahead; Lightning may set the epoch between ``iter`` and the first batch."""
+    """One pass, started before its first batch is asked for; Lightning may set the epoch in between."""
 
     def __init__(self, loader: ResumableLoader) -> None:
         self._loader = loader
@@ -267,8 +227,3 @@ class _Pass(Iterator[ImagesAndTargets]):
         elif isinstance(self._loader.sampler, EpochSampler):
             self._loader.sampler.first_batch = place.batches
         self._loader.begin(place)
-
-
-def _set_epoch(sampler: Any, epoch: int) -> None:
-    if isinstance(sampler, EpochSampler):
-        sampler.set_epoch(epoch)

@@ -1,4 +1,4 @@
-"""How a sample is made from its key, and a batch from samples: the part that runs in the worker processes."""
+"""Samples from keys and batches from samples: the part that runs in the worker processes."""
 
 from __future__ import annotations
 
@@ -20,45 +20,36 @@ from cuelight.data.targets.target_kind import Augmentation, TargetKind
 from cuelight.images import tensors
 from cuelight.images.preprocessing import Preprocessing
 
-# A run of unreadable files longer than this is a broken dataset, not a few broken files.
+# More unreadable files in a row than this mean a broken dataset, not a few broken files.
 _ATTEMPTS = 100
 
 
 class Images(Protocol):
     """Images with their targets, by position."""
 
-    def __len__(self) -> int:
-        """Number of images."""
-        ...
+    def __len__(self) -> int: ...
 
     def __getitem__(self, index: int) -> tuple[Image.Image | Tensor, Any]:
-        """An image, PIL or uint8 ``(C, H, W)``, and its target, at the size of the image.
+        """Return an image, PIL or uint8 ``(C, H, W)``, and its target of the same size.
 
-        Raises:
-            UnreadableImageError: The file cannot be read.
+        An unreadable file raises ``UnreadableImageError``.
         """
-        ...
 
 
 class Sample(NamedTuple):
-    """One image at its final size, not yet normalized.
-
-    Args:
-        image: uint8, or float on the 0-1 scale; ``(C, H, W)``.
-        target: Its target.
-    """
+    """One image at its final size, not yet normalized: uint8, or float from 0 to 1, ``(C, H, W)``."""
 
     image: Tensor
     target: Any
 
 
 class Batch(NamedTuple):
-    """What a worker sends.
+    """The readable images of a batch with their targets, and the unreadable files.
 
     Args:
-        images: float32 ``(N, C, H, W)``; None if nothing could be read.
+        images: float32 ``(N, C, H, W)``; ``None`` if none could be read.
         targets: As the kind of target collates them.
-        unreadable: What could not be read of this batch.
+        unreadable: The files that could not be read.
     """
 
     images: Tensor | None
@@ -67,18 +58,17 @@ class Batch(NamedTuple):
 
 
 class SeededDataset(Dataset[Sample]):
-    """Makes samples whose random transforms depend on their key alone.
+    """Makes samples whose random transforms depend only on their key.
 
     So augmentation is the same for any number of workers, and after a resume.
 
     Args:
         images: The images.
-        preprocessing: Brings them to their final size.
-        augmentation: Random transforms of training, of images and targets.
-        augment_first: Whether augmentation sees the image at its own size, before it is brought to the final one.
-        replace_unreadable: Whether the next readable image takes the place of one that cannot be read, so that
-            batches keep their size.
-        target_kind: How targets follow their images.
+        preprocessing: Resizes images to their final size.
+        augmentation: Random transforms of images and targets in training.
+        augment_first: Whether images are augmented at their original size, before they are resized.
+        replace_unreadable: Whether the next readable image replaces an unreadable one, so that batches keep their size.
+        target_kind: How targets are transformed with their images.
     """
 
     def __init__(
@@ -98,34 +88,16 @@ class SeededDataset(Dataset[Sample]):
         self.replace_unreadable = replace_unreadable
 
     def __len__(self) -> int:
-        """Number of samples."""
         return len(self.images)
 
     def __getitem__(self, key: SampleKey | int) -> Sample:
-        """Make one sample.
-
-        Args:
-            key: Index and seed; a plain index is its own seed.
-
-        Returns:
-            The sample.
-
-        Raises:
-            UnreadableImageError: The file cannot be read.
-        """
+        """Make one sample; a plain index is its own seed."""
         index, seed = key if isinstance(key, SampleKey) else (key, key)
         with _random_state_kept():
             return self._sample(index, seed)
 
     def __getitems__(self, keys: Sequence[SampleKey | int]) -> list[Sample | Unreadable]:
-        """Make the samples of a batch.
-
-        Args:
-            keys: Indices and seeds.
-
-        Returns:
-            The samples, and what could not be read.
-        """
+        """Make the samples of a batch; unreadable files are among them."""
         samples: list[Sample | Unreadable] = []
         with _random_state_kept():
             for key in keys:
@@ -163,26 +135,14 @@ class SeededDataset(Dataset[Sample]):
 
 
 class Collate:
-    """Makes a batch of samples, and normalizes it.
-
-    Args:
-        preprocessing: Normalizes.
-        target_kind: How targets follow their images.
-    """
+    """Makes a normalized batch of samples."""
 
     def __init__(self, preprocessing: Preprocessing, target_kind: TargetKind = LABELS) -> None:
         self.preprocessing = preprocessing
         self.target_kind = target_kind
 
     def __call__(self, samples: Sequence[Sample | Unreadable]) -> Batch:
-        """Make the batch.
-
-        Args:
-            samples: Samples of one size, and what could not be read.
-
-        Returns:
-            The batch of what could be read.
-        """
+        """Make a batch of samples of one size; unreadable files are listed in it."""
         readable = [sample for sample in samples if isinstance(sample, Sample)]
         unreadable = tuple(sample for sample in samples if isinstance(sample, Unreadable))
         targets = self.target_kind.collate([sample.target for sample in readable])
@@ -193,15 +153,15 @@ class Collate:
     def _images(self, samples: Sequence[Sample]) -> Tensor:
         if get_worker_info() is None:
             return tensors.normalize(self.preprocessing, torch.stack([sample.image for sample in samples]))
-        # default_collate writes into memory that is shared with the main process; image by image stays in the cache.
+        # default_collate writes into memory shared with the main process; single images stay in the CPU cache.
         images: Tensor = default_collate([tensors.normalize(self.preprocessing, sample.image) for sample in samples])
         return images
 
 
 def _seed_transforms(seed: int) -> None:
-    """Seed what transforms draw from; ``torch.manual_seed`` also seeds every device and takes 100 times as long."""
+    """Seed the generators of transforms; ``torch.manual_seed`` seeds every device and takes 100 times as long."""
     torch.default_generator.manual_seed(seed)
-    np.random.seed(seed & 0xFFFFFFFF)  # noqa: NPY002 - the global generator is what transforms draw from
+    np.random.seed(seed & 0xFFFFFFFF)  # noqa: NPY002 - transforms draw from the global generator
     random.seed(seed)
 
 

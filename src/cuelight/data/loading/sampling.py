@@ -1,4 +1,4 @@
-"""Which samples come in which order: a function of seed, epoch and rank, never of the history of the process."""
+"""The order of samples: it depends on seed, epoch and rank, never on the history of the process."""
 
 from __future__ import annotations
 
@@ -15,11 +15,11 @@ NO_SAMPLE = -1
 
 
 class SampleKey(NamedTuple):
-    """Asks a dataset for one sample.
+    """A request for one sample.
 
     Args:
-        position: Which sample of the dataset; ``NO_SAMPLE`` only takes a place in the batch, and nothing is read.
-        seed: Seeds the random transforms of this sample; 64 bits.
+        position: Index in the dataset; ``NO_SAMPLE`` takes up a place in the batch, but nothing is read.
+        seed: Seed of the random transforms of this sample; 64 bits.
     """
 
     position: int
@@ -29,19 +29,19 @@ class SampleKey(NamedTuple):
 class EpochSampler(DistributedSampler[SampleKey]):
     """The training order: a new permutation each epoch, the same number of samples on every rank.
 
-    Lightning leaves a ``DistributedSampler`` as it is and tells it the epoch.
+    Lightning keeps a ``DistributedSampler`` as it is and sets its epoch.
 
     Args:
         dataset: Anything with a length.
-        batch_size: Samples per batch and rank. A last batch of a single sample is left out, because BatchNorm
-            cannot use it; unless it is the only one, or every batch is that small.
+        batch_size: Samples per batch and rank. A last batch of a single sample is left out, because BatchNorm cannot
+            use it; unless it is the only batch, or ``batch_size`` is 1.
         seed: Seed of the order and of the random transforms.
-        num_replicas: Number of ranks. If they do not divide the samples, the first of the order are repeated.
-        rank: The rank that asks.
-        shuffle: Off, every epoch has the order of the dataset.
+        num_replicas: Number of ranks. If it does not divide the number of samples, the first of the order are repeated.
+        rank: The rank of this process.
+        shuffle: If false, every epoch has the order of the dataset.
 
     Attributes:
-        first_batch: The batch at which the next pass begins; the samples before it are not even named.
+        first_batch: The batch at which the next pass starts; earlier samples get no keys.
     """
 
     def __init__(
@@ -58,13 +58,13 @@ class EpochSampler(DistributedSampler[SampleKey]):
         self.first_batch = 0
 
     def __len__(self) -> int:
-        """Number of samples of this rank in a whole epoch."""
+        """Return the number of samples of this rank in a whole epoch."""
         count: int = self.num_samples
         last = count % self.batch_size
         return count - 1 if last == 1 and count > 1 < self.batch_size else count
 
     def __iter__(self) -> Iterator[SampleKey]:
-        """The keys of the samples of this rank, from the first batch on."""
+        """Return the keys of the samples of this rank, from ``first_batch`` on."""
         order = np.arange(len(self.dataset))  # type: ignore[arg-type]
         if self.shuffle:
             np.random.default_rng((self.seed, self.epoch)).shuffle(order)
@@ -74,17 +74,17 @@ class EpochSampler(DistributedSampler[SampleKey]):
 
 
 class EvaluationSampler(DistributedSampler[SampleKey]):
-    """The order of the dataset, dealt out to the ranks so that each sample is there exactly once.
+    """The order of the dataset, divided among the ranks so that each sample occurs exactly once.
 
-    All ranks get the same number of batches (``DistributedDataParallel`` exchanges buffers at each), which no
-    repeated sample has to ensure: where a rank would have a batch less, its last full batch is split in two.
+    All ranks get the same number of batches, because ``DistributedDataParallel`` exchanges buffers at each. No sample
+    is repeated for that: where a rank would have a batch less, its last full batch is split in two.
 
     Args:
         dataset: Anything with a length.
         batch_size: Samples per batch and rank.
         seed: Seed of random transforms, if any; the same in every epoch.
         num_replicas: Number of ranks.
-        rank: The rank that asks.
+        rank: The rank of this process.
 
     Raises:
         DataError: The ranks cannot get the same number of batches: there are fewer samples than ranks, or
@@ -99,11 +99,10 @@ class EvaluationSampler(DistributedSampler[SampleKey]):
         self.batch_size = batch_size
 
     def __len__(self) -> int:
-        """Number of places in the batches of this rank."""
+        """Return the number of places in the batches of this rank."""
         return len(self._indices())
 
     def __iter__(self) -> Iterator[SampleKey]:
-        """The keys of the samples of this rank."""
         return _keys(self._indices(), self.seed, 0)
 
     def _indices(self) -> NDArray[np.int64]:
@@ -133,7 +132,7 @@ def _keys(indices: NDArray[np.int64], seed: int, epoch: int) -> Iterator[SampleK
 
 
 def _sample_seeds(indices: NDArray[np.int64], seed: int, epoch: int) -> NDArray[np.uint64]:
-    """Independent seeds for the samples of an epoch: SplitMix64 (Steele, Lea and Flood, 2014) on the index."""
+    """Return independent seeds for an epoch: SplitMix64 (Steele, Lea and Flood, 2014) of the indices."""
     base = np.random.SeedSequence((seed, epoch)).generate_state(1, np.uint64)
     state = base + (indices.astype(np.uint64) + np.uint64(1)) * np.uint64(0x9E3779B97F4A7C15)
     state = (state ^ (state >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)

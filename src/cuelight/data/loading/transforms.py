@@ -1,4 +1,4 @@
-"""Augmentation of training images, by the names of ``torchvision.transforms.v2``."""
+"""Augmentation of training images with ``torchvision.transforms.v2``."""
 
 from __future__ import annotations
 
@@ -10,18 +10,14 @@ from cuelight import registry
 from cuelight.config import Part
 from cuelight.data.targets.target_kind import Augmentation
 
-# These choose their output size from what they see, so they are given the image at its own size.
+# Their output size depends on their input, so they get the image at its original size.
 _SIZED = frozenset({"CenterCrop", "RandomCrop", "RandomResize", "RandomResizedCrop", "RandomShortestSize", "Resize"})
 
 
 def build_augmentation(parts: Sequence[Part] | None) -> Augmentation | None:
-    """Make one transform of several.
+    """Compose transforms in the given order; ``None`` if there are none.
 
-    Args:
-        parts: Name and params of each, in the order in which they are applied.
-
-    Returns:
-        A transform of a tensor ``(C, H, W)``, or of such a tensor and its target; None if there is nothing to do.
+    The result takes a tensor ``(C, H, W)``, or such a tensor and its target.
     """
     if not parts:
         return None
@@ -30,12 +26,8 @@ def build_augmentation(parts: Sequence[Part] | None) -> Augmentation | None:
 
 
 def sees_whole_image(parts: Sequence[Part] | None) -> bool:
-    """Return whether augmentation comes before the image is brought to its final size.
+    """Return whether images are augmented at their original size, because a transform crops or resizes.
 
-    Args:
-        parts: The transforms.
-
-    Returns:
-        True if one of them crops or resizes; otherwise the small image is augmented, which is faster.
+    Otherwise the resized image is augmented, which is faster.
     """
     return any(part.name in _SIZED for part in parts or ())

@@ -1,1 +1,1 @@
-"""Targets: how each kind follows its image."""
+"""Kinds of targets, and how each is transformed with its image."""

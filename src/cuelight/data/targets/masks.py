@@ -1,10 +1,9 @@
-"""One class for each pixel, as a mask that follows its image."""
+"""Targets with one class per pixel: masks that are transformed with their images."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from pathlib import Path
-from typing import Any, Protocol
+from collections.abc import Callable, Iterable, Sequence
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -13,22 +12,21 @@ from torchvision.transforms import InterpolationMode
 from torchvision.transforms.v2 import functional
 
 from cuelight.config import Part
-from cuelight.data.reading import portable_name
 from cuelight.data.targets.target_kind import Augmentation
 from cuelight.errors import Problem
 from cuelight.images.preprocessing import IGNORE_INDEX, Preprocessing
 
-# They move or cut the image in ways that torchvision does not repeat on a mask.
+# They move or cut the image, and torchvision leaves the mask as it is.
 _OF_IMAGES_ALONE = frozenset({"AugMix", "AutoAugment", "RandAugment", "RandomErasing", "TrivialAugmentWide"})
 
 
 class Masks:
-    """A mask of an image: uint8 ``(H, W)``, the index of the class of each pixel."""
+    """A mask per image: uint8 ``(H, W)``, the class index of each pixel."""
 
     def fit(self, target: Tensor, preprocessing: Preprocessing) -> Tensor:
-        """Bring masks ``(..., H, W)`` to the size of the model as their images, by the nearest pixel.
+        """Resize masks ``(..., H, W)`` for the model as their images are, to the nearest pixel.
 
-        Where the image is filled with black, the mask is ``IGNORE_INDEX``.
+        Where the image is padded with black, the mask is ``IGNORE_INDEX``.
         """
         if tuple(target.shape[-2:]) == preprocessing.size:
             return target
@@ -45,7 +43,7 @@ class Masks:
         return torch.stack(list(targets)).long() if targets else torch.empty(0, dtype=torch.int64)
 
     def transform_problems(self, transforms: Iterable[Part] | None, path: str) -> list[Problem]:
-        """Find the transforms that torchvision cannot repeat on a mask."""
+        """Report the transforms that torchvision cannot repeat on a mask."""
         return [
             Problem(
                 f"{part.name} changes the image and not its mask. Take transforms that do one thing each, such as "
@@ -60,46 +58,11 @@ class Masks:
 MASKS = Masks()
 
 
-class MaskedFiles(Protocol):
-    """Image files with the file of the mask of each."""
-
-    @property
-    def paths(self) -> Sequence[str]:
-        """The images."""
-        ...
-
-    @property
-    def masks(self) -> Sequence[str]:
-        """The mask of each."""
-        ...
-
-    @property
-    def class_names(self) -> Sequence[str]:
-        """The name of each class."""
-        ...
-
-
-def hashed_entries(files: MaskedFiles, root: Path) -> Iterator[tuple[str, str]]:
-    """List what the fingerprint of a dataset depends on.
-
-    Args:
-        files: The files.
-        root: The folder of the dataset.
-
-    Yields:
-        Each file, image or mask, and the text that belongs to it.
-    """
-    for image, mask in zip(files.paths, files.masks, strict=True):
-        yield image, portable_name(mask, root)
-        yield mask, "\n".join(files.class_names)
-
-
 class ClassMask(tv_tensors.Mask):  # type: ignore[misc]
-    """A mask whose pixels hold the index of their class: uint8 ``(H, W)``.
+    """A mask of class indices: uint8 ``(H, W)``.
 
-    It differs from the mask of torchvision in two ways: what a transform brings in from outside the image is
-    ``IGNORE_INDEX`` and not class 0, whatever the image is filled with; and a resized mask stays aligned with its image
-    to less than a pixel.
+    Unlike in a mask of torchvision, pixels from outside the image become ``IGNORE_INDEX`` instead of class 0, whatever
+    the image is filled with; and a resized mask stays aligned with its image to less than a pixel.
     """
 
 
@@ -112,7 +75,7 @@ def _kernel(function: Callable[..., Tensor]) -> Callable[..., ClassMask]:
 
 
 def _fills(name: str) -> Callable[..., Tensor]:
-    """A function of torchvision, given what to fill with."""
+    """Return a function of torchvision that fills with ``IGNORE_INDEX``."""
     function: Callable[..., Tensor] = getattr(functional, name)
     return lambda mask, *args, **kwargs: function(mask, *args, **kwargs | {"fill": IGNORE_INDEX})
 
@@ -128,13 +91,13 @@ def _resized_crop(mask: Tensor, top: int, left: int, height: int, width: int, si
 
 
 def _center_crop(mask: Tensor, output_size: Sequence[int]) -> Tensor:
-    # center_crop fills with 0, which is what 255 + 1 is in 8 bits.
+    # center_crop fills with 0, and 255 + 1 is 0 in 8 bits.
     cropped: Tensor = functional.center_crop_mask(mask.as_subclass(Tensor) + 1, list(output_size)) - 1
     return cropped
 
 
 def _resize_exact(mask: Tensor, size: tuple[int, int]) -> Tensor:
-    # Plain NEAREST takes the corner of what a pixel covers, and so moves a mask against its image.
+    # Plain NEAREST samples the corner of the area of a pixel, which shifts a mask against its image.
     resized: Tensor = functional.resize_mask(mask, list(size), interpolation=InterpolationMode.NEAREST_EXACT)
     return resized
 

@@ -1,4 +1,4 @@
-"""What a kind of target has to offer, so that data of that kind can be loaded."""
+"""Interface of a kind of target."""
 
 from __future__ import annotations
 
@@ -16,25 +16,16 @@ Augmentation = Callable[..., Any]
 
 
 class TargetKind(Protocol):
-    """How the targets of a dataset follow their images into a batch."""
+    """How targets are resized and augmented with their images, and collated into a batch."""
 
     def fit(self, target: Any, preprocessing: Preprocessing) -> Any:
-        """Bring the target of an image to the size of the model, as the image is."""
-        ...
+        """Resize a target for the model as its image is resized."""
 
     def augment(self, augmentation: Augmentation, image: Tensor, target: Any) -> tuple[Tensor, Any]:
-        """Transform an image ``(C, H, W)`` at random, and its target with it."""
-        ...
+        """Apply random transforms to an image ``(C, H, W)`` and its target."""
 
     def collate(self, targets: Sequence[Any]) -> Any:
-        """Put the targets of the images of a batch together; there may be none."""
-        ...
+        """Combine the targets of a batch; there may be none."""
 
     def transform_problems(self, transforms: Iterable[Part] | None, path: str) -> list[Problem]:
-        """Find the transforms that would change an image but not its target.
-
-        Args:
-            transforms: The transforms.
-            path: Their key path, for the messages.
-        """
-        ...
+        """Report transforms that change an image but not its target; ``path`` is their key path."""
