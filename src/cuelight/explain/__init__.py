@@ -1,4 +1,4 @@
-"""How a prediction is shown: where in an image a model sees a class."""
+"""Heat maps of the image regions that a model's class scores depend on."""
 
 from cuelight.explain.classes import find_class
 from cuelight.explain.explanation import HeatMaps, heat_maps

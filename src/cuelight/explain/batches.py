@@ -1,4 +1,4 @@
-"""Images and labels out of a batch, whatever its form."""
+"""Images and labels of a batch of any common form."""
 
 from __future__ import annotations
 
@@ -16,17 +16,10 @@ _DIMENSIONS = 4  # N, C, H, W
 
 
 def images_and_labels(batch: Any) -> tuple[Tensor, Any]:
-    """Take images and labels out of a batch.
+    """Return the images ``(N, C, H, W)`` of a batch and their labels, ``None`` if there are none.
 
-    Args:
-        batch: A sequence that begins with images and labels, a mapping with usual names of them, a sequence that
-            begins with such mappings, or images alone.
-
-    Returns:
-        Images ``(N, C, H, W)``, and one label for each, ``None`` if there are none.
-
-    Raises:
-        CuelightError: There are no images.
+    A batch is a sequence that begins with images and labels, a mapping with common names for them, a sequence that
+    begins with such mappings, or images alone.
     """
     images, labels = _parts(batch)
     if not isinstance(images, Tensor) or images.ndim != _DIMENSIONS:
@@ -38,16 +31,7 @@ def images_and_labels(batch: Any) -> tuple[Tensor, Any]:
 
 
 def some_of(images: Tensor, labels: Any, count: int) -> tuple[Tensor, Any]:
-    """Choose images of a batch, spread evenly over it: neighbors are often of one class.
-
-    Args:
-        images: Images ``(N, C, H, W)``.
-        labels: One label for each, or ``None``.
-        count: How many at most.
-
-    Returns:
-        The chosen images and their labels.
-    """
+    """Return at most ``count`` images and their labels, evenly spaced because neighbors are often of one class."""
     if len(images) <= count:
         return images, labels
     chosen = torch.linspace(0, len(images) - 1, count).round().long().tolist()
@@ -57,11 +41,7 @@ def some_of(images: Tensor, labels: Any, count: int) -> tuple[Tensor, Any]:
 
 
 def label_tensor(labels: Any) -> Tensor:
-    """Return labels as a tensor.
-
-    Raises:
-        ExplainError: They are not numbers.
-    """
+    """Return labels as a tensor; raises ``ExplainError`` if they are not numbers."""
     try:
         return torch.as_tensor(labels)
     except (TypeError, ValueError, RuntimeError) as error:
@@ -78,7 +58,7 @@ def _parts(batch: Any) -> tuple[Any, Any]:
 
 
 def _first(value: Any, names: Sequence[str]) -> Any:
-    """The first entry of a mapping that has one of these names; anything else is meant itself."""
+    """Return the first entry of a mapping with one of these names, and any other value unchanged."""
     return next((value[name] for name in names if name in value), None) if isinstance(value, Mapping) else value
 
 

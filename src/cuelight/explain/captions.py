@@ -1,4 +1,4 @@
-"""What is to be read beside a heat map: class, score and label."""
+"""Captions of heat maps: class, score and label."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ _METHOD_NAMES: dict[Method, str] = {
     "eigencam": "EigenCAM",
 }
 
-_Caption = tuple[str, str, bool | None]  # score, note, and whether the model is right if that is known
+_Caption = tuple[str, str, bool | None]  # score, note, whether the model is right (None if unknown)
 
 
 def explained_images(
@@ -32,17 +32,9 @@ def explained_images(
     class_names: Sequence[str] | None = None,
     labels: Any = None,
 ) -> list[ExplainedImage]:
-    """Put heat maps and images together with what is known of them.
+    """Combine heat maps and pictures ``(N, H, W, 3)`` with their captions.
 
-    Args:
-        found: The heat maps of N images.
-        pictures: The images, ``(N, H, W, 3)``.
-        scores: How the outputs score classes.
-        class_names: The name of each class; numbers for those that have none.
-        labels: The true class of each image ``(N,)``, or of each pixel ``(N, H, W)``; others are not shown.
-
-    Returns:
-        One for each image.
+    Labels are shown if they are integer tensors, ``(N,)`` or ``(N, H, W)``.
     """
     known = labels.detach().cpu().long() if isinstance(labels, Tensor) and not labels.is_floating_point() else None
     captions: list[_Caption]
@@ -59,29 +51,20 @@ def explained_images(
 
 
 def title_of(method: Method, layer: str, maps: Tensor) -> str:
-    """Say what heat maps were made of.
-
-    Args:
-        method: How.
-        layer: Of which layer.
-        maps: The maps, ``(N, h, w)``.
-
-    Returns:
-        A title, such as ``Grad-CAM of backbone.layer4 (7 x 7)``.
-    """
+    """Return the title of heat maps ``(N, h, w)``, such as ``Grad-CAM of backbone.layer4 (7 x 7)``."""
     height, width = maps.shape[1:]
     return f"{_METHOD_NAMES[method]} of {layer or 'the whole model'} ({height} x {width})"
 
 
 def class_name(index: int, class_names: Sequence[str] | None) -> str:
-    """Name a class."""
+    """Return the name of a class, or ``class <index>``."""
     return class_names[index] if class_names is not None and 0 <= index < len(class_names) else f"class {index}"
 
 
 def _captions(
     found: HeatMaps, scores: TaskScores, class_names: Sequence[str] | None, labels: Tensor | None
 ) -> list[_Caption]:
-    """Write the score and the label, and the prediction where the map explains another class."""
+    """Write score and label, and the prediction if the map explains another class."""
     predicted = scores.predicted(found.outputs)
     probabilities = scores.probability(found.outputs, predicted).tolist()
     known = labels.flatten().tolist() if labels is not None and labels.numel() == len(predicted) else []

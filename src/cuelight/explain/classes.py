@@ -1,4 +1,4 @@
-"""Which class is explained."""
+"""The choice of the class to explain."""
 
 from __future__ import annotations
 
@@ -21,13 +21,13 @@ def find_class(class_idx: int | str, class_names: Sequence[str] | None, num_clas
     """Look up a class.
 
     Args:
-        class_idx: An index, the name of a class, ``predicted`` or ``label``; a class that is called by one of these
-            words goes by its index.
+        class_idx: An index, the name of a class, ``predicted`` or ``label``. A class with one of these two names can
+            only be chosen by its index.
         class_names: The names, in the order of the labels; ``None`` if the classes have none.
         num_classes: Number of classes.
 
     Returns:
-        The index, or the word.
+        The index, ``predicted`` or ``label``.
 
     Raises:
         ExplainError: If there is no such class.
@@ -52,20 +52,10 @@ def find_class(class_idx: int | str, class_names: Sequence[str] | None, num_clas
 def choose_classes(
     class_idx: ClassChoice, scores: TaskScores, outputs: Any, labels: Any | None, images: Tensor
 ) -> Tensor:
-    """Return the class that is explained of each image.
-
-    Args:
-        class_idx: An index, ``predicted`` or ``label``.
-        scores: Of the task.
-        outputs: What the model gives.
-        labels: What the batch has beside the images; needed for ``label``.
-        images: The batch ``(N, C, H, W)``.
-
-    Returns:
-        Classes int64 ``(N,)`` on the device of the images.
+    """Return the class to explain for each image, int64 ``(N,)`` on the device of the images.
 
     Raises:
-        ExplainError: If there is no such class, or there are no labels.
+        ExplainError: If there is no such class, or ``class_idx`` is ``label`` and there are no labels.
     """
     if class_idx == "predicted":
         return scores.predicted(outputs)

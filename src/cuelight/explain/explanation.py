@@ -22,15 +22,15 @@ from cuelight.explain.protocols import ScoresClasses, TaskScores
 
 @dataclass(frozen=True)
 class HeatMaps:
-    """Where a model sees a class, in N images.
+    """Heat maps of N images.
 
     Args:
-        maps: float32 ``(N, h, w)`` at the resolution of the layer, on the CPU, 0 and above, not normalized; all 0 where
-            nothing speaks for the class.
-        classes: The class that was explained of each image, int64 ``(N,)`` on the CPU.
-        scores: Probability of that class, 0 to 1, float32 ``(N,)`` on the CPU; of classes of pixels the share of the
-            pixels where it is the likeliest.
-        outputs: The output that was explained, such as logits ``(N, C)``, without gradient.
+        maps: float32 ``(N, h, w)`` at the resolution of the layer, on the CPU, at least 0, not normalized; all 0 if
+            nothing supports the class.
+        classes: The explained class of each image, int64 ``(N,)`` on the CPU.
+        scores: Probability of that class, 0 to 1, float32 ``(N,)`` on the CPU; in a segmentation the share of the
+            pixels where it is the most likely class.
+        outputs: The explained output, such as logits ``(N, C)``, detached.
     """
 
     maps: Tensor
@@ -51,28 +51,26 @@ def heat_maps(
     output: str | int | None = None,
     output_names: Sequence[str] | None = None,
 ) -> HeatMaps:
-    """Show where a model sees a class.
+    """Compute heat maps of a class.
 
-    The gradient is computed with respect to the activation of the layer alone: nothing below it is differentiated,
-    and no parameter. The model may be in training, compiled, on any device, under autocast or in inference mode, and
-    is as before afterwards: no hook, no ``.grad``, no changed buffer, no drawn random number.
+    The gradient is computed with respect to the activation of the layer only: not for the layers below it, nor for
+    parameters. The model may be in training, compiled, on any device, under autocast or in inference mode. Its state
+    is preserved: no hook, no ``.grad``, no changed buffer and no drawn random number remain.
 
     Args:
         model: Any module from images to logits, such as a LightningModule.
-        images: A batch as the model takes it, ``(N, C, H, W)``, on its device.
-        layer: The name of a layer, as ``find_layer`` gives it; ``auto`` is found anew by a run of one image. If it runs
-            several times in ``forward``, the last time is shown.
-        scores: How the outputs score classes; ``class_scores`` of ``cuelight.tasks.class_scores`` returns
-            those of a task.
-        class_idx: What is explained: the index of a class; ``predicted``, the class that the model sees in each image;
-            or ``label``, the one that is in it.
-        labels: Labels of the images as ``scores`` takes them, for ``label``.
-        method: How maps are made: see ``cuelight.explain.methods``.
-        output: Which output has the logits, by name or index, where ``forward`` returns several.
-        output_names: Names of the outputs, where ``forward`` returns a tuple or list.
+        images: Input batch of the model, ``(N, C, H, W)``, on its device.
+        layer: Name of a layer, or ``auto``, which runs the model on one more image to find it; see ``find_layer``. If
+            the layer runs several times in ``forward``, the last time counts.
+        scores: How the outputs score classes; see ``cuelight.tasks.class_scores``.
+        class_idx: The class to explain: an index; ``predicted``; or ``label``, the true class of each image.
+        labels: Labels of the images as ``scores`` takes them; needed for ``label``.
+        method: One of the methods in ``cuelight.explain.methods``.
+        output: Name or index of the output with the logits, if ``forward`` returns several.
+        output_names: Names of the outputs, if ``forward`` returns a tuple or list.
 
     Returns:
-        The maps, with class and score of each.
+        The maps, with the class and the score of each.
 
     Raises:
         LayerError: If there is no such layer, it is not run, its output is no map, or the output does not depend on it.
@@ -96,7 +94,7 @@ def heat_maps(
             if output is not None or not isinstance(model, ScoresClasses):
                 outputs = choose_output(outputs, output, output_names)
             activation = cut.found(layer)
-            # Labels of inference mode cannot take part in what is differentiated; copies can.
+            # Autograd cannot use labels created in inference mode, but copies of them.
             classes = choose_classes(class_idx, scores, outputs, labels, images).clone()
             gradient = None if method == "eigencam" else _gradient(scores.score(outputs, classes), activation, layer)
             maps = _maps(method, cut, activation.detach(), gradient)
@@ -108,7 +106,7 @@ def heat_maps(
 
 @dataclass
 class _Cut:
-    """Cuts what is above a layer off from what is below, as a forward hook on it."""
+    """Forward hook that detaches the activation of a layer from the graph below it."""
 
     count: int
     size: Size
@@ -121,8 +119,8 @@ class _Cut:
             self.put_out = [type(output).__name__, *(tuple(tensor.shape) for tensor in tensors_in(output))]
             return output
         self.activation = tensor.detach().requires_grad_()
-        torch.set_grad_enabled(True)  # in a model that runs this layer under no_grad
-        # A copy goes on, since what follows may change it in place.
+        torch.set_grad_enabled(True)  # the model may run this layer under no_grad
+        # A copy, because later layers may change it in place.
         return with_replaced(output, tensor, self.activation.clone())
 
     def found(self, layer: str) -> Tensor:

@@ -1,4 +1,4 @@
-"""What a layer puts out, seen as maps over the image."""
+"""Outputs of layers as maps over the image; a ``size`` is the height and width of the images in pixels."""
 
 from __future__ import annotations
 
@@ -17,19 +17,11 @@ _MOST_SPECIAL_TOKENS = 8
 
 
 def as_maps(tensor: Tensor, count: int, size: Size) -> Tensor | None:
-    """View an activation, or its gradient, as maps.
+    """Return an activation or gradient of ``count`` images as maps ``(N, C, h, w)``.
 
-    Understood are ``(N, C, h, w)``; ``(N, h, w, C)`` as in Swin, where only that fits the shape of the images; and
-    tokens ``(N, T, C)`` as in a ViT, which lie row by row on the grid of patches after any number of others, such as
-    class and register tokens. Those are left out.
-
-    Args:
-        tensor: What a layer put out, or a gradient of the same shape.
-        count: Number of images N.
-        size: Height and width of the images in pixels.
-
-    Returns:
-        A view ``(N, C, h, w)``; ``None`` if it is no map of more than one position.
+    Supported shapes are ``(N, C, h, w)``; ``(N, h, w, C)`` as in Swin, if only that fits the shape of the images; and
+    tokens ``(N, T, C)`` as in a ViT, patches row by row after special tokens (class, register), which are dropped.
+    ``None`` if the tensor is no map of more than one position.
 
     Examples:
         >>> import torch
@@ -51,30 +43,15 @@ def as_maps(tensor: Tensor, count: int, size: Size) -> Tensor | None:
 
 
 def has_shape_of_image(tensor: Tensor, size: Size) -> bool:
-    """Return whether the maps that :func:`as_maps` sees are as wide to high as the images.
-
-    Args:
-        tensor: What a layer put out for one image.
-        size: Height and width of the images in pixels.
-
-    Returns:
-        Whether one stride leads to both.
-    """
+    """Return whether the maps of one image have the aspect ratio of the image."""
     maps = as_maps(tensor, 1, size)
     return maps is not None and _fits(maps.shape[2:], size)
 
 
 def mapped_tensor(output: Any, count: int, size: Size) -> Tensor | None:
-    """Find the tensor that is shown of what a layer puts out.
+    """Return the tensor of a (nested) layer output to explain, ``None`` if none is a map.
 
-    Args:
-        output: A tensor; or tuples, lists and mappings of tensors, in each other.
-        count: Number of images N.
-        size: Height and width of the images in pixels.
-
-    Returns:
-        The last one that is a map ``(N, C, h, w)``, as of an encoder that gives one for each stage; otherwise the
-        first one that :func:`as_maps` understands; ``None`` if there is none.
+    It is the last four-dimensional map, as in an encoder that returns one for each stage, or else the first map.
     """
     maps = [tensor for tensor in tensors_in(output) if as_maps(tensor, count, size) is not None]
     of_pixels = [tensor for tensor in maps if tensor.ndim == _MAP_DIMENSIONS]
@@ -82,19 +59,19 @@ def mapped_tensor(output: Any, count: int, size: Size) -> Tensor | None:
 
 
 def tensors_in(output: Any) -> list[Tensor]:
-    """List the tensors of an output."""
+    """List the tensors of a nested output."""
     found: list[Tensor] = []
     apply_to_collection(output, Tensor, found.append)
     return found
 
 
 def with_replaced(output: Any, old: Tensor, new: Tensor) -> Any:
-    """Put another tensor in the place of one."""
+    """Return a nested output with one tensor replaced."""
     return apply_to_collection(output, Tensor, lambda tensor: new if tensor is old else tensor)
 
 
 def _grid(tokens: int, size: Size) -> Size | None:
-    """The rows and columns of patches, with as few special tokens before them as possible."""
+    """Return the rows and columns of patches that leave the fewest special tokens."""
     height, width = size
     candidates = range(tokens, max(tokens - _MOST_SPECIAL_TOKENS, 1) - 1, -1)
     exact = [
@@ -105,12 +82,12 @@ def _grid(tokens: int, size: Size) -> Size | None:
 
 
 def _near_square(patches: int, size: Size) -> Iterator[Size]:
-    """Rows and columns of as many patches, about as high and wide as the images."""
+    """Yield the rows and columns of this many patches, close to the aspect ratio of the images."""
     middle = round(math.sqrt(patches * size[0] / size[1]))
     yield from ((rows, patches // rows) for rows in range(max(middle - 1, 1), middle + 2) if patches % rows == 0)
 
 
 def _fits(grid: tuple[int, ...], size: Size) -> bool:
-    """Whether one stride in both directions leads from the image to the grid, up to a row or column of padding."""
+    """Return whether image and grid differ by the same stride in both directions, up to a row or column of padding."""
     (rows, columns), (height, width) = grid, size
     return rows <= height and columns <= width and abs(rows * width - columns * height) <= max(height, width)

@@ -1,4 +1,4 @@
-"""What a model is given, as images that people can look at."""
+"""Input batches of a model as pictures."""
 
 from __future__ import annotations
 
@@ -15,15 +15,9 @@ _WHITE = 255
 
 
 def as_pictures(images: Tensor, preprocessing: Preprocessing | None = None) -> NDArray[np.uint8]:
-    """Turn a batch back into images.
+    """Return input images ``(N, C, H, W)`` as RGB ``(N, H, W, 3)``; grey, the mean, if there are not three channels.
 
-    Args:
-        images: What the model is given, ``(N, C, H, W)``; uint8 is taken as it is.
-        preprocessing: How it was prepared. If it is not known, the least value of each image becomes black and the
-            largest white.
-
-    Returns:
-        Red, green and blue, ``(N, H, W, 3)``; grey, the mean of the channels, where there are not three.
+    uint8 is not scaled. Without ``preprocessing``, the smallest value of each image becomes black, the largest white.
     """
     images = images.detach()
     if images.dtype != torch.uint8:

@@ -1,4 +1,4 @@
-"""The layers of a model: what there is, what each puts out, and which one is meant."""
+"""The layers of a model, the shapes of their outputs, and the choice of one."""
 
 from __future__ import annotations
 
@@ -19,12 +19,11 @@ class Layer:
     """A module of a model.
 
     Args:
-        index: Its place in ``list(model.named_modules())``; 0 is the model itself.
+        index: Index in ``list(model.named_modules())``; 0 is the model itself.
         name: Its name there; empty for the model itself.
         type: The name of its class.
-        shape: The shape of its output for one image; ``None`` if it is not run, or puts out something else than a
-            tensor.
-        is_auto: Whether ``auto`` means this one.
+        shape: Output shape for one image; ``None`` if the layer is not run or its output is no tensor.
+        is_auto: Whether ``auto`` selects this layer.
     """
 
     index: int
@@ -35,11 +34,11 @@ class Layer:
 
 
 def list_layers(model: nn.Module, example: Tensor | None) -> list[Layer]:
-    """List the layers of a model, with the shape of what each puts out.
+    """List the layers of a model with their output shapes.
 
     Args:
-        model: The model; it is as before afterwards.
-        example: A batch as the model takes it, ``(N, C, H, W)``; only the first image is run. ``None`` to run nothing.
+        model: The model; its state is preserved.
+        example: Input batch ``(N, C, H, W)``, of which the first image is run; ``None`` to run nothing.
 
     Returns:
         Every module, in the order of ``named_modules()``.
@@ -62,22 +61,19 @@ def list_layers(model: nn.Module, example: Tensor | None) -> list[Layer]:
 
 
 def find_layer(model: nn.Module, target: int | str, example: Tensor | None) -> str:
-    """Look up a layer.
+    """Return the name of a layer.
 
-    ``auto`` is the last layer that puts out a map of more than one position on which the output of the model depends.
-    In a ViT that reads the class token that is the normalization before the last attention, since after it no patch
-    counts; layers inside of an attention are left out. In a model that puts out a map itself, such as a segmentation,
-    it is the last such layer of the encoder (Vinogradova et al. 2020, "Towards Interpretable Semantic Segmentation
-    via Gradient-weighted Class Activation Mapping"), or, if none of its modules is called encoder or backbone, the
-    last one with the fewest positions.
+    ``auto`` is the last layer with a map of more than one position on which the output of the model depends; layers
+    inside an attention are excluded. In a ViT that reads the class token, this is the normalization before the last
+    attention, because later patches have no effect. In a model whose output is a map, such as a segmentation, it is
+    the last such layer of the encoder (Vinogradova et al. 2020, "Towards Interpretable Semantic Segmentation via
+    Gradient-weighted Class Activation Mapping"), or, if no module is called encoder or backbone, the last one with
+    the fewest positions.
 
     Args:
-        model: The model; it is as before afterwards.
+        model: The model; its state is preserved.
         target: The name of a layer; its index in ``list(model.named_modules())``, also negative; or ``auto``.
-        example: A batch as the model takes it, ``(N, C, H, W)``, of which the first image is run for ``auto``.
-
-    Returns:
-        Its name.
+        example: Input batch ``(N, C, H, W)``, of which the first image is run for ``auto``.
 
     Raises:
         LayerError: If there is no such layer, or none with a map.

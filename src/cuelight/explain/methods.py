@@ -1,6 +1,6 @@
-"""How a heat map is made of the activation of a layer and the gradient of a class score with respect to it.
+"""Methods that compute heat maps from the activation of a layer and the gradient of a class score.
 
-Every function takes both as ``(N, C, h, w)`` and returns maps ``(N, h, w)``, 0 and above.
+Activation and gradient are ``(N, C, h, w)``; the maps are ``(N, h, w)`` and at least 0.
 """
 
 from __future__ import annotations
@@ -17,54 +17,33 @@ _EPSILON = 1e-6
 
 
 def grad_cam(activation: Tensor, gradient: Tensor) -> Tensor:
-    """Weight each channel by the mean of its gradient over the map, and add up.
+    """Sum the channels, each weighted by the mean of its gradient over the map.
 
     Selvaraju et al. 2017, "Grad-CAM: Visual Explanations from Deep Networks via Gradient-based Localization",
     equations 1 and 2.
-
-    Args:
-        activation: Activation of the layer, ``(N, C, h, w)``.
-        gradient: Gradient of the score with respect to it, ``(N, C, h, w)``.
-
-    Returns:
-        Maps ``(N, h, w)``.
     """
     return torch.einsum("nc,nchw->nhw", gradient.mean((2, 3)), activation).relu()
 
 
 def hires_cam(activation: Tensor, gradient: Tensor) -> Tensor:
-    """Weight each element by its own gradient, and add up over the channels.
+    """Sum the channels, each element weighted by its own gradient.
 
     Draelos and Carin 2020, "Use HiResCAM instead of Grad-CAM for faithful explanations of convolutional neural
-    networks". The map shows only where the score was used, not merely where a channel was active.
-
-    Args:
-        activation: Activation of the layer, ``(N, C, h, w)``.
-        gradient: Gradient of the score with respect to it, ``(N, C, h, w)``.
-
-    Returns:
-        Maps ``(N, h, w)``; what speaks against the class is 0, as in Grad-CAM.
+    networks". The map shows only positions that the score depends on, not all where a channel is active.
     """
     return (gradient * activation).sum(1).relu()
 
 
 def grad_cam_plus_plus(activation: Tensor, gradient: Tensor) -> Tensor:
-    """Weight each channel by its positive gradients, each with a coefficient of its own, and add up.
+    """Sum the channels, each weighted by its positive gradients with a coefficient for each position.
 
     Chattopadhay et al. 2018, "Grad-CAM++: Improved Visual Explanations for Deep Convolutional Networks",
-    equation 19, which takes the score as an exponent: then its higher derivatives are powers of the first. Several
-    objects of one class count alike.
-
-    Args:
-        activation: Activation of the layer, ``(N, C, h, w)``.
-        gradient: Gradient of the score with respect to it, ``(N, C, h, w)``.
-
-    Returns:
-        Maps ``(N, h, w)``.
+    equation 19, which takes the score as an exponent, so that its higher derivatives are powers of the first. Several
+    objects of one class get equal weight.
     """
     square = gradient.square()
     total = activation.sum((2, 3), keepdim=True)
-    # The same epsilon as in pytorch-grad-cam: where gradients are small, it decides how much they count.
+    # The epsilon of pytorch-grad-cam: it determines the weight of small gradients.
     coefficient = square / (2 * square + total * square * gradient + _EPSILON)
     weights = (gradient.relu() * coefficient).sum((2, 3))
     return torch.einsum("nc,nchw->nhw", weights, activation).relu()
@@ -74,14 +53,8 @@ def eigen_cam(activation: Tensor) -> Tensor:
     """Project the activation on its first principal component over the positions of the map.
 
     Muhammad and Yeasin 2020, "Eigen-CAM: Class Activation Map using Principal Components". It needs no gradient and
-    shows no class, but what the layer sees at all. A principal component has no sign: it is chosen so that the
-    value with the largest magnitude is positive (Chung and Ying 2025, "Seg-Eigen-CAM", equation 13).
-
-    Args:
-        activation: Activation of the layer, ``(N, C, h, w)``.
-
-    Returns:
-        Maps ``(N, h, w)``; NaN all over where the activation is not finite, which has no components.
+    does not depend on a class. The sign of the component is chosen so that the value with the largest magnitude is
+    positive (Chung and Ying 2025, "Seg-Eigen-CAM", equation 13). The map of a non-finite activation is NaN.
     """
     finite = activation.isfinite().flatten(1).all(1)
     positions = activation.where(finite[:, None, None, None], 0).flatten(2).transpose(1, 2)

@@ -1,4 +1,4 @@
-"""Which of the outputs of a model is explained."""
+"""The choice of the output to explain."""
 
 from __future__ import annotations
 
@@ -11,18 +11,12 @@ from cuelight.errors import ExplainError, did_you_mean
 
 
 def choose_output(outputs: Any, output: str | int | None, names: Sequence[str] | None = None) -> Tensor:
-    """Choose the output whose class scores are explained.
+    """Return one output of ``forward`` by its name or index, which is not needed if there is only one.
 
-    Args:
-        outputs: What ``forward`` returned: a tensor, or a tuple, list or mapping.
-        output: The name or the index of the one that is meant; not needed if there is only one.
-        names: Names of the outputs, in order, where ``forward`` does not name them.
-
-    Returns:
-        The output.
+    ``names`` are used if ``forward`` returns a tuple or list without names.
 
     Raises:
-        ExplainError: If there are several and none was chosen, there is no such output, or it is no tensor.
+        ExplainError: If there are several and none was chosen, there is no such output, or it is no float tensor.
     """
     named = _named(outputs, names)
     if output is None and len(named) > 1:
@@ -66,5 +60,5 @@ def _list(named: Sequence[tuple[str, Any]]) -> str:
 
 
 def is_single_logit(outputs: Tensor) -> bool:
-    """Return whether the only output is the logit of class 1 of two: ``(N, 1, ...)`` or ``(N,)``."""
+    """Return whether there is only the logit of class 1 of two: ``(N, 1, ...)`` or ``(N,)``."""
     return outputs.ndim == 1 or outputs.shape[1] == 1

@@ -1,4 +1,4 @@
-"""A heat map in colors, alone and over the image that it explains."""
+"""Heat maps in colors, alone and over their image."""
 
 from __future__ import annotations
 
@@ -11,63 +11,37 @@ from PIL import Image
 
 _COLOR_MAP = "viridis"
 _LEVELS = 256
-_SAME = 1e-6  # of the largest value; what is nearer is rounding
-_LEAST, _MOST = 0.35, 0.75  # how much of the color covers the image, at no influence and at the largest
+_SAME = 1e-6  # of the largest value; smaller differences are rounding errors
+_LEAST, _MOST = 0.35, 0.75  # opacity of the color at no influence and at the largest
 _LUMA = np.array([0.299, 0.587, 0.114], dtype=np.float32)  # ITU-R BT.601
 
 
 def is_constant(heat: NDArray[np.float32]) -> bool:
-    """Return whether a heat map shows nothing.
-
-    Args:
-        heat: ``(h, w)``.
-
-    Returns:
-        Whether all its values are the same, up to rounding.
-    """
+    """Return whether all values of a heat map ``(h, w)`` are equal, up to rounding."""
     return float(np.ptp(heat)) <= _SAME * float(np.abs(heat).max())
 
 
 @cache
 def colors() -> NDArray[np.uint8]:
-    """Give the color of each level of influence.
-
-    Returns:
-        ``(256, 3)``, from none to the largest; as even to the eye as to a ruler, and for the color-blind too.
-    """
+    """Return the color map ``(256, 3)``, from no influence to the largest, also for color-blind readers."""
     table: NDArray[np.uint8] = mpl.colormaps[_COLOR_MAP](np.arange(_LEVELS), bytes=True)[:, :3]
     return table
 
 
 def enlarge(heat: NDArray[np.float32], size: tuple[int, int]) -> NDArray[np.float32]:
-    """Bring a heat map to the size of an image, smoothly.
+    """Scale a heat map ``(h, w)`` to a width and height in pixels, as shares ``(H, W)`` of its largest value, 0 to 1.
 
-    Between the positions of the map, and at its edge, a value may be a tenth above or below those around it.
-
-    Args:
-        heat: ``(h, w)``, 0 and above.
-        size: Width and height in pixels.
-
-    Returns:
-        The share of the largest influence at each pixel, ``(H, W)``, 0 to 1.
+    Interpolation may overshoot by a tenth.
     """
     scaled = Image.fromarray(heat / heat.max())
-    # Bilinear is closer to the values, and draws diamonds and crosses around the peaks of a 7 x 7 map.
+    # Bilinear does not overshoot, but draws diamonds and crosses around the peaks of a 7 x 7 map.
     return np.asarray(scaled.resize(size, Image.Resampling.BICUBIC)).clip(0, 1)
 
 
 def paint(shares: NDArray[np.float32], image: NDArray[np.uint8]) -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:
-    """Paint a heat map, alone and over its image.
+    """Return a heat map ``(H, W)`` of shares in colors, and over its image ``(H, W, 3)``.
 
-    The image loses its own colors there, so that every color is one of the map; where there is more influence, more of
-    the color covers it.
-
-    Args:
-        shares: What :func:`enlarge` gives, ``(H, W)``.
-        image: ``(H, W, 3)``.
-
-    Returns:
-        The map and the overlay, ``(H, W, 3)`` each.
+    The image is converted to gray, so that all colors are those of the map. Opacity grows with influence.
     """
     painted = colors()[(shares * (_LEVELS - 1)).astype(np.uint8)]
     cover = (_LEAST + (_MOST - _LEAST) * shares)[..., None]
@@ -77,12 +51,5 @@ def paint(shares: NDArray[np.float32], image: NDArray[np.uint8]) -> tuple[NDArra
 
 
 def gray_of(image: NDArray[np.uint8]) -> NDArray[np.float32]:
-    """Take the colors from an image.
-
-    Args:
-        image: ``(H, W, 3)``.
-
-    Returns:
-        Its brightness, ``(H, W)``, 0 to 255.
-    """
+    """Return the brightness ``(H, W)``, 0 to 255, of an RGB image ``(H, W, 3)``."""
     return image.astype(np.float32) @ _LUMA

@@ -1,4 +1,4 @@
-"""Pictures of what a model looked at: input, heat map and overlay side by side, alone or as a grid."""
+"""Pictures of explanations: input, heat map and overlay side by side, alone or in a grid."""
 
 from __future__ import annotations
 
@@ -15,18 +15,18 @@ from cuelight.images.drawing import BACKGROUND, FAINT, TEXT, font, readable_size
 
 MOST_IN_GRID = 12
 
-_SINGLE, _IN_GRID = (224, 512), (144, 192)  # the least width and the largest side of a tile, in pixels
+_SINGLE, _IN_GRID = (224, 512), (144, 192)  # minimum width and maximum side of a tile, in pixels
 _MARGIN, _GAP, _BETWEEN, _BELOW = 14, 6, 22, 8
-_MIN_SLOT = 150  # what is said in a tile has to fit
+_MIN_SLOT = 150  # for the text in a tile
 _TITLE_SIZE, _NAME_SIZE, _TEXT_SIZE = 16, 15, 12
 _TITLE_LINE, _BELOW_TITLE, _ABOVE_FOOT, _FOOT_LINE = 20, 10, 4, 16
 _HEAD_HEIGHT, _NAME_HEIGHT, _NOTE_HEIGHT, _SCALE_HEIGHT = 20, 22, 17, 20
 _MOST_LINES = 2
 _BAR_HEIGHT = 8
 _HEADS = ("input", "heat map", "overlay")
-_RIGHT, _WRONG = "#0072b2", "#d55e00"  # of Okabe and Ito (2008): the color-blind tell them apart too
+_RIGHT, _WRONG = "#0072b2", "#d55e00"  # Okabe and Ito (2008), safe for color-blind readers
 _EMPTY = "#e5e9f0"
-_ASPECT = 1.4  # of a grid, as screens have it
+_ASPECT = 1.4  # of a grid, close to that of screens
 _SCALE_NOTES = (
     "The scale of the heat map goes from no influence (0) to the largest in this image.",
     "Each heat map has a scale of its own, from no influence (0) to the largest in that image.",
@@ -35,15 +35,15 @@ _SCALE_NOTES = (
 
 @dataclass(frozen=True)
 class ExplainedImage:
-    """An image with its heat map and what is to be read beside it.
+    """An image with its heat map and caption.
 
     Args:
-        image: What the model was given, red, green and blue, ``(H, W, 3)``.
-        heat: The heat map at the resolution of the layer, ``(h, w)``, 0 and above.
+        image: Model input as RGB ``(H, W, 3)``.
+        heat: The heat map at the resolution of the layer, ``(h, w)``, at least 0.
         name: The class that the map explains.
-        score: How sure the model is of it, as text.
-        note: What else is known, such as the label.
-        right: Whether the model is right; ``None`` if nobody knows.
+        score: The score of that class as text.
+        note: More text, such as the label.
+        right: Whether the prediction is right; ``None`` if unknown.
     """
 
     image: NDArray[np.uint8]
@@ -56,13 +56,7 @@ class ExplainedImage:
 
 @dataclass(frozen=True)
 class _Layout:
-    """Where the parts of a cell are, in pixels.
-
-    Args:
-        tile: Width and height of an image.
-        slot: The width that each of the three has.
-        note: Whether there is a line below the name.
-    """
+    """Layout of a cell in pixels: ``tile`` is the size of an image, ``slot`` the width of each of its three columns."""
 
     tile: tuple[int, int]
     slot: int
@@ -88,28 +82,14 @@ class _Layout:
 
 
 def draw_explanation(explained: ExplainedImage, title: str = "") -> Image.Image:
-    """Draw one image with its heat map.
-
-    Args:
-        explained: The image.
-        title: What to read above it.
-
-    Returns:
-        An RGB picture; a small image is enlarged without smoothing, its heat map smoothly.
-    """
+    """Draw one image with its heat map. A small image is enlarged without smoothing, its heat map smoothly."""
     return _draw([explained], title, 0, _SINGLE)
 
 
 def draw_grid(images: Sequence[ExplainedImage], title: str = "", left_out: int = 0) -> Image.Image:
-    """Draw a batch of images with their heat maps.
+    """Draw the first 12 of one or more images, all of one size, with their heat maps.
 
-    Args:
-        images: One or more, all of one size; only the first 12 are drawn.
-        title: What to read above them.
-        left_out: How many more there were beside ``images``.
-
-    Returns:
-        An RGB picture, which tells how many images it leaves out.
+    ``left_out`` is the number of images of the batch that are not in ``images``. The picture says how many are missing.
     """
     return _draw(images[:MOST_IN_GRID], title, left_out + max(0, len(images) - MOST_IN_GRID), _IN_GRID)
 
@@ -154,7 +134,7 @@ def _layout(images: Sequence[ExplainedImage], sides: tuple[int, int]) -> _Layout
 
 
 def _columns(count: int, layout: _Layout) -> int:
-    """Choose the number of columns with which a grid fits a screen best."""
+    """Choose the number of columns that gives the best aspect ratio."""
 
     def distance(columns: int) -> float:
         rows = math.ceil(count / columns)
@@ -208,7 +188,7 @@ def _draw_caption(draw: ImageDraw.ImageDraw, layout: _Layout, explained: Explain
 def _draw_scale(
     picture: Image.Image, draw: ImageDraw.ImageDraw, layout: _Layout, largest: float, corner: tuple[int, int]
 ) -> None:
-    """Draw the colors of the map below it, between the numbers that they stand for."""
+    """Draw the color scale below the heat map."""
     small, end = font(_TEXT_SIZE), f"{largest:.3g}"
     left = corner[0] + layout.slots()[1]
     middle = corner[1] + layout.above + layout.tile[1] + _SCALE_HEIGHT // 2 - 2

@@ -1,4 +1,4 @@
-"""Running a model that may be in the middle of its training, so that nothing of it shows afterwards."""
+"""Run a model that may be in training without changing its state."""
 
 from __future__ import annotations
 
@@ -13,20 +13,12 @@ from torch import Tensor, nn
 
 @contextmanager
 def preserve_state(model: nn.Module, device: torch.device) -> Iterator[None]:
-    """Let a model be run and differentiated by activations, in evaluation, without a trace.
+    """Put a model in evaluation mode, with gradients of activations but not of parameters.
 
-    Inside, gradients are recorded whatever mode the caller is in, but not for parameters: so nothing is recorded
-    before some activation asks for its gradient, and autocast keeps no cast of a parameter for later. Compiled parts
-    run as they were written, with their hooks. When it is left, also by an exception, these are as before: whether
-    each submodule trains, what each parameter requires, the state of torch's random number generators, and the modes
-    of the caller.
-
-    Args:
-        model: The model.
-        device: Where it is.
-
-    Yields:
-        Nothing.
+    Gradients are recorded even under ``no_grad`` or ``inference_mode``. Because parameters need none, the graph
+    starts at the first activation that does, and autocast caches no cast parameter. Compiled modules run eagerly,
+    with their hooks. On exit these are restored: training flags, ``requires_grad``, torch's random number generators,
+    and the modes of the caller.
     """
     with ExitStack() as stack:
         stack.enter_context(torch.inference_mode(mode=False))
@@ -34,23 +26,15 @@ def preserve_state(model: nn.Module, device: torch.device) -> Iterator[None]:
         stack.enter_context(_same_random_state(device))
         stack.enter_context(_evaluating(model))
         stack.enter_context(_constant_parameters(model))
-        if "torch._dynamo" in sys.modules:  # otherwise nothing is compiled, and the import would take a second
+        if "torch._dynamo" in sys.modules:  # otherwise nothing is compiled; the import takes a second
             stack.enter_context(torch.compiler.set_stance("force_eager"))
         yield
 
 
 def run(model: nn.Module, images: Tensor) -> Any:
-    """Run a model with copies of its buffers, which its ``forward`` may change.
-
-    Args:
-        model: The model, inside of :func:`preserve_state`.
-        images: A batch ``(N, C, H, W)``; it may be of inference mode.
-
-    Returns:
-        What the model gives.
-    """
+    """Run a model inside :func:`preserve_state`, with copies of its buffers because ``forward`` may change them."""
     copies = {name: buffer.detach().clone() for name, buffer in model.named_buffers()}
-    # Tensors that were made in inference mode cannot take part in what is differentiated; copies can.
+    # Autograd cannot use tensors created in inference mode, but copies of them.
     copies |= {name: value.detach().clone() for name, value in model.named_parameters() if value.is_inference()}
     return torch.func.functional_call(model, copies, (images.detach().clone() if images.is_inference() else images,))
 
@@ -63,7 +47,7 @@ def _same_random_state(device: torch.device) -> AbstractContextManager[None]:
 
 @contextmanager
 def _evaluating(model: nn.Module) -> Iterator[None]:
-    """Put every submodule into evaluation by its flag alone: a ``train`` of its own may change weights."""
+    """Put every submodule in evaluation mode by its flag only: an overridden ``train`` may change weights."""
     training = [module for module in model.modules() if module.training]
     try:
         for module in training:

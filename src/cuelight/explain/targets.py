@@ -1,4 +1,4 @@
-"""What is explained of a model: asked for once, tried before it counts, then used for every batch."""
+"""The layer and the class to explain, found and tried once, then used for every batch."""
 
 from __future__ import annotations
 
@@ -17,16 +17,7 @@ from cuelight.explain.protocols import TaskScores
 
 @dataclass(frozen=True)
 class Target:
-    """What is explained of a model.
-
-    Args:
-        layer: The name of the layer.
-        class_idx: The class: its index, ``predicted`` or ``label``.
-        scores: How the outputs score classes.
-        method: How activations and gradients become a map.
-        output: Which output holds the scores of the classes, if there are several.
-        output_names: Names of the outputs.
-    """
+    """The arguments of :func:`cuelight.explain.heat_maps` that stay the same for all batches."""
 
     layer: str
     class_idx: ClassChoice
@@ -38,7 +29,7 @@ class Target:
     def heat_maps(
         self, model: nn.Module, images: Tensor, labels: Any = None, scores: TaskScores | None = None
     ) -> HeatMaps:
-        """Compute the heat maps of a batch, by scores of its own if given; see :func:`cuelight.explain.heat_maps`."""
+        """Compute the heat maps of a batch; ``scores`` replaces the class scores for this batch only."""
         return heat_maps(
             model,
             images,
@@ -64,24 +55,12 @@ def find_target(
     output: int | str | None = None,
     output_names: Sequence[str] | None = None,
 ) -> Target:
-    """Find what is explained, and try it.
+    """Look up layer and class as :func:`find_layer` and :func:`find_class` do, and try them on one image.
 
-    Args:
-        model: The model.
-        images: One image as the model takes it, ``(1, C, H, W)``, on its device.
-        layer: An index into ``named_modules()``, a name, or ``auto``.
-        class_idx: The class: its index, its name, ``predicted`` or ``label``.
-        scores: How the outputs score classes.
-        class_names: The name of each class.
-        method: How activations and gradients become a map.
-        output: Which output holds the scores of the classes, if there are several.
-        output_names: Names of the outputs.
-
-    Returns:
-        What is explained.
+    ``images`` is ``(1, C, H, W)``, on the device of the model.
 
     Raises:
-        LayerError: If there is no such layer, or it puts out no map.
+        LayerError: If there is no such layer, or its output is no map.
         ExplainError: If there is no such class, output or method.
     """
     found = find_layer(model, layer, images)

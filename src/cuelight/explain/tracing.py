@@ -1,4 +1,4 @@
-"""What every module of a model puts out, and which of these outputs is shown best."""
+"""The outputs of all modules of a model, and the choice of the layer for ``auto``."""
 
 from __future__ import annotations
 
@@ -18,14 +18,10 @@ _ATTENTION = ("attn", "attention", "qkv")
 
 @contextmanager
 def traced(model: nn.Module, example: Tensor) -> Iterator[dict[str, Any]]:
-    """Run one image through a model, and see what each module puts out.
-
-    Args:
-        model: The model; it is as before afterwards.
-        example: A batch as the model takes it, ``(N, C, H, W)``.
+    """Run the first image of a batch through a model; its state is preserved.
 
     Yields:
-        By the name of each module that was run, its output of the last time, in the order in which they ended.
+        The last output of each module by its name, in the order in which the modules ended.
     """
     outputs: dict[str, Any] = {}
 
@@ -49,15 +45,7 @@ def traced(model: nn.Module, example: Tensor) -> Iterator[dict[str, Any]]:
 
 
 def last_with_maps(outputs: dict[str, Any], example: Tensor) -> str | None:
-    """Choose the layer that ``auto`` means.
-
-    Args:
-        outputs: What :func:`traced` gave.
-        example: What it was given.
-
-    Returns:
-        Its name; ``None`` if no layer puts out a map.
-    """
+    """Return the name of the layer for ``auto`` from the outputs of :func:`traced`; ``None`` if none is a map."""
     size = (int(example.shape[-2]), int(example.shape[-1]))
     whole = outputs.get("")
     found = {
@@ -68,7 +56,7 @@ def last_with_maps(outputs: dict[str, Any], example: Tensor) -> str | None:
         and as_maps(output, 1, size) is not None
         and not any(word in part for part in name.lower().split(".") for word in _ATTENTION)
     }
-    # Networks for wide text have maps of another shape than the image; in others that is something else than a map.
+    # Networks for wide text have maps with another aspect ratio than the image; in other networks that is no map.
     candidates = {name: output for name, output in found.items() if has_shape_of_image(output, size)} or found
     if any(as_maps(tensor, 1, size) is not None for tensor in tensors_in(whole)):
         candidates = _of_encoder(candidates, size)
@@ -76,9 +64,9 @@ def last_with_maps(outputs: dict[str, Any], example: Tensor) -> str | None:
 
 
 def _recorded(output: Any) -> Any:
-    """Record the gradient from the first module on: images may be integers, which have none."""
+    """Start to record gradients at the first module and not at the images, which may be integers."""
     if isinstance(output, Tensor) and output.is_floating_point() and torch.is_grad_enabled():
-        # A copy, since what follows may change it in place, and that is no leaf's to bear.
+        # A copy, because later layers may change it in place, which a leaf does not allow.
         return output if output.requires_grad else output.requires_grad_().clone()
     return output
 
@@ -97,10 +85,10 @@ def _positions(output: Tensor, size: tuple[int, int]) -> int:
 
 
 def _that_count(candidates: dict[str, Tensor], outputs: Sequence[Tensor], size: tuple[int, int]) -> Iterator[str]:
-    """Of the last layer first, those on whose map the outputs depend.
+    """Yield the layers on whose map the outputs depend, the last one first.
 
-    NaN as the gradient of the outputs reaches everything that they depend on, also through weights that are zero as
-    those of a new classifier may be, and nothing else.
+    A gradient of NaN at the outputs reaches everything that they depend on and nothing else. It also passes weights
+    of zero, such as those of a new classifier.
     """
     ends = [output for output in outputs if output.requires_grad]
     names = [name for name in reversed(candidates) if candidates[name].requires_grad]

@@ -1,4 +1,4 @@
-"""Tasks: one folder for each, with its model. A model is imported when its name is used."""
+"""Tasks, a folder for each. Models are imported when their names are used."""
 
 from typing import TYPE_CHECKING
 

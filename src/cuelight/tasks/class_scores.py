@@ -1,4 +1,4 @@
-"""How the outputs of a model score classes, by the name of its task."""
+"""The class scores of a task, by its name."""
 
 from __future__ import annotations
 
@@ -12,15 +12,9 @@ from cuelight.tasks.lookup import DEFAULT_TASK, TASKS
 
 
 def class_scores(task: str | None, model: nn.Module, class_names: Sequence[str] | None = None) -> TaskScores:
-    """Return how the outputs of a model score classes.
+    """Return the class scores of a model that has a method ``class_scores``, or else those of the task.
 
-    Args:
-        task: The name of a task; classification if ``None``. A model with a method ``class_scores`` needs none.
-        model: The model.
-        class_names: The name of each class.
-
-    Raises:
-        ExplainError: There is no such task, and the model has no method ``class_scores``.
+    ``None`` is classification. Raises ``ExplainError`` if there is no such task.
     """
     if isinstance(model, ScoresClasses):
         return model.class_scores()

@@ -1,4 +1,4 @@
-"""The tasks by name. A new task is an entry here, and its model a name in ``registry/builtins.py``."""
+"""The tasks by name. A new task needs an entry here, and its model one in ``registry/builtins.py``."""
 
 from __future__ import annotations
 
@@ -18,53 +18,53 @@ if TYPE_CHECKING:
 
 
 class Result(Protocol):
-    """What a model sees in one image."""
+    """Prediction for one image."""
 
     def row(self) -> dict[str, Any]:
-        """Return all of it as the row of a table; the same columns for every image."""
+        """Return all values as a table row, with the same columns for every image."""
         ...
 
     def summary(self) -> dict[str, Any]:
-        """Return the most important of it as the row of a table that people read."""
+        """Return the most important values as a row of a table that is displayed."""
         ...
 
     def details(self) -> dict[str, Any]:
-        """Return all of it in plain types, for JSON."""
+        """Return all values in plain types, for JSON."""
         ...
 
 
 class Task(Protocol):
-    """What every task offers. What only some offer is a protocol in the room that asks for it."""
+    """Interface of all tasks. Optional methods have protocols in the packages that use them."""
 
     @property
     def name(self) -> str:
-        """Its name in checkpoints, files and parameters."""
+        """Name in checkpoints, files and parameters."""
         ...
 
     @property
     def targets(self) -> str:
-        """What its data has for each image, in words."""
+        """Description of the targets in messages, such as ``a mask for each image``."""
         ...
 
     @property
     def parser(self) -> str:
-        """The parser of depthai that decodes its outputs on a device."""
+        """The depthai parser that decodes its outputs on a device."""
         ...
 
     def decode(self, outputs: Mapping[str, NDArray[Any]], class_names: Sequence[str] | None) -> Sequence[Result]:
-        """Turn the outputs of a model into one result for each image."""
+        """Return one result for each image from the outputs of a model."""
         ...
 
     def draw(self, image: Image.Image, result: Any) -> Image.Image:
-        """Draw a result beside or on its image."""
+        """Draw a result with its image."""
         ...
 
     def head_problems(self, head: Mapping[str, Any], shapes: Mapping[str, Sequence[int | None]]) -> Iterable[str]:
-        """Compare the head of an NN Archive with the shapes of the outputs that it names."""
+        """Yield errors of the head of an NN Archive, given the shapes of the outputs that it names."""
         ...
 
     def class_scores(self, model: nn.Module, class_names: Sequence[str] | None) -> TaskScores:
-        """Return how the outputs of a model score classes."""
+        """Return the class scores of a model."""
         ...
 
 
@@ -74,6 +74,6 @@ TASKS: dict[str, Task] = {task.name: task for task in (ClassificationTask(), Seg
 
 
 def head_problems(head: Mapping[str, Any], shapes: Mapping[str, Sequence[int | None]]) -> list[str]:
-    """Compare a head of an NN Archive with the outputs that it decodes."""
+    """List errors of a head of an NN Archive, given the shapes of the outputs that it names."""
     task = next((task for task in TASKS.values() if task.parser == head["parser"]), None)
     return list(task.head_problems(head, shapes)) if task else []

@@ -1,1 +1,1 @@
-"""How weights are kept: checkpoints written whole, read safely, and chosen by score."""
+"""Weights: averages, copies and fingerprints; checkpoints that are written atomically, read safely, chosen by score."""

@@ -1,4 +1,4 @@
-"""Gradients that wait for the rest of their batches, kept in a checkpoint that is saved in between."""
+"""Accumulated gradients in checkpoints that are saved between two optimizer steps."""
 
 from __future__ import annotations
 
@@ -14,15 +14,11 @@ _KEY = "accumulated_gradients"
 
 
 def save_gradients(trainer: pl.Trainer, pl_module: pl.LightningModule, checkpoint: dict[str, Any]) -> None:
-    """Put the gradients of the batches since the last optimizer step into a checkpoint.
+    """Add the gradients since the last optimizer step to a checkpoint.
 
-    Lightning leaves them out, so that a training that is resumed between two batches of ``accumulate_grad_batches``
-    would make the next step without them. Of several processes the mean is saved, which is what they step with.
-
-    Args:
-        trainer: The trainer; with manual optimization nothing is saved, because only the module knows its steps.
-        pl_module: The module; its sharded parameters are left out.
-        checkpoint: What is about to be saved.
+    Lightning does not save them, so a training resumed between two batches of ``accumulate_grad_batches`` would make
+    the next step without them. With several processes the mean is saved, which the step uses. Nothing is saved with
+    manual optimization, whose steps only the module knows, nor for sharded parameters.
     """
     if _KEY in checkpoint or not _step_is_pending(trainer, pl_module):
         return
@@ -32,7 +28,7 @@ def save_gradients(trainer: pl.Trainer, pl_module: pl.LightningModule, checkpoin
         if parameter.requires_grad and not hasattr(parameter, "to_local")
     }
     if trainer.world_size > 1 and sys.exc_info()[0] is not None:
-        return  # the other processes may be anywhere, so nothing can be asked of them
+        return  # after an exception the other processes may not take part in a collective operation
     if trainer.world_size > 1:
         checkpoint[_KEY] = {name: _mean_gradient(trainer, parameter) for name, parameter in trainable.items()}
     else:
@@ -41,24 +37,12 @@ def save_gradients(trainer: pl.Trainer, pl_module: pl.LightningModule, checkpoin
 
 
 def saved_gradients(checkpoint: Mapping[str, Any]) -> dict[str, Tensor]:
-    """Find the gradients in a checkpoint.
-
-    Args:
-        checkpoint: What was loaded.
-
-    Returns:
-        The gradients by the names of their parameters; empty if no optimizer step was pending.
-    """
+    """Return the gradients in a checkpoint by the names of their parameters; empty if no step was pending."""
     return dict(checkpoint.get(_KEY, {}))
 
 
 def restore_gradients(pl_module: pl.LightningModule, gradients: Mapping[str, Tensor]) -> None:
-    """Give a module the gradients that a checkpoint had.
-
-    Args:
-        pl_module: The module, on its device.
-        gradients: What ``saved_gradients`` found.
-    """
+    """Set the gradients from :func:`saved_gradients` in a module that is on its device."""
     for name, parameter in pl_module.named_parameters():
         if name in gradients:
             parameter.grad = gradients[name].to(parameter, copy=True)

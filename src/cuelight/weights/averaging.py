@@ -23,8 +23,8 @@ def decay_at(update: int, decay: float, tau: float | None = None) -> float:
 
     Args:
         update: The number of the update, counted from 1.
-        decay: The decay that is used, or approached.
-        tau: Time constant in updates, with which a small decay at the start grows to ``decay``; constant if left out.
+        decay: The decay, or its limit if ``tau`` is set.
+        tau: Time constant in updates of a warm-up from a small decay to ``decay``; no warm-up if left out.
 
     Returns:
         ``decay`` * (1 - exp(-``update`` / ``tau``)), or ``decay``.
@@ -39,24 +39,24 @@ def decay_at(update: int, decay: float, tau: float | None = None) -> float:
 
 
 class AveragedWeights:
-    """The moving average of a module's parameters and buffers, which the module can hold itself.
+    """Exponential moving average of the parameters and buffers of a module, which can be swapped into the module.
 
-    The average begins with what the module holds. There is one copy of the weights: average and module exchange their
-    memory. Parameters that several layers share are averaged once; weights in half precision in single precision.
-    Integer buffers are copied at each update. Buffers outside the state dict and pruning masks are the module's own.
+    The average starts at the current values. There is one copy of the weights: average and module exchange their
+    memory. Parameters that several layers share are averaged once, weights in half precision in single precision.
+    Integer buffers are copied at each update. Non-persistent buffers and pruning masks are not averaged.
 
     B. Polyak and A. Juditsky, 1992, "Acceleration of Stochastic Approximation by Averaging"; in this form:
     D. Kingma and J. Ba, 2015, "Adam: A Method for Stochastic Optimization", section 7.2.
 
     Args:
         module: The module.
-        average_buffers: Whether floating-point buffers, such as the statistics of BatchNorm, are averaged too; or
-            patterns of names, such as ``*.running_mean``, for some of them.
-        skip_nonfinite: Whether NaN and infinity in the module keep it from being averaged.
-        device: Where the average is kept; with the module if left out.
+        average_buffers: Whether to average floating-point buffers, such as the statistics of BatchNorm; or name
+            patterns, such as ``*.running_mean``, of those to average.
+        skip_nonfinite: Whether to skip an update if the module has NaN or infinity.
+        device: Device of the average; that of the module if left out.
 
     Raises:
-        CuelightError: If a pattern fits no buffer.
+        CuelightError: If a pattern matches no buffer.
 
     Examples:
         >>> layer = nn.Linear(1, 1, bias=False)
@@ -94,24 +94,24 @@ class AveragedWeights:
 
     @property
     def is_sharded(self) -> bool:
-        """Whether tensors of the module are spread over processes."""
+        """Whether tensors of the module are sharded over processes."""
         return any(group.is_sharded for group in self._groups)
 
     def update(self, decay: float, agree: Callable[[bool], bool] | None = None) -> bool:
-        """Move the average towards the module: average = decay * average + (1 - decay) * module.
+        """Update the average: average = decay * average + (1 - decay) * module.
 
-        Nothing is changed if the module holds NaN or infinity anywhere, which is counted in ``skipped``.
+        An update is skipped, and counted in ``skipped``, if the module has NaN or infinity.
 
         Args:
             decay: Between 0 and 1.
-            agree: Makes one answer of those of all processes, where each sees only a part of the module.
+            agree: Combines whether the values are finite over all processes, if each has only a part of the module.
 
         Returns:
             Whether the average was updated.
 
         Raises:
             ValueError: If the decay is out of its range.
-            RuntimeError: If the module holds the average at this moment.
+            RuntimeError: If the average is in the module.
         """
         if not 0 <= decay <= 1:
             raise ValueError(f"decay: expected a number from 0 to 1, got {decay!r}.")
@@ -129,7 +129,7 @@ class AveragedWeights:
         return True
 
     def put_in_model(self) -> None:
-        """Let the module hold the average, and keep its own weights aside."""
+        """Swap the average into the module; its own weights are kept."""
         if self._is_outdated():
             self.refresh()
         self.is_in_model = True
@@ -140,7 +140,7 @@ class AveragedWeights:
             self._forget_gathered()
 
     def take_from_model(self) -> None:
-        """Let the module hold its own weights, whatever happened before."""
+        """Swap the module's own weights back; also safe if they are there already."""
         with _ordinary_tensors():
             for group in self._groups:
                 group.put_raw()
@@ -151,7 +151,7 @@ class AveragedWeights:
 
     @contextmanager
     def in_model(self) -> Iterator[None]:
-        """Let the module hold the average as long as the context lasts, whatever it held before."""
+        """Have the average in the module inside the context."""
         if self.is_in_model:
             yield
             return
@@ -163,7 +163,7 @@ class AveragedWeights:
 
     @contextmanager
     def out_of_model(self) -> Iterator[None]:
-        """Let the module hold its own weights as long as the context lasts, whatever it held before."""
+        """Have the module's own weights in it inside the context."""
         if not self.is_in_model:
             yield
             return
@@ -177,7 +177,7 @@ class AveragedWeights:
             self.put_in_model()
 
     def exact_averages(self) -> dict[str, Tensor]:
-        """Give the averages that the module can hold only rounded, whole and by name."""
+        """Return, by name and not sharded, the averages with a higher precision than the module's tensors."""
         averages = self._averages()
         rounded = [(place, live) for place, live in self._located() if averages[id(live)].dtype != live.dtype]
         return {
@@ -186,7 +186,7 @@ class AveragedWeights:
         }
 
     def load_exact_averages(self, averages: Mapping[str, Tensor]) -> None:
-        """Take averages by name, as ``exact_averages`` gave them."""
+        """Set averages from ``exact_averages``."""
         own = self._averages()
         with _ordinary_tensors():
             for place, live in self._located():
@@ -195,17 +195,17 @@ class AveragedWeights:
                     own[id(live)].copy_(shard_like(exact, live) if is_sharded(live) else exact)
 
     def refresh(self) -> None:
-        """Find parameters and buffers that came, went, changed their type or device, or were replaced by others.
+        """Follow added, removed or replaced parameters and buffers, and changes of their type or device.
 
-        While the module holds the average, this does nothing, because its own weights would be lost.
+        While the average is in the module, this does nothing, because the module's own weights would be lost.
         """
         if self.is_in_model:
             return
-        self._forget_gathered()  # or the whole parameters would be found in place of the shards
+        self._forget_gathered()  # otherwise the gathered parameters would replace the shards
         averages = self._averages()
         by_name = {place.name: averages[id(live)] for place, live in self._located()}
         self._places = list(_places_to_average(self.module, self._average_buffers))
-        self._live = [place.tensor() for place in self._places]
+        self._live = [place.holder[place.key] for place in self._places]
         with _ordinary_tensors():
             kept = [
                 fitting_average(tensor, averages.get(id(tensor), by_name.get(place.name)), self._device)
@@ -214,13 +214,13 @@ class AveragedWeights:
             self._groups = group_tensors(self._live, kept)
 
     def _put_back_replaced(self) -> None:
-        """Undo what the module did to its own average, such as a new tensor in place of a buffer."""
+        """Put tensors back that were replaced while the average was in the module, such as a reassigned buffer."""
         for place, live in self._located():
             if place.holder.get(place.key, live) is not live and not is_sharded(live):
                 place.holder[place.key] = live
 
     def _find_replaced(self) -> None:
-        """Follow a module that got new tensors while it holds the average, as on its way to another device."""
+        """Track tensors that were replaced while the average was in the module, as by a move to another device."""
         found = {id(live): place.holder.get(place.key, live) for place, live in self._located() if not is_sharded(live)}
         self._live = [found.get(id(live), live) for live in self._live]
         for group in self._groups:
@@ -244,7 +244,7 @@ class AveragedWeights:
         return zip(self._places, self._live, strict=True)
 
     def _forget_gathered(self) -> None:
-        """Let sharded modules gather their parameters anew, which they may still hold from before."""
+        """Drop gathered parameters of sharded modules, which are outdated after a swap."""
         for module in self.module.modules():
             if hasattr(module, "reshard"):
                 module.reshard()  # type: ignore[operator]
@@ -252,15 +252,11 @@ class AveragedWeights:
 
 @dataclass(frozen=True)
 class _Place:
-    """Where a module keeps a tensor; ``holder`` is its own dictionary of parameters or buffers."""
+    """Location of a tensor in a module; ``holder`` is the module's own dictionary of parameters or buffers."""
 
     name: str
     holder: dict[str, Any]
     key: str
-
-    def tensor(self) -> Tensor:
-        tensor: Tensor = self.holder[self.key]
-        return tensor
 
 
 def _places_to_average(module: nn.Module, average_buffers: bool | Sequence[str]) -> Iterator[_Place]:
@@ -276,7 +272,7 @@ def _places_to_average(module: nn.Module, average_buffers: bool | Sequence[str])
 def _all_places(module: nn.Module, average_buffers: bool | Sequence[str]) -> Iterator[_Place]:
     for prefix, part in module.named_modules():
         start = f"{prefix}." if prefix else ""
-        # Where a module keeps its tensors tells at once when one was replaced, which no public method does.
+        # Only these dictionaries show cheaply that a tensor was replaced; no public method does.
         parameters, buffers = part._parameters, part._buffers  # noqa: SLF001
         passing = part._non_persistent_buffers_set  # noqa: SLF001
         for key in parameters:
@@ -306,6 +302,6 @@ def _check_patterns(module: nn.Module, average_buffers: bool | Sequence[str]) ->
 
 @contextmanager
 def _ordinary_tensors() -> Iterator[None]:
-    """Make no tensor that inference mode would mark, so that training can go on with it."""
+    """Leave inference mode, so that no inference tensor is created, which training could not use."""
     with torch.inference_mode(False), torch.no_grad():
         yield

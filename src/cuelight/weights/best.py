@@ -1,4 +1,4 @@
-"""Which checkpoint of a run is the best one."""
+"""The best checkpoint of a run."""
 
 from __future__ import annotations
 
@@ -18,20 +18,16 @@ Mode = Literal["min", "max"]
 
 
 def main_metric(module: object) -> str | None:
-    """Return the metric by which the best weights of a module are chosen.
+    """Return the logged name of the metric that chooses the best weights, such as ``val/accuracy``.
 
-    Args:
-        module: The module or its class, which may have ``main_metric = "accuracy"``.
-
-    Returns:
-        The name under which it is logged, such as ``val/accuracy``; ``None`` if the module names none.
+    ``None`` if the module (or its class) has no attribute such as ``main_metric = "accuracy"``.
     """
     name = getattr(module, "main_metric", None)
     return f"val/{name}" if name else None
 
 
 def main_metric_mode(module: object) -> Mode:
-    """Return whether a smaller or a larger value of the main metric is better; larger if the module does not say."""
+    """Return whether a smaller or a larger value of the main metric is better; ``max`` by default."""
     return "min" if getattr(module, "main_metric_mode", "max") == "min" else "max"
 
 
@@ -41,9 +37,9 @@ class BestCheckpoint:
 
     Args:
         path: The file.
-        monitor: The name of what was monitored, such as ``val/accuracy``.
+        monitor: Name of the monitored metric, such as ``val/accuracy``.
         mode: ``min`` or ``max``.
-        score: The value that was reached.
+        score: Value of the metric.
     """
 
     path: Path
@@ -53,7 +49,7 @@ class BestCheckpoint:
 
     @property
     def by_loss(self) -> bool:
-        """Whether it is the best by a loss: something named so, the lower the better."""
+        """Whether it is the best by a loss: ``loss`` is in the name of the metric, and lower is better."""
         return self.mode == "min" and "loss" in self.monitor.lower()
 
 
@@ -65,10 +61,10 @@ def best_checkpoint(
     Args:
         kept: All of them, in the order of their callbacks.
         prefer: ``metric`` for the best by a metric, ``loss`` for the best by the validation loss.
-        main_metric: The name of the metric that comes before others, such as ``val/accuracy``.
+        main_metric: Name of the metric that is preferred to others, such as ``val/accuracy``.
 
     Returns:
-        The preferred one; the other where that does not exist, which is logged; ``None`` if there is none at all.
+        The preferred one; if there is none, the other one with a warning; ``None`` if there is no checkpoint.
     """
     best = select_best(kept, prefer, main_metric)
     if best is not None and best.by_loss != (prefer == "loss"):
@@ -84,34 +80,22 @@ def best_checkpoint(
 def select_best(
     kept: Sequence[BestCheckpoint], prefer: Preference = "metric", main_metric: str | None = None
 ) -> BestCheckpoint | None:
-    """Choose as ``best_checkpoint``, without a word."""
+    """Choose as :func:`best_checkpoint`, without a warning."""
     by_loss = prefer == "loss"
     order = [(best.by_loss != by_loss, best.monitor != main_metric, best.monitor != "val/loss") for best in kept]
     return kept[order.index(min(order))] if kept else None
 
 
 def from_callbacks(callbacks: Iterable[ModelCheckpoint]) -> list[BestCheckpoint]:
-    """List the best checkpoints that callbacks have kept so far.
-
-    Args:
-        callbacks: All ``ModelCheckpoint`` callbacks of a trainer.
-
-    Returns:
-        One for each that monitors something and has a file; a file of another run does not count.
-    """
+    """List the best checkpoints of the callbacks that monitor a metric and have saved a file in this run."""
     kept = (_existing(callback.state_dict(), callback.mode, Path(callback.dirpath or "")) for callback in callbacks)
     return [best for best in kept if best is not None]
 
 
 def from_states(callback_states: Mapping[str, Mapping[str, Any]], folder: Path) -> list[BestCheckpoint]:
-    """List the best checkpoints of a run that was saved.
+    """List the best checkpoints as :func:`from_callbacks`, from ``checkpoint["callbacks"]`` of a saved checkpoint.
 
-    Args:
-        callback_states: The state of each callback by its ``state_key``: ``checkpoint["callbacks"]`` of a file.
-        folder: The checkpoint folder of the run; a run directory that was moved is found there.
-
-    Returns:
-        As ``from_callbacks``.
+    Files of a run that was moved are found in ``folder``, its checkpoint folder.
     """
     kept = (_existing(state, _mode_of(key), folder) for key, state in callback_states.items())
     return [best for best in kept if best is not None]
@@ -124,16 +108,16 @@ def _existing(state: Mapping[str, Any], mode: str | None, folder: Path) -> BestC
     recorded = Path(state["best_model_path"])
     saved_in = Path(state.get("dirpath") or folder)
     if not recorded.is_relative_to(saved_in):
-        return None  # of another run, from which this one was resumed
+        return None  # of the run from which this one was resumed
     own = [recorded]
-    if saved_in.name == folder.name:  # the folder of the run, which may be a moved or copied one by now
+    if saved_in.name == folder.name:  # the checkpoint folder of the run, which may have been moved or copied
         own.insert(0, folder / recorded.relative_to(saved_in))
     path = next((path for path in own if path.is_file()), None)
     return BestCheckpoint(path, monitor, mode or _usual_mode(monitor), float(score)) if path else None
 
 
 def _mode_of(state_key: str) -> str | None:
-    """Read the mode out of a key such as ``ModelCheckpoint{'monitor': 'val/loss', 'mode': 'min', ...}``."""
+    """Return the mode in a key such as ``ModelCheckpoint{'monitor': 'val/loss', 'mode': 'min', ...}``."""
     found = re.search(r"'mode': '(min|max)'", state_key)
     return found.group(1) if found else None
 

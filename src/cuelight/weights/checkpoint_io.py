@@ -1,4 +1,4 @@
-"""Checkpoints that are written whole and read without running code."""
+"""Checkpoints that are written atomically and read without running code."""
 
 from __future__ import annotations
 
@@ -18,13 +18,13 @@ from lightning.fabric.utilities.types import _PATH
 from cuelight.errors import CheckpointError
 from cuelight.utils.files import atomic_write
 
-# What torch's reader runs into in files that are something else, or that end too early.
+# Raised by torch.load for files that are truncated or of another format.
 _UNREADABLE = (
     RuntimeError, EOFError, OSError, ValueError, LookupError, TypeError, AttributeError, AssertionError,
     ArithmeticError, MemoryError, struct.error,
 )  # fmt: skip
 
-# Where Lightning's processes leave the bare state dict for the one that started them.
+# Lightning's spawned processes return the plain state dict to the main process in this file.
 _HANDED_BACK = ".temp.ckpt"
 
 _HYPER_PARAMETERS = frozenset({
@@ -34,18 +34,16 @@ _HYPER_PARAMETERS = frozenset({
 
 
 class AtomicCheckpointIO(TorchCheckpointIO):
-    """Lightning plugin that writes a checkpoint beside its place and renames it, and never unpickles objects.
+    """Lightning plugin that writes a checkpoint to a temporary file and renames it, and never unpickles objects.
 
-    The first file that it writes is read back at once, so that a state which cannot be read is found at the first
-    save and not after the training.
-
-    Remote paths (``s3://`` and the like) are written by Lightning's own code, because object stores replace a file
-    in one step by themselves.
+    The first checkpoint is read back at once, so that a state which cannot be loaded fails at the first save and not
+    after the training. Remote paths (``s3://`` and the like) are written by Lightning, because object stores replace
+    files atomically.
 
     Args:
-        hyper_parameters: What every checkpoint says of how it was trained, in place of what module and data module
-            collected by themselves, which may be objects or secrets. Left as it is if left out.
-        extra_entries: More entries of every checkpoint, such as what the data tells of itself.
+        hyper_parameters: Replaces, in every checkpoint, the hyperparameters saved by module and data module, which
+            may be objects or secrets; those are kept if left out.
+        extra_entries: More entries of every checkpoint, such as a description of the data.
 
     Examples:
         >>> from lightning.pytorch import Trainer
@@ -61,16 +59,7 @@ class AtomicCheckpointIO(TorchCheckpointIO):
         self._read_back = False
 
     def save_checkpoint(self, checkpoint: dict[str, Any], path: _PATH, storage_options: Any | None = None) -> None:
-        """Write a checkpoint, whole or not at all.
-
-        Args:
-            checkpoint: What Lightning collected.
-            path: Where it shall be.
-            storage_options: Not used, as in Lightning's own plugin.
-
-        Raises:
-            CheckpointError: If the file system refuses, with the reason; an older file of that name is intact.
-        """
+        """Write a checkpoint atomically; raises ``CheckpointError``, an older file stays intact."""
         if self.hyper_parameters is not None:
             checkpoint = {key: value for key, value in checkpoint.items() if key not in _HYPER_PARAMETERS}
             checkpoint["hyper_parameters"] = self.hyper_parameters
@@ -83,7 +72,7 @@ class AtomicCheckpointIO(TorchCheckpointIO):
             with atomic_write(target) as file:
                 torch.save(checkpoint, file)
         except (OSError, RuntimeError) as error:
-            # torch reports a short write as a RuntimeError of its zip writer, with the OSError as its context.
+            # torch raises a RuntimeError of its zip writer for a short write, with the OSError as its context.
             raise _write_error(target, error) from error
         if not self._read_back:
             _read(target, "cpu")
@@ -95,37 +84,27 @@ class AtomicCheckpointIO(TorchCheckpointIO):
         map_location: Callable[..., Any] | None = None,
         weights_only: bool | None = None,
     ) -> dict[str, Any]:
-        """Read a checkpoint without running code, or the bare state dict that processes hand back after a training.
+        """Read a checkpoint as :func:`load_checkpoint`, or the state dict that a spawned process returns.
 
-        Args:
-            path: The file.
-            map_location: Where the tensors go; the CPU if left out.
-            weights_only: Ignored: it is always true.
-
-        Returns:
-            What was saved.
-
-        Raises:
-            CheckpointError: If the file is missing, damaged, or holds more than tensors and plain values.
+        ``weights_only`` is ignored: it is always true.
         """
         content = _read(path, map_location or "cpu")
         return content if Path(path).name == _HANDED_BACK else _checked(path, content)
 
 
 def load_checkpoint(path: _PATH, map_location: Any = "cpu", mmap: bool = False) -> dict[str, Any]:
-    """Read a checkpoint of Lightning's without running any code that it may carry.
+    """Read a Lightning checkpoint without running code that it may contain.
 
     Args:
-        path: The file, local or of any protocol that fsspec knows.
-        map_location: Where the tensors go.
-        mmap: Leave the tensors in the file until they are used, as ``torch.load`` does; for those who read something
-            else. Local files only.
+        path: The file, local or of any fsspec protocol.
+        map_location: Device of the tensors, as for ``torch.load``.
+        mmap: Whether to read tensors only when they are used; ignored for remote files.
 
     Returns:
-        The content, a mapping with ``state_dict`` and what else the trainer saved.
+        The content: ``state_dict`` and all else that the trainer saved.
 
     Raises:
-        CheckpointError: If the file is missing, damaged, or holds more than tensors and plain values.
+        CheckpointError: If the file is missing, damaged, or has more than tensors and plain values.
     """
     return _checked(path, _read(path, map_location, mmap))
 
@@ -166,7 +145,7 @@ def _write_error(path: Path, error: BaseException) -> CheckpointError:
 
 
 def _unsafe_content(path: _PATH, error: pickle.UnpicklingError) -> CheckpointError:
-    """Name what torch refused; the rest of its message tells how to load the file in spite of it."""
+    """Name the object that torch refused, without the rest of its message, which explains how to load it anyway."""
     name = re.search(r"GLOBAL (\S+)", str(error))
     if name is None:
         return _unreadable(path, "no pickle of tensors")

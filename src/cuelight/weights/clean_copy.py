@@ -1,4 +1,4 @@
-"""A copy of a module with the weights of a checkpoint, so that the module itself stays as it is."""
+"""Copies of modules, whose weights can be replaced without changing the original."""
 
 from __future__ import annotations
 
@@ -20,13 +20,10 @@ def clean_copy(module: Module, shared: Iterable[object] = ()) -> Module:
 
     Args:
         module: The module, which may be in training on any device.
-        shared: What the copy may refer to as well, if the module does: the trainer, the data, loggers.
-
-    Returns:
-        The copy, with the values that the module has now.
+        shared: Objects that the module refers to and that are not copied: the trainer, the data, loggers.
 
     Raises:
-        CheckpointError: If the module holds what cannot be copied.
+        CheckpointError: If the module has an attribute that cannot be copied.
     """
     memo: dict[int, Any] = {id(kept): kept for kept in shared}
     for part in module.modules():
@@ -42,21 +39,21 @@ def clean_copy(module: Module, shared: Iterable[object] = ()) -> Module:
         ) from error
     for part in copied.modules():
         if isinstance(part, LightningModule):
-            part._metric_attributes = None  # noqa: SLF001 - the names of its metrics by their addresses
+            part._metric_attributes = None  # noqa: SLF001 - a cache of metric names by object id
     _make_pruning_permanent(copied)
     return copied.eval()
 
 
 def load_weights(module: nn.Module, state_dict: Mapping[str, Any], source: object) -> None:
-    """Load weights, all of them and no others.
+    """Load weights strictly, unless Lightning's ``strict_loading`` of the module is off.
 
     Args:
-        module: Takes the values.
+        module: The module.
         state_dict: The weights by name.
-        source: Where they come from, for the message.
+        source: Origin of the weights, for the error message.
 
     Raises:
-        CheckpointError: If names or shapes differ; names may, if the module sets Lightning's ``strict_loading`` off.
+        CheckpointError: If names or shapes differ.
     """
     try:
         module.load_state_dict(state_dict, strict=getattr(module, "strict_loading", True))
@@ -65,7 +62,7 @@ def load_weights(module: nn.Module, state_dict: Mapping[str, Any], source: objec
 
 
 def _tensors(values: Iterable[Any]) -> Iterator[Tensor]:
-    """All tensors in the attributes of a module: parameters, buffers, and results that were kept, also in lists."""
+    """Yield all tensors in the attributes of a module: parameters, buffers and cached results, also in containers."""
     for value in values:
         if isinstance(value, Tensor):
             yield value
@@ -84,7 +81,7 @@ def _on_cpu(tensor: Tensor) -> Tensor:
 
 def _make_pruning_permanent(module: nn.Module) -> None:
     for part in module.modules():
-        hooks = list(part._forward_pre_hooks.values())  # noqa: SLF001 - where torch.nn.utils.prune keeps its methods
+        hooks = list(part._forward_pre_hooks.values())  # noqa: SLF001 - those of torch.nn.utils.prune
         for hook in hooks:
             if isinstance(hook, prune.BasePruningMethod):
                 prune.remove(part, hook._tensor_name)  # type: ignore[no-untyped-call]  # noqa: SLF001

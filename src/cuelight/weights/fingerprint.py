@@ -1,4 +1,4 @@
-"""A short text that is the same for the same weights, and for no others."""
+"""Hashes that identify weights."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ def fingerprint(state_dict: Mapping[str, Any]) -> str:
     """Compute the SHA-256 of all tensors with their names, types and shapes.
 
     Args:
-        state_dict: The weights, as in ``checkpoint["state_dict"]``; what is no tensor is left out.
+        state_dict: The weights, as in ``checkpoint["state_dict"]``; other values than tensors are ignored.
 
     Returns:
         64 hexadecimal digits, the same on every machine and in any order of the names.
@@ -38,13 +38,7 @@ def fingerprint(state_dict: Mapping[str, Any]) -> str:
 
 
 def fingerprint_of_file(checkpoint: Path) -> str:
-    """Compute the fingerprint of the weights in a checkpoint.
-
-    Args:
-        checkpoint: The file.
-
-    Returns:
-        As ``fingerprint``.
+    """Compute the :func:`fingerprint` of the weights in a checkpoint.
 
     Raises:
         CheckpointError: If the file is missing or damaged.

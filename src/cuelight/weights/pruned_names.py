@@ -1,4 +1,4 @@
-"""Models pruned by ``torch.nn.utils.prune``, whose parameters have other names as long as they are masked."""
+"""Models pruned by ``torch.nn.utils.prune``, which renames parameters while they are masked."""
 
 from __future__ import annotations
 
@@ -11,13 +11,9 @@ _MASK = "_mask"
 
 
 def with_plain_names(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """Put ``weight`` in place of the ``weight_orig`` and ``weight_mask`` of ``torch.nn.utils.prune``.
+    """Replace ``weight_orig`` and ``weight_mask`` in a state dict by ``weight``, with pruned values as zeros.
 
-    Args:
-        state: A state dict, of a pruned model or not.
-
-    Returns:
-        The same with pruned values as zeros, so that a model that was never pruned can load it.
+    A model that was never pruned can load the result.
 
     Examples:
         >>> import torch
@@ -35,11 +31,7 @@ def with_plain_names(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
 
 
 def zero_what_is_pruned(module: nn.Module) -> None:
-    """Set the hidden values behind the pruning masks of a module to zero, which changes nothing that it computes.
-
-    Args:
-        module: The module; unchanged if it is not pruned.
-    """
+    """Set the original values under the pruning masks of a module to zero, which does not change its outputs."""
     parameters = dict(module.named_parameters())
     for name, mask in module.named_buffers():
         if is_mask(name, parameters):
@@ -47,7 +39,7 @@ def zero_what_is_pruned(module: nn.Module) -> None:
 
 
 def is_mask(name: str, state: Mapping[str, object]) -> bool:
-    """Return whether a name is that of a pruning mask."""
+    """Return whether this is the name of a pruning mask in a state dict."""
     return name.endswith(_MASK) and _stem(name) + _VALUES in state
 
 

@@ -1,4 +1,4 @@
-"""The checkpoint from which a training goes on."""
+"""The checkpoint from which a training is resumed."""
 
 from __future__ import annotations
 
@@ -11,17 +11,7 @@ LAST_CHECKPOINT = "last.ckpt"
 
 
 def latest_checkpoint(folder: Path) -> Path | None:
-    """Choose the checkpoint that holds most of a training.
-
-    Args:
-        folder: The checkpoint folder of a run.
-
-    Returns:
-        ``last.ckpt``; where it is missing, the one of the latest epoch; ``None`` where there is none.
-
-    Raises:
-        CheckpointError: If a file cannot be read.
-    """
+    """Return ``last.ckpt``, or else the checkpoint of the latest epoch; ``None`` if there is no checkpoint."""
     last = folder / LAST_CHECKPOINT
     if last.is_file():
         return last
@@ -29,32 +19,12 @@ def latest_checkpoint(folder: Path) -> Path | None:
 
 
 def epoch_of(checkpoint: Path) -> int:
-    """Return in which epoch a checkpoint was saved.
-
-    Args:
-        checkpoint: The file.
-
-    Returns:
-        The number of epochs that were finished before.
-
-    Raises:
-        CheckpointError: If the file cannot be read.
-    """
+    """Return the number of finished epochs when a checkpoint was saved."""
     return int(load_checkpoint(checkpoint, mmap=True).get("epoch", 0))
 
 
 def step_of(checkpoint: Path) -> int:
-    """Return at which step a training goes on.
-
-    Args:
-        checkpoint: The file.
-
-    Returns:
-        The number of optimizer steps that were done.
-
-    Raises:
-        CheckpointError: If the file holds weights alone.
-    """
+    """Return the number of optimizer steps done; raises ``CheckpointError`` if the file has only weights."""
     content = load_checkpoint(checkpoint, mmap=True)
     if "optimizer_states" not in content or "global_step" not in content:
         raise CheckpointError(

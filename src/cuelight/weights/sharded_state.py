@@ -1,4 +1,7 @@
-"""Modules whose parameters are spread over processes (``fully_shard``), as a whole."""
+"""Modules whose parameters are sharded over processes (``fully_shard``).
+
+All functions but ``is_sharded`` are collective: every process has to call them.
+"""
 
 from __future__ import annotations
 
@@ -9,14 +12,7 @@ from torch import Tensor, nn
 
 
 def gather_state(module: nn.Module) -> dict[str, Any]:
-    """Gather the state dict of a sharded module; every process has to call it.
-
-    Args:
-        module: The module.
-
-    Returns:
-        All tensors on the CPU, in the first process; nothing in the others.
-    """
+    """Return the full state dict of a sharded module on the CPU, in the first process; empty in the others."""
     from torch.distributed.checkpoint.state_dict import (  # noqa: PLC0415 - takes seconds, and few need it
         StateDictOptions,
         get_model_state_dict,
@@ -26,13 +22,7 @@ def gather_state(module: nn.Module) -> dict[str, Any]:
 
 
 def scatter_state(module: nn.Module, state: Mapping[str, Any], strict: bool = True) -> None:
-    """Load a whole state dict into a sharded module; every process has to call it with the same.
-
-    Args:
-        module: The module.
-        state: All tensors, not sharded.
-        strict: Whether the names must be exactly those of the module.
-    """
+    """Load a full state dict, the same in every process, into a sharded module."""
     from torch.distributed.checkpoint.state_dict import (  # noqa: PLC0415 - takes seconds, and few need it
         StateDictOptions,
         set_model_state_dict,
@@ -43,27 +33,12 @@ def scatter_state(module: nn.Module, state: Mapping[str, Any], strict: bool = Tr
 
 
 def is_sharded(tensor: Tensor) -> bool:
-    """Return whether a tensor is sharded over processes.
-
-    Args:
-        tensor: Any tensor.
-
-    Returns:
-        Whether it is a ``DTensor``; that type itself takes seconds to import.
-    """
+    """Return whether a tensor is a ``DTensor``, without its import, which takes seconds."""
     return hasattr(tensor, "to_local")
 
 
 def gather_like(shard: Tensor, like: Any) -> Tensor:
-    """Gather a tensor whose shards lie as those of another; every process has to call it.
-
-    Args:
-        shard: The shard of this process.
-        like: A ``DTensor``.
-
-    Returns:
-        The whole tensor, on the CPU.
-    """
+    """Return the full tensor, on the CPU, of shards that are placed like those of the ``DTensor`` ``like``."""
     from torch.distributed.tensor import DTensor  # noqa: PLC0415 - takes seconds, and few need it
 
     whole = DTensor.from_local(
@@ -73,15 +48,7 @@ def gather_like(shard: Tensor, like: Any) -> Tensor:
 
 
 def shard_like(whole: Tensor, like: Any) -> Tensor:
-    """Find the shard of this process; every process has to call it with the same tensor.
-
-    Args:
-        whole: The whole tensor.
-        like: A ``DTensor``.
-
-    Returns:
-        The part of ``whole`` that lies as the shard of ``like`` in this process.
-    """
+    """Return the shard of this process of a full tensor, the same in every process, placed like a ``DTensor``."""
     from torch.distributed.tensor import distribute_tensor  # noqa: PLC0415 - takes seconds, and few need it
 
     return distribute_tensor(whole.to(like.device), like.device_mesh, like.placements).to_local()

@@ -1,4 +1,4 @@
-"""Tensors of a model beside their averages, and the three ways in which the two can change places."""
+"""Groups of tensors of a model and their averages, which are swapped in different ways."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from cuelight.weights.sharded_state import is_sharded
 
 
 class TensorGroup:
-    """Tensors of one device and type, which exchange their memory with their averages: no value is copied.
+    """Tensors of one device and type that exchange their memory with their averages, without a copy.
 
     Args:
         live: The tensors of the model.
@@ -29,35 +29,35 @@ class TensorGroup:
         self._raw: list[Tensor] | None = None
 
     def is_finite(self) -> bool:
-        """Return whether the model holds neither NaN nor infinity here."""
+        """Return whether the tensors have neither NaN nor infinity."""
         values = self._values()
         if values[0].is_cpu:
-            # The sum is the fastest pass over a tensor that keeps NaN and infinities; in half it would overflow.
+            # The sum is the fastest operation that propagates NaN and infinity; in half precision it would overflow.
             total = sum(value.sum(dtype=_at_least_float32(value.dtype)).item() for value in values)
         else:
-            norms = torch._foreach_norm(values, dtype=torch.float32)  # noqa: SLF001 - one kernel, one wait for it
+            norms = torch._foreach_norm(values, dtype=torch.float32)  # noqa: SLF001 - one kernel, one synchronization
             total = torch.stack(list(norms)).sum().item()
         return math.isfinite(abs(total))
 
     def update(self, weight: float) -> None:
-        """Move every average towards the model's value, by a fraction of the distance."""
+        """Move every average towards the model's value by this fraction of the distance."""
         torch._foreach_lerp_(self.average, self._values(), weight)
 
     def put_average(self) -> None:
-        """Let the model hold the averages."""
+        """Swap the averages into the model."""
         if self._raw is None:
             self._raw = [tensor.data for tensor in self.live]
         for tensor, average in zip(self.live, self.average, strict=True):
             tensor.data = average
 
     def put_raw(self) -> None:
-        """Let the model hold its own values again; also after an interrupt in the middle of an exchange."""
+        """Swap the model's own values back, also after an interrupted swap."""
         for tensor, raw in zip(self.live, self._raw or (), strict=False):
             tensor.data = raw
         self._raw = None
 
     def take_over(self) -> None:
-        """Take what the model holds as its averages, while they are in the model: a callback may have changed them."""
+        """Use the current values in the model as the averages: a callback may have changed them there."""
         self.average = [tensor.data for tensor in self.live]
 
     def _values(self) -> list[Tensor]:
@@ -65,43 +65,43 @@ class TensorGroup:
 
 
 class CopiedGroup(TensorGroup):
-    """Tensors that cannot be averaged, such as counters: an update copies them, so that they fit the averages."""
+    """Tensors that cannot be averaged, such as counters; an update copies them."""
 
     def is_finite(self) -> bool:
-        """Return true: integers always are."""
+        """Return true: these are integers, or buffers with infinity on purpose."""
         return True
 
     def update(self, weight: float) -> None:
-        """Take the model's values."""
+        """Copy the model's values."""
         torch._foreach_copy_(self.average, self.live)
 
 
 class ConvertedGroup(TensorGroup):
-    """Averages of another type or device than the model, such as of weights in half precision.
+    """Averages of another type or device than the model, such as those of weights in half precision.
 
-    While the model holds the averages, there is one more copy of its values.
+    While the averages are in the model, there is one more copy of its values.
     """
 
     def update(self, weight: float) -> None:
-        """Move every average towards the model's value, converted one after the other."""
+        """Move every average towards the model's value, converting one tensor at a time."""
         _lerp_converted(self.average, self.live, weight)
 
     def put_average(self) -> None:
-        """Let the model hold the averages, in its own type and on its device."""
+        """Copy the averages into the model, in its own type and on its device."""
         if self._raw is None:
             self._raw = [tensor.data for tensor in self.live]
         for tensor, average, raw in zip(self.live, self.average, self._raw, strict=True):
             tensor.data = average.to(raw)
 
     def take_over(self) -> None:
-        """Leave the averages, which are more exact than what the model holds."""
+        """Keep the averages, which are more precise than their copies in the model."""
 
 
 class ShardedGroup(TensorGroup):
-    """Shards of tensors that are spread over processes (``fully_shard``).
+    """Shards of tensors that are sharded over processes (``fully_shard``).
 
-    The collective operations read from the memory of the shard, so values are copied there. While the model holds
-    the averages, there is one more copy of its shard.
+    Collective operations read from the memory of the shard, so values are copied there. While the averages are in
+    the model, there is one more copy of its shard.
     """
 
     is_sharded = True
@@ -115,35 +115,33 @@ class ShardedGroup(TensorGroup):
             _lerp_converted(self.average, values, weight)
 
     def put_average(self) -> None:
-        """Let the shard hold the averages."""
+        """Copy the averages into the shards."""
         if self._raw is None:
             self._raw = [value.clone() for value in self._values()]
         torch._foreach_copy_(self._values(), self.average)
 
     def put_raw(self) -> None:
-        """Let the shard hold its own values again."""
+        """Copy the model's own values back into the shards."""
         if self._raw is not None:
             torch._foreach_copy_(self._values(), self._raw)
         self._raw = None
 
     def take_over(self) -> None:
-        """Leave the averages, which the shard holds a copy of."""
+        """Keep the averages, of which the shards have a copy."""
 
     def _values(self) -> list[Tensor]:
         return [_local(tensor) for tensor in self.live]
 
 
 def fitting_average(tensor: Tensor, average: Tensor | None, device: torch.device | None) -> Tensor:
-    """Make the average that goes with a tensor.
+    """Return the average of a tensor, converted to its type and device, or a copy of the tensor.
+
+    The average is local if the tensor is sharded, and in single precision if the tensor is in half.
 
     Args:
         tensor: A tensor of a model.
-        average: The average that there is, which may be of another type or device.
-        device: Where the average shall be; with the tensor if left out, and if it cannot be averaged.
-
-    Returns:
-        The average where it belongs, or, if there is none of this shape, a copy of what the tensor holds: of the
-        local shard if the tensor is sharded, in single precision if the tensor is in half.
+        average: The existing average, of any type and device; ignored if its shape differs.
+        device: Device of the average; that of the tensor if left out, or if the tensor cannot be averaged.
     """
     local = _local(tensor)
     known = average is not None and average.shape == local.shape
@@ -154,15 +152,7 @@ def fitting_average(tensor: Tensor, average: Tensor | None, device: torch.device
 
 
 def group_tensors(live: Sequence[Tensor], average: Sequence[Tensor]) -> list[TensorGroup]:
-    """Sort tensors by device, type and the way in which they change places with their averages.
-
-    Args:
-        live: Tensors of a model.
-        average: Their averages, in the same order.
-
-    Returns:
-        The groups.
-    """
+    """Group tensors and their averages, in the same order, by device, type and way to swap them."""
     members: dict[Any, tuple[list[Tensor], list[Tensor]]] = defaultdict(lambda: ([], []))
     for tensor, mean in zip(live, average, strict=True):
         lives, averages = members[_kind(tensor, mean), tensor.device, tensor.dtype, mean.device]
@@ -186,7 +176,7 @@ def _kind(live: Tensor, average: Tensor) -> type[TensorGroup]:
 
 
 def _can_be_averaged(live: Tensor, average: Tensor) -> bool:
-    """Return whether these are integers, or buffers such as masks that hold infinity on purpose."""
+    """Return false for integers, and for buffers that have infinity on purpose, such as masks."""
     if not (live.is_floating_point() or live.is_complex()):
         return False
     return isinstance(live, nn.Parameter) or is_sharded(live) or bool(average.isfinite().all())

@@ -1,1 +1,1 @@
-"""One class for each image."""
+"""Image classification: one class for each image."""

@@ -1,4 +1,4 @@
-"""How a device decodes a classification: the head of an NN Archive."""
+"""The head of an NN Archive for classification, by which a device decodes the output."""
 
 from __future__ import annotations
 
@@ -10,26 +10,13 @@ PARSER = "ClassificationParser"
 
 
 def archive_head(class_names: Sequence[str], outputs: Sequence[str]) -> dict[str, Any]:
-    """Return the head for an output of logits ``(N, classes)``.
-
-    Args:
-        class_names: The name of each class.
-        outputs: The name of the output, as a list of one.
-    """
+    """Return the head for logits ``(N, classes)``; ``outputs`` is the name of the one output, in a list."""
     metadata = {"classes": list(class_names), "n_classes": len(class_names), "is_softmax": False}
     return {"parser": PARSER, "outputs": list(outputs), "metadata": metadata}
 
 
 def head_problems(head: Mapping[str, Any], shapes: Mapping[str, Sequence[int | None]]) -> Iterator[str]:
-    """Compare a head with the outputs that it decodes.
-
-    Args:
-        head: The head.
-        shapes: The shape of each output that it names.
-
-    Yields:
-        What is wrong.
-    """
+    """Yield errors of a head, given the shapes of the outputs that it names."""
     if len(shapes) != 1:
         yield f"{PARSER} takes one output, got {', '.join(shapes)}"
         return

@@ -1,4 +1,4 @@
-"""What the outputs of a classifier mean."""
+"""Decoding of the outputs of a classifier."""
 
 from __future__ import annotations
 
@@ -18,13 +18,7 @@ _OUTPUT = "logits"
 
 @dataclass(frozen=True)
 class ClassScore:
-    """How sure a classifier is of a class.
-
-    Args:
-        index: The class, in the order of the outputs.
-        name: Its name; the index as text if it has none.
-        score: Its probability, 0 to 1.
-    """
+    """A class with its probability ``score``, 0 to 1; ``name`` is the index as text if the class has none."""
 
     index: int
     name: str
@@ -33,21 +27,12 @@ class ClassScore:
 
 @dataclass(frozen=True)
 class Classification:
-    """What a classifier sees in one image.
-
-    Args:
-        top: The most likely classes, the likeliest first.
-    """
+    """The most likely classes of one image, the likeliest first."""
 
     top: tuple[ClassScore, ...]
 
     def row(self) -> dict[str, Any]:
-        """Lay this out as the row of a table.
-
-        Returns:
-            The likeliest class and its score as ``class`` and ``score``, the next as ``class_2``, ``score_2`` and so
-            on.
-        """
+        """Return a table row: ``class`` and ``score`` of the likeliest class, then ``class_2``, ``score_2``, ..."""
         row: dict[str, Any] = {}
         for rank, entry in enumerate(self.top, start=1):
             suffix = "" if rank == 1 else f"_{rank}"
@@ -55,42 +40,30 @@ class Classification:
         return row
 
     def summary(self) -> dict[str, Any]:
-        """Lay out the most important as the row of a table that people read: all of :meth:`row`."""
+        """Return :meth:`row`."""
         return self.row()
 
     def details(self) -> dict[str, Any]:
-        """Return all of it in plain types, for JSON.
-
-        Returns:
-            The likeliest class, and ``top`` with all that are kept.
-        """
+        """Return the likeliest class, and all classes as ``top``, in plain types for JSON."""
         best = self.top[0]
         top = [{"class": entry.name, "index": entry.index, "score": entry.score} for entry in self.top]
         return {"class": best.name, "index": best.index, "score": best.score, "top": top}
 
 
 def decode_classification(
-    outputs: Mapping[str, NDArray[Any]], class_names: Sequence[str] | None = None, top: int = _TOP
+    outputs: Mapping[str, NDArray[Any]], class_names: Sequence[str] | None = None
 ) -> list[Classification]:
-    """Make classes of the outputs of a classifier.
+    """Return the three most likely classes of each image.
 
-    Args:
-        outputs: ``logits`` ``(N, classes)``, or one output of another name.
-        class_names: The name of each class.
-        top: How many classes are kept of each image.
-
-    Returns:
-        One result for each image.
-
-    Raises:
-        CuelightError: There are no such outputs, or they are not finite.
+    ``outputs`` is ``logits`` ``(N, classes)``, or one output of another name; raises ``CuelightError`` for others,
+    and for values that are not finite.
     """
     logits = _logits(outputs)
     scores = softmax(logits)
     names = [*(class_names or ())]
     names += [str(index) for index in range(len(names), logits.shape[1])]
-    # A stable sort of what is negated gives the first of equal classes, as argmax does.
-    order = np.argsort(-scores, axis=1, kind="stable")[:, :top]
+    # A stable sort of the negated scores puts the first of equal classes first, as argmax does.
+    order = np.argsort(-scores, axis=1, kind="stable")[:, :_TOP]
     return [
         Classification(tuple(ClassScore(int(index), names[index], float(of_image[index])) for index in indices))
         for of_image, indices in zip(scores, order, strict=True)
@@ -98,13 +71,7 @@ def decode_classification(
 
 
 def softmax(logits: NDArray[Any]) -> NDArray[np.float64]:
-    """Turn logits into probabilities.
-
-    Args:
-        logits: ``(N, classes)``.
-
-    Returns:
-        The same shape, in double precision; each row sums to 1.
+    """Return the probabilities of logits ``(N, classes)``, in double precision.
 
     Examples:
         >>> softmax(np.array([[0.0, 0.0]]))

@@ -1,4 +1,4 @@
-"""What is explained of a classification: the logit of a class."""
+"""Class scores of a classification for explanations."""
 
 from __future__ import annotations
 
@@ -15,31 +15,31 @@ from cuelight.explain.outputs import is_single_logit
 
 @dataclass(frozen=True)
 class ClassificationScores:
-    """The score of a class is its logit. Outputs are logits ``(N, C)``.
+    """Class scores of logits ``(N, C)``: the logits themselves.
 
-    One logit alone, ``(N, 1)`` or ``(N,)``, is that of class 1 of two, and its opposite that of class 0.
+    A single logit, ``(N, 1)`` or ``(N,)``, is that of class 1 of two; its negative is that of class 0.
     """
 
     def count(self, outputs: Tensor) -> int:
-        """Count the classes."""
+        """Return the number of classes."""
         return self._logits(outputs).shape[1]
 
     def score(self, outputs: Tensor, classes: Tensor) -> Tensor:
-        """Take the logit of the class."""
+        """Return the logit of the class."""
         return self._logits(outputs).gather(1, classes[:, None])[:, 0]
 
     def probability(self, outputs: Tensor, classes: Tensor) -> Tensor:
-        """Take the class out of the softmax; with one logit, out of the sigmoid."""
+        """Return the softmax of the class; with a single logit, the sigmoid."""
         logits = self._logits(outputs).float()
         logits = logits / 2 if is_single_logit(outputs) else logits
         return logits.softmax(1).gather(1, classes[:, None])[:, 0]
 
     def predicted(self, outputs: Tensor) -> Tensor:
-        """Take the class with the largest logit."""
+        """Return the class with the largest logit."""
         return self._logits(outputs).argmax(1)
 
     def labelled(self, labels: Any, outputs: Tensor) -> Tensor:
-        """Take the labels ``(N,)``, or of labels ``(N, C)``, such as mixed or one-hot ones, the largest."""
+        """Return labels ``(N,)``, or the largest of labels ``(N, C)``, such as mixed or one-hot ones."""
         known = label_tensor(labels)
         if known.ndim > 1 and known.shape[1] == self.count(outputs):
             known = known.argmax(1)

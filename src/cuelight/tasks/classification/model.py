@@ -90,15 +90,7 @@ class ClassificationModel(SupervisedModel):
 
     @classmethod
     def parameter_problems(cls, params: Mapping[str, Any], path: str) -> list[Problem]:
-        """Check the backbone before anything is made.
-
-        Args:
-            params: The parameters that a file sets.
-            path: Their key path, for the messages.
-
-        Returns:
-            What is wrong.
-        """
+        """Check the backbone in the parameters of a YAML file, without building it; ``path`` is their key path."""
         backbone, pretrained = params.get("backbone", "resnet18"), bool(params.get("pretrained"))
         return backbone_problems(backbone, pretrained, params.get("backbone_params"), path)
 
@@ -115,33 +107,19 @@ class ClassificationModel(SupervisedModel):
         return logits
 
     def update_loss(self, mean_loss: Metric, logits: Tensor, targets: Tensor, training: bool) -> Tensor:
-        """Compute the loss of a batch and count it.
-
-        Args:
-            mean_loss: Averages the losses of the images.
-            logits: ``(N, classes)``.
-            targets: Labels ``(N,)``.
-            training: Whether labels are smoothed.
-
-        Returns:
-            The mean loss.
-        """
+        """Return the mean loss of a batch, with label smoothing in training, and update ``mean_loss``."""
         smoothing = self.label_smoothing if training else 0.0
         losses = functional.cross_entropy(logits, targets, label_smoothing=smoothing, reduction="none")
         mean_loss.update(losses.detach())
         return losses.mean()
 
     def archive_heads(self) -> list[dict[str, Any]]:
-        """Say how a device decodes the logits.
-
-        Returns:
-            The one head of an NN Archive.
-        """
+        """Return the head of the NN Archive, by which a device decodes the logits."""
         return [archive_head(self.all_class_names(), self.output_names)]
 
 
 def _mean_loss() -> MeanMetric:
-    # A loss that is no number must show; torchmetrics would leave it out. (With "disable" it ignores weights.)
+    # A NaN loss must be visible; torchmetrics would skip it. (With "disable" it ignores weights.)
     return MeanMetric(nan_strategy="disable")
 
 

@@ -1,4 +1,4 @@
-"""An image with the classes that a model sees in it."""
+"""Pictures of an image with its predicted classes."""
 
 from __future__ import annotations
 
@@ -18,14 +18,9 @@ _BAR, _OTHER_BAR, _TRACK = "#2563eb", "#94a3b8", "#e5e9f0"
 
 
 def draw_classification(image: Image.Image, result: Classification) -> Image.Image:
-    """Draw an image above the classes that a model sees in it.
+    """Draw an image above a bar for each of its likeliest classes, at least 320 pixels wide.
 
-    Args:
-        image: The image.
-        result: The classes; each gets a bar.
-
-    Returns:
-        An RGB picture of at least 320 pixels in width; a small image is enlarged without smoothing.
+    A small image is enlarged without smoothing.
     """
     shown = resized(image.convert("RGB"), readable_size(image.size, _MIN_WIDTH, _MAX_SIDE))
     width = max(_MIN_WIDTH, shown.width)

@@ -1,4 +1,4 @@
-"""What other rooms ask of classification."""
+"""The classification task, as the other packages use it."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ class ClassificationTask:
     head_problems = staticmethod(head_problems)
 
     def class_scores(self, model: nn.Module, class_names: Sequence[str] | None) -> ClassificationScores:
-        """Return how outputs score classes; this needs torch, unlike the rest."""
+        """Return the class scores; this imports torch, unlike the rest."""
         from cuelight.tasks.classification.explain import ClassificationScores
 
         return ClassificationScores()

@@ -1,1 +1,1 @@
-"""One class for each pixel."""
+"""Semantic segmentation: one class for each pixel."""

@@ -1,4 +1,4 @@
-"""How a device decodes a segmentation: the head of an NN Archive."""
+"""The head of an NN Archive for segmentation, by which a device decodes the output."""
 
 from __future__ import annotations
 
@@ -9,31 +9,18 @@ PARSER = "SegmentationParser"
 
 
 def archive_head(class_names: Sequence[str], outputs: Sequence[str]) -> dict[str, Any]:
-    """Return the head for an output of logits ``(N, classes, H, W)``.
-
-    Args:
-        class_names: The name of each class.
-        outputs: The name of the output, as a list of one.
-    """
+    """Return the head for logits ``(N, classes, H, W)``; ``outputs`` is the name of the one output, in a list."""
     metadata = {
         "classes": list(class_names),
         "n_classes": len(class_names),
         "is_softmax": False,
-        "background_class": False,  # a device gives every pixel the index of its class, as Cuelight does
+        "background_class": False,  # class indices of the device are those of Cuelight
     }
     return {"parser": PARSER, "outputs": list(outputs), "metadata": metadata}
 
 
 def head_problems(head: Mapping[str, Any], shapes: Mapping[str, Sequence[int | None]]) -> Iterator[str]:
-    """Compare a head with the outputs that it decodes.
-
-    Args:
-        head: The head.
-        shapes: The shape of each output that it names.
-
-    Yields:
-        What is wrong.
-    """
+    """Yield errors of a head, given the shapes of the outputs that it names."""
     if len(shapes) != 1:
         yield f"{PARSER} takes one output, got {', '.join(shapes)}"
         return

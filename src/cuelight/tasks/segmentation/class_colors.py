@@ -1,4 +1,4 @@
-"""A colour for each class, told apart by people who see colours differently too."""
+"""Colors of classes that color-blind readers can distinguish."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from cuelight.tasks.segmentation.decode import UNSEEN
 
-# Each is as far as can be from those before it in OKLab, for normal vision, protanopia and deuteranopia alike
+# Each has the largest distance in OKLab from all before it, for normal vision, protanopia and deuteranopia
 # (G. M. Machado et al., 2009, "A Physiologically-based Model for Simulation of Color Vision Deficiency").
 _COLORS = (
     "#ee9900", "#55bbee", "#6600ff", "#bb0055", "#aaffbb", "#7766aa", "#ee7788", "#99ff00", "#997700", "#5588ff",
@@ -20,13 +20,9 @@ _UNSEEN_COLOR = (224, 224, 224)
 
 
 def class_colors(names: Sequence[str]) -> NDArray[np.uint8]:
-    """Choose a colour for each class.
+    """Return the RGB color of each mask value, ``(256, 3)``; 255 is grey.
 
-    Args:
-        names: The name of each class. One that is called "background" is black; after 20 others, colours come again.
-
-    Returns:
-        Red, green and blue for each value of a mask, ``(256, 3)``; 255 is grey.
+    A class with the name "background" is black. After 20 other classes the colors repeat.
     """
     table = np.zeros((256, 3), np.uint8)
     colored = [index for index, name in enumerate(names) if not is_background(name)]
@@ -37,5 +33,5 @@ def class_colors(names: Sequence[str]) -> NDArray[np.uint8]:
 
 
 def is_background(name: str) -> bool:
-    """Return whether a class is the background."""
+    """Return whether this is the name of a background class."""
     return name.lower() in _BACKGROUND_NAMES

@@ -1,4 +1,4 @@
-"""What the outputs of a segmentation model mean."""
+"""Decoding of the outputs of a segmentation model."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from cuelight.errors import CuelightError
 from cuelight.images.preprocessing import IGNORE_INDEX
 
 UNSEEN = IGNORE_INDEX
-"""What a mask has where the model saw nothing: the edges that a crop cuts off."""
+"""Mask value of pixels outside the model input: the edges that a crop cuts off."""
 
 _DECIMALS = 6
 _OUTPUT = "logits"
@@ -22,13 +22,13 @@ _MOST_CLASSES = UNSEEN
 
 @dataclass(frozen=True)
 class ClassArea:
-    """How much of an image belongs to a class.
+    """A class in an image.
 
     Args:
         index: The class, in the order of the outputs.
         name: Its name; the index as text if it has none.
-        share: Its share of the pixels that the model saw, 0 to 1.
-        score: How sure the model is of these pixels: the mean of their probabilities, 0 to 1.
+        share: Its share of the pixels in the model input, 0 to 1.
+        score: Mean probability of these pixels, 0 to 1.
     """
 
     index: int
@@ -39,11 +39,11 @@ class ClassArea:
 
 @dataclass(frozen=True)
 class Segmentation:
-    """What a segmentation model sees in one image.
+    """The predicted mask of one image.
 
     Args:
-        mask: The class of each pixel, uint8 ``(H, W)``; 255 where the model saw nothing.
-        scores: The probability of that class, float32 ``(H, W)``, 0 to 1; 0 where the model saw nothing.
+        mask: The class of each pixel, uint8 ``(H, W)``; 255 outside the model input.
+        scores: The probability of that class, float32 ``(H, W)``, 0 to 1; 0 outside the model input.
         names: The name of each class.
     """
 
@@ -53,7 +53,7 @@ class Segmentation:
 
     @property
     def areas(self) -> list[ClassArea]:
-        """The classes that the image has, the largest first."""
+        """The classes in the image, the largest first."""
         pixels = np.bincount(self.mask.ravel(), minlength=len(self.names))[: len(self.names)]
         sums = np.bincount(self.mask.ravel(), self.scores.ravel(), minlength=len(self.names))
         areas = [
@@ -64,38 +64,26 @@ class Segmentation:
 
     @property
     def score(self) -> float:
-        """How sure the model is: the mean over all pixels that it saw of the probability of their class, 0 to 1.
+        """Mean probability of all pixels in the model input, 0 to 1.
 
-        A crop of a few pixels, or of a very long image, may leave none; then it is 0.
+        A crop to a few pixels, or of a very long image, may leave no pixels; then it is 0.
         """
         seen = self.scores[self.mask != UNSEEN]
         return float(seen.mean(dtype=np.float64)) if seen.size else 0.0
 
     def row(self) -> dict[str, Any]:
-        """Lay this out as the row of a table.
-
-        Returns:
-            ``classes`` and ``score`` as in :meth:`summary`, and ``share of <class>`` for every class there is.
-        """
+        """Return a table row: :meth:`summary`, and ``share of <class>`` for every class of the model."""
         shares = dict.fromkeys(range(len(self.names)), 0.0) | {area.index: area.share for area in self.areas}
         columns = {f"share of {self.names[index]}": round(share, _DECIMALS) for index, share in shares.items()}
         return {**self.summary(), **columns}
 
     def summary(self) -> dict[str, Any]:
-        """Lay out the most important as the row of a table that people read.
-
-        Returns:
-            ``classes``, with the share of each that the image has, and the mean ``score``.
-        """
+        """Return a table row: ``classes``, those in the image with their shares, and the mean ``score``."""
         classes = ", ".join(f"{area.name} {area.share:.1%}" for area in self.areas)
         return {"classes": classes, "score": round(self.score, _DECIMALS)}
 
     def details(self) -> dict[str, Any]:
-        """Return all of it in plain types, for JSON.
-
-        Returns:
-            The mean score, and of each class that the image has its name, index, share and score.
-        """
+        """Return the mean score, and the values of each class in the image, in plain types for JSON."""
         classes = [
             {"class": area.name, "index": area.index, "share": area.share, "score": area.score} for area in self.areas
         ]
@@ -105,17 +93,10 @@ class Segmentation:
 def decode_segmentation(
     outputs: Mapping[str, NDArray[Any]], class_names: Sequence[str] | None = None
 ) -> list[Segmentation]:
-    """Make masks of the outputs of a segmentation model.
+    """Return the mask of each image, at the size of the output.
 
-    Args:
-        outputs: ``logits`` ``(N, classes, H, W)``, or one output of another name.
-        class_names: The name of each class.
-
-    Returns:
-        One result for each image, at the size of the output; of equal logits, the first class is taken.
-
-    Raises:
-        CuelightError: There are no such outputs, or they are not finite.
+    ``outputs`` is ``logits`` ``(N, classes, H, W)``, or one output of another name; raises ``CuelightError`` for
+    others, and for values that are not finite.
     """
     logits = _logits(outputs)
     names = [*(class_names or ())]
@@ -126,7 +107,7 @@ def decode_segmentation(
 def _decode(logits: NDArray[Any], names: tuple[str, ...]) -> Segmentation:
     mask = logits.argmax(axis=0)
     largest = logits.max(axis=0).astype(np.float32)
-    # The probability of the likeliest class: its own exponential is 1 once the largest logit is taken off.
+    # Softmax of the likeliest class, whose exponential is 1 after subtracting the largest logit.
     scores = 1 / np.exp(logits.astype(np.float32) - largest).sum(axis=0)
     return Segmentation(mask.astype(np.uint8), scores.astype(np.float32), names)
 

@@ -1,4 +1,4 @@
-"""What is explained of a segmentation: the logits of a class where it is the likeliest."""
+"""Class scores of a segmentation for explanations."""
 
 from __future__ import annotations
 
@@ -20,16 +20,16 @@ _BACKGROUND = "background"
 
 @dataclass(frozen=True)
 class SegmentationScores:
-    """The score of a class is the sum of its logits over the pixels where it is the likeliest class.
+    """Class scores of logits ``(N, C, H, W)``: the sum of the logits of a class where it is the likeliest class.
 
     Vinogradova et al. 2020, "Towards Interpretable Semantic Segmentation via Gradient-weighted Class Activation
-    Mapping". Where it is the likeliest of no pixel, the sum is over all. Outputs are logits ``(N, C, H, W)``; with
-    one channel, that of class 1 of two.
+    Mapping". If it is the likeliest class of no pixel, all are summed. A single channel is class 1 of two.
 
     Args:
-        background: The class that is neither seen nor labelled where there is any other; ``None`` if there is none.
+        background: The class that is only predicted, or the label, if there is no other class in the image; ``None``
+            if there is no such class.
         ignored: Values of masks that are no label.
-        counted: Which pixels of the images count, bool ``(N, H, W)``, such as those beside the black of a letterbox;
+        counted: The pixels that are counted, bool ``(N, H, W)``, such as those outside the bars of a letterbox;
             ``None`` for all.
     """
 
@@ -38,11 +38,11 @@ class SegmentationScores:
     counted: Tensor | None = None
 
     def count(self, outputs: Tensor) -> int:
-        """Count the classes."""
+        """Return the number of classes."""
         return self._logits(outputs).shape[1]
 
     def score(self, outputs: Tensor, classes: Tensor) -> Tensor:
-        """Add up the logits of the class."""
+        """Return the sum of the logits of the class."""
         logits = self._logits(outputs)
         counted = self._counted(logits)
         likeliest = (logits.detach().argmax(1) == classes[:, None, None]) & counted
@@ -58,13 +58,13 @@ class SegmentationScores:
         return likeliest.sum((1, 2)) / counted.sum((1, 2)).clamp(min=1)
 
     def predicted(self, outputs: Tensor) -> Tensor:
-        """Take the class with the most pixels, other than the background if there is one."""
+        """Return the class with the most pixels, other than the background if possible."""
         logits = self._logits(outputs)
         count = logits.shape[1]
         return self._most_frequent(torch.where(self._counted(logits), logits.argmax(1), count), count)
 
     def labelled(self, labels: Any, outputs: Tensor) -> Tensor:
-        """Take the class with the most pixels of the mask; values that are no class are ignored.
+        """Return the class with the most pixels in the mask; values that are no class are ignored.
 
         Masks are ``(N, H, W)``, ``(N, 1, H, W)``, or ``(N, C, H, W)`` with a share for each class.
         """
@@ -78,22 +78,22 @@ class SegmentationScores:
             )
         return self._most_frequent(masks, count)
 
-    def counting(self, pixels: Tensor | None) -> SegmentationScores:
-        """Count these pixels only."""
+    def counting(self, pixels: Tensor) -> SegmentationScores:
+        """Return scores of these pixels only."""
         return replace(self, counted=pixels)
 
     def counting_labelled(self, labels: Any) -> SegmentationScores:
-        """Count the pixels of masks ``(N, H, W)`` or ``(N, 1, H, W)`` that have a label."""
+        """Return scores of the labelled pixels of masks ``(N, H, W)`` or ``(N, 1, H, W)``."""
         if not isinstance(labels, Tensor) or labels.is_floating_point():
             return self
         masks = _without_channel(labels)
         if masks.ndim != 3:  # noqa: PLR2004
             return self
-        # As long, because neither bool nor the unsigned types can be compared with all values.
+        # int64, because bool and the unsigned types cannot be compared with all values.
         return self.counting(~torch.isin(masks.long(), torch.tensor(list(self.ignored), device=masks.device)))
 
     def captions(self, scores: Tensor, classes: Tensor, labels: Tensor | None) -> list[tuple[str, str]]:
-        """Write the share of the pixels of the class, and that in the label."""
+        """Return the share of the pixels of the class, and that in the label."""
         texts = [f"{percent(score)} of the pixels" for score in scores.tolist()]
         masks = _without_channel(labels) if labels is not None else None
         if masks is None or masks.ndim != 3:  # noqa: PLR2004
@@ -129,17 +129,14 @@ class SegmentationScores:
 
 
 def class_scores(model: nn.Module, class_names: Sequence[str] | None) -> SegmentationScores:
-    """Return the scores of a model.
+    """Return the scores of a model, with its ``ignore_index`` and ``num_classes`` if it has them.
 
-    Args:
-        model: Any module from images to logits ``(N, C, H, W)``; its ``ignore_index`` and ``num_classes`` are taken
-            into account if it has them.
-        class_names: The name of each class; one called "background" in the first place is the background.
+    The first class is the background if its name is "background".
     """
     background = 0 if class_names and class_names[0].lower() == _BACKGROUND else None
     own, classes = getattr(model, "ignore_index", None), getattr(model, "num_classes", None)
     ignored = {own} if isinstance(own, int) else set()
-    if not (isinstance(classes, int) and classes > IGNORE_INDEX):  # of so many classes, it is one
+    if not (isinstance(classes, int) and classes > IGNORE_INDEX):  # otherwise this is a class
         ignored.add(IGNORE_INDEX)
     return SegmentationScores(background, frozenset(ignored))
 

@@ -1,4 +1,4 @@
-"""Losses of segmentation, by name and as weighted sums; pixels that are to be ignored count in none of them."""
+"""Segmentation losses, by name and as weighted sums; none counts pixels of ``ignore_index``."""
 
 from __future__ import annotations
 
@@ -14,13 +14,9 @@ from cuelight.images.preprocessing import IGNORE_INDEX
 
 
 class CrossEntropy(nn.Module):
-    """Cross-entropy, averaged over the pixels that count; with weights of classes, in proportion to them.
+    """Cross-entropy of torch, but 0 if all pixels are ignored.
 
-    It is that of torch, but 0 where no pixel counts.
-
-    Args:
-        ignore_index: The value of pixels that do not count.
-        class_weights: One for each class.
+    It is the mean over the pixels, weighted by the weights of their classes.
     """
 
     weights: Tensor | None
@@ -32,18 +28,10 @@ class CrossEntropy(nn.Module):
         self.register_buffer("weights", weights, persistent=False)
 
     def forward(self, logits: Tensor, masks: Tensor) -> Tensor:
-        """Compute the loss.
-
-        Args:
-            logits: ``(N, classes, H, W)``.
-            masks: Class of each pixel, int64 ``(N, H, W)``.
-
-        Returns:
-            A scalar.
-        """
-        if torch.are_deterministic_algorithms_enabled():  # CUDA has such an algorithm for plain rows alone
+        """Compute the loss of logits ``(N, classes, H, W)`` and masks, int64 ``(N, H, W)``."""
+        if torch.are_deterministic_algorithms_enabled():  # CUDA has a deterministic algorithm only for (N, classes)
             logits, masks = logits.movedim(1, -1).flatten(0, 2), masks.flatten()
-        # A model that is of half precision as a whole made them so too.
+        # In a half-precision model the weights are in half precision too.
         weights = self.weights.to(logits.dtype) if self.weights is not None else None
         total = functional.cross_entropy(logits, masks, weights, ignore_index=self.ignore_index, reduction="sum")
         counts = masks != self.ignore_index
@@ -54,14 +42,10 @@ class CrossEntropy(nn.Module):
 
 
 class Focal(nn.Module):
-    """The focal loss of each class against all others, averaged over the pixels that count and the classes.
+    """Focal loss of segmentation-models-pytorch, but 0 if all pixels are ignored.
 
-    It is that of segmentation-models-pytorch, but 0 where no pixel counts. T.-Y. Lin et al., 2017, "Focal Loss for
-    Dense Object Detection"; its gamma is 2.
-
-    Args:
-        ignore_index: The value of pixels that do not count.
-        class_weights: One for each class.
+    It is the mean over classes and pixels of the loss of each class against all others. T.-Y. Lin et al., 2017,
+    "Focal Loss for Dense Object Detection"; gamma is 2.
     """
 
     def __init__(self, ignore_index: int, class_weights: Sequence[float] | None) -> None:
@@ -71,15 +55,7 @@ class Focal(nn.Module):
         self.loss = FocalLoss(MULTICLASS_MODE, ignore_index=ignore_index, class_weights=weights)
 
     def forward(self, logits: Tensor, masks: Tensor) -> Tensor:
-        """Compute the loss.
-
-        Args:
-            logits: ``(N, classes, H, W)``.
-            masks: Class of each pixel, int64 ``(N, H, W)``.
-
-        Returns:
-            A scalar.
-        """
+        """Compute the loss of logits ``(N, classes, H, W)`` and masks, int64 ``(N, H, W)``."""
         if not (masks != self.ignore_index).any():
             return logits.sum() * 0.0
         loss: Tensor = self.loss(logits, masks)
@@ -100,18 +76,18 @@ LOSSES: dict[str, Callable[[int, Sequence[float] | None], nn.Module]] = {
 
 
 class SegmentationLoss(nn.Module):
-    """A sum of losses, each with its weight.
+    """A weighted sum of losses.
 
-    ``dice`` is 1 minus the Dice coefficient of the probabilities of a class and its pixels in the whole batch; classes
-    that no pixel of the batch has count as 0 (F. Milletari, N. Navab and S.-A. Ahmadi, 2016, "V-Net").
+    ``dice`` is 1 minus the Dice coefficient of the probabilities and the pixels of a class in the whole batch; the
+    loss of classes without a pixel is 0 (F. Milletari, N. Navab and S.-A. Ahmadi, 2016, "V-Net").
 
     Args:
         terms: The name of a loss, or the weight of each loss by its name.
-        ignore_index: The value of pixels that do not count.
-        class_weights: One for each class; each loss averages the classes in proportion to them.
+        ignore_index: The value of ignored pixels.
+        class_weights: One for each class; each loss is their weighted mean over the classes.
 
     Raises:
-        ConfigError: A name is not known, or a weight is no positive number.
+        ConfigError: If a name is not known, or a weight is no positive number.
 
     Examples:
         >>> loss = SegmentationLoss({"cross_entropy": 1.0, "dice": 0.5})
@@ -141,7 +117,7 @@ class SegmentationLoss(nn.Module):
             masks: Class of each pixel, int64 ``(N, H, W)``.
 
         Returns:
-            A scalar; 0 if no pixel counts.
+            A scalar; 0 if all pixels are ignored.
         """
         logits = logits.float()
         losses = [weight * loss(logits, masks) for weight, loss in zip(self.weights, self.losses, strict=True)]
@@ -149,15 +125,7 @@ class SegmentationLoss(nn.Module):
 
 
 def loss_problems(terms: str | Mapping[str, float], path: str = "loss") -> list[Problem]:
-    """Check a loss before it is made.
-
-    Args:
-        terms: The name of a loss, or the weight of each loss by its name.
-        path: Its key path, for the messages.
-
-    Returns:
-        One problem for each thing that is wrong.
-    """
+    """Check ``terms`` of :class:`SegmentationLoss`; ``path`` is their key path in the YAML file."""
     known = ", ".join(LOSSES)
     names = [terms] if isinstance(terms, str) else list(terms)
     if not names:

@@ -1,4 +1,4 @@
-"""Metrics of segmentation, all of them out of one confusion matrix of pixels."""
+"""Segmentation metrics, all computed from one confusion matrix of pixels."""
 
 from __future__ import annotations
 
@@ -9,14 +9,10 @@ from torchmetrics.classification import MulticlassConfusionMatrix
 
 
 class PixelConfusionMatrix(MulticlassConfusionMatrix):
-    """A confusion matrix of pixels, a row for each true class.
+    """Confusion matrix of pixels, a row for each true class; pixels of ``ignore_index`` are not counted.
 
-    It is that of torchmetrics, which under deterministic algorithms would need memory for the number of pixels times
-    the square of the number of classes.
-
-    Args:
-        num_classes: Number of classes.
-        ignore_index: The value of pixels that do not count.
+    Under deterministic algorithms, that of torchmetrics needs memory for the number of pixels times the square of the
+    number of classes.
     """
 
     confmat: Tensor
@@ -27,12 +23,7 @@ class PixelConfusionMatrix(MulticlassConfusionMatrix):
         super().__init__(num_classes, ignore_index=ignore_index, validate_args=False)
 
     def update(self, preds: Tensor, target: Tensor) -> None:
-        """Count.
-
-        Args:
-            preds: Predicted class of each pixel, int64 ``(N, H, W)``.
-            target: True class of each pixel, int64 ``(N, H, W)``.
-        """
+        """Count the predicted and true class of each pixel, int64 ``(N, H, W)``."""
         cells = self.num_classes**2
         pairs = torch.where(target == self.ignore_index, cells, target * self.num_classes + preds)
         counts = torch.bincount(pairs.flatten(), minlength=cells + 1)[:cells]
@@ -40,75 +31,47 @@ class PixelConfusionMatrix(MulticlassConfusionMatrix):
 
 
 class MeanIoU(PixelConfusionMatrix):
-    """The mean over the classes of the intersection over union of their pixels (P. Jaccard, 1912).
+    """Mean over the classes of the intersection over union of their pixels (P. Jaccard, 1912).
 
-    The pixels of all images are counted before anything is divided. A class that neither the masks nor the
-    predictions have is left out of the mean; one that is only predicted counts as 0.
+    It is computed from the pixels of all images. A class that is neither in the masks nor predicted is excluded from
+    the mean; the value of one that is only predicted is 0.
     """
 
     def compute(self) -> Tensor:
-        """Compute the mean.
-
-        Returns:
-            A scalar, 0 to 1; NaN if no pixel counts.
-        """
+        """Return the mean, 0 to 1; NaN if no pixel was counted."""
         return self._ious().nanmean()
 
     def _ious(self) -> Tensor:
-        """Those of the classes that count; one that is to be ignored is no class."""
+        """Return the IoU of each class but ``ignore_index``."""
         ious = iou_of_classes(self.confmat)
         return ious[torch.arange(self.num_classes, device=ious.device) != self.ignore_index]
 
 
 class Dice(MeanIoU):
-    """The mean over the classes of the Dice coefficient, or F1, of their pixels (L. Dice, 1945); see MeanIoU."""
+    """Mean over the classes of the Dice coefficient, or F1, of their pixels (L. Dice, 1945); see MeanIoU."""
 
     def compute(self) -> Tensor:
-        """Compute the mean.
-
-        Returns:
-            A scalar, 0 to 1; NaN if no pixel counts.
-        """
+        """Return the mean, 0 to 1; NaN if no pixel was counted."""
         iou = self._ious()
         return (2 * iou / (1 + iou)).nanmean()
 
 
 class PixelAccuracy(PixelConfusionMatrix):
-    """The share of the pixels that are right."""
+    """Share of correctly predicted pixels."""
 
     def compute(self) -> Tensor:
-        """Compute the share.
-
-        Returns:
-            A scalar, 0 to 1; NaN if no pixel counts.
-        """
+        """Return the share, 0 to 1; NaN if no pixel was counted."""
         return self.confmat.trace() / self.confmat.sum()
 
 
 def iou_of_classes(confusion: Tensor) -> Tensor:
-    """Compute the intersection over union of each class.
-
-    Args:
-        confusion: Counts ``(classes, classes)``, a row for each true class.
-
-    Returns:
-        Float ``(classes,)``, 0 to 1; NaN for a class that is in neither.
-    """
+    """Return the intersection over union of each class; NaN for a class with an empty row and column."""
     hits = confusion.diagonal()
     return hits / (confusion.sum(0) + confusion.sum(1) - hits)
 
 
 def pixel_metrics(num_classes: int, ignore_index: int, prefix: str) -> MetricCollection:
-    """Make the metrics of a validation or a test; the pixels are counted once for all of them.
-
-    Args:
-        num_classes: Number of classes.
-        ignore_index: The value of pixels that do not count.
-        prefix: What their names begin with, such as ``val/``.
-
-    Returns:
-        ``mean_iou``, ``pixel_accuracy`` and ``dice``.
-    """
+    """Return ``mean_iou``, ``pixel_accuracy`` and ``dice`` with a prefix, such as ``val/``, and a shared state."""
     metrics = {
         "mean_iou": MeanIoU(num_classes, ignore_index),
         "pixel_accuracy": PixelAccuracy(num_classes, ignore_index),

@@ -113,15 +113,7 @@ class SegmentationModel(SupervisedModel):
 
     @classmethod
     def parameter_problems(cls, params: Mapping[str, Any], path: str) -> list[Problem]:
-        """Check the network and the loss before anything is made.
-
-        Args:
-            params: The parameters that a file sets.
-            path: Their key path, for the messages.
-
-        Returns:
-            What is wrong.
-        """
+        """Check the network and the loss in the parameters of a YAML file; ``path`` is their key path."""
         architecture, encoder = params.get("architecture", _ARCHITECTURE), params.get("encoder", _ENCODER)
         pretrained = bool(params.get("pretrained"))
         return [
@@ -133,8 +125,8 @@ class SegmentationModel(SupervisedModel):
         """Compute the logits.
 
         Args:
-            images: Normalised images, float ``(N, C, H, W)``. In training a single image, as the last of an epoch may
-                be, is given twice to a network that cannot learn from one.
+            images: Normalised images, float ``(N, C, H, W)``. In training, a batch of one image is duplicated for a
+                network that cannot be trained on one, because the last batch of an epoch may be so small.
 
         Returns:
             Logits ``(N, num_classes, H, W)``.
@@ -144,13 +136,9 @@ class SegmentationModel(SupervisedModel):
         return logits
 
     def images_and_targets(self, batch: Sequence[Tensor]) -> tuple[Tensor, Tensor]:
-        """Take a batch apart.
+        """Return the images ``(N, C, H, W)`` and masks ``(N, H, W)`` of a batch.
 
-        Args:
-            batch: Images ``(N, C, H, W)`` and masks ``(N, H, W)``.
-
-        Returns:
-            The same; where 255 is no class, as in the masks of Cuelight's data, its pixels are ignored too.
+        In the masks, 255 becomes ``ignore_index`` unless it is a class.
         """
         images, masks = batch
         if self.ignore_index != IGNORE_INDEX and self.num_classes <= IGNORE_INDEX:
@@ -158,54 +146,25 @@ class SegmentationModel(SupervisedModel):
         return images, masks
 
     def update_loss(self, mean_loss: Metric, logits: Tensor, targets: Tensor, training: bool) -> Tensor:
-        """Compute the loss of a batch and count it.
-
-        Args:
-            mean_loss: Averages the losses of the batches by their numbers of pixels.
-            logits: ``(N, classes, H, W)``.
-            targets: Class of each pixel, ``(N, H, W)``.
-            training: The same either way.
-
-        Returns:
-            The loss.
-        """
+        """Return the loss of a batch, and update ``mean_loss``, weighted by the number of pixels."""
         loss: Tensor = self.loss(logits, targets)
         mean_loss.update(loss.detach(), (targets != self.ignore_index).sum())
         return loss
 
     def predictions(self, logits: Tensor) -> Tensor:
-        """Choose the class of each pixel.
-
-        Args:
-            logits: ``(N, classes, H, W)``.
-
-        Returns:
-            int64 ``(N, H, W)``.
-        """
+        """Return the class of each pixel, int64 ``(N, H, W)``."""
         return logits.argmax(dim=1)
 
     def for_export(self) -> nn.Module:
-        """Make what is exported.
-
-        Returns:
-            This model with logits above zero; classes and probabilities are the same.
-        """
+        """Return the module to export: this model with positive logits, which give the same probabilities."""
         return PositiveLogits(self)
 
     def archive_heads(self) -> list[dict[str, Any]]:
-        """Say how a device decodes the logits.
-
-        Returns:
-            The one head of an NN Archive.
-        """
+        """Return the head of the NN Archive, by which a device decodes the logits."""
         return [archive_head(self.all_class_names(), self.output_names)]
 
     def result_tables(self, class_names: Sequence[str] | None = None) -> dict[str, list[list[Any]]]:
-        """Return the intersection over union of each class, of the pixels that the confusion matrix counted.
-
-        Args:
-            class_names: The name of each class; the model's own if left out.
-        """
+        """Return the intersection over union of each class, from the confusion matrix; empty if it has no counts."""
         if not self.confusion_matrix.update_called:
             return {}
         named = list(class_names or self.class_names or ())[: self.num_classes]
@@ -217,12 +176,9 @@ class SegmentationModel(SupervisedModel):
 
 
 class PositiveLogits(nn.Module):
-    """Raises all logits of a pixel by the same, so that the least is 1.
+    """Shifts the logits ``(N, classes, H, W)`` of a model so that the smallest of each pixel is 1.
 
-    depthai's SegmentationParser gives no class to a pixel whose logits are all 0 or less.
-
-    Args:
-        model: From images to logits ``(N, classes, H, W)``.
+    depthai's SegmentationParser assigns no class to a pixel whose logits are all 0 or less.
     """
 
     def __init__(self, model: nn.Module) -> None:
@@ -230,14 +186,7 @@ class PositiveLogits(nn.Module):
         self.model = model
 
     def forward(self, images: Tensor) -> Tensor:
-        """Compute the logits.
-
-        Args:
-            images: Normalised images, float ``(N, C, H, W)``.
-
-        Returns:
-            Logits ``(N, classes, H, W)`` of at least 1.
-        """
+        """Compute the shifted logits."""
         logits: Tensor = self.model(images)
         return logits - logits.amin(dim=1, keepdim=True) + 1.0
 

@@ -1,4 +1,8 @@
-"""Segmentation networks by name: architectures of segmentation-models-pytorch around encoders of timm or of its own."""
+"""Segmentation networks by name: architectures of segmentation-models-pytorch with its own encoders or those of timm.
+
+The architecture is one of ``ARCHITECTURES`` in upper or lower case, the encoder a name of timm, or of an encoder that
+only segmentation-models-pytorch has.
+"""
 
 from __future__ import annotations
 
@@ -20,7 +24,7 @@ ARCHITECTURES = (
     "Unet", "UnetPlusPlus", "MAnet", "Linknet", "FPN", "PSPNet", "DeepLabV3", "DeepLabV3Plus", "PAN", "UPerNet",
     "Segformer", "DPT",
 )  # fmt: skip
-_TIMM = "tu-"  # how the library marks an encoder of timm
+_TIMM = "tu-"  # the library's prefix for timm encoders
 _SET_ELSEWHERE = {
     "encoder_name": "encoder",
     "encoder_weights": "pretrained",
@@ -34,7 +38,7 @@ _REFUSED = {
 }
 _PARAMS = "architecture_params"
 _USUAL_STRIDE = 32
-# What the two libraries raise for parts and arguments that do not fit each other.
+# Raised by the two libraries for incompatible parts and arguments.
 _REFUSALS = (TypeError, ValueError, KeyError, AttributeError, AssertionError, IndexError)
 
 
@@ -45,18 +49,7 @@ def network_problems(
     architecture_params: Mapping[str, Any] | None = None,
     path: str = "",
 ) -> list[Problem]:
-    """Check a network before it is built; no weights are made or read.
-
-    Args:
-        architecture: One of ``ARCHITECTURES``, in upper or lower case.
-        encoder: A name of timm, or of an encoder that only segmentation-models-pytorch has.
-        pretrained: Whether the encoder shall start from pretrained weights.
-        architecture_params: More arguments of the network.
-        path: The key path of the model's parameters, for the messages.
-
-    Returns:
-        One problem for each thing that is wrong.
-    """
+    """Check a network without creating or reading weights; ``path`` is the key path of the model's parameters."""
     params = architecture_params or {}
     if problems := _name_problems(architecture, encoder, pretrained, params, path):
         return problems
@@ -65,7 +58,7 @@ def network_problems(
             smp.create_model(architecture, encoder_name=_library_name(encoder), encoder_weights=None, **params)
     except _REFUSALS as error:
         return [_refusal(error, architecture, encoder, params, path)]
-    except RuntimeError:  # what a few do when they are built cannot be done without memory
+    except RuntimeError:  # a few networks cannot be built on the meta device
         return []
     return []
 
@@ -98,19 +91,9 @@ def build_network(
     input_size: tuple[int, int],
     architecture_params: Mapping[str, Any],
 ) -> nn.Module:
-    """Make a segmentation network.
+    """Build a network from images ``(N, in_channels, H, W)`` to logits ``(N, num_classes, H, W)``.
 
-    Args:
-        architecture: One of ``ARCHITECTURES``, in upper or lower case.
-        encoder: A name of timm, or of an encoder that only segmentation-models-pytorch has.
-        pretrained: Whether the encoder starts from pretrained weights; they are downloaded once.
-        num_classes: Classes of a pixel.
-        in_channels: Channels of the images.
-        input_size: Height and width of the images in pixels.
-        architecture_params: More arguments of the network.
-
-    Returns:
-        A module from images ``(N, in_channels, H, W)`` to logits ``(N, num_classes, H, W)``.
+    ``input_size`` is height and width. Pretrained weights of the encoder are downloaded once.
 
     Raises:
         ConfigError: If a name or an argument is not known, or the parts do not fit each other or the images.
@@ -144,17 +127,9 @@ def build_network(
 
 
 def learns_from_one_image(network: nn.Module, in_channels: int, size: tuple[int, int]) -> bool:
-    """Return whether a network can be trained on batches of a single image.
+    """Return whether a network can be trained on batches of one image, of this height and width.
 
-    Some cannot, because they normalize over a batch what they have averaged over each image.
-
-    Args:
-        network: The network.
-        in_channels: Channels of the images.
-        size: Height and width of the images in pixels.
-
-    Returns:
-        Whether it can.
+    Networks with batch normalization after global pooling cannot.
     """
     try:
         _run_without_memory(network.train(), in_channels, size)
@@ -164,7 +139,7 @@ def learns_from_one_image(network: nn.Module, in_channels: int, size: tuple[int,
 
 
 def _refusal(error: Exception, architecture: str, encoder: str, params: Mapping[str, Any], path: str) -> Problem:
-    """What the library says when parts and arguments do not fit each other, in words."""
+    """Explain an error of the library about incompatible parts and arguments."""
     prefix = f"{path}." if path else ""
     if unknown := next((name for name in params if f"unexpected keyword argument '{name}'" in str(error)), None):
         near = did_you_mean(unknown, inspect.signature(_network_class(architecture)).parameters)
@@ -199,23 +174,20 @@ def _encoder_problems(encoder: str, pretrained: bool, where: str) -> list[Proble
 
 
 def _library_name(encoder: str) -> str:
-    """The name by which the library makes an encoder.
-
-    Of those that both have, timm's has no layers that are not used, and newer weights.
-    """
+    """Return the library's name of an encoder, timm's if both have it: no unused layers, and newer weights."""
     plain = encoder.removeprefix(_TIMM)
     return f"{_TIMM}{plain}" if is_backbone(plain) else encoder
 
 
 def _weights(name: str) -> str:
     if name.startswith(_TIMM):
-        return "imagenet"  # any text stands for those that the name of the encoder tells
+        return "imagenet"  # any text selects the default weights of the encoder
     known = list(own_encoders[name]["pretrained_settings"])
     return "imagenet" if "imagenet" in known else str(known[0])
 
 
 def _check_size(network: nn.Module, made_of: str, in_channels: int, size: tuple[int, int]) -> None:
-    """Refuse a size of images that the network does not take, or gives masks of another size for."""
+    """Raise ``ConfigError`` if the network fails for this size, or its masks have another size."""
     if _output_size(network, in_channels, size) == size:
         return
     fitting = " or ".join(f"{height} x {width}" for height, width in _fitting_sizes(network, in_channels, size))
@@ -227,7 +199,7 @@ def _check_size(network: nn.Module, made_of: str, in_channels: int, size: tuple[
 
 
 def _fitting_sizes(network: nn.Module, in_channels: int, size: tuple[int, int]) -> list[tuple[int, int]]:
-    """Up to two sizes near another one that the network takes."""
+    """Return up to two supported sizes near this one."""
     step = int(getattr(network.encoder, "output_stride", _USUAL_STRIDE))
     lower, upper = ([max(step, side // step * step) for side in size], [-(-side // step) * step for side in size])
     near = [lower, upper, *([more * side for side in upper] for more in (2, 4))]
@@ -236,7 +208,7 @@ def _fitting_sizes(network: nn.Module, in_channels: int, size: tuple[int, int]) 
 
 
 def _output_size(network: nn.Module, in_channels: int, size: tuple[int, int]) -> tuple[int, int] | None:
-    """The size of the masks; ``None`` if the network refuses the images."""
+    """Return the size of the masks; ``None`` if the network fails for this size of images."""
     was_training = network.training
     try:
         logits = _run_without_memory(network.eval(), in_channels, size)
@@ -249,7 +221,7 @@ def _output_size(network: nn.Module, in_channels: int, size: tuple[int, int]) ->
 
 
 def _run_without_memory(network: nn.Module, in_channels: int, size: tuple[int, int]) -> Tensor:
-    """Give a network one image, without computing anything."""
+    """Run a network on one image on the meta device, which has shapes but no data."""
     tensors = {**dict(network.named_parameters()), **dict(network.named_buffers())}
     shapes = {name: tensor.to("meta") for name, tensor in tensors.items()}
     with torch.no_grad():

@@ -1,4 +1,4 @@
-"""An image beside the classes that a model sees in its pixels."""
+"""Pictures of an image with its predicted mask."""
 
 from __future__ import annotations
 
@@ -21,19 +21,14 @@ _MOST_IN_LEGEND = 30
 
 
 class LegendEntry(NamedTuple):
-    """What a colour stands for.
-
-    Args:
-        color: Red, green and blue; ``None`` for what is left as it is.
-        text: The words.
-    """
+    """A color with its text; ``None`` for pixels that are not colored."""
 
     color: tuple[int, int, int] | None
     text: str
 
 
 def draw_segmentation(image: Image.Image, result: Segmentation) -> Image.Image:
-    """Draw an image beside the same with its classes in colour, above a legend."""
+    """Draw an image, and the same with its classes in color, above a legend."""
     size = readable_size(image.size, _MIN_WIDTH, _MAX_SIDE)
     shown = resized(image.convert("RGB"), size)
     panels = [shown, tinted(shown, result.mask, result.names)]
@@ -41,31 +36,16 @@ def draw_segmentation(image: Image.Image, result: Segmentation) -> Image.Image:
 
 
 def mask_image(result: Segmentation) -> Image.Image:
-    """Make an image of a mask that other programs read as one.
-
-    Args:
-        result: The classes of an image.
-
-    Returns:
-        A palette image ``P``, whose values are the indices of the classes; 255 is what the model did not see.
-    """
+    """Return the mask as a palette image (mode ``P``) of class indices; 255 outside the model input."""
     image = Image.fromarray(result.mask)
     image.putpalette(class_colors(result.names).tobytes())
     return image
 
 
 def tinted(image: Image.Image, mask: NDArray[np.uint8], names: Sequence[str]) -> Image.Image:
-    """Lay the colours of the classes over an image, with their outlines; the background stays as it is.
+    """Draw the classes of a mask, uint8 ``(H, W)`` of any size, over an RGB image, in color and with outlines.
 
-    Below them the image is grey, so that its own colours do not change them.
-
-    Args:
-        image: The image, RGB.
-        mask: The class of each pixel, uint8 ``(H, W)``, at the size of the image or another; pixels of 255 are faded.
-        names: The name of each class.
-
-    Returns:
-        A new image of the same size.
+    The background is unchanged, and pixels of 255 are faded. The image is grey below the colors, to keep them exact.
     """
     shown = np.asarray(Image.fromarray(mask).resize(image.size, Image.Resampling.NEAREST))
     strength = np.full(256, _TINT, np.float32)
@@ -76,37 +56,16 @@ def tinted(image: Image.Image, mask: NDArray[np.uint8], names: Sequence[str]) ->
     return Image.fromarray(mixed.round().astype(np.uint8))
 
 
-def legend_text(name: str, share: float) -> str:
-    """Say how much of an image a class has.
-
-    Args:
-        name: The name of the class.
-        share: 0 to 1.
-
-    Returns:
-        The words.
-    """
-    return f"{name}: {percent(share) if share >= 0.0005 else '<0.1%'}"  # noqa: PLR2004
-
-
 def legend_entry(index: int, names: Sequence[str], text: str) -> LegendEntry:
-    """Explain the colour of a class."""
-    if is_background(names[index]):
+    """Return the legend entry of a mask value: the index of a class, or 255."""
+    if index < len(names) and is_background(names[index]):
         return LegendEntry(None, text)
     red, green, blue = class_colors(names)[index].tolist()
     return LegendEntry((red, green, blue), text)
 
 
 def with_legend(picture: Image.Image, entries: Sequence[LegendEntry]) -> Image.Image:
-    """Put a legend below a picture.
-
-    Args:
-        picture: The picture.
-        entries: What the colours stand for, in order; they go on as many lines as they need.
-
-    Returns:
-        A new picture.
-    """
+    """Return a picture with a legend of as many lines as needed below it."""
     lines = _lines(entries[:_MOST_IN_LEGEND], picture.width - 2 * _MARGIN)
     left_out = len(entries) - _MOST_IN_LEGEND
     if left_out > 0:
@@ -122,11 +81,14 @@ def with_legend(picture: Image.Image, entries: Sequence[LegendEntry]) -> Image.I
 
 
 def _legend(result: Segmentation) -> list[LegendEntry]:
-    entries = [legend_entry(area.index, result.names, legend_text(area.name, area.share)) for area in result.areas]
+    entries = [legend_entry(area.index, result.names, _legend_text(area.name, area.share)) for area in result.areas]
     if (result.mask == UNSEEN).any():
-        red, green, blue = class_colors(result.names)[UNSEEN].tolist()
-        entries.append(LegendEntry((red, green, blue), "not seen by the model"))
+        entries.append(legend_entry(UNSEEN, result.names, "not seen by the model"))
     return entries
+
+
+def _legend_text(name: str, share: float) -> str:
+    return f"{name}: {percent(share) if share >= 0.0005 else '<0.1%'}"  # noqa: PLR2004
 
 
 def _side_by_side(panels: Sequence[Image.Image]) -> Image.Image:
@@ -138,7 +100,7 @@ def _side_by_side(panels: Sequence[Image.Image]) -> Image.Image:
 
 
 def _outlines(mask: NDArray[np.uint8]) -> NDArray[np.bool_]:
-    """The pixels whose right or lower neighbour has another class."""
+    """Return the pixels with a neighbor of another class."""
     outlines = np.zeros(mask.shape, bool)
     outlines[:-1] |= mask[:-1] != mask[1:]
     outlines[1:] |= mask[:-1] != mask[1:]
@@ -148,7 +110,7 @@ def _outlines(mask: NDArray[np.uint8]) -> NDArray[np.bool_]:
 
 
 def _lines(entries: Sequence[LegendEntry], width: int) -> list[list[tuple[LegendEntry, int]]]:
-    """The entries line by line, each with its left edge."""
+    """Break the entries into lines, each entry with its left edge."""
     lines: list[list[tuple[LegendEntry, int]]] = []
     left = width + 1
     for entry in entries:

@@ -1,4 +1,4 @@
-"""A mask brought back from the size of the model to the image that it is of."""
+"""Masks resized from the model input to the original image."""
 
 from __future__ import annotations
 
@@ -12,16 +12,9 @@ from cuelight.tasks.segmentation.decode import UNSEEN, Segmentation
 
 
 def resize_to_image(result: Segmentation, preprocessing: Preprocessing, size: tuple[int, int]) -> Segmentation:
-    """Undo for a mask what was done to bring its image to the size of the model.
+    """Undo the resizing of the preprocessing for a mask, by nearest neighbors; ``size`` is width and height.
 
-    Args:
-        result: What the model sees, at its own size.
-        preprocessing: How the image was prepared.
-        size: Width and height of the image.
-
-    Returns:
-        The same at the size of the image, each pixel as the nearest one of the model has it. What a crop cut off is
-        unseen, and the bars of a letterbox are gone.
+    Pixels that a crop cut off become ``UNSEEN``, and the bars of a letterbox are removed.
     """
     width, height = size
     scaled_height, scaled_width = preprocessing.scaled_size(height, width)
@@ -37,7 +30,7 @@ def resize_to_image(result: Segmentation, preprocessing: Preprocessing, size: tu
 
 
 def _places(length: int, scaled: int, fitted: int) -> NDArray[np.int64]:
-    """Where the model has each pixel of a side of an image; -1 for those that it does not see."""
+    """Return the position in the model input of each pixel along one side of an image; -1 if it is outside."""
     offset = (fitted - scaled) // 2 if scaled <= fitted else -round((scaled - fitted) / 2)  # as center_crop rounds
     places = (2 * np.arange(length) + 1) * scaled // (2 * length) + offset
     return np.where((places >= 0) & (places < fitted), places, -1)

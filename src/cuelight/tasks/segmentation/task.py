@@ -1,4 +1,4 @@
-"""What other rooms ask of segmentation."""
+"""The segmentation task, as the other packages use it."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ class SegmentationTask:
     resize_to_image = staticmethod(resize_to_image)
 
     def class_scores(self, model: nn.Module, class_names: Sequence[str] | None) -> SegmentationScores:
-        """Return how outputs score classes; this needs torch, unlike the rest."""
+        """Return the class scores; this imports torch, unlike the rest."""
         from cuelight.tasks.segmentation.explain import class_scores
 
         return class_scores(model, class_names)
