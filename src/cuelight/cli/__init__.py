@@ -1,4 +1,4 @@
-"""The commands; nothing heavy is imported before a command needs it."""
+"""The command line. A command imports what it needs only when it runs."""
 
 from cuelight.cli.main import main
 

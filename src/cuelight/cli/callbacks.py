@@ -13,14 +13,7 @@ from cuelight.registry import load_source
 
 
 def run(arguments: argparse.Namespace) -> int:
-    """Print every registered callback with its parameters, read from the code itself.
-
-    Args:
-        arguments: The parsed command line.
-
-    Returns:
-        The exit code.
-    """
+    """Print every registered callback, or those that are named, with its parameters."""
     for source in arguments.source:
         load_source(source)
     console = output_console()

@@ -21,14 +21,7 @@ _WIDEST = 1000
 
 
 def run(arguments: argparse.Namespace) -> int:
-    """Show what differs between two runs.
-
-    Args:
-        arguments: The parsed command line.
-
-    Returns:
-        The exit code: 0, also if they differ.
-    """
+    """Print what differs between two runs. The exit code is 0 also if they differ."""
     compared = compare_runs(Path(arguments.first), Path(arguments.second))
     if arguments.json:
         sys.stdout.write(json.dumps(compared.to_dict(), indent=2) + "\n")

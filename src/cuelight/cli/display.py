@@ -1,4 +1,4 @@
-"""How a command shows what it does: log lines, progress and the table at the end."""
+"""Output of the commands: log lines, progress, and the table at the end."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from cuelight.train_end.outcomes import Outcome
 from cuelight.train_end.running import TrainEndError
 from cuelight.utils.files import short_path
 
-# Advice of Lightning's that a user of a YAML file cannot follow, or that Cuelight has seen to.
+# Warnings of Lightning that a YAML file cannot act on, or that Cuelight handles itself.
 _NOISE = (
     r".*does not have many workers.*",
     r".*is smaller than the logging interval.*",
@@ -33,14 +33,7 @@ _NOISE = (
 
 
 def set_up_display(quiet: bool) -> ProgressDisplay | None:
-    """Send log lines to standard error, and choose how progress is shown.
-
-    Args:
-        quiet: Show warnings and errors only.
-
-    Returns:
-        The callback that shows the progress; ``None`` if quiet.
-    """
+    """Send log lines to standard error; return the callback that shows the progress, ``None`` if quiet."""
     console = Console(stderr=True, soft_wrap=True)
     handler: logging.Handler = logging.StreamHandler()
     if console.is_terminal:
@@ -52,7 +45,7 @@ def set_up_display(quiet: bool) -> ProgressDisplay | None:
         library.handlers.clear()
         library.propagate = True
         library.setLevel(logging.WARNING)
-    logging.getLogger("urllib3").setLevel(logging.ERROR)  # each new try, beside what a tracker's own message says
+    logging.getLogger("urllib3").setLevel(logging.ERROR)  # it logs every retry; the tracker reports the failure
     logging.captureWarnings(capture=True)
     for noise in _NOISE:
         warnings.filterwarnings("ignore", message=noise)
@@ -60,14 +53,7 @@ def set_up_display(quiet: bool) -> ProgressDisplay | None:
 
 
 def begin(arguments: argparse.Namespace) -> ProgressDisplay | None:
-    """Do what every command that runs something does first: set up the display and load parts of one's own.
-
-    Args:
-        arguments: The parsed command line, with ``quiet`` and ``source``.
-
-    Returns:
-        The callback that shows the progress; ``None`` if quiet.
-    """
+    """Set up the display and load the ``--source`` files; return what ``set_up_display`` returns."""
     display = set_up_display(arguments.quiet)
     for source in arguments.source:
         load_source(source)
@@ -75,21 +61,13 @@ def begin(arguments: argparse.Namespace) -> ProgressDisplay | None:
 
 
 def output_console() -> Console:
-    """Make the console for standard output; where it is no terminal, lines are not broken at 80 columns.
-
-    Returns:
-        The console.
-    """
+    """Return the console for standard output. If it is no terminal, lines are not broken at 80 columns."""
     console = Console(highlight=False)
     return console if console.is_terminal else Console(highlight=False, width=200)
 
 
 def two_columns() -> Table:
-    """Make a table of names and texts, without lines.
-
-    Returns:
-        The empty table.
-    """
+    """Return an empty table for names and texts, without lines."""
     table = Table(show_header=False, box=None, padding=(0, 2, 0, 0))
     table.add_column(no_wrap=True)
     table.add_column(overflow="fold")
@@ -97,21 +75,12 @@ def two_columns() -> Table:
 
 
 def print_hint(text: str) -> None:
-    """Print what to do next to standard error, also when quiet.
-
-    Args:
-        text: One line.
-    """
+    """Print a line to standard error, also when quiet."""
     sys.stderr.write(f"{text}\n")
 
 
 def print_summary(result: Result, sources: Sequence[str]) -> None:
-    """Print what a run came to: best checkpoint, results, files, next commands.
-
-    Args:
-        result: What ``Run.train`` or ``Run.test`` returned.
-        sources: The files given by ``--source``, which the next commands need too.
-    """
+    """Print outcomes, best checkpoint, metrics and next commands of a run; these repeat the ``--source`` files."""
     table = two_columns()
     for outcome in result.outcomes:
         table.add_row(outcome.step, _what_became(outcome))
@@ -138,15 +107,7 @@ def print_summary(result: Result, sources: Sequence[str]) -> None:
 
 
 def report_failures(result: Result, sources: Sequence[str]) -> int:
-    """Say which steps after a training failed, and how to run them again.
-
-    Args:
-        result: What ``Run.train`` or ``Run.finish`` returned.
-        sources: The files given by ``--source``, which the next command needs too.
-
-    Returns:
-        The exit code: 1 if a step failed.
-    """
+    """Print which steps after the training failed, and how to run them again; return the exit code."""
     if not result.failed or result.directory is None:
         return 0
     error = TrainEndError(result.outcomes, result.directory)
@@ -166,25 +127,11 @@ def _what_became(outcome: Outcome) -> str:
 
 
 def source_options(sources: Sequence[str]) -> str:
-    """Repeat the options by which parts of one's own were given.
-
-    Args:
-        sources: The files.
-
-    Returns:
-        What to add to a command; empty without files.
-    """
+    """Return the ``--source`` options to append to a suggested command."""
     return "".join(f" --source {shlex.quote(source)}" for source in sources)
 
 
 def subject_of(arguments: argparse.Namespace) -> Path | None:
-    """Return which checkpoint a command was given.
-
-    Args:
-        arguments: The parsed command line, with ``run``.
-
-    Returns:
-        The checkpoint; ``None`` if it was given a run directory.
-    """
+    """Return the checkpoint that a command was given; ``None`` for a run directory."""
     path = Path(arguments.run)
     return path if path.is_file() else None

@@ -14,14 +14,7 @@ from cuelight.runs.run import Run
 
 
 def run(arguments: argparse.Namespace) -> int:
-    """Explain images.
-
-    Args:
-        arguments: The parsed command line.
-
-    Returns:
-        The exit code.
-    """
+    """Explain images."""
     display = begin(arguments)
     opened, checkpoint = _open(Path(arguments.run))
     files = find_images(arguments.images)
@@ -44,7 +37,7 @@ def run(arguments: argparse.Namespace) -> int:
 
 
 def _open(path: Path) -> tuple[Run, Path | None]:
-    """The run, and the checkpoint that is meant, if one was named."""
+    """Return the run, and the checkpoint if one was given."""
     if path.is_file() and path.suffix != CHECKPOINT_SUFFIX:
         raise CheckpointError(
             f"{path}: only a run directory or a checkpoint ({CHECKPOINT_SUFFIX}) can be explained, because an exported "

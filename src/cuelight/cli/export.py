@@ -17,15 +17,7 @@ def run(arguments: argparse.Namespace) -> int:
 
 
 def write(arguments: argparse.Namespace, verb: Callable[..., Path]) -> int:
-    """Write a file of a checkpoint, and print where it is.
-
-    Args:
-        arguments: The parsed command line.
-        verb: The method of ``Run`` that writes it.
-
-    Returns:
-        The exit code.
-    """
+    """Write a file from a checkpoint with ``verb``, a method of ``Run``, and print its path."""
     display = begin(arguments)
     trained = Run.load(arguments.run, arguments.overrides)
     trained.display = display

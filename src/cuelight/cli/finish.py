@@ -9,14 +9,7 @@ from cuelight.runs.run import Run
 
 
 def run(arguments: argparse.Namespace) -> int:
-    """Run the steps after a training that are missing.
-
-    Args:
-        arguments: The parsed command line.
-
-    Returns:
-        The exit code: 1 if a step failed.
-    """
+    """Run the missing steps after a training. The exit code is 1 if one failed."""
     display = begin(arguments)
     trained = Run.load(arguments.run, arguments.overrides)
     trained.display = display

@@ -1,4 +1,4 @@
-"""What the commands have in common that look at image files."""
+"""What the commands that read images share."""
 
 from __future__ import annotations
 
@@ -19,28 +19,18 @@ _MOST_SHOWN = 20
 
 
 class OfImage(Protocol):
-    """What was found in an image file."""
+    """A result for one image."""
 
     @property
     def path(self) -> Path:
-        """The file."""
+        """The image file."""
 
 
 Found = TypeVar("Found", bound=OfImage)
 
 
 def with_bar(found: Iterator[Found], doing: str, count: int, display: ProgressDisplay | None) -> Iterator[Found]:
-    """Show how far the images are.
-
-    Args:
-        found: What is found in each image, one after another.
-        doing: What is done.
-        count: How many images there are.
-        display: Where the progress is shown, if anywhere.
-
-    Returns:
-        The same.
-    """
+    """Return the results with a progress bar, or unchanged without a display."""
     console = display.console if display is not None else None
     return found if console is None else iter(track(found, doing, count, console=console, transient=True))
 
@@ -48,29 +38,14 @@ def with_bar(found: Iterator[Found], doing: str, count: int, display: ProgressDi
 def noted(
     found: Iterable[Found], rows: list[dict[str, Any]], row: Callable[[Found], Mapping[str, Any]]
 ) -> Iterator[Found]:
-    """Note what is printed of each image.
-
-    Args:
-        found: What is found in each image, one after another.
-        rows: Gets a row for each.
-        row: What is printed of one.
-
-    Yields:
-        The same.
-    """
+    """Append a row for ``print_images`` to ``rows`` as each result passes through."""
     for one in found:
         rows.append({"image": short_path(one.path.absolute()), **row(one)})
         yield one
 
 
 def print_images(rows: Sequence[Mapping[str, Any]], folder: Path) -> None:
-    """Print what was found in images, and where the files are.
-
-    Args:
-        rows: One for each image, all with the same keys; only the first 20 are printed. A column without any text is
-            left out.
-        folder: Where the files are.
-    """
+    """Print the first 20 rows, without empty columns, and the output folder. All rows have the same keys."""
     table = Table(box=None, padding=(0, 2, 0, 0))
     columns = [name for name in rows[0] if any(row[name] != "" for row in rows[:_MOST_SHOWN])]
     for name in columns:

@@ -11,17 +11,7 @@ from cuelight.errors import CuelightError, did_you_mean
 
 
 def run(arguments: argparse.Namespace) -> int:
-    """Write the starter file of a task.
-
-    Args:
-        arguments: The parsed command line.
-
-    Returns:
-        The exit code.
-
-    Raises:
-        CuelightError: If there is no such task, or the file exists already.
-    """
+    """Write the starter file of a task."""
     folder = resources.files("cuelight.cli") / "starters"
     tasks = sorted(entry.name.removesuffix(".yaml") for entry in folder.iterdir() if entry.name.endswith(".yaml"))
     if arguments.task not in tasks:

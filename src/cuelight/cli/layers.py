@@ -17,14 +17,7 @@ from cuelight.runs.run import Run
 
 
 def run(arguments: argparse.Namespace) -> int:
-    """Print every layer of a model, with the shape of what it puts out for one image.
-
-    Args:
-        arguments: The parsed command line.
-
-    Returns:
-        The exit code.
-    """
+    """Print every layer of a model, with the shape of its output for one image."""
     set_up_display(quiet=False)
     for source in arguments.source:
         load_source(source)

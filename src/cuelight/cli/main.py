@@ -1,4 +1,4 @@
-"""Where every command begins and ends: arguments, errors and exit codes."""
+"""The entry point: arguments, errors and exit codes of all commands."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command.
 
     Args:
-        arguments: What follows the name of the program; the command line of this process if left out.
+        arguments: The command line without the program name; that of this process if left out.
 
     Returns:
         The exit code: 0, 1 after a failure, 2 after a mistake in the arguments or the configuration, 130 and 143
@@ -33,7 +33,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
             if noted.number is None and isinstance(ending, SystemExit):
                 raise
             code = EXIT_SIGNAL + (noted.number or signal.SIGINT)
-        # Whoever caught the exception of a signal may have gone on, or ended with a code of its own.
+        # Code that caught the signal's exception may have continued, or returned a code of its own.
         return code if noted.number is None else EXIT_SIGNAL + noted.number
 
 
@@ -50,7 +50,7 @@ def _run(arguments: Sequence[str] | None) -> int:
 
 
 def _parse(arguments: Sequence[str] | None) -> argparse.Namespace:
-    """Parse, with changes of values also after an option, where argparse itself does not look for them."""
+    """Parse the command line; ``key=value`` may also follow an option, which argparse alone does not accept."""
     parser = build_parser()
     parsed, rest = parser.parse_known_args(arguments)
     unknown = [text for text in rest if text.startswith("-") or "=" not in text or "overrides" not in parsed]

@@ -18,11 +18,7 @@ first steps:
 
 
 def build_parser() -> argparse.ArgumentParser:
-    """Describe all commands.
-
-    Returns:
-        A parser whose result has the function to call as ``command``.
-    """
+    """Return the parser of all commands. Its result has the function to call as ``command``."""
     parser = argparse.ArgumentParser(
         prog="cuelight",
         description="One YAML file in, a trained, tested, exported and archived vision model out.",

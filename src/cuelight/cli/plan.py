@@ -26,14 +26,7 @@ from cuelight.weights.best import BestCheckpoint, Preference, main_metric, selec
 
 
 def run(arguments: argparse.Namespace) -> int:
-    """Check a file and print what will run.
-
-    Args:
-        arguments: The parsed command line.
-
-    Returns:
-        The exit code.
-    """
+    """Check a file and print what will run."""
     display = set_up_display(quiet=False)
     for source in arguments.source:
         load_source(source)
@@ -52,7 +45,7 @@ def run(arguments: argparse.Namespace) -> int:
 
 
 def _settings(planned: Run) -> Table:
-    # The dump has the references to environment variables as the file has them.
+    # The dump keeps references to environment variables instead of their values.
     written = planned.config.to_dict()
     trainer = written["trainer"]
     rows = [("run", written["name"]), *((key, _part(written[key])) for key in ("model", "data"))]
@@ -71,7 +64,7 @@ def _settings(planned: Run) -> Table:
 
 
 def _trackers(section: Mapping[str, Any]) -> Iterator[str]:
-    """Each tracker that is on, with where it is if the file says so."""
+    """Yield each tracker in use, with its location if the file has one."""
     for name, options in section.items():
         if options:
             told = options if isinstance(options, Mapping) else {}
@@ -123,7 +116,7 @@ def _steps(planned: Run, callbacks: Sequence[PlannedCallback]) -> Table:
 
 
 def _checkpoint(planned: Run, callbacks: Sequence[PlannedCallback], prefer: Preference) -> str:
-    """Which checkpoint a step will use."""
+    """Return which checkpoint a step will use, in words."""
     kept = [
         BestCheckpoint(Path(), callback.monitor, callback.mode, score=0.0)
         for callback in (entry.callback for entry in callbacks)

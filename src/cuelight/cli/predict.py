@@ -15,14 +15,7 @@ from cuelight.runs.run import Run
 
 
 def run(arguments: argparse.Namespace) -> int:
-    """Predict images.
-
-    Args:
-        arguments: The parsed command line.
-
-    Returns:
-        The exit code.
-    """
+    """Predict images."""
     display = begin(arguments)
     network, folder = _open(Path(arguments.model))
     files = find_images(arguments.images)
@@ -37,7 +30,7 @@ def run(arguments: argparse.Namespace) -> int:
 
 
 def _open(model: Path) -> tuple[Network, Path]:
-    """The model, and where its predictions go."""
+    """Return the model, and the folder for its predictions."""
     if not model.exists():
         raise CheckpointError(f"{model}: there is no such run directory, checkpoint, ONNX file or NN Archive.")
     if model.is_file() and model.suffix != CHECKPOINT_SUFFIX:

@@ -10,7 +10,7 @@ from cuelight.utils.files import short_path
 
 
 def run(arguments: argparse.Namespace) -> int:
-    """Write a run as one HTML page, and print where it is."""
+    """Write a run as one HTML page, and print its path."""
     page = write_report(arguments.run, arguments.output)
     if not arguments.quiet:
         sys.stdout.write(f"{short_path(page)}\n")

@@ -9,14 +9,7 @@ from cuelight.runs.run import Run
 
 
 def run(arguments: argparse.Namespace) -> int:
-    """Measure a checkpoint.
-
-    Args:
-        arguments: The parsed command line.
-
-    Returns:
-        The exit code.
-    """
+    """Evaluate a checkpoint."""
     display = begin(arguments)
     trained = Run.load(arguments.run, arguments.overrides)
     trained.display = display

@@ -15,14 +15,7 @@ from cuelight.utils.run_directory import is_first_process
 
 
 def run(arguments: argparse.Namespace) -> int:
-    """Train, or go on with a training.
-
-    Args:
-        arguments: The parsed command line.
-
-    Returns:
-        The exit code.
-    """
+    """Train, or resume a training."""
     display = begin(arguments)
     training = _resumed(arguments) if arguments.resume else _new(arguments)
     training.display = display
@@ -48,7 +41,12 @@ def _new(arguments: argparse.Namespace) -> Run:
 
 def _resumed(arguments: argparse.Namespace) -> Run:
     overrides = [text for text in (arguments.config, *arguments.overrides) if text is not None]
-    _refuse_file(overrides)
+    for text in overrides:
+        if "=" not in text:
+            message = (
+                f'got "{text}" beside --resume, which takes its configuration from the run directory; leave it out'
+            )
+            raise ConfigError([Problem(message, where="command line")])
     return Run.load(arguments.resume, overrides)
 
 
@@ -56,12 +54,3 @@ def _train(training: Run, arguments: argparse.Namespace) -> Result:
     if not arguments.resume:
         return training.train(arguments.output)
     return training.resume(arguments.resume if Path(arguments.resume).is_file() else None)
-
-
-def _refuse_file(overrides: list[str]) -> None:
-    for text in overrides:
-        if "=" not in text:
-            message = (
-                f'got "{text}" beside --resume, which takes its configuration from the run directory; leave it out'
-            )
-            raise ConfigError([Problem(message, where="command line")])

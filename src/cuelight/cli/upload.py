@@ -12,14 +12,7 @@ from cuelight.train_end.outcomes import Outcome
 
 
 def run(arguments: argparse.Namespace) -> int:
-    """Send the best checkpoint to the trackers, unless they have it.
-
-    Args:
-        arguments: The parsed command line.
-
-    Returns:
-        The exit code: 1 if something was not sent.
-    """
+    """Send the best checkpoint to the trackers that lack it. The exit code is 1 if this failed."""
     display = begin(arguments)
     trained = Run.load(arguments.run, arguments.overrides)
     trained.display = display

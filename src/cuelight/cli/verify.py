@@ -13,14 +13,7 @@ from cuelight.train_end.verifying import Check
 
 
 def run(arguments: argparse.Namespace) -> int:
-    """Check that what was measured is what was shipped.
-
-    Args:
-        arguments: The parsed command line.
-
-    Returns:
-        The exit code: 1 if something is not, or if there is nothing to check.
-    """
+    """Check that the shipped weights are the measured ones. The exit code is 1 if not, or with nothing to check."""
     begin(arguments)
     checks = Run.load(arguments.run).verify()
     if not checks:

@@ -1,1 +1,1 @@
-"""Where a run comes from: code, packages, machine; each as far as it can be told, and without secrets."""
+"""Where a run comes from: code, packages and machine, without secrets."""

@@ -1,4 +1,4 @@
-"""The ``git`` program, asked without letting it wait, prompt, page, fetch, or run what a repository brings."""
+"""Calls of the ``git`` program that cannot wait, prompt, page, fetch, or run code of the repository."""
 
 from __future__ import annotations
 
@@ -14,32 +14,27 @@ from cuelight.errors import CuelightError
 
 LONGEST = 5.0
 _TO_END = 1.0  # seconds
-_NO = 1  # the exit code; after an error it is 128
+_NO = 1  # exit code; an error has 128
 
 _SETTINGS = (
     "core.fsmonitor=false", "core.hooksPath=/dev/null", "core.quotePath=true", "diff.noprefix=false",
     "diff.mnemonicPrefix=false", "diff.orderFile=/dev/null",
 )  # fmt: skip
 _ENVIRONMENT = {"GIT_TERMINAL_PROMPT": "0", "GIT_OPTIONAL_LOCKS": "0", "GIT_NO_LAZY_FETCH": "1", "LC_ALL": "C"}
-# Set where a hook of git runs, and then about another repository.
+# Git sets these for a hook, and they may name another repository.
 _ELSEWHERE = frozenset({"GIT_DIR", "GIT_WORK_TREE", "GIT_INDEX_FILE", "GIT_PREFIX", "GIT_EXTERNAL_DIFF"})
 
 
 class GitError(CuelightError):
-    """Git did not answer; the message is the reason."""
+    """Git failed; the message is the reason."""
 
 
 class NoRepositoryError(GitError):
-    """A folder is in no repository."""
+    """The folder is in no repository."""
 
 
 class Git:
-    """Git in one folder.
-
-    Args:
-        folder: A folder in a repository.
-        seconds: What all questions together may take.
-    """
+    """Git in one folder; ``seconds`` limits all calls together."""
 
     def __init__(self, folder: Path, seconds: float = LONGEST) -> None:
         self.folder = folder
@@ -47,44 +42,21 @@ class Git:
         self._end = time.monotonic() + seconds
 
     def ask(self, *arguments: str, environment: Mapping[str, str] | None = None) -> bytes:
-        """Run a command that only reads.
-
-        Args:
-            arguments: The command and its arguments.
-            environment: Variables besides those of the process.
-
-        Returns:
-            What it printed.
-
-        Raises:
-            NoRepositoryError: If the folder is in no repository.
-            GitError: If git is not installed, refuses, fails, or takes too long.
-        """
+        """Return the output of a command that only reads. Raises ``GitError`` if it fails or takes too long."""
         code, output, complaint = self._run(arguments, environment or {})
         if code:
             raise _failure(complaint)
         return output
 
     def line(self, *arguments: str) -> str:
-        """Run a command that prints one line, or says no.
-
-        Args:
-            arguments: The command and its arguments.
-
-        Returns:
-            The line; empty if git says no, which is the exit code 1 without a complaint.
-
-        Raises:
-            NoRepositoryError: If the folder is in no repository.
-            GitError: If git is not installed, refuses, fails, or takes too long.
-        """
+        """Return the line that a command prints; empty if git says no: exit code 1 without an error message."""
         code, output, complaint = self._run(arguments, {})
         if code and (code != _NO or complaint):
             raise _failure(complaint)
         return output.decode(errors="replace").strip()
 
     def _run(self, arguments: Sequence[str], environment: Mapping[str, str]) -> tuple[int, bytes, str]:
-        """Run a command; returns its exit code, what it printed, and its complaint."""
+        """Run a command; return its exit code, its output and its error message."""
         variables = {key: value for key, value in os.environ.items() if key not in _ELSEWHERE}
         settings = [part for setting in _SETTINGS for part in ("-c", setting)]
         try:
@@ -110,10 +82,10 @@ class Git:
 
 
 def _end(process: subprocess.Popen[bytes]) -> None:
-    """End git, and what it has started, unless it was waited for.
+    """Kill git and its children, unless it has been waited for.
 
-    Also where git itself is gone, what it has started may be there, and keeps its output open. What has left its group,
-    or hangs in the system, is not waited for.
+    Children may outlive git and keep its output open. One that left the process group, or cannot be killed, is not
+    waited for.
     """
     if process.returncode is None:
         with suppress(ProcessLookupError):
@@ -126,7 +98,7 @@ def _end(process: subprocess.Popen[bytes]) -> None:
 
 
 def _complaint(printed: bytes) -> str:
-    """The first line that is not a mere warning, such as of a configuration that cannot be read."""
+    """Return the first line that is not a warning; git also warns, for example, of an unreadable configuration."""
     lines = printed.decode(errors="replace").strip().splitlines()
     return next((line for line in lines if not line.startswith("warning: ")), "")
 

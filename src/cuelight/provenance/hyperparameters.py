@@ -1,4 +1,4 @@
-"""Values of a configuration that were asked for by name."""
+"""Values of a configuration, looked up by key."""
 
 from __future__ import annotations
 
@@ -12,15 +12,7 @@ _PARAMETERS = ".params"
 
 
 def look_up(tree: Mapping[str, Any], keys: Sequence[str]) -> dict[str, Any]:
-    """Look keys up.
-
-    Args:
-        tree: Plain data, such as a configuration.
-        keys: Keys in dot notation; each exists.
-
-    Returns:
-        The value of each, by its key, without secrets; a section gives one entry for each value in it.
-    """
+    """Return the value of each key, without secrets; a section gives one entry for each value in it."""
     shown = redacted(tree)
     found: dict[str, Any] = {}
     for key in keys:
@@ -29,15 +21,7 @@ def look_up(tree: Mapping[str, Any], keys: Sequence[str]) -> dict[str, Any]:
 
 
 def missing_keys(tree: Mapping[str, Any], keys: Sequence[str]) -> dict[int, str]:
-    """Find the keys that do not exist.
-
-    Args:
-        tree: Plain data, such as a configuration.
-        keys: Keys in dot notation.
-
-    Returns:
-        What is wrong, by the position in the list.
-    """
+    """Return what is wrong with each key that does not exist, by its position in the list."""
     reasons = ((position, _problem_of(tree, key)) for position, key in enumerate(keys))
     return {position: reason for position, reason in reasons if reason}
 
@@ -45,7 +29,7 @@ def missing_keys(tree: Mapping[str, Any], keys: Sequence[str]) -> dict[int, str]
 def _value(shown: Mapping[str, Any], key: str) -> Any:
     try:
         return paths.get(shown, key)
-    except paths.PathError:  # it exists, but what is above it is a secret as a whole
+    except paths.PathError:  # it exists, but inside a section that is secret as a whole
         return REDACTED
 
 

@@ -1,4 +1,4 @@
-"""What a run runs on, and by which command."""
+"""The machine and the command of a run."""
 
 from __future__ import annotations
 
@@ -19,9 +19,8 @@ _NOTEBOOK = frozenset({"ipykernel_launcher", "colab_kernel_launcher"})
 def describe_machine() -> dict[str, Any]:
     """Describe Python, the system, the processor and the GPUs.
 
-    Returns:
-        ``python``, ``platform``, ``cpu`` (the model), ``cores`` (those that the process may use), ``memory_gib``, and
-        ``gpu``: driver and GPUs as :func:`cuelight.utils.nvml.describe` gives them, or why they are not known.
+    ``cores`` counts those that the process may use. ``gpu`` is as :func:`cuelight.utils.nvml.describe` returns it, or
+    the reason why it is not known.
     """
     return {
         "python": f"{platform.python_implementation()} {platform.python_version()}",
@@ -34,12 +33,7 @@ def describe_machine() -> dict[str, Any]:
 
 
 def command_name() -> str:
-    """Name the command of this process, without its arguments.
-
-    Returns:
-        A program or a script, such as ``cuelight`` or ``my_script.py``, the package that ``python -m`` runs, ``a
-        notebook``, or ``python``.
-    """
+    """Return the program, script or package (``python -m``) of this process without arguments, or ``a notebook``."""
     program = Path(sys.argv[0]) if sys.argv else Path()
     if program.name == "__main__.py":
         program = program.absolute().parent

@@ -1,4 +1,4 @@
-"""Which folder holds the code of the user."""
+"""The folder of the user's own code."""
 
 from __future__ import annotations
 
@@ -13,15 +13,10 @@ _PYTHON = Path(inspect.__file__).parent
 
 
 def own_folder(objects: Iterable[object]) -> Path:
-    """Find the folder whose repository is the user's own.
+    """Return the folder of the first object whose class is in a git repository of the user.
 
-    Args:
-        objects: What the user's code may have defined, such as the model, its data and the callbacks; the first one
-            that is in a repository decides.
-
-    Returns:
-        The folder of the file that its class is in; the working directory if all classes are of installed packages, of
-        Cuelight, or in no repository.
+    The objects are what the user may have written, such as the model, the data and the callbacks. Installed packages
+    and Cuelight do not count. Without such an object, it is the working directory.
     """
     return next((file.parent for file in _files(objects) if _is_own(file)), Path.cwd())
 

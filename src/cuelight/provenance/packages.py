@@ -1,4 +1,4 @@
-"""Which packages ran: their versions, and the commit that a package was installed from."""
+"""Packages: their versions, and the commit that one was installed from."""
 
 from __future__ import annotations
 
@@ -13,29 +13,25 @@ from cuelight.utils.redaction import redacted_text
 
 
 def installed_versions() -> dict[str, str]:
-    """List every installed package.
-
-    Returns:
-        The version of each, by its name, in alphabetical order.
-    """
+    """Return the version of every installed package, in alphabetical order."""
     headers = [one.metadata for one in metadata.distributions()]
     found = {header["Name"]: redacted_text(header["Version"]) for header in headers if header["Name"]}
     return {name: found[name] for name in sorted(found, key=str.lower)}
 
 
 def describe_package(name: str, module: str) -> dict[str, Any]:
-    """Return which commit a package is of.
+    """Return the version of a package, and the commit that it was installed from.
 
     Args:
-        name: The package, as it is installed.
-        module: What it is imported by.
+        name: The name of the installed package.
+        module: The name by which it is imported.
 
     Returns:
-        Its ``version``, its ``origin`` in words and, where there is a git hash, that as ``commit``: from the
-        repository that its files are in, as with an editable install, or from the record of the installation (PEP 610).
+        Its ``version``, its ``origin`` in words, and the git hash as ``commit`` if there is one: from the repository of
+        its files, as with an editable install, or from the record of the installation (PEP 610).
 
     Raises:
-        GitError: If git does not answer about the repository that the package is in.
+        GitError: If git fails in the repository of the package.
     """
     specification = importlib.util.find_spec(module)
     if specification is None or not specification.origin:

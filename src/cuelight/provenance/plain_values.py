@@ -1,4 +1,4 @@
-"""Any value as plain data: what YAML, a checkpoint and a tracker can hold, and what two runs can be compared by."""
+"""Any value as plain data, for YAML, checkpoints, trackers and the comparison of runs."""
 
 from __future__ import annotations
 
@@ -17,13 +17,7 @@ _ADDRESS = re.compile(r" at 0x[0-9a-fA-F]+")
 def as_plain(value: object, depth: int = 0) -> Any:
     """Copy a value into dicts with text as keys, lists, texts, numbers, booleans and None.
 
-    Args:
-        value: Anything.
-        depth: How deep in a tree it is.
-
-    Returns:
-        The copy. What is something else is written as text, without the address that an object of Python has in
-        memory, which is another one in every run.
+    Anything else becomes text, without the memory address of an object, which differs in every run.
 
     Examples:
         >>> as_plain({"shape": (1, 2), "loss": len, "of": object()})
@@ -53,7 +47,7 @@ def _children(value: Any) -> Mapping[Any, Any] | Sequence[Any] | None:
 
 
 def _scalar(value: object) -> object:
-    """The built-in type of a scalar that may be of a subclass; text from the environment shows its template."""
+    """Return a scalar as its built-in type; text from the environment becomes its template."""
     if isinstance(value, str):
         return _clean(str(getattr(value, "template", value)))
     if value is None or isinstance(value, bool):
@@ -74,10 +68,10 @@ def _text(value: Any) -> Any:
         return f"{value.__module__}.{value.__qualname__}"
     try:
         return _clean(_ADDRESS.sub("", str(value)))
-    except Exception:  # noqa: BLE001 - of a class that is not ours, and what it is remains to be said
+    except Exception:  # noqa: BLE001 - the class may raise anything
         return f"<{type(value).__qualname__} object that cannot be written as text>"
 
 
 def _clean(text: str) -> str:
-    """Text that can be encoded: of a broken file name, the bytes that are no text are written as escapes."""
+    """Return text that can be encoded; undecodable bytes of a file name become escapes."""
     return text.encode("utf-8", "backslashreplace").decode()

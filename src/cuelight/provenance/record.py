@@ -1,4 +1,4 @@
-"""The record of a run: everything that is known of where it comes from, as plain data without secrets."""
+"""The record of a run: where it comes from, as plain data without secrets."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from cuelight.utils.redaction import redacted, redacted_text
 METADATA_FILE = "metadata.yaml"
 RESUMED = "resumed"
 
-# Those that decide what a network computes and what is shipped; the file has all.
+# They decide what a network computes and what is shipped. metadata.yaml has all packages.
 _MAIN_PACKAGES = (
     "torch", "torchvision", "lightning", "torchmetrics", "timm", "numpy", "pillow", "onnx", "onnxruntime", "luxonis-ml",
 )  # fmt: skip
@@ -31,7 +31,7 @@ class Provenance:
 
     Args:
         record: Sections by name, as plain data without secrets.
-        diff: What differs from the commit in the user's own repository, as ``git diff`` prints it.
+        diff: The uncommitted changes in the user's own repository, as ``git diff`` prints them.
     """
 
     record: dict[str, Any]
@@ -41,18 +41,13 @@ class Provenance:
 def collect(
     folder: Path, hyperparameters: Mapping[str, Any], seed: Any, data: Callable[[], Mapping[str, Any]]
 ) -> Provenance:
-    """Collect what is known of where a run comes from.
-
-    Nothing here raises: what cannot be found out says so, and why.
+    """Collect where a run comes from. This never raises: what cannot be found out is replaced by the reason.
 
     Args:
         folder: A folder in the user's own repository, if there is one.
         hyperparameters: Values by their key, without secrets.
-        seed: What the random numbers begin with.
-        data: Tells what is known of the data.
-
-    Returns:
-        The record, and the difference to the commit.
+        seed: The seed of the run.
+        data: Returns a description of the data.
     """
     own = _known(lambda: _own_repository(folder))
     repository = own if isinstance(own, Repository) else None
@@ -72,16 +67,12 @@ def collect(
 
 
 def resumed_record(first: Mapping[str, Any], now_is: Mapping[str, Any], step: int) -> dict[str, Any]:
-    """Add to a record that the run goes on, and what has changed since.
+    """Add an entry under ``resumed`` to a record: time, command, step, and each changed value by its dot path.
 
     Args:
-        first: The record of the run, with every time that it was resumed before.
+        first: The record of the run, with all earlier resumes.
         now_is: The record as it would be if the run began now.
-        step: The optimizer step at which it goes on.
-
-    Returns:
-        The first record with one more entry under ``resumed``: time, command, step, and each value that changed by its
-        dot path.
+        step: The optimizer step from which the training continues.
     """
     before = last_state(first)
     after = paths.flattened({key: value for key, value in now_is.items() if key != RESUMED})
@@ -95,14 +86,7 @@ def resumed_record(first: Mapping[str, Any], now_is: Mapping[str, Any], step: in
 
 
 def last_state(record: Mapping[str, Any]) -> dict[str, Any]:
-    """Return what was true when a run was begun or resumed last.
-
-    Args:
-        record: Its record.
-
-    Returns:
-        Each value by its dot path.
-    """
+    """Return the values at the last start or resume of a run, by dot path."""
     state = paths.flattened({key: value for key, value in record.items() if key != RESUMED})
     for entry in record.get(RESUMED, ()):
         state |= entry["changed"]
@@ -110,13 +94,9 @@ def last_state(record: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def for_trackers(record: Mapping[str, Any]) -> dict[str, Any]:
-    """Choose what of a record goes to trackers, where each value is a column of a table of runs.
+    """Return the part of a record for trackers, where each value is a column in a table of runs.
 
-    Args:
-        record: The record of a run.
-
-    Returns:
-        The hyperparameters by their keys, and under ``metadata`` the rest without most of the packages.
+    Hyperparameters keep their keys; the rest is under ``metadata``, with the main packages only.
     """
     packages = record["packages"] if isinstance(record["packages"], Mapping) else {}  # a text if they are not known
     main = {name: packages[name] for name in _MAIN_PACKAGES if name in packages}
@@ -125,11 +105,7 @@ def for_trackers(record: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def now() -> str:
-    """Return the time.
-
-    Returns:
-        As ISO 8601, in UTC, to the second.
-    """
+    """Return the time in UTC as ISO 8601, to the second."""
     return datetime.now(timezone.utc).isoformat(timespec="seconds")
 
 
@@ -143,6 +119,6 @@ def _own_repository(folder: Path) -> Repository | str:
 def _known(find: Callable[[], Any]) -> Any:
     try:
         return find()
-    except Exception as error:  # noqa: BLE001 - whatever cannot be found out, a training goes on without it
+    except Exception as error:  # noqa: BLE001 - a training goes on without it
         reason = " ".join(f"{error}".split()) or type(error).__name__
         return redacted_text(f"not known: {reason}")

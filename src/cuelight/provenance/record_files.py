@@ -1,4 +1,4 @@
-"""The record of a run in its folder: ``metadata.yaml``, and beside it what differs from the commit."""
+"""The record in the run directory: ``metadata.yaml``, and the uncommitted changes as patch files."""
 
 from __future__ import annotations
 
@@ -18,20 +18,13 @@ from cuelight.utils.redaction import redacted_text
 
 logger = logging.getLogger(__name__)
 
-LARGEST_SENT = 5 * 1000**2  # to look for secrets in so much takes a second, in which the training waits
+LARGEST_SENT = 5 * 1000**2  # bytes; the training waits a second while this much is searched for secrets
 
 _DIGEST = "git.repository.diff"
 
 
 def read_record(directory: Path) -> dict[str, Any] | None:
-    """Read the record of a run.
-
-    Args:
-        directory: The folder of the run.
-
-    Returns:
-        The record; ``None`` if there is none, or what has its name is something else.
-    """
+    """Read the record of a run; ``None`` if there is none, or the file is not a record."""
     try:
         record: dict[str, Any] = read_document(directory / METADATA_FILE).tree
         return record if record["run"]["started"] and last_state(record) else None
@@ -40,21 +33,20 @@ def read_record(directory: Path) -> dict[str, Any] | None:
 
 
 def write_record(directory: Path, record: Mapping[str, Any], diff: bytes) -> list[Path]:
-    """Write the record of a run, and what differs from the commit.
+    """Write the record of a run, and its uncommitted changes.
 
-    A record that begins anew replaces the one of an earlier run, and the differences that belong to it. Files of
-    another origin stay as they are.
+    A new record replaces that of an earlier run and its patch files. Files of another origin stay as they are.
 
     Args:
         directory: The folder of the run.
         record: The record.
-        diff: What differs from the commit, as ``git diff`` prints it; empty if that shall not be kept.
+        diff: The uncommitted changes, as ``git diff`` prints them; empty to keep none.
 
     Returns:
-        The files that may be sent to trackers: a difference that is large, or holds what looks like a secret, may not.
+        The files that may be sent to trackers. A large diff, or one that may hold a secret, is not among them.
 
     Raises:
-        OSError: If a file cannot be written, or a file that is no record has its name.
+        OSError: If a file cannot be written, or ``metadata.yaml`` exists and is not a record.
     """
     path = directory / METADATA_FILE
     before = read_record(directory)
@@ -69,7 +61,7 @@ def write_record(directory: Path, record: Mapping[str, Any], diff: bytes) -> lis
 
 
 def _written_difference(directory: Path, record: Mapping[str, Any], diff: bytes) -> list[Path]:
-    """Write a difference that the record has not had before; returns the file if it may be sent."""
+    """Write a diff that the record did not have before; return the file if it may be sent."""
     name, digest = list(_differences(record).items())[-1]
     if not diff or digest is None:
         return []
@@ -91,7 +83,7 @@ def _written_difference(directory: Path, record: Mapping[str, Any], diff: bytes)
 
 
 def _differences(record: Mapping[str, Any]) -> dict[str, str | None]:
-    """The digest of each difference by the name of its file; ``None`` where a resume has changed nothing."""
+    """Return the digest of each diff by its file name; ``None`` if a resume has changed nothing."""
     begun = paths.flattened({key: value for key, value in record.items() if key != RESUMED})
     resumes = [entry["changed"] for entry in record.get(RESUMED, ())]
     later = {f"diff-resumed-{number}.patch": changed.get(_DIGEST) for number, changed in enumerate(resumes, start=1)}

@@ -1,4 +1,4 @@
-"""What code was there: commit, branch, and what differs from the commit."""
+"""The state of a git repository: commit, branch and uncommitted changes."""
 
 from __future__ import annotations
 
@@ -13,10 +13,10 @@ from typing import Any
 from cuelight.provenance.git_command import LONGEST, Git, GitError
 from cuelight.utils.redaction import redacted_text
 
-# Files that are not tracked, and yet are what runs. Data and the files of runs are not.
+# Untracked files that belong to the diff, because they are code; data and files of runs are not.
 _CODE = ("*.py", "*.pyx", "*.c", "*.cc", "*.cpp", "*.cu", "*.cuh", "*.h", "*.hpp", "*.rs")
 _LARGEST_NEW_FILE = 1024**2
-# Independent of how the user likes to see differences.
+# Independent of the user's own diff settings.
 _DIFF = (
     "diff", "--no-color", "--no-ext-diff", "--no-textconv", "--no-renames", "--full-index", "--unified=3",
     "--inter-hunk-context=0", "--diff-algorithm=myers", "--src-prefix=a/", "--dst-prefix=b/", "--submodule=short",
@@ -30,10 +30,9 @@ class Repository:
     Args:
         commit: The hash of the commit; ``None`` if there is none yet.
         branch: The branch; ``None`` for a detached head.
-        remote: The URL of ``origin``, or of the first remote, without credentials; ``None`` if there is none.
-        diff: What differs from the commit: changed files, and new files of code; empty if nothing does, ``None`` if
-            git did not say.
-        why_no_diff: Why it did not.
+        remote: The URL of ``origin``, or of the first remote; ``None`` if there is none.
+        diff: Uncommitted changes and new code files; empty if there are none, ``None`` if git failed.
+        why_no_diff: Why git failed.
     """
 
     commit: str | None
@@ -43,7 +42,7 @@ class Repository:
     why_no_diff: str = ""
 
     def to_dict(self) -> dict[str, Any]:
-        """Describe this in plain types, with the SHA-256 of the difference in place of it."""
+        """Return this as plain types, without credentials, and with the SHA-256 of the diff in place of it."""
         return {
             "commit": self.commit or "none: nothing is committed yet",
             "branch": redacted_text(self.branch) if self.branch else "none: detached head",
@@ -59,17 +58,14 @@ class Repository:
 
 
 def read_repository(folder: Path, seconds: float = LONGEST) -> Repository:
-    """Ask git about the repository that a folder is in; nothing in it is written.
+    """Return the state of the repository that a folder is in, without writing to it.
 
     Args:
         folder: The folder.
-        seconds: What it may take.
-
-    Returns:
-        Its state.
+        seconds: The time limit for all calls of git.
 
     Raises:
-        NoRepositoryError: If the folder is in none.
+        NoRepositoryError: If the folder is in no repository.
         GitError: If git is not installed, refuses, fails, or takes too long.
     """
     git = Git(folder, seconds)
@@ -82,26 +78,15 @@ def read_repository(folder: Path, seconds: float = LONGEST) -> Repository:
         return Repository(None, branch, remote, None, "nothing is committed yet")
     try:
         return Repository(commit, branch, remote, _diff(git, top))
-    except GitError as error:  # in a large repository, the commit is known long before the difference
+    except GitError as error:  # in a large repository, the diff may take too long
         return Repository(commit, branch, remote, None, str(error))
 
 
-def tracks(file: Path, seconds: float = LONGEST) -> bool:
-    """Return whether a file belongs to a repository, and does not only lie in its folder, as an environment may.
-
-    Args:
-        file: The file.
-        seconds: What it may take.
-
-    Returns:
-        Whether a repository tracks it.
-
-    Raises:
-        GitError: If git is not installed, refuses, or takes too long.
-    """
+def tracks(file: Path) -> bool:
+    """Return whether git tracks a file. One in a virtual environment inside a repository is not tracked."""
     if not any((folder / ".git").exists() for folder in file.resolve().parents):
         return False
-    return bool(Git(file.resolve().parent, seconds).line("ls-files", "--", file.name))
+    return bool(Git(file.resolve().parent).line("ls-files", "--", file.name))
 
 
 def _remote(git: Git) -> str | None:
@@ -111,7 +96,7 @@ def _remote(git: Git) -> str | None:
 
 
 def _diff(git: Git, top: Path) -> bytes:
-    """The difference to the commit, with new files as if they had been added, by a copy of the index."""
+    """Return the uncommitted changes; a copy of the index lets git include new files."""
     listed = git.ask("ls-files", "-z", "--others", "--exclude-standard", "--", *_CODE)
     new = [name for name in map(os.fsdecode, listed.split(b"\0")) if name and _is_small(top / name)]
     if not new:

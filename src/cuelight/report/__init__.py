@@ -1,4 +1,4 @@
-"""A run as one HTML page, made of its files: reading, curves, charts, the page."""
+"""The HTML report of a run, made from the files in its run directory."""
 
 from cuelight.report.writing import write_report
 

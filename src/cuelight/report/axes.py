@@ -1,4 +1,4 @@
-"""Where the ticks of an axis are, and how values become places on it."""
+"""Axes of a chart: their ticks, and the position of a value."""
 
 from __future__ import annotations
 
@@ -7,20 +7,13 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 _ROUND = (1.0, 2.0, 2.5, 5.0, 10.0)
-_SMALL_SHARE = 0.1  # of the largest value; below it the middle of a curve is flat on a linear axis
+_SMALL_SHARE = 0.1  # of the largest value; with a median below it, a curve is flat on a linear axis
 _MOST_DECADES = 6
 
 
 @dataclass(frozen=True)
 class Axis:
-    """An axis from ``low`` to ``high``.
-
-    Args:
-        low: The value at its beginning.
-        high: The value at its end.
-        ticks: The values that are written beside it.
-        logarithmic: Whether equal distances are equal ratios.
-    """
+    """The range and the ticks of an axis."""
 
     low: float
     high: float
@@ -28,28 +21,13 @@ class Axis:
     logarithmic: bool = False
 
     def share(self, value: float) -> float:
-        """Return where a value is.
-
-        Args:
-            value: A finite value, above 0 on a logarithmic axis.
-
-        Returns:
-            0 at the beginning of the axis, 1 at its end.
-        """
+        """Return the position of a value: 0 at ``low``, 1 at ``high``. On a logarithmic axis it must be above 0."""
         low, high, here = (math.log10(end) if self.logarithmic else end for end in (self.low, self.high, value))
         return min(max((here - low) / (high - low), 0.0), 1.0)
 
 
 def axis_of(values: Sequence[float], count: int = 5) -> Axis:
-    """Choose an axis that holds all values.
-
-    Args:
-        values: Finite values.
-        count: About how many ticks.
-
-    Returns:
-        A logarithmic axis where most values would be at the foot of a linear one.
-    """
+    """Choose an axis for finite values; a logarithmic one if most would be at the bottom of a linear one."""
     low, high = min(values), max(values)
     median = sorted(values)[len(values) // 2]
     if low > 0 and median < _SMALL_SHARE * high:
@@ -62,15 +40,7 @@ def axis_of(values: Sequence[float], count: int = 5) -> Axis:
 
 
 def linear_ticks(low: float, high: float, count: int) -> tuple[float, ...]:
-    """Choose round values around a range.
-
-    Args:
-        low: The smallest value.
-        high: The largest, above ``low``.
-        count: About how many.
-
-    Returns:
-        The first is at or below ``low``, the last at or above ``high``.
+    """Return about ``count`` round values, the first at or below ``low``, the last at or above ``high``.
 
     Examples:
         >>> linear_ticks(0.03, 0.97, 5)

@@ -1,4 +1,4 @@
-"""Charts as places and paths, which the page draws."""
+"""Charts as coordinates and SVG paths, which the template draws."""
 
 from __future__ import annotations
 
@@ -18,21 +18,19 @@ WIDTH, HEIGHT = 446, 250
 LEFT, RIGHT, TOP, BOTTOM = 64, 352, 32, 212
 _LABEL_HEIGHT = 13
 _LABEL_GAP = 9  # beside the ring around the best checkpoint
-_WIDE, _CAPITAL, _LETTER = 13, 10, 8  # widths in a bold font that runs wide
+_WIDE, _CAPITAL, _LETTER = 13, 10, 8  # upper limits of the width of a character, in pixels
 _MOST_DOTS = 30
 _EPOCH_LABELS = 8
 
 
 @dataclass(frozen=True)
 class Best:
-    """The checkpoint that counts.
+    """The checkpoint with the best monitored score, or the best score alone.
 
     Args:
-        monitor: The name of what it is the best by.
-        score: The value that was reached.
-        path: The file, seen from the run directory; empty if it is not known.
-        step: The optimizer step of it, if it is known.
-        epoch: The epoch of it, from 1 on, if it is known.
+        path: The file, relative to the run directory; empty if no checkpoint is known.
+        step: The optimizer step, if it is known.
+        epoch: The epoch, counted from 1, if it is known.
     """
 
     monitor: str
@@ -47,17 +45,11 @@ class Line:
     """A curve as it is drawn.
 
     Args:
-        series: The curve.
-        path: What SVG calls ``d``.
-        dots: Points that are marked, as places.
-        places: For each point that is finite: place, step and value.
-        label: What is written at its end; empty where there is no room.
-        label_x: Where the label begins.
-        label_y: Where the label stands.
-        note: What is wrong with it.
-        last: Its last finite value.
-        lowest: Its lowest one.
-        highest: Its highest one.
+        path: The ``d`` attribute of an SVG path.
+        dots: The positions of points with a marker.
+        places: The position, step and value of each finite point.
+        label: The text at its end; empty if there is no room.
+        note: A warning about values that are not finite.
     """
 
     series: Series
@@ -78,14 +70,12 @@ class Chart:
     """A chart as it is drawn.
 
     Args:
-        title: What was measured.
-        description: The chart in words.
+        description: The chart in words, for screen readers.
         lines: The curves; empty if no value is finite.
-        x_ticks: Place and text of the steps.
-        y_ticks: Place and text of the values.
-        epochs: Place and text of the epochs, each where it ends.
-        logarithmic: Whether the axis of the values is.
-        best: The place of the best checkpoint: across, and down if its own curve is here.
+        x_ticks: Position and text of each step.
+        y_ticks: Position and text of each value.
+        epochs: Position and text of each epoch, at its end.
+        best: The position of the best checkpoint: x, and y if the chart has the monitored curve.
     """
 
     title: str
@@ -99,16 +89,13 @@ class Chart:
 
 
 def chart_of(panel: Panel, last_step: int, epochs: Mapping[int, int], best: Best | None = None) -> Chart:
-    """Draw a chart.
+    """Compute a chart.
 
     Args:
-        panel: What it shows.
-        last_step: The end of the axis of steps, the same for all charts of a run.
-        epochs: The last step of each epoch, by its number.
+        panel: The curves.
+        last_step: The end of the x axis, the same for all charts of a run.
+        epochs: The last step of each epoch.
         best: The checkpoint to mark.
-
-    Returns:
-        The chart.
     """
     values = [value for series in panel.series for _, value in series.points if math.isfinite(value)]
     axis = axis_of(values or [0.0])
@@ -134,7 +121,7 @@ def _across(steps: Axis, step: float) -> float:
 
 
 def _down(axis: Axis, value: float) -> float:
-    low = axis.low if axis.logarithmic else value  # what a logarithmic axis cannot show lies at its foot
+    low = axis.low if axis.logarithmic else value  # values below a logarithmic axis are drawn at its bottom
     return round(BOTTOM - axis.share(max(value, low)) * (BOTTOM - TOP), 1)
 
 
@@ -168,7 +155,7 @@ def _not_finite(points: Sequence[Point]) -> str:
 
 
 def _with_labels(lines: Sequence[Line]) -> list[Line]:
-    """Label the ends of the curves, one label below the other, if there are some and all have room."""
+    """Label the ends of the curves without overlaps; no labels for a single curve, or if there is no room."""
     labelled = sorted((line for line in lines if line.places and not line.series.faint), key=_end_down)
     if len(lines) == 1 or len(labelled) * _LABEL_HEIGHT > BOTTOM - TOP:
         return list(lines)
@@ -197,12 +184,12 @@ def _end_down(line: Line) -> float:
 
 
 def _beside(end: float, ends: Sequence[float]) -> float:
-    """Right of the end of a curve, and of those that end so near that a label would lie on them."""
+    """Return the x position of a label: right of its curve's end, and of other ends that it would cover."""
     return round(max(other for other in ends if other <= end + _LABEL_GAP) + _LABEL_GAP, 1)
 
 
 def _short(label: str, room: float) -> str:
-    """As much of a label as surely fits."""
+    """Cut a label to a width in pixels."""
     widths = list(accumulate(map(_width, label)))
     if not widths or widths[-1] <= room:
         return label
@@ -216,7 +203,7 @@ def _width(character: str) -> int:
 
 
 def _some(epochs: Mapping[int, int]) -> list[tuple[int, int]]:
-    """Few enough epochs to be written above a chart."""
+    """Return every n-th epoch, few enough to be written above a chart."""
     stride = next(
         factor * 10**power
         for power in range(12)

@@ -1,4 +1,4 @@
-"""What a run logged, over its optimizer steps."""
+"""Logged metrics over the optimizer steps."""
 
 from __future__ import annotations
 
@@ -22,12 +22,12 @@ Point = tuple[int, float]
 
 @dataclass(frozen=True)
 class Curves:
-    """The curves of a run.
+    """The logged metrics of a run.
 
     Args:
-        points: By the name of each logged value its steps and values, in order; values may be not finite.
-        epochs: The last step of each epoch, by its number from 1 on.
-        source: The files that they were read from, seen from the run directory.
+        points: The steps and values of each metric, ordered by step; values may be NaN or infinite.
+        epochs: The last step of each epoch, counted from 1.
+        source: The files that were read, relative to the run directory.
     """
 
     points: Mapping[str, Sequence[Point]] = field(default_factory=dict)
@@ -41,17 +41,10 @@ class Curves:
 
 
 def read_curves(directory: Path, elsewhere: str = "") -> Curves:
-    """Read what was logged, out of ``metrics.csv``, or out of the event files of TensorBoard where there is none.
+    """Read the metrics from ``metrics.csv``, or from TensorBoard event files if there is none.
 
-    Args:
-        directory: The run directory. Where it was made by a Trainer of one's own, the newest files below it are read.
-        elsewhere: The trackers that the run has logged to, if they are known.
-
-    Returns:
-        The curves.
-
-    Raises:
-        CuelightError: If there are none, or they cannot be read.
+    Files in the run directory come first, then the newest in its subfolders, where your own Trainer may have written.
+    If there are none, the message of the ``CuelightError`` names the trackers in ``elsewhere``.
     """
     tables = _newest_first(directory, METRICS_FILE)
     if tables:

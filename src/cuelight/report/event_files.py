@@ -1,4 +1,4 @@
-"""The event files of TensorBoard."""
+"""TensorBoard event files; in a module of its own, because TensorBoard takes seconds to import."""
 
 from __future__ import annotations
 
@@ -9,14 +9,7 @@ from tensorboard.backend.event_processing.event_accumulator import EventAccumula
 
 
 def read_scalars(folder: Path) -> Iterator[tuple[int, dict[str, float]]]:
-    """Read the scalars of a run. What a resumed training logged again replaces what was there.
-
-    Args:
-        folder: The folder of the event files.
-
-    Yields:
-        A step, and a value by its name.
-    """
+    """Yield the step and the value, by name, of each scalar. After a resume, new values replace the earlier ones."""
     accumulator = EventAccumulator(str(folder), size_guidance={"scalars": 0})
     accumulator.Reload()
     for name in accumulator.Tags()["scalars"]:

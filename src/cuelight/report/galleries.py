@@ -1,4 +1,4 @@
-"""Pictures of a run, put into the page itself."""
+"""Pictures of a run, embedded into the page."""
 
 from __future__ import annotations
 
@@ -25,15 +25,7 @@ _ENDINGS = (".png", ".jpg", ".jpeg")
 
 @dataclass(frozen=True)
 class Picture:
-    """A picture with its bytes.
-
-    Args:
-        path: The file, seen from the run directory.
-        caption: What it shows.
-        source: The picture as a data URL.
-        width: In pixels.
-        height: In pixels.
-    """
+    """A picture as a data URL. Its path is relative to the run directory; width and height are in pixels."""
 
     path: str
     caption: str
@@ -47,11 +39,11 @@ class Gallery:
     """Pictures of one kind.
 
     Args:
-        folder: Where all of them are, seen from the run directory.
-        pictures: Those that are shown.
-        total: How many there are.
-        damaged: Names of files that are no pictures.
-        order: How those that are shown were chosen.
+        folder: The folder of all of them, relative to the run directory.
+        pictures: The pictures that are shown.
+        total: The number of pictures, with those that are not shown.
+        damaged: The files that are not images.
+        order: How the shown ones were chosen, in words.
     """
 
     folder: str = ""
@@ -62,19 +54,12 @@ class Gallery:
 
     @property
     def left_out(self) -> int:
-        """How many are not shown."""
+        """The number of pictures that are not shown."""
         return self.total - len(self.pictures) - len(self.damaged)
 
 
 def gradcam_gallery(directory: Path) -> Gallery:
-    """Take the newest Grad-CAM pictures.
-
-    Args:
-        directory: The run directory.
-
-    Returns:
-        The gallery; empty if there are none.
-    """
+    """Return the newest Grad-CAM pictures; an empty gallery if there are none."""
     folder = directory / GRADCAM_FOLDER
     ages = {file: -status.st_mtime_ns for file, status in files_in(folder) if file.suffix.lower() in _ENDINGS}
     newest = sorted(ages, key=lambda file: (ages[file], file.as_posix()))
@@ -83,31 +68,14 @@ def gradcam_gallery(directory: Path) -> Gallery:
 
 
 def example_gallery(directory: Path) -> Gallery:
-    """Take the pictures of a few predictions beside the truth that a test has left.
-
-    Args:
-        directory: The run directory.
-
-    Returns:
-        The gallery; empty if there are none.
-    """
+    """Return the pictures of predictions beside the ground truth that a test has written."""
     files = sorted((directory / _TEST_FOLDER).glob("predictions*.png"))
     captions = ((file, file.relative_to(directory).as_posix()) for file in files)
     return _gallery(directory, _TEST_FOLDER, captions, len(files), "of the first images that were measured")
 
 
 def prediction_gallery(directory: Path) -> Gallery:
-    """Take the pictures of predictions, those of which the model is least sure first.
-
-    Args:
-        directory: The run directory.
-
-    Returns:
-        The gallery; empty if there are none.
-
-    Raises:
-        CuelightError: If ``predictions.json`` is damaged.
-    """
+    """Return the pictures of predictions, the lowest scores first."""
     folder = directory / PREDICTION_FOLDER
     told = read_json(folder / "predictions.json", "Run `cuelight predict` again.") or []
     entries = [entry for entry in told if "picture" in entry and (folder / entry["picture"]).is_file()]
@@ -125,7 +93,7 @@ def _gallery(directory: Path, folder: str, captions: Iterable[tuple[Path, str]],
             break
         try:
             content = file.read_bytes()
-        except FileNotFoundError:  # a training that runs replaces its pictures
+        except FileNotFoundError:  # a running training replaces its pictures
             continue
         if len(content) > room:
             continue
@@ -139,7 +107,7 @@ def _gallery(directory: Path, folder: str, captions: Iterable[tuple[Path, str]],
 
 
 def _by_score(entry: Mapping[str, Any]) -> tuple[bool, float]:
-    """The lowest score first; last what has none, or none that is a number."""
+    """Sort by score; entries without one, or with NaN, come last."""
     score = entry.get("score")
     return (True, 0.0) if score is None or math.isnan(score) else (False, score)
 

@@ -1,4 +1,4 @@
-"""Which curves belong into one chart."""
+"""Grouping of curves into charts."""
 
 from __future__ import annotations
 
@@ -31,10 +31,10 @@ class Series:
 
     Args:
         name: The name under which it was logged.
-        label: What tells it apart from the others of its chart.
-        color: The number of its color.
+        label: Its name in the legend.
+        color: The number of its color, from 1.
         points: Its steps and values.
-        faint: Whether it is the noisy background of another one.
+        faint: Whether it has the noisy values of single steps, drawn in the background.
     """
 
     name: str
@@ -46,13 +46,7 @@ class Series:
 
 @dataclass(frozen=True)
 class Panel:
-    """What one chart shows.
-
-    Args:
-        kind: The group of charts that it belongs to.
-        quantity: What was measured.
-        series: The curves.
-    """
+    """The curves of one chart."""
 
     kind: Kind
     quantity: str
@@ -60,14 +54,10 @@ class Panel:
 
 
 def panels_of(curves: Curves, main_metric: str = "") -> list[Panel]:
-    """Put the values of training, validation and test, of all learning rates, and of all devices together.
+    """Put all stages of a metric into one chart, and likewise all learning rates and all devices.
 
-    Args:
-        curves: All curves of a run.
-        main_metric: The name of the metric that comes right after the loss, such as ``val/accuracy``.
-
-    Returns:
-        The charts: what is learnt, the schedule, the hardware, and the rest.
+    Learning comes first, then the schedule, the hardware and the rest. In learning, the loss is first, then
+    ``main_metric``, such as ``val/accuracy``.
     """
     grouped: dict[tuple[Kind, str], list[tuple[str, str, bool]]] = defaultdict(list)
     for name in curves.points:
@@ -85,7 +75,7 @@ def panels_of(curves: Curves, main_metric: str = "") -> list[Panel]:
 
 
 def _place(name: str) -> tuple[Kind, str, str, bool]:
-    """Where a logged value belongs: kind, quantity, label, and whether it is a noisy background."""
+    """Return the kind, quantity and label of a logged value, and whether it is faint."""
     if found := _STAGE.match(name):
         stage, quantity, suffix, loader = found.groups()
         label = f"{stage} {loader}" if loader else stage
@@ -112,12 +102,12 @@ def _series(curves: Curves, kind: Kind, entries: Sequence[tuple[str, str, bool]]
         else:
             taken += 1
             color = (taken - 1) % _NUMBER_OF_COLORS + 1
-        alone = all(entry[2] for entry in entries)  # a background of nothing
+        alone = all(entry[2] for entry in entries)  # there is no curve to be the background of
         series.append(Series(name, label, color, curves.points[name], faint and not alone))
     return series
 
 
 def _drawing_order(entry: tuple[str, str, bool]) -> tuple[bool, int, str]:
-    """The background first; then training, validation, test."""
+    """Sort the background first; then training, validation, test."""
     _, label, faint = entry
     return not faint, next((place for stage, place in _COLORS.items() if label.startswith(stage)), 0), label

@@ -1,4 +1,4 @@
-"""What a model was measured at."""
+"""Evaluation results of a run."""
 
 from __future__ import annotations
 
@@ -22,11 +22,10 @@ _REMEDY = "Delete it and measure again: `cuelight test`."
 
 @dataclass(frozen=True)
 class Cell:
-    """A cell of a confusion matrix, with its place in cells."""
+    """A cell of a confusion matrix: its count as text and in words, and its share of the true class."""
 
     row: int
     column: int
-    count: int
     share: float
     words: str
     text: str
@@ -37,11 +36,12 @@ class Matrix:
     """A confusion matrix as it is drawn.
 
     Args:
-        names: The name of each class, short enough to be written.
-        cells: Those that are not empty.
-        recalls: The share of each class that was found.
-        margin: The width of the longest name.
-        caption: How much was right.
+        names: The class names, shortened.
+        cells: The cells that are not empty.
+        recalls: The recall of each class, as text.
+        margin: The width of the longest name, in pixels.
+        caption: The number of correct predictions, in words.
+        cell: The width of a cell, in pixels.
     """
 
     names: Sequence[str]
@@ -54,17 +54,17 @@ class Matrix:
 
 @dataclass(frozen=True)
 class Measured:
-    """A measurement of one split of the data.
+    """The results of one split of the data.
 
     Args:
         view: The split.
-        checkpoint: The file, seen from the run directory.
+        checkpoint: The file, relative to the run directory.
         fingerprint: The fingerprint of its weights.
-        metrics: Each metric and its value.
-        matrix: The confusion matrix, if there is one and it can be drawn.
+        metrics: The name and value of each metric.
+        matrix: The confusion matrix; ``None`` if there is none, or it is too large.
         tables: More results: the names of two columns, and the rows of each.
         mistakes: The most frequent mistakes, as sentences.
-        other_mistakes: How many more pairs of classes were mistaken.
+        other_mistakes: The number of further pairs of confused classes.
         classes: The number of classes; 0 if it is not known.
     """
 
@@ -80,17 +80,7 @@ class Measured:
 
 
 def read_measurements(directory: Path) -> list[Measured]:
-    """Read all that was measured in a run.
-
-    Args:
-        directory: The run directory.
-
-    Returns:
-        One entry for each split, the test first.
-
-    Raises:
-        CuelightError: If a file is damaged.
-    """
+    """Return the results of each measured split, the test first."""
     files = sorted((directory / "test").glob("results*.json"))  # results.json sorts before results_val.json
     found = [read_json(file, _REMEDY) or {} for file in files]
     return [_measured(str(view), entry) for views in found for view, entry in views.items()]
@@ -112,7 +102,7 @@ def _measured(view: str, entry: Mapping[str, Any]) -> Measured:
         tables=[
             (
                 _columns(entry, key),
-                [(str(name), _value_or_absent(value)) for name, value in table.items()],
+                [(str(name), "absent" if value is None else _value(value)) for name, value in table.items()],
             )
             for key, table in entry.items()
             if key not in ("metrics", "columns") and isinstance(table, Mapping)
@@ -123,12 +113,8 @@ def _measured(view: str, entry: Mapping[str, Any]) -> Measured:
     )
 
 
-def _value_or_absent(value: float | None) -> str:
-    return "absent" if value is None else _value(value)
-
-
 def _columns(entry: Mapping[str, Any], key: str) -> tuple[str, str]:
-    """The names of the columns of a table; earlier runs have one table alone, without them."""
+    """Return the column names of a table. Earlier versions wrote a single table, without column names."""
     row, value = entry.get("columns", {}).get(key, ("class", "IoU"))
     return str(row), str(value)
 
@@ -144,7 +130,6 @@ def _matrix(counts: Sequence[Sequence[int]], names: Sequence[str], unit: str) ->
         Cell(
             row=true,
             column=predicted,
-            count=count,
             share=round(count / totals[true], 3),
             words=_words(names, true, predicted, count, unit),
             text=_percent(count / totals[true]) if as_shares else str(count),
@@ -163,12 +148,12 @@ def _matrix(counts: Sequence[Sequence[int]], names: Sequence[str], unit: str) ->
 
 
 def _percent(share: float) -> str:
-    """A share as a number that fits into a cell; nothing if it is next to none."""
+    """Return a share in percent, short enough for a cell; empty below half a percent."""
     return f"{100 * share:.0f}" if share >= 0.005 else ""  # noqa: PLR2004
 
 
 def _short(name: str) -> str:
-    """The beginning and the end of a long name: many names differ by a number at the end."""
+    """Shorten a name in its middle, because many names differ by a number at the end."""
     half = _LONGEST_NAME // 2
     return name if len(name) <= _LONGEST_NAME else f"{name[: half - 1]}…{name[-half:]}"
 
@@ -188,7 +173,7 @@ def _mistakes(counts: Sequence[Sequence[int]], names: Sequence[str]) -> list[str
         if count and true != predicted
     ]
     totals = [sum(row) for row in counts]
-    wrong.sort(key=lambda entry: (-entry[0], totals[entry[1]]))  # of few images, as many are a larger share
+    wrong.sort(key=lambda entry: (-entry[0], totals[entry[1]]))  # of equal counts, the larger share first
     return [
         f"{names[true]} taken for {names[predicted]}: {count} of {totals[true]}" for count, true, predicted in wrong
     ]

@@ -1,4 +1,4 @@
-"""Numbers as a person reads them."""
+"""Numbers, sizes and durations as text."""
 
 from __future__ import annotations
 
@@ -13,13 +13,7 @@ _HOUR = 60 * _MINUTE
 
 
 def number(value: float) -> str:
-    """Write a measured value with four digits that count.
-
-    Args:
-        value: Any number.
-
-    Returns:
-        Its text.
+    """Write a measured value with four significant digits.
 
     Examples:
         >>> number(0.98667), number(12), number(1536.0), number(0.0001), number(2.02e9), number(float("nan"))
@@ -37,13 +31,7 @@ def number(value: float) -> str:
 
 
 def tick(value: float) -> str:
-    """Write a round value beside an axis, where there is little room.
-
-    Args:
-        value: A finite number.
-
-    Returns:
-        Its text.
+    """Write a finite, round value beside an axis, where there is little room.
 
     Examples:
         >>> tick(0.2), tick(5000.0), tick(20_400.0), tick(2.005e9), tick(0.00035), tick(2.5e17)
@@ -61,13 +49,7 @@ def tick(value: float) -> str:
 
 
 def size(count: int) -> str:
-    """Write the size of a file.
-
-    Args:
-        count: Number of bytes.
-
-    Returns:
-        Its text.
+    """Write a number of bytes.
 
     Examples:
         >>> size(12), size(1200), size(57_300_000)
@@ -80,13 +62,7 @@ def size(count: int) -> str:
 
 
 def duration(seconds: float) -> str:
-    """Write how long something took.
-
-    Args:
-        seconds: The time.
-
-    Returns:
-        Its text.
+    """Write a duration.
 
     Examples:
         >>> duration(0.787), duration(75), duration(7300)

@@ -1,4 +1,4 @@
-"""Files that may be missing or damaged: what they hold, or a sentence that says what is wrong and what to do."""
+"""Reading of files that may be missing (``None``) or damaged (``CuelightError``)."""
 
 from __future__ import annotations
 
@@ -19,41 +19,21 @@ T = TypeVar("T")
 
 
 class Problems(dict[str, str]):
-    """What was missing or damaged, by the section of the page that it belongs to."""
+    """Error messages, by the section of the page that they belong to."""
 
     def guard(self, section: str, read: Callable[[], T], otherwise: Callable[[], T]) -> T:
-        """Read what a section shows; whatever is wrong with it is told there, and the rest of the page is made.
-
-        Args:
-            section: The section.
-            read: Reads it.
-            otherwise: Makes what it is without.
-
-        Returns:
-            What was read, or what is instead of it.
-        """
+        """Return ``read()``. If it fails, note the error for the section and return ``otherwise()``."""
         try:
             return read()
         except CuelightError as error:
             self[section] = redacted_text(str(error))
-        except Exception as error:  # noqa: BLE001 - a damaged file may hold anything, and is told on the page
+        except Exception as error:  # noqa: BLE001 - a damaged file may hold anything; the page shows the error
             self[section] = f"What the files of the run say about this cannot be shown: {reason_of(error)}"
         return otherwise()
 
 
 def read_json(path: Path, remedy: str) -> Any:
-    """Read a JSON file.
-
-    Args:
-        path: The file.
-        remedy: What to do where it is damaged.
-
-    Returns:
-        Its content; ``None`` if there is no such file.
-
-    Raises:
-        CuelightError: If it is damaged or cannot be read.
-    """
+    """Read a JSON file; ``None`` if it does not exist. ``remedy`` ends the error message for a damaged one."""
     text = read_text(path)
     try:
         return None if text is None else json.loads(text)
@@ -62,17 +42,7 @@ def read_json(path: Path, remedy: str) -> Any:
 
 
 def read_yaml(path: Path) -> Any:
-    """Read a YAML file.
-
-    Args:
-        path: The file.
-
-    Returns:
-        The mapping that it holds; ``None`` if there is no such file, or nothing in it.
-
-    Raises:
-        CuelightError: If it is damaged or cannot be read.
-    """
+    """Read the mapping in a YAML file; ``None`` if the file does not exist or is empty."""
     text = read_text(path)
     try:
         return parse_document(text, path.name).tree if text and text.strip() else None
@@ -81,21 +51,13 @@ def read_yaml(path: Path) -> Any:
 
 
 def _told(problem: Problem) -> str:
-    """A problem as a page that is shown around may tell it: what is wrong with a secret quotes the secret."""
+    """Format a problem for the page. The message about a secret is replaced, because it quotes the secret."""
     message = "the value is no plain text" if names_secret(problem.path) else problem.message
     return " ".join(part for part in (problem.where, problem.path and f"({problem.path})") if part) + f": {message}"
 
 
 def files_in(folder: Path, pattern: str = "*") -> Iterator[tuple[Path, os.stat_result]]:
-    """List the files of a run that may still be written.
-
-    Args:
-        folder: Where to look, also in all folders below.
-        pattern: What the names of the files look like.
-
-    Yields:
-        Each file, and what the disk says of it; without those that vanish meanwhile.
-    """
+    """Yield each file in a folder and below, with its status, also while a run adds and deletes files."""
     for parent, _, names in os.walk(folder):
         for file in (Path(parent, name) for name in names if fnmatch(name, pattern)):
             try:
@@ -107,20 +69,10 @@ def files_in(folder: Path, pattern: str = "*") -> Iterator[tuple[Path, os.stat_r
 
 
 def read_text(path: Path) -> str | None:
-    """Read a text file.
-
-    Args:
-        path: The file.
-
-    Returns:
-        Its text, with a mark in place of what is no UTF-8; ``None`` if there is no such file.
-
-    Raises:
-        CuelightError: If it cannot be read.
-    """
+    """Read a text file, with a mark in place of invalid UTF-8; ``None`` if it does not exist."""
     try:
         return path.read_text(encoding="utf-8", errors="replace") if path.is_file() else None
-    except FileNotFoundError:  # since the line before
+    except FileNotFoundError:  # deleted after the check
         return None
     except OSError as error:
         raise CuelightError(

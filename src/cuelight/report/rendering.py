@@ -1,4 +1,4 @@
-"""The template of the page, filled."""
+"""Rendering of the page from its template."""
 
 from __future__ import annotations
 
@@ -23,13 +23,9 @@ from cuelight.version import __version__
 
 
 def render(contents: Mapping[str, Any]) -> str:
-    """Fill the template. Whatever comes from a file of the run is text, never markup.
+    """Render the page. Values from files of the run are escaped.
 
-    Args:
-        contents: What the page shows.
-
-    Returns:
-        The page. Its policy lets a browser run and load what is in it, and nothing else.
+    The content security policy lets a browser load and run only what is in the page.
     """
     folder = resources.files("cuelight.report") / "page"
     style, script = ((folder / name).read_text(encoding="utf-8") for name in ("style.css", "hover.js"))
@@ -66,7 +62,7 @@ def _environment() -> Environment:
 
 
 def _hash(text: str) -> str:
-    """What a content security policy calls the source of an inline style or script."""
+    """Return the source of an inline style or script, as a content security policy names it."""
     return f"sha256-{base64.b64encode(hashlib.sha256(text.encode()).digest()).decode()}"
 
 
@@ -75,5 +71,5 @@ def _identifier(text: str) -> str:
 
 
 def _places(lines: Sequence[Line]) -> list[dict[str, Any]]:
-    """What the script needs of each curve."""
+    """Return the label and the points of each curve, for the script."""
     return [{"label": line.series.label, "places": line.places} for line in lines]

@@ -1,4 +1,4 @@
-"""How a run was made: its callbacks, metadata, configuration and files."""
+"""Settings of a run: its callbacks, metadata, configuration and files."""
 
 from __future__ import annotations
 
@@ -29,8 +29,8 @@ class Listing:
     """The callbacks of a run, in order.
 
     Args:
-        rows: The name of each, and where it comes from.
-        planned: Whether these are all that ran; otherwise they are those of the file alone.
+        rows: The name and the origin of each.
+        planned: Whether these are all that ran; otherwise they are only those of the configuration.
     """
 
     rows: Rows = ()
@@ -42,9 +42,9 @@ class Files:
     """The files of a run.
 
     Args:
-        rows: The path of each, seen from the run directory, how many it stands for if it is a folder, and its size.
-        total: How many there are.
-        size: What they take together.
+        rows: Path (relative to the run directory), number of files if it is a folder, and size.
+        total: The number of files.
+        size: Their total size.
     """
 
     rows: Sequence[tuple[str, str, str]] = ()
@@ -53,18 +53,7 @@ class Files:
 
 
 def read_callbacks(directory: Path, record: Mapping[str, Any]) -> Listing:
-    """Return which callbacks ran.
-
-    Args:
-        directory: The run directory.
-        record: What the training recorded of itself.
-
-    Returns:
-        Those that were recorded; where none were, those of the configuration.
-
-    Raises:
-        CuelightError: If the configuration is damaged.
-    """
+    """Return the callbacks that the training recorded; without a record, those of the configuration."""
     if "callbacks" in record:
         return Listing([(str(entry["name"]), str(entry["origin"])) for entry in record["callbacks"]], planned=True)
     config = read_yaml(directory / CONFIG_FILE) or {}
@@ -77,17 +66,7 @@ def read_callbacks(directory: Path, record: Mapping[str, Any]) -> Listing:
 
 
 def read_metadata(directory: Path) -> list[tuple[str, Rows]]:
-    """Read what ``MetadataLogger`` wrote.
-
-    Args:
-        directory: The run directory.
-
-    Returns:
-        The sections, each with its keys in dot notation and their values; empty if there is no such file.
-
-    Raises:
-        CuelightError: If the file is damaged.
-    """
+    """Return the sections of ``metadata.yaml``, each with keys in dot notation and values."""
     tree = read_yaml(directory / METADATA_FILE) or {}
     general = {key: value for key, value in tree.items() if not isinstance(value, Mapping)}
     sections = [("general", general)] if general else []
@@ -96,46 +75,19 @@ def read_metadata(directory: Path) -> list[tuple[str, Rows]]:
 
 
 def read_config(directory: Path) -> str:
-    """Read the configuration of a run.
-
-    Args:
-        directory: The run directory.
-
-    Returns:
-        Its text without secrets, because a report is shown around; empty if there is none.
-
-    Raises:
-        CuelightError: If it is damaged or cannot be read.
-    """
+    """Return the configuration as YAML, without secrets because reports are shared; empty if there is none."""
     tree = read_yaml(directory / CONFIG_FILE)
     return "" if tree is None else to_yaml(redacted(tree))
 
 
 def read_name(directory: Path) -> str:
-    """Return the name of a run.
-
-    Args:
-        directory: The run directory.
-
-    Returns:
-        That of its configuration; that of its folder where there is none.
-
-    Raises:
-        CuelightError: If the configuration is damaged.
-    """
+    """Return the name of a run: that of its configuration, or of its folder if there is none."""
     config = read_yaml(directory / CONFIG_FILE)
     return str(config["name"]) if config else directory.name
 
 
 def read_trackers(directory: Path) -> str:
-    """Return where a run has logged to.
-
-    Args:
-        directory: The run directory.
-
-    Returns:
-        The names and settings of its trackers, without secrets; empty if the configuration does not tell.
-    """
+    """Return the names and settings of the trackers, without secrets; empty if they are not known."""
     trackers = (read_yaml(directory / CONFIG_FILE) or {}).get("tracker") or {}
     used = {name: settings for name, settings in redacted(trackers).items() if settings}
     return ", ".join(
@@ -145,15 +97,7 @@ def read_trackers(directory: Path) -> str:
 
 
 def list_files(directory: Path, page: Path) -> Files:
-    """List the files of a run.
-
-    Args:
-        directory: The run directory.
-        page: The report itself, which is left out.
-
-    Returns:
-        The files, those at the top first.
-    """
+    """List the files of a run, those at the top first, without the report itself."""
     found = [
         (file.relative_to(directory).as_posix(), status.st_size)
         for file, status in files_in(directory)
@@ -167,7 +111,7 @@ def list_files(directory: Path, page: Path) -> Files:
 
 
 def _rows(folder: str, files: Sequence[tuple[str, int]]) -> list[tuple[str, str, str]]:
-    """The files of a folder; those of a large one in a row together."""
+    """Return a row for each file, or a single one for a large folder."""
     if folder and len(files) > _MOST_FILES:
         return [(folder, f"{len(files)} files", size(sum(count for _, count in files)))]
     return [(path, "", size(count)) for path, count in files]

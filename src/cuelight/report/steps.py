@@ -1,4 +1,4 @@
-"""What became of the steps after the training."""
+"""Outcomes of the steps after the training."""
 
 from __future__ import annotations
 
@@ -20,12 +20,12 @@ class Step:
     Args:
         name: Its name.
         status: ``ok``, ``failed`` or ``skipped``.
-        reason: Why it failed or was skipped, or what else is worth to know.
-        seconds: How long it took.
+        reason: Why it failed or was skipped, or another note.
+        seconds: Its duration, as text.
         checkpoint: The file whose weights it used.
         weights: The first digits of the fingerprint of these weights.
         files: The files that it wrote, each with the first digits of its SHA-256.
-        traceback: Where the error was raised, if it was not one of the product's own.
+        traceback: The traceback of an unexpected error.
     """
 
     name: str
@@ -40,12 +40,12 @@ class Step:
 
 @dataclass(frozen=True)
 class Steps:
-    """All of them.
+    """All steps after the training, in order.
 
     Args:
-        steps: In the order in which they ran.
-        agreement: Whether what was shipped is what was measured; ``None`` if there is nothing to compare.
-        weights: The first digits of the fingerprint of what was measured.
+        steps: The steps.
+        agreement: Whether the shipped weights are the measured ones; ``None`` if there is nothing to compare.
+        weights: The first digits of the fingerprint of the measured weights.
     """
 
     steps: Sequence[Step] = ()
@@ -54,22 +54,12 @@ class Steps:
 
     @property
     def failed(self) -> list[str]:
-        """The names of those that failed."""
+        """The names of the failed steps."""
         return [step.name for step in self.steps if step.status == "failed"]
 
 
 def read_steps(directory: Path) -> Steps:
-    """Read ``outcomes.json``.
-
-    Args:
-        directory: The run directory.
-
-    Returns:
-        The steps; none if there is no such file.
-
-    Raises:
-        CuelightError: If the file is damaged.
-    """
+    """Read ``outcomes.json``; no steps if there is no such file."""
     outcomes = list(read_outcomes(directory).values())
     measured = measured_weights(outcomes)
     shipped = {outcome.weights_fingerprint for outcome in outcomes if outcome.is_shipment}

@@ -1,4 +1,4 @@
-"""Long curves with few points, and all their peaks."""
+"""Reduction of a long curve to few points."""
 
 from __future__ import annotations
 
@@ -11,14 +11,9 @@ MOST_POINTS = 800
 
 
 def thinned(points: Sequence[Point], most: int = MOST_POINTS) -> list[Point]:
-    """Leave out points of a curve, never its extremes: of each stretch, the first, lowest, highest and last stay.
+    """Reduce a curve to at most ``most`` points: each stretch keeps its first, lowest, highest and last one.
 
-    Args:
-        points: Steps and values, in order.
-        most: How many may stay.
-
-    Returns:
-        The points, in order. A stretch with values that are not finite keeps the first of those too, as a gap.
+    The first value of a stretch that is not finite stays too, as a gap.
 
     Examples:
         >>> spike = [(step, 9.0 if step == 501 else 1.0) for step in range(1000)]

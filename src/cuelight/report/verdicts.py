@@ -1,4 +1,4 @@
-"""What became of a run, in a sentence."""
+"""The status of a run, in a sentence."""
 
 from __future__ import annotations
 
@@ -30,14 +30,7 @@ _UNFINISHED: dict[Any, tuple[Tone, str]] = {
 
 @dataclass(frozen=True)
 class Verdict:
-    """What became of a run.
-
-    Args:
-        tone: How good that is.
-        headline: It in a few words.
-        details: What else there is to say of it.
-        command: What to do next, if anything.
-    """
+    """The status of a run, and the command to run next if there is one."""
 
     tone: Tone = "warning"
     headline: str = "Nothing here says whether the training is complete"
@@ -46,32 +39,13 @@ class Verdict:
 
 
 def read_record(directory: Path) -> dict[str, Any]:
-    """Read what a training recorded of itself.
-
-    Args:
-        directory: The run directory.
-
-    Returns:
-        The content of ``training.json``; empty if there is none, as for a Trainer of one's own.
-
-    Raises:
-        CuelightError: If the file is damaged.
-    """
+    """Read ``training.json``; empty if there is none, as for your own Trainer."""
     found = read_json(directory / TRAINING_FILE, "The next training in this run directory writes it anew.")
     return dict(found or {})
 
 
 def verdict_of(directory: Path, record: Mapping[str, Any], steps: Steps) -> Verdict:
-    """Judge a run.
-
-    Args:
-        directory: The run directory.
-        record: What the training recorded of itself.
-        steps: What became of the steps after it.
-
-    Returns:
-        The verdict.
-    """
+    """Return the status of a run from its ``training.json`` and the steps after the training."""
     run = shlex.quote(short_path(directory))
     resume, finish = f"cuelight train --resume {run}", f"cuelight finish {run}"
     status = record.get("status")
@@ -94,19 +68,11 @@ def verdict_of(directory: Path, record: Mapping[str, Any], steps: Steps) -> Verd
 
 
 def best_of(record: Mapping[str, Any], curves: Curves) -> Best | None:
-    """Find the best checkpoint, and when it was.
-
-    Args:
-        record: What the training recorded of itself.
-        curves: What it logged.
-
-    Returns:
-        The one that counts; where none was recorded so far, the lowest validation loss that was logged.
-    """
+    """Return the recorded best checkpoint, or without a record the lowest ``val/loss`` that was logged."""
     recorded = record.get("best")
     if recorded:
         first = recorded[0]
-        score = math.nan if first["score"] is None else float(first["score"])  # JSON has no number that is not finite
+        score = math.nan if first["score"] is None else float(first["score"])  # JSON has no NaN
         found = Best(str(first["monitor"]), score, str(first["path"]))
     elif losses := [value for _, value in curves.points.get("val/loss", ()) if value == value]:  # noqa: PLR0124 - NaN
         found = Best("val/loss", min(losses))
@@ -131,7 +97,7 @@ def _how_long(record: Mapping[str, Any]) -> str:
 
 
 def _running(process: Mapping[str, Any], resume: str) -> Verdict | None:
-    """What can be said of a training that has not recorded its end; nothing if it was killed."""
+    """Return the status of a training whose end is not recorded; ``None`` if it was killed."""
     alive = still_runs(process)
     if alive is None:
         host = process.get("host", "another machine")

@@ -1,4 +1,4 @@
-"""The page of a run: everything read, drawn, and written as one file."""
+"""Writing of the report: reads the run directory, draws the charts, renders the page."""
 
 from __future__ import annotations
 
@@ -51,12 +51,11 @@ def write_report(run: str | Path, output: str | Path | None = None) -> Path:
     """Write a run as one HTML page that needs no other file and no network.
 
     Args:
-        run: A run directory, whatever became of its training, or a checkpoint in it. One that a Trainer of one's own
-            wrote into will do.
+        run: A run directory, complete or not, or a checkpoint in it. The folder of your own Trainer works too.
         output: The file to write; ``report.html`` in the run directory if left out.
 
     Returns:
-        The page. What is missing or damaged in the run is told there.
+        The page. It names what is missing or damaged in the run.
 
     Raises:
         CheckpointError: If there is no run at that path.
@@ -99,7 +98,7 @@ def _directory_of(path: Path) -> Path:
 
 
 def _contents(directory: Path, page: Path) -> dict[str, Any]:
-    """What the template is filled with."""
+    """Return the variables of the template."""
     problems = Problems()
     record: dict[str, Any] = problems.guard("record", lambda: read_record(directory), dict)
     elsewhere = problems.guard("config", lambda: read_trackers(directory), str)
@@ -131,7 +130,7 @@ def _contents(directory: Path, page: Path) -> dict[str, Any]:
 
 
 def _charts(curves: Curves, best: Best | None, problems: Problems) -> dict[str, list[Chart]]:
-    """The charts by the heading that they stand under; one that cannot be drawn leaves the others alone."""
+    """Return the charts by heading, without those that cannot be drawn."""
     charts: dict[str, list[Chart]] = {}
     for panel in panels_of(curves, best.monitor if best else ""):
         draw = partial(chart_of, panel, curves.last_step, curves.epochs, best)
@@ -142,7 +141,7 @@ def _charts(curves: Curves, best: Best | None, problems: Problems) -> dict[str, 
 
 
 def _tiles(measured: Sequence[Measured], best: Best | None) -> list[tuple[str, str]]:
-    """The few results that one wants to see first: that by which the best checkpoint is chosen, then the others."""
+    """Return the first metrics, beginning with the one by which the best checkpoint is chosen."""
     wanted = best.monitor.rpartition("/")[2] if best else ""
     found = [metric for one in measured[:1] for metric in one.metrics]
     return sorted(found, key=lambda metric: metric[0].rpartition("/")[2] != wanted)[:_MOST_TILES]

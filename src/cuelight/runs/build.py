@@ -1,4 +1,4 @@
-"""The data and the model of a configuration, made to fit each other."""
+"""The data and the model of a configuration."""
 
 from __future__ import annotations
 
@@ -13,38 +13,25 @@ from cuelight.training.optimization import Optimization
 
 
 def build_data(config: Config) -> pl.LightningDataModule:
-    """Make the data module that a configuration names.
-
-    Args:
-        config: A checked configuration.
-
-    Returns:
-        The data module, with the batch size, worker count and seed of the trainer section if it takes them.
-    """
+    """Build the data module, with the batch size, worker count and seed of the trainer section if it takes them."""
     trainer = config.trainer
     data: pl.LightningDataModule = registry.data.build(
         config.data, batch_size=trainer.batch_size, num_workers=trainer.num_workers, seed=trainer.seed
     )
-    data.save_hyperparameters({}, logger=False)  # those that it has stay, but are not logged beside the configuration
+    data.save_hyperparameters({}, logger=False)  # keeps those that it has, but does not log them
     return data
 
 
 def model_class(config: Config) -> type[pl.LightningModule]:
-    """Look up the class of the model."""
+    """Return the class of the model."""
     return cast("type[pl.LightningModule]", registry.models.get(config.model.name))
 
 
 def build_model(config: Config, data: DataSpec, fresh: bool = True) -> pl.LightningModule:
-    """Make the module that a configuration names, with as many inputs and outputs as the data asks for.
+    """Build the model, with the inputs and outputs that the data needs.
 
-    Args:
-        config: A checked configuration; it becomes the ``hparams`` of the module, so that its checkpoints describe
-            themselves.
-        data: What the data tells of itself.
-        fresh: False if the weights are replaced anyway: then no pretrained ones are fetched.
-
-    Returns:
-        The module; its weights are drawn from the global generator unless it starts from pretrained ones.
+    The configuration becomes its ``hparams``, so that its checkpoints describe themselves. New weights are drawn from
+    the global generator. ``fresh=False`` fetches no pretrained weights, for a model whose weights are then loaded.
     """
     trainer = config.trainer
     optimization = Optimization(trainer.optimizer, trainer.scheduler, trainer.max_steps)
@@ -57,7 +44,7 @@ def build_model(config: Config, data: DataSpec, fresh: bool = True) -> pl.Lightn
     if not fresh and part.params.get("pretrained"):
         part = part.model_copy(update={"params": part.params | {"pretrained": False}})
     model: pl.LightningModule = registry.models.build(part, **provided)
-    own = set(model.hparams)  # a module may have saved hyperparameters of its own, which its code reads
+    own = set(model.hparams)  # saved by the module, whose code may read them
     model.save_hyperparameters({key: value for key, value in config.to_dict().items() if key not in own}, logger=False)
     if trainer.compile:
         compile_networks(model)
@@ -65,11 +52,7 @@ def build_model(config: Config, data: DataSpec, fresh: bool = True) -> pl.Lightn
 
 
 def compile_networks(model: pl.LightningModule) -> None:
-    """Compile each network that a module holds, in place; the names in its ``state_dict`` stay.
-
-    Args:
-        model: The module; its children with parameters are compiled at their first forward pass.
-    """
+    """Compile each network in a module in place, which keeps the names in its ``state_dict``."""
     for network in model.children():
         if any(True for _ in network.parameters()):
             network.compile()

@@ -1,4 +1,4 @@
-"""What cannot work in a configuration, or works perhaps not as intended."""
+"""Checks whether the parts of a configuration work together."""
 
 from __future__ import annotations
 
@@ -20,15 +20,7 @@ from cuelight.training.schedules import scheduler_problems
 
 
 def check(config: Config, planned: Sequence[PlannedCallback]) -> list[Problem | ConfigWarning]:
-    """Check whether parts that are right each by itself can work together. Nothing is read or made.
-
-    Args:
-        config: A configuration whose parts were checked.
-        planned: All callbacks of the run, in order.
-
-    Returns:
-        What cannot work, and what perhaps is not intended, with their places in the file.
-    """
+    """Return the problems and warnings of a checked configuration, with their places in the file. No data is read."""
     callbacks = [entry.callback for entry in planned]
     found: list[Problem | ConfigWarning] = [
         *scheduler_problems(config.trainer.scheduler),
@@ -40,12 +32,12 @@ def check(config: Config, planned: Sequence[PlannedCallback]) -> list[Problem | 
     ]
     for entry in planned:
         answers = list(check_callback(entry.callback, config, callbacks, entry.path))
-        found += answers or _same_state(entry, planned)  # what a callback says itself is more precise
+        found += answers or _same_state(entry, planned)  # a callback's own check is more precise
     return config.locate(found)
 
 
 def _unknown_hardware(config: Config) -> Iterator[Problem]:
-    accelerators = ["gpu", *AcceleratorRegistry.available_accelerators()]  # gpu: whichever kind there is
+    accelerators = ["gpu", *AcceleratorRegistry.available_accelerators()]  # gpu: any kind
     for key, value, registered in (
         ("accelerator", config.trainer.accelerator, accelerators),
         ("strategy", config.trainer.strategy, StrategyRegistry.available_strategies()),
@@ -59,7 +51,7 @@ def _unknown_hardware(config: Config) -> Iterator[Problem]:
 
 
 def _trackers_of_another_process(config: Config) -> Iterator[Problem]:
-    """What sends to a tracker is begun in this process, and cannot go to one that multiprocessing starts."""
+    """What sends to a tracker starts in this process, and cannot move to one that multiprocessing starts."""
     if not any(method in config.trainer.strategy for method in ("spawn", "fork", "notebook")):
         return
     for key in config.tracker.senders:
@@ -74,7 +66,7 @@ def _data_of_another_task(config: Config) -> Iterator[Problem]:
     own = str(getattr(model_class(config), "task", ""))
     given = str(getattr(registry.data.get(config.data.name), "task", ""))
     if own == given or not {own, given} <= TASKS.keys():
-        return  # they fit, or one of them does not say
+        return  # they match, or one of them has no known task
     fitting = [name for name in registry.data.kind.builtins if getattr(registry.data.get(name), "task", None) == own]
     yield Problem(
         f"{config.data.name} has {TASKS[given].targets}, and {config.model.name} does {own}, which takes "

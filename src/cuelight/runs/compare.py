@@ -1,4 +1,4 @@
-"""What differs between two runs, told by their files alone."""
+"""Comparison of two runs by their files."""
 
 from __future__ import annotations
 
@@ -25,12 +25,12 @@ _PASSING_SECTION = "hyperparameters."
 
 @dataclass(frozen=True)
 class Difference:
-    """A value that is not the same in two runs.
+    """A value that differs between two runs.
 
     Args:
-        key: Where it is, in dot notation.
+        key: Its path, in dot notation.
         first: The value in the first run; ``(not set)`` if it has none.
-        second: The value in the second run.
+        second: The value in the second run; ``(not set)`` if it has none.
     """
 
     key: str
@@ -44,7 +44,7 @@ class Difference:
 
     @property
     def change(self) -> float | None:
-        """The second number minus the first; ``None`` if they are no numbers."""
+        """The second number minus the first; ``None`` if they are not numbers."""
         numbers = [value for value in (self.first, self.second) if isinstance(value, (int, float))]
         are_numbers = len(numbers) == 2 and not any(isinstance(value, bool) for value in numbers)  # noqa: PLR2004
         return numbers[1] - numbers[0] if are_numbers else None
@@ -52,12 +52,12 @@ class Difference:
 
 @dataclass(frozen=True)
 class Comparison:
-    """What differs between two runs.
+    """The differences between two runs.
 
     Args:
         first: The first run directory.
-        second: The second one.
-        sections: The differences, by what they are about; empty where there are none.
+        second: The second run directory.
+        sections: The differences by section: configuration, metadata, outcomes and results.
         missing: What could not be compared, because a run does not have it.
     """
 
@@ -68,11 +68,11 @@ class Comparison:
 
     @property
     def is_same(self) -> bool:
-        """Whether there is no difference in what could be compared."""
+        """Whether nothing that was compared differs."""
         return not any(self.sections.values())
 
     def to_dict(self) -> dict[str, Any]:
-        """Describe this in plain types, for JSON."""
+        """Return this as plain types, for JSON."""
         return {
             "first": str(self.first),
             "second": str(self.second),
@@ -85,17 +85,10 @@ class Comparison:
 
 
 def compare_runs(first: Path, second: Path) -> Comparison:
-    """Compare two runs.
-
-    Args:
-        first: A run directory.
-        second: Another one.
-
-    Returns:
-        What differs.
+    """Compare two run directories.
 
     Raises:
-        CuelightError: If one is no run directory, or a file in it is damaged.
+        CuelightError: If one is not a run directory, or a file in it is damaged.
     """
     described = [_describe(directory) for directory in (first, second)]
     sections: dict[str, list[Difference]] = {}
@@ -110,7 +103,7 @@ def compare_runs(first: Path, second: Path) -> Comparison:
 
 
 def _describe(directory: Path) -> dict[str, dict[str, Any] | None]:
-    """What is known of a run: for each section its values by dot path, or ``None`` where the run does not have it."""
+    """Return the values of each section by dot path; ``None`` for a section that the run does not have."""
     if not (directory / CONFIG_FILE).is_file():
         what = "this is no run directory" if directory.exists() else "there is no such run directory"
         raise CuelightError(f"{directory}: {what}. Expected a folder such as runs/<name>/<time>-<id>.")
@@ -138,7 +131,7 @@ def _configuration(tree: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _metadata(record: Mapping[str, Any]) -> dict[str, Any]:
-    """What was true when the run was begun or resumed last; hyperparameters are in the configuration already."""
+    """Return the metadata of the last start or resume. Hyperparameters are already in the configuration."""
     state = last_state(record)
     return {key: value for key, value in state.items() if key not in _PASSING and not key.startswith(_PASSING_SECTION)}
 
@@ -167,7 +160,7 @@ def _measurements(content: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _by_name(node: Any) -> Any:
-    """Callbacks, transforms and all that has a name by that name: a list that grew is the same further on."""
+    """Replace lists of named parts by mappings, so that a new entry does not change the paths of all later ones."""
     if isinstance(node, Mapping):
         return {str(key): _by_name(value) for key, value in node.items()}
     if not isinstance(node, list):
@@ -189,7 +182,7 @@ def _differences(first: Mapping[str, Any], second: Mapping[str, Any]) -> list[Di
 
 
 def _same_order(pair: Difference) -> bool:
-    """Whether the lists of names differ only by entries that one of them lacks, which are differences of their own."""
+    """Return whether the names in both lists have the same order; names in only one are reported on their own."""
     if not pair.key.endswith(_ORDER) or NOT_SET in {str(pair.first), str(pair.second)}:
         return False
     in_first = [name for name in pair.first if name in pair.second]

@@ -1,4 +1,4 @@
-"""The steps after a training that are missing, have failed, or were done with other weights."""
+"""Running the steps after a training that are missing, have failed, or used other weights."""
 
 from __future__ import annotations
 
@@ -16,22 +16,13 @@ logger = logging.getLogger(__name__)
 
 
 def finish(steps: Sequence[TrainEndStep], training: FinishedTraining, console: Console | None) -> list[Outcome]:
-    """Run what is to be done of the steps after a training, in their order.
-
-    Args:
-        steps: The steps.
-        training: The training that is over.
-        console: Where progress is shown; ``None`` shows nothing.
-
-    Returns:
-        What became of each; of one that was done with the same weights, what became of it then.
-    """
+    """Run the steps that are not done; return the outcome of each, in order. ``console`` shows the progress."""
     before = read_outcomes(training.directory)
     return [_finished(step, training, before.get(step.step_name)) or step.run(training, console) for step in steps]
 
 
 def _finished(step: TrainEndStep, training: FinishedTraining, before: Outcome | None) -> Outcome | None:
-    """What became of a step that need not be run again."""
+    """Return the outcome of a step that need not be run again."""
     if before is None or before.status != "ok" or not before.is_intact(training.directory):
         return None
     try:

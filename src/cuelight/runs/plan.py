@@ -1,4 +1,4 @@
-"""What will run, in which order, and why it is there."""
+"""The callbacks of a run, with their order and origin."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ from cuelight.weights.best import Mode, main_metric, main_metric_mode
 LOSS_MONITOR = "val/loss"
 _ENTRIES = "trainer.callbacks."
 
-# In the order in which a fit, and then a test, comes to them.
+# In the order in which a fit, and then a test, calls them.
 HOOKS = (
     "setup", "on_fit_start", "on_sanity_check_start", "on_sanity_check_end", "on_train_start",
     "on_train_epoch_start", "on_train_batch_start", "on_before_zero_grad", "on_before_backward", "on_after_backward",
@@ -41,11 +41,11 @@ HOOKS = (
 
 @dataclass(frozen=True)
 class PlannedCallback:
-    """A callback in its place.
+    """A callback and where it comes from.
 
     Args:
         callback: The callback itself.
-        origin: Where it comes from: an entry of the file by its key path, or what Cuelight added it for.
+        origin: The key path of its entry in the file, or why Cuelight added it.
         at_end: Whether Cuelight adds it after all others.
     """
 
@@ -65,16 +65,9 @@ class PlannedCallback:
 
 
 def planned_callbacks(config: Config) -> list[PlannedCallback]:
-    """List every callback of a run, in the order in which they run for each hook.
+    """Return all callbacks in order: added before, active entries of the file, added after.
 
-    Args:
-        config: A checked configuration.
-
-    Returns:
-        What Cuelight adds before, the entries of the file that are active, what Cuelight adds after.
-
-    Raises:
-        ConfigError: If a callback refuses its parameters.
+    Raises ``ConfigError`` if a callback rejects its parameters.
     """
     from_file = _from_file(config)
     before = [PlannedCallback(SeedEachBatch(config.trainer.seed), "added: a resumed run repeats itself")]
@@ -85,21 +78,15 @@ def planned_callbacks(config: Config) -> list[PlannedCallback]:
 
 
 def with_display(planned: Sequence[PlannedCallback], display: pl.Callback | None) -> list[PlannedCallback]:
-    """Add what shows the progress, if anything: after the seed, before all others."""
+    """Insert the callback that shows the progress, if any, right after the seed."""
     shown = [PlannedCallback(display, "added: shows the progress")] if display is not None else []
     return [*planned[:1], *shown, *planned[1:]]
 
 
 def place_model_callbacks(planned: Sequence[PlannedCallback], brought: Sequence[pl.Callback]) -> list[PlannedCallback]:
-    """Place the callbacks that a module brings by itself: after those of the file.
+    """Insert the callbacks of ``configure_callbacks`` after those of the file.
 
-    Args:
-        planned: What ``planned_callbacks`` gave.
-        brought: What the module's ``configure_callbacks`` gave.
-
-    Returns:
-        All, with those of the module before what Cuelight adds at the end, so that the checkpoints that it saves
-        hold their states too.
+    They come before those that Cuelight adds at the end, so that checkpoints hold their states too.
     """
     own = [PlannedCallback(callback, "brought by the model") for callback in brought]
     end = next(index for index, entry in enumerate(planned) if entry.at_end)
@@ -107,16 +94,10 @@ def place_model_callbacks(planned: Sequence[PlannedCallback], brought: Sequence[
 
 
 def hook_order(callbacks: Sequence[pl.Callback], model: type[pl.LightningModule]) -> dict[str, list[str]]:
-    """Return the callbacks that run for each hook, in order.
+    """Return, for each hook that is implemented, the class names in the order of their calls.
 
-    Args:
-        callbacks: All callbacks, in the order of the trainer.
-        model: The class of the module, which comes after the callbacks. Lightning makes two exceptions: in
-            ``on_train_epoch_end`` it comes before those that monitor a metric, so that they see what it logs there,
-            and in ``on_load_checkpoint`` it comes first.
-
-    Returns:
-        For each hook that anyone implements, the class names in order.
+    The model comes after the callbacks. Lightning makes two exceptions: in ``on_train_epoch_end`` the model comes
+    before those that monitor a metric, so that they see what it logs there, and in ``on_load_checkpoint`` it is first.
     """
     order = {}
     for hook in HOOKS:

@@ -1,4 +1,4 @@
-"""What became of a training: ``training.json`` in the run directory, for whoever looks at the run from outside."""
+"""``training.json``: the status of a training, for other processes and the report."""
 
 from __future__ import annotations
 
@@ -30,30 +30,26 @@ logger = logging.getLogger(__name__)
 def recorded_training(
     directory: Path, trainer: pl.Trainer, planned: Sequence[PlannedCallback], main_metric: str | None
 ) -> Iterator[None]:
-    """Record that a training runs, and then how it ended. Nothing that goes wrong with the record ends a training.
-
-    Args:
-        directory: The run directory.
-        trainer: The trainer of the training that runs within.
-        planned: All callbacks in their order.
-        main_metric: The name of the metric by which the best checkpoint is chosen first.
-
-    Yields:
-        Nothing.
-    """
+    """Record that a training runs, and then how it ended. An error in the record is only logged."""
     callbacks = [{"name": callback.name, "origin": callback.origin} for callback in planned]
     entry = {"status": "running", "reason": "", "began": _now(), "ended": None, "callbacks": callbacks}
     entry = _record(directory, entry, lambda: {"process": own_process()})
 
     def record_end(status: str, reason: Callable[[], str]) -> None:
         ended = entry | {"status": status, "ended": _now()}
-        known = (lambda: {"reason": reason()}, lambda: _length(trainer), lambda: _best(directory, trainer, main_metric))
-        _record(directory, ended, *known)
+        _record(
+            directory,
+            ended,
+            lambda: {"reason": reason()},
+            lambda: {"epochs": trainer.current_epoch, "steps": trainer.global_step},
+            lambda: _best(directory, trainer, main_metric),
+        )
 
     try:
         yield
     except TrainingInterrupted as error:
-        record_end("interrupted", partial(_stopped_by, error.signal_number))
+        number = error.signal_number
+        record_end("interrupted", lambda: f"stopped by {signal.Signals(number).name}")
         raise
     except BaseException as error:
         record_end("failed" if isinstance(error, Exception) else "interrupted", partial(reason_of, error))
@@ -62,14 +58,7 @@ def recorded_training(
 
 
 def why_it_ended(trainer: pl.Trainer) -> str | None:
-    """Return which callback ended a training early.
-
-    Args:
-        trainer: A trainer whose fit is over.
-
-    Returns:
-        A sentence; ``None`` if all epochs were trained.
-    """
+    """Return a sentence about what ended a training early; ``None`` if all epochs were trained."""
     if trainer.max_epochs is not None and 0 <= trainer.max_epochs <= trainer.current_epoch:
         return None
     for callback in trainer.callbacks:  # type: ignore[attr-defined]  # Lightning declares it nowhere
@@ -86,14 +75,6 @@ def why_it_ended(trainer: pl.Trainer) -> str | None:
     return None
 
 
-def _stopped_by(signal_number: int) -> str:
-    return f"stopped by {signal.Signals(signal_number).name}"
-
-
-def _length(trainer: pl.Trainer) -> dict[str, Any]:
-    return {"epochs": trainer.current_epoch, "steps": trainer.global_step}
-
-
 def _best(directory: Path, trainer: pl.Trainer, main_metric: str | None) -> dict[str, Any]:
     kept = from_callbacks(
         [callback for callback in trainer.checkpoint_callbacks if isinstance(callback, ModelCheckpoint)]
@@ -102,7 +83,7 @@ def _best(directory: Path, trainer: pl.Trainer, main_metric: str | None) -> dict
     return {
         "best": [
             asdict(best) | {"path": relative_to_run(best.path, directory)}
-            for best in sorted(kept, key=lambda best: best is not chosen)  # the one that counts comes first
+            for best in sorted(kept, key=lambda best: best is not chosen)  # the best comes first
         ]
     }
 
@@ -112,7 +93,7 @@ def _now() -> str:
 
 
 def _record(directory: Path, entry: dict[str, Any], *find: Callable[[], dict[str, Any]]) -> dict[str, Any]:
-    """Write an entry with all that can be found out; where anything goes wrong, it is said and no more."""
+    """Write the entry with what can be found out; errors are logged."""
     if not is_first_process():
         return entry
     for one in find:
@@ -127,5 +108,5 @@ def _record(directory: Path, entry: dict[str, Any], *find: Callable[[], dict[str
 def _said(message: str, directory: Path) -> Iterator[None]:
     try:
         yield
-    except Exception as error:  # noqa: BLE001 - whatever is wrong with the record, the training comes first
+    except Exception as error:  # noqa: BLE001 - no error in the record may end the training
         logger.warning(message, directory / TRAINING_FILE, reason_of(error))

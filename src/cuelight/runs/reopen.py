@@ -1,4 +1,4 @@
-"""A run opened again after its training: what the steps after a training work with, made from its files."""
+"""A trained run, opened again from its files for the steps after the training."""
 
 from __future__ import annotations
 
@@ -29,23 +29,20 @@ logger = logging.getLogger(__name__)
 def reopen(
     config: Config, directory: Path, checkpoints: Path | None, loggers: Sequence[Logger] = (), step: int = 0
 ) -> FinishedTraining:
-    """Describe a run that was trained before.
+    """Return what the steps after a training work with.
 
     Args:
-        config: Its configuration.
+        config: The configuration of the run.
         directory: Where results go: the run directory.
-        checkpoints: The folder of its checkpoints; ``None`` for a checkpoint that is in no run directory.
+        checkpoints: The folder of its checkpoints; ``None`` for a checkpoint outside of any run directory.
         loggers: Where results are sent.
         step: The number of optimizer steps that were done.
-
-    Returns:
-        What the steps after a training work with.
     """
     data = build_data(config)
     metric = main_metric(model_class(config))
     return FinishedTraining(
         directory=directory,
-        make_module=lambda content: _empty_model(config, data, content),
+        make_module=lambda content: _model_for(config, _describe(data, content)),
         kept=cache(partial(kept_checkpoints, checkpoints)),
         name=config.name,
         data=data,
@@ -58,15 +55,10 @@ def reopen(
 
 
 def model_and_example(config: Config, content: Mapping[str, Any]) -> tuple[pl.LightningModule, Tensor | None]:
-    """Make the module of a configuration with any weights, and a batch that it takes.
+    """Build the model in evaluation mode, with any weights, and a batch for it.
 
-    Args:
-        config: A checked configuration.
-        content: What a checkpoint of it holds, if there is one: it describes the data where that is not.
-
-    Returns:
-        The module, in evaluation; and its ``example_input_array``, or without one an image of zeros, or ``None`` if
-        the data does not tell the shape of its images.
+    The batch is its ``example_input_array`` or an image of zeros; ``None`` if the shape of the images is not known.
+    ``content``, that of a checkpoint, describes data that is not on this machine; it may be empty.
     """
     described = _describe(build_data(config), content)
     model = _model_for(config, described)
@@ -79,14 +71,7 @@ def model_and_example(config: Config, content: Mapping[str, Any]) -> tuple[pl.Li
 
 
 def kept_checkpoints(folder: Path | None) -> list[BestCheckpoint]:
-    """List the best checkpoints of a run.
-
-    Args:
-        folder: Its checkpoint folder, if it has one.
-
-    Returns:
-        Those that ``last.ckpt`` knows of; where that cannot be read, those that the newest other file knows of.
-    """
+    """Return the best checkpoints of a run, as recorded in ``last.ckpt``, or else in the newest readable one."""
     if folder is None:
         return []
     files = sorted(folder.glob("*.ckpt"), key=lambda file: (file.name == LAST_CHECKPOINT, file.stat().st_mtime))
@@ -103,14 +88,10 @@ def _callback_states(file: Path) -> Mapping[str, Mapping[str, Any]] | None:
     return found
 
 
-def _empty_model(config: Config, data: pl.LightningDataModule, content: Mapping[str, Any]) -> pl.LightningModule:
-    return _model_for(config, _describe(data, content))
-
-
 def _describe(data: pl.LightningDataModule, content: Mapping[str, Any]) -> DataSpec:
     try:
         return data_spec_of(data)
-    except DataError:  # the data is not on this machine, and need not be
+    except DataError:  # the data need not be on this machine
         saved = saved_spec(content)
         if saved is None:
             raise
@@ -119,5 +100,5 @@ def _describe(data: pl.LightningDataModule, content: Mapping[str, Any]) -> DataS
 
 def _model_for(config: Config, described: DataSpec) -> pl.LightningModule:
     model = build_model(config, described, fresh=False)
-    take_model_callbacks(model)  # they belong to the training; fresh ones would know nothing of it
+    take_model_callbacks(model)  # new ones would not have the state of the training
     return model.eval()

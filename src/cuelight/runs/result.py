@@ -1,4 +1,4 @@
-"""What a training or a test came to."""
+"""The result of a training or a test."""
 
 from __future__ import annotations
 
@@ -12,14 +12,14 @@ from cuelight.weights.best import BestCheckpoint
 
 @dataclass(frozen=True)
 class Result:
-    """What a training or a test came to.
+    """The result of a training or a test.
 
     Args:
         directory: The run directory, if there is one.
         checkpoint: The checkpoint that was measured; ``None`` if there was nothing to measure.
         metrics: The metrics by name; empty if there was nothing to measure.
         best: The best checkpoint of the run, if one was kept.
-        outcomes: What became of the steps after the training.
+        outcomes: The outcome of each step after the training.
     """
 
     directory: Path | None

@@ -1,4 +1,4 @@
-"""A configuration made runnable: plan it, train it, resume it, test it."""
+"""A run: check, plan, train and resume a configuration."""
 
 from __future__ import annotations
 
@@ -48,12 +48,12 @@ logger = logging.getLogger(__name__)
 
 
 class Run(TrainedRun):
-    """One configuration, and the run directory that belongs to it once it was trained.
+    """A configuration, and its run directory once it was trained.
 
     Args:
-        config: A checked configuration, as ``load_config`` gives it.
+        config: A checked configuration, as ``load_config`` returns it.
         directory: The run directory; ``None`` for a run that does not exist yet.
-        display: A callback that shows the progress, if any shall.
+        display: A callback that shows the progress; ``None`` for none.
 
     Examples:
         >>> run = Run.from_yaml("examples/digits.yaml", ["trainer.epochs=1"])  # doctest: +SKIP
@@ -71,11 +71,8 @@ class Run(TrainedRun):
             source: The path of a YAML file, or the same as a mapping.
             overrides: ``a.b.0.c=value`` texts, or a mapping from dot paths to values.
 
-        Returns:
-            A run that can be planned and trained.
-
         Raises:
-            ConfigError: With everything that is wrong with the file.
+            ConfigError: With every problem in the file.
         """
         run = cls(load_config(source, overrides, registry.check_part))
         run.check()
@@ -86,15 +83,12 @@ class Run(TrainedRun):
         """Open a run that was trained before.
 
         Args:
-            path: A run directory, or a checkpoint; one outside of any run directory describes itself.
-            overrides: What to change in its configuration.
-
-        Returns:
-            The run.
+            path: A run directory, or a checkpoint, which may be outside of any run directory.
+            overrides: Changes of its configuration, as for ``from_yaml``.
 
         Raises:
             CheckpointError: If there is no run at that path.
-            ConfigError: If its configuration cannot be used, such as for a model of one's own that is not known.
+            ConfigError: If its configuration cannot be used, for example because a class of yours is not registered.
         """
         directory = find_run_directory(Path(path))
         described: Path | dict[str, Any] = directory / CONFIG_FILE if directory else _own_config(path)
@@ -103,10 +97,10 @@ class Run(TrainedRun):
         return run
 
     def check(self, *, to_train: bool = False) -> None:
-        """Check whether all parts can work together, without reading data.
+        """Check whether all parts work together, without reading data.
 
         Args:
-            to_train: Also check what this machine must have for a training, such as a GPU that is asked for.
+            to_train: Also check what this machine needs for a training, such as a GPU.
 
         Raises:
             ConfigError: With every problem, each with its place in the file.
@@ -116,13 +110,7 @@ class Run(TrainedRun):
             raise ConfigError(problems)
 
     def plan(self) -> list[PlannedCallback]:
-        """List every callback that a training will run, in order, without reading data.
-
-        What may not be intended, and what this machine lacks for a training, is logged as a warning.
-
-        Returns:
-            The callbacks and where each comes from.
-        """
+        """Return every callback of a training in order, without reading data. Warnings and problems are logged."""
         planned = self._callbacks()
         if is_first_process():
             for found in check(self.config, planned):
@@ -130,14 +118,14 @@ class Run(TrainedRun):
         return with_display(planned, self.display)
 
     def layers(self, checkpoint: str | Path | None = None) -> list[Layer]:
-        """List the layers of the model, with the shape of what each puts out; nothing is trained.
+        """List the layers of the model with their output shapes, without training.
 
         Args:
-            checkpoint: A file that describes the data where that is not; the latest one of the run if left out.
+            checkpoint: A file that describes the data if the data is missing; the latest one of the run if left out.
 
         Returns:
-            Every module, in the order of ``named_modules()``: its index and its name are what ``target_layer`` of a
-            ``GradCamCallback`` may be.
+            Every module, in the order of ``named_modules()``. Its index or its name can be the ``target_layer`` of a
+            ``GradCamCallback``.
 
         Raises:
             CheckpointError: If the checkpoint cannot be read.
@@ -151,14 +139,14 @@ class Run(TrainedRun):
         """Train, keep the best and the last checkpoint, and run the steps after the training.
 
         Args:
-            output: The folder of all runs; not used if this run has its directory already.
+            output: The folder of all runs; not used if this run already has a directory.
 
         Returns:
             The run directory, the best checkpoint and its test results.
 
         Raises:
             TrainingInterrupted: On a signal, after ``last.ckpt`` was saved.
-            CheckpointError: If a checkpoint cannot be written, or this run holds a training already.
+            CheckpointError: If a checkpoint cannot be written, or this run was already trained.
             ConfigError: If this machine lacks what a callback or a tracker needs.
             TrackerError: If a tracker cannot be reached when the training starts.
         """
@@ -169,24 +157,24 @@ class Run(TrainedRun):
         return self._train(Path(output), None)
 
     def resume(self, checkpoint: str | Path | None = None) -> Result:
-        """Go on with a training in its own run directory.
+        """Continue a training in its own run directory.
 
         Args:
-            checkpoint: Where to go on from; ``last.ckpt`` if left out. If there is none yet, because the training
-                ended before its first one, the training starts from its beginning.
+            checkpoint: Where to continue from; ``last.ckpt`` if left out. If the training ended before its first
+                checkpoint, it starts from the beginning.
 
         Returns:
             As ``train``.
 
         Raises:
-            CheckpointError: If this run has no directory yet, the checkpoint cannot be read, or another process trains
-                this run at this moment.
+            CheckpointError: If this run has no directory yet, the checkpoint cannot be read, or another process is
+                training this run.
         """
         chosen = Path(checkpoint) if checkpoint else self._checkpoint_to_go_on_from()
         return self._train(self._checkpoint_folder().parent, chosen)
 
     def _checkpoint_to_go_on_from(self) -> Path | None:
-        """The latest checkpoint; none where beginning again loses nothing but a part of the first epoch."""
+        """Return the latest checkpoint; ``None`` if starting again loses only a part of the first epoch."""
         folder = self._checkpoint_folder()
         latest = latest_checkpoint(folder)
         if latest is not None and latest.name == LAST_CHECKPOINT:
@@ -209,11 +197,11 @@ class Run(TrainedRun):
     def _train(self, output: Path, resume: Path | None) -> Result:
         self.check(to_train=True)
         planned = self.plan()
-        self._planned = None  # they belong to this training
+        self._planned = None  # these belong to this training
         resumed_from = step_of(resume) if resume else 0
         directory = self._prepare_directory(output)
         if resume is None and is_first_process():
-            remove_spools(directory)  # of an attempt that was ended before its first checkpoint
+            remove_spools(directory)  # of a training that ended before its first checkpoint
         pl.seed_everything(self.config.trainer.seed, workers=True, verbose=False)
         data = build_data(self.config)
         description = data_spec_of(data)
@@ -225,7 +213,7 @@ class Run(TrainedRun):
         trainer = build_trainer(self.config.trainer, callbacks, loggers, directory, saved_with)
         steps = train_end_steps(trainer)
         for step in steps:
-            step.raise_at_the_end = False  # what failed is part of the result
+            step.raise_at_the_end = False  # failures are part of the result
         metric = main_metric(model_class(self.config))
         with signals_given_back(), recorded_training(directory, trainer, planned, metric):
             start_trackers(loggers)
@@ -237,7 +225,7 @@ class Run(TrainedRun):
         if reason := why_it_ended(trainer):
             logger.info(reason)
         outcomes = [step.outcome for step in steps if step.outcome is not None]
-        # There was nothing left to train, or the steps could not run in the trainer: what is done is not done again.
+        # Steps are missing if nothing was left to train, or if the weights were sharded: finish() runs them.
         all_ran = len(outcomes) == len(steps) and not is_sharded(trainer)
         if all_ran or not self.has_checkpoints():
             return self._result(outcomes)
@@ -255,18 +243,14 @@ def _own_config(checkpoint: str | Path) -> dict[str, Any]:
 
 
 def _raise_if_stopped(callbacks: Sequence[pl.Callback]) -> None:
-    """A signal that came after the last batch finds the training complete, and still means: go no further."""
+    """Raise if a signal came after the last batch, when the training is complete but nothing else may run."""
     for callback in callbacks:
         if isinstance(callback, LastCheckpoint) and callback.received_signal is not None:
             raise TrainingInterrupted(callback.received_signal)
 
 
 def _leave_process_group(trainer: pl.Trainer) -> bool:
-    """End the distributed part of a run.
-
-    Returns:
-        Whether this process is the one that goes on.
-    """
+    """End the distributed part of a run; return whether this process goes on."""
     first = trainer.is_global_zero
     if torch.distributed.is_available() and torch.distributed.is_initialized():
         torch.distributed.barrier()

@@ -1,4 +1,4 @@
-"""What can be done with a run once it was trained: test, export, predict, explain, finish, verify, report and so on."""
+"""What a trained run can do: test, export, archive, predict, explain, finish, verify, report and upload."""
 
 from __future__ import annotations
 
@@ -48,9 +48,9 @@ class TrainedRun:
     """A configuration with the checkpoints that were trained by it.
 
     Args:
-        config: A checked configuration, as ``load_config`` gives it.
+        config: A checked configuration, as ``load_config`` returns it.
         directory: The run directory; ``None`` for a run that has none.
-        display: A callback that shows the progress, if any shall.
+        display: A callback that shows the progress; ``None`` for none.
     """
 
     def __init__(self, config: Config, directory: Path | None = None, display: pl.Callback | None = None) -> None:
@@ -60,7 +60,7 @@ class TrainedRun:
         self._planned: list[PlannedCallback] | None = None
 
     def test(self, checkpoint: str | Path | None = None, view: Split = "test") -> Result:
-        """Measure a checkpoint of this run.
+        """Evaluate a checkpoint.
 
         Args:
             checkpoint: The file; the best one of the run if left out.
@@ -89,20 +89,17 @@ class TrainedRun:
     def export(
         self, checkpoint: str | Path | None = None, output: str | Path | None = None, prefer: Preference = "metric"
     ) -> Path:
-        """Export a checkpoint of this run as ONNX, checked against PyTorch.
+        """Export a checkpoint as ONNX and compare its outputs with PyTorch; return the ONNX file.
 
         Args:
             checkpoint: The file; the best one of the run if left out.
-            output: The file to write; ``export/<name>.onnx`` in the run directory if left out, or in the working
-                directory where there is none.
+            output: The file to write. By default ``export/<name>.onnx`` in the run directory, or in the working
+                directory if there is none.
             prefer: Which best one: by the main metric, or by the validation loss.
-
-        Returns:
-            The ONNX file.
 
         Raises:
             CheckpointError: If there is no checkpoint, or it cannot be read.
-            ExportError: If it cannot be exported, or does something else afterwards.
+            ExportError: If it cannot be exported, or its outputs differ.
         """
         chosen = self._chosen(checkpoint, "export", prefer)
         return write_now("export", self._finished(Path()), chosen, output, self._console(), self.directory is not None)
@@ -110,34 +107,28 @@ class TrainedRun:
     def archive(
         self, checkpoint: str | Path | None = None, output: str | Path | None = None, prefer: Preference = "metric"
     ) -> Path:
-        """Write a checkpoint of this run as NN Archive.
+        """Write a checkpoint as NN Archive; return the file.
 
         Args:
             checkpoint: The file; the best one of the run if left out.
-            output: The file to write; ``archive/<name>.tar`` in the run directory if left out, or in the working
-                directory where there is none.
+            output: The file to write. By default ``archive/<name>.tar`` in the run directory, or in the working
+                directory if there is none.
             prefer: Which best one: by the main metric, or by the validation loss.
-
-        Returns:
-            The archive.
 
         Raises:
             CheckpointError: If there is no checkpoint, or it cannot be read.
-            ExportError: If it cannot be exported, or does something else afterwards.
+            ExportError: If it cannot be exported, or its outputs differ.
             ArchiveError: If luxonis-ml is missing, or the archive cannot be written.
         """
         chosen = self._chosen(checkpoint, "archive", prefer)
         return write_now("archive", self._finished(Path()), chosen, output, self._console(), self.directory is not None)
 
     def network(self, checkpoint: str | Path | None = None, prefer: Preference = "metric") -> PyTorchModel:
-        """Open a checkpoint of this run for ``cuelight.prediction.predict``.
+        """Open a checkpoint on the CPU, for ``cuelight.prediction.predict``.
 
         Args:
             checkpoint: The file; the best one of the run if left out.
             prefer: Which best one: by the main metric, or by the validation loss.
-
-        Returns:
-            The model, on the CPU.
 
         Raises:
             CheckpointError: If there is no checkpoint, or it cannot be read.
@@ -159,21 +150,21 @@ class TrainedRun:
         batch_size: int = 16,
         prefer: Preference = "metric",
     ) -> Iterator[ImageExplanation]:
-        """Find out where a checkpoint of this run looks in images; ``write_explanations`` draws it.
+        """Compute where a checkpoint looks in images; ``write_explanations`` draws it.
 
         Args:
             images: The image files.
             checkpoint: The file; the best one of the run if left out.
-            layer: Whose activations are explained: an index into ``named_modules()``, a name, or ``auto`` for the last
-                one with a spatial map.
-            class_idx: The class that is explained: its index, its name, or ``predicted``.
+            layer: The layer to explain: an index into ``named_modules()``, a name, or ``auto`` for the last one with a
+                spatial map.
+            class_idx: The class to explain: its index, its name, or ``predicted``.
             method: How activations and gradients become a map.
-            output: Which output holds the scores of the classes, by name or index, if there are several.
+            output: The output with the class scores, by name or index, if there are several.
             batch_size: Images that are computed together.
             prefer: Which best one: by the main metric, or by the validation loss.
 
         Returns:
-            Where the model looks in each image that can be read; the others are named in the log.
+            An explanation of each image that can be read; the others are named in the log.
 
         Raises:
             CheckpointError: If there is no checkpoint, or it cannot be read.
@@ -194,13 +185,13 @@ class TrainedRun:
         )
 
     def finish(self) -> Result:
-        """Run the steps after the training that are missing, have failed, or were done with other weights.
+        """Run the steps after the training that are missing, have failed, or used other weights.
 
         Returns:
-            What became of each step.
+            The outcome of each step.
 
         Raises:
-            CheckpointError: If this run has no checkpoint, or another process trains it at this moment.
+            CheckpointError: If this run has no checkpoint, or another process is training it.
         """
         last = latest_checkpoint(self._checkpoint_folder())
         if last is None:
@@ -216,7 +207,7 @@ class TrainedRun:
         return self._result(outcomes)
 
     def verify(self) -> list[Check]:
-        """Check whether what was measured is what was shipped.
+        """Check whether the shipped weights are the measured ones.
 
         Returns:
             One entry for each file and each weight that was compared.
@@ -233,7 +224,7 @@ class TrainedRun:
             output: The file to write; ``report.html`` in the run directory if left out.
 
         Returns:
-            The page. What is missing or damaged in the run is told there.
+            The page. It names what is missing or damaged in the run.
 
         Raises:
             CheckpointError: If this run has no directory.
@@ -242,12 +233,12 @@ class TrainedRun:
         return write_report(self._checkpoint_folder().parent, output)
 
     def upload(self) -> Outcome:
-        """Send the best checkpoint to the trackers that do not have it yet, also where it waits in the spool.
+        """Send the best checkpoint to the trackers that lack it, also one that waits in the spool.
 
-        It is sent as the ``UploadCheckpoint`` of the configuration would, or as one with its defaults.
+        The ``UploadCheckpoint`` of the configuration sends it, or one with the default parameters.
 
         Returns:
-            What became of it, also recorded in ``outcomes.json``.
+            The outcome, also recorded in ``outcomes.json``.
 
         Raises:
             CheckpointError: If this run has no directory, or nothing to send.
@@ -273,13 +264,10 @@ class TrainedRun:
         return outcome
 
     def best(self, prefer: Preference = "metric") -> BestCheckpoint | None:
-        """Find the best checkpoint.
+        """Return the best checkpoint, or ``None`` if none was kept.
 
         Args:
-            prefer: By the main metric, or by the validation loss; the other one where there is none of those.
-
-        Returns:
-            The checkpoint, or ``None`` if none was kept.
+            prefer: By the main metric, or by the validation loss; the other one if no checkpoint was kept by this one.
 
         Raises:
             CheckpointError: If this run has no directory yet.
@@ -288,15 +276,11 @@ class TrainedRun:
         return best_checkpoint(kept_checkpoints(self._checkpoint_folder()), prefer, metric)
 
     def has_checkpoints(self) -> bool:
-        """Return whether something was saved in this run.
-
-        Returns:
-            Whether there is any checkpoint.
-        """
+        """Return whether this run has any checkpoint."""
         return self.directory is not None and any((self.directory / CHECKPOINT_FOLDER).rglob("*.ckpt"))
 
     def _callbacks(self) -> list[PlannedCallback]:
-        """The callbacks of the next training, made once, without what shows the progress."""
+        """Return the callbacks of the next training, built once, without the progress display."""
         if self._planned is None:
             self._planned = planned_callbacks(self.config)
         return self._planned
@@ -319,7 +303,7 @@ class TrainedRun:
         return Result(self.directory, checkpoint, metrics, best, tuple(outcomes))
 
     def _finished(self, directory: Path, step: int | None = None) -> FinishedTraining:
-        """What the steps after the training work with; with trackers if they are told the step."""
+        """Return what the steps after the training work with; with trackers if ``step`` is given."""
         checkpoints = self.directory / CHECKPOINT_FOLDER if self.directory else None
         loggers: list[Logger] = []
         if step is not None:

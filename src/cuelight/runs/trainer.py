@@ -1,4 +1,4 @@
-"""Lightning's Trainer, with the callbacks in the order that was asked for."""
+"""Lightning's Trainer, with its callbacks in the given order."""
 
 from __future__ import annotations
 
@@ -22,20 +22,9 @@ def build_trainer(
     directory: Path,
     checkpoint_io: AtomicCheckpointIO | None = None,
 ) -> pl.Trainer:
-    """Make the trainer of a run.
+    """Build the trainer of a run. Its ``callbacks`` are exactly those given, in their order.
 
-    Args:
-        config: The ``trainer`` section.
-        callbacks: All callbacks, in the order in which they shall run for every hook.
-        loggers: Where metrics go.
-        directory: The run directory, ``default_root_dir`` of the trainer.
-        checkpoint_io: Writes and reads the checkpoints.
-
-    Returns:
-        A trainer whose ``callbacks`` are exactly those given, in their order.
-
-    Raises:
-        ConfigError: If this machine cannot do what the section asks for.
+    Raises ``ConfigError`` if this machine cannot do what the section asks for.
     """
     fraction = config.validation_interval if isinstance(config.validation_interval, float) else None
     trainer = make_trainer(
@@ -65,14 +54,7 @@ def build_trainer(
 
 
 def evaluator_settings(config: TrainerConfig) -> EvaluatorSettings:
-    """Choose on what a model is measured apart from its training.
-
-    Args:
-        config: The ``trainer`` section.
-
-    Returns:
-        Its accelerator, precision and ``deterministic``, and its device if it names a single one.
-    """
+    """Return the settings for a measurement outside of the training, on one device."""
     return EvaluatorSettings(
         accelerator=config.accelerator,
         devices=_evaluation_devices(config),
@@ -82,7 +64,7 @@ def evaluator_settings(config: TrainerConfig) -> EvaluatorSettings:
 
 
 def _evaluation_devices(config: TrainerConfig) -> int | list[int]:
-    """The one device that is named; 1 for any where several are, and on the CPU, which has no indices."""
+    """Return the device if a single one is named; else 1, also on the CPU, which has no indices."""
     on_cpu = config.accelerator == "cpu" or (config.accelerator == "auto" and not torch.cuda.is_available())
     if isinstance(config.devices, list) and len(config.devices) == 1 and not on_cpu:
         return config.devices
@@ -90,16 +72,9 @@ def _evaluation_devices(config: TrainerConfig) -> int | list[int]:
 
 
 def take_model_callbacks(module: pl.LightningModule) -> list[pl.Callback]:
-    """Take over the callbacks that a module brings by ``configure_callbacks``.
+    """Return the callbacks of ``configure_callbacks``, which returns an empty list from now on.
 
-    Lightning would add them at every fit and test, replace those of the same type, and reorder all. They are asked
-    for once instead, and the module then has none to offer.
-
-    Args:
-        module: The module; its ``configure_callbacks`` returns an empty list from now on.
-
-    Returns:
-        The callbacks that the module brought.
+    Lightning would add them at every fit and test, replace those of the same type, and reorder all.
     """
     brought = module.configure_callbacks()
     module.configure_callbacks = list  # type: ignore[method-assign]
