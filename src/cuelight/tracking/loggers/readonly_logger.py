@@ -1,4 +1,4 @@
-"""Loggers that a module can use while it is measured, but that take no metrics and are not closed."""
+"""Loggers for an evaluation: a module can draw with them, but they take no metrics and are not closed."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from typing import Any
 
 from lightning.pytorch.loggers import Logger
 
+from cuelight.tracking.loggers.error_tolerant import LOGGER_METHODS
 from cuelight.tracking.outbox.time_limit import run_with_timeout
 from cuelight.utils.redaction import reason_of
 
@@ -17,16 +18,10 @@ _OPEN_LIMIT = 20.0  # seconds
 
 
 def readonly_if_open(loggers: Sequence[Logger], limit: float = _OPEN_LIMIT) -> Iterator[Logger]:
-    """Silence the loggers that can be used now.
+    """Yield read-only versions of the loggers that can be used now; for others a warning is logged.
 
-    A trainer opens the experiment of each of its loggers, waits for it, and fails with it.
-
-    Args:
-        loggers: The loggers of a training; those of one that was opened again may not have begun.
-        limit: For how many seconds to wait for each.
-
-    Yields:
-        Each as by ``readonly_logger``; one whose tracker does not answer is left out, and that is said.
+    Without this, a trainer would open the experiment of each of its loggers, wait for it, and fail with it. ``limit``
+    is in seconds for each logger.
     """
     yield from (readonly_logger(one) for one in loggers if _is_open(one, limit))
 
@@ -34,7 +29,7 @@ def readonly_if_open(loggers: Sequence[Logger], limit: float = _OPEN_LIMIT) -> I
 def _is_open(one: Logger, limit: float) -> bool:
     try:
         run_with_timeout(limit, lambda: getattr(one, "experiment", None))
-    except Exception as error:  # noqa: BLE001 - a tracker may fail in any way, and nothing that is measured depends on it
+    except Exception as error:  # noqa: BLE001 - a tracker may raise anything, and must not end the evaluation
         reason = reason_of(error).rstrip(".")
         logger.warning("%s cannot be used: %s. The measurement goes on without it.", type(one).__name__, reason)
         return False
@@ -42,18 +37,14 @@ def _is_open(one: Logger, limit: float) -> bool:
 
 
 def readonly_logger(one: Logger) -> Logger:
-    """Make a logger that shares the experiment of another one.
+    """Return a logger of the same class that shares the experiment of another one.
 
-    Args:
-        one: The logger of a trainer.
-
-    Returns:
-        One of the same class. What a module draws into its ``experiment`` arrives; metrics, hyperparameters and the
-        end of the evaluation do not, because the training is not over by them.
+    What a module draws into its ``experiment`` arrives. Metrics, hyperparameters and the end of the evaluation do
+    not, because the training continues.
     """
     shared = object.__new__(type(one))
-    vars(shared).update(vars(one))  # copy.copy leaves the experiment out, and a new one would start the curves anew
-    for method in ("log_metrics", "log_hyperparams", "log_graph", "save", "finalize", "after_save_checkpoint"):
+    vars(shared).update(vars(one))  # copy.copy drops the experiment
+    for method in LOGGER_METHODS:
         setattr(shared, method, _ignore)
     return shared
 
