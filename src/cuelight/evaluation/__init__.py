@@ -1,1 +1,1 @@
-"""How a model is measured: with a trainer of its own, so that nothing else is touched."""
+"""Evaluation of a model with a trainer of its own, so that a running training is not changed."""

@@ -1,4 +1,4 @@
-"""Which classes a model takes for which others."""
+"""Reading and drawing confusion matrices."""
 
 from __future__ import annotations
 
@@ -16,24 +16,24 @@ from torchmetrics.classification import MulticlassConfusionMatrix
 
 from cuelight.utils.files import atomic_write
 
-_MOST_NUMBERED = 30  # classes; above, numbers in the cells cannot be read
+_MOST_NUMBERED = 30  # classes; with more, the cells are too small for numbers
 _INCHES_PER_CLASS = 0.42
-_SMALLEST, _LARGEST = 4.0, 16.0
-_LARGEST_NUMBER = 9_999  # that fits into a cell; above, all are written as shares
-_SMALLEST_SHARE = 0.0005  # that is written
+_SMALLEST, _LARGEST = 4.0, 16.0  # inches
+_LARGEST_NUMBER = 9_999  # the largest that fits into a cell
+_SMALLEST_SHARE = 0.0005  # smaller ones would read 0.0
 
 
 @runtime_checkable
 class NamesConfusionUnit(Protocol):
-    """A module that says what its confusion matrix counts; ``images`` where a module does not."""
+    """A module that names what its confusion matrix counts; the default is ``images``."""
 
     @property
     def confusion_unit(self) -> str:
-        """In the plural, such as ``pixels``."""
+        """A plural, such as ``pixels``."""
 
 
 def confusion_matrix(module: LightningModule) -> NDArray[np.int64] | None:
-    """Read the confusion matrix of a module that counted one while it was measured.
+    """Return the confusion matrix of an evaluated module.
 
     Args:
         module: A module with a ``MulticlassConfusionMatrix`` of torchmetrics.
@@ -53,9 +53,9 @@ def draw_confusion_matrix(
     """Draw a confusion matrix as a PNG file.
 
     Args:
-        counts: ``(classes, classes)``, a row for each true class. Where a number is too large for its cell, the
-            shares of the true classes are written, in percent.
-        class_names: The name of each class; numbers if left out.
+        counts: ``(classes, classes)``, a row for each true class. If a number is too large for its cell, all cells
+            show percent of the true class.
+        class_names: The name of each class; indices if ``None``.
         path: The file.
         unit: What was counted.
     """
@@ -84,7 +84,7 @@ def draw_confusion_matrix(
 
 
 def _is_confusion_matrix(part: nn.Module) -> TypeGuard[MulticlassConfusionMatrix]:
-    """Whether it is one itself: some metrics are made of one, and compute something else."""
+    """Excludes the subclasses that compute something else from the matrix, such as the Jaccard index."""
     return isinstance(part, MulticlassConfusionMatrix) and type(part).compute is MulticlassConfusionMatrix.compute
 
 

@@ -1,4 +1,4 @@
-"""A model measured on a split of the data."""
+"""Evaluation of a model on a split of the data."""
 
 from __future__ import annotations
 
@@ -25,21 +25,21 @@ def evaluate(
     callbacks: Sequence[pl.Callback] = (),
     loggers: Sequence[Logger] = (),
 ) -> dict[str, float]:
-    """Measure a model with a trainer of its own.
+    """Evaluate a model on a split, with a trainer of its own.
 
     Args:
-        model: A module that no trainer holds; it is measured as it is.
-        data: The data; its ``trainer`` is what it was afterwards.
-        view: Which split: ``test``; ``val``, by the module's validation; or ``train``, by its test. Training images
-            come in order and without augmentation where the data can do that.
-        settings: On what to measure.
-        callbacks: What shows the progress.
-        loggers: What the module finds as its loggers.
+        model: A module that no trainer holds, with the weights to evaluate.
+        data: The data; its ``trainer`` is restored afterwards.
+        view: The split: ``test``; ``val``, by ``validation_step``; or ``train``, by ``test_step``. Training images
+            come in order and without augmentation if the data supports that.
+        settings: Device, precision and limits.
+        callbacks: Progress display.
+        loggers: Loggers of the module.
 
     Returns:
-        Each metric by its name, such as ``test/accuracy``; ``train/accuracy`` for the view ``train``.
+        Each metric by its name, such as ``test/accuracy``; ``train/accuracy`` for the split ``train``.
     """
-    model.configure_callbacks = list  # type: ignore[method-assign]  # they belong to the training
+    model.configure_callbacks = list  # type: ignore[method-assign]  # for training only
     _compute_alone(model)
     with _trainer_kept(data), evaluator(settings or EvaluatorSettings(), view, callbacks, loggers) as trainer:
         if view == "train":
@@ -53,7 +53,7 @@ def evaluate(
 
 
 def has_split(data: pl.LightningDataModule, view: Split) -> bool:
-    """Return whether there is something to measure on."""
+    """Return whether the data has a split."""
     if isinstance(data, NamesSplits):
         with set_up(data, view):
             return view in data.split_names
@@ -62,15 +62,7 @@ def has_split(data: pl.LightningDataModule, view: Split) -> bool:
 
 @contextmanager
 def set_up(data: pl.LightningDataModule, view: Split) -> Iterator[None]:
-    """Set data up as a trainer would, unless a trainer has it at work.
-
-    Args:
-        data: The data.
-        view: For which split.
-
-    Yields:
-        Nothing; the data is torn down afterwards if it was set up here.
-    """
+    """Set data up as a trainer would, and tear it down afterwards, unless a running fit has done so."""
     stage = _STAGES[view]
     if data.trainer is not None and data.trainer.state.fn == "fit" and stage != "test":
         yield
@@ -92,7 +84,7 @@ def _name(metric: str, view: Split) -> str:
 
 
 def _compute_alone(model: pl.LightningModule) -> None:
-    """Keep metrics from waiting for processes that measure nothing."""
+    """Keep metrics from waiting for the other processes of a distributed training."""
     for part in model.modules():
         if isinstance(part, Metric):
             part.distributed_available_fn = _not_distributed

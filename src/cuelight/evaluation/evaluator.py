@@ -1,4 +1,4 @@
-"""Lightning's Trainer as an evaluator: one device, no checkpoints, and nothing changed that was there before."""
+"""Lightning's Trainer for evaluation: one device, no checkpoints, and settings of the process are restored."""
 
 from __future__ import annotations
 
@@ -23,19 +23,19 @@ from cuelight.utils.signals import signals_given_back
 Split = Literal["test", "val", "train"]
 
 _ACCELERATORS = {"cpu": "cpu", "cuda": "gpu", "mps": "mps"}
-_CUBLAS = "CUBLAS_WORKSPACE_CONFIG"  # Lightning sets it where algorithms shall be deterministic
+_CUBLAS = "CUBLAS_WORKSPACE_CONFIG"  # Lightning sets it for deterministic algorithms
 
 
 @dataclass(frozen=True)
 class EvaluatorSettings:
-    """On what a model is measured.
+    """Device, precision and limits of an evaluation.
 
     Args:
         accelerator: Lightning's accelerator.
         devices: One device: 1 for any, or a list with its index.
         precision: Lightning's precision.
-        deterministic: Only deterministic algorithms.
-        limit_batches: How many batches of a view at most, or which share of them; all if left out.
+        deterministic: Whether to use deterministic algorithms only; ``warn`` where there is none.
+        limit_batches: The largest number or share of batches for each split; all if left out.
         device: The device itself, if it is known.
     """
 
@@ -48,14 +48,7 @@ class EvaluatorSettings:
 
 
 def settings_like(trainer: pl.Trainer) -> EvaluatorSettings:
-    """Measure as a trainer trains: on its device, with its precision.
-
-    Args:
-        trainer: The trainer of the training.
-
-    Returns:
-        The settings.
-    """
+    """Return settings with the device, precision and limits of a trainer."""
     device = trainer.strategy.root_device
     warn_only = torch.is_deterministic_algorithms_warn_only_enabled()
     return EvaluatorSettings(
@@ -78,16 +71,10 @@ def evaluator(
     callbacks: Sequence[pl.Callback] = (),
     loggers: Sequence[Logger] = (),
 ) -> Iterator[pl.Trainer]:
-    """Make a trainer that evaluates, for as long as it is needed.
+    """Yield a trainer for evaluation, which writes nothing; afterwards, settings of the process are restored.
 
-    Args:
-        settings: On what.
-        view: Which split of the data.
-        callbacks: What shows the progress, and nothing that changes or saves anything.
-        loggers: What the module finds as its loggers; see :func:`cuelight.tracking.loggers.readonly.readonly`.
-
-    Yields:
-        A trainer that writes nothing. What a trainer sets for the whole process is then as before.
+    ``callbacks`` display progress. ``loggers`` are what the module finds as its loggers; see
+    :func:`cuelight.tracking.loggers.readonly.readonly`.
     """
     with _quiet_lightning(), _process_settings_kept(), signals_given_back():
         yield make_trainer(
@@ -98,7 +85,7 @@ def evaluator(
             deterministic=settings.deterministic,
             logger=list(loggers) or False,
             callbacks=list(callbacks),
-            plugins=[LightningEnvironment()],  # the processes of a distributed training are none of its business
+            plugins=[LightningEnvironment()],  # ignores the processes of a distributed training
             enable_checkpointing=False,
             enable_progress_bar=any(isinstance(callback, ProgressBar) for callback in callbacks),
             enable_model_summary=False,
@@ -108,16 +95,10 @@ def evaluator(
 
 
 def make_trainer(**settings: Any) -> pl.Trainer:
-    """Make a trainer of Lightning's.
-
-    Args:
-        settings: Its arguments.
-
-    Returns:
-        The trainer.
+    """Create a Trainer of Lightning.
 
     Raises:
-        ConfigError: If this machine cannot do what they ask for.
+        ConfigError: This machine does not support the settings.
     """
     try:
         return pl.Trainer(**settings)
@@ -147,7 +128,7 @@ def _process_settings_kept() -> Iterator[None]:
 
 @contextmanager
 def _quiet_lightning() -> Iterator[None]:
-    """Lightning reports the hardware for every trainer; of this one nobody needs to know."""
+    """Suppress Lightning's report of the hardware, which it repeats for every trainer."""
     library = logging.getLogger("lightning.pytorch.utilities.rank_zero")
     level = library.level
     library.setLevel(logging.WARNING)

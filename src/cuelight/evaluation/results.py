@@ -1,4 +1,4 @@
-"""Where the results of measurements are kept."""
+"""The files of an evaluation."""
 
 from __future__ import annotations
 
@@ -20,25 +20,25 @@ from cuelight.utils.files import atomic_write, relative_to_run, write_json
 TEST_FOLDER = "test"
 
 Table = Sequence[Sequence[Any]]
-"""Rows of a name and a value, below a row with the names of both columns."""
+"""A row with the names of both columns, then rows of a name and a value."""
 
 
 @runtime_checkable
 class ReportsTables(Protocol):
-    """A module that has more results than metrics once it was measured."""
+    """A module with more results than metrics after an evaluation."""
 
     def result_tables(self, class_names: Sequence[str] | None) -> Mapping[str, Table]:
-        """Return each table by its name, which becomes a key of ``test/results.json``; none if nothing was counted."""
+        """Return each table by its name, a key of ``test/results.json``; none if nothing was counted."""
 
 
 @dataclass(frozen=True)
 class Measurement:
-    """What was measured.
+    """The results of an evaluation.
 
     Args:
         checkpoint: The file.
         fingerprint: The fingerprint of its weights.
-        view: Which split of the data.
+        view: The split.
         metrics: Each metric by its name, such as ``test/accuracy``.
         confusion: Counts ``(classes, classes)``, a row for each true class, if the module counted them.
         class_names: The name of each class.
@@ -59,14 +59,9 @@ class Measurement:
 
 
 def write_results(directory: Path, measured: Measurement) -> list[Path]:
-    """Write a measurement to ``test/results.json``, and its pictures: confusion matrix and predictions.
+    """Write results to ``test/results.json``, with pictures of the confusion matrix and of predictions.
 
-    Args:
-        directory: The run directory.
-        measured: What was measured; another view than ``test`` gets a file of its own, such as ``results_val.json``.
-
-    Returns:
-        The files that were written.
+    Other splits than ``test`` have files of their own, such as ``results_val.json``. Returns the files.
     """
     path = results_path(directory, measured.view)
     entry: dict[str, Any] = {
@@ -93,38 +88,35 @@ def write_results(directory: Path, measured: Measurement) -> list[Path]:
 
 
 def results_path(directory: Path, view: Split) -> Path:
-    """Return where the measurement of a view is kept."""
+    """Return the JSON file of a split."""
     return directory / TEST_FOLDER / ("results.json" if view == "test" else f"results_{view}.json")
 
 
 def confusion_picture(directory: Path, view: Split) -> Path:
-    """Return where the picture of the confusion matrix of a view is kept."""
+    """Return the file of the confusion matrix of a split."""
     return directory / TEST_FOLDER / f"confusion_matrix_{view}.png"
 
 
 def examples_picture(directory: Path, view: Split) -> Path:
-    """Return where the picture of a few predictions of a view is kept."""
+    """Return the file of the example predictions of a split."""
     return directory / TEST_FOLDER / ("predictions.png" if view == "test" else f"predictions_{view}.png")
 
 
 def class_names(measured: Measurement) -> list[str]:
-    """Name each class of a confusion matrix."""
+    """Return a name for each class of the confusion matrix; an index where none is given."""
     count = len(measured.confusion) if measured.confusion is not None else 0
     given = list(measured.class_names or ())
     return [*given[:count], *(str(index) for index in range(len(given), count))]
 
 
 def read_results(path: Path) -> dict[str, Any]:
-    """Read a measurement.
-
-    Args:
-        path: The file.
+    """Read a results file.
 
     Returns:
-        What was measured, by its view.
+        The results by split.
 
     Raises:
-        CuelightError: If the file is damaged.
+        CuelightError: The file is damaged.
     """
     try:
         results: dict[str, Any] = json.loads(path.read_text())

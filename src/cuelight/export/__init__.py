@@ -1,1 +1,1 @@
-"""How a trained model leaves: ONNX, checked against PyTorch, and the NN Archive around it."""
+"""Export of a trained model: ONNX, checked against PyTorch, and NN Archives."""

@@ -1,4 +1,4 @@
-"""What a file of a model tells about itself, so that it can be used without anything beside it."""
+"""The metadata that an exported model carries, so that the file can be used on its own."""
 
 from __future__ import annotations
 
@@ -15,14 +15,14 @@ _FINGERPRINT = "weights_fingerprint"
 
 @dataclass(frozen=True)
 class ModelMetadata:
-    """What a model is and what it takes.
+    """Describes a model and its input.
 
     Args:
         fingerprint: The fingerprint of its weights.
         checkpoint: The file that the weights came from.
-        task: What it does, such as ``classification``; ``None`` if nobody told.
+        task: Such as ``classification``; ``None`` if unknown.
         class_names: The name of each class.
-        preprocessing: What is done to an image before the model sees it.
+        preprocessing: How an image is prepared for the model.
         preprocessing_inside: Whether the graph normalizes by itself, and takes uint8 images in RGB or grey.
     """
 
@@ -34,10 +34,9 @@ class ModelMetadata:
     preprocessing_inside: bool = False
 
     def to_metadata(self) -> dict[str, str]:
-        """Write this as the metadata of an ONNX file, with the versions of what made it.
+        """Return this as the metadata of an ONNX file, text by key, with the versions of Cuelight, torch and onnx.
 
-        Returns:
-            Text by key; :meth:`from_metadata` reads it.
+        :meth:`from_metadata` reads it.
         """
         metadata = {
             _FINGERPRINT: self.fingerprint,
@@ -57,14 +56,7 @@ class ModelMetadata:
 
     @classmethod
     def from_metadata(cls, metadata: Mapping[str, str]) -> ModelMetadata | None:
-        """Read what :meth:`to_metadata` wrote.
-
-        Args:
-            metadata: Text by key.
-
-        Returns:
-            The description; ``None`` if Cuelight did not write the file.
-        """
+        """Read what :meth:`to_metadata` returned; ``None`` if Cuelight did not write the file."""
         if _FINGERPRINT not in metadata:
             return None
         names, preprocessing = metadata.get("class_names"), metadata.get("preprocessing")

@@ -1,4 +1,4 @@
-"""What a module may tell about itself, so that its files describe it."""
+"""What a module may define to describe its exported files."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from torch import nn
 
 @runtime_checkable
 class NamesTask(Protocol):
-    """A module that says what it does."""
+    """A module that names its task."""
 
     @property
     def task(self) -> str:
@@ -19,7 +19,7 @@ class NamesTask(Protocol):
 
 @runtime_checkable
 class NamesOutputs(Protocol):
-    """A module that names what ``forward`` returns."""
+    """A module that names the outputs of ``forward``."""
 
     @property
     def output_names(self) -> Sequence[str]:
@@ -28,24 +28,19 @@ class NamesOutputs(Protocol):
 
 @runtime_checkable
 class BringsHeads(Protocol):
-    """A module that says how its outputs are decoded on a device."""
+    """A module that describes how a device decodes its outputs."""
 
     def archive_heads(self) -> Sequence[Mapping[str, Any]]:
-        """The heads of an NN Archive.
+        """Return the heads of an NN Archive.
 
-        Returns:
-            One mapping for each head, as luxonis-ml's schema has it: ``parser``, ``outputs`` (names out of
-            ``output_names``) and ``metadata``.
+        Each is a mapping in luxonis-ml's schema: ``parser``, ``outputs`` (names out of ``output_names``) and
+        ``metadata``.
         """
 
 
 @runtime_checkable
 class BringsExport(Protocol):
-    """A module in whose place another one is exported, which does a little more or less than ``forward``."""
+    """A module that exports another module in its place, such as one with an extra or a missing last layer."""
 
     def for_export(self) -> nn.Module:
-        """Make what is exported.
-
-        Returns:
-            A module with the weights of this one, for the same inputs.
-        """
+        """Return the module to export: it has the weights of this one, and takes the same inputs."""

@@ -1,4 +1,4 @@
-"""A trained model at work: images in, a table and pictures out."""
+"""Prediction on image files: a table and pictures."""
 
 from cuelight.prediction.explaining import ImageExplanation, explain, write_explanations
 from cuelight.prediction.images import find_images

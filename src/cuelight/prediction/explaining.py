@@ -1,4 +1,4 @@
-"""From image files to pictures of where a model looks."""
+"""Heat maps of image files."""
 
 from __future__ import annotations
 
@@ -27,22 +27,19 @@ from cuelight.export.protocols import NamesOutputs
 from cuelight.images import tensors
 from cuelight.images.preprocessing import IGNORE_INDEX, Preprocessing
 from cuelight.prediction.predicting import read_images
-from cuelight.prediction.writing import UnusedNames
+from cuelight.prediction.writing import PICTURES, UnusedNames, save_picture
 from cuelight.tasks.class_scores import class_scores
-from cuelight.utils.files import atomic_write
 
 logger = logging.getLogger(__name__)
-
-_PICTURES = "pictures"
 
 
 @dataclass(frozen=True)
 class ImageExplanation:
-    """Where a model looks in an image file.
+    """The heat map of an image file.
 
     Args:
         path: The file.
-        explained: The image as the model was given it, its heat map, class and score.
+        explained: The prepared image, its heat map, class and score.
         title: Method and layer.
     """
 
@@ -51,15 +48,11 @@ class ImageExplanation:
     title: str
 
     def picture(self) -> Image.Image:
-        """Draw it.
-
-        Returns:
-            A new picture: input, heat map and overlay.
-        """
+        """Draw input, heat map and overlay."""
         return draw_explanation(self.explained, f"{self.path.name}: {self.title}")
 
     def row(self) -> dict[str, Any]:
-        """Lay this out as the row of a table; the same columns for every image."""
+        """Return the row of a table; every image has the same columns."""
         return {
             "class": self.explained.name,
             "score": self.explained.score,
@@ -80,24 +73,24 @@ def explain(
     batch_size: int = 16,
     report: Callable[[str], None] = logger.warning,
 ) -> Iterator[ImageExplanation]:
-    """Find out where a model looks in image files, read and prepared as in evaluation.
+    """Compute heat maps of image files, read and prepared as in evaluation.
 
     Args:
         model: The model.
-        metadata: What is known of it.
+        metadata: The metadata of the model; it must have ``preprocessing``.
         files: The image files.
-        layer: Whose activations are explained: an index into ``named_modules()``, a name, or ``auto``.
-        class_idx: The class that is explained: its index, also as text, its name, or ``predicted``.
-        method: How activations and gradients become a map.
-        output: Which output holds the scores of the classes, if there are several.
-        batch_size: Images that are computed together.
-        report: Called with a line for each file that cannot be read; the others go on.
+        layer: The layer to explain: an index into ``named_modules()``, a name, or ``auto``.
+        class_idx: The class to explain: its index, also as text, its name, or ``predicted``.
+        method: How activations and gradients are combined into a map.
+        output: The output with the class scores, if there are several.
+        batch_size: Images per batch.
+        report: Called with a line for each unreadable file, which is skipped.
 
     Returns:
-        Where the model looks in each readable file, in order.
+        An iterator over the explanations of the readable files, in order.
 
     Raises:
-        CuelightError: There is no such layer, class or output, or it is not known how images are prepared.
+        CuelightError: There is no such layer, class or output, or the metadata has no preprocessing.
         DataError: None of the files can be read.
     """
     preprocessing = metadata.preprocessing
@@ -149,7 +142,7 @@ def _explain(
 
 
 def _without_bars(scores: TaskScores, images: Sequence[Image.Image], preprocessing: Preprocessing) -> TaskScores:
-    """Leave out the pixels beside the images, which a letterbox fills with black."""
+    """Leave out the pixels of the bars that a letterbox adds."""
     if preprocessing.resize != "letterbox" or not isinstance(scores, CountsPixels):
         return scores
     empty = (torch.zeros(1, image.height, image.width, dtype=torch.uint8) for image in images)
@@ -159,14 +152,14 @@ def _without_bars(scores: TaskScores, images: Sequence[Image.Image], preprocessi
 def write_explanations(explanations: Iterable[ImageExplanation], folder: Path) -> int:
     """Write one picture for each image into ``pictures``, and overviews of up to 12 images beside that folder.
 
-    Overviews that are there already are replaced.
+    Overviews of an earlier call are replaced.
 
     Args:
-        explanations: What :func:`explain` gives; only 12 images and a batch are in memory at a time.
-        folder: Where the files go; it is made if it is missing.
+        explanations: The result of :func:`explain`; only 12 images and a batch are in memory at a time.
+        folder: The output folder; it is created if missing.
 
     Returns:
-        How many images there were.
+        The number of images.
 
     Raises:
         CuelightError: The files cannot be written.
@@ -176,11 +169,11 @@ def write_explanations(explanations: Iterable[ImageExplanation], folder: Path) -
     try:
         for page in iter(lambda: list(islice(remaining, MOST_IN_GRID)), []):
             for one in page:
-                _save(one.picture(), folder / _PICTURES / f"{names.take(one.path.stem)}.png")
+                save_picture(one.picture(), folder / PICTURES / f"{names.take(one.path.stem)}.png")
             count += len(page)
             if count > 1:
                 overviews += 1
-                _save(draw_grid([one.explained for one in page], page[0].title), _overview(folder, overviews))
+                save_picture(draw_grid([one.explained for one in page], page[0].title), _overview(folder, overviews))
         _remove_overviews(folder, overviews + 1)
     except OSError as error:
         raise CuelightError(
@@ -195,12 +188,7 @@ def _overview(folder: Path, number: int) -> Path:
 
 
 def _remove_overviews(folder: Path, number: int) -> None:
-    """Remove those that an earlier command left, of more images: they would be taken for some of these."""
+    """Remove the overviews with this and higher numbers, which an earlier call left."""
     while (old := _overview(folder, number)).is_file():
         old.unlink()
         number += 1
-
-
-def _save(picture: Image.Image, path: Path) -> None:
-    with atomic_write(path) as file:
-        picture.save(file, "PNG")

@@ -1,4 +1,4 @@
-"""Which images a user means."""
+"""Finding image files."""
 
 from __future__ import annotations
 
@@ -13,18 +13,18 @@ from cuelight.errors import DataError
 
 
 def find_images(paths: Sequence[str]) -> list[Path]:
-    """Find the images that a user named.
+    """Find image files.
 
     Args:
-        paths: Files, folders (searched with all inside them, hidden ones left out) and patterns such as
-            ``images/*.png`` or ``images/**/*.jpg``.
+        paths: Files, folders (searched recursively, without hidden ones) and patterns such as ``images/*.png`` or
+            ``images/**/*.jpg``.
 
     Returns:
-        The images, each once: in the order of ``paths``, and sorted within a folder or pattern. A file that was named
-        itself is taken whatever its ending.
+        The images, each once: in the order of ``paths``, and sorted within a folder or pattern. A file that is named
+        itself is taken whatever its extension.
 
     Raises:
-        DataError: There is nothing of a name, or no image in it; the message names all such.
+        DataError: A path does not exist or has no images; the message names all such paths.
     """
     found: dict[Path, None] = {}
     problems = []

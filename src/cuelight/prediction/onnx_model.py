@@ -1,4 +1,4 @@
-"""A model as it is shipped, ready to be called: an ONNX file or an NN Archive in ONNX Runtime."""
+"""An exported model, ONNX file or NN Archive, in ONNX Runtime."""
 
 from __future__ import annotations
 
@@ -25,14 +25,14 @@ class OnnxModel:
 
     Attributes:
         source: The file.
-        metadata: What Cuelight wrote about the model; ``None`` if Cuelight did not write the file.
+        metadata: The metadata of the model; ``None`` if Cuelight did not write the file.
         input_name: Name of the input.
-        input_shape: Its dimensions; ``None`` where one is free.
-        input_dtype: Its type.
+        input_shape: Shape of the input; ``None`` where a dimension is free.
+        input_dtype: Data type of the input.
         output_names: Names of the outputs.
 
     Raises:
-        CuelightError: It does not take exactly one input of images.
+        CuelightError: The model does not have exactly one input of images.
     """
 
     def __init__(self, session: Any, source: Path) -> None:
@@ -57,12 +57,9 @@ class OnnxModel:
         Args:
             path: An ONNX file, or an NN Archive with one inside.
 
-        Returns:
-            The model.
-
         Raises:
             ArchiveError: The archive is damaged or holds no ONNX file.
-            CuelightError: The file is missing, damaged, or no ONNX model.
+            CuelightError: The file is missing, damaged, or not an ONNX model.
         """
         path = Path(path)
         if not path.is_file():
@@ -76,13 +73,13 @@ class OnnxModel:
         """Run the model.
 
         Args:
-            images: ``(N, C, H, W)`` as the model takes them: float, or uint8 if the graph normalizes by itself.
+            images: ``(N, C, H, W)``: float, or uint8 if the graph normalizes by itself.
 
         Returns:
             The outputs by name, each of N images.
 
         Raises:
-            CuelightError: The images are not what the model takes, or it fails on them.
+            CuelightError: The images have another type or shape than the input, or the model fails on them.
         """
         batch = images.detach().cpu().numpy() if isinstance(images, Tensor) else np.asarray(images)
         batch = self._fitting(batch)
@@ -94,7 +91,7 @@ class OnnxModel:
         }
 
     def _fitting(self, batch: NDArray[Any]) -> NDArray[Any]:
-        """The images in the type of the input, if they are what it takes."""
+        """The images in the data type of the input, if they fit it."""
         kinds_differ = (batch.dtype == np.uint8) != (self.input_dtype == np.uint8)
         fits = len(batch.shape) == len(self.input_shape) and all(
             expected in (None, size) for expected, size in zip(self.input_shape[1:], batch.shape[1:], strict=True)
@@ -109,7 +106,7 @@ class OnnxModel:
 
     def _run(self, batch: NDArray[Any], size: int) -> list[NDArray[Any]]:
         count = len(batch)
-        if count < size:  # the file takes no fewer
+        if count < size:  # the batch size is fixed
             batch = np.concatenate([batch, np.repeat(batch[-1:], size - count, axis=0)])
         try:
             outputs = self._session.run(self.output_names, {self.input_name: batch})

@@ -1,4 +1,4 @@
-"""From image files to what a model sees in them."""
+"""Predictions for image files."""
 
 from __future__ import annotations
 
@@ -26,15 +26,15 @@ logger = logging.getLogger(__name__)
 
 
 class Network(Protocol):
-    """A model that can be called, wherever it came from."""
+    """A callable model, such as an ``OnnxModel``."""
 
     @property
     def metadata(self) -> ModelMetadata | None:
-        """What is known of it; ``None`` if nothing is."""
+        """The metadata of the model; ``None`` if unknown."""
         ...
 
     def __call__(self, images: Tensor) -> Mapping[str, NDArray[Any]]:
-        """Run it.
+        """Run the model.
 
         Args:
             images: float ``(N, C, H, W)``; uint8 in RGB or grey if the metadata says ``preprocessing_inside``.
@@ -47,10 +47,10 @@ class Network(Protocol):
 
 @runtime_checkable
 class ResizesResults(Protocol):
-    """A task whose results have the size of the model's input, and can be brought to that of their image."""
+    """A task whose results have the size of the model's input."""
 
     def resize_to_image(self, result: Any, preprocessing: Preprocessing, size: tuple[int, int]) -> Result:
-        """Bring a result to the width and height of its image, which was prepared so."""
+        """Resize a result to the width and height of its image, undoing the preprocessing."""
         ...
 
 
@@ -59,19 +59,19 @@ class MakesMasks(Protocol):
     """A task whose results have a class for each pixel."""
 
     def mask_image(self, result: Any) -> Image.Image:
-        """Return a result as an image that other programs read."""
+        """Return the class indices of a result as an image."""
         ...
 
 
 @dataclass(frozen=True)
 class ImagePrediction:
-    """What a model sees in an image file.
+    """The prediction for an image file.
 
     Args:
         path: The file.
-        image: The image, upright, at its own size.
-        result: What the model sees.
-        task: What it was asked.
+        image: The image, upright, at its original size.
+        result: The decoded outputs.
+        task: The task that decoded them.
     """
 
     path: Path
@@ -80,19 +80,11 @@ class ImagePrediction:
     task: Task
 
     def picture(self) -> Image.Image:
-        """Draw the result.
-
-        Returns:
-            A new picture.
-        """
+        """Draw the image and its result as a new picture."""
         return self.task.draw(self.image, self.result)
 
     def mask(self) -> Image.Image | None:
-        """Make an image of the classes of all pixels, as other programs read it.
-
-        Returns:
-            A new image of the size of ``image``; ``None`` if the task has no classes of pixels.
-        """
+        """Return the class index of each pixel as an image of the original size; ``None`` if the task has none."""
         return self.task.mask_image(self.result) if isinstance(self.task, MakesMasks) else None
 
 
@@ -104,14 +96,14 @@ def predict(
     Args:
         network: The model.
         files: The image files.
-        batch_size: Images that are computed together.
-        report: Called with a line for each file that cannot be read; the others go on.
+        batch_size: Images per batch.
+        report: Called with a line for each unreadable file, which is skipped.
 
     Returns:
-        What the model sees in each readable file, in order.
+        An iterator over the predictions for the readable files, in order.
 
     Raises:
-        CuelightError: It is not known what the model does or how its images are prepared.
+        CuelightError: The metadata of the model is missing, or has no known task or no preprocessing.
         DataError: None of the files can be read.
     """
     metadata = network.metadata
@@ -143,15 +135,7 @@ def _task(name: str | None) -> Task:
 def read_images(
     files: Sequence[Path], prepare: Callable[[Image.Image], Tensor], report: Callable[[str], None]
 ) -> Iterator[tuple[Path, Image.Image, Tensor]]:
-    """Read what can be read.
-
-    Args:
-        files: The image files.
-        prepare: What is done to an image before the model sees it, as far as the model does not do it itself.
-        report: Called with a line for each file that cannot be read.
-
-    Yields:
-        Each file that can be read, its image, upright, and what is made of it.
+    """Yield each readable file, its image, upright, and what ``prepare`` makes of it.
 
     Raises:
         DataError: None of the files can be read.

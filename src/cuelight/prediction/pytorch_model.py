@@ -1,4 +1,4 @@
-"""A model out of a checkpoint, ready to be called."""
+"""A PyTorch module as a callable model."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ class PyTorchModel:
 
     Args:
         module: The module, in eval mode, with its weights.
-        metadata: What is known of it.
+        metadata: The metadata of the model.
         output_names: The name of each output; named as in an exported file if left out.
     """
 
@@ -28,14 +28,7 @@ class PyTorchModel:
         self._output_names = output_names
 
     def __call__(self, images: Tensor) -> dict[str, NDArray[Any]]:
-        """Run the module.
-
-        Args:
-            images: float ``(N, C, H, W)``, prepared as the metadata says.
-
-        Returns:
-            The outputs by name, each of N images.
-        """
+        """Run the module on prepared images, float ``(N, C, H, W)``; return the outputs by name."""
         with torch.inference_mode():
             outputs = list(named_tensors(self._module(images)))
         names = self._output_names or [name for name, _ in outputs]

@@ -1,4 +1,4 @@
-"""Predictions as files: a table, JSON, pictures and masks."""
+"""Predictions as files: CSV, JSON, pictures and masks."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from cuelight.utils.files import atomic_write, write_text
 
 PictureFormat = Literal["png", "jpg"]
 
-_PICTURES = "pictures"
+PICTURES = "pictures"
 _MASKS = "masks"
 _QUALITY = 92
 
@@ -27,16 +27,15 @@ def write_predictions(
 ) -> int:
     """Write ``predictions.csv``, ``predictions.json`` and, in ``pictures``, one picture for each image.
 
-    Where pixels have classes, their masks are written to ``masks``: PNG files of the size of the image, whose values
-    are the indices of the classes.
+    Segmentation masks are written to ``masks``: PNG files of the size of the image, whose values are class indices.
 
     Args:
-        predictions: What :func:`predict` gives; only one batch of images is in memory at a time.
-        folder: Where the files go; it is made if it is missing.
+        predictions: The result of :func:`predict`; only one batch of images is in memory at a time.
+        folder: The output folder; it is created if missing.
         pictures: Format of the pictures; none are drawn if ``None``.
 
     Returns:
-        How many images there were.
+        The number of images.
 
     Raises:
         CuelightError: The files cannot be written.
@@ -51,10 +50,10 @@ def write_predictions(
             name = names.take(prediction.path.stem)
             if (mask := prediction.mask()) is not None:
                 drawn["mask"] = f"{_MASKS}/{name}.png"
-                _save(mask, folder / drawn["mask"])
+                save_picture(mask, folder / drawn["mask"])
             if pictures is not None:
-                drawn["picture"] = f"{_PICTURES}/{name}.{pictures}"
-                _save(prediction.picture(), folder / drawn["picture"])
+                drawn["picture"] = f"{PICTURES}/{name}.{pictures}"
+                save_picture(prediction.picture(), folder / drawn["picture"])
             rows.append(where | prediction.result.row() | drawn)
             details.append(where | prediction.result.details() | drawn)
         write_text(folder / "predictions.csv", _as_utf8(_csv(rows)))
@@ -68,21 +67,14 @@ def write_predictions(
 
 
 class UnusedNames:
-    """Gives each file a name of its own, also where upper and lower case are the same."""
+    """Makes file names unique, ignoring case."""
 
     def __init__(self) -> None:
         self._used: set[str] = set()
         self._counts: dict[str, int] = {}
 
     def take(self, name: str) -> str:
-        """Take a name.
-
-        Args:
-            name: What is wanted.
-
-        Returns:
-            It, with a number behind it if it is taken.
-        """
+        """Return a name, with a number appended if it was taken before."""
         unused = name
         while unused.lower() in self._used:
             self._counts[name] = self._counts.get(name, 1) + 1
@@ -91,7 +83,8 @@ class UnusedNames:
         return unused
 
 
-def _save(picture: Image.Image, path: Path) -> None:
+def save_picture(picture: Image.Image, path: Path) -> None:
+    """Save a picture as JPEG if the file is a ``.jpg``, otherwise as PNG."""
     with atomic_write(path) as file:
         if path.suffix == ".jpg":
             picture.save(file, "JPEG", quality=_QUALITY)
@@ -108,5 +101,5 @@ def _csv(rows: Sequence[dict[str, Any]]) -> str:
 
 
 def _as_utf8(text: str) -> str:
-    """The text with a mark in place of what is no UTF-8 in the name of a file."""
+    """The text with ``?`` in place of the bytes of a file name that are not UTF-8."""
     return text.encode(errors="replace").decode()

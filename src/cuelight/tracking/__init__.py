@@ -1,6 +1,6 @@
-"""Where results are sent: one Lightning logger for each tracker that the file asks for.
+"""Sending results to trackers: one Lightning logger for each tracker of the configuration.
 
-Importing it registers what Lightning's own loggers take, see ``adapter_of``; no tracker is imported by that.
+Importing this package registers the adapters of Lightning's loggers, see ``adapter_of``, but imports no tracker.
 """
 
 from cuelight.tracking.loggers import csv_adapter, mlflow_adapter, tensorboard_adapter, wandb_adapter  # noqa: F401

@@ -1,4 +1,4 @@
-"""What a tracker takes besides metrics, whichever Lightning logger it is."""
+"""A common interface for what loggers take besides metrics."""
 
 from __future__ import annotations
 
@@ -13,53 +13,53 @@ from numpy.typing import NDArray
 
 
 class LoggerAdapter(Protocol):
-    """Pictures, text, tables and files for one Lightning logger.
+    """Logs images, text, tables and files with one Lightning logger.
 
-    Every method may fail as its tracker fails; ``sending.py`` keeps that away from a training. Names are the same in
-    every run, so that dashboards line up: the step says when.
+    Methods may raise the errors of the tracker; ``sending.py`` catches them. Names are the same in every run, so that
+    runs can be compared in dashboards.
     """
 
     @property
     def name(self) -> str:
-        """What the tracker is called in messages."""
+        """Name of the tracker in messages."""
 
     @property
     def place(self) -> str:
-        """Where files are kept, as a URL or a folder; no other run has the same one, unless both share a folder."""
+        """Where files are kept, as a URL or a folder. It is unique to the run unless ``is_shared``."""
 
     @property
     def is_shared(self) -> bool:
-        """Whether other runs may keep files of the same names at the same place, as in a folder."""
+        """Whether other runs may keep files of the same names in the same place, as in a folder."""
 
     def log_metrics(self, metrics: Mapping[str, float], step: int) -> None:
-        """Send numbers.
+        """Log metrics.
 
         Args:
-            metrics: Each by its name; a name that the tracker refuses is replaced, the same way each time.
+            metrics: Values by name; a name that the tracker refuses is replaced, always in the same way.
             step: The optimizer step.
         """
 
     def log_image(self, name: str, image: NDArray[np.uint8], step: int, caption: str = "") -> None:
-        """Send a picture.
+        """Log an image.
 
         Args:
             name: Its name, with slashes for groups.
-            image: Red, green and blue, ``(H, W, 3)``.
+            image: RGB, ``(H, W, 3)``.
             step: The optimizer step.
-            caption: A line to read below it, where the tracker shows one.
+            caption: A caption, if the tracker shows one.
         """
 
     def log_text(self, name: str, text: str, step: int) -> None:
-        """Send text.
+        """Log text.
 
         Args:
             name: Its name, with slashes for groups.
-            text: The text, as Markdown.
+            text: Markdown.
             step: The optimizer step.
         """
 
     def log_table(self, name: str, columns: Sequence[str], rows: Sequence[Sequence[Any]], step: int) -> None:
-        """Send a table.
+        """Log a table.
 
         Args:
             name: Its name, with slashes for groups.
@@ -69,55 +69,42 @@ class LoggerAdapter(Protocol):
         """
 
     def log_hyperparams(self, params: Mapping[str, Any]) -> None:
-        """Send hyperparameters.
+        """Log hyperparameters.
 
         Args:
-            params: Scalars, lists and mappings by name; a value that is there already is replaced.
+            params: Scalars, lists and mappings by name; earlier values are replaced.
         """
 
     def log_artifact(self, file: Path, folder: str = "", aliases: Sequence[str] = (), *, wait: bool = True) -> str:
-        """Send a file, in place of one of the same name.
+        """Send a file, replacing one of the same name.
 
         Args:
             file: The file; it is kept under its own name.
-            folder: The folder of the tracker that it belongs to.
-            aliases: Other names for what is now the newest version, where the tracker has versions.
-            wait: Whether the file has to be there when this returns. Otherwise it may be sent beside the training, as
-                it is now: it may be changed or removed afterwards.
+            folder: The folder inside ``place``.
+            aliases: Other names for this version, if the tracker has versions.
+            wait: Whether to return only when the file has arrived. Otherwise it may be sent in the background, with its
+                present content: it may be changed or removed afterwards.
 
         Returns:
             Where it is, or will be, as a URL or a path.
         """
 
     def delete_artifact(self, name: str, folder: str = "") -> None:
-        """Remove a file that was sent; where there is none, nothing happens.
+        """Remove a file that was sent, if it exists.
 
         Args:
             name: The name of the file.
-            folder: The folder of the tracker that it is in.
+            folder: The folder inside ``place``.
         """
 
     def has(self, file: Path) -> bool:
-        """Return whether a file need not be sent, because the tracker keeps its logs around it.
-
-        Args:
-            file: The file.
-
-        Returns:
-            Whether it is in the folder of the tracker.
-        """
+        """Return whether a file is in the tracker's own folder, so that it need not be sent."""
 
 
 @singledispatch
-def adapter_of(logger: Logger) -> LoggerAdapter | None:  # noqa: ARG001 - those registered look at it
-    """Find what sends pictures, text, tables and files for a logger.
+def adapter_of(logger: Logger) -> LoggerAdapter | None:  # noqa: ARG001 - registered functions use it
+    """Return the adapter of a Lightning logger; ``None`` if it takes metrics and hyperparameters only.
 
-    A logger of one's own joins by registering what makes its tracker: ``adapter_of.register(MyLogger, MyAdapter)``.
-
-    Args:
-        logger: Any Lightning logger.
-
-    Returns:
-        Its tracker; ``None`` for a logger that takes metrics and hyperparameters alone.
+    To use your own logger, register its adapter: ``adapter_of.register(MyLogger, MyAdapter)``.
     """
     return None

@@ -1,4 +1,7 @@
-"""Sends to all trackers of a trainer, from rank zero; one that fails is reported, and takes nothing with it."""
+"""Sending to all trackers of a trainer, from rank zero.
+
+If one fails, a warning is logged, and the other trackers and the training continue.
+"""
 
 from __future__ import annotations
 
@@ -19,14 +22,7 @@ logger = logging.getLogger(__name__)
 
 
 def adapters_of(loggers: Iterable[Logger]) -> Iterator[LoggerAdapter]:
-    """List the trackers of loggers.
-
-    Args:
-        loggers: The loggers of a trainer.
-
-    Yields:
-        One for each that takes more than metrics.
-    """
+    """Yield the adapter of each logger that takes more than metrics and hyperparameters."""
     for one in loggers:
         found: list[LoggerAdapter] = []
         _isolated(one, "anything", found.append, also_plain=False)
@@ -35,26 +31,26 @@ def adapters_of(loggers: Iterable[Logger]) -> Iterator[LoggerAdapter]:
 
 @rank_zero_only
 def send_image(loggers: Iterable[Logger], name: str, image: NDArray[np.uint8], step: int, caption: str = "") -> None:
-    """Send a picture; see ``Tracker.log_image``.
+    """Send an image.
 
     Args:
         loggers: The loggers of a trainer.
-        name: Its name.
-        image: Red, green and blue, ``(H, W, 3)``.
+        name: Its name, with slashes for groups.
+        image: RGB, ``(H, W, 3)``.
         step: The optimizer step.
-        caption: A line to read below it.
+        caption: A caption, if the tracker shows one.
     """
     _to_each(loggers, name, lambda tracker: tracker.log_image(name, image, step, caption))
 
 
 @rank_zero_only
 def send_text(loggers: Iterable[Logger], name: str, text: str, step: int) -> None:
-    """Send text; see ``Tracker.log_text``.
+    """Send text.
 
     Args:
         loggers: The loggers of a trainer.
-        name: Its name.
-        text: The text, as Markdown.
+        name: Its name, with slashes for groups.
+        text: Markdown.
         step: The optimizer step.
     """
     _to_each(loggers, name, lambda tracker: tracker.log_text(name, text, step))
@@ -64,13 +60,13 @@ def send_text(loggers: Iterable[Logger], name: str, text: str, step: int) -> Non
 def send_table(
     loggers: Iterable[Logger], name: str, columns: Sequence[str], rows: Sequence[Sequence[Any]], step: int
 ) -> None:
-    """Send a table; see ``Tracker.log_table``.
+    """Send a table.
 
     Args:
         loggers: The loggers of a trainer.
-        name: Its name.
+        name: Its name, with slashes for groups.
         columns: The heading of each column.
-        rows: The cells of each row.
+        rows: The cells of each row, text or numbers.
         step: The optimizer step.
     """
     _to_each(loggers, name, lambda tracker: tracker.log_table(name, columns, rows, step))
@@ -78,12 +74,12 @@ def send_table(
 
 @rank_zero_only
 def send_artifact(loggers: Iterable[Logger], file: Path, folder: str = "") -> None:
-    """Send a file to each tracker that does not have it already, without waiting; see ``Tracker.log_artifact``.
+    """Send a file to each tracker that does not have it already, without waiting.
 
     Args:
         loggers: The loggers of a trainer.
         file: The file.
-        folder: The folder of the tracker that it belongs to.
+        folder: The folder inside the tracker's ``place``.
     """
 
     def send(tracker: LoggerAdapter) -> None:
@@ -95,11 +91,11 @@ def send_artifact(loggers: Iterable[Logger], file: Path, folder: str = "") -> No
 
 @rank_zero_only
 def send_metrics(loggers: Iterable[Logger], metrics: Mapping[str, float], step: int) -> None:
-    """Send numbers, also to loggers that take nothing else.
+    """Send metrics, also to loggers that take nothing else.
 
     Args:
         loggers: The loggers of a trainer.
-        metrics: Each by its name.
+        metrics: Values by name.
         step: The optimizer step.
     """
     _to_each(loggers, ", ".join(metrics), lambda to: to.log_metrics(metrics, step), also_plain=True)
@@ -126,5 +122,5 @@ def _isolated(one: Logger, what: str, send: Callable[[Any], None], also_plain: b
         receiver = adapter_of(one) or (one if also_plain else None)
         if receiver is not None:
             send(receiver)
-    except Exception as error:  # noqa: BLE001 - a tracker may fail in any way, and a training goes on without it
+    except Exception as error:  # noqa: BLE001 - a tracker may raise anything, and must not end the training
         logger.warning("%s did not take %s: %s", type(one).__name__, what, reason_of(error))

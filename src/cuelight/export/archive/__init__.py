@@ -1,1 +1,1 @@
-"""NN Archives: written, read and checked."""
+"""Writing, reading and checking NN Archives."""

@@ -1,11 +1,11 @@
-"""Whether the description of an NN Archive fits its model."""
+"""Whether the configuration of an NN Archive fits its model."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any
 
-# The types of frames that a device can make for a model, and their channels.
+# The image types of depthai, and their channels.
 _DAI_CHANNELS = {
     **dict.fromkeys(("RGB888p", "RGB888i", "BGR888p", "BGR888i"), 3),
     **dict.fromkeys(("RGBF16F16F16p", "RGBF16F16F16i", "BGRF16F16F16p", "BGRF16F16F16i"), 3),
@@ -13,18 +13,14 @@ _DAI_CHANNELS = {
 }
 
 HeadCheck = Callable[[Mapping[str, Any], Mapping[str, tuple[int | None, ...]]], Iterable[str]]
-"""Compares a head with the shapes of the outputs that it names."""
+"""Yields what does not fit between a head and the shapes of the outputs that it names."""
 
 
 def find_problems(model: Mapping[str, Any], check_head: HeadCheck | None = None) -> list[str]:
-    """Find what a device would stumble over: frames that the model does not take, heads that do not fit its outputs.
+    """Return what does not fit in the section ``model`` of a configuration: image types and heads.
 
-    Args:
-        model: The section ``model`` of a configuration, whose names, shapes and types are those of the ONNX file.
-        check_head: What else is checked of each head, by those who know its parser.
-
-    Returns:
-        What is wrong.
+    Names, shapes and types of the section must be those of the ONNX file. ``check_head`` adds the checks that need
+    to know a head's parser.
     """
     problems = [problem for entry in model["inputs"] for problem in _image_problems(entry)]
     shapes = {entry["name"]: tuple(entry["shape"]) for entry in model["outputs"]}

@@ -1,4 +1,4 @@
-"""What stands in the ``config.json`` of an NN Archive."""
+"""The ``config.json`` of an NN Archive."""
 
 from __future__ import annotations
 
@@ -22,24 +22,19 @@ _DAI_TYPES = {"RGB": "RGB888p", "BGR": "BGR888p", "GRAY": "GRAY8"}
 
 
 def build_config(onnx: Path, *, name: str, heads: Sequence[Mapping[str, Any]] | None) -> dict[str, Any]:
-    """Describe an ONNX file as luxonis-ml's schema has it.
+    """Return the content of ``config.json`` for an ONNX file, accepted by luxonis-ml.
 
-    Args:
-        onnx: The file; names, shapes and types come from it, and what was told of its images.
-        name: Name of the model.
-        heads: How its outputs are decoded; none if empty.
-
-    Returns:
-        The content of ``config.json``, accepted by luxonis-ml.
+    Names, shapes, types and preprocessing come from the file; ``heads`` describe how its outputs are decoded.
 
     Raises:
         ArchiveError: The file cannot be read, has a free dimension other than the batch, or the schema refuses it.
     """
     info = read_onnx_info(onnx)
     metadata = read_metadata(info.metadata, onnx)
+    member = onnx.name if onnx.name.isascii() else "model.onnx"  # depthai finds other names in some locales only
     inputs = [_input(tensor, metadata, onnx) for tensor in info.inputs]
     model = {
-        "metadata": {"name": name, "path": member_name(onnx), "precision": info.precision},
+        "metadata": {"name": name, "path": member, "precision": info.precision},
         "inputs": inputs,
         "outputs": [_output(tensor) for tensor in output_tensors(info, onnx)],
         "heads": [dict(head) for head in heads] if heads else None,
@@ -48,35 +43,16 @@ def build_config(onnx: Path, *, name: str, heads: Sequence[Mapping[str, Any]] | 
     if validated is None:
         raise ArchiveError("\n  ".join([f"{onnx}: luxonis-ml refuses the description of the model:", *problems]))
     config: dict[str, Any] = validated.model_dump(mode="json", exclude_none=True)
-    config["model"].setdefault("heads", None)  # the key must be there
-    config["model"]["metadata"] |= _more_metadata(info, metadata)  # which the schema accepts, but does not keep
+    config["model"].setdefault("heads", None)  # the key is required, even if it is null
+    config["model"]["metadata"] |= _more_metadata(info, metadata)  # the schema would drop them
     return config
 
 
-def member_name(onnx: Path) -> str:
-    """Name an ONNX file inside an archive.
-
-    Args:
-        onnx: The file.
-
-    Returns:
-        Its own name; ``model.onnx`` if that is not plain ASCII, which depthai does not find in every locale.
-    """
-    return onnx.name if onnx.name.isascii() else "model.onnx"
-
-
 def read_metadata(text: Mapping[str, str], source: Path) -> ModelMetadata | None:
-    """Read what Cuelight wrote into a file.
-
-    Args:
-        text: The text by key of an ONNX file.
-        source: The file, for the message.
-
-    Returns:
-        The metadata; ``None`` if Cuelight did not write the file.
+    """Read Cuelight's entries in the metadata of an ONNX file; ``None`` if Cuelight did not write the file.
 
     Raises:
-        ArchiveError: It is damaged.
+        ArchiveError: The entries are damaged; the message names ``source``.
     """
     try:
         return ModelMetadata.from_metadata(text)
@@ -107,7 +83,7 @@ def _output(tensor: TensorInfo) -> dict[str, Any]:
 
 
 def _layout(shape: Sequence[int | None]) -> dict[str, str]:
-    """The layout of a shape; of unusual ones luxonis-ml finds letters."""
+    # luxonis-ml chooses the letters of longer shapes.
     return {"layout": _LAYOUTS[len(shape)]} if len(shape) < len(_LAYOUTS) else {}
 
 

@@ -1,4 +1,4 @@
-"""Writing an NN Archive: a tar of an ONNX file and of what a device has to know about it."""
+"""Writing an NN Archive: a tar of an ONNX file and a ``config.json``."""
 
 from __future__ import annotations
 
@@ -11,8 +11,8 @@ import logging
 import lzma
 import os
 import tarfile
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import nullcontext
 from pathlib import Path
 from typing import IO, Any, BinaryIO, Literal
 
@@ -27,8 +27,9 @@ logger = logging.getLogger(__name__)
 Compression = Literal["none", "gz", "bz2", "xz"]
 
 _SUFFIXES: dict[Compression, str] = {"none": ".tar", "gz": ".tar.gz", "bz2": ".tar.bz2", "xz": ".tar.xz"}
-# Weights hardly compress, at no level; so each is as fast as it can be.
+# The fastest level of each, because weights hardly compress at any.
 _COMPRESSORS: dict[Compression, Callable[[BinaryIO], Any]] = {
+    "none": nullcontext,
     "gz": lambda file: gzip.GzipFile(filename="", mode="wb", compresslevel=1, fileobj=file, mtime=0),
     "bz2": lambda file: bz2.BZ2File(file, "wb", compresslevel=1),
     "xz": lambda file: lzma.LZMAFile(file, "wb", preset=0),  # noqa: SIM115 - closed by the caller
@@ -36,13 +37,7 @@ _COMPRESSORS: dict[Compression, Callable[[BinaryIO], Any]] = {
 
 
 def archive_suffix(compression: Compression) -> str:
-    """The ending of an archive's name.
-
-    Args:
-        compression: How it is compressed.
-
-    Returns:
-        Such as ``.tar.gz``.
+    """Return the file name extension for a compression.
 
     Examples:
         >>> archive_suffix("none"), archive_suffix("xz")
@@ -60,23 +55,23 @@ def write_archive(
     compression: Compression = "none",
     check_head: HeadCheck | None = None,
 ) -> Path:
-    """Put an ONNX file and its description into an NN Archive, and check the archive.
+    """Write an ONNX file and its configuration to an NN Archive, and check the archive.
 
-    The same input gives the same bytes. The archive appears whole and checked, or not at all.
+    The same input gives the same bytes. The archive appears complete and checked, or not at all.
 
     Args:
-        onnx: The ONNX file; what it says of itself is what the archive says.
-        path: Where the archive shall be; :func:`archive_suffix` knows the ending.
+        onnx: The ONNX file; its metadata becomes the configuration.
+        path: The archive; :func:`archive_suffix` returns the extension.
         name: Name of the model.
-        heads: How a device decodes the outputs, as ``archive_heads`` of a module tells; none if empty.
+        heads: How a device decodes the outputs, as a module's ``archive_heads`` returns them; none if empty.
         compression: How the archive is compressed.
-        check_head: What else is checked of each head, by those who know its parser.
+        check_head: Further checks of each head.
 
     Returns:
         The path.
 
     Raises:
-        ArchiveError: luxonis-ml is not installed, the description does not fit the model, or the archive cannot be
+        ArchiveError: luxonis-ml is not installed, the configuration does not fit the model, or the archive cannot be
             written.
     """
     config = build_config(onnx, name=name, heads=heads)
@@ -87,7 +82,7 @@ def write_archive(
         logger.warning("%s does not say how its images are prepared, so %s does not either.", onnx.name, path.name)
     try:
         with atomic_write(path) as file:
-            with _compressed(file, compression) as stream:
+            with _COMPRESSORS[compression](file) as stream:
                 _write_tar(stream, config, onnx)
             file.flush()
             with os.fdopen(os.dup(file.fileno()), "rb") as written:
@@ -111,15 +106,6 @@ def _plain_member(name: str, size: int) -> tarfile.TarInfo:
     member = tarfile.TarInfo(name)
     member.size = size
     return member
-
-
-@contextmanager
-def _compressed(file: BinaryIO, compression: Compression) -> Iterator[IO[bytes]]:
-    if compression == "none":
-        yield file
-        return
-    with _COMPRESSORS[compression](file) as stream:
-        yield stream
 
 
 def _explain(error: OSError, path: Path) -> str:

@@ -1,4 +1,4 @@
-"""Reading an NN Archive without luxonis-ml, and without trusting it."""
+"""Reading an NN Archive without luxonis-ml; its content is not trusted."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ _DAMAGED = (tarfile.TarError, OSError, EOFError, zlib.error, lzma.LZMAError, Val
 
 @dataclass(frozen=True)
 class Archive:
-    """What is in an NN Archive.
+    """The content of an NN Archive.
 
     Args:
         config: The content of its ``config.json``.
@@ -41,18 +41,18 @@ class Archive:
 
 
 def scan_archive(file: BinaryIO, source: Path, consume: Callable[[IO[bytes]], T]) -> tuple[dict[str, Any], T]:
-    """Read an NN Archive of any compression from front to back, once; nothing is written to the disk.
+    """Read an NN Archive of any compression once, from front to back, without unpacking it to the disk.
 
     Args:
         file: The open file.
         source: Its path, for messages.
-        consume: Reads the model inside; other members too, where the configuration comes after them.
+        consume: Reads the model; other members too, if they come before the configuration.
 
     Returns:
-        The content of ``config.json``, and what ``consume`` made of the model that it names.
+        The content of ``config.json``, and what ``consume`` returned for the model that it names.
 
     Raises:
-        ArchiveError: It is damaged, or not an NN Archive, or there is anything in it that should not be.
+        ArchiveError: It is damaged, not an NN Archive, or has members that no NN Archive has.
     """
     try:
         with tarfile.open(fileobj=file, mode="r:*") as tar:
@@ -120,13 +120,7 @@ def _open(tar: tarfile.TarFile, member: tarfile.TarInfo, source: Path) -> IO[byt
 
 
 def read_archive(path: Path) -> Archive:
-    """Read an NN Archive into memory.
-
-    Args:
-        path: The file; plain or compressed by gzip, bzip2 or xz, which its content tells.
-
-    Returns:
-        Its configuration and model.
+    """Read an NN Archive into memory; it may be plain or compressed by gzip, bzip2 or xz.
 
     Raises:
         ArchiveError: It is missing, damaged, or not an NN Archive.

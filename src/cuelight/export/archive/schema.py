@@ -1,4 +1,4 @@
-"""The schema of luxonis-ml, which an extra of Cuelight installs."""
+"""The schema of luxonis-ml, which is an optional dependency."""
 
 from __future__ import annotations
 
@@ -18,28 +18,14 @@ _NO_LOGGING_SETUP = "LUXONISML_DISABLE_SETUP_LOGGING"
 
 
 def archive_problem() -> str | None:
-    """Return why no archive can be written here, before anything runs.
-
-    Returns:
-        The reason and what to do; ``None`` if luxonis-ml is installed.
-    """
+    """Return why no archive can be written here, and what to do; ``None`` if luxonis-ml is installed."""
     if importlib.util.find_spec("luxonis_ml") is not None:
         return None
     return 'an NN Archive needs luxonis-ml, which is not installed. Run: pip install "cuelight[archive]"'
 
 
 def validate(config: Any) -> tuple[BaseModel | None, list[str]]:
-    """Have luxonis-ml check a configuration.
-
-    Args:
-        config: The content of ``config.json``.
-
-    Returns:
-        What luxonis-ml makes of it, ``None`` if it is refused; and what is wrong.
-
-    Raises:
-        ArchiveError: luxonis-ml is not installed.
-    """
+    """Return luxonis-ml's model of a ``config.json``, or ``None`` and what is wrong with it."""
     schema: type[BaseModel] = _import("luxonis_ml.nn_archive.config").Config
     try:
         return schema.model_validate(config), []
@@ -48,7 +34,7 @@ def validate(config: Any) -> tuple[BaseModel | None, list[str]]:
 
 
 def knows_resize_mode() -> bool:
-    """Whether the schema has a word for how images are brought to their size, as from luxonis-ml 0.10.2."""
+    """Return whether the schema has a field for the resize mode, as from luxonis-ml 0.10.2."""
     block: type[BaseModel] = _import("luxonis_ml.nn_archive.config_building_blocks").PreprocessingBlock
     return "resize_mode" in block.model_fields
 
@@ -62,7 +48,7 @@ def _import(module: str) -> ModuleType:
 
 @contextmanager
 def _logging_left_alone() -> Iterator[None]:
-    """Keep luxonis-ml, when it is imported, from taking over warnings and the report of uncaught exceptions."""
+    """Keep the import of luxonis-ml from replacing the handlers of warnings and uncaught exceptions."""
     before = os.environ.get(_NO_LOGGING_SETUP)
     os.environ[_NO_LOGGING_SETUP] = "true"
     try:

@@ -1,1 +1,1 @@
-"""ONNX files: exported and checked against PyTorch."""
+"""Export to ONNX files, checked against PyTorch."""

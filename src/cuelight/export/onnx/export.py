@@ -1,4 +1,4 @@
-"""Export of a trained model to one ONNX file, which takes its name only after it was checked against PyTorch."""
+"""Export of a model to one ONNX file, which is renamed to its final name only after the check against PyTorch."""
 
 from __future__ import annotations
 
@@ -30,16 +30,16 @@ _TOLERANCE, _TOLERANCE_OF_HALF = 1e-3, 0.02
 
 @dataclass(frozen=True)
 class Exported:
-    """A file that was written and checked.
+    """An exported and checked ONNX file.
 
     Args:
         path: The file.
         exporter: ``torchscript`` or ``dynamo``.
         opset: Version of the operators.
-        input_names: Of the graph.
-        output_names: Of the graph.
+        input_names: Inputs of the graph.
+        output_names: Outputs of the graph.
         simplified: Whether onnxslim simplified it.
-        differences: How far its outputs are from those of PyTorch, for each batch size and output.
+        differences: Differences to the outputs of PyTorch, for each batch size and output.
         notes: What went otherwise than expected.
     """
 
@@ -53,17 +53,13 @@ class Exported:
     notes: tuple[str, ...]
 
     def to_dict(self) -> dict[str, Any]:
-        """This as plain data.
-
-        Returns:
-            What JSON can hold.
-        """
+        """Return this as plain data for JSON."""
         plain: dict[str, Any] = json.loads(json.dumps(asdict(self) | {"path": str(self.path)}))
         return plain
 
 
 def _ignore(stage: str) -> None:
-    """Ignore what is being done."""
+    """Report nothing."""
 
 
 def export_onnx(
@@ -77,26 +73,23 @@ def export_onnx(
     output_names: Sequence[str] | None = None,
     report: Callable[[str], None] = _ignore,
 ) -> Exported:
-    """Export a model, and check the file against it.
+    """Export a model to ONNX, and check the file against PyTorch.
 
-    The file appears whole and checked, or not at all; until then an older file of that name stays, whose metadata
-    tells whose weights it has. A file whose outputs are wrong is kept as ``<name>.rejected.onnx``.
+    The file appears complete and checked, or not at all; until then an older file of that name stays. A file whose
+    outputs are wrong is kept as ``<name>.rejected.onnx``.
 
     Args:
-        model: The model on the CPU; it is exported as in evaluation, and left in the mode it was in.
+        model: The model on the CPU; it is exported in eval mode, and its modes are restored.
         example: Its inputs, as Lightning's ``example_input_array``.
-        path: Where the file shall be.
+        path: The file to write.
         options: How to export.
-        metadata: What the file tells about itself.
+        metadata: What is written into the file.
         images: Normalized images ``(N, C, H, W)`` for the check; random numbers if left out.
         output_names: Names of the outputs; keys of a mapping, or ``output``, if left out.
-        report: Told the name of each stage.
-
-    Returns:
-        What was written.
+        report: Called with the name of each stage.
 
     Raises:
-        ExportError: The model cannot be exported, the file cannot be written, or it does not do what the model does.
+        ExportError: The model cannot be exported, the file cannot be written, or its outputs differ from the model's.
     """
     rejected = path.with_name(f"{path.stem}.rejected.onnx")
     temporary = path.with_name(f".{path.name}.{os.getpid()}{TEMPORARY_SUFFIX}")
@@ -121,7 +114,7 @@ def export_onnx(
 
 @contextmanager
 def _keeping_modes(model: nn.Module) -> Iterator[None]:
-    """Put every part of a model back into its own mode at the end."""
+    """Restore the training mode of every submodule at the end."""
     modes = [(module, module.training) for module in model.modules()]
     try:
         yield
@@ -131,7 +124,7 @@ def _keeping_modes(model: nn.Module) -> Iterator[None]:
 
 
 def _release_memory() -> None:
-    """Give freed memory back to the system, which the C library would keep for later."""
+    """Return freed memory to the system; the C library would keep it."""
     gc.collect()
     trim = getattr(ctypes.CDLL(None), "malloc_trim", None)
     if trim is not None:

@@ -1,4 +1,4 @@
-"""An ONNX model whose weights lie beside it, so that changing and writing it costs no copy of them."""
+"""An ONNX model whose weights are kept outside the protobuf, so that changing and writing it does not copy them."""
 
 from __future__ import annotations
 
@@ -18,24 +18,24 @@ from cuelight.export.onnx.suppress_output import suppress_output
 
 Array = NDArray[Any]
 
-# Numbers of fields in onnx.proto with the wire type "bytes of a given length".
+# Field numbers in onnx.proto, with the wire type LEN.
 _GRAPH_OF_MODEL = 7 << 3 | 2
 _INITIALIZER_OF_GRAPH = 5 << 3 | 2
 _RAW_DATA_OF_TENSOR = 9 << 3 | 2
 
-# Smaller tensors are parameters of operators as often as weights; the passes over the graph want to see their values.
+# Bytes. Small tensors are often parameters of operators, whose values onnxslim needs.
 _SMALL = 16 * 1024
-# They take the weight of every convolution for a constant, which a large one is not.
+# Fusions that expect the weight of a convolution to be a constant; a large weight is an input here.
 _NEEDS_WEIGHTS = ["FusionConvMul", "FusionConvTransposeMul"]
 
 
 @dataclass
 class OnnxGraph:
-    """A graph, and the weights that it names among its inputs.
+    """A graph, and the values of those of its inputs that are weights.
 
     Args:
-        proto: The model; its weights are inputs after the inputs proper.
-        weights: The values by name, which may be views of the parameters of the model that was exported.
+        proto: The model; its weights follow its other inputs.
+        weights: The values by name, which may be views of the parameters of the exported model.
     """
 
     proto: onnx.ModelProto
@@ -43,38 +43,29 @@ class OnnxGraph:
 
     @property
     def opset(self) -> int:
-        """Version of the operators of ONNX itself."""
+        """Opset version of the default ONNX domain."""
         return next(int(entry.version) for entry in self.proto.opset_import if entry.domain in {"", "ai.onnx"})
 
     @property
     def inputs(self) -> list[onnx.ValueInfoProto]:
-        """The inputs that are no weights."""
+        """The inputs that are not weights."""
         return [value for value in self.proto.graph.input if value.name not in self.weights]
 
     def keep_inputs(self, inputs: list[onnx.ValueInfoProto]) -> None:
-        """Reduce the inputs of the graph to some of them.
-
-        Args:
-            inputs: Entries out of ``proto.graph.input``.
-        """
+        """Replace the inputs of the graph by the given entries of ``proto.graph.input``."""
         kept = [onnx.ValueInfoProto.FromString(value.SerializeToString()) for value in inputs]
         del self.proto.graph.input[:]
         self.proto.graph.input.extend(kept)
 
     def set_weight(self, name: str, value: Array) -> None:
-        """Give the graph a weight, or a weight another value.
-
-        Args:
-            name: Its name.
-            value: Its value.
-        """
+        """Add or replace a weight."""
         self.keep_inputs([known for known in self.proto.graph.input if known.name != name])
         data_type = helper.np_dtype_to_tensor_dtype(value.dtype)
         self.proto.graph.input.append(helper.make_tensor_value_info(name, data_type, value.shape))
         self.weights[name] = value
 
     def drop_unused_weights(self) -> None:
-        """Forget the weights that no node reads."""
+        """Remove the weights that no node reads."""
         read = {name for node in _all_nodes(self.proto.graph) for name in node.input}
         read |= {value.name for value in self.proto.graph.output}
         self.keep_inputs([
@@ -84,7 +75,7 @@ class OnnxGraph:
         self.weights = {name: value for name, value in self.weights.items() if name in present}
 
     def sort_nodes(self) -> None:
-        """Put every node behind those whose outputs it reads, as a file of ONNX has to have them."""
+        """Sort the nodes topologically, as ONNX requires."""
         nodes = [onnx.NodeProto.FromString(node.SerializeToString()) for node in self.proto.graph.node]
         maker = {name: index for index, node in enumerate(nodes) for name in node.output if name}
         order = TopologicalSorter({
@@ -95,7 +86,7 @@ class OnnxGraph:
         self.proto.graph.node.extend(nodes[index] for index in order.static_order())
 
     def store_small_weights(self) -> None:
-        """Move the small weights into the graph, where the passes over it see their values."""
+        """Move the small weights into the graph, so that onnxslim can read their values."""
         small = {name: value for name, value in self.weights.items() if value.nbytes <= _SMALL}
         for name, value in small.items():
             self.proto.graph.initializer.append(numpy_helper.from_array(np.asarray(value), name))
@@ -103,17 +94,17 @@ class OnnxGraph:
         self.weights = {name: value for name, value in self.weights.items() if name not in small}
 
     def simplify(self) -> str:
-        """Simplify the graph with onnxslim, and return why it could not be simplified; empty if it was."""
+        """Simplify the graph with onnxslim; return why that failed, or an empty text."""
         before = _signature(self.proto)
         try:
             with suppress_output():
-                import onnxslim  # type: ignore[import-untyped] # noqa: PLC0415 - may warn when it is imported
+                import onnxslim  # type: ignore[import-untyped] # noqa: PLC0415 - its import may warn
 
                 slim = onnxslim.slim(
                     onnx.ModelProto.FromString(self.proto.SerializeToString()), skip_fusion_patterns=_NEEDS_WEIGHTS
                 )
                 onnx.checker.check_model(slim, full_check=True)
-        except Exception as error:  # noqa: BLE001 - a graph that is not simplified is as good
+        except Exception as error:  # noqa: BLE001 - the graph works without it
             return (str(error).strip() or type(error).__name__).splitlines()[0]
         after = _signature(slim)
         names = [name for name, _ in before]
@@ -126,7 +117,7 @@ class OnnxGraph:
         return ""
 
     def to_half(self) -> None:
-        """Let the graph compute in float16, with inputs and outputs in float32."""
+        """Convert the graph to float16, with inputs and outputs in float32."""
         kept = [value.name for value in [*self.inputs, *self.proto.graph.output]]
         with suppress_output():
             self.proto = convert_float_to_float16(self.proto, keep_io_types=kept)
@@ -137,14 +128,11 @@ class OnnxGraph:
                 self.weights[value.name] = np.clip(self.weights[value.name], -largest, largest).astype(np.float16)
 
     def write(self, file: BinaryIO) -> None:
-        """Write one ONNX file with the weights inside, tensor after tensor.
-
-        Args:
-            file: Where to.
+        """Write one ONNX file with the weights inside, one tensor at a time.
 
         Raises:
-            ExportError: If it were larger than what the format allows.
-            OSError: If the disk is full.
+            ExportError: The file would be larger than protobuf allows.
+            OSError: The disk is full.
         """
         rest = OnnxGraph(onnx.ModelProto.FromString(self.proto.SerializeToString()), self.weights)
         rest.keep_inputs(rest.inputs)
@@ -168,7 +156,7 @@ class OnnxGraph:
 
 
 def _all_nodes(graph: onnx.GraphProto) -> Iterator[onnx.NodeProto]:
-    """The nodes of a graph and of the graphs inside them."""
+    """The nodes of a graph and of its subgraphs."""
     for node in graph.node:
         yield from _with_inner(node)
 
@@ -187,7 +175,7 @@ def _tensor_head(name: str, value: Array) -> bytes:
 
 
 def _field(key: int, size: int) -> bytes:
-    """The start of a field of protobuf: its key and its length, as a variable-length integer."""
+    """The start of a protobuf field: its key and its length as a varint."""
     encoded = [key]
     while size > 0x7F:  # noqa: PLR2004
         encoded.append(size & 0x7F | 0x80)

@@ -1,4 +1,4 @@
-"""From a model in PyTorch to an ONNX file with metadata: two exporters, then passes over the graph."""
+"""From a PyTorch model to an ONNX file with metadata: two exporters, then passes over the graph."""
 
 from __future__ import annotations
 
@@ -30,11 +30,11 @@ _TERMINAL_COLORS = re.compile(r"\x1b\[[0-9;]*m")
 
 @dataclass(frozen=True)
 class Written:
-    """How a file came about.
+    """How a file was exported.
 
     Args:
         exporter: ``torchscript`` or ``dynamo``.
-        simplified: Whether onnxslim simplified it.
+        simplified: Whether onnxslim simplified the graph.
         notes: What went otherwise than expected.
     """
 
@@ -46,20 +46,10 @@ class Written:
 def write_graph(
     target: Target, path: Path, options: ExporterConfig, metadata: ModelMetadata, report: Callable[[str], None]
 ) -> Written:
-    """Export to a file that is not compared with anything yet.
-
-    Args:
-        target: What is exported.
-        path: Where the file shall be.
-        options: How to export.
-        metadata: What the file tells about itself.
-        report: Told the name of each stage.
-
-    Returns:
-        How it was done.
+    """Export to an ONNX file, which is not compared with PyTorch yet.
 
     Raises:
-        ExportError: No exporter takes the model, or the graph is not valid or too large.
+        ExportError: Neither exporter accepts the model, or the graph is not valid or too large.
         OSError: The disk is full.
     """
     notes, simplified = [], False
@@ -85,7 +75,7 @@ def write_graph(
 
 
 def _set_shapes(graph: OnnxGraph, shapes: Sequence[Sequence[int | str]]) -> None:
-    """Write the shapes that are known for certain, in place of what the exporter inferred."""
+    """Replace the shapes that the exporter inferred by those of the real inputs and outputs."""
     for value, shape in zip([*graph.inputs, *graph.proto.graph.output], shapes, strict=True):
         dimensions = value.type.tensor_type.shape
         dimensions.ClearField("dim")
@@ -115,18 +105,9 @@ def _describe(graph: OnnxGraph, exporter: str, options: ExporterConfig, metadata
 
 
 def _export_graph(target: Target, opset: int, report: Callable[[str], None]) -> tuple[str, OnnxGraph, str]:
-    """Export with the exporter that fits the opset, and with the other one if it refuses.
+    """Export with the exporter that fits the opset; if it fails, with the other one.
 
-    Args:
-        target: What is exported.
-        opset: Version of the operators.
-        report: Told what happens.
-
-    Returns:
-        The name of the exporter, the graph, and why the other one refused; empty if it was not needed.
-
-    Raises:
-        ExportError: Both refuse.
+    Returns the name of the exporter, the graph, and why the first exporter failed (empty if it did not).
     """
     names = ["dynamo", "torchscript"] if opset >= _FLOOR_OF_DYNAMO else ["torchscript", "dynamo"]
     reasons = []
@@ -147,15 +128,7 @@ def _export_graph(target: Target, opset: int, report: Callable[[str], None]) -> 
 
 
 def _torchscript(target: Target, opset: int) -> OnnxGraph:
-    """Export by tracing.
-
-    Args:
-        target: What is exported.
-        opset: Version of the operators.
-
-    Returns:
-        The graph; its weights are the parameters themselves.
-    """
+    """Export by tracing; the weights are the parameters themselves."""
     names = [*target.input_names, *target.output_names]
     shapes = [*target.input_shapes, *target.output_shapes]
     with TemporaryDirectory() as folder:
@@ -174,15 +147,7 @@ def _torchscript(target: Target, opset: int) -> OnnxGraph:
 
 
 def _dynamo(target: Target, opset: int) -> OnnxGraph:
-    """Export through ``torch.export``.
-
-    Args:
-        target: What is exported.
-        opset: Version of the operators.
-
-    Returns:
-        The graph; its weights are the parameters themselves, or what the exporter computed of them.
-    """
+    """Export with ``torch.export``; the weights are the parameters, or computed from them by the exporter."""
     batch = torch.export.Dim("batch")
     shapes = tuple({0: batch} if "batch" in shape else {} for shape in target.input_shapes)
     # torch.export takes a free size of 1 for a fixed one in some models.
@@ -221,7 +186,7 @@ def _check_request(graph: OnnxGraph, target: Target, opset: int) -> None:
 
 
 def _first_line(error: BaseException) -> str:
-    """The first line of the innermost reason that an exporter gives."""
+    """The first line of the root cause."""
     while error.__cause__ is not None:
         error = error.__cause__
     lines = _TERMINAL_COLORS.sub("", str(error)).strip().splitlines()

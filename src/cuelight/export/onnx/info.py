@@ -1,4 +1,4 @@
-"""What an ONNX file says of its inputs, outputs and weights, without running it."""
+"""Reading inputs, outputs, weight type and metadata of an ONNX file, without running it."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from onnx import TensorProto
 
 from cuelight.errors import ArchiveError
 
-# The names that luxonis-ml has for the types of ONNX.
+# luxonis-ml's names of the types of ONNX.
 _TYPE_NAMES: dict[int, str] = {
     TensorProto.FLOAT: "float32",
     TensorProto.FLOAT16: "float16",
@@ -35,13 +35,7 @@ _TYPE_NAMES: dict[int, str] = {
 
 @dataclass(frozen=True)
 class TensorInfo:
-    """An input or output of a graph.
-
-    Args:
-        name: Its name.
-        dtype: Its type, such as ``float32``.
-        shape: Its dimensions; ``None`` where one is free.
-    """
+    """An input or output of a graph, with a type such as ``float32``; a free dimension is ``None``."""
 
     name: str
     dtype: str
@@ -50,13 +44,13 @@ class TensorInfo:
 
 @dataclass(frozen=True)
 class OnnxInfo:
-    """What an ONNX file says of itself.
+    """The description of an ONNX file.
 
     Args:
-        inputs: What the graph takes, weights left out.
-        outputs: What it gives.
-        precision: The float type that most of its weights have.
-        metadata: The text by key that its maker wrote into it.
+        inputs: Inputs of the graph, without weights.
+        outputs: Outputs of the graph.
+        precision: The float type of most weights.
+        metadata: The metadata that the exporter wrote, text by key.
     """
 
     inputs: tuple[TensorInfo, ...]
@@ -66,17 +60,11 @@ class OnnxInfo:
 
 
 def read_onnx_info(path: Path) -> OnnxInfo:
-    """Read what an ONNX file says of itself.
-
-    Args:
-        path: The file.
-
-    Returns:
-        Its inputs, outputs, precision and metadata.
+    """Read the description of an ONNX file.
 
     Raises:
-        ArchiveError: It is missing or damaged, keeps its weights in another file, or has a type or shape that no
-            archive can have.
+        ArchiveError: The file is missing or damaged, keeps its weights in another file, or has a type that no archive
+            can have.
     """
     try:
         model = onnx.load(path, format="protobuf", load_external_data=False)
@@ -102,14 +90,7 @@ def read_onnx_info(path: Path) -> OnnxInfo:
 
 
 def fixed_batch(tensor: TensorInfo) -> tuple[int | None, ...]:
-    """Give a tensor the batch size that an archive shows.
-
-    Args:
-        tensor: An input or output.
-
-    Returns:
-        Its shape, a free batch replaced by 1.
-    """
+    """Return the shape of a tensor, a free batch size replaced by 1."""
     free = bool(tensor.shape) and tensor.shape[0] is None
     return (1, *tensor.shape[1:]) if free else tensor.shape
 

@@ -1,4 +1,4 @@
-"""Whether ONNX Runtime computes what PyTorch computes."""
+"""Comparison of the outputs of ONNX Runtime with those of PyTorch."""
 
 from __future__ import annotations
 
@@ -23,10 +23,10 @@ class Difference:
     """How far an output of ONNX Runtime is from that of PyTorch.
 
     Args:
-        batch_size: Number of images that both were given.
+        batch_size: Number of images.
         output: Name of the output.
-        absolute: The largest difference of two numbers.
-        relative: That, as a share of the largest number of PyTorch.
+        absolute: The largest absolute difference of two values.
+        relative: ``absolute`` divided by the largest absolute value of PyTorch.
     """
 
     batch_size: int
@@ -36,15 +36,10 @@ class Difference:
 
 
 def compare(model: Path | bytes, reference: Callable[..., Batch], batches: Sequence[Batch]) -> tuple[Difference, ...]:
-    """Run a model in ONNX Runtime on the CPU, and compare it with PyTorch.
+    """Run a model, a file or its content, in ONNX Runtime on the CPU, and compare it with PyTorch.
 
-    Args:
-        model: The file, or its content.
-        reference: Takes the tensors of a batch and gives the outputs, in the order of the graph.
-        batches: The inputs, in the order of the graph.
-
-    Returns:
-        One entry for each batch and output.
+    ``reference`` takes the tensors of a batch and returns the outputs, both in the order of the graph. The result has
+    one entry for each batch and output.
 
     Raises:
         ExportError: ONNX Runtime refuses the model, or an output is not finite or has another shape.
@@ -80,9 +75,7 @@ def _differences(
     except Exception as error:
         raise ExportError(f"ONNX Runtime cannot run the exported model with {len(batch[0])} images: {error}") from error
     outputs = [value.name for value in session.get_outputs()]
-    return [
-        _difference(len(batch[0]), *entry) for entry in zip(outputs, found, expected, strict=True)
-    ]  # fmt: skip
+    return [_difference(len(batch[0]), *entry) for entry in zip(outputs, found, expected, strict=True)]
 
 
 def _numbers(array: NDArray[Any]) -> NDArray[np.float64]:

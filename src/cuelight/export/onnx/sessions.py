@@ -1,4 +1,4 @@
-"""ONNX Runtime on the CPU, quiet, with errors that say what to do."""
+"""ONNX Runtime sessions on the CPU."""
 
 from __future__ import annotations
 
@@ -27,17 +27,10 @@ RUNTIME_ERRORS = (
 
 
 def open_session(model: bytes | Path, source: Path) -> onnxruntime.InferenceSession:
-    """Open a model in ONNX Runtime.
-
-    Args:
-        model: The content of an ONNX file, or where it is.
-        source: The file that the user named, for the message.
-
-    Returns:
-        A session on the CPU.
+    """Open a model, a file or its content, in ONNX Runtime on the CPU.
 
     Raises:
-        CuelightError: It is no ONNX model, or one that ONNX Runtime cannot run.
+        CuelightError: It is not an ONNX model, or ONNX Runtime cannot run it; the message names ``source``.
     """
     options = onnxruntime.SessionOptions()
     options.log_severity_level = _ONLY_ERRORS
@@ -51,15 +44,7 @@ def open_session(model: bytes | Path, source: Path) -> onnxruntime.InferenceSess
 
 
 def output_tensors(info: OnnxInfo, onnx: Path) -> list[TensorInfo]:
-    """Return the outputs of a graph at the batch size that an archive shows.
-
-    Args:
-        info: What the file says of itself.
-        onnx: The file; it is run once if it leaves a size open.
-
-    Returns:
-        The outputs, all sizes known.
-    """
+    """Return the outputs of a graph for one image, running it once if their sizes are not all fixed."""
     tensors = [TensorInfo(tensor.name, tensor.dtype, fixed_batch(tensor)) for tensor in info.outputs]
     if all(None not in tensor.shape for tensor in tensors):
         return tensors
@@ -68,17 +53,10 @@ def output_tensors(info: OnnxInfo, onnx: Path) -> list[TensorInfo]:
 
 
 def run_for_shapes(onnx: Path, input_shapes: Mapping[str, tuple[int, ...]]) -> dict[str, tuple[int, ...]]:
-    """Run a model once on zeros, to see how large its outputs are.
-
-    Args:
-        onnx: The file.
-        input_shapes: The shape of each input, all sizes known.
-
-    Returns:
-        The shape of each output.
+    """Run a model once on zeros, and return the shape of each output.
 
     Raises:
-        ArchiveError: It does not run.
+        ArchiveError: The model does not run.
     """
     session = open_session(onnx, onnx)
     feeds = {entry.name: np.zeros(input_shapes[entry.name], numpy_type(entry.type)) for entry in session.get_inputs()}
@@ -91,13 +69,7 @@ def run_for_shapes(onnx: Path, input_shapes: Mapping[str, tuple[int, ...]]) -> d
 
 
 def numpy_type(name: str) -> np.dtype[np.generic]:
-    """Translate a type of ONNX Runtime.
-
-    Args:
-        name: Such as ``tensor(float)``.
-
-    Returns:
-        Such as float32.
+    """Return the numpy type of a type of ONNX Runtime.
 
     Examples:
         >>> numpy_type("tensor(uint8)")

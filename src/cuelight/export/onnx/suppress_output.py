@@ -1,4 +1,4 @@
-"""Keeping the exporters quiet."""
+"""Suppression of the exporters' output."""
 
 from __future__ import annotations
 
@@ -16,12 +16,9 @@ _STANDARD_OUTPUT, _STANDARD_ERROR = 1, 2
 
 @contextlib.contextmanager
 def suppress_output() -> Iterator[None]:
-    """Keep warnings, log lines and prints of the exporters from the user, until the end of the block.
+    """Suppress warnings, log lines and prints of the exporters within the block.
 
-    What other threads print meanwhile is lost as well: half of the exporters is C++, which prints to the process.
-
-    Yields:
-        Nothing.
+    Output of other threads is lost too: the C++ parts print to the file descriptors of the process.
     """
     with contextlib.ExitStack() as stack:
         stack.enter_context(warnings.catch_warnings())

@@ -1,4 +1,4 @@
-"""What is exported: any model as a module from tensors to tensors, with names and shapes for all of them."""
+"""The export target: any model as a module from tensors to tensors, with names and shapes."""
 
 from __future__ import annotations
 
@@ -26,13 +26,13 @@ class Target:
     """A module with the names and shapes of its inputs and outputs.
 
     Args:
-        module: Takes and gives tensors only.
+        module: Takes and returns tensors only.
         example: Inputs with one image.
         input_names: One name for each input.
         output_names: One name for each output.
-        input_shapes: Their sizes; ``"batch"`` where the size is free.
-        output_shapes: The same of the outputs.
-        check_batches: What it is compared with PyTorch on: one image, and two where the number is free.
+        input_shapes: Shapes of the inputs; ``"batch"`` where the size is free.
+        output_shapes: Shapes of the outputs, likewise.
+        check_batches: Inputs of the numeric check: one image, and two if the batch size is free.
     """
 
     module: nn.Module
@@ -45,7 +45,7 @@ class Target:
 
     @property
     def dynamic(self) -> bool:
-        """Whether the number of images is free."""
+        """Whether the batch size is free."""
         return any("batch" in shape for shape in self.input_shapes)
 
 
@@ -57,18 +57,9 @@ def make_target(
     output_names: Sequence[str] | None,
     images: Tensor | None,
 ) -> tuple[Target, tuple[str, ...]]:
-    """Wrap a model, and learn the names and shapes of what it takes and gives by running it.
+    """Wrap a model in eval mode, and find the names and shapes of its inputs and outputs by running it.
 
-    Args:
-        model: In evaluation.
-        example: Its inputs.
-        options: How to export.
-        metadata: What is known of the model.
-        output_names: Names of the outputs, if somebody chose them.
-        images: Normalized images ``(N, C, H, W)`` for the check, if there are any.
-
-    Returns:
-        What is exported, and notes.
+    Returns the target and notes. The numeric check uses ``images``, normalized ``(N, C, H, W)``, if there are any.
 
     Raises:
         ExportError: The model does not run, cannot be exported as asked, or takes images of another size.
@@ -98,7 +89,6 @@ def _check_batches(
     sizes: Sequence[int],
     preprocessing: Preprocessing | None,
 ) -> tuple[tuple[Batch, ...], tuple[str, ...]]:
-    """Choose what the exported model and PyTorch are compared on."""
     if len(one) > 1:
         return tuple(_with_batch_size(example, size) for size in sizes), ()
     if images is None:
@@ -115,7 +105,7 @@ def _check_batches(
 
 
 def _random(example: Tensor, size: int) -> Tensor:
-    """Random numbers of the shape and type of an example, the same ones every time."""
+    """Random values of the shape and type of an example, the same each time."""
     generator = torch.Generator().manual_seed(0)
     shape = (size, *example.shape[1:])
     if example.dtype == torch.uint8:
@@ -161,7 +151,7 @@ def _output_names(
 
 
 def _input_names(model: nn.Module, example: Inputs) -> tuple[str, ...]:
-    """Name the inputs as ``forward`` names its parameters."""
+    """Name the inputs like the parameters of ``forward``."""
     if isinstance(example, Mapping):
         return tuple(example)
     count = 1 if isinstance(example, Tensor) else len(example)
@@ -173,7 +163,6 @@ def _input_names(model: nn.Module, example: Inputs) -> tuple[str, ...]:
 
 
 def _preprocessing_inside(metadata: ModelMetadata, example: Inputs) -> Preprocessing:
-    """The preprocessing that shall be done inside the graph."""
     if metadata.preprocessing is None:
         raise ExportError(
             "`exporter.preprocessing: true` needs to know how images are normalized, and the checkpoint does not say. "
@@ -188,12 +177,12 @@ def _preprocessing_inside(metadata: ModelMetadata, example: Inputs) -> Preproces
 
 
 class TensorsModule(nn.Module):
-    """Makes any model one from tensors to tensors, with normalization inside if wanted.
+    """Wraps a model so that it takes and returns tensors only, with normalization inside if wanted.
 
     Args:
-        model: Takes tensors, by position or by name, and gives tensors in tuples, lists and mappings.
+        model: Takes tensors, by position or by name, and returns tensors in tuples, lists and mappings.
         names: Names of the inputs, if the model takes them by name.
-        preprocessing: What is done to the only input, uint8 images in RGB or grey, before the model sees it.
+        preprocessing: Normalizes the only input, uint8 images in RGB or grey.
     """
 
     def __init__(
@@ -205,11 +194,11 @@ class TensorsModule(nn.Module):
         self._normalize = Normalize(preprocessing) if preprocessing else nn.Identity()
 
     def forward(self, *inputs: Tensor) -> Batch:
-        """Run the model."""
+        """Return the outputs as a flat tuple."""
         return tuple(tensor for _, tensor in named_tensors(self.outputs(*inputs)))
 
     def outputs(self, *inputs: Tensor) -> Any:
-        """Run the model, and leave its outputs as they are."""
+        """Return the outputs as the model returns them."""
         first, *others = inputs
         inputs = (self._normalize(first), *others)
         if self._names is None:
@@ -218,11 +207,7 @@ class TensorsModule(nn.Module):
 
 
 class Normalize(nn.Module):
-    """What ``Preprocessing.normalize`` does to uint8 images, in operators that every exporter knows.
-
-    Args:
-        preprocessing: Tells mean, standard deviation and order of the channels.
-    """
+    """Does ``Preprocessing.normalize`` on uint8 images, in operators that every exporter supports."""
 
     mean: Tensor
     std: Tensor
@@ -236,24 +221,17 @@ class Normalize(nn.Module):
         self.register_buffer("order", torch.tensor([2, 1, 0]))
 
     def forward(self, images: Tensor) -> Tensor:
-        """Normalize uint8 images ``(N, C, H, W)`` in RGB or grey to float32 as the model sees them."""
+        """Normalize uint8 images ``(N, C, H, W)`` in RGB or grey to float32 as the model takes them."""
         if self._flips:
             images = images.index_select(1, self.order)
         return (images.float() - self.mean) / self.std
 
 
 def named_tensors(outputs: Any, name: str = "") -> Iterator[tuple[str, Tensor]]:
-    """Every tensor of what a model gave, with its place in it as its name.
-
-    Args:
-        outputs: A tensor; or tuples, lists and mappings of tensors, in each other.
-        name: The place of ``outputs`` itself.
-
-    Yields:
-        Name and tensor.
+    """Yield every tensor of nested tuples, lists and mappings, named by its position.
 
     Raises:
-        ExportError: There is something else than tensors.
+        ExportError: There is something other than a tensor.
 
     Examples:
         >>> [name for name, _ in named_tensors({"logits": torch.ones(1), "maps": [torch.ones(1), torch.ones(1)]})]
@@ -277,7 +255,7 @@ def named_tensors(outputs: Any, name: str = "") -> Iterator[tuple[str, Tensor]]:
 def _with_batch_size(example: Inputs, size: int) -> Batch:
     """Cut or repeat the inputs to a number of images.
 
-    One whose first dimension differs from that of the first input stays as it is.
+    An input whose first dimension differs from that of the first input is left as it is.
     """
     tensors = tuple(example.values()) if isinstance(example, Mapping) else example
     tensors = (tensors,) if isinstance(tensors, Tensor) else tuple(tensors)
@@ -286,5 +264,5 @@ def _with_batch_size(example: Inputs, size: int) -> Batch:
 
 
 def _repeated(tensor: Tensor, size: int) -> Tensor:
-    """Take the first entries of a tensor, and start again where there are too few."""
+    """The first ``size`` entries of a tensor, starting again at the front where there are too few."""
     return tensor[torch.arange(size) % len(tensor)]

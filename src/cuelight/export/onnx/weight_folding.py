@@ -1,4 +1,4 @@
-"""What can be computed of the weights alone, once, instead of at every run."""
+"""Constant folding: computing once what depends on weights alone."""
 
 from __future__ import annotations
 
@@ -13,12 +13,9 @@ from cuelight.export.onnx.graph import OnnxGraph
 
 
 def fold_weights(graph: OnnxGraph) -> None:
-    """Merge batch normalization into the convolution before it, and rename and transpose weights at once.
+    """Merge batch normalization into the convolution before it, skip identities and transpose weights, in place.
 
-    A graph with graphs inside (loops and branches) is left as it is.
-
-    Args:
-        graph: Changed in place.
+    A graph with subgraphs (loops and branches) is left as it is.
     """
     nodes = graph.proto.graph.node
     if any(attribute.HasField("g") or attribute.graphs for node in nodes for attribute in node.attribute):

@@ -1,4 +1,4 @@
-"""The Lightning loggers of a run."""
+"""Creating and starting the Lightning loggers of a run."""
 
 from __future__ import annotations
 
@@ -36,30 +36,19 @@ MLFLOW_URI_VARIABLE = "MLFLOW_TRACKING_URI"
 
 
 def build_loggers(config: Config, directory: Path, resumed_from: int | None = None) -> list[Logger]:
-    """Make the loggers that a file asks for; nothing is sent, and nothing written, before they are used.
+    """Create a logger for each enabled tracker; none of them raises errors of its tracker.
 
-    None of them lets an error of its tracker into the training.
-
-    Args:
-        config: The configuration.
-        directory: The run directory.
-        resumed_from: The step at which training goes on, 0 where it starts again in its directory: what was logged
-            from that step on is logged anew and replaced.
-
-    Returns:
-        One logger for each tracker that is switched on.
+    Nothing is sent or written before they are used. ``resumed_from`` is the step at which training continues, 0 if it
+    restarts in its directory: entries from that step on are replaced.
     """
     return [error_tolerant(one) for one in _loggers(config, directory, resumed_from)]
 
 
 def start_trackers(loggers: Sequence[Logger]) -> None:
-    """Begin, or go on with, the run of each tracker that is not a file of the run directory, and say where it is.
-
-    Args:
-        loggers: What ``build_loggers`` made.
+    """Start or continue the run of each tracker outside the run directory, and log where it is.
 
     Raises:
-        TrackerError: If one cannot be reached, or refuses.
+        TrackerError: A tracker cannot be reached, or refuses.
     """
     begun: list[Logger] = []
     for one in loggers:
@@ -72,7 +61,7 @@ def start_trackers(loggers: Sequence[Logger]) -> None:
                 _start("tensorboard", one.page, one)
             else:
                 continue
-        except BaseException:  # also Ctrl-C while one does not answer
+        except BaseException:  # also Ctrl-C while a tracker does not respond
             for other in begun:
                 other.finalize("failed")
             raise
@@ -80,13 +69,9 @@ def start_trackers(loggers: Sequence[Logger]) -> None:
 
 
 def leave_trackers(loggers: Sequence[Logger]) -> None:
-    """End what was begun again only to send something, and leave what is said of how the run ended as it is.
-
-    Args:
-        loggers: What ``build_loggers`` made, without ``start_trackers``.
-    """
+    """Close the W&B run that sending has reopened; the final status of the other trackers is kept."""
     for one in loggers:
-        if isinstance(one, OwnRunWandbLogger):  # a run of W&B is under way from its first use
+        if isinstance(one, OwnRunWandbLogger):  # any use makes it a running one
             one.finalize("success")
 
 

@@ -1,4 +1,4 @@
-"""What a CSV file takes: numbers; files go beside it."""
+"""Adapter of Lightning's ``CSVLogger``."""
 
 from __future__ import annotations
 
@@ -14,11 +14,7 @@ from cuelight.tracking.loggers.folder import Folder
 
 
 class CSVAdapter(Folder):
-    """A CSV file can hold no picture, text or table: these are in the run directory, and are not kept twice.
-
-    Args:
-        logger: The logger.
-    """
+    """Logs metrics and hyperparameters only; images, text and tables are in the run directory anyway."""
 
     name = "CSV"
 
@@ -27,7 +23,7 @@ class CSVAdapter(Folder):
         self._logger = logger
 
     def log_metrics(self, metrics: Mapping[str, float], step: int) -> None:
-        """Send numbers; see ``Tracker.log_metrics``."""
+        """Write metrics to the file."""
         self._logger.log_metrics(dict(metrics), step)
         self._logger.save()
 
@@ -41,7 +37,7 @@ class CSVAdapter(Folder):
         """Do nothing."""
 
     def log_hyperparams(self, params: Mapping[str, Any]) -> None:
-        """Send hyperparameters, which the logger writes into ``hparams.yaml``."""
+        """Write hyperparameters to ``hparams.yaml``."""
         self._logger.log_hyperparams(dict(params))
 
 

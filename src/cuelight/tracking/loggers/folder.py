@@ -1,4 +1,4 @@
-"""A tracker that keeps its files in a folder: of this machine, or of any file system that fsspec knows."""
+"""Files of a tracker in a folder, local or on any file system of fsspec."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from cuelight.utils.files import TEMPORARY_SUFFIX, atomic_write, remove_partial_
 
 
 class Folder:
-    """Files in a folder, each whole or not at all.
+    """Files in a folder, each complete or not there at all.
 
     Args:
         place: The folder, or its URL such as ``s3://bucket/logs``.
@@ -27,23 +27,14 @@ class Folder:
         self.place = place
 
     def log_artifact(self, file: Path, folder: str = "", aliases: Sequence[str] = (), *, wait: bool = True) -> str:
-        """Copy a file into the folder; see ``Tracker.log_artifact``.
-
-        Args:
-            file: The file.
-            folder: A folder within this one.
-            aliases: Not used: a folder has one version of a file.
-            wait: Not used: the file is there when this returns.
-
-        Returns:
-            Where it is, as a URL or a path.
+        """Copy a file into the folder, and return its path or URL; ``aliases`` and ``wait`` are not used.
 
         Raises:
-            OSError: If it cannot be written, or has another size there.
+            OSError: It cannot be written, or its copy has another size.
         """
         files, target = self._locate(file.name, folder)
         if isinstance(files, LocalFileSystem):
-            # A folder within is written by one thread alone, this one by several.
+            # Several threads write to the top folder: there, remove partial files of this file only.
             remove_partial_files(Path(target).parent, None if folder else file.name)
             with file.open("rb") as source, atomic_write(Path(target)) as copy:
                 shutil.copyfileobj(source, copy)
@@ -55,26 +46,14 @@ class Folder:
         return str(files.unstrip_protocol(target))
 
     def delete_artifact(self, name: str, folder: str = "") -> None:
-        """Remove a file; see ``Tracker.delete_artifact``.
-
-        Args:
-            name: Its name.
-            folder: The folder within this one.
-        """
+        """Remove a file, if it exists."""
         files, target = self._locate(name, folder)
         files.invalidate_cache()
         if files.exists(target):
             files.rm_file(target)
 
     def has(self, file: Path) -> bool:
-        """Return whether a file is in the folder already, or in one below.
-
-        Args:
-            file: The file, on this machine.
-
-        Returns:
-            Whether it is; never for a folder elsewhere.
-        """
+        """Return whether a file is in the folder or below it; always false for a remote folder."""
         files, root = url_to_fs(self.place)
         return isinstance(files, LocalFileSystem) and file.resolve().is_relative_to(Path(root).resolve())
 
@@ -84,13 +63,13 @@ class Folder:
 
 
 def _put(files: AbstractFileSystem, file: Path, target: str) -> None:
-    """Send a file to another machine, where it appears when all of it was received."""
-    if type(files).mv is AbstractFileSystem.mv:  # a copy: an object store renames nothing, and shows whole objects only
+    """Upload a file; it appears under its name when all of it has arrived."""
+    if type(files).mv is AbstractFileSystem.mv:  # an object store: it has no rename, and shows complete objects only
         files.put_file(str(file), target)
         return
     folder, _, name = target.rpartition("/")
     temporary = f"{folder}/.{name}{TEMPORARY_SUFFIX}"
     files.put_file(str(file), temporary)
     if files.exists(target):
-        files.rm_file(target)  # not every server renames onto a file
+        files.rm_file(target)  # some servers refuse to rename onto a file
     files.mv(temporary, target)

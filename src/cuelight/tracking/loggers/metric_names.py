@@ -1,4 +1,4 @@
-"""Names that MLflow takes."""
+"""Metric and hyperparameter names that MLflow accepts."""
 
 from __future__ import annotations
 
@@ -12,21 +12,15 @@ logger = logging.getLogger(__name__)
 
 _LONGEST = 250
 _REFUSED = re.compile(r"[^A-Za-z0-9_./ -]")
-# What a reader makes of them: a name that these suffice for needs no further mark to stay apart from others.
+# Readable replacements; a name changed by these alone gets no hash.
 _WORDS = {"%": "percent", "°": "deg", "µ": "u", "(": "", ")": "", ":": ""}
 
 
 def mlflow_name(name: str) -> str:
-    """Make a name of a metric or a hyperparameter that MLflow takes: letters, digits and ``_ - . /`` and spaces.
+    """Return a name that MLflow accepts: letters, digits, ``_ - . /`` and spaces.
 
-    The same name always gives the same. A name that needs more than units spelled out and brackets left out gets a
-    short hash of itself, so that two names do not become one.
-
-    Args:
-        name: Any name.
-
-    Returns:
-        The name itself where MLflow takes it.
+    The result depends on the name alone. If more changes than units and brackets, a short hash of the name is
+    appended, so that two names stay different.
 
     Examples:
         >>> mlflow_name("val/loss"), mlflow_name("device_id: 0/utilization.gpu (%)")
@@ -45,32 +39,24 @@ def mlflow_name(name: str) -> str:
 
 
 def marked(taken: str, name: str) -> str:
-    """Add a short hash to a name that MLflow takes.
-
-    Args:
-        taken: The name.
-        name: What it stands for.
-
-    Returns:
-        The name with six digits of the hash of what it stands for.
-    """
+    """Append six digits of the hash of ``name`` to a name that MLflow accepts."""
     digest = hashlib.sha256(name.encode()).hexdigest()[:6]
     return f"{taken[: _LONGEST - 7]}-{digest}"
 
 
 def _is_path(name: str) -> bool:
-    """Whether MLflow finds it a unique path."""
+    """Whether MLflow accepts it as a unique path."""
     return posixpath.normpath(name) == name and not name.startswith(("/", "..")) and name != "."
 
 
 class MetricNames:
-    """The names that MLflow takes for those of one run, no two of them the same.
+    """Unique MLflow names for the metrics of a run.
 
     Args:
         owners: The ``owners`` of the same run before it was resumed, which may log in another order.
 
     Attributes:
-        owners: Whose a name is that MLflow takes, where that depends on which one came first.
+        owners: The first metric for each MLflow name that differs from the name of a metric.
     """
 
     def __init__(self, owners: Mapping[str, str] | None = None) -> None:
@@ -79,14 +65,7 @@ class MetricNames:
         self._names = dict(self.owners)
 
     def taken(self, name: str) -> str:
-        """Return the name that MLflow takes.
-
-        Args:
-            name: Any name.
-
-        Returns:
-            As ``mlflow_name``; with a hash where another name of this run has that one.
-        """
+        """Return the name as by ``mlflow_name``; with a hash if another metric of the run has that name."""
         if name not in self._taken:
             taken = mlflow_name(name)
             owner = self._names.setdefault(taken, name)

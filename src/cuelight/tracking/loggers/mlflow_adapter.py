@@ -1,4 +1,4 @@
-"""What MLflow takes."""
+"""Adapter of Lightning's ``MLFlowLogger``."""
 
 from __future__ import annotations
 
@@ -21,15 +21,11 @@ if TYPE_CHECKING:
 
 _AT_ONCE = 100  # parameters or tags that one request may hold
 CHANGED = "changed."
-_LONGEST_OF_LIGHTNING = 250  # digits of a hyperparameter
+_LONGEST_OF_LIGHTNING = 250  # characters of a hyperparameter
 
 
 class MLflowAdapter:
-    """Everything goes to the run of the logger: files, text and tables to its artifacts, pictures by their steps.
-
-    Args:
-        logger: The logger.
-    """
+    """Logs to the run of the logger: files, text and tables as artifacts, images by step."""
 
     name = "MLflow"
     is_shared = False
@@ -43,28 +39,27 @@ class MLflowAdapter:
         return f"runs:/{self._run_id}"
 
     def log_metrics(self, metrics: Mapping[str, float], step: int) -> None:
-        """Send numbers, by names that MLflow takes; see ``Tracker.log_metrics``."""
+        """Log metrics, under names that MLflow accepts."""
         self._logger.log_metrics({mlflow_name(name): value for name, value in metrics.items()}, step)
 
     def log_image(self, name: str, image: NDArray[np.uint8], step: int, caption: str = "") -> None:
-        """Send a picture; MLflow shows no caption."""
+        """Log an image; MLflow shows no caption."""
         self._client.log_image(self._run_id, image, key=mlflow_name(name), step=step, synchronous=True)
 
     def log_text(self, name: str, text: str, step: int) -> None:
-        """Send text, as the artifact ``<name>.md``; a later one replaces it."""
+        """Log text as the artifact ``<name>.md``, replacing an earlier one."""
         self._client.log_text(self._run_id, text, f"{name}.md")
 
     def log_table(self, name: str, columns: Sequence[str], rows: Sequence[Sequence[Any]], step: int) -> None:
-        """Send a table, as the artifact ``<name>.csv``; a later one replaces it."""
+        """Log a table as the artifact ``<name>.csv``, replacing an earlier one."""
         self._client.log_text(self._run_id, as_csv(columns, rows), f"{name}.csv")
 
     def log_hyperparams(self, params: Mapping[str, Any]) -> None:
-        """Send hyperparameters by their dot paths.
+        """Log hyperparameters by their dot paths.
 
-        MLflow never changes the value of one: what a resumed training does otherwise becomes a tag
-        ``changed.<name>``.
+        MLflow cannot change a value: another value after a resume becomes the tag ``changed.<name>``.
         """
-        from mlflow.entities import Param, RunTag  # noqa: PLC0415 - not for those who do not use MLflow
+        from mlflow.entities import Param, RunTag  # noqa: PLC0415 - an optional dependency
         from mlflow.utils.validation import MAX_PARAM_VAL_LENGTH, MAX_TAG_VAL_LENGTH  # noqa: PLC0415
 
         run = self._client.get_run(self._run_id).data
@@ -86,14 +81,14 @@ class MLflowAdapter:
         return "/".join(part for part in (self.place, folder.strip("/"), file.name) if part)
 
     def delete_artifact(self, name: str, folder: str = "") -> None:
-        """Remove a file; see ``Tracker.delete_artifact``."""
+        """Remove a file, if it exists."""
         from mlflow.store.artifact.artifact_repository_registry import get_artifact_repository  # noqa: PLC0415
 
         uri = self._client.get_run(self._run_id).info.artifact_uri
         kept = get_artifact_repository(uri, tracking_uri=self._client.tracking_uri)
         path = f"{folder.strip('/')}/{name}".lstrip("/")
         if any(entry.path == path for entry in kept.list_artifacts(folder.strip("/") or None)):
-            kept.delete_artifacts(path)  # type: ignore[no-untyped-call]  # it has no types in MLflow
+            kept.delete_artifacts(path)  # type: ignore[no-untyped-call]  # MLflow has no types for it
 
     def has(self, file: Path) -> bool:
         """Return false: every file has to be sent."""
@@ -110,7 +105,7 @@ class MLflowAdapter:
 
 
 def _is_same(value: Any, text: str, there: str) -> bool:
-    """Whether MLflow has a value already, written so or as Lightning's logger does; a secret is not compared."""
+    """Whether MLflow has this value, as text or as Lightning's logger writes it; a secret is not compared."""
     return there in {text, str(value)[:_LONGEST_OF_LIGHTNING]} or REDACTED in text
 
 

@@ -1,4 +1,4 @@
-"""A logger for MLflow that a training neither waits for nor dies of, and that goes on in its run after a resume."""
+"""An MLflow logger that sends in the background, and continues its run after a resume."""
 
 from __future__ import annotations
 
@@ -32,24 +32,24 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger(__name__)
 
-_METRICS_AT_ONCE = 1000  # what one request may hold
+_METRICS_AT_ONCE = 1000  # MLflow's limit for a request
 _METRICS = "metrics"
-# MLflow's own client would try for minutes, and print; what is sent beside the training is tried again anyway.
+# By default, the client retries for minutes and prints; the background thread has its own retries.
 _CLIENT = {"MLFLOW_HTTP_REQUEST_MAX_RETRIES": "1", "MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT": "true"}
-# What MLflow answers where the same would fail again. Anything else may come from a proxy before it, or may pass.
+# Errors of MLflow itself that a retry cannot fix. Others may be temporary, or come from a proxy.
 _REFUSALS = frozenset({"BAD_REQUEST", "INVALID_PARAMETER_VALUE", "RESOURCE_ALREADY_EXISTS", "RESOURCE_DOES_NOT_EXIST"})
 
 
 class BackgroundMLFlowLogger(MLFlowLogger):
-    """Lightning's ``MLFlowLogger``, except that everything is sent by a thread beside the training.
+    """Lightning's ``MLFlowLogger`` with a background thread that sends everything.
 
     Args:
-        directory: The run directory, where the id of the run is remembered.
+        directory: The run directory, which stores the id of the MLflow run.
         uri: The tracking server, or another store of MLflow.
-        experiment: The name of the experiment; it is made if there is none.
+        experiment: The name of the experiment; it is created if missing.
         run_name: The name of the run.
         tags: Tags of the run.
-        deadline: The time that it shares with other trackers at the end; one of its own if left out.
+        deadline: The time limit at the end, shared with other trackers; its own if left out.
     """
 
     def __init__(
@@ -68,8 +68,8 @@ class BackgroundMLFlowLogger(MLFlowLogger):
         self._unusable: Exception | None = None
         try:
             super().__init__(experiment, run_name=run_name, tracking_uri=uri, tags=dict(tags or {}), run_id=kept)
-        except Exception as error:  # noqa: BLE001 - the client, which is made last, cannot open such a store
-            self._unusable = error  # told by the first use, as with a server that is not there
+        except Exception as error:  # noqa: BLE001 - the client cannot open the store
+            self._unusable = error  # raised at the first use, as if the server were not reachable
         self.delivery = Delivery(f"MLflow at {self.shown_uri}", _is_refusal)
         self._directory = directory
         self._lock = threading.RLock()
@@ -83,7 +83,7 @@ class BackgroundMLFlowLogger(MLFlowLogger):
     @property
     @rank_zero_experiment
     def experiment(self) -> Any:
-        """The client; the first use finds the run of the run directory, or makes one."""
+        """The client; the first use finds or creates the run of the run directory."""
         with self._lock:
             if self._unusable is not None:
                 raise self._unusable
@@ -97,23 +97,23 @@ class BackgroundMLFlowLogger(MLFlowLogger):
 
     @property
     def page(self) -> str:
-        """Where one sees the run."""
+        """The address of the run's page."""
         if not self.shown_uri.startswith("http"):
             return f"{self.shown_uri}, run {self.run_id}"
-        server = re.sub("//[^/]*@", "//", self.shown_uri).rstrip("/")  # a browser asks for the password
+        server = re.sub("//[^/]*@", "//", self.shown_uri).rstrip("/")  # without user name and password
         return f"{server}/#/experiments/{self.experiment_id}/runs/{self.run_id}"
 
     @rank_zero_only
     def begin(self) -> None:
-        """Reach the server, and say that the run is under way."""
+        """Connect to the server, and set the status of a continued run to running."""
         client = self.experiment
         if self._goes_on:
             client.update_run(self.run_id, "RUNNING")
 
     @rank_zero_only
     def log_metrics(self, metrics: Mapping[str, float], step: int | None = None) -> None:
-        """Have metrics sent."""
-        from mlflow.entities import Metric  # noqa: PLC0415 - not for those who do not use MLflow
+        """Queue metrics."""
+        from mlflow.entities import Metric  # noqa: PLC0415 - an optional dependency
 
         now = int(time.time() * 1000)
         owners = dict(self._names.owners)
@@ -126,12 +126,12 @@ class BackgroundMLFlowLogger(MLFlowLogger):
 
     @rank_zero_only
     def log_hyperparams(self, params: Any, *_: Any, **__: Any) -> None:
-        """Have hyperparameters sent."""
+        """Queue hyperparameters."""
         BackgroundAdapter(self).log_hyperparams(dict(params) if isinstance(params, Mapping) else vars(params))
 
     @rank_zero_only
     def finalize(self, status: str = "success") -> None:
-        """Send how the run ended, and wait until all is sent, for a limited time."""
+        """Send the final status, and wait for the queue for a limited time."""
         ending = "FINISHED" if status in {"success", "finished"} else "KILLED" if was_stopped() else "FAILED"
         self.delivery.put(
             "how the run ended", lambda: self.experiment.set_terminated(self.run_id, ending), comes_last=True
@@ -185,7 +185,7 @@ class BackgroundMLFlowLogger(MLFlowLogger):
             self._points.popleft()
 
     def _was_sent(self, client: MlflowClient, point: Metric) -> bool:
-        """Whether a point is there from before a resume, which trains the same steps again."""
+        """Whether a point was sent before the resume, which repeats some steps."""
         if not self._goes_on:
             return False
         if point.key not in self._sent_before:
@@ -195,40 +195,36 @@ class BackgroundMLFlowLogger(MLFlowLogger):
 
 
 class BackgroundAdapter(MLflowAdapter):
-    """As for any logger of MLflow, except that only a file that shall be waited for is.
-
-    Args:
-        logger: The logger.
-    """
+    """Queues everything, except a file that is to be waited for."""
 
     _logger: BackgroundMLFlowLogger
 
     def log_metrics(self, metrics: Mapping[str, float], step: int) -> None:
-        """Have numbers sent."""
+        """Queue metrics."""
         self._logger.log_metrics(metrics, step)
 
     def log_image(self, name: str, image: NDArray[np.uint8], step: int, caption: str = "") -> None:
-        """Have a picture sent."""
+        """Queue a copy of an image."""
         kept, send = image.copy(), super().log_image
         self._later(f"picture {name}", lambda: send(name, kept, step, caption))
 
     def log_text(self, name: str, text: str, step: int) -> None:
-        """Have text sent."""
+        """Queue text."""
         send = super().log_text
         self._later(f"text {name}", lambda: send(name, text, step))
 
     def log_table(self, name: str, columns: Sequence[str], rows: Sequence[Sequence[Any]], step: int) -> None:
-        """Have a table sent."""
+        """Queue a table."""
         send, kept = super().log_table, [list(row) for row in rows]
         self._later(f"table {name}", lambda: send(name, list(columns), kept, step))
 
     def log_hyperparams(self, params: Mapping[str, Any]) -> None:
-        """Have hyperparameters sent."""
+        """Queue hyperparameters."""
         send, kept = super().log_hyperparams, dict(params)
         self._later("hyperparameters", lambda: send(kept))
 
     def log_artifact(self, file: Path, folder: str = "", aliases: Sequence[str] = (), *, wait: bool = True) -> str:
-        """Send a file, or have it sent."""
+        """Send a file, or queue it."""
         send = super().log_artifact
         if wait:
             return send(file, folder, aliases)
@@ -241,7 +237,7 @@ class BackgroundAdapter(MLflowAdapter):
 
 
 def _make_experiment(client: MlflowClient, name: str) -> None:
-    """Make an experiment, unless it is there or another run makes it at this moment."""
+    """Create an experiment, unless it exists or another process creates it at the same time."""
     from mlflow.exceptions import MlflowException  # noqa: PLC0415
 
     if client.get_experiment_by_name(name) is not None:
@@ -254,7 +250,7 @@ def _make_experiment(client: MlflowClient, name: str) -> None:
 
 
 def _is_refusal(error: Exception) -> bool:
-    """Whether the server answered, and would answer the same again."""
+    """Whether the server responded, and would give the same response again."""
     from mlflow.exceptions import MlflowException  # noqa: PLC0415
 
     return isinstance(error, MlflowException) and error.error_code in _REFUSALS

@@ -1,4 +1,4 @@
-"""Loggers that a module can use while it is measured, but that take no metrics and are not closed."""
+"""Loggers for an evaluation: a module can draw with them, but they take no metrics and are not closed."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from typing import Any
 
 from lightning.pytorch.loggers import Logger
 
+from cuelight.tracking.loggers.error_tolerant import LOGGER_METHODS
 from cuelight.tracking.outbox.time_limit import run_with_timeout
 from cuelight.utils.redaction import reason_of
 from cuelight.utils.wrap_method import wrap_method
@@ -16,7 +17,6 @@ from cuelight.utils.wrap_method import wrap_method
 logger = logging.getLogger(__name__)
 
 _OPEN_LIMIT = 20.0  # seconds
-_METHODS = ("log_metrics", "log_hyperparams", "log_graph", "save", "finalize", "after_save_checkpoint")
 
 
 @contextmanager
@@ -27,22 +27,15 @@ def readonly(loggers: Sequence[Logger]) -> Iterator[None]:
     """
     with ExitStack() as undo:
         for one in loggers:
-            for method in _METHODS:
+            for method in LOGGER_METHODS:
                 undo.callback(wrap_method(one, method, _ignore))
         yield
 
 
 def open_loggers(loggers: Sequence[Logger], limit: float = _OPEN_LIMIT) -> list[Logger]:
-    """Return the loggers that can be used now.
+    """Return the loggers whose trackers answer within ``limit`` seconds; the others are named in a warning.
 
-    A trainer opens the experiment of each of its loggers, waits for it, and fails with it.
-
-    Args:
-        loggers: The loggers of a training; those of one that was opened again may not have begun.
-        limit: How many seconds to wait for each.
-
-    Returns:
-        Those whose trackers answer; the others are named in a warning.
+    A trainer would open the experiment of each of its loggers, wait for it, and fail with it.
     """
     return [one for one in loggers if _is_open(one, limit)]
 
@@ -50,7 +43,7 @@ def open_loggers(loggers: Sequence[Logger], limit: float = _OPEN_LIMIT) -> list[
 def _is_open(one: Logger, limit: float) -> bool:
     try:
         run_with_timeout(limit, lambda: getattr(one, "experiment", None))
-    except Exception as error:  # noqa: BLE001 - a tracker may fail in any way, and nothing that is measured depends on it
+    except Exception as error:  # noqa: BLE001 - a tracker may raise anything, and must not end the evaluation
         reason = reason_of(error).rstrip(".")
         logger.warning("%s cannot be used: %s. The measurement goes on without it.", type(one).__name__, reason)
         return False

@@ -1,4 +1,4 @@
-"""What a tracker needs before a training can begin."""
+"""Checks of the trackers before a training."""
 
 from __future__ import annotations
 
@@ -21,14 +21,7 @@ _SERVER_WITHOUT_PROTOCOL = re.compile(r"(localhost|[\w-]+(\.[\w-]+)+):\d+(/|$)|l
 
 
 def tracker_problems(config: TrackerConfig) -> Iterator[Problem]:
-    """Find what is missing for the trackers that a file asks for.
-
-    Args:
-        config: The ``tracker`` section.
-
-    Yields:
-        A problem for each.
-    """
+    """Yield what is missing for the enabled trackers."""
     if config.mlflow is not False and not find_spec("mlflow"):
         yield Problem(
             'MLflow is not installed. Install it with: pip install "cuelight[mlflow]"',
@@ -59,18 +52,12 @@ def tracker_problems(config: TrackerConfig) -> Iterator[Problem]:
 
 
 def usable_trackers(config: TrackerConfig) -> TrackerConfig:
-    """Leave out the trackers that lack something on this machine, and say so.
-
-    Args:
-        config: The ``tracker`` section of a run that was trained, perhaps on another machine.
-
-    Returns:
-        The section with those that can be used.
-    """
+    """Return the section without the trackers that cannot be used on this machine, and log a warning for each."""
     for problem in list(tracker_problems(config)):
         name = problem.path.split(".")[1]
         logger.warning("%s: %s Nothing is sent there.", problem.path, problem.message)
-        config = config.model_copy(update={name: name == "tensorboard"})  # whose own files are in the run directory
+        # TensorBoard without `dir` writes to the run directory, which always works.
+        config = config.model_copy(update={name: name == "tensorboard"})
     return config
 
 

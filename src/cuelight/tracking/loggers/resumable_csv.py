@@ -1,4 +1,4 @@
-"""A CSV file of metrics that goes on after a resume."""
+"""A CSV file of metrics that is continued after a resume."""
 
 from __future__ import annotations
 
@@ -18,14 +18,12 @@ _FILE_BEFORE = ".metrics.csv.before"
 
 
 class ResumableCSVLogger(CSVLogger):
-    """Lightning's ``CSVLogger``, except that it keeps the rows of the run that it goes on with.
-
-    Lightning's own one deletes a ``metrics.csv`` that is there already.
+    """Lightning's ``CSVLogger``, except that it keeps the rows of an existing ``metrics.csv`` instead of deleting it.
 
     Args:
         directory: The run directory; the file in it is ``metrics.csv``.
-        resumed_from: The step of the checkpoint from which training goes on. Rows from that step on are left out,
-            because the training logs them again. All are kept if left out.
+        resumed_from: The step at which training continues. Rows from that step on are dropped, because they are
+            logged again; none if left out.
     """
 
     def __init__(self, directory: Path, resumed_from: int | None = None) -> None:
@@ -36,11 +34,11 @@ class ResumableCSVLogger(CSVLogger):
     @property
     @rank_zero_experiment
     def experiment(self) -> Any:
-        """The writer of the file, made when first needed."""
+        """The writer of the file, created at the first use."""
         if self._experiment is None:
             path, before = self._directory / METRICS_FILE, self._directory / _FILE_BEFORE
             if path.is_file() and not before.is_file():
-                path.replace(before)  # Lightning would delete it; a kill from here on loses nothing
+                path.replace(before)  # Lightning would delete it; this one survives a kill
             rows = [row for row in _read_rows(before) if self._keeps(row)]
             with warnings.catch_warnings():
                 warnings.filterwarnings("ignore", message=".*exists and is not empty.*")
@@ -60,7 +58,7 @@ def _read_rows(path: Path) -> list[dict[str, str]]:
         return []
     with path.open(newline="") as file:
         rows = list(csv.DictReader(file))
-    # The last line of a killed run may be cut.
+    # The last line of a killed run may be incomplete.
     return [row for row in rows if (row.get("step") or "").isdigit()]
 
 

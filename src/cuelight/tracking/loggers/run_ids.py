@@ -1,4 +1,4 @@
-"""Which run of a tracker belongs to a run directory, so that a resume goes on in it."""
+"""The file that stores which tracker runs belong to a run directory, so that a resume continues them."""
 
 from __future__ import annotations
 
@@ -16,42 +16,31 @@ _WRITING = threading.Lock()
 
 
 def remembered_run(directory: Path, tracker: str, at: str) -> str | None:
-    """Read the id of the run that a tracker has for a run directory.
+    """Return the stored run id of a tracker; ``None`` if there is none for ``at``.
 
-    Args:
-        directory: The run directory.
-        tracker: The name of the tracker.
-        at: Where the tracker is: its server, project or the like.
-
-    Returns:
-        The id; ``None`` if there is none, or if it is of a tracker elsewhere.
+    ``at`` is where the tracker is, such as its server or project.
     """
     entry = _read(directory).get(tracker, {})
     return str(entry["run"]) if entry.get("at") == at else None
 
 
 def remember_run(directory: Path, tracker: str, at: str, run: str) -> None:
-    """Keep the id of the run that a tracker has for a run directory."""
+    """Store the run id of a tracker."""
     _write(directory, {tracker: {"at": at, "run": run}})
 
 
 def remembered_names(directory: Path) -> dict[str, str]:
-    """Read which metric of a run directory has which name at a tracker that does not take all names."""
+    """Return the stored metric for each name at a tracker that does not accept all names."""
     return dict(_read(directory).get(_NAMES, {}))
 
 
 def remember_names(directory: Path, names: Mapping[str, str]) -> None:
-    """Keep which metric has which name at a tracker.
-
-    Args:
-        directory: The run directory.
-        names: The metric for each name at the tracker.
-    """
+    """Store the metric for each name at a tracker."""
     _write(directory, {_NAMES: dict(names)})
 
 
 def _write(directory: Path, entries: Mapping[str, Any]) -> None:
-    with _WRITING:  # a run may be found by a thread beside the training
+    with _WRITING:  # background threads write too
         write_json(directory / TRACKERS_FILE, {**_read(directory), **entries})
 
 

@@ -10,13 +10,7 @@ from typing import Any
 
 
 def as_text(value: Any) -> str:
-    """Write a value in one line, as YAML would have it.
-
-    Args:
-        value: Text, which stays as it is, or another scalar, a list or an empty mapping.
-
-    Returns:
-        The text.
+    """Return a scalar, list or mapping as one line of YAML; text is returned as it is.
 
     Examples:
         >>> as_text(None), as_text(True), as_text("ten"), as_text([1, 2])
@@ -26,13 +20,13 @@ def as_text(value: Any) -> str:
 
 
 def as_markdown(columns: Sequence[str], rows: Sequence[Sequence[Any]]) -> str:
-    """Write a table as Markdown."""
+    """Return a table as Markdown."""
     lines = [columns, ["---"] * len(columns), *rows]
     return "\n".join(f"| {' | '.join(map(_cell, line))} |" for line in lines)
 
 
 def as_csv(columns: Sequence[str], rows: Sequence[Sequence[Any]]) -> str:
-    """Write a table as CSV."""
+    """Return a table as CSV."""
     text = io.StringIO(newline="")
     writer = csv.writer(text, lineterminator="\n")
     writer.writerows([columns, *rows])

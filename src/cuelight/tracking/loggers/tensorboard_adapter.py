@@ -1,4 +1,4 @@
-"""What TensorBoard takes."""
+"""Adapter of Lightning's ``TensorBoardLogger``."""
 
 from __future__ import annotations
 
@@ -22,11 +22,7 @@ _QUALITY = 92
 
 
 class TensorBoardAdapter(Folder):
-    """Pictures and text go into the event file, tables too, as text; files into the folder of the logger.
-
-    Args:
-        logger: The logger.
-    """
+    """Logs images, text and tables (as text) to the event file, and copies files to the logger's folder."""
 
     name = "TensorBoard"
 
@@ -35,34 +31,34 @@ class TensorBoardAdapter(Folder):
         self._logger = logger
 
     def log_metrics(self, metrics: Mapping[str, float], step: int) -> None:
-        """Send numbers; see ``Tracker.log_metrics``."""
+        """Log metrics."""
         self._logger.log_metrics(metrics, step)
         self._logger.save()
 
     def log_image(self, name: str, image: NDArray[np.uint8], step: int, caption: str = "") -> None:
-        """Send a picture, as JPEG; TensorBoard shows no caption."""
+        """Log an image as JPEG; TensorBoard shows no caption."""
         height, width, channels = image.shape
         encoded = io.BytesIO()
-        # The PNG of add_image takes fifty times as long, and the training waits for it.
+        # PNG, as in add_image, takes fifty times as long, and the training waits.
         Image.fromarray(image).save(encoded, "JPEG", quality=_QUALITY, subsampling=0)
         shown = Summary.Image(height=height, width=width, colorspace=channels, encoded_image_string=encoded.getvalue())
         written = Summary(value=[Summary.Value(tag=name, image=shown)])
         self._logger.experiment._get_file_writer().add_summary(written, step)  # noqa: SLF001 - add_image does the same
 
     def log_text(self, name: str, text: str, step: int) -> None:
-        """Send text; see ``Tracker.log_text``."""
+        """Log text."""
         self._logger.experiment.add_text(name, text, step)
 
     def log_table(self, name: str, columns: Sequence[str], rows: Sequence[Sequence[Any]], step: int) -> None:
-        """Send a table, as text; see ``Tracker.log_table``."""
+        """Log a table as text."""
         self.log_text(name, as_markdown(columns, rows), step)
 
     def log_hyperparams(self, params: Mapping[str, Any]) -> None:
-        """Send hyperparameters: to ``hparams.yaml``, and all that were sent as a text ``hyperparameters``."""
+        """Log to ``hparams.yaml``, and all hyperparameters so far as a text."""
         self._logger.log_hyperparams(dict(params))
         everything = flattened(dict(self._logger.hparams))
         self.log_table("hyperparameters", ["name", "value"], list(everything.items()), step=0)
-        # Lightning writes this file once, before most of it is known.
+        # Lightning writes this file once only, before most hyperparameters are known.
         save_hparams_to_yaml(f"{self._logger.log_dir}/{self._logger.NAME_HPARAMS_FILE}", self._logger.hparams)
 
 

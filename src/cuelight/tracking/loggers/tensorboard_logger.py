@@ -1,4 +1,4 @@
-"""TensorBoard files in the run directory, and a copy of them elsewhere that a training does not wait for."""
+"""TensorBoard files in the run directory, copied elsewhere in the background."""
 
 from __future__ import annotations
 
@@ -22,17 +22,17 @@ from cuelight.utils.redaction import redacted
 logger = logging.getLogger(__name__)
 
 _SECONDS_BETWEEN_COPIES = 30.0
-_COPIED_AS_OFTEN = 16e6  # bytes of event files
+_COPIED_AS_OFTEN = 16e6  # bytes; larger event files are copied less often
 
 
 class MirroredTensorBoardLogger(TensorBoardLogger):
-    """Lightning's ``TensorBoardLogger``, whose files are copied to another place by a thread beside the training.
+    """Lightning's ``TensorBoardLogger`` with a background thread that copies its files to another folder.
 
     Args:
         directory: The run directory, where the files are written.
-        mirror: The folder or URL where the copies go.
-        resumed_from: The step from which everything is logged anew.
-        deadline: The time that it shares with other trackers at the end; one of its own if left out.
+        mirror: The folder or URL of the copies.
+        resumed_from: The step from which everything is logged again.
+        deadline: The time limit at the end, shared with other trackers; its own if left out.
     """
 
     def __init__(
@@ -53,12 +53,12 @@ class MirroredTensorBoardLogger(TensorBoardLogger):
 
     @property
     def page(self) -> str:
-        """Where one sees the run."""
+        """The folder or URL of the copies, without secrets."""
         return str(redacted(self.mirror))
 
     @rank_zero_only
     def save(self) -> None:
-        """Write what was logged, and have it copied where the last copy is some time ago."""
+        """Write what was logged, and queue a copy if the last one is old enough."""
         super().save()
         if time.monotonic() - self._copied_at >= _pause(sum(self._copied.values())):
             self._copied_at = time.monotonic()
@@ -66,7 +66,7 @@ class MirroredTensorBoardLogger(TensorBoardLogger):
 
     @rank_zero_only
     def finalize(self, status: str) -> None:
-        """Close the file, and wait until the copy is complete, for a limited time."""
+        """Close the file, and wait for the last copy for a limited time."""
         super().finalize(status)
         self.delivery.put("event files", self.copy_files)
         if self.delivery.finish(self._deadline.seconds_for("tensorboard")):
@@ -84,16 +84,12 @@ class MirroredTensorBoardLogger(TensorBoardLogger):
 
 
 def _pause(copied: int) -> float:
-    """The seconds between two copies of so many bytes; longer for large files, because all of a file is copied."""
+    """Seconds between two copies; more for large files, because a file is always copied as a whole."""
     return _SECONDS_BETWEEN_COPIES * max(1.0, copied / _COPIED_AS_OFTEN)
 
 
 class MirroredTensorBoardAdapter(TensorBoardAdapter):
-    """As for any logger of TensorBoard, except that files go where the copies are.
-
-    Args:
-        logger: The logger.
-    """
+    """Sends files to the folder of the copies."""
 
     is_shared = False  # the folder has the name of the run directory
 
@@ -103,7 +99,7 @@ class MirroredTensorBoardAdapter(TensorBoardAdapter):
         self._delivery = logger.delivery
 
     def log_artifact(self, file: Path, folder: str = "", aliases: Sequence[str] = (), *, wait: bool = True) -> str:
-        """Send a file, or have it sent."""
+        """Send a file, or queue it."""
         send = super().log_artifact
         if wait:
             return send(file, folder, aliases)

@@ -1,4 +1,4 @@
-"""What Weights & Biases takes."""
+"""Adapter of Lightning's ``WandbLogger``."""
 
 from __future__ import annotations
 
@@ -19,16 +19,12 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger(__name__)
 
-STEP = "trainer/global_step"  # by which Lightning's logger orders all curves
+STEP = "trainer/global_step"  # the x axis of all curves of Lightning's logger
 _LONGEST_NAME = 128
 
 
 class WandbAdapter:
-    """Everything goes to the run of the logger; files become artifacts, one for each name, with versions.
-
-    Args:
-        logger: The logger.
-    """
+    """Logs to the run of the logger; each file becomes an artifact with versions."""
 
     name = "W&B"
     is_shared = False
@@ -38,44 +34,44 @@ class WandbAdapter:
 
     @property
     def place(self) -> str:
-        """The page of the run; its path where there is no page, because the run is offline."""
+        """The URL of the run's page; a path if the run is offline."""
         run = self._run
         return f"wandb:/{run.project}/{run.id}" if run.offline else str(run.url)
 
     def log_metrics(self, metrics: Mapping[str, float], step: int) -> None:
-        """Send numbers; see ``Tracker.log_metrics``."""
+        """Log metrics."""
         self._logger.log_metrics(metrics, step)
 
     def log_image(self, name: str, image: NDArray[np.uint8], step: int, caption: str = "") -> None:
-        """Send a picture; see ``Tracker.log_image``."""
-        import wandb  # noqa: PLC0415 - not for those who do not use it
+        """Log an image."""
+        import wandb  # noqa: PLC0415 - an optional dependency
 
         self._log(name, wandb.Image(image, caption=caption or None), step)
 
     def log_text(self, name: str, text: str, step: int) -> None:
-        """Send text, as a table of one cell; see ``Tracker.log_text``."""
+        """Log text as a table of one cell."""
         self.log_table(name, ["text"], [[text]], step)
 
     def log_table(self, name: str, columns: Sequence[str], rows: Sequence[Sequence[Any]], step: int) -> None:
-        """Send a table; see ``Tracker.log_table``."""
+        """Log a table."""
         import wandb  # noqa: PLC0415
 
         table = wandb.Table(columns=list(columns), data=[list(row) for row in rows], allow_mixed_types=True)
         self._log(name, table, step)
 
     def log_hyperparams(self, params: Mapping[str, Any]) -> None:
-        """Send hyperparameters, nested as they are; a value that is there already is replaced."""
+        """Log hyperparameters, nested; earlier values are replaced."""
         self._logger.log_hyperparams(dict(params))
 
     def log_artifact(self, file: Path, folder: str = "", aliases: Sequence[str] = (), *, wait: bool = True) -> str:
         """Send a file as the newest version of its artifact.
 
-        Online, wait until W&B has it, if asked to, and remove earlier versions, except those that somebody gave an
-        alias; offline, wait until it is staged for ``wandb sync``, as every earlier one is.
+        Online, ``wait`` waits for W&B, and removes earlier versions without an alias. Offline, all versions are staged
+        for ``wandb sync``.
         """
         import wandb  # noqa: PLC0415
 
-        run, place = self._run, self.place  # asked for later, a run that has ended meanwhile would be opened again
+        run, place = self._run, self.place  # read once: reading them after the run has ended would reopen it
         kind = "model" if file.suffix in {".ckpt", ".onnx"} else "file"
         artifact = wandb.Artifact(self._artifact_name(file.name, folder), type=kind)
         artifact.add_file(str(file), name=file.name)
@@ -86,7 +82,7 @@ class WandbAdapter:
         return f"{place}/{artifact.name}"
 
     def delete_artifact(self, name: str, folder: str = "") -> None:
-        """Remove an artifact with all its versions; offline, what is staged stays."""
+        """Remove an artifact with all its versions; offline, staged files stay."""
         import wandb  # noqa: PLC0415
 
         run = self._run
@@ -106,7 +102,7 @@ class WandbAdapter:
         self._run.log({name: value, STEP: step})
 
     def _artifact_name(self, name: str, folder: str) -> str:
-        """The name of the file, which is no other's in a project: artifacts belong to no single run there."""
+        """The file name with the run id: the artifacts of all runs of a project share one namespace."""
         end = f"-{self._run.id}"
         plain = re.sub(r"[^A-Za-z0-9_.-]", "-", f"{folder.strip('/')}/{name}".lstrip("/"))
         return plain[: _LONGEST_NAME - len(end)] + end
@@ -118,12 +114,12 @@ class WandbAdapter:
 
 
 def _remove_earlier_versions(newest: Artifact) -> None:
-    """Remove the versions of an artifact before the newest one, which is there and stays, whatever becomes of them."""
+    """Remove the versions before the newest one; an error is logged only."""
     try:
         for version in newest.collection.artifacts():
             if version.version != newest.version and not version.aliases:
                 version.delete()
-    except Exception as error:  # noqa: BLE001 - the server may refuse in any way
+    except Exception as error:  # noqa: BLE001 - the server may raise anything
         logger.warning("Earlier versions of %s stay at W&B: %s: %s", newest.name, type(error).__name__, error)
 
 

@@ -1,4 +1,4 @@
-"""A logger for W&B that has a run of its own, goes on in it after a resume, and is quiet."""
+"""A W&B logger with a run of its own, which is continued after a resume, and without console output."""
 
 from __future__ import annotations
 
@@ -23,20 +23,20 @@ logger = logging.getLogger(__name__)
 
 START_LIMIT = 20.0  # seconds
 _EXIT_CODES = {"success": 0, "finished": 0}
-_STOPPED = 255  # what W&B takes for a run that was stopped
+_STOPPED = 255  # W&B's exit code of a run that was stopped
 
 
 class OwnRunWandbLogger(WandbLogger):
     """Lightning's ``WandbLogger``, except that it never joins another run of this process, and ends its own.
 
     Args:
-        directory: The run directory, where the files of W&B are, and the id of the run is remembered.
+        directory: The run directory, with the files of W&B and the id of the run.
         project: The project.
-        entity: The user or team; that of the account if left out.
+        entity: The user or team; the account's default if left out.
         name: The name of the run.
         mode: Whether to send, or to keep everything for ``wandb sync``.
         tags: Tags of the run.
-        deadline: The time that it shares with other trackers at the end; one of its own if left out.
+        deadline: The time limit at the end, shared with other trackers; its own if left out.
     """
 
     def __init__(
@@ -56,20 +56,20 @@ class OwnRunWandbLogger(WandbLogger):
         options: dict[str, Any] = {"mode": mode, "tags": list(tags) or None, "reinit": "create_new"}
         super().__init__(name=name, save_dir=directory, id=run, project=project, entity=entity, **options)
         self._deadline = deadline or Deadline()
-        del self._wandb_init["anonymous"]  # W&B warns of it, whatever it is
+        del self._wandb_init["anonymous"]  # deprecated: W&B warns about any value
 
     @property
     @rank_zero_experiment
     def experiment(self) -> Any:
-        """The run, begun or gone on with when first needed."""
+        """The run, started or continued at the first use."""
         if self._experiment is None:
-            import wandb  # noqa: PLC0415 - not for those who do not use it
+            import wandb  # noqa: PLC0415 - an optional dependency
 
             settings = wandb.Settings(
                 console="off",
                 silent=True,
-                x_disable_meta=True,  # the command line is part of it, and what is secret there
-                disable_git=True,  # it would send the address of the repository with the token in it
+                x_disable_meta=True,  # metadata has the command line, which may have secrets
+                disable_git=True,  # the address of the repository may have a token
                 init_timeout=START_LIMIT,
                 finish_timeout=AT_THE_END,
                 finish_timeout_raises=True,
@@ -83,18 +83,18 @@ class OwnRunWandbLogger(WandbLogger):
 
     @rank_zero_only
     def begin(self) -> None:
-        """Begin the run, or go on with it."""
+        """Start or continue the run."""
         _ = self.experiment
 
     @property
     def page(self) -> str:
-        """Where one sees the run, or how it gets there."""
+        """The URL of the run; offline, how to send it."""
         run = self.experiment
         return f"offline; to send it: wandb sync {shlex.quote(str(Path(run.dir).parent))}" if run.offline else run.url
 
     @rank_zero_only
     def finalize(self, status: str) -> None:
-        """End the run, and wait until all is sent, for a limited time."""
+        """End the run, and wait for a limited time until all is sent."""
         super().finalize(status)
         if self._experiment is None:
             return
