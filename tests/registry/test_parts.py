@@ -191,10 +191,10 @@ def test_messages_about_names():
     def message(name):
         return registry.optimizers.problems({"name": name}, "at")[0].message
 
-    own = " Parts of one's own need --source FILE.py."
+    own = " To use your own class, pass --source FILE.py."
     assert message("Adamw2") == f'there is no optimizer named "Adamw2". Did you mean "AdamW"?{own}'
     assert message("torch.optim:SGD") == 'there is no optimizer named "torch.optim:SGD". Write "SGD" alone.'
-    assert message("zzz").startswith('there is no optimizer named "zzz". There is ASGD, Adadelta')
+    assert message("zzz").startswith('there is no optimizer named "zzz". Available: ASGD, Adadelta')
     assert message("zzz").endswith(own)
     assert "hunter2" not in message(EnvironmentText("hunter2", "${env:X}"))
 

@@ -147,7 +147,7 @@ def test_best_file_of_another_run_does_not_count(tmp_path) -> None:
 def test_falling_back_to_the_other_metric_is_logged(tmp_path, caplog) -> None:
     folder, states = train(tmp_path, *made(LOSS))
     best_checkpoint(from_states(states, folder), "metric")
-    assert "No checkpoint was kept by its metric, so the best by val/loss is used: best_loss.ckpt" in caplog.text
+    assert "No ModelCheckpoint monitors the main metric; using the best by val/loss: best_loss.ckpt" in caplog.text
 
 
 def test_file_of_the_same_name_in_another_folder_is_not_taken_for_it(tmp_path) -> None:

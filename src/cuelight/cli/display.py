@@ -112,7 +112,7 @@ def report_failures(result: Result, sources: Sequence[str]) -> int:
         return 0
     error = TrainEndError(result.outcomes, result.directory)
     again = f"cuelight finish {shlex.quote(short_path(result.directory))}{source_options(sources)}"
-    print_hint(f"error: {error}\nWhen the cause is mended, run what is missing with: {again}")
+    print_hint(f"error: {error}\nAfter fixing the cause, run: {again}")
     return 1
 
 

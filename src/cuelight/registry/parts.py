@@ -21,7 +21,7 @@ Factory = Callable[..., Any]
 _Registered = TypeVar("_Registered", bound=Factory)
 
 _MOST_LISTED = 15
-_OWN_PARTS = " Parts of one's own need --source FILE.py."
+_OWN_PARTS = " To use your own class, pass --source FILE.py."
 
 
 class Registry:
@@ -206,7 +206,7 @@ class Registry:
         if last != name and last in names:
             return f'{message} Write "{last}" alone.'
         listed = names if len(names) <= _MOST_LISTED else [*names[:_MOST_LISTED], f"... ({len(names)} in all)"]
-        return message + (did_you_mean(str(name), names) or f" There is {', '.join(listed)}.") + _OWN_PARTS
+        return message + (did_you_mean(str(name), names) or f" Available: {', '.join(listed)}.") + _OWN_PARTS
 
 
 def check_part(kind: str, part: Mapping[str, Any], path: str) -> list[Problem]:

@@ -69,8 +69,8 @@ def best_checkpoint(
     best = select_best(kept, prefer, main_metric)
     if best is not None and best.by_loss != (prefer == "loss"):
         logger.warning(
-            "No checkpoint was kept by its %s, so the best by %s is used: %s.",
-            "validation loss" if prefer == "loss" else "metric",
+            "No ModelCheckpoint monitors %s; using the best by %s: %s.",
+            "the validation loss" if prefer == "loss" else "the main metric",
             best.monitor,
             best.path.name,
         )

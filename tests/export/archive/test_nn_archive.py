@@ -143,7 +143,7 @@ def test_no_description_no_heads(model, tmp_path, caplog) -> None:
     assert config["inputs"][0]["preprocessing"] == {}
     assert config["heads"] is None
     assert "weights_fingerprint" not in config["metadata"]
-    assert "does not say how its images are prepared" in caplog.text
+    assert "has no preprocessing metadata" in caplog.text
 
 
 def test_what_is_no_image_has_no_preprocessing(tmp_path) -> None:

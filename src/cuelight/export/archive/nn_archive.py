@@ -79,7 +79,11 @@ def write_archive(
         raise ArchiveError("\n  ".join([f"{path}: the description does not fit {onnx.name}:", *problems]))
     checksum = config["model"]["metadata"][CHECKSUM] = sha256_of(onnx)
     if not any(entry["preprocessing"] for entry in config["model"]["inputs"]):
-        logger.warning("%s does not say how its images are prepared, so %s does not either.", onnx.name, path.name)
+        logger.warning(
+            "%s has no preprocessing metadata, so neither does %s. Set `preprocessing` on your data module.",
+            onnx.name,
+            path.name,
+        )
     try:
         with atomic_write(path) as file:
             with _COMPRESSORS[compression](file) as stream:
