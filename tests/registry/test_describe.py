@@ -16,8 +16,6 @@ class Base:
 
     Args:
         width: How wide, see :class:`~torch.nn.Linear`.
-
-            A second paragraph.
         depth: Of the base.
     """
 

@@ -6,11 +6,13 @@ import inspect
 import re
 import typing
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 
-_SECTION = re.compile(r"^(Args|Arguments|Parameters|Keyword Args|Keyword Arguments):\s*$")
-_ENTRY = re.compile(r"^\*{0,2}(?P<name>\w+)\s*(\((?P<type>[^:]*)\))?\s*:\s*(?P<text>.*)$")
+import docstring_parser
+from docstring_parser import DocstringStyle, ParseError
+
 _MARKUP = (
     (re.compile(r":\w+:`~?(?:[\w.]+\.)?([^`<]+?)(?:\s*<[^>]+>)?`"), r"\1"),  # :class:`~torch.Tensor` -> Tensor
     (re.compile(r"`([^`<]+?)\s*<[^>]+>`_+"), r"\1"),  # `text <url>`_ -> text
@@ -69,8 +71,10 @@ def parameter_help(factory: Callable[..., Any]) -> dict[str, str]:
     for source in factory.__mro__ if isinstance(factory, type) else (factory,):
         own = vars(source).get("__init__") if isinstance(source, type) else None
         for docstring in (source.__doc__, getattr(own, "__doc__", None)):
-            for name, text in _entries(inspect.cleandoc(docstring or "")):
-                texts.setdefault(name, text)
+            with suppress(ParseError):  # some docstrings of torchvision are malformed
+                for entry in docstring_parser.parse(docstring or "", style=DocstringStyle.GOOGLE).params:
+                    if entry.args[0] != "attribute":
+                        texts.setdefault(entry.arg_name.lstrip("*"), _first_paragraph(entry.description or ""))
     return texts
 
 
@@ -108,31 +112,8 @@ def _annotation(function: Callable[..., Any], item: inspect.Parameter) -> Any:
     return typing.Optional[annotation] if item.default is None else annotation  # noqa: UP045 - not known here
 
 
-def _entries(docstring: str) -> Iterator[tuple[str, str]]:
-    """Yield name and text of each entry in the ``Args:`` sections of a Google docstring."""
-    indent, name, lines = -1, "", list[str]()
-    inside = False
-    for line in [*docstring.splitlines(), "end"]:
-        depth = len(line) - len(line.lstrip())
-        if inside and line.strip():
-            indent = depth if indent < 0 else indent
-            if depth <= indent:
-                if name:
-                    yield name, _first_paragraph(lines)
-                entry = _ENTRY.match(line.strip()) if depth == indent and depth > 0 else None
-                name, lines = (entry["name"], [entry["text"]]) if entry else ("", [])
-                inside = depth > 0
-            else:
-                lines.append(line.strip())
-        elif inside:
-            lines.append("")
-        if _SECTION.match(line):
-            inside, indent, name = True, -1, ""
-
-
-def _first_paragraph(lines: list[str]) -> str:
-    text = "\n".join(lines).strip().partition("\n\n")[0]
-    return _without_markup(text.partition("\n..")[0])
+def _first_paragraph(text: str) -> str:
+    return _without_markup(text.partition("\n\n")[0].partition("\n..")[0])
 
 
 def _without_markup(text: str) -> str:
