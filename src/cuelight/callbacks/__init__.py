@@ -1,4 +1,4 @@
-"""Callbacks: each is a few hooks, and works in any Trainer of Lightning.
+"""Callbacks for any Lightning Trainer.
 
 A callback is imported when its name is used: ``from cuelight.callbacks import EMACallback`` does not import ONNX.
 """
@@ -37,7 +37,7 @@ if TYPE_CHECKING:
     from cuelight.callbacks.test_on_train_end import TestOnTrainEnd as TestOnTrainEnd
     from cuelight.callbacks.upload_checkpoint import UploadCheckpoint as UploadCheckpoint
 else:
-    # A file cannot name these: Cuelight adds them itself.
+    # Not in the registry: a run adds these itself.
     _LOCATIONS = CALLBACKS | {
         "LastCheckpoint": "cuelight.callbacks.added.last_checkpoint:LastCheckpoint",
         "ProgressDisplay": "cuelight.callbacks.added.progress:ProgressDisplay",

@@ -1,4 +1,4 @@
-"""The best weights as an NN Archive, when the training is over."""
+"""Write the best weights as NN Archive after the training."""
 
 from __future__ import annotations
 
@@ -18,11 +18,11 @@ from cuelight.train_end.running import StepResult
 
 
 class ArchiveOnTrainEnd(ExportingStep):
-    """Writes the best weights as ``archive/<name>.tar`` when the training is over.
+    """Writes the best weights as ``archive/<name>.tar`` after the training.
 
-    An NN Archive holds the model as ONNX and says what it takes, how images are prepared, and how its outputs are
-    decoded. The ONNX file of an ``ExportOnTrainEnd`` before it is used where it holds the same weights. Needs the
-    extra ``archive``.
+    An NN Archive holds the model as ONNX and describes its inputs, the preprocessing of the images and the decoding of
+    its outputs. The ONNX file of an earlier ``ExportOnTrainEnd`` is used if it holds the same weights. Needs the extra
+    ``archive``.
 
     Args:
         preferred_checkpoint: The best by the main metric, or by the validation loss; the other one if there is none.
@@ -30,16 +30,16 @@ class ArchiveOnTrainEnd(ExportingStep):
     """
 
     def work(self, training: FinishedTraining, report: Callable[[str], None], console: Console | None) -> StepResult:
-        """Export if it was not done, and write the archive around it."""
+        """Export the weights, unless a current ONNX file exists, and write the archive."""
         weights, options = training.load_best(self.preferred_checkpoint), self.options(training)
         return archive(training, weights, archive_path(training, options), options, report)
 
     def check(self, config: Config | None, callbacks: Sequence[pl.Callback]) -> Iterator[Problem | ConfigWarning]:
-        """Find out whether luxonis-ml is installed, besides what every step asks."""
+        """Also find out whether luxonis-ml is installed."""
         yield from super().check(config, callbacks)
         if problem := archive_problem():
             yield Problem(problem, on_this_machine=True)
 
     def path(self, training: FinishedTraining) -> Path:
-        """Return where the file belongs."""
+        """Return the path of the archive."""
         return archive_path(training, self.options(training))

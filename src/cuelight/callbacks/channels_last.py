@@ -1,4 +1,4 @@
-"""Weights of convolutions laid out as the hardware computes them."""
+"""Convolution weights in channels-last memory format."""
 
 from __future__ import annotations
 
@@ -21,22 +21,22 @@ _NO_LBFGS = "ChannelsLast and LBFGS: this optimizer of PyTorch works in the usua
 
 
 class ChannelsLast(pl.Callback):
-    """Lays the weights of 2d convolutions out with their channels last, with which many networks train faster.
+    """Stores the weights of 2d convolutions with their channels last, with which many networks train faster.
 
-    The values of the weights stay what they are, and a convolution whose weights lie so computes so, and gives its
-    result in the same layout to the next. Results differ by rounding from those of the usual layout. Which networks
-    gain, and how much, depends on the hardware: on CPUs those of depthwise and plain convolutions, on GPUs with tensor
-    cores those in half precision. Transformers gain nothing.
+    The layout is PyTorch's ``torch.channels_last``. The values do not change. A convolution with such weights also
+    computes in this layout and passes it on to the next layer; results differ from the default layout by rounding.
+    Which networks become faster depends on the hardware: on CPUs those of depthwise and plain convolutions, on GPUs
+    with tensor cores those in half precision. Transformers do not.
 
-    The layout is PyTorch's ``torch.channels_last``. Weights that a lazy layer makes in the first step keep the usual
-    one. Its place among the callbacks makes no difference.
+    Weights that a lazy layer creates in the first step keep the default layout. The position among the callbacks makes
+    no difference.
 
     Raises:
-        CuelightError: When training starts, beside a ModelPruning of single weights or the optimizer LBFGS.
+        CuelightError: When training starts, if ModelPruning prunes single weights or the optimizer is LBFGS.
     """
 
     def check(self, config: Config | None, callbacks: Sequence[pl.Callback]) -> Iterator[Problem]:
-        """Find what reads the weights as if they were in the usual layout."""
+        """Find callbacks and optimizers that need the default layout."""
         for callback in callbacks:
             if isinstance(callback, ModelPruning) and _prunes_single_weights(callback):
                 yield Problem(
@@ -47,33 +47,26 @@ class ChannelsLast(pl.Callback):
             yield Problem(_NO_LBFGS)
 
     def setup(self, trainer: pl.Trainer, pl_module: pl.LightningModule, stage: str) -> None:
-        """Change the layout, before copies of the weights are made and checkpoints are loaded into them.
-
-        Raises:
-            CuelightError: If another callback cannot work beside it.
-        """
+        """Change the layout, before the weights are copied and checkpoints are loaded."""
         if stage == "fit":
             require_no_problem(self, trainer)
         _lay_out(pl_module)
         if is_overridden("configure_model", pl_module):
-            self._lay_out_what_is_made(pl_module)
+            _lay_out_after_configure_model(pl_module)
 
     def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        """Look at the optimizers.
-
-        Raises:
-            CuelightError: If one cannot work beside it.
-        """
+        """Raise a ``CuelightError`` if the optimizer is LBFGS."""
         if any(isinstance(optimizer, LBFGS) for optimizer in trainer.optimizers):
             raise CuelightError(_NO_LBFGS)
 
-    def _lay_out_what_is_made(self, module: pl.LightningModule) -> None:
-        def once(configure_model: Callable[[], None]) -> None:
-            undo()
-            configure_model()
-            _lay_out(module)
 
-        undo = wrap_method(module, "configure_model", once)
+def _lay_out_after_configure_model(module: pl.LightningModule) -> None:
+    def once(configure_model: Callable[[], None]) -> None:
+        undo()
+        configure_model()
+        _lay_out(module)
+
+    undo = wrap_method(module, "configure_model", once)
 
 
 def _prunes_single_weights(pruning: ModelPruning) -> bool:
@@ -83,6 +76,6 @@ def _prunes_single_weights(pruning: ModelPruning) -> bool:
 
 def _lay_out(module: nn.Module) -> None:
     for layer in module.modules():
-        # One by one, because PyTorch has no such layout for the weights of 3d convolutions, and refuses them.
+        # Layer by layer: module.to(memory_format=...) would raise on the weights of 3d convolutions.
         if isinstance(layer, (nn.Conv2d, nn.ConvTranspose2d)) and not any(map(is_lazy, layer.parameters())):
             layer.to(memory_format=torch.channels_last)

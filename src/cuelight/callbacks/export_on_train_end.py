@@ -1,4 +1,4 @@
-"""The best weights as an ONNX file, when the training is over."""
+"""Export the best weights as ONNX after the training."""
 
 from __future__ import annotations
 
@@ -14,11 +14,11 @@ from cuelight.train_end.running import StepResult
 
 
 class ExportOnTrainEnd(ExportingStep):
-    """Exports the best weights as ``export/<name>.onnx`` when the training is over.
+    """Exports the best weights as ``export/<name>.onnx`` after the training.
 
-    The file is made of a copy of the module on the CPU, and compared with PyTorch on validation images by ONNX
-    Runtime; if it does something else, the step fails and the file is kept with ``.rejected`` in its name. How it is
-    made stands in the section ``exporter`` of the configuration.
+    A copy of the module is exported on the CPU, and ONNX Runtime compares the file with PyTorch on validation images.
+    If the outputs differ, the step fails and the file is kept with ``.rejected`` in its name. The options are in the
+    section ``exporter`` of the configuration.
 
     Args:
         preferred_checkpoint: The best by the main metric, or by the validation loss; the other one if there is none.
@@ -26,10 +26,10 @@ class ExportOnTrainEnd(ExportingStep):
     """
 
     def work(self, training: FinishedTraining, report: Callable[[str], None], console: Console | None) -> StepResult:
-        """Export and check."""
+        """Export the weights and check the file."""
         weights, options = training.load_best(self.preferred_checkpoint), self.options(training)
         return export(training, weights, onnx_path(training, options), options, report)
 
     def path(self, training: FinishedTraining) -> Path:
-        """Return where the file belongs."""
+        """Return the path of the ONNX file."""
         return onnx_path(training, self.options(training))

@@ -1,4 +1,4 @@
-"""Figures of the GPUs, and the times of a step, while a model trains."""
+"""Log GPU statistics and step times during the training."""
 
 from __future__ import annotations
 
@@ -26,23 +26,23 @@ _TEMPERATURE = {"temperature.gpu": "°C", "temperature.memory": "°C"}
 
 
 class GPUStatsMonitor(pl.Callback):
-    """Logs how busy, full and warm the GPUs of the training are, at the start and the end of a step.
+    """Logs utilization, memory and temperature of the GPUs of the training, at the start and the end of a step.
 
-    The callback that Lightning had until version 1.6, with its parameters, keys and moments. The driver is asked
-    through NVML, where Lightning's started ``nvidia-smi`` each time; a figure that a card does not have is left out.
+    It has the parameters, keys and times of logging of Lightning's callback of this name (until version 1.6). Values
+    are read through NVML, without a ``nvidia-smi`` process each time; values that a GPU lacks are left out.
 
     Args:
-        memory_utilization: Whether to log used and free memory in MiB, and how much of the time memory was read or
-            written in percent.
-        gpu_utilization: Whether to log how much of the time the GPU was computing, in percent.
+        memory_utilization: Whether to log used and free memory in MiB, and the percentage of time in which memory was
+            read or written.
+        gpu_utilization: Whether to log the percentage of time in which the GPU was computing.
         intra_step_time: Whether to log the time from the start to the end of a step in milliseconds.
         inter_step_time: Whether to log the time from the end of a step to the start of the next in milliseconds.
-        fan_speed: Whether to log the speed of the fan in percent of its maximum.
+        fan_speed: Whether to log the fan speed in percent of its maximum.
         temperature: Whether to log the temperatures of the GPU and of its memory in degrees Celsius.
 
     Raises:
         MisconfigurationException: When the training starts, if there is no NVIDIA driver, the training does not run on
-            its GPUs, or the trainer has no logger.
+            an NVIDIA GPU, or the trainer has no logger.
     """
 
     def __init__(
@@ -67,7 +67,7 @@ class GPUStatsMonitor(pl.Callback):
         self._step = 0
 
     def check(self, config: Config | None, callbacks: Sequence[pl.Callback]) -> Iterator[Problem]:
-        """Find out whether there is a tracker to log to and an NVIDIA GPU to ask, without starting CUDA."""
+        """Find out whether there are a tracker and an NVIDIA GPU, without initializing CUDA."""
         if config is None:
             return
         yield from no_tracker(self, config)
@@ -77,11 +77,7 @@ class GPUStatsMonitor(pl.Callback):
             yield Problem(_message(reason), on_this_machine=True)
 
     def setup(self, trainer: pl.Trainer, pl_module: pl.LightningModule, stage: str) -> None:
-        """Find the GPUs of the training.
-
-        Raises:
-            MisconfigurationException: If there is nothing to read from, or nothing to log to.
-        """
+        """Find the GPUs of the training."""
         if stage != "fit":
             return
         if not trainer.loggers:
@@ -99,13 +95,13 @@ class GPUStatsMonitor(pl.Callback):
             raise MisconfigurationException(_message(nvml.explain(error))) from error
 
     def on_train_epoch_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        """Forget the last step: what comes between two epochs is not the time between two steps."""
+        """Reset the times: the time between two epochs is not the time between two steps."""
         self._began = self._ended = None
 
     def on_train_batch_start(
         self, trainer: pl.Trainer, pl_module: pl.LightningModule, batch: Any, batch_idx: int
     ) -> None:
-        """Log the figures, and the time since the last step."""
+        """Log utilization and memory, and the time since the last step."""
         self._step = trainer.global_step
         if _logs_are_due(trainer):
             times = {"inter_step": self._ended} if self.inter_step_time else {}
@@ -115,18 +111,18 @@ class GPUStatsMonitor(pl.Callback):
     def on_train_batch_end(
         self, trainer: pl.Trainer, pl_module: pl.LightningModule, outputs: Any, batch: Any, batch_idx: int
     ) -> None:
-        """Log the figures, and the time of the step."""
+        """Log all values, and the time of the step."""
         if _logs_are_due(trainer):
             times = {"intra_step": self._began} if self.intra_step_time else {}
             self._log(trainer, self._names_at_start() | self._names_at_end(), times)
         self._ended = time.perf_counter()
 
     def on_exception(self, trainer: pl.Trainer, pl_module: pl.LightningModule, exception: BaseException) -> None:
-        """Let go of the driver."""
+        """Close the NVML session."""
         self._close()
 
     def teardown(self, trainer: pl.Trainer, pl_module: pl.LightningModule, stage: str) -> None:
-        """Let go of the driver."""
+        """Close the NVML session."""
         self._close()
 
     def _names_at_start(self) -> dict[str, str]:
@@ -136,7 +132,7 @@ class GPUStatsMonitor(pl.Callback):
         return (_FAN if self.fan_speed else {}) | (_TEMPERATURE if self.temperature else {})
 
     def _log(self, trainer: pl.Trainer, units: dict[str, str], since: dict[str, float | None]) -> None:
-        now = time.perf_counter()  # before the driver is asked, which is not a part of the step
+        now = time.perf_counter()  # before NVML is read, which is not part of the step
         times = {f"batch_time/{name} (ms)": (now - then) * 1e3 for name, then in since.items() if then is not None}
         figures = {
             f"device_id: {index}/{name} ({units[name]})": value
@@ -159,10 +155,10 @@ def _message(reason: str) -> str:
 
 
 def _logs_are_due(trainer: pl.Trainer) -> bool:
-    due: bool = trainer._logger_connector.should_update_logs  # noqa: SLF001 - what Lightning's own monitors ask
+    due: bool = trainer._logger_connector.should_update_logs  # noqa: SLF001 - Lightning's own monitors use it
     return due and trainer.is_global_zero
 
 
 def _device(index: int) -> nvml.Device:
-    """Ask CUDA which card it means: that depends on CUDA_VISIBLE_DEVICES, CUDA_DEVICE_ORDER and MIG."""
+    """Find a CUDA device in NVML by UUID: its index depends on CUDA_VISIBLE_DEVICES, CUDA_DEVICE_ORDER and MIG."""
     return nvml.Device.of_uuid(str(torch.cuda.get_device_properties(index).uuid))

@@ -1,4 +1,4 @@
-"""What the model looks at, in pictures, while it trains."""
+"""Draw class activation maps during the training."""
 
 from __future__ import annotations
 
@@ -45,29 +45,29 @@ class GradCamCallback(pl.Callback):
     """Shows where the model looks: heat maps of a class over the images of the first validation batches.
 
     For each of these batches a picture with up to 12 of its images goes to the trackers, as ``gradcam/val_<batch>``
-    (with ``_dataloader_<number>`` and ``_callback_<number>`` behind it for all but the first of several), and into
-    the folder ``gradcam`` of the trainer's ``default_root_dir``. With an average of the weights, it is the average that
-    is shown. The training stays what it is without this callback, to the last bit. Of several processes the first one
-    draws. What fails while the training runs is told once, and the training goes on.
+    (with ``_dataloader_<number>`` and ``_callback_<number>`` appended for all but the first of several), and into the
+    folder ``gradcam`` of the trainer's ``default_root_dir``. With EMACallback, the averaged weights are used. The
+    callback does not change the training: results are bit-identical without it. Only rank 0 draws. An error during the
+    training is logged once, and training continues.
 
     Grad-CAM: R. R. Selvaraju et al., 2017, "Grad-CAM: Visual Explanations from Deep Networks via Gradient-based
     Localization".
 
     Args:
-        target_layer: Whose activations are explained: an index into ``named_modules()`` of the module, also a negative
-            one, the name of a layer such as "backbone.layer4", or "auto" for the last one with a spatial map;
+        target_layer: The layer whose activations are used: an index into ``named_modules()`` of the module (negative
+            ones count from the end), a name such as "backbone.layer4", or "auto" for the last layer with a spatial map;
             ``cuelight layers`` lists them.
-        class_idx: The class that is explained: its index, its name, "predicted" or "label".
-        log_n_batches: How many batches of each validation get a picture.
-        task: What the model does: classification or segmentation; others for modules that score their classes
-            themselves (``cuelight.explain.ScoresClasses``).
-        method: How activations and gradients become a map: gradcam, hirescam, gradcam++ or eigencam.
-        output: Which output holds the scores of the classes, by name or index, if there are several.
+        class_idx: The class to explain: its index, its name, "predicted" or "label".
+        log_n_batches: Number of batches of each validation to draw.
+        task: The task of the model: classification or segmentation; others for modules that implement
+            ``cuelight.explain.ScoresClasses``.
+        method: The method: gradcam, hirescam, gradcam++ or eigencam.
+        output: The output with the class scores, by name or index, if there are several.
 
     Raises:
         ValueError: If a parameter is out of its range.
-        CuelightError: When training starts, if the module has no such layer, class or output: tried on its
-            ``example_input_array``, and without one on the first batch of the sanity check.
+        CuelightError: When training starts, if the module has no such layer, class or output. This is tested with its
+            ``example_input_array``, or with the first batch of the sanity check.
     """
 
     def __init__(
@@ -91,7 +91,7 @@ class GradCamCallback(pl.Callback):
         self._said: set[str] = set()
 
     def check(self, config: Config | None, callbacks: Sequence[pl.Callback]) -> Iterator[Problem]:
-        """Find out whether the model does the task whose results are to be explained."""
+        """Find out whether ``task`` is the task of the model."""
         model = registry.models.get(config.model.name) if config is not None else None
         own = getattr(model, "task", None)
         if own in TASKS and not hasattr(model, "class_scores") and self.task != own:
@@ -101,11 +101,7 @@ class GradCamCallback(pl.Callback):
             )
 
     def setup(self, trainer: pl.Trainer, pl_module: pl.LightningModule, stage: str) -> None:
-        """Begin anew.
-
-        Raises:
-            CuelightError: If the weights are spread over several processes, of which one alone cannot draw.
-        """
+        """Reset the state, and raise a ``CuelightError`` under a strategy that shards the weights."""
         self._target = None
         self._said = set()
         if stage in ("fit", "validate") and is_sharded(trainer):
@@ -115,19 +111,11 @@ class GradCamCallback(pl.Callback):
             )
 
     def on_fit_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        """Find out before the training whether layer, class and output are there.
-
-        Raises:
-            CuelightError: If one is not.
-        """
+        """Raise a ``CuelightError`` before the training if layer, class or output do not exist."""
         self._check(trainer, pl_module)
 
     def on_validation_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        """Find out the same before a validation without a training.
-
-        Raises:
-            CuelightError: If layer, class or output is not there.
-        """
+        """Check the same before a validation without a training."""
         if trainer.state.fn != "fit":
             self._check(trainer, pl_module)
 
@@ -140,11 +128,7 @@ class GradCamCallback(pl.Callback):
         batch_idx: int,
         dataloader_idx: int = 0,
     ) -> None:
-        """Draw the first batches; of the sanity check, only try one if the module has no example input.
-
-        Raises:
-            ExplainError: In the sanity check, if layer, class or output is not there.
-        """
+        """Draw the first batches. In the sanity check, only test one if the module has no example input."""
         if trainer.sanity_checking:
             self._check_on(trainer, pl_module, batch)
             return
@@ -153,11 +137,11 @@ class GradCamCallback(pl.Callback):
             return
         try:
             self._draw(trainer, pl_module, batch, self._name(trainer, batch_idx, dataloader_idx))
-        except Exception as error:  # noqa: BLE001 - whatever is wrong with a picture, a training goes on without it
+        except Exception as error:  # noqa: BLE001 - training continues without a picture
             self._tell(error)
 
     def _check(self, trainer: pl.Trainer, module: pl.LightningModule) -> None:
-        """Try everything on the example input of the module; without one, look up what can be looked up."""
+        """Find layer and class on the example input of the module; without one, only look up their names."""
         example = module.example_input_array
         if not isinstance(example, Tensor):
             with _name_the_callback():
@@ -186,7 +170,7 @@ class GradCamCallback(pl.Callback):
             find_class(self.class_idx, names, count)
 
     def _check_on(self, trainer: pl.Trainer, module: pl.LightningModule, batch: Any) -> None:
-        """Try everything on a batch, on every process alike, where it was not tried on an example."""
+        """Find layer and class on a batch, on every rank, unless they were found on an example input."""
         if self._target is not None:
             return
         try:
@@ -194,7 +178,7 @@ class GradCamCallback(pl.Callback):
                 self._target = self._find_target(trainer, module, images_and_labels(batch)[0][:1])
         except ExplainError:
             raise
-        except Exception as error:  # noqa: BLE001 - such as a batch without images: no reason not to train
+        except Exception as error:  # noqa: BLE001 - such as a batch without images: training continues
             if trainer.is_global_zero:
                 self._tell(error)
 
@@ -225,7 +209,7 @@ class GradCamCallback(pl.Callback):
             found = target.heat_maps(module, images, labels, scores)
         pictures = as_pictures(images, _preprocessing(trainer, module))
         explained = explained_images(found, pictures, scores, _class_names(trainer, module), labels)
-        # The step of all that Lightning logs, such as the loss of this validation. Epochs count from 1 for people.
+        # The step under which Lightning logs, for example the loss of this validation. Shown epochs count from 1.
         step, epoch = trainer.fit_loop.epoch_loop._batches_that_stepped, trainer.current_epoch + 1  # noqa: SLF001
         when = f", epoch {epoch}, step {step}" if trainer.state.fn == "fit" else ""
         title = f"{title_of(self.method, target.layer, found.maps)}{when}"
@@ -243,7 +227,7 @@ class GradCamCallback(pl.Callback):
 
     def _tell(self, error: Exception) -> None:
         reason = reason_of(error).removesuffix(".")
-        # The message of a full disk names the file, which is another one each time.
+        # The message of an OSError may name the file, which differs each time.
         kind = f"{type(error).__name__} {error.errno}" if isinstance(error, OSError) else reason
         if kind not in self._said:
             self._said.add(kind)
@@ -252,7 +236,7 @@ class GradCamCallback(pl.Callback):
 
 @contextmanager
 def _name_the_callback() -> Iterator[None]:
-    """Say whose parameter is wrong: a file has several callbacks."""
+    """Put the name of the callback before the message of an ``ExplainError``."""
     try:
         yield
     except ExplainError as error:
@@ -271,7 +255,7 @@ def _class_names(trainer: pl.Trainer, module: pl.LightningModule) -> Sequence[st
     data = getattr(trainer, "datamodule", None)
     for named in (module, data):
         if isinstance(named, NamesClasses) and named.class_names is not None:
-            return [str(name) for name in named.class_names]  # of anyone's data: they may be numbers, or an array
+            return [str(name) for name in named.class_names]  # a user's data may have numbers, or an array
     return None
 
 

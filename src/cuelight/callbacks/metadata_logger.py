@@ -1,4 +1,4 @@
-"""Where a run comes from, kept beside it and sent to the trackers."""
+"""Record the provenance of a run."""
 
 from __future__ import annotations
 
@@ -28,20 +28,20 @@ CHECKPOINT_KEY = "run_metadata"
 
 
 class MetadataLogger(pl.Callback):
-    """Records what a run was made of: hyperparameters, code, packages, machine, data and seed.
+    """Records the hyperparameters, code, packages, machine, data and seed of a run.
 
     The record is written to ``metadata.yaml`` in the trainer's ``default_root_dir``, into every checkpoint, and to the
-    trackers as hyperparameters and as a file. It has the git hashes of the user's own repository, of Cuelight and of
-    luxonis-ml. A resumed run keeps its record, and notes what has changed since under ``resumed``. Secrets are
-    replaced, and neither the command line nor the environment is recorded. What cannot be found out says so. A file of
-    that name that is no record of a run stays as it is.
+    trackers as hyperparameters and as a file. It has the git hashes of the user's repository, of Cuelight and of
+    luxonis-ml. A resumed run keeps its record and adds the changes since under ``resumed``. Secrets are replaced, and
+    neither the command line nor the environment is recorded. Unknown values are recorded with the reason. A
+    ``metadata.yaml`` of another kind is not overwritten.
 
     Args:
         hyperparams: Keys of the configuration in dot notation, such as ``trainer.optimizer.params.lr``, that are logged
-            under these names; a section stands for all that is in it. In a Trainer of one's own, keys of the
-            ``hparams`` of the module.
-        save_diff: Whether what differs from the commit is kept as ``diff.patch`` too, as it is. It goes to the trackers
-            only if it has at most 5 MB, and nothing in it looks like a secret.
+            under these names; a section stands for all its keys. In a Trainer of your own, keys of the ``hparams`` of
+            the module.
+        save_diff: Whether to save the uncommitted changes unredacted as ``diff.patch``. It goes to the trackers only if
+            it has at most 5 MB and nothing in it looks like a secret.
     """
 
     def __init__(self, hyperparams: list[str] | None = None, save_diff: bool = False) -> None:
@@ -52,7 +52,7 @@ class MetadataLogger(pl.Callback):
         self._step_before = 0
 
     def check(self, config: Config | None, callbacks: Sequence[pl.Callback]) -> Iterator[Problem]:
-        """Find keys that do not exist, and a second record."""
+        """Find keys that do not exist, and a second MetadataLogger."""
         if config is not None:
             for position, reason in missing_keys(config.to_dict(), self.hyperparams or []).items():
                 yield Problem(reason, f"params.hyperparams.{position}")
@@ -60,11 +60,7 @@ class MetadataLogger(pl.Callback):
             yield Problem("MetadataLogger is listed twice, and there is one record. List all keys in the first one.")
 
     def setup(self, trainer: pl.Trainer, pl_module: pl.LightningModule, stage: str) -> None:
-        """Find out before the training whether the keys exist.
-
-        Raises:
-            ConfigError: If one does not.
-        """
+        """Raise a ``ConfigError`` before the training if a key does not exist."""
         if stage != "fit":
             return
         self._record = self._before = None
@@ -78,34 +74,25 @@ class MetadataLogger(pl.Callback):
     def on_load_checkpoint(
         self, trainer: pl.Trainer, pl_module: pl.LightningModule, checkpoint: dict[str, Any]
     ) -> None:
-        """Find the record of the run that goes on."""
+        """Load the record of the resumed run."""
         self._before = checkpoint.get(CHECKPOINT_KEY)
         self._step_before = int(checkpoint.get("global_step", 0))
 
     def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        """Make the record, and keep and send it.
+        """Make, write and send the record.
 
-        Lightning has sent the ``hparams`` of the module by then: MLflow would refuse those that it spells otherwise.
+        This comes after Lightning has sent the ``hparams`` of the module, because MLflow rejects a second, different
+        spelling of the same value.
         """
-        self._log(trainer, pl_module)
-
-    def on_save_checkpoint(
-        self, trainer: pl.Trainer, pl_module: pl.LightningModule, checkpoint: dict[str, Any]
-    ) -> None:
-        """Put the record into the checkpoint."""
-        if self._record is not None:
-            checkpoint[CHECKPOINT_KEY] = self._record
-
-    def _log(self, trainer: pl.Trainer, module: pl.LightningModule) -> None:
         if not trainer.is_global_zero or trainer.fast_dev_run:  # type: ignore[attr-defined]  # Lightning sets it by setattr
             return
         directory = Path(trainer.default_root_dir)
         try:
-            found = self._collect(trainer, module)
+            found = self._collect(trainer, pl_module)
             record = found.record
             if self._before is not None:
                 record = resumed_record(_newest(self._before, directory), record, self._step_before)
-        except Exception as error:  # noqa: BLE001 - whatever is wrong with the record, a training goes on without it
+        except Exception as error:  # noqa: BLE001 - training continues without a record
             logger.warning("MetadataLogger cannot make its record: %s", reason_of(error))
             return
         self._record = record
@@ -121,6 +108,13 @@ class MetadataLogger(pl.Callback):
         for file in files:
             send_artifact(trainer.loggers, file)
 
+    def on_save_checkpoint(
+        self, trainer: pl.Trainer, pl_module: pl.LightningModule, checkpoint: dict[str, Any]
+    ) -> None:
+        """Put the record into the checkpoint."""
+        if self._record is not None:
+            checkpoint[CHECKPOINT_KEY] = self._record
+
     def _collect(self, trainer: pl.Trainer, module: pl.LightningModule) -> Provenance:
         data = getattr(trainer, "datamodule", None)
         callbacks: Iterable[pl.Callback] = trainer.callbacks  # type: ignore[attr-defined]  # Lightning declares it nowhere
@@ -130,7 +124,7 @@ class MetadataLogger(pl.Callback):
         return collect(own, values, int(seed) if seed else "none: seed_everything was not called", lambda: _about(data))
 
     def _known_to(self, module: pl.LightningModule) -> dict[str, Any]:
-        """What keys are looked up in; nothing is read of it if there are none."""
+        """Return the ``hparams`` of the module; empty, without reading them, if no key is to be logged."""
         known: dict[str, Any] = as_plain(module.hparams) if self.hyperparams else {}
         return known
 
@@ -143,6 +137,6 @@ def _about(data: object) -> dict[str, Any]:
 
 
 def _newest(saved: dict[str, Any], directory: Path) -> dict[str, Any]:
-    """The record of the file, if it is of the same run as that of the checkpoint: it may have more resumes."""
+    """Return the record in the file if it is of the same run as the saved one, because it may have more resumes."""
     written = read_record(directory)
     return written if written and written["run"]["started"] == saved["run"]["started"] else saved

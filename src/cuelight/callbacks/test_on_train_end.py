@@ -1,4 +1,4 @@
-"""The best weights, measured when the training is over."""
+"""Test the best weights after the training."""
 
 from __future__ import annotations
 
@@ -23,19 +23,19 @@ logger = logging.getLogger(__name__)
 
 
 class TestOnTrainEnd(TrainEndStep):
-    """Tests the best weights when the training is over.
+    """Tests the best weights after the training.
 
-    The results go to the trackers and to ``test/results.json`` in the run directory; where the module counts a
-    confusion matrix, it goes there too, as a table and as a picture, and so does a picture of a few predictions of a
-    task that can be shown beside the truth. A copy of the module is measured by a trainer of
-    its own, so that the trainer, its callbacks, the logged metrics and the module are afterwards what they were.
+    The results go to the trackers and to ``test/results.json`` in the run directory, with the confusion matrix of the
+    module as a table and a picture if it has one, and a picture of a few predictions beside their targets if the task
+    can draw them. A copy of the module is measured in a separate trainer, so that the trainer, its callbacks, the
+    logged metrics and the module do not change.
 
     Args:
         preferred_checkpoint: The best by the main metric, or by the validation loss; the other one if there is none.
         view: Which split of the data to measure on.
     """
 
-    __test__ = False  # pytest would take it for a test
+    __test__ = False  # pytest must not collect it
 
     def __init__(self, preferred_checkpoint: Preference = "metric", view: Split = "test") -> None:
         self.preferred_checkpoint = preferred_checkpoint
@@ -43,11 +43,11 @@ class TestOnTrainEnd(TrainEndStep):
 
     @property
     def step_name(self) -> str:
-        """By what the step is known in ``outcomes.json``."""
+        """The name of the step in ``outcomes.json``."""
         return "TestOnTrainEnd" if self.view == "test" else f"TestOnTrainEnd ({self.view})"
 
     def work(self, training: FinishedTraining, report: Callable[[str], None], console: Console | None) -> StepResult:
-        """Measure and keep the results."""
+        """Measure the weights, write the results and send them."""
         weights = training.load_best(self.preferred_checkpoint)
         display = [ProgressDisplay(console)] if console else []
         measured = measure(training, weights, self.view, display)
@@ -58,7 +58,7 @@ class TestOnTrainEnd(TrainEndStep):
         return StepResult(weights.checkpoint, measured.fingerprint, files, {"metrics": measured.metrics})
 
     def on_train_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        """Measure, and show a table where another progress bar than Cuelight's own leaves that to the trainer."""
+        """Run the step, and print the metrics if a progress bar other than Cuelight's is used."""
         super().on_train_end(trainer, pl_module)
         bar = trainer.progress_bar_callback
         shown = bar is None or isinstance(bar, ProgressDisplay) or not trainer.is_global_zero
@@ -66,5 +66,5 @@ class TestOnTrainEnd(TrainEndStep):
             print_metrics(self.outcome)
 
     def is_done(self, training: FinishedTraining, outcome: Outcome) -> bool:
-        """Return whether the weights that would be measured now were measured."""
+        """Return whether the current best weights were measured."""
         return outcome.weights_fingerprint == training.load_best(self.preferred_checkpoint).fingerprint

@@ -1,4 +1,4 @@
-"""The best checkpoint, uploaded to the trackers while the training goes on."""
+"""Upload the best checkpoint to the trackers during the training."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import logging
 import secrets
 from collections.abc import Callable, Iterator, Sequence
 from datetime import timedelta
+from operator import is_
 from pathlib import Path
 from typing import Any
 
@@ -30,23 +31,22 @@ from cuelight.weights.checkpoint_io import load_checkpoint
 
 logger = logging.getLogger(__name__)
 
-ATTEMPTS_LATER = 3  # a person waits then, and can try again
+ATTEMPTS_LATER = 3  # outside of a training a user waits, and can try again
 
 
 class UploadCheckpoint(TrainEndStep):
     """Uploads the best checkpoint, by validation loss, to where the trackers keep their files.
 
-    Whenever a better one was saved, it is sent beside the training, which never waits for a tracker; of those that
-    wait only the newest is sent. What fails is tried again. When the training is over, the last upload is waited for.
-    What cannot be sent waits in the folder ``spool`` of the trainer's ``default_root_dir``, for ``cuelight upload``.
+    Each new best checkpoint is sent in the background, and the training does not wait; of several waiting checkpoints
+    only the newest is sent. A failed upload is retried. After the training, the last upload is awaited. Checkpoints
+    that cannot be sent stay in the folder ``spool`` of the trainer's ``default_root_dir``, for ``cuelight upload``.
 
     Args:
-        keep: How many of the checkpoints that were sent last stay at the tracker; with more than one, each has its
-            step in its name.
-        timeout: How long to wait for the last upload when the training is over: "10m", "DD:HH:MM:SS" or {minutes: 10}.
+        keep: How many uploaded checkpoints stay at the tracker; with more than one, each has its step in its name.
+        timeout: How long to wait for the last upload after the training: "10m", "DD:HH:MM:SS" or {minutes: 10}.
 
     Raises:
-        ValueError: If ``keep`` is less than 1, or the duration is none of these.
+        ValueError: If ``keep`` is less than 1, or ``timeout`` is not a duration.
     """
 
     preferred_checkpoint: Preference = "loss"
@@ -62,7 +62,7 @@ class UploadCheckpoint(TrainEndStep):
         self._scores: list[Tensor | None] = []
 
     def check(self, config: Config | None, callbacks: Sequence[pl.Callback]) -> Iterator[Problem | ConfigWarning]:
-        """Find out whether there is a tracker to upload to, and whether secrets would be uploaded."""
+        """Find out whether a tracker takes uploads, and whether secrets would be uploaded."""
         yield from super().check(config, callbacks)
         if config is None:
             return
@@ -79,25 +79,21 @@ class UploadCheckpoint(TrainEndStep):
             )
 
     def setup(self, trainer: pl.Trainer, pl_module: pl.LightningModule, stage: str) -> None:
-        """Draw an id for a new training; one that is resumed has its own, which comes with its checkpoint."""
+        """Create an id for a new training; a resumed one loads its id from the checkpoint."""
         super().setup(trainer, pl_module, stage)
         if stage == "fit":
             self._training = secrets.token_hex(4)
 
     def state_dict(self) -> dict[str, Any]:
-        """The id of the training, by which it finds its files in the spool and at the trackers."""
+        """Return the id of the training, which names its files in the spool and at the trackers."""
         return {TRAINING: self._training}
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
-        """Go on with the id of the training.
-
-        Args:
-            state_dict: What ``state_dict`` gave.
-        """
+        """Load the id of the training."""
         self._training = state_dict[TRAINING]
 
     def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        """Send what an interrupted training has left."""
+        """Send the checkpoints that an interrupted training left in the spool."""
         if trainer.is_global_zero and not trainer.fast_dev_run:  # type: ignore[attr-defined]  # set by setattr
             directory = Path(trainer.default_root_dir)
             self._uploads = Uploads(directory, str(self._training), trainer.loggers, self.keep, self.pauses)
@@ -128,21 +124,21 @@ class UploadCheckpoint(TrainEndStep):
         self._look(trainer, pl_module)
 
     def on_exception(self, trainer: pl.Trainer, pl_module: pl.LightningModule, exception: BaseException) -> None:
-        """Leave what was not sent in the spool."""
+        """Keep unsent checkpoints in the spool."""
         try:
             self._look(trainer, pl_module)
-        except Exception as error:  # noqa: BLE001 - after a failure of the GPU not even a score can be read
+        except Exception as error:  # noqa: BLE001 - after a GPU failure even reading a score may fail
             logger.warning("The best checkpoint cannot be put into the spool: %s", reason_of(error))
         finally:
             self._close()
 
     def teardown(self, trainer: pl.Trainer, pl_module: pl.LightningModule, stage: str) -> None:
-        """Leave what was not sent in the spool."""
+        """Keep unsent checkpoints in the spool."""
         self._close()
         super().teardown(trainer, pl_module, stage)
 
     def work(self, training: FinishedTraining, report: Callable[[str], None], console: Console | None) -> StepResult:
-        """Wait for the last upload; outside of a training, send what was not sent in it."""
+        """Wait for the last upload; outside of a training, send the unsent checkpoints."""
         if self._uploads is not None:
             return upload(training, self._uploads, self.timeout, console)
         training_of = training_id(training, self.state_key)
@@ -153,24 +149,23 @@ class UploadCheckpoint(TrainEndStep):
             uploads.close()
 
     def is_done(self, training: FinishedTraining, outcome: Outcome) -> bool:
-        """Return whether each tracker has what would be sent now."""
+        """Return whether every tracker has the current best checkpoint."""
         return is_uploaded(training, outcome)
 
     def _look(self, trainer: pl.Trainer, module: pl.LightningModule, saved_before: bool = False) -> None:
-        """Offer a best checkpoint that was saved since the last look.
+        """Upload the best checkpoint if a new one was saved since the last call.
 
-        A score is another tensor then. It is not read before, because that would wait for the GPU. One that was saved
-        before this training was resumed is of an earlier step, which only its file tells.
+        A new best has another score tensor. Tensors are compared by identity: reading them would wait for the GPU. With
+        ``saved_before`` (on a resume) the step is read from the file.
         """
         if self._uploads is None:
             return
         checkpoints = [one for one in trainer.checkpoint_callbacks if isinstance(one, ModelCheckpoint)]
         scores = [one.best_model_score for one in checkpoints]
-        if len(scores) == len(self._scores) and all(map(_is, scores, self._scores)):
+        if len(scores) == len(self._scores) and all(map(is_, scores, self._scores)):
             return
         self._scores = scores
-        metric = main_metric(module)
-        best = select_best(from_callbacks(checkpoints), "loss", metric)
+        best = select_best(from_callbacks(checkpoints), "loss", main_metric(module))
         if best is None:
             return
         try:
@@ -188,7 +183,3 @@ class UploadCheckpoint(TrainEndStep):
 def _secret_keys(tree: dict[str, Any]) -> list[str]:
     written = paths.flattened(tree)
     return [key for key, value in paths.flattened(redacted(tree)).items() if str(written.get(key)) != str(value)]
-
-
-def _is(one: object, other: object) -> bool:
-    return one is other

@@ -1,1 +1,1 @@
-"""What comes after a training: test, export, archive; each by itself, and each recorded."""
+"""The steps after a training (test, export, archive, upload) and the record of their outcomes."""

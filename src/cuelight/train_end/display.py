@@ -1,4 +1,4 @@
-"""How a step after a training shows that it is at work, and what it measured."""
+"""Terminal output of the steps after a training."""
 
 from __future__ import annotations
 
@@ -14,14 +14,10 @@ from cuelight.train_end.outcomes import Outcome
 
 @contextmanager
 def showing(name: str, console: Console | None) -> Iterator[Callable[[str], None]]:
-    """Show a spinner, what is being done, and for how long, on a terminal.
-
-    Args:
-        name: The name of the step.
-        console: Where to; ``None`` shows nothing.
+    """Show a spinner with the stage and the elapsed time; nothing without a terminal.
 
     Yields:
-        What takes the name of each stage.
+        A function that sets the name of the stage.
     """
     if console is None or not console.is_terminal:
         yield lambda _: None
@@ -33,11 +29,7 @@ def showing(name: str, console: Console | None) -> Iterator[Callable[[str], None
 
 
 def print_metrics(outcome: Outcome) -> None:
-    """Print what a test has measured as a table, to standard error.
-
-    Args:
-        outcome: The outcome of the test.
-    """
+    """Print the metrics of a test as a table, to standard error."""
     table = Table()
     table.add_column("metric")
     table.add_column("value", justify="right")

@@ -1,4 +1,4 @@
-"""A picture of a few predictions beside what is true."""
+"""A picture of a few predictions beside their targets."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ _IMAGES = 6
 
 @runtime_checkable
 class DrawsExamples(Task, Protocol):
-    """A task that can draw images, their targets and its results beside each other."""
+    """A task that can draw images beside their targets and results."""
 
     def draw_examples(
         self, images: Sequence[Image.Image], targets: Sequence[NDArray[Any]], results: Sequence[Any]
@@ -42,17 +42,11 @@ class DrawsExamples(Task, Protocol):
 def draw_examples(
     module: pl.LightningModule, metadata: ModelMetadata, data: pl.LightningDataModule, view: Split
 ) -> Image.Image | None:
-    """Draw the first images of a split beside what is true and what a model sees.
-
-    Args:
-        module: The model, in eval mode, on the CPU.
-        metadata: What is known of it.
-        data: The data.
-        view: The split.
+    """Draw the first images of a split beside their targets and the predictions of a module (eval mode, CPU).
 
     Returns:
-        The picture; ``None`` if predictions of this task are not drawn so, the data does not tell how it prepares its
-        images, or the predictions are none, such as those that are not finite, which is logged.
+        The picture; ``None`` if the task cannot draw examples, the preprocessing is unknown, or the outputs cannot be
+        decoded (for example because they are not finite), which is logged.
     """
     task = TASKS.get(metadata.task or "")
     preprocessing = metadata.preprocessing
@@ -65,7 +59,7 @@ def draw_examples(
     outputs = (network(image[None]) for image in images)
     try:
         results = [result for output in outputs for result in task.decode(output, metadata.class_names)]
-    except CuelightError as error:  # what was measured stands without a picture
+    except CuelightError as error:  # the metrics are valid without a picture
         logger.warning("No predictions are drawn: %s", error)
         return None
     pictures = [to_pil_image(picture) for picture in tensors.denormalize(preprocessing, images)]
@@ -73,7 +67,6 @@ def draw_examples(
 
 
 def _first(data: LoadsWhole, view: Split) -> tuple[Tensor, Sequence[Tensor]]:
-    """The first images of a split, and their targets."""
     batches = iter(data.whole_dataloader(view))
     samples = chain.from_iterable(zip(images, targets, strict=True) for images, targets in batches)
     images, targets = zip(*islice(samples, _IMAGES), strict=True)

@@ -1,4 +1,4 @@
-"""The best weights exported: as ONNX, and as NN Archive around the same ONNX."""
+"""Export of the best weights as ONNX and as NN Archive."""
 
 from __future__ import annotations
 
@@ -6,6 +6,8 @@ import logging
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
+
+from torch import Tensor
 
 from cuelight.config.schema import ExporterConfig
 from cuelight.errors import CuelightError, ExportError
@@ -30,12 +32,12 @@ Report = Callable[[str], None]
 
 
 def onnx_path(training: FinishedTraining, options: ExporterConfig) -> Path:
-    """Return where the ONNX file of a training belongs."""
+    """Return the default path of the ONNX file."""
     return training.directory / EXPORT_FOLDER / f"{options.name or training.name}.onnx"
 
 
 def archive_path(training: FinishedTraining, options: ExporterConfig) -> Path:
-    """Return where the NN Archive of a training belongs."""
+    """Return the default path of the NN Archive."""
     name = f"{options.name or training.name}{archive_suffix(options.compression)}"
     return training.directory / ARCHIVE_FOLDER / name
 
@@ -43,21 +45,11 @@ def archive_path(training: FinishedTraining, options: ExporterConfig) -> Path:
 def export(
     training: FinishedTraining, weights: MeasuredWeights, path: Path, options: ExporterConfig, report: Report
 ) -> StepResult:
-    """Export weights as ONNX, and check the file against PyTorch.
-
-    Args:
-        training: The training that they are from.
-        weights: The weights.
-        path: Where the ONNX file shall be.
-        options: How to export.
-        report: Called with the name of each stage.
-
-    Returns:
-        The file, and how it was made.
+    """Export weights as ONNX and compare the file with PyTorch; ``report`` gets the name of each stage.
 
     Raises:
-        CheckpointError: If the weights are of another model.
-        ExportError: If the model cannot be exported, or does something else afterwards.
+        CheckpointError: If the weights do not fit the model.
+        ExportError: If the model cannot be exported, or the outputs of the file differ from PyTorch's.
     """
     module = weights.module
     report("reading validation images")
@@ -91,21 +83,11 @@ def export(
 def archive(
     training: FinishedTraining, weights: MeasuredWeights, path: Path, options: ExporterConfig, report: Report
 ) -> StepResult:
-    """Make an NN Archive of weights, around the ONNX file of an export before if that holds them.
-
-    Args:
-        training: The training that they are from.
-        weights: The weights.
-        path: Where the archive shall be.
-        options: How to export.
-        report: Called with the name of each stage.
-
-    Returns:
-        The file, and how it was made.
+    """Write weights as NN Archive, from the file of ``ExportOnTrainEnd`` if it is up to date.
 
     Raises:
-        CheckpointError: If the weights are of another model.
-        ExportError: If the model cannot be exported, or does something else afterwards.
+        CheckpointError: If the weights do not fit the model.
+        ExportError: If the model cannot be exported, or the outputs of the file differ from PyTorch's.
         ArchiveError: If the archive cannot be written.
     """
     module = weights.module
@@ -121,34 +103,18 @@ def archive(
         write_archive(
             onnx, path, name=onnx.stem, heads=heads, compression=options.compression, check_head=head_problems
         )
-    finally:
-        _remove(own)
+    finally:  # a rejected file stays in the folder
+        own.unlink(missing_ok=True)
+        if own.parent.is_dir() and not any(own.parent.iterdir()):
+            own.parent.rmdir()
     details |= {"heads": len(heads or ()), "options": options.model_dump()}
     return StepResult(weights.checkpoint, weights.fingerprint, [path], details)
-
-
-def _remove(onnx: Path) -> None:
-    """Remove what was exported for the archive alone; what was rejected stays beside it."""
-    onnx.unlink(missing_ok=True)
-    if onnx.parent.is_dir() and not any(onnx.parent.iterdir()):
-        onnx.parent.rmdir()
 
 
 def is_up_to_date(
     outcome: Outcome, training: FinishedTraining, path: Path, options: ExporterConfig, weights: MeasuredWeights
 ) -> bool:
-    """Return whether a file is there that would be written in the same way again.
-
-    Args:
-        outcome: The outcome of the step that wrote it.
-        training: The training.
-        path: The file.
-        options: How it would be exported now.
-        weights: The weights that would be exported now.
-
-    Returns:
-        Whether weights and options are the same, and the file is as it was written.
-    """
+    """Return whether a step has written this file with these weights and options, and the file is unchanged."""
     return (
         outcome.status == "ok"
         and outcome.weights_fingerprint == weights.fingerprint
@@ -158,28 +124,26 @@ def is_up_to_date(
     )
 
 
-def _images(training: FinishedTraining) -> tuple[Any, list[str]]:
+def _images(training: FinishedTraining) -> tuple[Tensor | None, list[str]]:
     try:
         images = training.validation_inputs()
     except (CuelightError, OSError) as error:
         return None, [f"the validation images cannot be read: {error}"]
-    return (images[:2], []) if images is not None else (None, [])
+    return images[:2] if images is not None else None, []
 
 
-def _example(example: Any, images: Any, name: str) -> Inputs:
+def _example(example: Inputs | None, images: Tensor | None, name: str) -> Inputs:
     if example is not None:
-        given: Inputs = example
-        return given
+        return example
     if images is None:
         raise ExportError(
             f"{name} has no example_input_array, and there is no validation image to take its place. Set "
             "self.example_input_array in the module, such as torch.zeros(1, 3, 224, 224)."
         )
-    first: Inputs = images[:1]
-    return first
+    return images[:1]
 
 
 def _exported_before(training: FinishedTraining, weights: MeasuredWeights, options: ExporterConfig) -> Path | None:
-    """The ONNX file of the export before, if it is what a second one would write."""
+    """Return the ONNX file of ``ExportOnTrainEnd`` if it is up to date."""
     path, exported = onnx_path(training, options), read_outcomes(training.directory).get(EXPORT_STEP)
     return path if exported and is_up_to_date(exported, training, path, options, weights) else None

@@ -1,4 +1,4 @@
-"""A training that is over, as the steps after it see it: in a trainer still, or opened again later."""
+"""A finished training: the input of the steps after it."""
 
 from __future__ import annotations
 
@@ -24,24 +24,21 @@ from cuelight.weights.best import BestCheckpoint, Preference, best_checkpoint
 
 
 class StepSkipped(CuelightError):
-    """A step has nothing to do; the message says why."""
+    """A step has nothing to do, for the reason in the message."""
 
 
 @dataclass
 class FinishedTraining:
-    """What the steps after a training work with.
+    """A finished training, in a trainer or loaded from a run directory: the input of the steps after it.
 
     Args:
         directory: The run directory.
-        make_module: Makes the module for the content of a checkpoint, in eval mode on the CPU, without its weights.
-        kept: Lists the best checkpoints that were kept.
+        make_module: Makes the module of a checkpoint, without its weights.
+        kept: Lists the checkpoints of the ModelCheckpoints.
         name: The name of the run, and of exported files.
-        data: The data, if there is any.
-        main_metric: What the best model is chosen by, such as ``val/accuracy``.
-        exporter: The options of the export; a step may have its own.
-        settings: On what the model is measured.
-        loggers: Where results go.
-        step: The number of optimizer steps that were done, for the loggers.
+        main_metric: The metric that selects the best checkpoint, such as ``val/accuracy``.
+        exporter: The export options; a step may have its own.
+        step: The number of optimizer steps, for the loggers.
     """
 
     directory: Path
@@ -57,16 +54,10 @@ class FinishedTraining:
     _loaded: tuple[object, MeasuredWeights] | None = field(default=None, init=False, repr=False)
 
     def best(self, prefer: Preference = "metric") -> BestCheckpoint:
-        """Find the best checkpoint.
-
-        Args:
-            prefer: By the main metric, or by the validation loss.
-
-        Returns:
-            The checkpoint; by the other one if there is none of those.
+        """Return the best checkpoint by the main metric or by the validation loss; by the other one if there is none.
 
         Raises:
-            StepSkipped: If none was kept.
+            StepSkipped: If there is no best checkpoint.
         """
         best = best_checkpoint(self.kept(), prefer, self.main_metric)
         if best is None:
@@ -76,10 +67,7 @@ class FinishedTraining:
         return best
 
     def load(self, checkpoint: Path) -> MeasuredWeights:
-        """Return the weights of a checkpoint; the file is read again only if it, or another one, was asked for since.
-
-        Args:
-            checkpoint: The file.
+        """Return the weights of a checkpoint. The last one is cached until its file changes.
 
         Raises:
             CheckpointError: If the file is missing or damaged.
@@ -91,26 +79,11 @@ class FinishedTraining:
         return self._loaded[1]
 
     def load_best(self, prefer: Preference = "metric") -> MeasuredWeights:
-        """Return the weights of the best checkpoint.
-
-        Args:
-            prefer: By the main metric, or by the validation loss; the other one if there is none of those.
-
-        Raises:
-            StepSkipped: If none was kept.
-            CheckpointError: If the file is missing or damaged.
-        """
+        """Return the weights of the best checkpoint; see :meth:`best` and :meth:`load`."""
         return self.load(self.best(prefer).path)
 
     def describe(self, weights: MeasuredWeights) -> ModelMetadata:
-        """Say what a file made of these weights should tell about itself.
-
-        Args:
-            weights: The weights.
-
-        Returns:
-            The metadata; what neither module nor data tells is left out.
-        """
+        """Return the metadata for a file exported from these weights; unknown entries are ``None``."""
         module, saved = weights.module, weights.data
         names = saved.class_names or _class_names(module) or _class_names(self.data)
         shape = self.data.preprocessing if isinstance(self.data, DescribesImages) else None
@@ -124,11 +97,7 @@ class FinishedTraining:
         )
 
     def validation_inputs(self) -> Tensor | None:
-        """Load the first validation batch.
-
-        Returns:
-            What the model sees, ``(N, ...)``; ``None`` if there is no validation data or it has another form.
-        """
+        """Load the inputs of the first validation batch, ``(N, ...)``; ``None`` if there are none."""
         if self.data is None:
             return None
         with set_up(self.data, "val"):

@@ -1,4 +1,4 @@
-"""A training that has just ended, in anyone's trainer."""
+"""The finished training of a trainer."""
 
 from __future__ import annotations
 
@@ -23,13 +23,9 @@ logger = logging.getLogger(__name__)
 
 
 class LoadersAsData(pl.LightningDataModule):
-    """The loaders that a trainer was given, or that its module has, where there is no data module.
+    """The dataloaders of a trainer without a data module.
 
-    They are asked for anew: those that the trainer itself uses may see a part of the data only, one for each process.
-
-    Args:
-        trainer: The trainer.
-        module: Its module.
+    They are created again, because the trainer's own may have a distributed sampler, which sees a part of the data.
     """
 
     def __init__(self, trainer: pl.Trainer, module: pl.LightningModule) -> None:
@@ -40,55 +36,49 @@ class LoadersAsData(pl.LightningDataModule):
 
     @property
     def split_names(self) -> list[str]:
-        """The splits that there are."""
-        there_is = {
+        """The splits that have a dataloader."""
+        defined = {
             "train": self._train.is_defined(),
             "val": self._val.is_defined(),
             "test": is_overridden("test_dataloader", self._module),
         }
-        return [name for name, there in there_is.items() if there]
+        return [name for name, is_defined in defined.items() if is_defined]
 
     def train_dataloader(self) -> Any:
-        """The loader of the training."""
+        """Return the training dataloader."""
         return self._train.dataloader()
 
     def val_dataloader(self) -> Any:
-        """The loader of the validation."""
+        """Return the validation dataloader."""
         return self._val.dataloader()
 
     def test_dataloader(self) -> Any:
-        """The loader of the test."""
+        """Return the test dataloader."""
         return self._module.test_dataloader()
 
 
 def is_sharded(trainer: pl.Trainer) -> bool:
-    """Return whether no process has the whole module, so that it cannot be copied while the trainer holds it."""
+    """Return whether the strategy shards the module: no process has all weights, so it cannot be copied."""
     return isinstance(trainer.strategy, (FSDPStrategy, ModelParallelStrategy, DeepSpeedStrategy))
 
 
 def finished_by(trainer: pl.Trainer, module: pl.LightningModule) -> FinishedTraining:
-    """Describe the training that a trainer has just ended.
+    """Describe the finished training of a trainer, which is not changed.
 
-    Args:
-        trainer: The trainer; nothing of it is changed.
-        module: Its module. Where ``hparams`` hold a configuration, its ``name`` and ``exporter`` are used.
-
-    Returns:
-        What the steps after it work with.
+    The ``name`` and ``exporter`` come from the ``hparams`` of the module, if they hold a configuration.
     """
     data = getattr(trainer, "datamodule", None) or LoadersAsData(trainer, module)
     callbacks: list[pl.Callback] = trainer.callbacks  # type: ignore[attr-defined]  # Lightning declares it nowhere
     shared = [trainer, data, *trainer.loggers, *callbacks]
-    metric = main_metric(module)
-    described = dict(module.hparams)
+    hparams = dict(module.hparams)
     return FinishedTraining(
         directory=Path(trainer.default_root_dir),
         make_module=lambda _: clean_copy(module, shared),
         kept=lambda: from_callbacks([callback for callback in callbacks if isinstance(callback, ModelCheckpoint)]),
-        name=str(described.get("name") or type(module).__name__),
+        name=str(hparams.get("name") or type(module).__name__),
         data=data,
-        main_metric=metric,
-        exporter=_exporter(described.get("exporter")),
+        main_metric=main_metric(module),
+        exporter=_exporter(hparams.get("exporter")),
         settings=settings_like(trainer),
         loggers=list(trainer.loggers),
         step=trainer.global_step,

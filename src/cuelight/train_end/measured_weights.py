@@ -1,4 +1,4 @@
-"""The weights of a checkpoint, read once for all steps after a training."""
+"""The weights of a checkpoint, loaded once for all steps after a training."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from cuelight.weights.clean_copy import load_weights
 from cuelight.weights.fingerprint import fingerprint
 
 MakeModule = Callable[[Mapping[str, Any]], pl.LightningModule]
-"""Makes the module for the content of a checkpoint, in eval mode on the CPU, without its weights."""
+"""Makes the module of a checkpoint (its content) in eval mode on the CPU, without loading the weights."""
 
 _LARGE = ("state_dict", "current_model_state", "optimizer_states")
 
@@ -23,14 +23,10 @@ _LARGE = ("state_dict", "current_model_state", "optimizer_states")
 class MeasuredWeights:
     """The weights of a checkpoint.
 
-    Args:
-        checkpoint: The file.
-        make_module: Makes the module that the weights belong to.
-
     Attributes:
-        fingerprint: The fingerprint of the weights, as they are in the file.
-        data: What the checkpoint says of the data that it was trained on.
-        step: How many optimizer steps were done; ``None`` if the file does not say.
+        fingerprint: The fingerprint of the weights in the file.
+        data: The saved spec of the training data.
+        step: The number of optimizer steps; ``None`` if the file has no ``global_step``.
         callback_states: The state of each callback by its ``state_key``.
 
     Raises:
@@ -40,7 +36,7 @@ class MeasuredWeights:
     def __init__(self, checkpoint: Path, make_module: MakeModule) -> None:
         content = load_checkpoint(checkpoint)
         self.checkpoint = checkpoint
-        self.fingerprint = fingerprint(content["state_dict"])  # before a module may change what it loads
+        self.fingerprint = fingerprint(content["state_dict"])  # now, because a module may change the dict on loading
         self.data = saved_spec(content) or DataSpec()
         self.step: int | None = content.get("global_step")
         self.callback_states: Mapping[str, Any] = content.get("callbacks", {})
@@ -49,21 +45,17 @@ class MeasuredWeights:
 
     @cached_property
     def module(self) -> pl.LightningModule:
-        """The module with these weights, on the CPU, in eval mode; all who use it leave it as it is.
+        """The module with these weights, on the CPU, in eval mode. It is shared: do not change it.
 
         Raises:
-            CheckpointError: If the weights are of another model.
+            CheckpointError: If the weights do not fit the model.
         """
         module = self._with_weights(self._content)
         self._content = {key: value for key, value in self._content.items() if key not in _LARGE}
         return module
 
     def separate_module(self) -> pl.LightningModule:
-        """Return another module with these weights, which may be changed, as a measurement in half precision does.
-
-        Raises:
-            CheckpointError: If the weights are of another model.
-        """
+        """Return another module with these weights, which may be changed, for example to half precision."""
         return self._with_weights(self._content | {"state_dict": self.module.state_dict()})
 
     def _with_weights(self, content: dict[str, Any]) -> pl.LightningModule:

@@ -1,4 +1,4 @@
-"""Export and archive when somebody asks for it: the file that a step after the training would write, or another one."""
+"""Export and archive on request, instead of at the end of a training."""
 
 from __future__ import annotations
 
@@ -25,22 +25,19 @@ def write_now(
     console: Console | None,
     recorded: bool,
 ) -> Path:
-    """Write a checkpoint as ONNX file or as NN Archive.
+    """Write a checkpoint as ONNX file or as NN Archive, and return the path.
 
     Args:
         kind: What to write.
-        training: The training that it is from.
-        checkpoint: The file.
-        output: The file to write; where the step writes it if left out.
+        training: The training that the checkpoint belongs to.
+        checkpoint: The checkpoint file.
+        output: The file to write; ``None`` writes the default file of the step.
         console: Where progress is shown; ``None`` shows nothing.
-        recorded: Whether a file in the directory of the training is put into ``outcomes.json``, to be verified.
-
-    Returns:
-        The file.
+        recorded: Whether to record a file inside the run directory in ``outcomes.json``, so that it can be verified.
 
     Raises:
         CheckpointError: If the checkpoint cannot be read.
-        ExportError: If it cannot be exported, or does something else afterwards.
+        ExportError: If it cannot be exported, or the outputs of the file differ from PyTorch's.
         ArchiveError: If luxonis-ml is missing, or the archive cannot be written.
     """
     began = time.monotonic()

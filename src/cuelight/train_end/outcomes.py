@@ -1,4 +1,4 @@
-"""What became of each step after a training: ``outcomes.json`` in the run directory."""
+"""The outcome of each step after a training: ``outcomes.json`` in the run directory."""
 
 from __future__ import annotations
 
@@ -18,17 +18,17 @@ Status = Literal["ok", "failed", "skipped"]
 
 @dataclass(frozen=True)
 class Outcome:
-    """What became of one step.
+    """The outcome of one step.
 
     Args:
         step: The name of the step, such as ``ExportOnTrainEnd``.
-        status: Whether it worked, failed, or had nothing to do.
+        status: ``skipped`` if there was nothing to do.
         reason: Why it failed or was skipped.
-        seconds: How long it took.
-        checkpoint: The file whose weights it used, seen from the run directory.
-        weights_fingerprint: The fingerprint of these weights.
-        files: The SHA-256 of each file that it wrote, by its path seen from the run directory.
-        details: What else is worth to know, such as the metrics.
+        seconds: The duration.
+        checkpoint: The checkpoint that it used, relative to the run directory.
+        weights_fingerprint: The fingerprint of the weights of the checkpoint.
+        files: The SHA-256 of each file that it wrote, by path relative to the run directory.
+        details: More about the result, such as the metrics, as JSON values.
     """
 
     step: str
@@ -42,25 +42,22 @@ class Outcome:
 
     @property
     def is_measurement(self) -> bool:
-        """Whether this step has measured weights."""
+        """Whether the step measured the weights."""
         return self.status == "ok" and "metrics" in self.details
 
     @property
     def is_shipment(self) -> bool:
-        """Whether this step has put weights into a form that is used elsewhere, and so have to be the measured ones.
+        """Whether the step exported the weights, which then must be the measured ones.
 
-        What is uploaded is the best checkpoint by validation loss, which a validation has measured.
+        An upload does not count: the best checkpoint by validation loss was measured by a validation.
         """
         return self.status == "ok" and not {"metrics", "uploads"} & self.details.keys()
 
     def is_intact(self, directory: Path) -> bool:
-        """Return whether the checkpoint is still there, and all files of this step are what was written.
+        """Return whether the checkpoint exists and all files of the step have their recorded SHA-256.
 
         Args:
             directory: The run directory.
-
-        Returns:
-            Whether each exists, and the files have their SHA-256.
         """
         return (directory / self.checkpoint).is_file() and all(
             (directory / path).is_file() and sha256_of(directory / path) == recorded
@@ -69,13 +66,13 @@ class Outcome:
 
 
 def read_outcomes(directory: Path) -> dict[str, Outcome]:
-    """Read what became of the steps of a run.
+    """Read the outcomes of the steps of a run.
 
     Args:
         directory: The run directory.
 
     Returns:
-        The outcome of each step that was tried, by its name, in the order in which they ran.
+        The outcomes by the name of the step, in the order in which the steps ran; empty if none ran.
 
     Raises:
         CuelightError: If the file is damaged.
@@ -92,21 +89,16 @@ def read_outcomes(directory: Path) -> dict[str, Outcome]:
 
 
 def measured_weights(outcomes: Iterable[Outcome]) -> list[str]:
-    """Return which weights were measured."""
+    """Return the sorted fingerprints of the weights that were measured."""
     return sorted({outcome.weights_fingerprint for outcome in outcomes if outcome.is_measurement})
 
 
 def record_outcome(directory: Path, outcome: Outcome) -> None:
-    """Put the outcome of a step into ``outcomes.json``, in place of an earlier one of the same step.
-
-    Args:
-        directory: The run directory.
-        outcome: What became of the step.
-    """
+    """Write an outcome to ``outcomes.json``, in place of an earlier one of the same step."""
     outcomes = read_outcomes(directory) | {outcome.step: outcome}
     write_json(directory / OUTCOMES_FILE, {"steps": [asdict(entry) for entry in outcomes.values()]})
 
 
 def hashes(files: Iterable[Path], directory: Path) -> dict[str, str]:
-    """Compute what :attr:`Outcome.files` holds."""
+    """Return the SHA-256 of each file by its path relative to the run directory."""
     return {relative_to_run(file, directory): sha256_of(file) for file in files}

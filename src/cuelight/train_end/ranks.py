@@ -1,4 +1,4 @@
-"""Work that one process does for all."""
+"""Work that the first process of a distributed training does for all."""
 
 from __future__ import annotations
 
@@ -10,19 +10,12 @@ import torch
 
 Result = TypeVar("Result")
 
-# The others wait in a group of their own: an export may take longer than a collective of the training may.
+# An export may take longer than the timeout of the training's process group.
 _LONGEST_WAIT = timedelta(days=7)
 
 
 def on_first_rank(work: Callable[[], Result]) -> Result:
-    """Do something in the first process of a distributed training, while the others wait.
-
-    Args:
-        work: What to do; it should not raise.
-
-    Returns:
-        What it returned, in every process.
-    """
+    """Call ``work`` on rank 0 while the others wait, and return its result on every rank. It should not raise."""
     if not (torch.distributed.is_available() and torch.distributed.is_initialized()):
         return work()
     group: Any = torch.distributed.new_group(backend="gloo", timeout=_LONGEST_WAIT)
@@ -30,7 +23,7 @@ def on_first_rank(work: Callable[[], Result]) -> Result:
     try:
         if torch.distributed.get_rank() == 0:
             result[0] = work()
-    finally:  # whatever happened, the others must not wait
+    finally:  # also after an exception, or the others would wait forever
         torch.distributed.broadcast_object_list(result, src=0, group=group)
         torch.distributed.destroy_process_group(group)
     done: Result = result[0]

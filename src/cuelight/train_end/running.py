@@ -1,4 +1,4 @@
-"""A step run by itself: whatever happens in it is recorded, and stops nothing else."""
+"""Run one step and record its outcome; an error in it does not stop the others."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ logger = logging.getLogger(__name__)
 
 
 class TrainEndError(CuelightError):
-    """Steps after a training failed; the training itself is complete and saved.
+    """Steps after a training failed. The training itself is complete and saved.
 
     Args:
         outcomes: The outcomes of all steps.
@@ -46,20 +46,12 @@ class TrainEndError(CuelightError):
         )
 
     def __reduce__(self) -> tuple[type[TrainEndError], tuple[Sequence[Outcome], Path]]:
-        """Survive the way to another process."""
         return type(self), (self.outcomes, self.directory)
 
 
 @dataclass(frozen=True)
 class StepResult:
-    """What a step did.
-
-    Args:
-        checkpoint: The file whose weights it used.
-        fingerprint: The fingerprint of these weights.
-        files: The files that it wrote.
-        details: What else is worth to know, as plain JSON.
-    """
+    """The result of a successful step: the checkpoint it used, the files it wrote, and details as JSON values."""
 
     checkpoint: Path
     fingerprint: str
@@ -68,23 +60,14 @@ class StepResult:
 
 
 def run_step(name: str, directory: Path, work: Callable[[], StepResult]) -> Outcome:
-    """Run a step after a training, and record what became of it.
-
-    Args:
-        name: The name of the step.
-        directory: The run directory.
-        work: Does it.
-
-    Returns:
-        The outcome, also written to ``outcomes.json``; an error of the step is part of it and is not raised.
-    """
+    """Run a step, write its outcome to ``outcomes.json`` and return it. Errors become a failed outcome."""
     began = time.monotonic()
     try:
         with isolate_rng():
             outcome = _succeeded(name, directory, work())
     except StepSkipped as reason:
         outcome = Outcome(name, "skipped", reason=str(reason))
-    except Exception as error:  # noqa: BLE001 - a step may fail in any way, and is recorded
+    except Exception as error:  # noqa: BLE001 - any failure is recorded
         outcome = _failed(name, error)
     outcome = _timed(outcome, began)
     _log(outcome)
@@ -93,7 +76,7 @@ def run_step(name: str, directory: Path, work: Callable[[], StepResult]) -> Outc
 
 
 def record_result(name: str, directory: Path, result: StepResult, began: float) -> None:
-    """Record what a command did in place of a step, whose files it has written."""
+    """Record the result of a command as the outcome of a step; ``began`` is a time of ``time.monotonic()``."""
     _record(directory, _timed(_succeeded(name, directory, result), began))
 
 
@@ -111,8 +94,8 @@ def _succeeded(name: str, directory: Path, result: StepResult) -> Outcome:
 def _failed(name: str, error: Exception) -> Outcome:
     if isinstance(error, CuelightError):
         return Outcome(name, "failed", reason=redacted_text(str(error)))
-    told = [redacted_text(part) for part in traceback.format_exception(error)]
-    return Outcome(name, "failed", reason=reason_of(error), details={"traceback": told})
+    lines = [redacted_text(part) for part in traceback.format_exception(error)]
+    return Outcome(name, "failed", reason=reason_of(error), details={"traceback": lines})
 
 
 def _timed(outcome: Outcome, began: float) -> Outcome:

@@ -1,4 +1,4 @@
-"""The best weights measured."""
+"""Measure the weights of a checkpoint."""
 
 from __future__ import annotations
 
@@ -23,20 +23,11 @@ from cuelight.train_end.measured_weights import MeasuredWeights
 def measure(
     training: FinishedTraining, weights: MeasuredWeights, view: Split = "test", callbacks: Sequence[pl.Callback] = ()
 ) -> Measurement:
-    """Measure the weights of a checkpoint.
-
-    Args:
-        training: The training that they are from.
-        weights: The weights.
-        view: Which split of the data.
-        callbacks: What shows the progress.
-
-    Returns:
-        What was measured.
+    """Measure the weights of a checkpoint on a split of the data.
 
     Raises:
         StepSkipped: If the data has no such split.
-        CheckpointError: If the weights are of another model.
+        CheckpointError: If the weights do not fit the model.
     """
     if training.data is None:
         raise StepSkipped("there is no data to measure on.")
@@ -60,12 +51,9 @@ def measure(
 
 
 def send_measurement(training: FinishedTraining, measured: Measurement) -> None:
-    """Send what was measured to the trackers: metrics, tables and pictures.
+    """Send metrics, tables and pictures to the trackers, after :func:`write_results` has written the pictures.
 
-    Args:
-        training: The training, in whose directory :func:`write_results` has put the pictures.
-        measured: What was measured. Results of other views than ``test`` get the prefix ``best/``, because the
-            curves of the training have their names.
+    Metrics of other splits than ``test`` get the prefix ``best/``, because training logs under the same names.
     """
     view, loggers, step = measured.view, training.loggers, training.step
     prefix = "" if view == "test" else "best/"
@@ -83,5 +71,5 @@ def send_measurement(training: FinishedTraining, measured: Measurement) -> None:
 
 
 def not_finite(measured: Measurement) -> list[str]:
-    """Name the metrics that are no numbers."""
+    """Return the names of the metrics that are NaN or infinite."""
     return [name for name, value in measured.metrics.items() if not math.isfinite(value)]

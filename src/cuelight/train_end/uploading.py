@@ -1,4 +1,4 @@
-"""The best checkpoint sent to the trackers when the training is over."""
+"""Upload of the best checkpoint to the trackers after the training."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from cuelight.train_end.running import StepResult
 from cuelight.utils.files import sha256_of
 from cuelight.weights.best import BestCheckpoint
 
-TRAINING = "training"  # the key of the id in the state of the callback
+TRAINING = "training"  # key of the training id in the callback's state
 
 
 def upload(
@@ -31,27 +31,24 @@ def upload(
     console: Console | None = None,
     attempts: int | None = None,
 ) -> StepResult:
-    """Send the best checkpoint, unless it was sent, and wait until it is there.
+    """Send the best checkpoint, unless it was sent before, and wait until the upload is complete.
 
     Args:
-        training: The training that is over.
-        uploads: Sends it.
-        limit: How long to wait.
+        training: The finished training.
+        uploads: The uploads of the training.
+        limit: The maximum waiting time.
         console: Where progress is shown; ``None`` shows nothing.
-        attempts: How many failed attempts are enough; no matter how many if left out.
-
-    Returns:
-        What the trackers have.
+        attempts: The maximum number of failed attempts; ``None`` retries until the limit.
 
     Raises:
-        StepSkipped: If no best checkpoint was kept, or no tracker needs it.
+        StepSkipped: If there is no best checkpoint, or no tracker needs it.
         UploadError: If it was not sent.
     """
     uploads.resume()
     try:
         best = training.best("loss")
     except StepSkipped:
-        _wait(uploads, limit, console, attempts)  # for what was put into the spool before the checkpoint was deleted
+        _wait(uploads, limit, console, attempts)  # the spool may hold a checkpoint that was deleted since
         raise
     if reason := uploads.reason_for_none(best.path):
         raise StepSkipped(reason)
@@ -63,14 +60,10 @@ def upload(
 
 
 def training_id(training: FinishedTraining, state_key: str) -> str:
-    """Find the id by which a training knows its files in the spool and at the trackers.
+    """Return the id of a training in the spool and at the trackers.
 
-    Args:
-        training: The training that is over.
-        state_key: Under which the checkpoints hold the state of the callback.
-
-    Returns:
-        That of its best checkpoint; of what waits where there is none; a new one where there is nothing.
+    It is read from the callback's state (``state_key``) in the best checkpoint, else it is that of the training that
+    used the spool last. Without either it is new.
     """
     spooled = spooled_trainings(training.directory)
     states = [training.load(best.path).callback_states for best in _best_or_none(training)]
@@ -79,15 +72,7 @@ def training_id(training: FinishedTraining, state_key: str) -> str:
 
 
 def is_uploaded(training: FinishedTraining, outcome: Outcome) -> bool:
-    """Return whether the trackers have what would be sent now.
-
-    Args:
-        training: The training that is over.
-        outcome: What became of the upload before.
-
-    Returns:
-        Whether the best checkpoint has not changed since, nor have the trackers.
-    """
+    """Return whether the recorded upload is current: the same checkpoint, and as many trackers as need it now."""
     best = training.best("loss").path
     sent: Mapping[str, Mapping[str, Any]] = outcome.details["uploads"]
     trackers = [tracker for tracker in adapters_of(training.loggers) if not tracker.has(best)]
@@ -108,7 +93,7 @@ def _wait(uploads: Uploads, limit: timedelta, console: Console | None, attempts:
 
 @contextmanager
 def _bar(limit: timedelta, console: Console | None) -> Iterator[Callable[[float, str], None]]:
-    """Show how much of the time has passed; how many bytes have arrived no tracker tells."""
+    """Show the elapsed part of the time limit; trackers do not report sent bytes."""
     if console is None or not console.is_terminal:
         yield lambda *_: None
         return

@@ -1,4 +1,4 @@
-"""Whether the weights that were measured are the weights that were shipped."""
+"""Verify that the exported files hold the weights that were measured."""
 
 from __future__ import annotations
 
@@ -18,12 +18,12 @@ _SHOWN = 12  # digits of a fingerprint
 
 @dataclass(frozen=True)
 class Check:
-    """One comparison.
+    """One check of ``cuelight verify``.
 
     Args:
-        subject: What was looked at: a file of the run.
-        ok: Whether it is as it should be.
-        detail: What was found, and what was expected.
+        subject: The file, step or upload that was checked.
+        ok: Whether the check passed.
+        detail: The found and the expected value.
     """
 
     subject: str
@@ -32,15 +32,12 @@ class Check:
 
 
 def verify(training: FinishedTraining) -> list[Check]:
-    """Compare every file that the steps of a run wrote with the checkpoint that it was made of.
-
-    Args:
-        training: The run.
+    """Compare every file that the steps of a run wrote with its checkpoint.
 
     Returns:
-        For each file of ``outcomes.json`` whether its bytes are those that were written; for each result, ONNX file
-        and archive whether it names the weights that the checkpoint holds now; for each export and archive whether
-        its weights are those that were measured.
+        For each file in ``outcomes.json``, whether its SHA-256 is unchanged. For each result, ONNX file and archive,
+        whether it names the weights that the checkpoint holds now. For each upload, whether it was that checkpoint.
+        For each export and archive, whether its weights were measured.
     """
     outcomes = [outcome for outcome in read_outcomes(training.directory).values() if outcome.status == "ok"]
     checks = []
@@ -57,7 +54,6 @@ def verify(training: FinishedTraining) -> list[Check]:
 
 
 def _measured(outcomes: Sequence[Outcome]) -> Iterator[Check]:
-    """Whether what was shipped is what was measured."""
     measured = measured_weights(outcomes)
     for outcome in outcomes:
         if not outcome.is_shipment:
@@ -94,7 +90,6 @@ def _weights(training: FinishedTraining, outcome: Outcome) -> tuple[Check, str]:
 
 
 def _uploaded(directory: Path, outcome: Outcome) -> Iterator[Check]:
-    """Whether what was uploaded is the checkpoint, byte for byte."""
     file = directory / outcome.checkpoint
     found = sha256_of(file) if file.is_file() else ""
     for name, sent in outcome.details.get("uploads", {}).items():
@@ -119,7 +114,7 @@ def _made_of(directory: Path, outcome: Outcome, weights: str) -> Iterator[Check]
 
 
 def _named_weights(file: Path) -> Iterator[str]:
-    """The fingerprints that a file names."""
+    """Read the weights fingerprints that a file records."""
     if file.suffix == ".json":
         yield from (entry["weights_fingerprint"] for entry in read_results(file).values())
     elif file.suffix == ".onnx" or ".tar" in file.suffixes:

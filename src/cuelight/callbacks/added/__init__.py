@@ -1,1 +1,1 @@
-"""Callbacks that a run adds by itself; `cuelight plan` shows where."""
+"""Callbacks that a run adds by itself; ``cuelight plan`` lists them."""

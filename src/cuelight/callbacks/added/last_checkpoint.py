@@ -1,4 +1,4 @@
-"""The checkpoint from which a training goes on, whatever ended it."""
+"""Save the checkpoint from which a training is resumed."""
 
 from __future__ import annotations
 
@@ -23,19 +23,19 @@ _METRICS_KEY = "callback_metrics"
 class LastCheckpoint(Checkpoint):
     """Saves ``last.ckpt`` after every epoch, and on Ctrl-C or SIGTERM, which then stop the training.
 
-    A stop comes at a batch boundary, after the next optimizer step, so that no accumulated gradient is lost; a
+    The training stops at a batch boundary, after the next optimizer step, so that no accumulated gradient is lost; a
     second signal ends the process at once. During validation the state from before it is saved, and a resume
     validates again from the first batch. All processes of a distributed training stop together, whichever of them
-    got the signal. The metrics known to the callbacks are saved too, because a resumed training may need one before
-    it validates again, and so are the gradients of batches that wait for their optimizer step.
+    got the signal. The checkpoint also holds ``callback_metrics``, because a resumed training may need one before
+    it validates again, and the gradients of batches that wait for their optimizer step.
 
-    It belongs at the end of the list: a checkpoint holds the states of the callbacks as they are when it is saved.
+    It must be the last callback: a checkpoint holds the states of the callbacks at the time of saving.
 
     Args:
         dirpath: The folder; ``checkpoints`` in the trainer's ``default_root_dir`` if left out.
 
     Raises:
-        TrainingInterrupted: Out of ``trainer.fit``, once the state is saved after a signal.
+        TrainingInterrupted: From ``trainer.fit``, once the state is saved after a signal.
     """
 
     def __init__(self, dirpath: str | None = None) -> None:
@@ -47,7 +47,7 @@ class LastCheckpoint(Checkpoint):
         self._gradients_to_restore: dict[str, torch.Tensor] = {}
 
     def check(self, config: Config | None, callbacks: Sequence[pl.Callback]) -> Iterator[ConfigWarning]:
-        """Warn if this is the only checkpoint that is kept."""
+        """Warn if no other callback keeps a best checkpoint."""
         best = [callback for callback in callbacks if isinstance(callback, ModelCheckpoint) and callback.monitor]
         if not any(callback.save_top_k != 0 for callback in best):
             yield ConfigWarning(
@@ -57,24 +57,24 @@ class LastCheckpoint(Checkpoint):
 
     @property
     def received_signal(self) -> int | None:
-        """The number of the signal that asked for a stop; ``None`` if none did."""
+        """The number of the signal that requested a stop; ``None`` without one."""
         return self._stop.received
 
     def release_signals(self) -> None:
-        """Give the signals back when the training is over, so that one of them ends at once what comes after."""
+        """Restore the signal handlers after the training, so that a signal ends the following steps at once."""
         self._stop.unlisten()
 
     def setup(self, trainer: pl.Trainer, pl_module: pl.LightningModule, stage: str) -> None:
-        """Note who has the signals; in a test within a training that is this callback itself."""
+        """Remember the current signal handlers; in a test within a training they are this callback's own."""
         if stage == "fit":
             self._stop.note_owners()
 
     def on_sanity_check_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        """Listen for signals, from the first batch that the trainer runs."""
+        """Listen for signals from the sanity check on."""
         self._listen(trainer)
 
     def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        """Listen for signals, also where there was no sanity check, and give back the metrics of a resumed run."""
+        """Listen for signals, also without a sanity check, and restore metrics and gradients of a resumed run."""
         self._listen(trainer)
         self._saved_to_stop = False
         restored = {name: torch.tensor(value) for name, value in self._metrics_to_restore.items()}
@@ -83,22 +83,22 @@ class LastCheckpoint(Checkpoint):
         self._gradients_to_restore = {}
 
     def on_train_epoch_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        """Stop if all was saved for it."""
+        """Stop if the state was saved for it."""
         self._stop_if_saved()
 
     def on_train_batch_start(
         self, trainer: pl.Trainer, pl_module: pl.LightningModule, batch: Any, batch_idx: int
     ) -> None:
-        """Stop if all was saved for it, and note where the optimizer stands."""
+        """Stop if the state was saved for it, and remember the optimizer step."""
         self._stop_if_saved()
         self._step_before_batch = trainer.global_step
 
     def on_train_batch_end(
         self, trainer: pl.Trainer, pl_module: pl.LightningModule, outputs: Any, batch: Any, batch_idx: int
     ) -> None:
-        """Save to stop after an optimizer step, unless a validation or the end of the epoch comes next.
+        """Save after an optimizer step if a stop was requested, unless a validation or the end of the epoch comes next.
 
-        The stop itself comes at the next hook, when Lightning has logged the metrics of this batch.
+        The training stops at the next hook, when Lightning has logged the metrics of this batch.
         """
         stepped = trainer.global_step > self._step_before_batch
         if self._asked_to_stop(trainer) and stepped and not _validation_or_epoch_end_follows(trainer, batch_idx):
@@ -114,7 +114,7 @@ class LastCheckpoint(Checkpoint):
         batch_idx: int,
         dataloader_idx: int = 0,
     ) -> None:
-        """Stop within a validation, if asked to; the validation that ends a training is let pass."""
+        """Stop during a validation if requested, except in the validation that ends a training."""
         within_training = trainer.state.fn == "fit" and not trainer.sanity_checking and not trainer.should_stop
         if within_training and self._asked_to_stop(trainer):
             _forget_this_validation(trainer)
@@ -123,16 +123,16 @@ class LastCheckpoint(Checkpoint):
             self._stop_if_saved()
 
     def on_train_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        """Save; a stop that was asked for comes when Lightning has logged the metrics of this epoch."""
+        """Save. A requested stop follows when Lightning has logged the metrics of this epoch."""
         self._save(trainer)
         self._saved_to_stop = self._asked_to_stop(trainer)
         if _was_last_epoch(trainer):
-            self._stop_if_saved()  # or the steps that come after a training would run
+            self._stop_if_saved()  # or the steps after the training would run
 
     def on_save_checkpoint(
         self, trainer: pl.Trainer, pl_module: pl.LightningModule, checkpoint: dict[str, Any]
     ) -> None:
-        """Put the metrics known to the callbacks, and gradients that wait for more, into every checkpoint."""
+        """Put ``callback_metrics`` and unapplied gradients into every checkpoint."""
         checkpoint[_METRICS_KEY] = {name: float(value) for name, value in trainer.callback_metrics.items()}
         save_gradients(trainer, pl_module, checkpoint)
 
@@ -144,16 +144,16 @@ class LastCheckpoint(Checkpoint):
         self._gradients_to_restore = saved_gradients(checkpoint)
 
     def on_exception(self, trainer: pl.Trainer, pl_module: pl.LightningModule, exception: BaseException) -> None:
-        """Give the signals back."""
+        """Restore the signal handlers."""
         self._stop.unlisten()
 
     def teardown(self, trainer: pl.Trainer, pl_module: pl.LightningModule, stage: str) -> None:
-        """Give the signals back."""
+        """Restore the signal handlers."""
         self._stop.unlisten()
 
     def _listen(self, trainer: pl.Trainer) -> None:
         self._stop.listen()
-        if _anywhere(trainer, trainer.received_sigterm):  # by Lightning, which would end with the exit code 0
+        if _anywhere(trainer, trainer.received_sigterm):  # Lightning got it, and would exit with 0
             raise TrainingInterrupted(signal.SIGTERM)
 
     def _asked_to_stop(self, trainer: pl.Trainer) -> bool:
@@ -171,7 +171,7 @@ class LastCheckpoint(Checkpoint):
 
 
 def _anywhere(trainer: pl.Trainer, here: bool) -> bool:
-    """Whether something holds in any process of the training."""
+    """Whether ``here`` is true in any process of the training."""
     return trainer.strategy.reduce_boolean_decision(here, all=False) if trainer.world_size > 1 else here
 
 
@@ -181,7 +181,7 @@ def _was_last_epoch(trainer: pl.Trainer) -> bool:
 
 
 def _validation_or_epoch_end_follows(trainer: pl.Trainer, batch_idx: int) -> bool:
-    """Whether a checkpoint saved now would make a resume skip the validation that comes after this batch."""
+    """Whether a checkpoint saved now would make a resume skip the validation that follows this batch."""
     if trainer.should_stop or trainer.fit_loop.epoch_loop.batch_progress.is_last_batch:
         return True
     interval = trainer.val_check_batch
@@ -189,10 +189,9 @@ def _validation_or_epoch_end_follows(trainer: pl.Trainer, batch_idx: int) -> boo
 
 
 def _forget_this_validation(trainer: pl.Trainer) -> None:
-    """Make the saved progress say that the validation under way has begun and has seen no batch.
+    """Reset the saved progress of the current validation to "started, no batch done".
 
-    Lightning then runs it again from its first batch; left as it is, the resumed validation would see only the
-    batches that remain, and its metrics would be of those alone.
+    Otherwise Lightning would resume the validation with the remaining batches, and its metrics would be of those only.
     """
     progress = trainer.fit_loop.epoch_loop.val_loop.batch_progress
     progress.reset()

@@ -1,4 +1,4 @@
-"""What a person sees while a model trains."""
+"""Progress output during the training."""
 
 from __future__ import annotations
 
@@ -14,14 +14,14 @@ from rich.table import Column
 
 from cuelight.callbacks.added.stop_after_steps import StopAfterSteps
 
-_SECONDS_BETWEEN_READINGS = 0.5  # reading a metric waits for the GPU
+_SECONDS_BETWEEN_READINGS = 0.5  # reading a metric synchronizes with the GPU
 
 
 class ProgressDisplay(ProgressBar):
-    """Prints a line for each epoch and, on a terminal, shows bars for the training and for the stage under way.
+    """Prints a line for each epoch and, on a terminal, shows bars for the training and the validation or test.
 
     Args:
-        console: Where to; standard error if left out. Lines alone are printed where it is no terminal.
+        console: Where to print; standard error if left out. Without a terminal only the lines are printed.
     """
 
     def __init__(self, console: Console | None = None) -> None:
@@ -35,43 +35,39 @@ class ProgressDisplay(ProgressBar):
 
     @property
     def console(self) -> Console | None:
-        """Where it shows something; ``None`` if it is disabled."""
+        """The console; ``None`` if the display is disabled."""
         return self._console if self._enabled else None
 
     def disable(self) -> None:
-        """Show nothing; Lightning calls this on every rank but the first."""
+        """Show nothing. Lightning calls this on every rank but the first."""
         self._enabled = False
 
     def enable(self) -> None:
-        """Show something again."""
+        """Enable the output again."""
         self._enabled = True
 
     def get_metrics(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> dict[str, Any]:
-        """Collect the metrics that were logged for the progress bar, without the version of a logger.
-
-        Returns:
-            Each value by its name.
-        """
+        """Return the metrics logged for the progress bar by name, without the logger's version number."""
         metrics = super().get_metrics(trainer, pl_module)
         metrics.pop("v_num", None)
         return metrics
 
     def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Show the bar of the whole training."""
-        self._epoch_began = time.monotonic()  # a resume in the middle of an epoch does not start it anew
-        self._open(_batches_of_training(trainer), _batches_done(trainer))
+        self._epoch_began = time.monotonic()  # a resume within an epoch has no on_train_epoch_start
+        self._open(_batches_of_training(trainer), int(trainer.fit_loop.epoch_loop.batch_progress.total.ready))
 
     def on_train_epoch_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        """Report the epoch before, whose metrics are complete only now, and name this one."""
+        """Print the line of the previous epoch, whose metrics are complete now, and name the new one."""
         self._report_epoch(trainer, pl_module)
         self._epoch_began = time.monotonic()
         if self._bars:
-            self._bars.name_training(_epoch_name(trainer))
+            self._bars.update_training(description=_epoch_name(trainer))
 
     def on_train_batch_end(
         self, trainer: pl.Trainer, pl_module: pl.LightningModule, outputs: Any, batch: Any, batch_idx: int
     ) -> None:
-        """Move the bar."""
+        """Advance the bar."""
         if not self._bars:
             return
         self._bars.advance_training()
@@ -79,10 +75,10 @@ class ProgressDisplay(ProgressBar):
             self._last_reading = time.monotonic()
             metrics = self.get_metrics(trainer, pl_module)
             of_step = {name: value for name, value in metrics.items() if name.endswith("_step")}
-            self._bars.show_metrics(_as_text(of_step or metrics))
+            self._bars.update_training(metrics=_as_text(of_step or metrics))
 
     def on_train_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        """Note how long the epoch took."""
+        """Measure the time of the epoch."""
         seconds = time.monotonic() - self._epoch_began
         self._finished_epoch = f"{_epoch_name(trainer)}  {{}}  [dim]{seconds:.1f} s[/dim]"
 
@@ -93,11 +89,11 @@ class ProgressDisplay(ProgressBar):
             self._bars.start_stage("validation", _total(trainer.num_val_batches))
 
     def on_validation_batch_end(self, *_: Any, **__: Any) -> None:
-        """Move the bar."""
+        """Advance the bar."""
         self._advance_stage()
 
     def on_validation_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        """Take the bar away."""
+        """Remove the bar."""
         self._end_stage(trainer)
 
     def on_test_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
@@ -107,31 +103,32 @@ class ProgressDisplay(ProgressBar):
             self._bars.start_stage("test", _total(trainer.num_test_batches))
 
     def on_test_batch_end(self, *_: Any, **__: Any) -> None:
-        """Move the bar."""
+        """Advance the bar."""
         self._advance_stage()
 
     def on_test_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        """Take the bar away."""
+        """Remove the bar."""
         self._end_stage(trainer)
 
     def on_train_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        """Report the last epoch and take the bars away."""
+        """Print the line of the last epoch and remove the bars."""
         self._report_epoch(trainer, pl_module)
         self._close()
 
     def on_exception(self, trainer: pl.Trainer, pl_module: pl.LightningModule, exception: BaseException) -> None:
-        """Take the bars away."""
+        """Remove the bars."""
         self._close()
 
     def teardown(self, trainer: pl.Trainer, pl_module: pl.LightningModule, stage: str) -> None:
-        """Take the bars away."""
+        """Remove the bars."""
         self._close()
 
     def _report_epoch(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         if self._enabled and self._finished_epoch:
             metrics = self.get_metrics(trainer, pl_module)
             names = [name for name in metrics if not name.endswith("_step")]
-            of_epoch = {name: metrics[name] for name in sorted(names, key=_stage_of)}
+            # training metrics first
+            of_epoch = {name: metrics[name] for name in sorted(names, key=lambda name: not name.startswith("train"))}
             self._console.print(self._finished_epoch.format(_as_text(of_epoch)), highlight=False)
         self._finished_epoch = ""
 
@@ -158,7 +155,7 @@ class ProgressDisplay(ProgressBar):
 
 
 class _Bars:
-    """Two bars of rich: the whole training, and the validation or test under way."""
+    """Two rich bars: the whole training, and the current validation or test."""
 
     def __init__(self, console: Console) -> None:
         self._progress = Progress(
@@ -180,17 +177,13 @@ class _Bars:
             self._progress.remove_task(self._training)
         self._training = self._progress.add_task("training", total=batches, completed=done, metrics="")
 
-    def name_training(self, description: str) -> None:
+    def update_training(self, **fields: Any) -> None:
         if self._training is not None:
-            self._progress.update(self._training, description=description)
+            self._progress.update(self._training, **fields)
 
     def advance_training(self) -> None:
         if self._training is not None:
             self._progress.advance(self._training)
-
-    def show_metrics(self, metrics: str) -> None:
-        if self._training is not None:
-            self._progress.update(self._training, metrics=metrics)
 
     def start_stage(self, name: str, batches: int | None) -> None:
         self.end_stage()
@@ -215,7 +208,7 @@ def _epoch_name(trainer: pl.Trainer) -> str:
 
 
 def _batches_of_training(trainer: pl.Trainer) -> int:
-    """Count the batches of the whole training; 0 if that is not known."""
+    """Return the number of batches of the whole training; 0 if unknown."""
     per_epoch, epochs = trainer.num_training_batches, trainer.max_epochs
     limits = [
         callback.max_steps * trainer.accumulate_grad_batches
@@ -227,10 +220,6 @@ def _batches_of_training(trainer: pl.Trainer) -> int:
     return min(limits, default=0)
 
 
-def _batches_done(trainer: pl.Trainer) -> int:
-    return int(trainer.fit_loop.epoch_loop.batch_progress.total.ready)
-
-
 def _total(batches: list[int | float]) -> int | None:
     total = sum(batches)
     return int(total) if total != float("inf") else None
@@ -238,8 +227,3 @@ def _total(batches: list[int | float]) -> int | None:
 
 def _as_text(metrics: Mapping[str, Any]) -> str:
     return "  ".join(f"{name} {float(value):<7.4g}" for name, value in metrics.items())
-
-
-def _stage_of(metric: str) -> bool:
-    """Sort what was measured in training before the rest."""
-    return not metric.startswith("train")

@@ -1,9 +1,8 @@
-"""ReduceLROnPlateau that a resume does not disturb."""
+"""Step ``ReduceLROnPlateau`` so that a resume does not change it."""
 
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterator
 
 import lightning.pytorch as pl
 from lightning.pytorch.utilities.types import LRSchedulerConfig
@@ -15,23 +14,23 @@ class StepOnPlateau(pl.Callback):
     """Steps ``ReduceLROnPlateau`` right after each validation, before any checkpoint of it is saved.
 
     Lightning steps it after the checkpoints of the epoch were saved, and not at all in the epoch from which a
-    training is resumed, so that a resumed training had another learning rate than one that was never interrupted.
-    Schedulers that watch a metric of the training, with a name that begins with ``train``, are stepped at the end of
-    the epoch. Others, and those with ``interval="step"``, are left alone.
+    training is resumed, so a resumed training would have another learning rate than an uninterrupted one.
+    Schedulers that monitor a training metric (its name starts with ``train``) are stepped at the end of the epoch.
+    Other schedulers, and those with ``interval="step"``, are not changed.
 
-    Its place is before the callbacks that save checkpoints.
+    It must come before the callbacks that save checkpoints.
 
     Raises:
-        CuelightError: After a validation in which the watched metric was not logged.
+        CuelightError: After a validation in which the monitored metric was not logged.
     """
 
     def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        """Keep Lightning from stepping them as well."""
+        """Prevent Lightning from stepping these schedulers too."""
         for config in _watching(trainer):
             config.frequency = sys.maxsize
 
     def on_validation_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        """Step those that watch the validation."""
+        """Step the schedulers that monitor a validation metric."""
         if trainer.state.fn != "fit" or trainer.sanity_checking:
             return
         for config in _watching(trainer):
@@ -39,16 +38,15 @@ class StepOnPlateau(pl.Callback):
                 _step(trainer, pl_module, config)
 
     def on_train_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        """Step those that watch the training."""
+        """Step the schedulers that monitor a training metric."""
         for config in _watching(trainer):
             if _watches_training(config):
                 _step(trainer, pl_module, config)
 
 
-def _watching(trainer: pl.Trainer) -> Iterator[LRSchedulerConfig]:
-    for config in trainer.lr_scheduler_configs:
-        if config.reduce_on_plateau and config.interval == "epoch":
-            yield config
+def _watching(trainer: pl.Trainer) -> list[LRSchedulerConfig]:
+    configs = trainer.lr_scheduler_configs
+    return [config for config in configs if config.reduce_on_plateau and config.interval == "epoch"]
 
 
 def _watches_training(config: LRSchedulerConfig) -> bool:

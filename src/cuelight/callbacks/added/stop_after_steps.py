@@ -1,4 +1,4 @@
-"""A limit in optimizer steps."""
+"""Limit the training to a number of optimizer steps."""
 
 from __future__ import annotations
 
@@ -10,8 +10,8 @@ import lightning.pytorch as pl
 class StopAfterSteps(pl.Callback):
     """Ends the training after a number of optimizer steps, with a last validation.
 
-    Lightning's own ``max_steps`` ends without a validation, and a training that is resumed under it from the end of
-    an epoch skips batches.
+    Lightning's ``max_steps`` ends without a validation, and a training resumed under it from the end of an epoch skips
+    batches.
 
     Args:
         max_steps: The number of optimizer steps.
@@ -27,7 +27,7 @@ class StopAfterSteps(pl.Callback):
     def on_train_batch_end(
         self, trainer: pl.Trainer, pl_module: pl.LightningModule, outputs: Any, batch: Any, batch_idx: int
     ) -> None:
-        """End if this was the last step."""
+        """End after the last step."""
         self._check(trainer)
 
     def _check(self, trainer: pl.Trainer) -> None:

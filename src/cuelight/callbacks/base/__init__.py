@@ -1,1 +1,1 @@
-"""What several callbacks share."""
+"""Base classes and checks that several callbacks share."""

@@ -1,4 +1,4 @@
-"""The question that every callback answers before a training: what cannot work together, or not as intended?"""
+"""Checks of a callback before the training: conflicts with the configuration and with other callbacks."""
 
 from __future__ import annotations
 
@@ -15,17 +15,17 @@ from cuelight.errors import ConfigError, ConfigWarning, Problem
 
 @runtime_checkable
 class ChecksItself(Protocol):
-    """A callback that knows what it cannot work with."""
+    """A callback that finds its own conflicts."""
 
     def check(self, config: Config | None, callbacks: Sequence[pl.Callback]) -> Iterable[Problem | ConfigWarning]:
-        """Find what cannot work, or works perhaps not as intended. Nothing is read or made.
+        """Find what cannot work, or may not work as intended. Reads and writes nothing.
 
         Args:
-            config: The configuration of the run; ``None`` in a Trainer of one's own.
-            callbacks: All callbacks, this one among them, in order.
+            config: The configuration of the run; ``None`` in a Trainer of your own.
+            callbacks: All callbacks in order, including this one.
 
         Returns:
-            Problems and warnings. Their paths begin at the callback's own entry, such as ``params.monitor``.
+            Problems and warnings, with paths relative to the callback's entry, such as ``params.monitor``.
         """
         ...
 
@@ -33,28 +33,14 @@ class ChecksItself(Protocol):
 def check_callback(
     callback: pl.Callback, config: Config | None, callbacks: Sequence[pl.Callback], path: str = ""
 ) -> Iterator[Problem | ConfigWarning]:
-    """Ask one callback.
-
-    Args:
-        callback: The callback.
-        config: The configuration of the run; ``None`` in a Trainer of one's own.
-        callbacks: All callbacks, in order.
-        path: The key path of the callback.
-
-    Yields:
-        Problems and warnings with the path of their keys.
-    """
+    """Run the check of one callback, if it has one; ``path`` is its key path, put before the paths of the results."""
     if isinstance(callback, ChecksItself):
         for found in callback.check(config, callbacks):
             yield replace(found, path=".".join(part for part in (path, found.path) if part))
 
 
 def require_no_problem(callback: pl.Callback, trainer: pl.Trainer) -> None:
-    """Ask one callback in ``setup``, where there may be no configuration.
-
-    Args:
-        callback: The callback.
-        trainer: Its trainer.
+    """Check one callback in ``setup``, without a configuration.
 
     Raises:
         ConfigError: If it cannot work with the other callbacks of the trainer.
@@ -66,7 +52,7 @@ def require_no_problem(callback: pl.Callback, trainer: pl.Trainer) -> None:
 
 
 def no_tracker(callback: pl.Callback, config: Config) -> Iterator[Problem]:
-    """Find out whether a callback that only logs has a tracker to log to."""
+    """Yield a problem if a callback that only logs has no tracker."""
     tracker = config.tracker
     if not (tracker.senders or tracker.tensorboard or tracker.csv):
         yield Problem(
@@ -76,5 +62,5 @@ def no_tracker(callback: pl.Callback, config: Config) -> Iterator[Problem]:
 
 
 def others_before(callback: pl.Callback, callbacks: Sequence[pl.Callback]) -> list[pl.Callback]:
-    """Return the callbacks that stand before one."""
+    """Return the callbacks that come before one in the list."""
     return list(takewhile(lambda other: other is not callback, callbacks))

@@ -1,4 +1,4 @@
-"""What the export and the archive have in common: options, and when there is nothing new to write."""
+"""The common base of export and archive: options, and whether the file is up to date."""
 
 from __future__ import annotations
 
@@ -16,12 +16,7 @@ from cuelight.weights.best import Preference
 
 
 class ExportingStep(TrainEndStep):
-    """A step that writes a file of the best weights.
-
-    Args:
-        preferred_checkpoint: The best by the main metric, or by the validation loss; the other one if there is none.
-        exporter: The options, in place of the section ``exporter`` that the module's ``hparams`` hold.
-    """
+    """A step that exports the best weights to one file."""
 
     def __init__(self, preferred_checkpoint: Preference = "metric", exporter: Mapping[str, Any] | None = None) -> None:
         self.preferred_checkpoint = preferred_checkpoint
@@ -29,13 +24,13 @@ class ExportingStep(TrainEndStep):
 
     @abstractmethod
     def path(self, training: FinishedTraining) -> Path:
-        """Return where the file belongs."""
+        """Return the path of the file to write."""
 
     def options(self, training: FinishedTraining) -> ExporterConfig:
-        """Return the options of this step; those of the training if it has none of its own."""
+        """Return the step's own options, or those of the training."""
         return self.exporter or training.exporter
 
     def is_done(self, training: FinishedTraining, outcome: Outcome) -> bool:
-        """Return whether the weights that would be written now were written, with the same options."""
+        """Return whether the current best weights were written, with the current options."""
         weights = training.load_best(self.preferred_checkpoint)
         return is_up_to_date(outcome, training, self.path(training), self.options(training), weights)

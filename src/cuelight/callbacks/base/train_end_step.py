@@ -1,4 +1,4 @@
-"""What all steps after a training have in common: each by itself, in the order of the list, on one rank."""
+"""The base class of the steps after a training. They run in the order of the callbacks, on rank 0."""
 
 from __future__ import annotations
 
@@ -25,16 +25,16 @@ from cuelight.weights.best import Preference
 
 
 class TrainEndStep(pl.Callback, ABC):
-    """A step after a training that is complete.
+    """A step after a complete training.
 
-    It runs in ``on_train_end``, on the first rank, while the others wait. Whatever happens in it is recorded in
-    ``outcomes.json`` in the trainer's ``default_root_dir``, and the steps after it still run. When everything has been
-    torn down, what failed is raised.
+    It runs in ``on_train_end``, on rank 0, while the other ranks wait. Its outcome is recorded in ``outcomes.json`` in
+    the trainer's ``default_root_dir``. After a failure the next steps still run, and the error is raised when
+    everything has been torn down.
 
     Attributes:
         raise_at_the_end: Whether failures are raised after all steps have run; they are in ``outcome`` in any case.
-        outcome: What became of the step; ``None`` as long as it has not run.
-        training: The training that is over, as the first step of a trainer keeps it for all of them.
+        outcome: The outcome of the step; ``None`` before it has run.
+        training: The finished training. Only the first step of a trainer holds it, for all of them.
         preferred_checkpoint: The best by the main metric, or by the validation loss.
     """
 
@@ -45,20 +45,12 @@ class TrainEndStep(pl.Callback, ABC):
 
     @property
     def step_name(self) -> str:
-        """By what the step is known in ``outcomes.json``."""
+        """The name of the step in ``outcomes.json``."""
         return type(self).__name__
 
     @abstractmethod
     def work(self, training: FinishedTraining, report: Callable[[str], None], console: Console | None) -> StepResult:
-        """Do what the step is for.
-
-        Args:
-            training: The training that is over.
-            report: Told what is being done.
-            console: Where progress is shown, if it is.
-
-        Returns:
-            What was done.
+        """Do the work of the step; ``report`` gets the name of each stage.
 
         Raises:
             StepSkipped: If there is nothing to do.
@@ -66,32 +58,21 @@ class TrainEndStep(pl.Callback, ABC):
 
     @abstractmethod
     def is_done(self, training: FinishedTraining, outcome: Outcome) -> bool:
-        """Return whether running the step again would write the same.
+        """Return whether running the step again would give the same result.
 
         Args:
-            training: The training that is over.
-            outcome: What became of the step before; its files are intact.
-
-        Returns:
-            Whether it used the weights that it would use now.
+            training: The finished training.
+            outcome: The outcome of the last run, whose files are intact.
         """
 
     def check(self, config: Config | None, callbacks: Sequence[pl.Callback]) -> Iterator[Problem | ConfigWarning]:
-        """Find a step before this one whose results this one would overwrite."""
+        """Find an earlier step of the same name, whose results would be overwritten."""
         steps = [callback for callback in others_before(self, callbacks) if isinstance(callback, TrainEndStep)]
         if self.step_name in [step.step_name for step in steps]:
             yield Problem(f"{self.step_name} is listed twice, and the second would overwrite the first. Leave one.")
 
     def run(self, training: FinishedTraining, console: Console | None = None) -> Outcome:
-        """Run the step now.
-
-        Args:
-            training: The training that is over.
-            console: Where progress is shown; ``None`` shows nothing.
-
-        Returns:
-            What became of it.
-        """
+        """Run the step now; ``console=None`` shows no progress."""
         self.outcome = self._run(training.directory, lambda: training, console)
         return self.outcome
 
@@ -100,24 +81,19 @@ class TrainEndStep(pl.Callback, ABC):
             return run_step(self.step_name, directory, lambda: self.work(make(), report, console))
 
     def setup(self, trainer: pl.Trainer, pl_module: pl.LightningModule, stage: str) -> None:
-        """Find out before the training whether the step can work.
-
-        Raises:
-            ConfigError: If it cannot, or if another step would overwrite what it does.
-        """
-        if stage != "fit":
-            return
-        self.outcome = None
-        require_no_problem(self, trainer)
+        """Check before the training whether the step can work."""
+        if stage == "fit":
+            self.outcome = None
+            require_no_problem(self, trainer)
 
     def on_train_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        """Run the step, unless the training was stopped."""
+        """Run the step, unless the training was stopped by a signal."""
         for callback in _last_checkpoints(trainer):
             callback.release_signals()
         self.outcome = on_first_rank(lambda: self._run_in(trainer, pl_module))
 
     def teardown(self, trainer: pl.Trainer, pl_module: pl.LightningModule, stage: str) -> None:
-        """Let what failed be raised, if this is the last step, when all others and the module have been torn down."""
+        """In the last step: schedule the error of all failed steps, to be raised after teardown."""
         self.training = None
         steps = train_end_steps(trainer)
         outcomes = [step.outcome for step in steps if step.outcome is not None]
@@ -135,7 +111,7 @@ class TrainEndStep(pl.Callback, ABC):
 
 
 def _finished(trainer: pl.Trainer, module: pl.LightningModule) -> FinishedTraining:
-    """The training of a trainer, the same for all steps: they share the weights that the first of them has read."""
+    """Return the same finished training for all steps, so that they load the weights once."""
     first = train_end_steps(trainer)[0]
     if first.training is None:
         first.training = finished_by(trainer, module)
@@ -143,14 +119,7 @@ def _finished(trainer: pl.Trainer, module: pl.LightningModule) -> FinishedTraini
 
 
 def train_end_steps(trainer: pl.Trainer) -> list[TrainEndStep]:
-    """List the steps that come after a training.
-
-    Args:
-        trainer: The trainer.
-
-    Returns:
-        The steps among its callbacks, in their order.
-    """
+    """Return the steps among the callbacks of a trainer, in order."""
     return [callback for callback in _callbacks(trainer) if isinstance(callback, TrainEndStep)]
 
 
@@ -160,7 +129,7 @@ def _callbacks(trainer: pl.Trainer) -> list[pl.Callback]:
 
 
 def _raise_after_teardown(trainer: pl.Trainer, error: TrainEndError) -> None:
-    """Raise where nothing is left to be torn down: the report of the profiler is what Lightning does last."""
+    """Raise an error after the report of the profiler, which is the last thing that Lightning does in ``fit``."""
 
     def describe_and_raise(describe: Callable[[], None]) -> None:
         undo()

@@ -1,1 +1,1 @@
-"""The moving average of the weights, as a callback."""
+"""The EMA callback."""

@@ -1,4 +1,4 @@
-"""What cannot work beside averaged weights, and why."""
+"""Callbacks and strategies that do not work with averaged weights."""
 
 from __future__ import annotations
 
@@ -12,14 +12,9 @@ from cuelight.errors import CuelightError, Problem
 
 
 def callback_conflicts(average: pl.Callback, callbacks: Sequence[pl.Callback]) -> Iterator[Problem]:
-    """Find callbacks that cannot work beside one that averages the weights.
+    """Find callbacks that cannot work with an averaging callback.
 
-    Args:
-        average: The callback that averages the weights.
-        callbacks: All callbacks, in order.
-
-    Yields:
-        A problem for each; for several averages of the same kind, at the first of them.
+    Several averages of the same type are reported once, by the first of them.
     """
     name = type(average).__name__
     first = next((callback for callback in callbacks if isinstance(callback, type(average))), average)
@@ -41,14 +36,7 @@ def callback_conflicts(average: pl.Callback, callbacks: Sequence[pl.Callback]) -
 
 
 def require_known_sharding(strategy: Strategy) -> None:
-    """Refuse a strategy that keeps the weights where an average cannot follow.
-
-    Args:
-        strategy: The strategy of the trainer.
-
-    Raises:
-        CuelightError: If it does.
-    """
+    """Raise a ``CuelightError`` for a strategy that keeps the weights in flat buffers, which cannot be averaged."""
     if isinstance(strategy, (FSDPStrategy, DeepSpeedStrategy)):
         raise CuelightError(
             f"The weights of {type(strategy).__name__} cannot be averaged, because it keeps them in flat buffers of "

@@ -1,4 +1,4 @@
-"""The moving average of the weights: measured, saved and shipped in place of the weights that are trained."""
+"""Exponential moving average of the weights, used in validation, checkpoints and export."""
 
 from __future__ import annotations
 
@@ -36,14 +36,14 @@ logger = logging.getLogger(__name__)
 
 
 class EMACallback(pl.Callback):
-    """Keeps an exponential moving average of the weights, which is what is validated, tested, saved and exported.
+    """Keeps an exponential moving average of the weights, which is validated, tested, saved and exported.
 
     After every optimizer step, average = d * average + (1 - d) * weights, with d = decay * (1 - exp(-t / decay_tau))
-    at the t-th update. It begins with the weights at the start of the training.
+    at the t-th update. The average starts with the weights at the start of the training.
 
-    Validation sees the average, and so does all that comes after the training. Checkpoints hold it as state_dict,
-    and the weights that are trained as current_model_state: the keys of Lightning's own EMAWeightAveraging, so that
-    each goes on from a checkpoint of the other. Its place among the callbacks makes no difference.
+    Validation and everything after the training use the average. Checkpoints hold it as state_dict, and the trained
+    weights as current_model_state. These are the keys of Lightning's EMAWeightAveraging, so each can resume from a
+    checkpoint of the other. The position among the callbacks makes no difference.
 
     Args:
         decay: Share of the old average in the new (0.0 up to, not including, 1.0). The default follows the weights so
@@ -51,16 +51,16 @@ class EMACallback(pl.Callback):
         use_dynamic_decay: Whether the decay grows from 0 to its value, so that the first weights are soon forgotten.
         decay_tau: Number of updates after which a growing decay has reached 63 % of its value.
         update_every_n_steps: Optimizer steps from one update to the next.
-        update_starting_at_step: Optimizer steps before the average begins, with the weights of then.
+        update_starting_at_step: Optimizer steps before the average starts, with the weights at that step.
         average_buffers: Whether floating-point buffers such as the statistics of BatchNorm are averaged too; or
-            patterns with * and ?, for those whose name fits one.
-        skip_nonfinite: Whether the weights are searched for NaN and infinity before each update, which is left out if
-            they hold any. The search takes about half as long as the update.
-        device: Where the average is kept, such as cpu to save the memory of a GPU; with the model if left out.
+            patterns with * and ? for the names of buffers.
+        skip_nonfinite: Whether to skip updates while the weights hold NaN or infinity. The check takes about half as
+            long as the update.
+        device: Where the average is kept, such as cpu to save GPU memory; with the model if left out.
 
     Raises:
         ValueError: If a parameter is out of its range.
-        CuelightError: When training starts, if another callback cannot work beside it.
+        CuelightError: When training starts, if another callback or the strategy cannot work with an average.
     """
 
     def __init__(
@@ -93,25 +93,25 @@ class EMACallback(pl.Callback):
         self._attached_to: list[weakref.ref[pl.Trainer]] = []
 
     def check(self, config: Config | None, callbacks: Sequence[pl.Callback]) -> Iterator[Problem]:
-        """Find callbacks that cannot work beside an average."""
+        """Find callbacks that cannot work with an average."""
         return callback_conflicts(self, callbacks)
 
     def __getstate__(self) -> dict[str, Any]:
-        """Leave out what belongs to one training: a copy begins anew."""
+        """Leave out the state of one training, so that a copy starts without an average."""
         return {**self.__dict__, "weights": None, "_trainer": None, "_attached_to": [], "_watches": []}
 
     @property
     def updates(self) -> int:
-        """How often the average was updated."""
+        """The number of updates of the average."""
         return self.weights.updates if self.weights else 0
 
     @property
     def skipped(self) -> int:
-        """How often it was not, because the weights held NaN or infinity."""
+        """The number of updates that were skipped because the weights held NaN or infinity."""
         return self.weights.skipped if self.weights else 0
 
     def setup(self, trainer: pl.Trainer, pl_module: pl.LightningModule, stage: str) -> None:
-        """Begin anew: what the model holds now is where training and average start from."""
+        """Reset the state: training and average start from the current weights of the model."""
         if stage != "fit":
             return
         require_no_problem(self, trainer)
@@ -123,10 +123,10 @@ class EMACallback(pl.Callback):
     def on_load_checkpoint(
         self, trainer: pl.Trainer, pl_module: pl.LightningModule, checkpoint: dict[str, Any]
     ) -> None:
-        """Take the average from where Lightning has loaded it to, the module, and give the module its own weights."""
+        """Take the average, which Lightning has loaded into the module, and load the trained weights instead."""
         self.weights = None
         if trainer.state.fn != "fit":
-            return  # these weights are to be evaluated as they are
+            return  # an evaluation uses the loaded weights
         self._gradients_to_restore = saved_gradients(checkpoint)
         own: dict[str, Any] = checkpoint.get(_OWN_STATE, {})
         self._steps = own.get("steps", -1)
@@ -144,7 +144,7 @@ class EMACallback(pl.Callback):
             pl_module.load_state_dict(checkpoint[RAW_STATE], strict=pl_module.strict_loading)
 
     def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        """Watch the optimizers, and say so if this average cannot do much."""
+        """Watch the optimizers, and warn if the average has little effect."""
         if self._steps < 0:
             self._steps = trainer.global_step
         if self.weights:
@@ -152,8 +152,8 @@ class EMACallback(pl.Callback):
         restore_gradients(pl_module, self._gradients_to_restore)
         self._gradients_to_restore = {}
         self._ended = False
-        self._stop_watching()  # of a trial, such as that of LearningRateFinder
-        # Torch has hooks for this, but not on the first step of some optimizers, and on others never.
+        self._stop_watching()  # the optimizers of a trial run, such as that of LearningRateFinder
+        # Torch's step hooks miss the first step of some optimizers and every step of others.
         self._watches = [
             wrap_method(optimizer, "step", partial(self._around_step, trainer, optimizer))
             for optimizer in trainer.optimizers
@@ -161,24 +161,24 @@ class EMACallback(pl.Callback):
         self._advise(trainer)
 
     def on_train_epoch_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        """See whether parameters came or went."""
+        """Look for added and removed parameters."""
         if self.weights:
             self.weights.refresh()
 
     def on_train_batch_start(
         self, trainer: pl.Trainer, pl_module: pl.LightningModule, batch: Any, batch_idx: int
     ) -> None:
-        """Begin the average, from the weights before the first step."""
+        """Start the average, from the weights before the first step."""
         self._begin_if_due(pl_module)
 
     def on_before_optimizer_step(
         self, trainer: pl.Trainer, pl_module: pl.LightningModule, optimizer: Optimizer
     ) -> None:
-        """Begin the average of a module that made its parameters in its first forward pass."""
+        """Start the average of a module with lazy parameters, which exist since the first forward pass."""
         self._begin_if_due(pl_module)
 
     def on_exception(self, trainer: pl.Trainer, pl_module: pl.LightningModule, exception: BaseException) -> None:
-        """Leave the weights that are trained in the model, unless the training had come to its end."""
+        """Leave the trained weights in the model, unless the training had ended."""
         if self.weights and not self._ended:
             self.weights.take_from_model()
         self._stop_watching()
@@ -192,14 +192,14 @@ class EMACallback(pl.Callback):
             self._watches.pop()()
 
     def _attach(self, trainer: pl.Trainer) -> None:
-        """Be there before and after all callbacks, whatever their order: to swap, and to complete checkpoints."""
+        """Wrap methods of the trainer, to swap weights and complete checkpoints outside of all callback hooks."""
         self._trainer = weakref.ref(trainer)
         if any(attached() is trainer for attached in self._attached_to):
             return
         wrap_method(trainer.fit_loop.epoch_loop.val_loop, "run", partial(self._while_validating, trainer))
-        wrap_method(trainer.fit_loop, "on_run_end", partial(self._when_trained, trainer))
-        wrap_method(trainer.fit_loop, "run", partial(self._when_nothing_is_left, trainer))
-        saving = trainer._checkpoint_connector  # noqa: SLF001 - the only place that every way of saving passes
+        wrap_method(trainer.fit_loop, "on_run_end", partial(self._before_run_end, trainer))
+        wrap_method(trainer.fit_loop, "run", partial(self._around_run, trainer))
+        saving = trainer._checkpoint_connector  # noqa: SLF001 - every way of saving goes through it
         wrap_method(saving, "dump_checkpoint", partial(self._while_saving, trainer))
         self._attached_to.append(self._trainer)
 
@@ -208,7 +208,7 @@ class EMACallback(pl.Callback):
         return self in callbacks and self._trainer is not None and self._trainer() is trainer
 
     def _average_for(self, trainer: pl.Trainer) -> AveragedWeights | None:
-        """Give the average, if it is that of the model which the trainer has now."""
+        """Return the average, if it belongs to the trainer's current model."""
         if self.weights is None or not self._is_at_work_in(trainer):
             return None
         return self.weights if self.weights.module is trainer.lightning_module else None
@@ -220,13 +220,13 @@ class EMACallback(pl.Callback):
         with average.in_model():
             return validate()
 
-    def _when_trained(self, trainer: pl.Trainer, end: Callable[[], Any]) -> Any:
-        """Leave the average in the model: it is what was measured, and what comes next shall use it."""
+    def _before_run_end(self, trainer: pl.Trainer, end: Callable[[], Any]) -> Any:
+        """Leave the average in the model before the callbacks' ``on_train_end``."""
         self._leave_average(trainer)
         return end()
 
-    def _when_nothing_is_left(self, trainer: pl.Trainer, run: Callable[[], Any]) -> Any:
-        """Leave the average in the model also after a resume with nothing left to train, which skips the above."""
+    def _around_run(self, trainer: pl.Trainer, run: Callable[[], Any]) -> Any:
+        """Leave the average in the model also when a resume has nothing left to train, which skips ``on_run_end``."""
         result = run()
         self._leave_average(trainer)
         return result
@@ -234,7 +234,7 @@ class EMACallback(pl.Callback):
     def _leave_average(self, trainer: pl.Trainer) -> None:
         average = self._average_for(trainer)
         if average and not average.is_in_model:
-            zero_what_is_pruned(trainer.lightning_module)  # masks that become permanent next reach the average alone
+            zero_what_is_pruned(trainer.lightning_module)  # ModelPruning applies its masks next, to the average only
             average.put_in_model()
         self._ended = True
 
@@ -282,7 +282,8 @@ class EMACallback(pl.Callback):
 
     def _update(self, trainer: pl.Trainer, average: AveragedWeights) -> None:
         agree = trainer.strategy.reduce_boolean_decision if average.is_sharded else None
-        updated = average.update(self._decay_at(average.updates + 1), agree)
+        tau = self.decay_tau if self.use_dynamic_decay else None
+        updated = average.update(decay_at(average.updates + 1, self.decay, tau), agree)
         if not updated and not self._skipping:
             self._warn(
                 trainer,
@@ -291,11 +292,7 @@ class EMACallback(pl.Callback):
             )
         self._skipping = not updated
 
-    def _decay_at(self, update: int) -> float:
-        return decay_at(update, self.decay, self.decay_tau if self.use_dynamic_decay else None)
-
     def _advise(self, trainer: pl.Trainer) -> None:
-        """Say so if the average will be next to the weights themselves, as with the default decay, or to the first."""
         steps = trainer.estimated_stepping_batches  # negative or infinite if unknown
         known = int(min(steps, _VERY_LONG)) if steps > 0 else _VERY_LONG
         updates = (known - self.update_starting_at_step) // self.update_every_n_steps
@@ -310,15 +307,15 @@ class EMACallback(pl.Callback):
 
 
 def _to_keep(state: Mapping[str, Any], sharded: bool, pruned: bool) -> dict[str, Any]:
-    """Make a state dict outlive the next exchange, which writes over what sharded modules hold."""
+    """Copy a state dict. The tensors of a sharded module are cloned, because the next swap overwrites them."""
     plain = with_plain_names(state) if pruned else dict(state)
     return {name: value.clone() for name, value in plain.items()} if sharded else plain
 
 
 def _has_stepped(optimizer: Optimizer) -> bool:
-    """Whether a step changed anything: there were gradients, and a gradient scaler did not veto them."""
-    vetoed = getattr(optimizer, "found_inf", None)  # set by the scaler for optimizers that look at it themselves
-    if vetoed is not None and bool(vetoed):
+    """Whether a step changed anything: there were gradients, and the gradient scaler did not skip it."""
+    found_inf = getattr(optimizer, "found_inf", None)  # set by the scaler for optimizers that handle it themselves
+    if found_inf is not None and bool(found_inf):
         return False
     groups = getattr(optimizer, "param_groups", None)
     return groups is None or any(parameter.grad is not None for group in groups for parameter in group["params"])

@@ -1,4 +1,4 @@
-"""Which parameters of ``EMACallback`` make sense, by themselves and in a training."""
+"""Checks of the parameters of ``EMACallback``."""
 
 from __future__ import annotations
 
@@ -35,14 +35,7 @@ _RANGES: dict[str, tuple[type, Callable[[Any], bool], str]] = {
 
 
 def require_ranges(parameters: Mapping[str, Any]) -> None:
-    """Refuse parameters that are out of their range.
-
-    Args:
-        parameters: Parameters by name.
-
-    Raises:
-        ParameterError: With each of them.
-    """
+    """Raise a ``ParameterError`` with all parameters that are out of their range."""
     if messages := dict(_out_of_range(parameters)):
         raise ParameterError("EMACallback", messages)
 
@@ -57,15 +50,15 @@ def _out_of_range(parameters: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
 
 
 def training_warning(updates: int, decay: float, tau: float | None) -> str:
-    """Find out whether an average makes no sense in a training of this length.
+    """Check whether the decay suits the length of the training.
 
     Args:
-        updates: How often the average will be updated.
-        decay: The decay that is used, or approached.
-        tau: Time constant in updates with which it is; constant if left out.
+        updates: The number of updates in the training.
+        decay: The final decay.
+        tau: The time constant of a growing decay, in updates; ``None`` if the decay is constant.
 
     Returns:
-        What is wrong and what to set, as the end of a sentence; empty if all is well.
+        The problem and better values, as the end of a sentence; empty if the decay is suitable.
     """
     if updates < 1:
         return (

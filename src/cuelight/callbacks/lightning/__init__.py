@@ -1,1 +1,1 @@
-"""Lightning's own callbacks, with parameters that a YAML file can express."""
+"""Lightning's callbacks, with parameters that a YAML file can express."""

@@ -13,10 +13,10 @@ from cuelight.errors import Problem
 
 
 class DeviceStatsMonitor(callbacks.DeviceStatsMonitor):
-    """Logs memory and load of the device that trains.
+    """Logs memory and load of the training device.
 
     Args:
-        cpu_stats: Whether to log the load of the CPU too; only where it trains if left out.
+        cpu_stats: Whether to log the CPU load too; if left out, only in a training on the CPU.
     """
 
     def check(self, config: Config | None, callbacks: Sequence[pl.Callback]) -> Iterator[Problem]:

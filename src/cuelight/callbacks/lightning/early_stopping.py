@@ -1,4 +1,4 @@
-"""Early stopping, with the parameters of Lightning and their documentation."""
+"""Lightning's EarlyStopping, with documented parameters."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ class EarlyStopping(callbacks.EarlyStopping):
     """Stops training when a metric no longer improves.
 
     Args:
-        monitor: The logged metric to watch, such as val/loss.
+        monitor: The logged metric to monitor, such as val/loss.
         min_delta: Smallest change that counts as an improvement.
         patience: Checks without improvement before training stops; one check comes after each validation.
         verbose: Whether to report each improvement.

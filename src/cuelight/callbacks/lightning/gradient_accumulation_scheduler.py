@@ -12,13 +12,13 @@ from cuelight.errors import Problem
 
 
 class GradientAccumulationScheduler(callbacks.GradientAccumulationScheduler):
-    """Changes over how many batches gradients are accumulated, from epoch to epoch.
+    """Changes the number of accumulated batches from epoch to epoch.
 
     Args:
-        scheduling: Number of batches per optimizer step, by the first epoch for which it holds: {0: 8, 4: 4}.
+        scheduling: Number of batches per optimizer step, by the first epoch in which it applies: {0: 8, 4: 4}.
 
     Raises:
-        ValueError: If an epoch is no whole number of at least 0, or a number of batches none of at least 1.
+        ValueError: If an epoch is not an integer of at least 0, or a number of batches is not an integer of at least 1.
     """
 
     def __init__(self, scheduling: dict[int, int]) -> None:
@@ -28,14 +28,13 @@ class GradientAccumulationScheduler(callbacks.GradientAccumulationScheduler):
         except ValueError as error:
             raise ValueError(f"{expected}, got {scheduling}") from error
         numbers = [*checked, *checked.values()]
-        if not checked or not all(type(number) is int for number in numbers) or min(checked) < 0:
-            raise ValueError(f"{expected}, got {scheduling}")
-        if min(checked.values()) < 1:
+        whole = checked and all(type(number) is int for number in numbers)
+        if not whole or min(checked) < 0 or min(checked.values()) < 1:
             raise ValueError(f"{expected}, got {scheduling}")
         super().__init__(scheduling=checked)
 
     def check(self, config: Config | None, callbacks: Sequence[pl.Callback]) -> Iterator[Problem]:
-        """Find a second factor."""
+        """Find a second setting: ``trainer.accumulate_grad_batches``."""
         factor = config.trainer.accumulate_grad_batches if config is not None else 1
         if factor != 1:
             yield Problem(

@@ -1,4 +1,4 @@
-"""Checkpoints, the best by a metric or at fixed intervals."""
+"""Save checkpoints, the best by a metric or at fixed intervals."""
 
 from __future__ import annotations
 
@@ -20,18 +20,18 @@ from cuelight.errors import ConfigError, ConfigWarning, Problem, did_you_mean
 class ModelCheckpoint(callbacks.ModelCheckpoint):
     """Saves checkpoints, the best by a metric or at fixed intervals.
 
-    The sanity check finds a monitored metric of the validation that is never logged. In a run directory that was
-    moved it goes on with its scores; Lightning's own forgets them, and then takes the next model for the best.
+    The sanity check detects a monitored validation metric that is not logged. In a moved run directory the scores are
+    kept; Lightning's ModelCheckpoint forgets them, and then takes the next model for the best.
 
     Args:
         dirpath: Folder for the files; the checkpoints folder of the run if left out.
         filename: Name with metrics in braces, such as "{epoch}-{step}", without .ckpt.
-        monitor: The logged metric by which the best is chosen, such as val/loss; without one the latest is kept.
+        monitor: The logged metric that selects the best, such as val/loss; without one the latest is kept.
         verbose: Whether to report each file.
         save_last: Also keep a copy named last.ckpt of the checkpoint saved latest; "link" makes a symbolic link.
         save_top_k: How many of the best to keep; -1 keeps all, 0 none.
         save_on_exception: Whether to save when training fails.
-        save_weights_only: Whether to leave out what only a resume needs.
+        save_weights_only: Whether to leave out the states that only a resume needs.
         mode: Whether a smaller or a larger value is better.
         auto_insert_metric_name: Whether to write metric=value into the name; set false if a metric has a slash.
         every_n_train_steps: Save after every n optimizer steps.
@@ -111,11 +111,7 @@ class ModelCheckpoint(callbacks.ModelCheckpoint):
         super().on_validation_end(trainer, pl_module)
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
-        """Go on with the scores of a checkpoint.
-
-        Args:
-            state_dict: What ``state_dict`` gave, perhaps in another place.
-        """
+        """Load the scores, with the paths changed to the current folder."""
         super().load_state_dict(_in_folder(state_dict, Path(self.dirpath)) if self.dirpath else state_dict)
 
 
@@ -127,7 +123,7 @@ def _not_logged(model: str, metric: str, logged: Sequence[str]) -> str:
 
 
 def _in_folder(state: dict[str, Any], folder: Path) -> dict[str, Any]:
-    """Rewrite the paths in a state to the folder where the files now are."""
+    """Change the paths in a state to the folder where the files are now."""
     if not state.get("best_model_path") or not (folder / Path(state["best_model_path"]).name).is_file():
         return state
 

@@ -22,14 +22,14 @@ _NEVER = -1
 class ModelPruning(callbacks.ModelPruning):
     """Sets the least important weights to zero, once in every epoch or at every validation.
 
-    Unlike with Lightning's own, the validation at the end of an epoch sees the pruned weights, so that a checkpoint
-    holds what was measured; a resumed training keeps what was pruned before; and the weights go back to their first
-    values at every pruning, not only at the first. State holds these first values as well.
+    Differences from Lightning's ModelPruning: the validation at the end of an epoch uses the pruned weights, so that a
+    checkpoint holds the measured weights; a resumed training keeps the earlier pruning; and the weights go back to
+    their first values at every pruning, not only at the first. The state holds these first values too.
 
     Args:
         pruning_fn: How weights are chosen.
-        parameters_to_prune: Names of layers, or patterns with * and ?, such as layer4.*; a name stands for all inside
-            it and may leave out what comes first. All layers if left out.
+        parameters_to_prune: Names of layers, or patterns with * and ?, such as layer4.*; a name includes the layers
+            inside it, and its first parts may be missing. All layers if left out.
         parameter_names: Which parameters of a layer; both if left out.
         use_global_unstructured: Whether the weights of all layers are ranked together, instead of within each layer.
         amount: Fraction to prune each time (0.0 to 1.0), or number of weights (a whole number).
@@ -37,7 +37,7 @@ class ModelPruning(callbacks.ModelPruning):
         make_pruning_permanent: Must be true: checkpoints and the trained model hold plain weights with zeros.
         use_lottery_ticket_hypothesis: Whether the weights that remain go back to their first values (J. Frankle and
             M. Carbin, 2019, "The Lottery Ticket Hypothesis").
-        resample_parameters: Whether they are drawn anew instead.
+        resample_parameters: Whether they are initialized again instead.
         pruning_dim: Dimension along which a structured function removes channels.
         pruning_norm: Order of the norm for ln_structured.
         verbose: 0 reports nothing, 1 the share of zeros, 2 the same for each layer.
@@ -94,7 +94,7 @@ class ModelPruning(callbacks.ModelPruning):
         self._loaded_first_values: dict[str, Tensor] = {}
 
     def check(self, config: Config | None, callbacks: Sequence[pl.Callback]) -> Iterator[ConfigWarning]:
-        """Warn of weights that go back to their first values."""
+        """Warn that the weights go back to their first values."""
         if self.use_lottery_ticket_hypothesis:
             yield ConfigWarning(
                 "ModelPruning takes the weights back to their first values at every pruning, so that validation and "
@@ -104,13 +104,7 @@ class ModelPruning(callbacks.ModelPruning):
             )
 
     def setup(self, trainer: pl.Trainer, pl_module: pl.LightningModule, stage: str) -> None:
-        """Find the layers by their names.
-
-        Args:
-            trainer: The trainer.
-            pl_module: The module.
-            stage: What begins.
-        """
+        """Find the layers by their names."""
         self._names = {module: name for name, module in pl_module.named_modules()}
         self._pruned_at = _NEVER
         super().setup(trainer, pl_module, stage)
@@ -118,16 +112,10 @@ class ModelPruning(callbacks.ModelPruning):
     def filter_parameters_to_prune(
         self, parameters_to_prune: Sequence[tuple[nn.Module, str]] = ()
     ) -> Sequence[tuple[nn.Module, str]]:
-        """Choose the parameters that the patterns name.
-
-        Args:
-            parameters_to_prune: All that can be pruned, as pairs of a layer and the name of its parameter.
-
-        Returns:
-            Those to prune.
+        """Return the parameters that the patterns select, as pairs of a layer and the name of its parameter.
 
         Raises:
-            CuelightError: If a pattern matches none of them.
+            CuelightError: If a pattern matches no layer.
         """
         layers = {self._names[module]: None for module, _ in parameters_to_prune}
         for pattern in self.patterns:
@@ -141,19 +129,19 @@ class ModelPruning(callbacks.ModelPruning):
         return list(self._selected.values())
 
     def apply_lottery_ticket_hypothesis(self) -> None:
-        """Take the remaining weights back to their first values."""
+        """Set the remaining weights back to their first values."""
         super().apply_lottery_ticket_hypothesis()
         for module, parameter in self._selected.values():
             weights = getattr(module, f"{parameter}_orig")
-            # Lightning hands over the memory of the first values themselves, which training would then change.
+            # Lightning assigns the storage of the first values, which training would then change.
             weights.data = weights.data.clone()
 
     def on_fit_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        """Prune again what the checkpoint had pruned; now, because the optimizer must see the parameters before."""
+        """Apply the masks of the checkpoint, after the optimizer was created from the unpruned parameters."""
         for name, mask in self._loaded_masks.items():
             module, parameter = self._selected[name]
             prune.custom_from_mask(module, parameter, mask.to(getattr(module, parameter).device))  # type: ignore[no-untyped-call]
-        # The model of a resumed training begins without its pretrained weights, so its own first values are others.
+        # A resumed training creates the model without pretrained weights, so its first values differ.
         for name, tensor in self._first_values().items():
             tensor.data.copy_(self._loaded_first_values.get(name, tensor))
         self._loaded_masks, self._loaded_first_values = {}, {}
@@ -164,11 +152,11 @@ class ModelPruning(callbacks.ModelPruning):
             return
         if self._once_per_epoch and not _ends_epoch(trainer):
             return
-        with torch.inference_mode(False):  # the masks must serve the training as well
+        with torch.inference_mode(False):  # the masks are used in training too
             self._prune_once(trainer)
 
     def on_validation_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        """Not prune: checkpoints of what was just measured are saved next."""
+        """Do not prune, unlike Lightning: the checkpoints saved next must hold the measured weights."""
 
     def on_train_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Prune in an epoch that ends without a validation."""
@@ -176,12 +164,7 @@ class ModelPruning(callbacks.ModelPruning):
             self._prune_once(trainer)
 
     def state_dict(self) -> dict[str, Any]:
-        """Return the state.
-
-        Returns:
-            The mask of each pruned parameter (false where it is zero), the first values to which the parameters go
-            back, and when the last pruning was.
-        """
+        """Return the masks (false where zero), the first values, and the epoch or step of the last pruning."""
         live = {
             name: getattr(module, f"{parameter}_mask").bool()
             for name, (module, parameter) in self._selected.items()
@@ -195,24 +178,20 @@ class ModelPruning(callbacks.ModelPruning):
         }
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
-        """Take a state.
-
-        Args:
-            state_dict: What ``state_dict`` gave.
-        """
+        """Load the state, which is applied in ``on_fit_start``."""
         self._loaded_masks = dict(state_dict["masks"])
         self._loaded_first_values = dict(state_dict["first_values"])
         self._pruned_at = state_dict["pruned_at"]
 
     def _prune_once(self, trainer: pl.Trainer) -> None:
-        """Prune, unless it was done in this epoch or step; a resumed training may repeat the validation of both."""
+        """Prune, unless it was done in this epoch or step; a resumed training may repeat its validation."""
         now = trainer.current_epoch if self._once_per_epoch else trainer.global_step
         if now != self._pruned_at:
             self._run_pruning(trainer.current_epoch)
             self._pruned_at = now
 
     def _first_values(self) -> dict[str, Tensor]:
-        """The first values by the names of their parameters; none if the weights do not go back to them."""
+        """Return the first values by parameter name; empty if the weights do not go back to them."""
         names = list(self._selected)
         return {
             names[index]: getattr(layer["data"], parameter)
@@ -222,13 +201,13 @@ class ModelPruning(callbacks.ModelPruning):
 
 
 def _ends_epoch(trainer: pl.Trainer) -> bool:
-    """Whether no training batch of this epoch comes after the present validation."""
+    """Whether the current validation comes after the last training batch of the epoch."""
     out_of_steps = 0 <= trainer.max_steps <= trainer.global_step
     return trainer.should_stop or out_of_steps or trainer.fit_loop.epoch_loop.batch_progress.is_last_batch
 
 
 def _matches(layer: str, pattern: str) -> bool:
-    """Whether a pattern names a layer or what is around it, from any part of the name on."""
+    """Whether a pattern matches a layer or one of its parents; the first parts of the name may be missing."""
     return any(fnmatchcase(name, form) for name in _with_parents(layer) for form in (pattern, f"*.{pattern}"))
 
 

@@ -19,18 +19,18 @@ AVERAGING_FUNCTIONS = {"average": None, "ema": get_ema_avg_fn()}  # type: ignore
 
 
 class StochasticWeightAveraging(callbacks.StochasticWeightAveraging):
-    """Averages the weights of the last epochs, under a learning rate of its own.
+    """Averages the weights of the last epochs, which have a learning rate of their own.
 
     The average replaces the weights when training ends (P. Izmailov et al., 2018, "Averaging Weights Leads to Wider
     Optima and Better Generalization"), and is saved as ``swa.ckpt`` in ``checkpoints`` of the trainer's
-    ``default_root_dir``, if checkpoints are saved at all; those saved before hold the weights that are trained on.
+    ``default_root_dir``, if checkpoints are saved at all. Earlier checkpoints hold the trained weights.
 
     Args:
         swa_lrs: Learning rate while averaging; one for all parameter groups, or a list with one for each.
         swa_epoch_start: Epoch (from 1) in which averaging starts, or as a fraction of all epochs.
         annealing_epochs: Epochs in which the learning rate changes to swa_lrs.
-        annealing_strategy: How it changes: along a cosine or a line.
-        avg_fn: "average" weighs all epochs the same; "ema" is an exponential moving average with a decay of 0.999.
+        annealing_strategy: Whether it changes along a cosine or a line.
+        avg_fn: "average" weights all epochs equally; "ema" is an exponential moving average with a decay of 0.999.
         device: Where the average is kept, such as cpu; null keeps it beside the model.
     """
 
@@ -54,7 +54,7 @@ class StochasticWeightAveraging(callbacks.StochasticWeightAveraging):
         self._loaded: dict[str, Any] | None = None
 
     def check(self, config: Config | None, callbacks: Sequence[pl.Callback]) -> Iterator[ConfigWarning]:
-        """Warn of an average that is lost, or that nobody measures."""
+        """Warn that the average may be lost, and is not validated."""
         if any(isinstance(callback, EarlyStopping) for callback in callbacks):
             yield ConfigWarning(
                 "StochasticWeightAveraging writes its average into the model after the last planned epoch; if "
@@ -67,34 +67,26 @@ class StochasticWeightAveraging(callbacks.StochasticWeightAveraging):
         )
 
     def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        """Go on averaging in the middle of an epoch, where Lightning would wait for the next to begin."""
+        """Continue averaging within an epoch, where Lightning would wait for the next one."""
         if self._loaded is not None and trainer.fit_loop.restarted_mid_epoch:
             self.on_train_epoch_start(trainer, pl_module)
 
     def on_train_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        """Put the average into the model, and save it, because all other checkpoints are saved before."""
+        """Put the average into the model, and save it, because all other checkpoints were saved before."""
         super().on_train_end(trainer, pl_module)
-        last_epoch = self.swa_end + int(bool(self._model_contains_batch_norm))  # one more measures the statistics
+        last_epoch = self.swa_end + int(bool(self._model_contains_batch_norm))  # one more updates the statistics
         ended = self._max_epochs == -1 or trainer.current_epoch - 1 == last_epoch
         if ended and self.n_averaged is not None and trainer.checkpoint_callbacks and not trainer.fast_dev_run:  # type: ignore[attr-defined]  # Lightning sets it by setattr
             trainer.save_checkpoint(Path(trainer.default_root_dir) / "checkpoints" / SWA_CHECKPOINT)
 
     def state_dict(self) -> dict[str, Any]:
-        """Return the state.
-
-        Returns:
-            The state; what was loaded, as long as averaging has not gone on from it.
-        """
+        """Return the state; until averaging continues after a resume, this is the loaded state."""
         if self._loaded is not None and self.n_averaged is None:
             return self._loaded
         state: dict[str, Any] = super().state_dict()
         return state
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
-        """Take a state.
-
-        Args:
-            state_dict: What ``state_dict`` gave.
-        """
+        """Load the state."""
         super().load_state_dict(state_dict)
         self._loaded = state_dict

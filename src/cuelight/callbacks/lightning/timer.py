@@ -1,4 +1,4 @@
-"""A limit to the time of a training."""
+"""Limit the time of a training."""
 
 from __future__ import annotations
 
@@ -15,15 +15,15 @@ from cuelight.errors import Problem
 
 
 class Timer(callbacks.Timer):
-    """Stops training when a time has passed; the time before a resume counts.
+    """Stops training after a time; the time before a resume counts.
 
     Args:
         duration: Time to train: "90m", "1h30m", "DD:HH:MM:SS" or {hours: 12}; without one, time is only measured.
         interval: Whether training may stop after any step, or only after a whole epoch.
-        verbose: Whether to report that the time is over.
+        verbose: Whether to report when the time is over.
 
     Raises:
-        ValueError: If the duration is none of these.
+        ValueError: If ``duration`` is not a duration.
     """
 
     def __init__(
@@ -37,6 +37,6 @@ class Timer(callbacks.Timer):
         )
 
     def check(self, config: Config | None, callbacks: Sequence[pl.Callback]) -> Iterator[Problem]:
-        """Find a second limit."""
+        """Find a second limit: ``trainer.max_time``."""
         if config is not None and config.trainer.max_time is not None:
             yield Problem("Timer limits the training, and so does trainer.max_time. Leave one of them out.")
