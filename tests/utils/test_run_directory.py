@@ -9,7 +9,7 @@ from subprocess import PIPE, Popen
 import pytest
 
 from cuelight.errors import CheckpointError
-from cuelight.utils.run_directory import find_run_directory, is_first_process, make_run_directory
+from cuelight.utils.run_directory import find_run_directory, is_complete, is_first_process, make_run_directory
 
 MAKE = """
 import sys
@@ -125,3 +125,13 @@ def test_first_process(monkeypatch, variables, first) -> None:
     for name, value in variables.items():
         monkeypatch.setenv(name, value)
     assert is_first_process() is first
+
+
+@pytest.mark.parametrize(
+    ("record", "complete"),
+    [('{"status": "complete"}', True), ('{"status": "failed"}', False), ("{", True), (None, True)],
+)
+def test_a_training_is_complete_unless_its_record_says_otherwise(tmp_path, record, complete) -> None:
+    if record is not None:
+        (tmp_path / "training.json").write_text(record)
+    assert is_complete(tmp_path) == complete

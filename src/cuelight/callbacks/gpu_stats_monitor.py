@@ -103,7 +103,7 @@ class GPUStatsMonitor(pl.Callback):
     ) -> None:
         """Log utilization and memory, and the time since the last step."""
         self._step = trainer.global_step
-        if _logs_are_due(trainer):
+        if _logs_are_due(trainer, self._step):
             times = {"inter_step": self._ended} if self.inter_step_time else {}
             self._log(trainer, self._names_at_start(), times)
         self._began = time.perf_counter()
@@ -112,7 +112,7 @@ class GPUStatsMonitor(pl.Callback):
         self, trainer: pl.Trainer, pl_module: pl.LightningModule, outputs: Any, batch: Any, batch_idx: int
     ) -> None:
         """Log all values, and the time of the step."""
-        if _logs_are_due(trainer):
+        if _logs_are_due(trainer, self._step):
             times = {"intra_step": self._began} if self.intra_step_time else {}
             self._log(trainer, self._names_at_start() | self._names_at_end(), times)
         self._ended = time.perf_counter()
@@ -154,9 +154,9 @@ def _message(reason: str) -> str:
     )
 
 
-def _logs_are_due(trainer: pl.Trainer) -> bool:
-    due: bool = trainer._logger_connector.should_update_logs  # noqa: SLF001 - Lightning's own monitors use it
-    return due and trainer.is_global_zero
+def _logs_are_due(trainer: pl.Trainer, step: int) -> bool:
+    every = trainer.log_every_n_steps  # type: ignore[attr-defined]  # Lightning sets it by setattr
+    return bool(every and ((step + 1) % every == 0 or trainer.should_stop) and trainer.is_global_zero)
 
 
 def _device(index: int) -> nvml.Device:

@@ -38,7 +38,7 @@ from cuelight.train_end.outcomes import Outcome
 from cuelight.train_end.running import StepResult, record_result
 from cuelight.train_end.testing import measure
 from cuelight.train_end.verifying import Check, verify
-from cuelight.utils.run_directory import CHECKPOINT_FOLDER, clean_up, require_nobody_trains
+from cuelight.utils.run_directory import CHECKPOINT_FOLDER, clean_up, is_complete, require_nobody_trains
 from cuelight.weights.best import BestCheckpoint, Preference, best_checkpoint, main_metric
 from cuelight.weights.checkpoint_io import load_checkpoint
 from cuelight.weights.resuming import latest_checkpoint, step_of
@@ -260,7 +260,7 @@ class TrainedRun:
         step = next((callback for callback in callbacks if isinstance(callback, UploadCheckpoint)), UploadCheckpoint())
         training = self._finished(folder.parent, step_of(last) if last else 0)
         outcome = step.run(training, self._console())
-        leave_trackers(training.loggers)
+        leave_trackers(training.loggers, complete=is_complete(training.directory))
         return outcome
 
     def best(self, prefer: Preference = "metric") -> BestCheckpoint | None:

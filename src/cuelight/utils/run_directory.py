@@ -121,6 +121,15 @@ def require_nobody_trains(directory: Path) -> None:
         )
 
 
+def is_complete(directory: Path) -> bool:
+    """Return whether the training of a run ended by itself; also if there is no record of how it ended."""
+    try:
+        status = json.loads((directory / TRAINING_FILE).read_text())["status"]
+    except (OSError, ValueError, KeyError, TypeError):
+        return True
+    return bool(status == "complete")
+
+
 def _make_new(parent: Path) -> Path:
     parent.mkdir(parents=True, exist_ok=True)
     while True:

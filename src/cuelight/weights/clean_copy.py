@@ -11,6 +11,7 @@ from torch import Tensor, nn
 from torch.nn.utils import prune
 
 from cuelight.errors import CheckpointError
+from cuelight.weights.pruned_names import is_mask
 
 Module = TypeVar("Module", bound=nn.Module)
 
@@ -81,7 +82,6 @@ def _on_cpu(tensor: Tensor) -> Tensor:
 
 def _make_pruning_permanent(module: nn.Module) -> None:
     for part in module.modules():
-        hooks = list(part._forward_pre_hooks.values())  # noqa: SLF001 - those of torch.nn.utils.prune
-        for hook in hooks:
-            if isinstance(hook, prune.BasePruningMethod):
-                prune.remove(part, hook._tensor_name)  # type: ignore[no-untyped-call]  # noqa: SLF001
+        parameters = dict(part.named_parameters(recurse=False))
+        for mask in [name for name, _ in part.named_buffers(recurse=False) if is_mask(name, parameters)]:
+            prune.remove(part, mask.removesuffix("_mask"))  # type: ignore[no-untyped-call]

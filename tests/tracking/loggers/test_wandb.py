@@ -11,7 +11,7 @@ from lightning.pytorch.loggers import WandbLogger
 from cuelight.errors import TrackerError
 from cuelight.tracking import sending
 from cuelight.tracking.logger_adapter import adapter_of
-from cuelight.tracking.loggers.build import start_trackers
+from cuelight.tracking.loggers.build import leave_trackers, start_trackers
 from cuelight.tracking.loggers.readonly import readonly
 from cuelight.tracking.loggers.wandb_adapter import WandbAdapter
 from cuelight.tracking.loggers.wandb_logger import OwnRunWandbLogger
@@ -121,6 +121,14 @@ def test_readonly_logger_leaves_the_run_open(directory) -> None:
     logger.finalize("success")
     names = {name for entry in read_run(directory)["history"] for name in entry if not name.startswith("_")}
     assert names == {"loss", "drawn", "trainer/global_step"}
+
+
+@pytest.mark.parametrize(("complete", "code"), [(True, 0), (False, 1)])
+def test_run_that_was_reopened_to_send_keeps_its_status(directory, complete, code) -> None:
+    logger = offline(directory)
+    logger.log_metrics({"loss": 1.0}, 1)
+    leave_trackers([logger], complete=complete)
+    assert read_run(directory)["exit_codes"] == [code]
 
 
 def test_loggers_of_lightning_are_known(directory, tmp_path) -> None:

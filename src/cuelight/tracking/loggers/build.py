@@ -68,11 +68,11 @@ def start_trackers(loggers: Sequence[Logger]) -> None:
         begun.append(one)
 
 
-def leave_trackers(loggers: Sequence[Logger]) -> None:
-    """Close the W&B run that sending has reopened; the final status of the other trackers is kept."""
+def leave_trackers(loggers: Sequence[Logger], *, complete: bool) -> None:
+    """Close the W&B run that sending has reopened, as one that is ``complete`` or failed; others keep their status."""
     for one in loggers:
         if isinstance(one, OwnRunWandbLogger):  # any use makes it a running one
-            one.finalize("success")
+            one.finalize("success" if complete else "failed")
 
 
 def _loggers(config: Config, directory: Path, resumed_from: int | None) -> Iterator[Logger]:

@@ -43,7 +43,11 @@ class TensorBoardAdapter(Folder):
         Image.fromarray(image).save(encoded, "JPEG", quality=_QUALITY, subsampling=0)
         shown = Summary.Image(height=height, width=width, colorspace=channels, encoded_image_string=encoded.getvalue())
         written = Summary(value=[Summary.Value(tag=name, image=shown)])
-        self._logger.experiment._get_file_writer().add_summary(written, step)  # noqa: SLF001 - add_image does the same
+        writer = self._logger.experiment
+        if writer.file_writer is None:  # after the end of a training; add_image opens another file
+            writer.add_image(name, image, step, dataformats="HWC")
+        else:
+            writer.file_writer.add_summary(written, step)
 
     def log_text(self, name: str, text: str, step: int) -> None:
         """Log text."""

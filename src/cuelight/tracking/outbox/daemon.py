@@ -10,18 +10,10 @@ from typing import Any
 
 
 def daemon(run: Callable[[], None], name: str | None = None) -> threading.Thread:
-    """Make a thread for which the end of the process does not wait, nor for what it has an executor do.
+    """Return a thread, not started yet, that the end of the process does not wait for, nor for its executors.
 
-    Python waits at its end for every thread of a ``ThreadPoolExecutor``, also where a daemon thread has started it. By
-    one boto3 sends what MLflow keeps on S3: a server that hangs would hold the process for minutes, and a slow one
-    until all of the file is there.
-
-    Args:
-        run: What it does.
-        name: How it is called.
-
-    Returns:
-        The thread, which is not started yet.
+    Python waits at its end for every thread of a ``ThreadPoolExecutor``, also if a daemon thread has started it. boto3
+    uses one to upload what MLflow keeps on S3: a server that hangs would hold the process for minutes.
     """
     _let_process_end()
     return threading.Thread(target=run, name=name, daemon=True)

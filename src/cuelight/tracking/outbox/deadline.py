@@ -13,11 +13,7 @@ _LEAST = 1.0  # for a tracker whose turn comes when the others have used up the 
 
 
 def was_stopped() -> bool:
-    """Return whether the training that ends was stopped by a signal.
-
-    Returns:
-        Whether the exception that is handled right now says so.
-    """
+    """Return whether the exception that is being handled is that of a training stopped by a signal."""
     return isinstance(sys.exc_info()[1], (KeyboardInterrupt, SystemExit, TrainingInterrupted))
 
 
@@ -29,13 +25,9 @@ class Deadline:
         self._asked: set[str] = set()
 
     def seconds_for(self, tracker: str) -> float:
-        """Return how long one tracker may take to end.
+        """Return the seconds that are left for one tracker, at least one.
 
-        Args:
-            tracker: Its name. The first one of an end starts the clock, and so does one that ends once more.
-
-        Returns:
-            The seconds that are left, a second at least.
+        The first tracker that ends starts the clock, and so does one that ends a second time.
         """
         if not self._asked or tracker in self._asked:
             self._until = time.monotonic() + (AFTER_A_STOP if was_stopped() else AT_THE_END)

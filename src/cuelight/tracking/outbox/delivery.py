@@ -64,13 +64,10 @@ class Delivery:
     def put(
         self, what: str, send: Callable[[], object], *, unless_waiting: bool = False, comes_last: bool = False
     ) -> None:
-        """Have something sent.
+        """Add a job; ``what`` names it in messages.
 
-        Args:
-            what: What it is, for messages.
-            send: Sends it.
-            unless_waiting: Whether nothing is added where something of the same name waits already.
-            comes_last: Whether all else is sent before.
+        With ``unless_waiting``, nothing is added if a job of the same name waits already. A job that ``comes_last`` is
+        sent after all others.
         """
         with self._changed:
             if len(self._jobs) >= _MOST_WAITING and not comes_last:
@@ -85,15 +82,7 @@ class Delivery:
             self._changed.notify_all()
 
     def put_file(self, file: Path, send: Callable[[Path], object]) -> None:
-        """Have a file sent as it is now; it may be changed or removed afterwards.
-
-        Args:
-            file: The file.
-            send: Sends a file, which is a copy of the same name.
-
-        Raises:
-            OSError: If it cannot be copied.
-        """
+        """Add a job that sends a copy of a file as it is now. Raises ``OSError`` if it cannot be copied."""
         folder = tempfile.mkdtemp(prefix="cuelight-")
         copy = Path(folder) / file.name
 
@@ -105,13 +94,9 @@ class Delivery:
         self.put(f"file {file.name}", send_copy)
 
     def finish(self, limit: float = AT_THE_END) -> list[str]:
-        """Wait until all is sent, and say what is not.
+        """Wait for at most ``limit`` seconds until all is sent, and return the names of what was not.
 
-        Args:
-            limit: For how many seconds at most. A tracker that fails a few times ends it before.
-
-        Returns:
-            What was not sent, each once.
+        A tracker that fails a few times is not waited for any longer.
         """
         until = time.monotonic() + limit
         with self._changed:
@@ -141,13 +126,13 @@ class Delivery:
                 return
 
     def _next(self) -> _Job | None:
-        """The job to do; none when all is done and nothing more shall come."""
+        """Return the next job; ``None`` when all is done and the delivery has ended."""
         with self._changed:
             self._changed.wait_for(lambda: self._jobs or self._is_over())
             return None if self._is_over() else self._jobs[0]
 
     def _another(self) -> _Job | None:
-        """A job that may arrive where others fail by themselves; none where all were tried, and they are tried anew."""
+        """Return a job that was not tried since something arrived; ``None`` if all were, and all may be tried again."""
         with self._changed:
             untried = (job for job in self._jobs if job.what not in self._failed and not job.comes_last)
             found = None if self._is_over() else next(untried, None)
@@ -164,7 +149,7 @@ class Delivery:
         return self._thread is not threading.current_thread()
 
     def _is_done(self, job: _Job) -> bool:
-        """Send something, and take it off if it has arrived or was refused."""
+        """Send a job, and remove it if it has arrived or was refused."""
         with self._changed:
             if self._is_over():
                 return False

@@ -27,13 +27,7 @@ _locking = threading.Lock()
 
 @dataclass(frozen=True)
 class Waiting:
-    """A file that waits.
-
-    Args:
-        file: The file in the spool, under the name by which it is sent.
-        step: The optimizer step at which it was saved.
-        score: The value for which it was kept.
-    """
+    """A file that waits: its path in the spool, the optimizer step at which it was saved, and its score."""
 
     file: Path
     step: int
@@ -82,16 +76,9 @@ class Spool:
         self._claimed: Path | None = None
 
     def put(self, file: Path, name: str, step: int, score: float) -> None:
-        """Let a file wait, in place of those that wait already; one that is being sent stays until it is sent.
+        """Add a file, in place of those that wait already; one that is being sent stays until it is sent.
 
-        Args:
-            file: The file.
-            name: The name by which it is sent.
-            step: The optimizer step at which it was saved.
-            score: The value for which it was kept.
-
-        Raises:
-            OSError: If the disk refuses.
+        It is sent under ``name``. Raises ``OSError`` if the disk is full.
         """
         with self._lock:
             folder = self._new_folder()
@@ -106,19 +93,11 @@ class Spool:
                     shutil.rmtree(other, ignore_errors=True)
 
     def has_files(self) -> bool:
-        """Return whether something waits.
-
-        Returns:
-            Whether there is any file.
-        """
+        """Return whether a file waits."""
         return bool(self._folders())
 
     def claim(self) -> Waiting | None:
-        """Choose the file to send; what else there is is removed.
-
-        Returns:
-            The newest file; ``None`` if none waits.
-        """
+        """Return the newest file, and remove all others; ``None`` if none waits."""
         with self._lock:
             newest = None
             for folder in reversed(self._folders()):
@@ -129,44 +108,25 @@ class Spool:
             return newest
 
     def remove(self, waiting: Waiting) -> None:
-        """Remove a file that waits no longer.
-
-        Args:
-            waiting: What ``claim`` returned.
-        """
+        """Remove the file that ``claim`` has returned."""
         with self._lock:
             self._claimed = None
             shutil.rmtree(waiting.file.parent, ignore_errors=True)
 
     def read_sent(self) -> list[Sent]:
-        """Read what the tracker has.
-
-        Returns:
-            The files that were sent and neither replaced nor removed since, the oldest first.
-        """
+        """Return the files that the tracker has: sent, and neither replaced nor removed since; the oldest first."""
         try:
             return [Sent(**entry) for entry in json.loads((self.folder / STATE_FILE).read_text())["sent"]]
         except FileNotFoundError:
             return []
 
     def write_sent(self, sent: Sequence[Sent]) -> None:
-        """Note what the tracker has.
-
-        Args:
-            sent: As ``read_sent`` gives it.
-
-        Raises:
-            OSError: If the disk refuses.
-        """
+        """Record what the tracker has."""
         write_json(self.folder / STATE_FILE, {"sent": [asdict(entry) for entry in sent]})
 
     @contextmanager
     def locked(self) -> Iterator[None]:
-        """Keep everybody else, in any process, from sending the files of this spool.
-
-        Raises:
-            SpoolInUseError: If someone else does so now.
-        """
+        """Lock the spool against other threads and processes. Raises ``SpoolInUseError`` if one has locked it."""
         self.folder.mkdir(parents=True, exist_ok=True)
         folder = self.folder.resolve()
         with _locking:
@@ -218,7 +178,7 @@ def _lock(file: TextIO) -> None:
 
 
 def _read(folder: Path) -> Waiting | None:
-    """The file in a folder; ``None`` where a killed process left it incomplete."""
+    """Return the file in a folder; ``None`` if a killed process left it incomplete."""
     try:
         about = json.loads((folder / _DESCRIPTION).read_text())
         file = folder / about["name"]

@@ -1,4 +1,4 @@
-"""What may hang, with a limit."""
+"""A time limit for functions that may hang."""
 
 from __future__ import annotations
 
@@ -9,15 +9,9 @@ from cuelight.tracking.outbox.daemon import daemon
 
 
 def run_with_timeout(seconds: float, function: Callable[[], Any]) -> None:
-    """Run a function in a thread of its own, and stop waiting for it after some time.
+    """Run a function in a thread, and raise ``TimeoutError`` if it takes longer; the thread then runs on.
 
-    Args:
-        seconds: How long to wait.
-        function: What to run; where it takes longer, it is left to itself.
-
-    Raises:
-        TimeoutError: If it takes longer.
-        Exception: What the function raises.
+    What the function raises is raised.
     """
     raised: list[Exception] = []
 

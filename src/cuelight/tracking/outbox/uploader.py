@@ -66,16 +66,9 @@ class Uploader:
         self._thread.start()
 
     def offer(self, file: Path, name: str, step: int, score: float) -> None:
-        """Let a file be sent in place of those that wait; returns at once.
+        """Send a file under ``name`` in place of those that wait; return at once.
 
-        Args:
-            file: The file; it may be deleted or replaced afterwards.
-            name: The name by which it is sent.
-            step: The optimizer step at which it was saved.
-            score: The value for which it was kept.
-
-        Raises:
-            OSError: If it cannot be put into the spool.
+        The file may be deleted or replaced afterwards. Raises ``OSError`` if it cannot be put into the spool.
         """
         self._spool.put(file, name, step, score)
         with self._condition:
@@ -83,7 +76,7 @@ class Uploader:
             self._condition.notify_all()
 
     def hurry(self) -> None:
-        """Try again now, and begin anew with short pauses."""
+        """Try again now, with short pauses first."""
         with self._condition:
             self._in_a_hurry = True
             self.attempts = 0
@@ -91,19 +84,12 @@ class Uploader:
             self._condition.notify_all()
 
     def wait(self, seconds: float) -> bool:
-        """Wait until nothing waits any more.
-
-        Args:
-            seconds: For how long at most.
-
-        Returns:
-            Whether all was sent.
-        """
+        """Wait for at most ``seconds``, and return whether all was sent."""
         with self._condition:
             return self._condition.wait_for(lambda: self._idle and not self._pending, seconds)
 
     def close(self) -> None:
-        """Send nothing more; a transfer under way is not waited for, and what waits stays in the spool."""
+        """Stop sending, without waiting for a transfer under way; what waits stays in the spool."""
         with self._condition:
             self._closed = True
             idle = self._idle and not self._pending
@@ -206,6 +192,6 @@ def _growing(pauses: Sequence[float]) -> Iterator[float]:
 
 
 def _stamp(file: Path) -> tuple[int, int]:
-    """What changes where a file is written anew in its place, as Lightning's own plugin may do."""
+    """Return what changes if a file is overwritten, as Lightning's own plugin does."""
     found = file.stat()
     return found.st_size, found.st_mtime_ns

@@ -66,14 +66,7 @@ class Uploads:
         ]
 
     def reason_for_none(self, checkpoint: Path) -> str | None:
-        """Return why no tracker needs a checkpoint.
-
-        Args:
-            checkpoint: The file.
-
-        Returns:
-            A sentence; ``None`` if one needs it.
-        """
+        """Return why no tracker needs a checkpoint, as a sentence; ``None`` if one needs it."""
         if not self._targets:
             return "no tracker takes files."
         if any(not _has(target, checkpoint) for target in self._targets):
@@ -83,20 +76,15 @@ class Uploads:
         return f"{names} {keep} in the folder around the checkpoint, so it is there already and is not copied."
 
     def resume(self) -> None:
-        """Send what a process that was ended has left in the spool."""
+        """Send what an earlier process left in the spool."""
         for target in self._targets:
             if target.spool.has_files():
                 self._uploader(target)
 
     def offer(self, best: BestCheckpoint, step: int) -> None:
-        """Let a checkpoint be sent in place of those that wait; takes as long as a hard link.
+        """Send a checkpoint in place of those that wait; return at once.
 
-        Args:
-            best: The checkpoint; its file may be deleted or replaced afterwards.
-            step: The optimizer step at which it was saved.
-
-        Raises:
-            OSError: If it cannot be put into the spool.
+        Its file may be deleted or replaced afterwards. Raises ``OSError`` if it cannot be put into the spool.
         """
         name = "best.ckpt" if self._keep == 1 else f"best-{step}.ckpt"
         for target in self._targets:
@@ -133,15 +121,11 @@ class Uploads:
             )
 
     def sent(self) -> dict[str, Sent]:
-        """Return what the trackers have.
-
-        Returns:
-            The checkpoint that was sent last, by the name of the tracker.
-        """
+        """Return the checkpoint that was sent last, by the name of the tracker."""
         return {one.name: one.current for one in self._uploaders() if one.current is not None}
 
     def close(self) -> None:
-        """Send nothing more; what waits stays in the spool."""
+        """Stop sending; what waits stays in the spool."""
         for uploader in self._uploaders():
             uploader.close()
 
@@ -156,28 +140,17 @@ class Uploads:
 
 
 def spool_folder(directory: Path, training: str) -> Path:
-    """Return where the files of a training wait."""
+    """Return the folder with the files of a training."""
     return directory / SPOOL_FOLDER / training
 
 
 def spooled_trainings(directory: Path) -> list[str]:
-    """List the trainings of a run directory that have sent something, or wait to.
-
-    Args:
-        directory: The run directory.
-
-    Returns:
-        Their ids, the one that was at work last at the end.
-    """
+    """List the ids of the trainings of a run directory that have or had something to send, the latest one last."""
     return [folder.name for folder in sorted(_folders(directory / SPOOL_FOLDER), key=_last_change)]
 
 
 def remove_spools(directory: Path) -> None:
-    """Remove what the trainings of a run directory have left, except where a process is sending it now.
-
-    Args:
-        directory: The run directory, in which a training begins anew.
-    """
+    """Remove what earlier trainings of a run directory left, except where a process is sending it."""
     for folder in _folders(directory / SPOOL_FOLDER):
         if not any(_in_use(Spool(spool)) for spool in _folders(folder)):
             shutil.rmtree(folder, ignore_errors=True)
