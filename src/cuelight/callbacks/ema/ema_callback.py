@@ -192,7 +192,17 @@ class EMACallback(pl.Callback):
             self._watches.pop()()
 
     def _attach(self, trainer: pl.Trainer) -> None:
-        """Wrap methods of the trainer, to swap weights and complete checkpoints outside of all callback hooks."""
+        """Wrap four methods of the trainer, once; the wrappers do nothing when this callback is not at work in it.
+
+        Hooks run callback by callback, so a swap in a hook would show some callbacks the other weights. Instead:
+
+        - ``val_loop.run``: all callbacks and the module validate with the average.
+        - ``fit_loop.on_run_end``: the average is in the model before the first ``on_train_end``.
+        - ``fit_loop.run``: also if a resume has nothing left to train, which skips ``on_run_end``.
+        - ``dump_checkpoint``: whoever saves; ``on_save_checkpoint`` comes after the weights have been collected.
+
+        ``on_train_start`` wraps ``step`` of the optimizers, too: no hook says whether a gradient scaler skipped a step.
+        """
         self._trainer = weakref.ref(trainer)
         if any(attached() is trainer for attached in self._attached_to):
             return
@@ -226,7 +236,7 @@ class EMACallback(pl.Callback):
         return end()
 
     def _around_run(self, trainer: pl.Trainer, run: Callable[[], Any]) -> Any:
-        """Leave the average in the model also when a resume has nothing left to train, which skips ``on_run_end``."""
+        """Leave the average in the model also if ``on_run_end`` was skipped."""
         result = run()
         self._leave_average(trainer)
         return result
