@@ -9,8 +9,6 @@ from pydantic import (
     Field,
     PrivateAttr,
     SerializerFunctionWrapHandler,
-    ValidationInfo,
-    field_validator,
     model_serializer,
 )
 
@@ -75,13 +73,6 @@ class SchedulerPart(Part):
     interval: Literal["epoch", "step"] = "epoch"
     warmup: AtLeast0 = 0
     monitor: Name = "val/loss"
-
-    @field_validator("warmup")
-    @classmethod
-    def _no_warmup_on_plateau(cls, warmup: int, info: ValidationInfo) -> int:
-        if warmup and info.data.get("name") == "ReduceLROnPlateau":
-            raise ValueError("ReduceLROnPlateau cannot be combined with a warm-up; expected 0")
-        return warmup
 
 
 class TrainerConfig(Section):

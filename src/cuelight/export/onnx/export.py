@@ -96,7 +96,7 @@ def export_onnx(
     with _keeping_modes(model), torch.no_grad():
         target, notes = make_target(model, example, options, metadata, output_names, images)
         try:
-            written = write_graph(target, temporary, options, metadata, report)
+            exporter, simplified, found = write_graph(target, temporary, options, metadata, report)
             report("checking with ONNX Runtime")
             _release_memory()
             differences = _checked(temporary, target, options, rejected)
@@ -107,8 +107,8 @@ def export_onnx(
             temporary.unlink(missing_ok=True)
     rejected.unlink(missing_ok=True)
     return Exported(
-        path, written.exporter, options.opset, target.input_names, target.output_names, written.simplified,
-        differences, (*written.notes, *notes),
+        path, exporter, options.opset, target.input_names, target.output_names, simplified,
+        differences, (*found, *notes),
     )  # fmt: skip
 
 

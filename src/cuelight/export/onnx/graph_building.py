@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
@@ -28,25 +27,13 @@ _FLOOR_OF_DYNAMO = 18
 _TERMINAL_COLORS = re.compile(r"\x1b\[[0-9;]*m")
 
 
-@dataclass(frozen=True)
-class Written:
-    """How a file was exported.
-
-    Args:
-        exporter: ``torchscript`` or ``dynamo``.
-        simplified: Whether onnxslim simplified the graph.
-        notes: What went otherwise than expected.
-    """
-
-    exporter: str
-    simplified: bool
-    notes: tuple[str, ...]
-
-
 def write_graph(
     target: Target, path: Path, options: ExporterConfig, metadata: ModelMetadata, report: Callable[[str], None]
-) -> Written:
+) -> tuple[str, bool, list[str]]:
     """Export to an ONNX file, which is not compared with PyTorch yet.
+
+    Returns:
+        The exporter, ``torchscript`` or ``dynamo``; whether onnxslim simplified the graph; and notes.
 
     Raises:
         ExportError: Neither exporter accepts the model, or the graph is not valid or too large.
@@ -71,7 +58,7 @@ def write_graph(
     _check_graph(graph)
     with atomic_write(path) as file:
         graph.write(file)
-    return Written(exporter, simplified, tuple(notes))
+    return exporter, simplified, notes
 
 
 def _set_shapes(graph: OnnxGraph, shapes: Sequence[Sequence[int | str]]) -> None:
