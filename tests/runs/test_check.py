@@ -7,6 +7,7 @@ from types import MappingProxyType
 import pynvml
 import pytest
 
+from cuelight.callbacks import ExportOnTrainEnd, Timer
 from cuelight.errors import ConfigError
 from cuelight.runs.run import Run
 from support.experiments import write_yaml
@@ -76,8 +77,8 @@ def test_monitors_that_log_need_a_tracker(tmp_path) -> None:
     off = {"tensorboard": False, "csv": False}
     monitors = ("LearningRateMonitor", "DeviceStatsMonitor", "GPUStatsMonitor")
     problems = refuse(tmp_path, [{"name": name} for name in monitors], tracker=off)
-    for monitor, problem in zip(monitors, problems, strict=True):
-        assert f"{monitor} logs to the trackers, and all of them are off" in problem
+    nowhere = [problem for problem in problems if "logs to the trackers, and all of them are off" in problem]
+    assert [monitor in problem for monitor, problem in zip(monitors, nowhere, strict=True)] == [True] * 3
 
 
 @pytest.mark.parametrize(
@@ -171,6 +172,59 @@ def test_parameters_out_of_range_are_reported_together(tmp_path) -> None:
     assert [problem.split(": ")[1].removeprefix("trainer.callbacks.") for problem in problems] == [
         "0.params.decay", "0.params.decay_tau", "1.params.class_idx", "1.params.log_n_batches",
     ]  # fmt: skip
+
+
+def test_problems_of_parts_and_of_their_combinations_are_in_one_report(tmp_path) -> None:
+    callbacks = [
+        {"name": "EMACallback", "params": {"decay": 1.5}},
+        {"name": "Timr"},
+        {"name": "TestOnTrainEnd"},
+        {"name": "TestOnTrainEnd"},
+    ]
+    model = {"name": "ClassificationModel", "params": {"backbone": "resnet81"}}
+    problems = "\n".join(refuse(tmp_path, callbacks, model=model, tracker={"mlflow": True}))
+    for words in ("resnet81", "decay: expected", 'Did you mean "Timer"?', "is listed twice", "tracking_uri"):
+        assert problems.count(words) == 1, problems
+
+
+@pytest.mark.parametrize(
+    ("answer", "words"),
+    [(None, "NoneType"), (["no"], "'str' object has no attribute"), (1 / 3, "not iterable")],
+)
+def test_a_check_of_ones_own_that_fails_is_named(tmp_path, monkeypatch, answer, words) -> None:
+    monkeypatch.setattr(Timer, "check", lambda *_: answer)
+    [problem] = refuse(tmp_path, [{"name": "Timer"}])
+    assert "trainer.callbacks.0: Timer.check(config, callbacks) failed with" in problem
+    assert words in problem
+
+
+@pytest.mark.parametrize(
+    ("name", "params", "advice"),
+    [
+        ("EarlyStopping", {"monitor": "val/accuracy"}, "takes the smallest val/accuracy for the best. Set mode: max"),
+        ("ModelCheckpoint", {"monitor": "val/loss", "mode": "max"}, "takes the largest val/loss for the best"),
+        ("EarlyStopping", {"monitor": "val/accuracy", "mode": "max"}, None),
+        ("ModelCheckpoint", {"monitor": "val/loss"}, None),
+    ],
+)
+def test_the_worst_for_the_best_is_a_warning(caplog, name, params, advice) -> None:
+    told = warnings_of([{"name": name, "params": params}], caplog)
+    assert ("for the best" in told) == (advice is not None)
+    assert (advice or "") in told
+
+
+def test_a_timer_beside_max_time_is_one_problem(tmp_path) -> None:
+    [problem] = refuse(tmp_path, [{"name": "Timer"}], {"max_time": "1h"})
+    assert "trainer.callbacks.0: Timer limits the training" in problem
+
+
+def test_options_of_an_export_are_checked_like_their_section(tmp_path) -> None:
+    step = {"name": "ExportOnTrainEnd", "params": {"exporter": {"opsett": 17, "opset": 3}}}
+    unknown, small = sorted(refuse(tmp_path, [step]))
+    assert 'params.exporter.opsett: unknown key "opsett". Did you mean "opset"?' in unknown
+    assert "params.exporter.opset: " in small
+    with pytest.raises(ValueError, match="opsett"):
+        ExportOnTrainEnd(exporter={"opsett": 17})
 
 
 def test_a_warning_names_its_line(tmp_path, caplog) -> None:
@@ -273,7 +327,7 @@ def test_archive_needs_its_extra_which_is_said_before_the_training(tmp_path, mon
         run.train(tmp_path / "runs")
     assert not (tmp_path / "runs").exists()
     tree["trainer"]["callbacks"][1]["active"] = False
-    Run.from_yaml(tree).check(to_train=True)
+    assert not Run.from_yaml(tree).problems(to_train=True)
 
 
 def test_the_same_step_twice_would_overwrite_itself(tmp_path) -> None:

@@ -5,7 +5,7 @@ import json
 import pytest
 
 from cuelight.errors import CuelightError
-from cuelight.train_end.outcomes import Outcome, hashes, measured_weights, read_outcomes, record_outcome
+from cuelight.train_end.outcomes import Outcome, hashes, measured_fingerprints, read_outcomes, record_outcome
 
 
 def test_outcomes_are_read_as_written_in_the_order_of_their_first_run(tmp_path) -> None:
@@ -43,7 +43,7 @@ def test_changed_and_missing_files_are_noticed(tmp_path) -> None:
 def test_what_a_step_did_with_the_weights(status, details, is_measurement, is_shipment) -> None:
     outcome = Outcome("Step", status, weights_fingerprint="ab", details=details)
     assert (outcome.is_measurement, outcome.is_shipment) == (is_measurement, is_shipment)
-    assert measured_weights([outcome]) == (["ab"] if is_measurement else [])
+    assert measured_fingerprints([outcome]) == (["ab"] if is_measurement else [])
 
 
 @pytest.mark.parametrize("text", ["{", '{"steps": [{"name": 1}]}', "[]"])

@@ -35,7 +35,7 @@ from cuelight.utils.redaction import reason_of
 
 logger = logging.getLogger(__name__)
 
-Task = Literal["classification", "segmentation", "detection", "keypoints"]
+TaskName = Literal["classification", "segmentation", "detection", "keypoints"]
 
 FOLDER = "gradcam"
 _QUALITY = 92
@@ -75,7 +75,7 @@ class GradCamCallback(pl.Callback):
         target_layer: int | str,
         class_idx: int | str = 0,
         log_n_batches: int = 1,
-        task: Task = "classification",
+        task: TaskName = "classification",
         method: Method = "gradcam",
         output: int | str | None = None,
     ) -> None:
@@ -84,7 +84,7 @@ class GradCamCallback(pl.Callback):
         self.target_layer = target_layer
         self.class_idx = class_idx
         self.log_n_batches = log_n_batches
-        self.task: Task = task
+        self.task: TaskName = task
         self.method: Method = method
         self.output = output
         self._target: Target | None = None

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Annotated, Any
 
 from pydantic import BaseModel, ValidationError
@@ -42,6 +43,21 @@ def check(tree: dict[Any, Any]) -> tuple[Config | None, list[Problem]]:
     for problem in sorted(found, key=lambda problem: problem.details["type"] == "missing"):
         problems.setdefault(problem.path, problem.problem())
     return None, list(problems.values())
+
+
+def check_section(name: str, section: Mapping[str, Any]) -> tuple[BaseModel | None, list[Problem]]:
+    """Check one section as if it were in a file.
+
+    Args:
+        name: Its key, such as ``exporter``.
+        section: Its content.
+
+    Returns:
+        The section, ``None`` if it does not fit; and what does not fit, with paths such as ``exporter.opset``.
+    """
+    part = {"name": "Any"}
+    config, problems = check({"model": part, "data": part, name: dict(section)})
+    return getattr(config, name, None), problems
 
 
 def as_scalars(value: object) -> object:

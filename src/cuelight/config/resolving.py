@@ -18,11 +18,15 @@ from cuelight.errors import ConfigError, Problem
 PartCheck = Callable[[str, Mapping[str, Any], str], list[Problem]]
 """Checks one part: kind (model, data, optimizer, scheduler, callback), entry, dot path -> what is wrong."""
 
+WholeCheck = Callable[[Config], list[Problem]]
+"""Checks whether the parts of a configuration work together -> what is wrong."""
+
 
 def load_config(
     source: Path | str | Mapping[str, Any],
     overrides: Sequence[str] | Mapping[str, Any] = (),
     check_part: PartCheck | None = None,
+    check_whole: WholeCheck | None = None,
 ) -> Config:
     """Read and check a configuration.
 
@@ -30,6 +34,7 @@ def load_config(
         source: A YAML file, or a mapping such as :meth:`Config.to_dict` returns.
         overrides: Texts such as ``trainer.epochs=3``, or a mapping such as ``{"trainer.epochs": 3}``.
         check_part: Checks the name and the parameters of each part; without it, only their form is checked.
+        check_whole: Checks whether the parts work together; some of them may be wrong.
 
     Returns:
         The configuration with defaults and environment variables filled in.
@@ -47,9 +52,11 @@ def load_config(
         for kind, entry, path in _parts(tree):
             problems += [problem for problem in check_part(kind, entry, path) if problem.path not in broken]
     origin = Origin(document, tree)
+    if config is not None:
+        config.set_origin(origin, templates)
+        problems += check_whole(config) if check_whole is not None else []
     if problems or config is None:
         raise ConfigError(origin.locate(problems))
-    config.set_origin(origin, templates)
     return config
 
 

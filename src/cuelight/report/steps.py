@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from cuelight.report.numbers import duration, number
-from cuelight.train_end.outcomes import Outcome, measured_weights, read_outcomes
+from cuelight.train_end.outcomes import Outcome, measured_fingerprints, read_outcomes
 from cuelight.utils.redaction import redacted_text
 
 _SHOWN = 12  # digits of a hash
@@ -61,7 +61,7 @@ class Steps:
 def read_steps(directory: Path) -> Steps:
     """Read ``outcomes.json``; no steps if there is no such file."""
     outcomes = list(read_outcomes(directory).values())
-    measured = measured_weights(outcomes)
+    measured = measured_fingerprints(outcomes)
     shipped = {outcome.weights_fingerprint for outcome in outcomes if outcome.is_shipment}
     agreement = shipped <= set(measured) if measured and shipped else None
     return Steps([_step(outcome) for outcome in outcomes], agreement, ", ".join(map(_short, measured)))

@@ -17,6 +17,7 @@ from cuelight.runs.plan import PlannedCallback
 from cuelight.tasks.lookup import TASKS
 from cuelight.tracking.loggers.requirements import tracker_problems
 from cuelight.training.schedules import scheduler_problems
+from cuelight.weights.best import main_metric, main_metric_mode
 
 
 def check(config: Config, planned: Sequence[PlannedCallback]) -> list[Problem | ConfigWarning]:
@@ -29,11 +30,12 @@ def check(config: Config, planned: Sequence[PlannedCallback]) -> list[Problem | 
         *_trackers_of_another_process(config),
         *_data_of_another_task(config),
         *_unknown_metrics(config, planned),
+        *_wrong_direction(config, planned),
     ]
     for entry in planned:
         answers = list(check_callback(entry.callback, config, callbacks, entry.path))
         found += answers or _same_state(entry, planned)  # a callback's own check is more precise
-    return config.locate(found)
+    return found
 
 
 def _unknown_hardware(config: Config) -> Iterator[Problem]:
@@ -94,12 +96,30 @@ def _unknown_metrics(config: Config, planned: Sequence[PlannedCallback]) -> Iter
             )
 
 
+def _wrong_direction(config: Config, planned: Sequence[PlannedCallback]) -> Iterator[ConfigWarning]:
+    """Find callbacks that take the worst for the best."""
+    model = model_class(config)
+    metric = main_metric(model)
+    for entry in planned:
+        monitor, mode = getattr(entry.callback, "monitor", None), getattr(entry.callback, "mode", None)
+        usual = main_metric_mode(model) if monitor == metric else "min" if "loss" in str(monitor).lower() else mode
+        if monitor and mode != usual:
+            yield ConfigWarning(
+                f"{entry.name} takes the {'largest' if mode == 'max' else 'smallest'} {monitor} for the best. Set "
+                f"mode: {usual}, unless that is what you want.",
+                f"{entry.path}.params.mode",
+            )
+
+
 def _same_state(entry: PlannedCallback, planned: Sequence[PlannedCallback]) -> Iterator[Problem]:
     callback = entry.callback
     first = next(other for other in planned if other.callback.state_key == callback.state_key)
-    if first is not entry and type(callback).state_dict is not pl.Callback.state_dict:
+    if entry.path and first is not entry and type(callback).state_dict is not pl.Callback.state_dict:
+        advice = (
+            "Let them monitor different metrics, or leave one out." if hasattr(callback, "monitor") else "Leave one."
+        )
         yield Problem(
-            f"{type(callback).__name__} has the same purpose as {first.origin}, so that a checkpoint could not hold "
-            "the states of both. Let them monitor different metrics or save at different times, or leave one out.",
+            f"{entry.name} has the same purpose as {first.origin}, so that a checkpoint could not hold the states of "
+            f"both. {advice}",
             entry.path,
         )

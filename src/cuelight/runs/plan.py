@@ -64,17 +64,18 @@ class PlannedCallback:
         return self.origin if self.origin.startswith(_ENTRIES) else ""
 
 
-def planned_callbacks(config: Config) -> list[PlannedCallback]:
+def plan_callbacks(config: Config) -> tuple[list[PlannedCallback], list[Problem]]:
     """Return all callbacks in order: added before, active entries of the file, added after.
 
-    Raises ``ConfigError`` if a callback rejects its parameters.
+    Callbacks that reject their parameters are missing; their problems come second.
     """
-    from_file = _from_file(config)
+    from_file, problems = _from_file(config)
     before = [PlannedCallback(SeedEachBatch(config.trainer.seed), "added: a resumed run repeats itself")]
     scheduler = config.trainer.scheduler
     if scheduler is not None and scheduler.name == "ReduceLROnPlateau":
         before.append(PlannedCallback(StepOnPlateau(), "added: steps ReduceLROnPlateau before checkpoints are saved"))
-    return [*before, *from_file, *_added_after(config, [planned.callback for planned in from_file])]
+    planned = [*before, *from_file, *_added_after(config, [planned.callback for planned in from_file])]
+    return planned, problems
 
 
 def with_display(planned: Sequence[PlannedCallback], display: pl.Callback | None) -> list[PlannedCallback]:
@@ -113,8 +114,9 @@ def hook_order(callbacks: Sequence[pl.Callback], model: type[pl.LightningModule]
     return order
 
 
-def _from_file(config: Config) -> list[PlannedCallback]:
-    planned, problems = [], []
+def _from_file(config: Config) -> tuple[list[PlannedCallback], list[Problem]]:
+    planned: list[PlannedCallback] = []
+    problems: list[Problem] = []
     for index, part in enumerate(config.trainer.callbacks):
         if not part.active:
             continue
@@ -125,9 +127,7 @@ def _from_file(config: Config) -> list[PlannedCallback]:
             problems += [replace(problem, path=f"{path}.{problem.path or 'params'}") for problem in error.problems]
         except MisconfigurationException as error:
             problems.append(Problem(f"{part.name} refuses its parameters: {error}", f"{path}.params"))
-    if problems:
-        raise ConfigError(config.locate(problems))
-    return planned
+    return planned, problems
 
 
 def _added_after(config: Config, from_file: Sequence[pl.Callback]) -> list[PlannedCallback]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -13,13 +14,13 @@ import torch
 from cuelight import registry
 from cuelight.callbacks.added.last_checkpoint import LastCheckpoint
 from cuelight.callbacks.base.train_end_step import train_end_steps
-from cuelight.config import load_config
+from cuelight.config import Config, load_config
 from cuelight.data.spec import DATA_SPEC, data_spec_of
-from cuelight.errors import CheckpointError, ConfigError, Problem, TrainingInterrupted
+from cuelight.errors import CheckpointError, ConfigError, CuelightError, Problem, TrainingInterrupted
 from cuelight.explain import Layer, list_layers
 from cuelight.runs.build import build_data, build_model, model_class
 from cuelight.runs.check import check
-from cuelight.runs.plan import PlannedCallback, place_model_callbacks, with_display
+from cuelight.runs.plan import PlannedCallback, place_model_callbacks, plan_callbacks, with_display
 from cuelight.runs.record import recorded_training, why_it_ended
 from cuelight.runs.reopen import model_and_example
 from cuelight.runs.result import Result
@@ -74,9 +75,24 @@ class Run(TrainedRun):
         Raises:
             ConfigError: With every problem in the file.
         """
-        run = cls(load_config(source, overrides, registry.check_part))
-        run.check()
-        return run
+        return cls._read(source, overrides)
+
+    @classmethod
+    def _read(
+        cls,
+        source: str | Path | Mapping[str, Any],
+        overrides: Sequence[str] | Mapping[str, Any],
+        directory: Path | None = None,
+    ) -> Run:
+        """Read a configuration; a ``ConfigError`` has the problems of its parts and of their combinations."""
+        runs: list[Run] = []
+
+        def check_whole(config: Config) -> list[Problem]:
+            runs.append(cls(config, directory))
+            return runs[0].problems()
+
+        load_config(source, overrides, registry.check_part, check_whole)
+        return runs[0]
 
     @classmethod
     def load(cls, path: str | Path, overrides: Sequence[str] | Mapping[str, Any] = ()) -> Run:
@@ -92,28 +108,27 @@ class Run(TrainedRun):
         """
         directory = find_run_directory(Path(path))
         described: Path | dict[str, Any] = directory / CONFIG_FILE if directory else _own_config(path)
-        run = cls(load_config(described, overrides, registry.check_part), directory)
-        run.check()
-        return run
+        return cls._read(described, overrides, directory)
 
-    def check(self, *, to_train: bool = False) -> None:
-        """Check whether all parts work together, without reading data.
+    def problems(self, *, to_train: bool = False) -> list[Problem]:
+        """Return what cannot work, without reading data.
 
         Args:
-            to_train: Also check what this machine needs for a training, such as a GPU.
-
-        Raises:
-            ConfigError: With every problem, each with its place in the file.
+            to_train: Also what only this machine lacks for a training, such as a GPU; otherwise it is in the list only
+                beside other problems.
         """
-        problems = [found for found in check(self.config, self._callbacks()) if isinstance(found, Problem)]
-        if problems := [problem for problem in problems if to_train or not problem.on_this_machine]:
-            raise ConfigError(problems)
+        planned, problems = plan_callbacks(self.config)
+        if not problems:
+            self._planned = planned
+        with suppress(CuelightError):  # of a name that does not exist, which is a problem of its part
+            problems += [found for found in check(self.config, planned) if isinstance(found, Problem)]
+        return problems if to_train or not all(problem.on_this_machine for problem in problems) else []
 
     def plan(self) -> list[PlannedCallback]:
         """Return every callback of a training in order, without reading data. Warnings and problems are logged."""
         planned = self._callbacks()
         if is_first_process():
-            for found in check(self.config, planned):
+            for found in self.config.locate(check(self.config, planned)):
                 logger.warning(found)
         return with_display(planned, self.display)
 
@@ -195,7 +210,8 @@ class Run(TrainedRun):
         return self.directory
 
     def _train(self, output: Path, resume: Path | None) -> Result:
-        self.check(to_train=True)
+        if problems := self.problems(to_train=True):
+            raise ConfigError(self.config.locate(problems))
         planned = self.plan()
         self._planned = None  # these belong to this training
         resumed_from = step_of(resume) if resume else 0

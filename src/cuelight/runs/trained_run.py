@@ -26,7 +26,7 @@ from cuelight.prediction.pytorch_model import PyTorchModel
 from cuelight.report import write_report
 from cuelight.runs.build import model_class
 from cuelight.runs.finish import finish
-from cuelight.runs.plan import PlannedCallback, planned_callbacks
+from cuelight.runs.plan import PlannedCallback, plan_callbacks
 from cuelight.runs.reopen import kept_checkpoints, reopen
 from cuelight.runs.result import Result
 from cuelight.tracking.loggers.build import build_loggers, leave_trackers
@@ -282,7 +282,9 @@ class TrainedRun:
     def _callbacks(self) -> list[PlannedCallback]:
         """Return the callbacks of the next training, built once, without the progress display."""
         if self._planned is None:
-            self._planned = planned_callbacks(self.config)
+            self._planned, problems = plan_callbacks(self.config)
+            if problems:
+                raise ConfigError(self.config.locate(problems))
         return self._planned
 
     def _checkpoint_folder(self) -> Path:

@@ -88,7 +88,7 @@ def read_outcomes(directory: Path) -> dict[str, Outcome]:
         ) from error
 
 
-def measured_weights(outcomes: Iterable[Outcome]) -> list[str]:
+def measured_fingerprints(outcomes: Iterable[Outcome]) -> list[str]:
     """Return the sorted fingerprints of the weights that were measured."""
     return sorted({outcome.weights_fingerprint for outcome in outcomes if outcome.is_measurement})
 

@@ -10,7 +10,7 @@ from cuelight.errors import CuelightError
 from cuelight.evaluation.results import read_results
 from cuelight.prediction.onnx_model import OnnxModel
 from cuelight.train_end.finished_training import FinishedTraining
-from cuelight.train_end.outcomes import Outcome, measured_weights, read_outcomes
+from cuelight.train_end.outcomes import Outcome, measured_fingerprints, read_outcomes
 from cuelight.utils.files import sha256_of
 
 _SHOWN = 12  # digits of a fingerprint
@@ -54,7 +54,7 @@ def verify(training: FinishedTraining) -> list[Check]:
 
 
 def _measured(outcomes: Sequence[Outcome]) -> Iterator[Check]:
-    measured = measured_weights(outcomes)
+    measured = measured_fingerprints(outcomes)
     for outcome in outcomes:
         if not outcome.is_shipment:
             continue

@@ -6,6 +6,7 @@ import os
 import pickle
 import re
 import struct
+import zipfile
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -114,7 +115,7 @@ def _read(path: _PATH, map_location: Any, mmap: bool = False) -> Any:
     if not filesystem.isfile(str(path)):
         raise CheckpointError(f"{path}: there is no such checkpoint file.")
     try:
-        if mmap and not _is_remote(path):
+        if mmap and zipfile.is_zipfile(path):
             return torch.load(path, map_location=map_location, weights_only=True, mmap=True)
         with filesystem.open(str(path), "rb") as file:
             return torch.load(file, map_location=map_location, weights_only=True)

@@ -10,7 +10,7 @@ from typing import Protocol, runtime_checkable
 import lightning.pytorch as pl
 
 from cuelight.config import Config
-from cuelight.errors import ConfigError, ConfigWarning, Problem
+from cuelight.errors import ConfigWarning, CuelightError, Problem
 
 
 @runtime_checkable
@@ -34,21 +34,32 @@ def check_callback(
     callback: pl.Callback, config: Config | None, callbacks: Sequence[pl.Callback], path: str = ""
 ) -> Iterator[Problem | ConfigWarning]:
     """Run the check of one callback, if it has one; ``path`` is its key path, put before the paths of the results."""
-    if isinstance(callback, ChecksItself):
-        for found in callback.check(config, callbacks):
-            yield replace(found, path=".".join(part for part in (path, found.path) if part))
+    if not isinstance(callback, ChecksItself):
+        return
+    try:
+        found = [
+            replace(one, path=".".join(filter(None, (path, one.path)))) for one in callback.check(config, callbacks)
+        ]
+    except CuelightError:
+        raise
+    except Exception as error:  # noqa: BLE001 - a method of anyone's
+        reason = f"{type(error).__name__}: {error}"
+        expected = "Expected a list of Problem and ConfigWarning, or a generator of them."
+        yield Problem(f"{type(callback).__name__}.check(config, callbacks) failed with {reason}. {expected}", path)
+    else:
+        yield from found
 
 
 def require_no_problem(callback: pl.Callback, trainer: pl.Trainer) -> None:
-    """Check one callback in ``setup``, without a configuration.
+    """Check one callback in ``setup``, without a configuration; warnings are ignored.
 
     Raises:
-        ConfigError: If it cannot work with the other callbacks of the trainer.
+        CuelightError: If it cannot work with the other callbacks of the trainer.
     """
     callbacks: list[pl.Callback] = trainer.callbacks  # type: ignore[attr-defined]  # Lightning declares it nowhere
     found = check_callback(callback, None, callbacks)
-    if problems := [problem for problem in found if isinstance(problem, Problem)]:
-        raise ConfigError(problems)
+    if problems := [problem.message for problem in found if isinstance(problem, Problem)]:
+        raise CuelightError("\n".join(problems))
 
 
 def no_tracker(callback: pl.Callback, config: Config) -> Iterator[Problem]:
