@@ -157,7 +157,7 @@ def _add_report(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -
 
 
 def _add_upload(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
-    parser = _add(commands, "upload", "send the best checkpoint to the trackers that do not have it yet")
+    parser = _add(commands, "upload", "send the trackers what they lack")
     _add_run(parser, "a run directory, or a checkpoint in it")
 
 

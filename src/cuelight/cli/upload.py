@@ -12,7 +12,7 @@ from cuelight.train_end.outcomes import Outcome
 
 
 def run(arguments: argparse.Namespace) -> int:
-    """Send the best checkpoint to the trackers that lack it. The exit code is 1 if this failed."""
+    """Send the trackers of a run what they lack. The exit code is 1 if this failed."""
     display = begin(arguments)
     trained = Run.load(arguments.run, arguments.overrides)
     trained.display = display

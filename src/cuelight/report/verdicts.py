@@ -16,6 +16,7 @@ from cuelight.report.numbers import duration
 from cuelight.report.reading import read_json
 from cuelight.report.steps import Steps
 from cuelight.utils.files import short_path
+from cuelight.utils.journal import lacking
 from cuelight.utils.redaction import redacted_text
 from cuelight.utils.run_directory import TRAINING_FILE, still_runs
 
@@ -58,6 +59,9 @@ def verdict_of(directory: Path, record: Mapping[str, Any], steps: Steps) -> Verd
         verdict = Verdict("bad", f"{' and '.join(steps.failed)} failed after the training", details, finish)
     elif steps.agreement is False:
         verdict = Verdict("bad", "What was exported is not what was measured", details, finish)
+    elif missing := [f"{receiver} lacks {what}." for receiver, what in lacking(directory).items()]:
+        details += [redacted_text(text) for text in missing]
+        verdict = Verdict("warning", "A tracker does not have all of this run", details, f"cuelight upload {run}")
     elif status == "complete":
         verdict = Verdict("good", "The training is complete", details)
     elif steps.steps:

@@ -29,15 +29,16 @@ from cuelight.runs.finish import finish
 from cuelight.runs.plan import PlannedCallback, plan_callbacks
 from cuelight.runs.reopen import kept_checkpoints, reopen
 from cuelight.runs.result import Result
-from cuelight.tracking.loggers.build import build_loggers, leave_trackers
+from cuelight.tracking.loggers.build import leave_trackers, reopen_loggers
 from cuelight.tracking.loggers.requirements import tracker_problems, usable_trackers
-from cuelight.tracking.outbox.uploads import is_sending, spooled_trainings
+from cuelight.tracking.outbox.uploads import how_to_send, is_sending, spooled_trainings
 from cuelight.train_end.finished_training import FinishedTraining, StepSkipped
 from cuelight.train_end.on_demand import write_now
 from cuelight.train_end.outcomes import Outcome
 from cuelight.train_end.running import StepResult, record_result
 from cuelight.train_end.testing import measure
 from cuelight.train_end.verifying import Check, verify
+from cuelight.utils.journal import lacking
 from cuelight.utils.run_directory import CHECKPOINT_FOLDER, clean_up, is_complete, require_nobody_trains
 from cuelight.weights.best import BestCheckpoint, Preference, best_checkpoint, main_metric
 from cuelight.weights.checkpoint_io import load_checkpoint
@@ -233,7 +234,7 @@ class TrainedRun:
         return write_report(self._checkpoint_folder().parent, output)
 
     def upload(self) -> Outcome:
-        """Send the best checkpoint to the trackers that lack it, also one that waits in the spool.
+        """Send the trackers what they lack: points, images and files of the training, and the best checkpoint.
 
         The ``UploadCheckpoint`` of the configuration sends it, or one with the default parameters.
 
@@ -243,7 +244,7 @@ class TrainedRun:
         Raises:
             CheckpointError: If this run has no directory, or nothing to send.
             ConfigError: If this machine lacks what a tracker needs.
-            UploadError: If another process is sending it now, such as the training itself.
+            UploadError: If another process is sending it now, such as the training itself, or something was not sent.
         """
         folder = self._checkpoint_folder()
         if problems := list(tracker_problems(self.config.tracker)):
@@ -253,14 +254,18 @@ class TrainedRun:
                 f"{folder.parent}: the checkpoints of this run are being sent by another process, such as the training "
                 "itself. Wait until it has ended."
             )
+        require_nobody_trains(folder.parent)
         last = latest_checkpoint(folder)
-        if last is None and not spooled_trainings(folder.parent):
+        if last is None and not spooled_trainings(folder.parent) and not lacking(folder.parent):
             raise CheckpointError(f"{self.directory} has no checkpoint to upload: train it first.")
         callbacks = [entry.callback for entry in self._callbacks()]
         step = next((callback for callback in callbacks if isinstance(callback, UploadCheckpoint)), UploadCheckpoint())
         training = self._finished(folder.parent, step_of(last) if last else 0)
         outcome = step.run(training, self._console())
         leave_trackers(training.loggers, complete=is_complete(training.directory))
+        if outcome.status != "failed" and (missing := lacking(training.directory)):
+            what = " ".join(f"{receiver} lacks {entries}." for receiver, entries in missing.items())
+            raise UploadError(f"{what} {how_to_send(training.directory)}")
         return outcome
 
     def best(self, prefer: Preference = "metric") -> BestCheckpoint | None:
@@ -310,7 +315,7 @@ class TrainedRun:
         loggers: list[Logger] = []
         if step is not None:
             tracker = usable_trackers(self.config.tracker)
-            loggers = build_loggers(self.config.model_copy(update={"tracker": tracker}), directory, step)
+            loggers = reopen_loggers(self.config.model_copy(update={"tracker": tracker}), directory, step)
         return reopen(self.config, self.directory or directory, checkpoints, loggers, step or 0)
 
     def _chosen(self, checkpoint: str | Path | None, verb: str, prefer: Preference = "metric") -> Path:

@@ -12,6 +12,7 @@ from cuelight.prediction.onnx_model import OnnxModel
 from cuelight.train_end.finished_training import FinishedTraining
 from cuelight.train_end.outcomes import Outcome, measured_fingerprints, read_outcomes
 from cuelight.utils.files import sha256_of
+from cuelight.utils.journal import lacking
 
 _SHOWN = 12  # digits of a fingerprint
 
@@ -50,7 +51,8 @@ def verify(training: FinishedTraining) -> list[Check]:
         expected = weights[outcome.checkpoint] or outcome.weights_fingerprint
         checks += _made_of(training.directory, outcome, expected)
         checks += _uploaded(training.directory, outcome)
-    return [*checks, *_measured(outcomes)]
+    waiting = [Check(receiver, False, f"lacks {what}") for receiver, what in lacking(training.directory).items()]
+    return [*checks, *_measured(outcomes), *waiting]
 
 
 def _measured(outcomes: Sequence[Outcome]) -> Iterator[Check]:

@@ -8,7 +8,9 @@ from tensorboard.backend.event_processing.event_accumulator import EventAccumula
 
 from cuelight.errors import ConfigError
 from cuelight.runs.run import Run
-from cuelight.tracking.loggers.build import build_loggers
+from cuelight.tracking.loggers.build import build_loggers, reopen_loggers
+from cuelight.tracking.loggers.run_ids import remember_run
+from cuelight.tracking.sending import adapters_of
 from support.experiments import experiment, metric_rows, own_parts, write_yaml
 
 
@@ -130,6 +132,15 @@ def test_tracker_that_is_not_set_up_is_named_before_a_training(digits, tmp_path,
     assert not (tmp_path / "runs").exists()
 
 
+def test_nothing_is_sent_to_another_server_than_the_run_is_at(digits, tmp_path, caplog) -> None:
+    remember_run(tmp_path, "mlflow", "http://a", "1")
+    for uri, names in (("http://a", ["MLflow"]), ("http://b", [])):
+        run = Run.from_yaml(experiment(digits) | {"tracker": {"csv": False, "mlflow": {"tracking_uri": uri}}})
+        loggers = reopen_loggers(run.config, tmp_path, 0)
+        assert [adapter.name for adapter in adapters_of(loggers) if adapter.name == "MLflow"] == names
+        assert ("this run at another address" in caplog.text) == (not names)
+
+
 @pytest.mark.slow
 def test_steps_are_done_while_the_server_is_down(digits, tmp_path, caplog) -> None:
     run = run_of(digits, epochs=1)
@@ -141,7 +152,7 @@ def test_steps_are_done_while_the_server_is_down(digits, tmp_path, caplog) -> No
         [tested] = Run.load(run.directory, [f"tracker.mlflow.tracking_uri={uri}"]).finish().outcomes
     assert tested.status == "ok"
     assert caplog.text.count("BackgroundMLFlowLogger cannot be used") == 1
-    assert "did not get all of this run" in caplog.text
+    assert "lacks" in caplog.text
 
 
 @pytest.mark.slow

@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from lightning.pytorch.loggers import MLFlowLogger
+from mlflow.tracking import MlflowClient
 
 from cuelight.errors import TrackerError
 from cuelight.tracking import sending
@@ -17,7 +18,7 @@ from cuelight.tracking.loggers.mlflow_logger import BackgroundMLFlowLogger
 from cuelight.tracking.loggers.readonly import readonly
 from support.experiments import OWN_PARTS, experiment, metric_rows, only_run, write_yaml
 from support.mlflow_server import Server
-from support.processes import Command, named_pipe
+from support.processes import Command, cuelight, named_pipe
 from support.trackers import ended_as_by_lightning
 
 pytestmark = pytest.mark.slow
@@ -142,7 +143,7 @@ def test_what_is_refused_is_counted_at_the_end(logger, client, caplog) -> None:
     for step in range(3):
         logger.log_metrics({"loss": 1.0}, step)
     logger.finalize("success")
-    assert "refused, 3 points of curves among them" in caplog.text
+    assert "lacks 3 metrics, the final status refused" in caplog.text
 
 
 def test_file_is_sent_as_it_was_and_not_waited_for(logger, client, tmp_path) -> None:
@@ -265,5 +266,20 @@ def test_server_that_dies_does_not_end_a_training(digits, tmp_path) -> None:
     assert finished.code == 0, finished.err
     directory = only_run(tmp_path / "runs")
     assert finished.err.count(f"MLflow at {server.uri} cannot be reached") == 1
-    assert finished.err.count(f"MLflow at {server.uri} did not get all of this run") == 1
+    assert finished.err.count(f"MLflow at {server.uri} lacks") == 1
+    assert "Send it with: cuelight upload runs/tiny/" in finished.err
     assert [row["step"] for row in metric_rows(directory) if row["train/loss"]] == [str(step) for step in range(15)]
+    told = cuelight("verify", directory, "--source", OWN_PARTS, folder=tmp_path)
+    assert (told.code, "metrics" in told.out) == (1, True)
+    try:
+        server.start()
+        sent = cuelight("upload", directory, "--source", OWN_PARTS, folder=tmp_path)
+        assert sent.code == 0, sent.err
+        client = MlflowClient(server.uri)
+        [run] = client.search_runs([client.get_experiment_by_name("tiny").experiment_id])
+        assert run.info.status == "FINISHED"
+        steps = [point.step for point in client.get_metric_history(run.info.run_id, "train/loss")]
+        assert sorted(steps) == list(range(15))
+    finally:
+        server.stop()
+    assert cuelight("verify", directory, "--source", OWN_PARTS, folder=tmp_path).code == 0

@@ -27,6 +27,7 @@ from cuelight.utils.redaction import reason_of, redacted
 logger = logging.getLogger(__name__)
 
 _START_LIMIT = 60.0  # seconds
+_UPLOAD_LIMIT = 600.0  # a tracker that fails ends it much earlier
 _REMEDIES = {
     "mlflow": "Start it, or correct tracker.mlflow.",
     "tensorboard": "See that it can be written to, or correct tracker.tensorboard.dir.",
@@ -42,6 +43,22 @@ def build_loggers(config: Config, directory: Path, resumed_from: int | None = No
     restarts in its directory: entries from that step on are replaced.
     """
     return [error_tolerant(one) for one in _loggers(config, directory, resumed_from)]
+
+
+def reopen_loggers(config: Config, directory: Path, step: int) -> list[Logger]:
+    """Return the loggers of a run that was trained before, with what waits for them queued.
+
+    A tracker that has the run at another address is left out: it would get a part of the run alone.
+    """
+    loggers = []
+    for one in build_loggers(config, directory, step):
+        if getattr(one, "is_elsewhere", False):
+            logger.warning("%s has this run at another address: nothing is sent to this one.", type(one).__name__)
+            continue
+        if isinstance(one, BackgroundMLFlowLogger):
+            one.send_waiting()
+        loggers.append(one)
+    return loggers
 
 
 def start_trackers(loggers: Sequence[Logger]) -> None:
@@ -69,8 +86,10 @@ def start_trackers(loggers: Sequence[Logger]) -> None:
 
 
 def leave_trackers(loggers: Sequence[Logger], *, complete: bool) -> None:
-    """Close the W&B run that sending has reopened, as one that is ``complete`` or failed; others keep their status."""
+    """Wait until all is sent, and close the W&B run that this has reopened, as one that is ``complete`` or failed."""
     for one in loggers:
+        if isinstance(one, BackgroundMLFlowLogger):
+            one.drain(_UPLOAD_LIMIT)
         if isinstance(one, OwnRunWandbLogger):  # any use makes it a running one
             one.finalize("success" if complete else "failed")
 

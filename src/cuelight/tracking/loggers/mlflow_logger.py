@@ -5,10 +5,12 @@ from __future__ import annotations
 import logging
 import os
 import re
+import shutil
 import threading
 import time
-from collections import deque
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -21,10 +23,18 @@ from numpy.typing import NDArray
 from cuelight.tracking.logger_adapter import adapter_of
 from cuelight.tracking.loggers.metric_names import MetricNames
 from cuelight.tracking.loggers.mlflow_adapter import MLflowAdapter
-from cuelight.tracking.loggers.run_ids import remember_names, remember_run, remembered_names, remembered_run
+from cuelight.tracking.loggers.run_ids import (
+    is_elsewhere,
+    remember_names,
+    remember_run,
+    remembered_names,
+    remembered_run,
+)
 from cuelight.tracking.outbox.deadline import Deadline, was_stopped
 from cuelight.tracking.outbox.delivery import Delivery
-from cuelight.utils.redaction import redacted
+from cuelight.tracking.outbox.uploads import how_to_send
+from cuelight.utils.journal import OUTBOX_FOLDER, Entry, Journal, lacking
+from cuelight.utils.redaction import reason_of, redacted
 
 if TYPE_CHECKING:
     from mlflow.entities import Metric
@@ -33,7 +43,8 @@ if TYPE_CHECKING:
 logger = logging.getLogger(__name__)
 
 _METRICS_AT_ONCE = 1000  # MLflow's limit for a request
-_METRICS = "metrics"
+_ENTRIES_AT_ONCE = 100
+_METRICS, _END = "metrics", "end"  # kinds of entries
 # By default, the client retries for minutes and prints; the background thread has its own retries.
 _CLIENT = {"MLFLOW_HTTP_REQUEST_MAX_RETRIES": "1", "MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT": "true"}
 # Errors of MLflow itself that a retry cannot fix. Others may be temporary, or come from a proxy.
@@ -74,9 +85,9 @@ class BackgroundMLFlowLogger(MLFlowLogger):
         self._directory = directory
         self._lock = threading.RLock()
         self._names = MetricNames(remembered_names(directory))
-        self._points: deque[Metric] = deque()
+        self._journal = Journal(directory / OUTBOX_FOLDER / "mlflow", f"MLflow at {self.shown_uri}")
+        self.is_elsewhere = is_elsewhere(directory, "mlflow", self.shown_uri)
         self._sent_before: dict[str, set[tuple[int, str]]] = {}
-        self._refused_points = 0
         self._goes_on = kept is not None
         self._deadline = deadline or Deadline()
 
@@ -109,17 +120,31 @@ class BackgroundMLFlowLogger(MLFlowLogger):
         client = self.experiment
         if self._goes_on:
             client.update_run(self.run_id, "RUNNING")
+        self._journal.remove(self._journal.waiting(_END))
+        self.send_waiting()
+
+    def send_waiting(self) -> None:
+        """Queue what an earlier process has left in the run directory."""
+        for entry in self._journal.waiting():
+            if entry.kind == _METRICS:
+                self.delivery.put(_METRICS, self._send_points, unless_waiting=True)
+            else:
+                self.delivery.put(entry.what, partial(self._send, entry), comes_last=entry.kind == _END)
+
+    def queue(
+        self, what: str, kind: str, payload: Mapping[str, Any], write: Callable[[Path], object] | None = None
+    ) -> None:
+        """Queue an entry of the journal; ``write`` writes its file."""
+        entry = self._journal.add(what, kind, payload, write)
+        self.delivery.put(what, partial(self._send, entry), comes_last=kind == _END)
 
     @rank_zero_only
     def log_metrics(self, metrics: Mapping[str, float], step: int | None = None) -> None:
         """Queue metrics."""
-        from mlflow.entities import Metric  # noqa: PLC0415 - an optional dependency
-
         now = int(time.time() * 1000)
         owners = dict(self._names.owners)
-        self._points.extend(
-            Metric(self._names.taken(name), float(value), now, step or 0) for name, value in metrics.items()
-        )
+        points = [[self._names.taken(name), float(value), now, step or 0] for name, value in metrics.items()]
+        self._journal.add(_METRICS, _METRICS, {"points": points})
         self.delivery.put(_METRICS, self._send_points, unless_waiting=True)
         if owners != self._names.owners:
             remember_names(self._directory, self._names.owners)
@@ -133,22 +158,16 @@ class BackgroundMLFlowLogger(MLFlowLogger):
     def finalize(self, status: str = "success") -> None:
         """Send the final status, and wait for the queue for a limited time."""
         ending = "FINISHED" if status in {"success", "finished"} else "KILLED" if was_stopped() else "FAILED"
-        self.delivery.put(
-            "how the run ended", lambda: self.experiment.set_terminated(self.run_id, ending), comes_last=True
-        )
-        left = self.delivery.finish(self._deadline.seconds_for("mlflow"))
-        for what, points, became in (
-            (left, len(self._points), "not sent"),
-            (list(self.delivery.refused), self._refused_points, "refused"),
-        ):
-            if what:
-                logger.warning(
-                    "MLflow at %s did not get all of this run: %s %s, %d points of curves among them. The files in %s "
-                    "have everything.",
-                    self.shown_uri, ", ".join(what), became, points, self._directory,
-                )  # fmt: skip
+        self._journal.remove(self._journal.waiting(_END))
+        self.queue("the final status", _END, {"status": ending})
+        self.drain(self._deadline.seconds_for("mlflow"))
+
+    def drain(self, seconds: float) -> None:
+        """Wait for the queue, and warn of what MLflow does not have then; that waits in the run directory."""
+        self.delivery.finish(seconds)
+        for receiver, what in lacking(self._directory).items():
+            logger.warning("%s lacks %s. %s", receiver, what, how_to_send(self._directory))
         self.delivery.refused.clear()
-        self._refused_points = 0
 
     def _find_run(self, client: MlflowClient) -> None:
         from mlflow.exceptions import MlflowException  # noqa: PLC0415
@@ -167,22 +186,35 @@ class BackgroundMLFlowLogger(MLFlowLogger):
         self._run_id, self._goes_on = None, False
 
     def _send_points(self) -> None:
-        while self._points:
-            chunk = [self._points[index] for index in range(min(len(self._points), _METRICS_AT_ONCE))]
-            try:
-                client = self.experiment
-                if new := [point for point in chunk if not self._was_sent(client, point)]:
-                    client.log_batch(self.run_id, metrics=new, synchronous=True)
-            except Exception as error:
-                if _is_refusal(error):
-                    self._refused_points += len(chunk)
-                    self._drop(chunk)
-                raise
-            self._drop(chunk)
+        from mlflow.entities import Metric  # noqa: PLC0415 - an optional dependency
 
-    def _drop(self, chunk: Sequence[Metric]) -> None:
-        for _ in chunk:
-            self._points.popleft()
+        while entries := self._journal.waiting(_METRICS)[:_ENTRIES_AT_ONCE]:
+            points = [Metric(*point) for entry in entries for point in entry.payload["points"]]
+            with self._removed(entries):
+                client = self.experiment
+                new = [point for point in points if not self._was_sent(client, point)]
+                for start in range(0, len(new), _METRICS_AT_ONCE):
+                    client.log_batch(self.run_id, metrics=new[start : start + _METRICS_AT_ONCE], synchronous=True)
+                for point in new:
+                    self._sent_before.get(point.key, set()).add((point.step, repr(point.value)))
+
+    def _send(self, entry: Entry) -> None:
+        with self._removed([entry]):
+            if entry.kind == _END:
+                self.experiment.set_terminated(self.run_id, entry.payload["status"])
+            else:
+                send_entry(MLflowAdapter(self), entry)
+
+    @contextmanager
+    def _removed(self, entries: Sequence[Entry]) -> Iterator[None]:
+        """Remove entries from the journal once they were sent or refused."""
+        try:
+            yield
+        except Exception as error:
+            if _is_refusal(error):
+                self._journal.remove(entries, refused=reason_of(error))
+            raise
+        self._journal.remove(entries)
 
     def _was_sent(self, client: MlflowClient, point: Metric) -> bool:
         """Whether a point was sent before the resume, which repeats some steps."""
@@ -205,35 +237,50 @@ class BackgroundAdapter(MLflowAdapter):
 
     def log_image(self, name: str, image: NDArray[np.uint8], step: int, caption: str = "") -> None:
         """Queue a copy of an image."""
-        kept, send = image.copy(), super().log_image
-        self._later(f"picture {name}", lambda: send(name, kept, step, caption))
+        payload = {"name": name, "step": step, "caption": caption, "file": "image.npy"}
+        self._later(f"picture {name}", "image", payload, lambda file: np.save(file, image))
 
     def log_text(self, name: str, text: str, step: int) -> None:
         """Queue text."""
-        send = super().log_text
-        self._later(f"text {name}", lambda: send(name, text, step))
+        self._later(f"text {name}", "text", {"name": name, "text": text, "step": step})
 
     def log_table(self, name: str, columns: Sequence[str], rows: Sequence[Sequence[Any]], step: int) -> None:
         """Queue a table."""
-        send, kept = super().log_table, [list(row) for row in rows]
-        self._later(f"table {name}", lambda: send(name, list(columns), kept, step))
+        payload = {"name": name, "columns": list(columns), "rows": [list(row) for row in rows], "step": step}
+        self._later(f"table {name}", "table", payload)
 
     def log_hyperparams(self, params: Mapping[str, Any]) -> None:
         """Queue hyperparameters."""
-        send, kept = super().log_hyperparams, dict(params)
-        self._later("hyperparameters", lambda: send(kept))
+        self._later("hyperparameters", "hyperparams", {"params": dict(params)})
 
     def log_artifact(self, file: Path, folder: str = "", aliases: Sequence[str] = (), *, wait: bool = True) -> str:
         """Send a file, or queue it."""
-        send = super().log_artifact
         if wait:
-            return send(file, folder, aliases)
-        self._logger.delivery.put_file(file, lambda copy: send(copy, folder, aliases))
+            return super().log_artifact(file, folder, aliases)
+        payload = {"folder": folder, "file": file.name}
+        self._later(f"file {file.name}", "artifact", payload, lambda copy: shutil.copyfile(file, copy))
         return "/".join(part for part in (self._logger.shown_uri, folder.strip("/"), file.name) if part)
 
     @rank_zero_only
-    def _later(self, what: str, send: Callable[[], None]) -> None:
-        self._logger.delivery.put(what, send)
+    def _later(
+        self, what: str, kind: str, payload: Mapping[str, Any], write: Callable[[Path], object] | None = None
+    ) -> None:
+        self._logger.queue(what, kind, payload, write)
+
+
+def send_entry(adapter: MLflowAdapter, entry: Entry) -> None:
+    """Send an entry of the journal."""
+    payload = entry.payload
+    if entry.kind == "image" and entry.file is not None:
+        adapter.log_image(payload["name"], np.load(entry.file), payload["step"], payload["caption"])
+    elif entry.kind == "artifact" and entry.file is not None:
+        adapter.log_artifact(entry.file, payload["folder"])
+    elif entry.kind == "text":
+        adapter.log_text(payload["name"], payload["text"], payload["step"])
+    elif entry.kind == "table":
+        adapter.log_table(payload["name"], payload["columns"], payload["rows"], payload["step"])
+    else:
+        adapter.log_hyperparams(payload["params"])
 
 
 def _make_experiment(client: MlflowClient, name: str) -> None:

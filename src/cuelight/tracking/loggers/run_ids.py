@@ -20,13 +20,18 @@ def remembered_run(directory: Path, tracker: str, at: str) -> str | None:
 
     ``at`` is where the tracker is, such as its server or project.
     """
-    entry = _read(directory).get(tracker, {})
-    return str(entry["run"]) if entry.get("at") == at else None
+    return _runs(directory, tracker).get(at)
+
+
+def is_elsewhere(directory: Path, tracker: str, at: str) -> bool:
+    """Return whether a tracker has runs of this run directory, but none at this place."""
+    runs = _runs(directory, tracker)
+    return bool(runs) and at not in runs
 
 
 def remember_run(directory: Path, tracker: str, at: str, run: str) -> None:
-    """Store the run id of a tracker."""
-    _write(directory, {tracker: {"at": at, "run": run}})
+    """Store the run id of a tracker, one for each place."""
+    _write(directory, {tracker: {"runs": {**_runs(directory, tracker), at: run}}})
 
 
 def remembered_names(directory: Path) -> dict[str, str]:
@@ -37,6 +42,12 @@ def remembered_names(directory: Path) -> dict[str, str]:
 def remember_names(directory: Path, names: Mapping[str, str]) -> None:
     """Store the metric for each name at a tracker."""
     _write(directory, {_NAMES: dict(names)})
+
+
+def _runs(directory: Path, tracker: str) -> dict[str, str]:
+    entry = _read(directory).get(tracker, {})
+    earlier = {entry["at"]: entry["run"]} if "run" in entry else {}  # as version 0.1 stored it
+    return {str(at): str(run) for at, run in {**earlier, **entry.get("runs", {})}.items()}
 
 
 def _write(directory: Path, entries: Mapping[str, Any]) -> None:

@@ -14,7 +14,7 @@ from lightning.fabric.loggers.logger import rank_zero_experiment
 from lightning.pytorch.loggers import WandbLogger
 from lightning.pytorch.utilities import rank_zero_only
 
-from cuelight.tracking.loggers.run_ids import remember_run, remembered_run
+from cuelight.tracking.loggers.run_ids import is_elsewhere, remember_run, remembered_run
 from cuelight.tracking.loggers.wandb_adapter import STEP
 from cuelight.tracking.outbox.deadline import AT_THE_END, Deadline, was_stopped
 from cuelight.tracking.outbox.time_limit import run_with_timeout
@@ -51,6 +51,7 @@ class OwnRunWandbLogger(WandbLogger):
     ) -> None:
         at = f"{entity or ''}/{project}"
         kept = remembered_run(directory, "wandb", at)
+        self.is_elsewhere = is_elsewhere(directory, "wandb", at)
         run = kept or secrets.token_hex(4)
         self._remember = partial(remember_run, directory, "wandb", at, run)
         options: dict[str, Any] = {"mode": mode, "tags": list(tags) or None, "reinit": "create_new"}

@@ -117,7 +117,7 @@ class Uploads:
             reasons = [f"{uploader.name}: {(uploader.failure or too_late).removesuffix('.')}." for uploader in waiting]
             raise UploadError(
                 f"The best checkpoint was not sent. {' '.join(reasons)} It waits in "
-                f"{spool_folder(self._directory, self._training)}. {_how_to_send(self._directory)}"
+                f"{spool_folder(self._directory, self._training)}. {how_to_send(self._directory)}"
             )
 
     def sent(self) -> dict[str, Sent]:
@@ -173,7 +173,8 @@ def _in_use(spool: Spool) -> bool:
         return True
 
 
-def _how_to_send(directory: Path) -> str:
+def how_to_send(directory: Path) -> str:
+    """Return how to send what waits in a directory."""
     if (directory / _CONFIG_FILE).is_file():
         return f"Send it with: cuelight upload {shlex.quote(short_path(directory))}"
     return "It is sent when the training is resumed."  # in a Trainer of one's own, which no command can open again

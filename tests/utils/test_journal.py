@@ -1,0 +1,70 @@
+"""What waits for a tracker is on the disk, whatever ends the process."""
+
+import json
+import signal
+import subprocess
+import sys
+
+from cuelight.utils.journal import Journal, lacking
+
+KILLED = """
+import os, signal, sys
+from pathlib import Path
+from cuelight.utils.journal import Journal
+journal = Journal(Path(sys.argv[1]) / "outbox" / "mlflow", "MLflow at x")
+for step in range(3):
+    journal.add("metrics", "metrics", {"points": [["loss", 1.0, 0, step]]})
+journal.add("picture a", "image", {"file": "a.txt"}, lambda file: file.write_text("picture"))
+journal.remove(journal.waiting()[:1])
+os.kill(os.getpid(), signal.SIGKILL)
+"""
+
+
+def folder_of(tmp_path):
+    return tmp_path / "outbox" / "mlflow"
+
+
+def test_a_killed_process_loses_nothing(tmp_path) -> None:
+    done = subprocess.run([sys.executable, "-c", KILLED, tmp_path], check=False)
+    assert done.returncode == -signal.SIGKILL
+    journal = Journal(folder_of(tmp_path), "MLflow at x")
+    assert [entry.payload["points"][0][3] for entry in journal.waiting("metrics")] == [1, 2]
+    [picture] = journal.waiting("image")
+    assert picture.file.read_text() == "picture"
+    assert lacking(tmp_path) == {"MLflow at x": "2 metrics, picture a not sent yet"}
+    assert journal.add("text", "text", {}).number > picture.number
+
+
+def test_nothing_is_left_when_all_was_sent(tmp_path) -> None:
+    journal = Journal(folder_of(tmp_path), "MLflow at x")
+    assert not folder_of(tmp_path).exists()
+    entries = [journal.add("file a", "artifact", {}, lambda file: file.write_text("a")), journal.add("b", "text", {})]
+    journal.remove(entries[:1])
+    assert not entries[0].file.exists()
+    journal.remove(entries)
+    assert not folder_of(tmp_path).exists()
+    journal.add("c", "text", {})
+    assert [entry.what for entry in Journal(folder_of(tmp_path), "").waiting()] == ["c"]
+
+
+def test_what_was_refused_is_known_and_not_sent_again(tmp_path) -> None:
+    journal = Journal(folder_of(tmp_path), "MLflow at x")
+    points = journal.add("metrics", "metrics", {"points": [["a", 1, 0, 0], ["b", 2, 0, 0]]})
+    journal.remove([points], refused="INVALID_PARAMETER_VALUE")
+    assert lacking(tmp_path) == {"MLflow at x": "2 metrics refused"}
+    assert not Journal(folder_of(tmp_path), "").waiting()
+
+
+def test_the_final_status_alone_is_nothing_that_is_lacking(tmp_path) -> None:
+    Journal(folder_of(tmp_path), "MLflow at x").add("the final status", "end", {"status": "FINISHED"})
+    assert lacking(tmp_path) == {}
+
+
+def test_a_line_that_was_cut_is_left_out(tmp_path) -> None:
+    journal = Journal(folder_of(tmp_path), "MLflow at x")
+    journal.add("a", "text", {})
+    with (folder_of(tmp_path) / "entries.jsonl").open("a") as file:
+        file.write(json.dumps({"number": 2, "what": "b"})[:-4])
+    assert [entry.what for entry in Journal(folder_of(tmp_path), "").waiting()] == ["a"]
+    Journal(folder_of(tmp_path), "").add("c", "text", {})
+    assert [entry.what for entry in Journal(folder_of(tmp_path), "").waiting()] == ["a", "c"]
