@@ -396,9 +396,9 @@ def test_an_output_that_was_chosen(tmp_path) -> None:
     [
         ({"target_layer": "bdy.4"}, ['no layer "bdy.4"', 'Did you mean "body.4"']),
         ({"target_layer": 500}, ["no layer 500", "from -14 to 13"]),
-        ({"target_layer": "head.3"}, ["head.3", "no map"]),
-        ({"target_layer": LAYER, "class_idx": 10}, ["no class 10", '0 "0"', '9 "9"']),
-        ({"target_layer": LAYER, "class_idx": "ten"}, ['no class "ten"', '9 "9"']),
+        ({"target_layer": "head.3"}, ["head.3", "Expected a spatial map"]),
+        ({"target_layer": LAYER, "class_idx": 10}, ["class index 10", '0 "0"', '9 "9"']),
+        ({"target_layer": LAYER, "class_idx": "ten"}, ['unknown class "ten"', '9 "9"']),
         ({"target_layer": LAYER, "task": "segmentation"}, ["segmentation", "(1, 10)"]),
         ({"target_layer": LAYER, "task": "detection"}, ["detection", "class_scores"]),
         ({"target_layer": LAYER, "output": "boxes"}, ['no output "boxes"']),
@@ -438,8 +438,8 @@ def test_what_can_be_looked_up_is_also_without_an_example(parameters, text, tmp_
 @pytest.mark.parametrize(
     ("parameters", "text"),
     [
-        ({"target_layer": "head.3"}, "GradCamCallback: .* is no map"),
-        ({"target_layer": LAYER, "class_idx": 99}, "no class 99"),
+        ({"target_layer": "head.3"}, "GradCamCallback: .* Expected a spatial map"),
+        ({"target_layer": LAYER, "class_idx": 99}, "class index 99"),
         ({"target_layer": LAYER, "output": "boxes"}, 'no output "boxes"'),
     ],
 )
@@ -510,7 +510,7 @@ def test_what_fails_while_training_is_told_once_and_the_training_goes_on(tmp_pat
     with caplog.at_level(logging.WARNING):
         trainer, _ = fit(tmp_path, [GradCamCallback(LAYER, 99)], lambda: DigitModel(example=False), **settings)
     (warning,) = warnings_of(caplog)
-    assert "no class 99" in warning
+    assert "class index 99" in warning
     assert "9. The training goes on." in warning
     assert trainer.global_step == 2 * STEPS
     assert pictures_in(tmp_path) == []

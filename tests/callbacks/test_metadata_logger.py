@@ -146,7 +146,7 @@ def test_file_that_is_no_record_stays_as_it_is(tmp_path, repository, caplog, tex
     trainer.save_checkpoint(checkpoint)
     assert (tmp_path / "metadata.yaml").read_text() == text
     assert not (tmp_path / "diff.patch").exists()
-    assert "metadata.yaml there is no record of a run, and stays as it is" in caplog.text
+    assert "metadata.yaml is not the record of a run and was not changed" in caplog.text
     saved = torch.load(checkpoint, weights_only=True)[CHECKPOINT_KEY]
     assert saved["git"]["repository"]["commit"] == COMMIT
     assert len(saved.get("resumed", [])) == resumes
@@ -220,7 +220,7 @@ def test_patch_of_another_origin_stays_as_it_is(tmp_path, repository, caplog, di
     repository["diff"] = diff
     train(tmp_path, MetadataLogger(save_diff=True))
     assert (tmp_path / "diff.patch").read_text() == "of my own"
-    assert ("is of another origin" in caplog.text) == bool(diff)
+    assert ("is not from this run" in caplog.text) == bool(diff)
 
 
 def test_large_diff_is_neither_searched_nor_sent(tmp_path, repository, caplog, monkeypatch) -> None:
@@ -232,7 +232,7 @@ def test_large_diff_is_neither_searched_nor_sent(tmp_path, repository, caplog, m
     assert (tmp_path / "run" / "diff.patch").read_bytes() == repository["diff"]
     assert not searched
     assert not list(elsewhere.rglob("*.patch"))
-    assert "has 5 MB. It is kept, but neither searched for secrets nor sent" in caplog.text
+    assert "has 5 MB. It is saved, but neither searched for secrets nor sent" in caplog.text
 
 
 @pytest.mark.parametrize(("diff", "files"), [(b"+x = 2\n", ["diff.patch"]), (b"+password = 'hunter2'\n", [])])
@@ -243,7 +243,7 @@ def test_diff_with_a_secret_stays_here(tmp_path, repository, caplog, diff, files
     assert (tmp_path / "run" / "diff.patch").read_bytes() == diff
     assert [path.name for path in elsewhere.rglob("*.patch")] == files
     assert [path.name for path in elsewhere.rglob("metadata.yaml")] == ["metadata.yaml"]
-    assert ("looks like a secret" in caplog.text) == (not files)
+    assert ("seems to contain a secret" in caplog.text) == (not files)
 
 
 def test_folder_that_cannot_be_written_does_not_end_the_training(tmp_path, repository, caplog, monkeypatch) -> None:

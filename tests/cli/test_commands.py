@@ -97,7 +97,7 @@ def test_every_problem_of_a_file_is_reported_at_once(digits, tmp_path) -> None:
 def test_model_that_does_not_fit_fails_without_a_traceback(file, tmp_path, trained) -> None:
     directory, _ = trained
     done = cuelight("test", directory, "model.params.wide=4", *SOURCE, folder=tmp_path)
-    assert_refused(done, 1, "do not fit TinyNet")
+    assert_refused(done, 1, "do not match TinyNet")
 
 
 def test_changes_of_values_may_stand_between_options(file, tmp_path) -> None:
@@ -255,13 +255,13 @@ class TestResume:
 
         path = begun / "checkpoints" / "last.ckpt"
         torch.save({"state_dict": {}, "extra": Path}, path)
-        assert_refused(cuelight("train", "--resume", begun, *SOURCE, folder=tmp_path), 1, f"{path}: refused")
+        assert_refused(cuelight("train", "--resume", begun, *SOURCE, folder=tmp_path), 1, f"{path}: not loaded")
 
     def test_damaged_checkpoint_is_refused(self, begun, tmp_path) -> None:
         path = begun / "checkpoints" / "last.ckpt"
         path.write_bytes(path.read_bytes()[:1000])
         done = cuelight("train", "--resume", begun, *SOURCE, folder=tmp_path)
-        assert_refused(done, 1, f"{path}: this is no readable checkpoint")
+        assert_refused(done, 1, f"{path}: this checkpoint cannot be read")
 
 
 class TestTest:

@@ -133,4 +133,4 @@ def test_a_missing_folder_of_images_says_what_a_path_is_relative_to(monkeypatch,
     with pytest.raises(DataError) as caught:
         Run.from_yaml(tree).train()
     assert f"looked for {tmp_path / 'pets'}" in str(caught.value)
-    assert "relative to the working directory; data.params.path=... changes it." in str(caught.value)
+    assert "change it with data.params.path=..." in str(caught.value)

@@ -79,8 +79,8 @@ def test_noise_inside_a_file_is_an_image_or_an_error_of_ours(tmp_path: Path, pho
 
 
 def test_a_missing_file_and_no_image_are_told_apart(tmp_path: Path) -> None:
-    with pytest.raises(UnreadableImageError, match="there is no such file any more"):
+    with pytest.raises(UnreadableImageError, match="the file no longer exists"):
         read_image(str(tmp_path / "gone.png"))
     (tmp_path / "page.png").write_text("<html>not found</html>")
-    with pytest.raises(UnreadableImageError, match="it is not an image, or of a format that Pillow does not know"):
+    with pytest.raises(UnreadableImageError, match="it is not an image, or Pillow does not support its format"):
         read_image(str(tmp_path / "page.png"))

@@ -16,9 +16,9 @@ def test_finds_a_class(wanted, found):
 @pytest.mark.parametrize(
     ("wanted", "start"),
     [
-        ("dgo", 'there is no class "dgo". Did you mean "dog"? '),
-        (3, "there is no class 3. "),
-        (-1, "there is no class -1. "),
+        ("dgo", 'unknown class "dgo". Did you mean "dog"? '),
+        (3, "class index 3 is out of range. "),
+        (-1, "class index -1 is out of range. "),
     ],
 )
 def test_another_one_is_an_error_that_lists_the_classes(wanted, start):

@@ -199,9 +199,9 @@ def test_a_segmentation(images):
 @pytest.mark.parametrize(
     ("layer", "message"),
     [
-        ("spare", 'the layer "spare" is not run in `forward`'),
-        ("head", r'"head" puts out Tensor \(3, 4\) for 3 images, which is no map'),
-        ("frist", 'there is no layer "frist" in Small. Did you mean "first"'),
+        ("spare", 'the layer "spare" is not called in `forward`'),
+        ("head", r'"head" outputs Tensor \(3, 4\) for 3 images. Expected a spatial map'),
+        ("frist", 'Small has no layer "frist". Did you mean "first"'),
     ],
 )
 def test_a_layer_without_maps_says_so(images, layer, message):
@@ -223,10 +223,16 @@ def test_a_layer_that_the_output_does_not_use_says_so(images):
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"class_idx": 4}, "there is no class 4. Expected predicted, label, or one of 4 classes: 0, 1, 2, 3."),
-        ({"class_idx": "label"}, "class_idx is label, and there are no labels"),
-        ({"class_idx": "label", "labels": torch.tensor([0, 1, 7])}, "the labels have a class 7"),
-        ({"method": "gradcm"}, 'no method "gradcm". Did you mean "gradcam"? Expected gradcam, hirescam, gradcam++'),
+        (
+            {"class_idx": 4},
+            "class index 4 is out of range. Expected predicted, label, or one of 4 classes: 0, 1, 2, 3.",
+        ),
+        ({"class_idx": "label"}, "class_idx is label, but there are no labels"),
+        ({"class_idx": "label", "labels": torch.tensor([0, 1, 7])}, "the labels contain the class 7"),
+        (
+            {"method": "gradcm"},
+            'unknown method "gradcm". Did you mean "gradcam"? Expected gradcam, hirescam, gradcam++',
+        ),
     ],
 )
 def test_what_cannot_be_explained_says_so(images, options, message):

@@ -28,7 +28,9 @@ def test_metrics_count_as_in_named_modules(model):
 def test_a_wrong_index_tells_the_range(model):
     count = len(list(model.modules()))
     for index in (count, -count - 1, 500):
-        with pytest.raises(LayerError, match=rf"no layer {index} in .* from -{count} to {count - 1}, a name, or auto"):
+        with pytest.raises(
+            LayerError, match=rf"has no layer {index}\. .* from -{count} to {count - 1}, a name, or auto"
+        ):
             find_layer(model, index, None)
 
 
@@ -61,9 +63,9 @@ def test_auto_is_the_last_layer_with_a_map(model):
 
 
 def test_auto_needs_an_example_and_a_map(model):
-    with pytest.raises(LayerError, match="auto needs to run the model on an example"):
+    with pytest.raises(LayerError, match="auto needs an example input"):
         find_layer(model, "auto", None)
-    with pytest.raises(LayerError, match="no layer of Sequential puts out a map"):
+    with pytest.raises(LayerError, match="no layer of Sequential outputs a spatial map"):
         find_layer(nn.Sequential(nn.Flatten(), nn.Linear(12, 2)), "auto", torch.zeros(1, 3, 2, 2))
 
 

@@ -30,11 +30,11 @@ def test_chooses_an_output(outputs, output, names, chosen):
 @pytest.mark.parametrize(
     ("outputs", "output", "names", "message"),
     [
-        ((FIRST, SECOND), None, ("logits", "aux"), 'the model has 2 outputs: 0 "logits", 1 "aux". Choose one'),
-        ({"a": FIRST, "b": SECOND}, None, None, 'the model has 2 outputs: 0 "a", 1 "b". Choose one'),
+        ((FIRST, SECOND), None, ("logits", "aux"), 'the model has 2 outputs: 0 "logits", 1 "aux". Set output'),
+        ({"a": FIRST, "b": SECOND}, None, None, 'the model has 2 outputs: 0 "a", 1 "b". Set output'),
         ((FIRST, SECOND), "axu", ("logits", "aux"), 'no output "axu". Did you mean "aux"? Its outputs are 0 "logits"'),
         ((FIRST, SECOND), 2, None, 'no output 2. Its outputs are 0 "output_0", 1 "output_1".'),
-        (({"a": 1}, FIRST), 0, None, "the output output_0 is dict, and logits are a tensor"),
+        (({"a": 1}, FIRST), 0, None, "the output output_0 is dict; expected logits"),
         (FIRST.long(), None, None, "the output output_0 is torch.int64"),
     ],
 )

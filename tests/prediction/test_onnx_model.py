@@ -115,7 +115,7 @@ def test_a_damaged_description_is_named(tmp_path) -> None:
     model = onnx.load(path)
     next(entry for entry in model.metadata_props if entry.key == "class_names").value = "[1"
     onnx.save(model, path)
-    with pytest.raises(CuelightError, match=r"model\.onnx: its description is damaged"):
+    with pytest.raises(CuelightError, match=r"model\.onnx: its metadata is damaged"):
         OnnxModel.open(path)
 
 
@@ -147,8 +147,8 @@ def test_of_equal_classes_the_first_counts() -> None:
     [
         ({"a": np.zeros((1, 2)), "b": np.zeros((1, 2))}, r"expected logits \(images, classes\); got a \[1, 2\], b"),
         ({"logits": np.zeros((1, 2, 3))}, r"got logits \[1, 2, 3\]"),
-        ({"logits": np.array([[1.0, np.nan]])}, "not finite"),
-        ({"logits": np.array([[1.0, np.inf]])}, "not finite"),
+        ({"logits": np.array([[1.0, np.nan]])}, "NaN or infinity"),
+        ({"logits": np.array([[1.0, np.inf]])}, "NaN or infinity"),
     ],
 )
 def test_outputs_that_are_no_classes(outputs, message) -> None:

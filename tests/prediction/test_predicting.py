@@ -99,7 +99,7 @@ def test_everything_that_is_not_there_is_named(tmp_path) -> None:
     assert "empty: there are no images" in nothing
     assert "missing.png: there is no such file or folder" in missing
     assert "*.jpg: no images" in pattern
-    with pytest.raises(DataError, match="No images were named"):
+    with pytest.raises(DataError, match="No images given"):
         find_images([])
 
 
@@ -159,8 +159,8 @@ def test_files_that_cannot_be_read_are_named_and_left_out(tmp_path, images) -> N
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
-        ({"task": None}, "does not say what it does; outputs can be decoded of: classification"),
-        ({"task": "pose"}, 'does "pose"; outputs can be decoded of: classification'),
+        ({"task": None}, "has no task in its metadata. Supported tasks: classification"),
+        ({"task": "pose"}, 'is for the task "pose". Supported tasks: classification'),
         ({"task": "clasification"}, 'Did you mean "classification"'),
     ],
 )
@@ -172,10 +172,10 @@ def test_a_task_that_nobody_decodes(images, changes, message) -> None:
 def test_a_model_that_tells_nothing_is_refused(images) -> None:
     model = Torch()
     model.metadata = None
-    with pytest.raises(CuelightError, match="Cuelight did not write this model"):
+    with pytest.raises(CuelightError, match="no metadata from Cuelight"):
         predict(model, images)
     model.metadata = type(describe())(fingerprint="f", task="classification")
-    with pytest.raises(CuelightError, match="does not say how its images are prepared"):
+    with pytest.raises(CuelightError, match="has no preprocessing metadata"):
         predict(model, images)
 
 

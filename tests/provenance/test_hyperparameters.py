@@ -44,7 +44,7 @@ def test_value_by_its_key(key, found) -> None:
         ("trainer.optimiser.name", 'Did you mean "optimizer"?'),
         ("lr", 'Did you mean "trainer.optimizer.params.lr"?'),
         ("trainer.callbacks.1.name", "its only entry is 0."),
-        ("model.params.depth", "A parameter that is left at its default"),
+        ("model.params.depth", "To log a parameter that has its default value"),
         ("model.name.first", "model.name is a single value"),
         ("", "got an empty text"),
         ("a..b", "is not a path of keys"),

@@ -70,13 +70,13 @@ def test_lightning_puts_its_files_into_folders_below(tmp_path) -> None:
 
 
 def test_without_either_it_says_where_to_look(tmp_path) -> None:
-    with pytest.raises(CuelightError, match="look into its tracker, or train with tracker"):
+    with pytest.raises(CuelightError, match="They may be in a tracker"):
         read_curves(tmp_path)
-    with pytest.raises(CuelightError, match="look into mlflow, or train with tracker"):
+    with pytest.raises(CuelightError, match="They may be in mlflow"):
         read_curves(tmp_path, "mlflow")
 
 
 def test_a_file_with_nothing_in_it_says_so(tmp_path) -> None:
     (tmp_path / "metrics.csv").write_text("")
-    with pytest.raises(CuelightError, match=r"Nothing was logged into metrics\.csv so far"):
+    with pytest.raises(CuelightError, match=r"metrics\.csv has no logged values yet"):
         read_curves(tmp_path)

@@ -41,8 +41,8 @@ def verdict(run, told):
         (this_process(), "warning", "still running", ""),
         (this_process(created=1.0), "bad", "was killed", "train --resume"),
         (this_process(pid=2**22 + 1), "bad", "was killed", "train --resume"),
-        (this_process(host="elsewhere"), "warning", "was running on elsewhere when last written", "train --resume"),
-        ({}, "good", "The training is over", ""),
+        (this_process(host="elsewhere"), "warning", "was running on elsewhere at its last update", "train --resume"),
+        ({}, "good", "The training has ended", ""),
     ],
     ids=["complete", "interrupted", "failed", "running", "pid taken again", "pid gone", "elsewhere", "no record"],
 )
@@ -66,7 +66,7 @@ def test_verdict_names_the_step_that_failed(run) -> None:
 
 
 def test_verdict_without_anything_says_so(tmp_path) -> None:
-    assert "Nothing here says" in verdict(tmp_path, {}).headline
+    assert "status of the training is unknown" in verdict(tmp_path, {}).headline
 
 
 def test_a_command_of_the_verdict_can_be_pasted(tmp_path) -> None:
@@ -110,7 +110,7 @@ def test_confusion_matrix_counts_and_mistakes(run) -> None:
     (measured,) = read_measurements(run)
     assert measured.matrix.caption == "27 of 30 images right"
     assert measured.matrix.recalls == ["80%", "100%", "90%"]
-    assert measured.mistakes == ["cat taken for dog: 2 of 10", "bird taken for cat: 1 of 10"]
+    assert measured.mistakes == ["cat predicted as dog: 2 of 10", "bird predicted as cat: 1 of 10"]
 
 
 def test_pixels_are_shown_as_shares_with_the_iou_of_each_class(run) -> None:
@@ -121,7 +121,7 @@ def test_pixels_are_shown_as_shares_with_the_iou_of_each_class(run) -> None:
     (measured,) = read_measurements(run)
     assert measured.matrix.caption == "90.0% of 100,050 pixels right; in the cells, percent of the true class"
     assert [cell.text for cell in measured.matrix.cells] == ["90", "10", "", "100"]
-    assert measured.matrix.cells[1].words == "9990 pixels of 0 taken for 1"
+    assert measured.matrix.cells[1].words == "9990 pixels of 0 predicted as 1"
     assert measured.tables == [(("class", "IoU"), [("background", "0.9000"), ("cat", "0.2500"), ("dog", "absent")])]
 
 
@@ -137,7 +137,7 @@ def test_of_equally_frequent_mistakes_the_larger_share_comes_first_and_the_rest_
     counts[7] = [0, 0, 1, 0, 0, 0, 0, 1, 0, 0]
     write_json(run / "test" / "results.json", {"test": {"metrics": {}, "confusion_matrix": counts}})
     (measured,) = read_measurements(run)
-    assert measured.mistakes[0] == "7 taken for 2: 1 of 2"
+    assert measured.mistakes[0] == "7 predicted as 2: 1 of 2"
     assert (len(measured.mistakes), measured.other_mistakes) == (8, 9 * 9 + 1 - 8)
 
 

@@ -27,7 +27,7 @@ def test_page_shows_every_section(run) -> None:
     text = text_of(write_report(run))
     for shown in (
         "The training is complete", "4 epochs, 40 optimizer steps, 1 min 30 s", "<td>0.9500</td>", "best.ckpt",
-        "cat taken for dog: 2 of 10", "ExportOnTrainEnd", "differs from PyTorch by at most 1e-06", "the same",
+        "cat predicted as dog: 2 of 10", "ExportOnTrainEnd", "differs from PyTorch by at most 1e-06", "the same",
         "added: a resumed run repeats itself", "luxonis-ml", "name: LearningRateMonitor", "metadata.yaml",
     ):  # fmt: skip
         assert shown in text
@@ -111,14 +111,14 @@ def test_a_problem_is_told_without_secrets(run) -> None:
 @pytest.mark.parametrize(
     ("missing", "told"),
     [
-        ("metrics.csv", "look into its tracker"),
+        ("metrics.csv", "They may be in a tracker"),
         ("outcomes.json", "No step after the training has run"),
-        ("test", "Nothing was measured"),
-        ("predictions", "No images were predicted"),
+        ("test", "There are no test results"),
+        ("predictions", "There are no predictions"),
         ("gradcam", "no Grad-CAM pictures"),
         ("metadata.yaml", "MetadataLogger"),
         ("config.yaml", "not made by"),
-        ("training.json", "Those of config.yaml"),
+        ("training.json", "The callbacks of config.yaml"),
     ],
 )
 def test_what_is_missing_is_told(run, missing, told) -> None:
@@ -128,7 +128,7 @@ def test_what_is_missing_is_told(run, missing, told) -> None:
 
 
 def test_folder_of_runs_is_no_run(run) -> None:
-    with pytest.raises(CheckpointError, match=r"holds 1 of them. Name one, such as .*run"):
+    with pytest.raises(CheckpointError, match=r"contains 1 of them. Pass one, such as .*run"):
         write_report(run.parent)
     assert not list(run.parent.glob("*.html"))
 
@@ -163,7 +163,7 @@ def test_a_folder_that_a_trainer_of_ones_own_wrote_into_will_do(tmp_path) -> Non
     assert "<figcaption>loss" in text_of(write_report(tmp_path / "logs"))
 
 
-@pytest.mark.parametrize(("path", "told"), [("nowhere", "there is no such"), (".", "nothing of a training")])
+@pytest.mark.parametrize(("path", "told"), [("nowhere", "there is no such"), (".", "no files of a training")])
 def test_what_is_no_run_is_refused(tmp_path, path, told) -> None:
     with pytest.raises(CheckpointError, match=told):
         write_report(tmp_path / path)

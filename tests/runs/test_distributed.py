@@ -161,6 +161,6 @@ def test_a_batch_size_that_two_devices_cannot_share_is_refused(tmp_path, digits)
     tree = experiment(odd, epochs=1, devices=2, strategy="ddp", batch_size=1, scheduler=None)
     code, _, err = finish(start(tmp_path, write_yaml(tmp_path / "odd.yaml", tree)))
     assert code == 1, err
-    assert "7 images for validation or test cannot be dealt out evenly to 2 devices" in err
+    assert "7 images for validation or test cannot be divided evenly among 2 devices" in err
     assert "Raise batch_size" in err
     assert "Traceback" not in err

@@ -163,7 +163,7 @@ def test_checkpoint_is_lost_between_training_and_export(digits, tmp_path, source
     done, directory = train(digits, tmp_path, sources, [ALL[0], damage, *ALL[1:]])
     if how == "delete":  # the other best one is exported, which is said
         assert done.code == 0, done.err
-        assert "so the best by val/loss is used: best_loss.ckpt" in done.err
+        assert "using the best by val/loss: best_loss.ckpt" in done.err
         assert read_outcomes(directory)["ExportOnTrainEnd"].checkpoint == "checkpoints/best_loss.ckpt"
         verified = cuelight("verify", directory, *sources, folder=tmp_path)
         assert verified.code == 1
@@ -171,7 +171,7 @@ def test_checkpoint_is_lost_between_training_and_export(digits, tmp_path, source
         return
     assert done.code == 1
     assert statuses(directory) == ["ok", "failed", "failed"]
-    assert "no readable checkpoint" in read_outcomes(directory)["ExportOnTrainEnd"].reason
+    assert "this checkpoint cannot be read" in read_outcomes(directory)["ExportOnTrainEnd"].reason
     (directory / "checkpoints" / "best_accuracy.ckpt").unlink()
     assert finish(directory, sources).code == 0
     assert_all_is_there(directory, sources)

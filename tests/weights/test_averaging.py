@@ -132,7 +132,7 @@ class TestUpdate:
 
     def test_is_refused_while_the_module_holds_the_average(self) -> None:
         average = AveragedWeights(network())
-        with average.in_model(), pytest.raises(RuntimeError, match="holds the average now"):
+        with average.in_model(), pytest.raises(RuntimeError, match="cannot be updated while it is in the module"):
             average.update(0.9)
 
     def test_leaves_the_module_alone(self) -> None:

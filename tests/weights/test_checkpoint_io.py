@@ -60,7 +60,7 @@ def test_written_and_read(saved) -> None:
 def test_hostile_pickle_is_refused_and_not_run(tmp_path, weights_only, legacy) -> None:
     evidence, path = tmp_path / "it-ran", tmp_path / "hostile.ckpt"
     torch.save(CONTENT | {"extra": Hostile(evidence)}, path, _use_new_zipfile_serialization=not legacy)
-    with pytest.raises(CheckpointError, match="refused, because it holds more than tensors") as error:
+    with pytest.raises(CheckpointError, match="not loaded, because it contains more than tensors") as error:
         AtomicCheckpointIO().load_checkpoint(path, weights_only=weights_only)
     assert "posix.mkdir" in str(error.value)
     assert "weights_only" not in str(error.value)  # torch advises to switch its protection off
@@ -78,7 +78,7 @@ def test_bare_hostile_pickle_is_refused(tmp_path) -> None:
 def test_truncated_file(saved, share) -> None:
     content = saved.read_bytes()
     saved.write_bytes(content[: int(len(content) * share)])
-    assert "no readable checkpoint" in refused(saved)
+    assert "this checkpoint cannot be read" in refused(saved)
 
 
 @pytest.mark.filterwarnings("ignore:Detected pickle protocol")
@@ -115,7 +115,7 @@ def test_zip_file_of_something_else(tmp_path) -> None:
     path = tmp_path / "archive.ckpt"
     with zipfile.ZipFile(path, "w") as archive:
         archive.writestr("readme.txt", "hello")
-    assert "no readable checkpoint" in refused(path)
+    assert "this checkpoint cannot be read" in refused(path)
 
 
 @pytest.mark.parametrize(
@@ -140,7 +140,7 @@ def test_folder_that_cannot_be_made(tmp_path) -> None:
     path = tmp_path / "file" / "last.ckpt"
     with pytest.raises(CheckpointError, match=r"could not be written: (Not a directory|File exists)") as error:
         AtomicCheckpointIO().save_checkpoint(CONTENT, path)
-    assert "No file was left behind" in str(error.value)
+    assert "No partial file remains" in str(error.value)
 
 
 def test_plugin_of_a_trainer_of_ones_own(tmp_path) -> None:

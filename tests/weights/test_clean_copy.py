@@ -69,7 +69,7 @@ def test_what_is_shared_is_not_copied() -> None:
 
 
 def test_wrong_weights_are_named() -> None:
-    with pytest.raises(CheckpointError, match=r"best\.ckpt: its weights do not fit TinyModel"):
+    with pytest.raises(CheckpointError, match=r"best\.ckpt: its weights do not match TinyModel"):
         load_weights(clean_copy(TinyModel()), {"other": torch.zeros(1)}, "best.ckpt")
 
 

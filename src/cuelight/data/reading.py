@@ -72,9 +72,9 @@ def open_image(path: str, content: str, use: Callable[[Image.Image], _Result]) -
             image.load()
             return use(image)
     except FileNotFoundError as error:
-        raise UnreadableImageError(path, "there is no such file any more", content) from error
+        raise UnreadableImageError(path, "the file no longer exists", content) from error
     except UnidentifiedImageError as error:
-        reason = "it is not an image, or of a format that Pillow does not know"
+        reason = "it is not an image, or Pillow does not support its format"
         raise UnreadableImageError(path, reason, content) from error
     except _UNREADABLE as error:
         raise UnreadableImageError(path, str(error) or type(error).__name__, content) from error

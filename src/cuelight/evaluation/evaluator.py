@@ -105,10 +105,10 @@ def make_trainer(**settings: Any) -> pl.Trainer:
     except (MisconfigurationException, TypeError, ValueError) as error:
         said = " ".join(str(error).split()) or type(error).__name__
         advice = (
-            "Set accelerator, devices, strategy and precision to what this machine has; accelerator: auto with "
-            "devices: auto takes what is there."
+            "Set accelerator, devices, strategy and precision to what this machine supports, or set "
+            "accelerator: auto and devices: auto."
         )
-        raise ConfigError([Problem(f"Lightning refuses these settings: {said} {advice}", path="trainer")]) from error
+        raise ConfigError([Problem(f"Lightning rejects these settings: {said} {advice}", path="trainer")]) from error
 
 
 @contextmanager

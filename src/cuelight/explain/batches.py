@@ -24,8 +24,8 @@ def images_and_labels(batch: Any) -> tuple[Tensor, Any]:
     images, labels = _parts(batch)
     if not isinstance(images, Tensor) or images.ndim != _DIMENSIONS:
         raise CuelightError(
-            f"A heat map needs a batch of images (N, C, H, W) and labels, got {_form(batch)}. Let the data loader give "
-            f"(images, labels), or a mapping with one of {', '.join(_IMAGES)} and one of {', '.join(_LABELS)}."
+            f"A heat map needs a batch of images (N, C, H, W) and labels, got {_form(batch)}. Return (images, "
+            f"labels) from the loader, or a mapping with one of {', '.join(_IMAGES)} and one of {', '.join(_LABELS)}."
         )
     return images, labels if isinstance(labels, (Tensor, Sequence)) else None
 
@@ -45,7 +45,7 @@ def label_tensor(labels: Any) -> Tensor:
     try:
         return torch.as_tensor(labels)
     except (TypeError, ValueError, RuntimeError) as error:
-        raise ExplainError(f"labels are numbers, and these are {type(labels).__name__}: {error}") from error
+        raise ExplainError(f"expected labels as numbers, got {type(labels).__name__}: {error}") from error
 
 
 def _parts(batch: Any) -> tuple[Any, Any]:

@@ -43,9 +43,9 @@ def find_class(class_idx: int | str, class_names: Sequence[str] | None, num_clas
         if class_idx in names:
             return names.index(class_idx)
         near = did_you_mean(class_idx, [*names, *_WORDS])
-        raise ExplainError(f'there is no class "{class_idx}".{near} {_expected(names, num_classes)}')
+        raise ExplainError(f'unknown class "{class_idx}".{near} {_expected(names, num_classes)}')
     if not 0 <= class_idx < num_classes:
-        raise ExplainError(f"there is no class {class_idx}. {_expected(names, num_classes)}")
+        raise ExplainError(f"class index {class_idx} is out of range. {_expected(names, num_classes)}")
     return int(class_idx)
 
 
@@ -65,12 +65,14 @@ def choose_classes(
         return torch.full((len(images),), class_idx, device=images.device)
     if labels is None:
         raise ExplainError(
-            "class_idx is label, and there are no labels. Give them, or choose predicted, an index or the name of a "
-            "class."
+            "class_idx is label, but there are no labels. Pass labels, or set class_idx to predicted, an index or the "
+            "name of a class."
         )
     classes = scores.labelled(labels, outputs).to(images.device)
     if len(outside := classes[(classes < 0) | (classes >= count)]):
-        raise ExplainError(f"the labels have a class {int(outside[0])}. {_expected([], count)}")
+        raise ExplainError(
+            f"the labels contain the class {int(outside[0])}, which is out of range. {_expected([], count)}"
+        )
     return classes
 
 

@@ -83,9 +83,7 @@ def heat_maps(
         torch.Size([2, 4, 4])
     """
     if method not in METHODS:
-        raise ExplainError(
-            f'there is no method "{method}".{did_you_mean(method, METHODS)} Expected {", ".join(METHODS)}.'
-        )
+        raise ExplainError(f'unknown method "{method}".{did_you_mean(method, METHODS)} Expected {", ".join(METHODS)}.')
     cut = _Cut(len(images), (int(images.shape[-2]), int(images.shape[-1])))
     handle = model.get_submodule(find_layer(model, layer, images)).register_forward_hook(cut)
     try:
@@ -127,10 +125,12 @@ class _Cut:
         if self.activation is not None:
             return self.activation
         if not self.put_out:
-            raise LayerError(f'the layer "{layer}" is not run in `forward`. `cuelight layers` shows which are.')
+            raise LayerError(
+                f'the layer "{layer}" is not called in `forward`. `cuelight layers` shows which layers are.'
+            )
         raise LayerError(
-            f'the layer "{layer}" puts out {" ".join(map(str, self.put_out))} for {self.count} images, which is no map '
-            "of more than one position. Choose one before it; `cuelight layers` shows what each puts out."
+            f'the layer "{layer}" outputs {" ".join(map(str, self.put_out))} for {self.count} images. Expected a '
+            "spatial map of more than one position. Choose an earlier layer; `cuelight layers` shows each output shape."
         )
 
     def as_maps(self, tensor: Tensor) -> Tensor:
@@ -145,7 +145,7 @@ def _gradient(scores: Tensor, activation: Tensor, layer: str) -> Tensor:
         (gradient,) = torch.autograd.grad(scores.sum(), activation, allow_unused=True)
     if gradient is None:
         raise LayerError(
-            f'the output that is explained does not depend on the layer "{layer}", or `forward` runs what is above it '
+            f'the explained output does not depend on the layer "{layer}", or `forward` runs the layers after it '
             "without gradient. Choose another layer: `cuelight layers` lists them."
         )
     return gradient

@@ -82,7 +82,7 @@ def find_layer(model: nn.Module, target: int | str, example: Tensor | None) -> s
     if isinstance(target, int):
         if not -len(names) <= target < len(names):
             raise LayerError(
-                f"there is no layer {target} in {type(model).__name__}. Expected an index from {-len(names)} to "
+                f"{type(model).__name__} has no layer {target}. Expected an index from {-len(names)} to "
                 f"{len(names) - 1}, a name, or {AUTO}; `cuelight layers` lists them."
             )
         return names[target]
@@ -90,7 +90,7 @@ def find_layer(model: nn.Module, target: int | str, example: Tensor | None) -> s
         return _auto_layer(model, example)
     if target not in names and target not in dict(model.named_modules(remove_duplicate=False)):
         raise LayerError(
-            f'there is no layer "{target}" in {type(model).__name__}.{_near(target, names)} Expected a name, an index '
+            f'{type(model).__name__} has no layer "{target}".{_near(target, names)} Expected a name, an index '
             f"from {-len(names)} to {len(names) - 1}, or {AUTO}; `cuelight layers` lists them."
         )
     return target
@@ -98,13 +98,15 @@ def find_layer(model: nn.Module, target: int | str, example: Tensor | None) -> s
 
 def _auto_layer(model: nn.Module, example: Tensor | None) -> str:
     if example is None:
-        raise LayerError(f"{AUTO} needs to run the model on an example, and there is none. Name the layer.")
+        raise LayerError(
+            f"{AUTO} needs an example input to run the model, but there is none. Set the layer by name or index."
+        )
     with traced(model, example) as outputs:
         name = last_with_maps(outputs, example)
     if name is None:
         raise LayerError(
-            f"no layer of {type(model).__name__} puts out a map of more than one position. Name the layer; `cuelight "
-            "layers` lists them."
+            f"no layer of {type(model).__name__} outputs a spatial map of more than one position. Set the layer by "
+            "name; `cuelight layers` lists them."
         )
     return name
 

@@ -21,13 +21,13 @@ def choose_output(outputs: Any, output: str | int | None, names: Sequence[str] |
     named = _named(outputs, names)
     if output is None and len(named) > 1:
         raise ExplainError(
-            f"the model has {len(named)} outputs: {_list(named)}. Choose one by its name or index: output."
+            f"the model has {len(named)} outputs: {_list(named)}. Set output to the name or index of one."
         )
     name, chosen = _chosen(named, 0 if output is None else output)
     if not isinstance(chosen, Tensor) or not chosen.is_floating_point():
         kind = str(chosen.dtype) if isinstance(chosen, Tensor) else type(chosen).__name__
         others = f" The outputs are {_list(named)}." if len(named) > 1 else ""
-        raise ExplainError(f"the output {name} is {kind}, and logits are a tensor of floating-point numbers.{others}")
+        raise ExplainError(f"the output {name} is {kind}; expected logits, a floating-point tensor.{others}")
     return chosen
 
 

@@ -29,7 +29,7 @@ _EMPTY = "#e5e9f0"
 _ASPECT = 1.4  # of a grid, close to that of screens
 _SCALE_NOTES = (
     "The scale of the heat map goes from no influence (0) to the largest in this image.",
-    "Each heat map has a scale of its own, from no influence (0) to the largest in that image.",
+    "Each heat map has its own scale, from no influence (0) to the largest in that image.",
 )
 
 
@@ -201,5 +201,5 @@ def _draw_scale(
 
 def _why_nothing(heat: NDArray[np.float32]) -> str:
     if not np.isfinite(heat).all():
-        return "no map: it holds\nNaN or infinity"
+        return "no map: contains\nNaN or infinity"
     return f"no influence:\nthe map is constant ({heat.flat[0]:.3g})" if is_constant(heat) else ""

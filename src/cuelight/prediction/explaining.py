@@ -96,11 +96,13 @@ def explain(
     preprocessing = metadata.preprocessing
     if preprocessing is None:
         raise CuelightError(
-            "The model does not say how its images are prepared: it was trained with data that has no preprocessing "
-            "of its own. Give the data module a property `preprocessing`, and train the model again."
+            "The model has no preprocessing metadata, because its data module has no `preprocessing`. Set "
+            "`preprocessing` on your data module and train the model again."
         )
     if class_idx == "label":
-        raise CuelightError('Image files have no label to explain. Name a class, or leave it at "predicted".')
+        raise CuelightError(
+            'Image files have no labels. Set the class to a name or an index, or leave it at "predicted".'
+        )
     target = find_target(
         model,
         torch.zeros(1, preprocessing.channels, *preprocessing.size),

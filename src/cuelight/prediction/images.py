@@ -36,7 +36,7 @@ def find_images(paths: Sequence[str]) -> list[Path]:
     if problems:
         raise DataError("\n".join(problems))
     if not found:
-        raise DataError("No images were named. Name files, folders or patterns.")
+        raise DataError("No images given. Pass files, folders or patterns.")
     return list(found)
 
 

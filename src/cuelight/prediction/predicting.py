@@ -109,14 +109,14 @@ def predict(
     metadata = network.metadata
     if metadata is None:
         raise CuelightError(
-            "Cuelight did not write this model, so it is not known how its images are prepared and what its outputs "
-            "mean. Export it with Cuelight."
+            "The model has no metadata from Cuelight, so its preprocessing and the meaning of its outputs are unknown. "
+            "Export it with Cuelight."
         )
     task = _task(metadata.task)
     if metadata.preprocessing is None:
         raise CuelightError(
-            "The model does not say how its images are prepared: it was trained with data that has no preprocessing "
-            "of its own. Give the data module a property `preprocessing`, and export the model again."
+            "The model has no preprocessing metadata, because its data module has no `preprocessing`. Set "
+            "`preprocessing` on your data module and export the model again."
         )
     prepare = partial(tensors.fit if metadata.preprocessing_inside else tensors.prepare, metadata.preprocessing)
     images = read_images(files, prepare, report)
@@ -126,10 +126,8 @@ def predict(
 def _task(name: str | None) -> Task:
     if name in TASKS:
         return TASKS[name]
-    said = f'does "{name}"' if name else "does not say what it does"
-    raise CuelightError(
-        f"The model {said}; outputs can be decoded of: {', '.join(TASKS)}.{did_you_mean(name or '', TASKS)}"
-    )
+    said = f'is for the task "{name}"' if name else "has no task in its metadata"
+    raise CuelightError(f"The model {said}. Supported tasks: {', '.join(TASKS)}.{did_you_mean(name or '', TASKS)}")
 
 
 def read_images(

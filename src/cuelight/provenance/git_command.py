@@ -109,4 +109,4 @@ def _failure(complaint: str) -> GitError:
         return NoRepositoryError("no git repository")
     if "dubious ownership" in reason:
         return GitError("another user owns the repository; git config --global --add safe.directory allows it")
-    return GitError(reason or "git failed without a word")
+    return GitError(reason or "git failed without an error message")

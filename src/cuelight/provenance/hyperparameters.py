@@ -50,5 +50,5 @@ def _advice(tree: Mapping[str, Any], key: str) -> str:
         return f' Did you mean "{ends[0]}"?'
     above = key.rpartition(".")[0]
     if above.endswith(_PARAMETERS) and paths.exists(tree, above.removesuffix(_PARAMETERS)):
-        return " A parameter that is left at its default is logged if the file sets it to that."
+        return " To log a parameter that has its default value, set it in the file."
     return ""

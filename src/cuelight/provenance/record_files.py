@@ -51,7 +51,9 @@ def write_record(directory: Path, record: Mapping[str, Any], diff: bytes) -> lis
     path = directory / METADATA_FILE
     before = read_record(directory)
     if before is None and path.is_file():
-        raise FileExistsError(errno.EEXIST, f"{METADATA_FILE} there is no record of a run, and stays as it is", path)
+        raise FileExistsError(
+            errno.EEXIST, f"existing {METADATA_FILE} is not the record of a run and was not changed", path
+        )
     if before is not None and (RESUMED not in record or before["run"]["started"] != record["run"]["started"]):
         for name, digest in _differences(before).items():
             if _holds(directory / name, digest):
@@ -67,17 +69,17 @@ def _written_difference(directory: Path, record: Mapping[str, Any], diff: bytes)
         return []
     path = directory / name
     if path.exists() and not _holds(path, digest):
-        logger.warning("%s is of another origin. It stays as it is, and the difference of this run is not kept.", path)
+        logger.warning("%s is not from this run. It was not changed, and the diff of this run is not saved.", path)
         return []
     with atomic_write(path) as file:
         file.write(diff)
     if len(diff) > LARGEST_SENT:
         size = f"{len(diff) / 1000**2:.0f} MB"
-        logger.warning("%s has %s. It is kept, but neither searched for secrets nor sent to any tracker.", path, size)
+        logger.warning("%s has %s. It is saved, but neither searched for secrets nor sent to any tracker.", path, size)
         return []
     text = diff.decode(errors="replace")
     if redacted_text(text) != text:
-        logger.warning("%s holds what looks like a secret. It is kept as it is, and not sent to any tracker.", path)
+        logger.warning("%s seems to contain a secret. It is saved unchanged, but not sent to any tracker.", path)
         return []
     return [path]
 

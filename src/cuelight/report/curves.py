@@ -56,8 +56,8 @@ def read_curves(directory: Path, elsewhere: str = "") -> Curves:
         folder = events[0].parent
         return _collected(read_scalars(folder), (folder.relative_to(directory) / EVENT_FILES).as_posix())
     raise CuelightError(
-        "Nothing that was logged is in the run directory: neither metrics.csv nor event files of TensorBoard. If the "
-        f"training took a step, look into {elsewhere or 'its tracker'}, or train with tracker: {{csv: true}}."
+        "The run directory has no logged values: neither metrics.csv nor event files of TensorBoard. They may be in "
+        f"{elsewhere or 'a tracker'}. To keep them in the run directory, train with tracker: {{csv: true}}."
     )
 
 
@@ -75,7 +75,7 @@ def _rows(table: Path) -> Iterable[tuple[int, dict[str, float]]]:
                 if step is not None and math.isfinite(step):  # the last line of a killed run may be cut
                     yield int(step), {name: value for name, value in values.items() if value is not None}
     except (OSError, csv.Error) as error:
-        raise CuelightError(f"{table.name} cannot be read: {error}. Mend its permissions, or delete it.") from error
+        raise CuelightError(f"{table.name} cannot be read: {error}. Fix its permissions, or delete it.") from error
 
 
 def _float(text: str) -> float | None:
@@ -95,6 +95,6 @@ def _collected(rows: Iterable[tuple[int, Mapping[str, float]]], source: str) -> 
             elif math.isfinite(value):
                 epochs[int(value) + 1] = max(step, epochs.get(int(value) + 1, 0))
     if not points:
-        raise CuelightError(f"Nothing was logged into {source} so far.")
+        raise CuelightError(f"{source} has no logged values yet.")
     ordered = {name: sorted(found, key=lambda point: point[0]) for name, found in sorted(points.items())}
     return Curves(ordered, dict(sorted(epochs.items())), source)

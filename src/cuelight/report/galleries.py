@@ -64,14 +64,14 @@ def gradcam_gallery(directory: Path) -> Gallery:
     ages = {file: -status.st_mtime_ns for file, status in files_in(folder) if file.suffix.lower() in _ENDINGS}
     newest = sorted(ages, key=lambda file: (ages[file], file.as_posix()))
     captions = ((file, file.relative_to(folder).as_posix()) for file in newest)
-    return _gallery(directory, GRADCAM_FOLDER, captions, len(ages), "the newest first")
+    return _gallery(directory, GRADCAM_FOLDER, captions, len(ages), "newest first")
 
 
 def example_gallery(directory: Path) -> Gallery:
     """Return the pictures of predictions beside the ground truth that a test has written."""
     files = sorted((directory / _TEST_FOLDER).glob("predictions*.png"))
     captions = ((file, file.relative_to(directory).as_posix()) for file in files)
-    return _gallery(directory, _TEST_FOLDER, captions, len(files), "of the first images that were measured")
+    return _gallery(directory, _TEST_FOLDER, captions, len(files), "from the first images of the split")
 
 
 def prediction_gallery(directory: Path) -> Gallery:
@@ -81,7 +81,7 @@ def prediction_gallery(directory: Path) -> Gallery:
     entries = [entry for entry in told if "picture" in entry and (folder / entry["picture"]).is_file()]
     entries.sort(key=_by_score)
     captions = ((folder / entry["picture"], Path(str(entry.get("path", ""))).name) for entry in entries)
-    return _gallery(directory, PREDICTION_FOLDER, captions, len(entries), "those with the lowest scores first")
+    return _gallery(directory, PREDICTION_FOLDER, captions, len(entries), "lowest scores first")
 
 
 def _gallery(directory: Path, folder: str, captions: Iterable[tuple[Path, str]], total: int, order: str) -> Gallery:

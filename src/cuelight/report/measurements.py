@@ -17,7 +17,7 @@ _CELL = 26
 _LETTER = 7
 _LONGEST_NAME = 14
 _LARGEST_NUMBER = 9_999  # that fits into a cell
-_REMEDY = "Delete it and measure again: `cuelight test`."
+_REMEDY = "Delete it and run `cuelight test` again."
 
 
 @dataclass(frozen=True)
@@ -161,8 +161,8 @@ def _short(name: str) -> str:
 def _words(names: Sequence[str], true: int, predicted: int, count: int, unit: str) -> str:
     images = unit.removesuffix("s") if count == 1 else unit
     if true == predicted:
-        return f"{count} {images} of {names[true]} found"
-    return f"{count} {images} of {names[true]} taken for {names[predicted]}"
+        return f"{count} {images} of {names[true]} predicted correctly"
+    return f"{count} {images} of {names[true]} predicted as {names[predicted]}"
 
 
 def _mistakes(counts: Sequence[Sequence[int]], names: Sequence[str]) -> list[str]:
@@ -175,5 +175,5 @@ def _mistakes(counts: Sequence[Sequence[int]], names: Sequence[str]) -> list[str
     totals = [sum(row) for row in counts]
     wrong.sort(key=lambda entry: (-entry[0], totals[entry[1]]))  # of equal counts, the larger share first
     return [
-        f"{names[true]} taken for {names[predicted]}: {count} of {totals[true]}" for count, true, predicted in wrong
+        f"{names[true]} predicted as {names[predicted]}: {count} of {totals[true]}" for count, true, predicted in wrong
     ]

@@ -28,7 +28,7 @@ class Problems(dict[str, str]):
         except CuelightError as error:
             self[section] = redacted_text(str(error))
         except Exception as error:  # noqa: BLE001 - a damaged file may hold anything; the page shows the error
-            self[section] = f"What the files of the run say about this cannot be shown: {reason_of(error)}"
+            self[section] = f"This section cannot be read from the files of the run: {reason_of(error)}"
         return otherwise()
 
 
@@ -52,7 +52,7 @@ def read_yaml(path: Path) -> Any:
 
 def _told(problem: Problem) -> str:
     """Format a problem for the page. The message about a secret is replaced, because it quotes the secret."""
-    message = "the value is no plain text" if names_secret(problem.path) else problem.message
+    message = "the value is not plain text" if names_secret(problem.path) else problem.message
     return " ".join(part for part in (problem.where, problem.path and f"({problem.path})") if part) + f": {message}"
 
 
@@ -76,5 +76,5 @@ def read_text(path: Path) -> str | None:
         return None
     except OSError as error:
         raise CuelightError(
-            f"{path.name} cannot be read: {error.strerror}. Mend its permissions or its disk."
+            f"{path.name} cannot be read: {error.strerror}. Fix its permissions or its disk."
         ) from error

@@ -23,7 +23,7 @@ from cuelight.utils.run_directory import TRAINING_FILE, still_runs
 Tone = Literal["good", "warning", "bad"]
 
 _UNFINISHED: dict[Any, tuple[Tone, str]] = {
-    "running": ("bad", "The training was killed, or its machine went down"),
+    "running": ("bad", "The training was killed, or the machine went down"),
     "interrupted": ("warning", "The training was interrupted"),
     "failed": ("bad", "The training failed"),
 }
@@ -34,14 +34,14 @@ class Verdict:
     """The status of a run, and the command to run next if there is one."""
 
     tone: Tone = "warning"
-    headline: str = "Nothing here says whether the training is complete"
+    headline: str = "The status of the training is unknown"
     details: Sequence[str] = ()
     command: str = ""
 
 
 def read_record(directory: Path) -> dict[str, Any]:
     """Read ``training.json``; empty if there is none, as for your own Trainer."""
-    found = read_json(directory / TRAINING_FILE, "The next training in this run directory writes it anew.")
+    found = read_json(directory / TRAINING_FILE, "The next training in this run directory replaces it.")
     return dict(found or {})
 
 
@@ -58,14 +58,14 @@ def verdict_of(directory: Path, record: Mapping[str, Any], steps: Steps) -> Verd
     elif steps.failed:
         verdict = Verdict("bad", f"{' and '.join(steps.failed)} failed after the training", details, finish)
     elif steps.agreement is False:
-        verdict = Verdict("bad", "What was exported is not what was measured", details, finish)
+        verdict = Verdict("bad", "The exported weights are not the tested weights", details, finish)
     elif missing := [f"{receiver} lacks {what}." for receiver, what in lacking(directory).items()]:
         details += [redacted_text(text) for text in missing]
         verdict = Verdict("warning", "A tracker does not have all of this run", details, f"cuelight upload {run}")
     elif status == "complete":
         verdict = Verdict("good", "The training is complete", details)
     elif steps.steps:
-        verdict = Verdict("good", "The training is over, and the steps after it ran")
+        verdict = Verdict("good", "The training has ended, and the steps after it ran")
     else:
         verdict = Verdict(details=[f"There is no {TRAINING_FILE}."])
     return verdict
@@ -105,6 +105,10 @@ def _running(process: Mapping[str, Any], resume: str) -> Verdict | None:
     alive = still_runs(process)
     if alive is None:
         host = process.get("host", "another machine")
-        told = "Whether it still runs can only be seen there; the command below is for when it does not."
-        return Verdict("warning", f"The training was running on {host} when last written", [told], resume)
-    return Verdict("warning", "The training is still running", ["This page shows it as it was."]) if alive else None
+        told = "Check on that machine whether it is still running. If it is not, run the command below."
+        return Verdict("warning", f"The training was running on {host} at its last update", [told], resume)
+    return (
+        Verdict("warning", "The training is still running", ["This page shows its state when the page was written."])
+        if alive
+        else None
+    )

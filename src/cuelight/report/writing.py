@@ -64,7 +64,7 @@ def write_report(run: str | Path, output: str | Path | None = None) -> Path:
     directory = _directory_of(Path(run))
     page = Path(output) if output is not None else directory / REPORT_FILE
     if page.is_dir():
-        raise CuelightError(f"{page}: this is a folder. Give the file to write, such as {page / REPORT_FILE}.")
+        raise CuelightError(f"{page}: this is a folder. Pass the file to write, such as {page / REPORT_FILE}.")
     text = render(_contents(directory, page.absolute()))
     try:
         write_text(page, text)
@@ -86,12 +86,12 @@ def _directory_of(path: Path) -> Path:
     runs = sorted(file.parent for file in path.glob(f"*/**/{CONFIG_FILE}"))
     if runs:
         raise CheckpointError(
-            f"{path}: this is no run directory, but holds {len(runs)} of them. Name one, such as "
+            f"{path}: this is not a run directory, but contains {len(runs)} of them. Pass one, such as "
             f"{short_path(runs[-1])}."
         )
     if not any(path.rglob("events.out.tfevents.*")):
         raise CheckpointError(
-            f"{path}: this is no run directory: nothing of a training is in it. Expected a folder such as "
+            f"{path}: this is not a run directory: it has no files of a training. Expected a folder such as "
             "runs/<name>/<time>-<id>."
         )
     return path

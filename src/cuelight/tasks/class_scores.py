@@ -20,8 +20,7 @@ def class_scores(task: str | None, model: nn.Module, class_names: Sequence[str] 
         return model.class_scores()
     if (found := TASKS.get(task or DEFAULT_TASK)) is None:
         raise ExplainError(
-            f'no class scores are known for the task "{task}".{did_you_mean(str(task), TASKS)} Expected '
-            f"{', '.join(TASKS)}, or a module with a method class_scores, which tells how its outputs score classes "
-            "(cuelight.explain.ScoresClasses)."
+            f'cannot compute class scores for the task "{task}".{did_you_mean(str(task), TASKS)} Expected '
+            f"{', '.join(TASKS)}, or a module with a method class_scores (cuelight.explain.ScoresClasses)."
         )
     return found.class_scores(model, class_names)

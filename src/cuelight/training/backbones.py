@@ -57,9 +57,9 @@ def weight_problems(backbone: str, pretrained: bool, where: str) -> list[Problem
     name, _, tag = backbone.partition(".")
     tags = [full.partition(".")[2] for full in timm.list_pretrained(name)]
     if tag and tag not in tags:
-        return [Problem(f'there are no weights "{tag}" of {name}.{near_names(tag, tags) or _any_of(tags)}', where)]
+        return [Problem(f'{name} has no pretrained weights "{tag}".{near_names(tag, tags) or _any_of(tags)}', where)]
     if pretrained and not is_model_pretrained(backbone):
-        message = f"there are no pretrained weights of {name}. Leave pretrained out or choose another backbone."
+        message = f"{name} has no pretrained weights. Leave pretrained out or choose another backbone."
         return [Problem(message, where)]
     return []
 
@@ -92,11 +92,11 @@ def build_backbone(
             **(sized | dict(backbone_params)),
         )
     except TypeError as error:
-        message = f"{backbone} does not take these arguments: {error}"
+        message = f"invalid arguments for {backbone}: {error}"
         raise ConfigError([Problem(message, "backbone_params")]) from error
     except OSError as error:
         raise CuelightError(
-            f"The pretrained weights of {backbone} could not be fetched: {error} Connect to the internet once, or "
+            f"The pretrained weights of {backbone} could not be downloaded: {error} Connect to the internet once, or "
             "set pretrained: false."
         ) from error
     return network
@@ -115,7 +115,7 @@ def near_names(word: str, names: list[str]) -> str:
 
 
 def _any_of(names: list[str]) -> str:
-    return f" There are {_list(names[:5])}." if names else " There are none at all."
+    return f" Available: {_list(names[:5])}." if names else " None are available."
 
 
 def _list(names: list[str]) -> str:

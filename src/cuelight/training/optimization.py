@@ -61,7 +61,9 @@ class Optimization:
         """
         parameters = [parameter for parameter in module.parameters() if parameter.requires_grad]
         if not parameters:
-            message = "no parameter of the model requires a gradient, so there is nothing to train; unfreeze some."
+            message = (
+                "no parameter of the model requires a gradient, so there is nothing to train. Unfreeze some layers."
+            )
             raise ConfigError([Problem(message, "model")])
         optimizer: Optimizer = registry.optimizers.build(self.optimizer, params=parameters)
         if self.scheduler is None:

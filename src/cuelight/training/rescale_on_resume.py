@@ -34,7 +34,7 @@ def rescale_on_resume(schedule: LRScheduler, optimizer: Optimizer, parameter: st
         if saved in (own, None):
             kind.load_state_dict(self, dict(state_dict))
             return
-        logger.warning("The learning rate schedule for %s %s goes on as one for %s.", parameter, saved, own)
+        logger.warning("Learning rate schedule: %s changes from %s to %s on resume.", parameter, saved, own)
         for group, values in zip(optimizer.param_groups, at_start, strict=True):
             group.update(values)
         with warnings.catch_warnings():

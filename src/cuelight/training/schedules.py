@@ -23,9 +23,9 @@ _LENGTH_PARAMETERS = ("total_steps", "T_max", "total_iters")
 # Schedulers in which such a parameter is the length of something else.
 _LENGTH_IS_THEIR_OWN = ("ConstantLR",)
 _WITHOUT_WARMUP = {
-    _PLATEAU: "it has no fixed schedule that a warm-up could precede",
-    "OneCycleLR": "it has a warm-up of its own, set by its parameter pct_start",
-    "CyclicLR": "it rises and falls by itself",
+    _PLATEAU: "it has no fixed schedule",
+    "OneCycleLR": "it has its own warm-up, set by pct_start",
+    "CyclicLR": "it raises and lowers the learning rate itself",
 }
 
 
@@ -36,9 +36,11 @@ def scheduler_problems(scheduler: SchedulerPart | None, path: str = _SCHEDULER_P
     problems = []
     if scheduler.warmup and scheduler.name in _WITHOUT_WARMUP:
         reason = _WITHOUT_WARMUP[scheduler.name]
-        problems.append(Problem(f"{scheduler.name} takes no warm-up: {reason}. Leave warmup out.", f"{path}.warmup"))
+        problems.append(
+            Problem(f"{scheduler.name} does not support warmup: {reason}. Leave warmup out.", f"{path}.warmup")
+        )
     if scheduler.name == _PLATEAU and scheduler.interval == "step":
-        message = f"{_PLATEAU} waits for a validation, so its interval is epoch; got step. Leave interval out."
+        message = f"{_PLATEAU} steps after a validation, so its interval must be epoch; got step. Leave interval out."
         problems.append(Problem(message, f"{path}.interval"))
     return problems
 
@@ -66,14 +68,14 @@ def _fitted(
         total = _in_intervals(training_length(module, max_steps), part)
         if total and part.warmup >= total:
             message = (
-                f"a warm-up of {part.warmup} is as long as the whole training of {total}, both in {part.interval}s; "
-                "nothing is left for the schedule itself. Make it shorter or train longer."
+                f"expected a warm-up shorter than the training of {total} {part.interval}s, got {part.warmup}. Make it "
+                "shorter or train longer."
             )
             raise ConfigError([Problem(message, f"{_SCHEDULER_PATH}.warmup")])
         if parameter:
             if total is None:
                 message = (
-                    f"the length of the training is not known, so {part.name} needs {parameter}. Give it in "
+                    f"the length of the training is not known, so {part.name} needs {parameter}. Set it in "
                     "params, or set trainer.epochs or trainer.max_steps."
                 )
                 raise ConfigError([Problem(message, f"{_SCHEDULER_PATH}.params.{parameter}")])

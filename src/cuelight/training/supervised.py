@@ -162,8 +162,8 @@ class SupervisedModel(pl.LightningModule):
             self.class_names = saved
         elif saved is not None and saved != self.class_names:
             logger.warning(
-                "The checkpoint was trained for the classes %s, but the data has %s: the same outputs now get other "
-                "names. Use the data that it was trained on, or train anew.",
+                "The checkpoint was trained for the classes %s, but the data has %s, so class names do not match "
+                "the outputs. Use the data of the checkpoint, or train a new model.",
                 saved,
                 self.class_names,
             )
@@ -202,8 +202,8 @@ def count_classes(num_classes: int | None, class_names: Sequence[str] | None) ->
     named = len(class_names) if class_names is not None else None
     count = num_classes if num_classes is not None else named
     if count is None or count < MIN_CLASSES:
-        got = "neither it nor class_names was given" if count is None else f"got {count}"
-        message = f"expected at least {MIN_CLASSES} classes, {got}. The data module tells it; without one, set it."
+        got = "but neither it nor class_names was given" if count is None else f"got {count}"
+        message = f"expected at least {MIN_CLASSES} classes, {got}. Set num_classes, or class_names of the data module."
         raise ConfigError([Problem(message, "model.params.num_classes")])
     if named is not None and named > count:
         message = f"the data has {named} classes, but num_classes is {count}. Leave num_classes out, or raise it."

@@ -116,7 +116,7 @@ class AveragedWeights:
         if not 0 <= decay <= 1:
             raise ValueError(f"decay: expected a number from 0 to 1, got {decay!r}.")
         if self.is_in_model:
-            raise RuntimeError("The module holds the average now. Update it when it holds its own weights again.")
+            raise RuntimeError("The average cannot be updated while it is in the module. Swap the weights back first.")
         with _ordinary_tensors():
             if self._is_outdated():
                 self.refresh()
@@ -295,8 +295,8 @@ def _check_patterns(module: nn.Module, average_buffers: bool | Sequence[str]) ->
         if not any(fnmatchcase(name, pattern) for name in names):
             some = ", ".join(names[:3]) or "none"
             raise CuelightError(
-                f'average_buffers: no buffer fits "{pattern}".{did_you_mean(pattern, names)} Buffers of this module: '
-                f"{some}{', ...' if len(names) > len(names[:3]) else ''}."
+                f'average_buffers: no buffer matches "{pattern}".{did_you_mean(pattern, names)} Buffers of this '
+                f"module: {some}{', ...' if len(names) > len(names[:3]) else ''}."
             )
 
 

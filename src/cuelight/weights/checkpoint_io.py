@@ -127,7 +127,7 @@ def _read(path: _PATH, map_location: Any, mmap: bool = False) -> Any:
 
 def _checked(path: _PATH, content: Any) -> dict[str, Any]:
     if not isinstance(content, dict) or "state_dict" not in content:
-        raise CheckpointError(f"{path}: this file has no `state_dict`, so it is no checkpoint of Lightning's.")
+        raise CheckpointError(f"{path}: this file has no `state_dict`, so it is not a Lightning checkpoint.")
     return content
 
 
@@ -138,10 +138,10 @@ def _is_remote(path: _PATH) -> bool:
 def _write_error(path: Path, error: BaseException) -> CheckpointError:
     cause = error if isinstance(error, OSError) else error.__context__
     reason = os.strerror(cause.errno) if isinstance(cause, OSError) and cause.errno else _first_line(error)
-    kept = "The checkpoint saved there before is intact." if path.exists() else "No file was left behind."
+    kept = "The previous checkpoint is unchanged." if path.exists() else "No partial file remains."
     return CheckpointError(
         f"{path}: the checkpoint could not be written: {reason}. {kept} "
-        "Free some space or choose another folder, then go on with `cuelight train --resume`."
+        "Free some space or choose another folder, then resume with `cuelight train --resume`."
     )
 
 
@@ -149,15 +149,15 @@ def _unsafe_content(path: _PATH, error: pickle.UnpicklingError) -> CheckpointErr
     """Name the object that torch refused, without the rest of its message, which explains how to load it anyway."""
     name = re.search(r"GLOBAL (\S+)", str(error))
     if name is None:
-        return _unreadable(path, "no pickle of tensors")
+        return _unreadable(path, "not a pickle of tensors")
     return CheckpointError(
-        f"{path}: refused, because it holds more than tensors and plain values, and loading such a file can run code. "
-        f"Expected a checkpoint saved by Lightning. What was found: {name.group(1)}."
+        f"{path}: not loaded, because it contains more than tensors and plain values, and loading it could run code. "
+        f"Expected a checkpoint saved by Lightning. Found: {name.group(1)}."
     )
 
 
 def _unreadable(path: _PATH, reason: str) -> CheckpointError:
-    return CheckpointError(f"{path}: this is no readable checkpoint; it is damaged or of another format ({reason}).")
+    return CheckpointError(f"{path}: this checkpoint cannot be read. It is damaged or has another format ({reason}).")
 
 
 def _first_line(error: BaseException) -> str:

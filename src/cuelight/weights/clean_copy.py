@@ -34,9 +34,9 @@ def clean_copy(module: Module, shared: Iterable[object] = ()) -> Module:
         copied = copy.deepcopy(module, memo)
     except (TypeError, RuntimeError, NotImplementedError, AttributeError) as error:
         raise CheckpointError(
-            f"{type(module).__name__} cannot be copied: {error}. It holds something that copy.deepcopy refuses, such "
-            "as a lock, an open file or a generator; an attribute that is not needed any more can be deleted in "
-            "on_train_end of the module or of a callback before this one."
+            f"{type(module).__name__} cannot be copied: {error}. One of its attributes does not support "
+            "copy.deepcopy, such as a lock, an open file or a generator. Delete it in on_train_end of the module or of "
+            "an earlier callback, if it is no longer needed."
         ) from error
     for part in copied.modules():
         if isinstance(part, LightningModule):
@@ -59,7 +59,7 @@ def load_weights(module: nn.Module, state_dict: Mapping[str, Any], source: objec
     try:
         module.load_state_dict(state_dict, strict=getattr(module, "strict_loading", True))
     except RuntimeError as error:
-        raise CheckpointError(f"{source}: its weights do not fit {type(module).__name__}: {error}") from error
+        raise CheckpointError(f"{source}: its weights do not match {type(module).__name__}: {error}") from error
 
 
 def _tensors(values: Iterable[Any]) -> Iterator[Tensor]:

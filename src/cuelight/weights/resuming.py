@@ -28,7 +28,7 @@ def step_of(checkpoint: Path) -> int:
     content = load_checkpoint(checkpoint, mmap=True)
     if "optimizer_states" not in content or "global_step" not in content:
         raise CheckpointError(
-            f"{checkpoint}: this file holds weights alone, so a training cannot go on from it. Expected a whole "
+            f"{checkpoint}: this file contains only weights, so a training cannot resume from it. Expected a full "
             f"checkpoint, such as {LAST_CHECKPOINT}."
         )
     return int(content["global_step"])

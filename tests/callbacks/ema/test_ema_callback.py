@@ -401,7 +401,7 @@ class TestWithOthers:
         assert close(weights_of(model), by_hand.average)
 
     def test_a_pattern_that_fits_no_buffer_is_refused(self, tmp_path):
-        with pytest.raises(CuelightError, match=r'no buffer fits "\*.runing_mean". Did you mean ".*running_mean"\?'):
+        with pytest.raises(CuelightError, match=r'no buffer matches "\*.runing_mean". Did you mean ".*running_mean"\?'):
             fit(tmp_path, [EMACallback(**DECAY, average_buffers="*.runing_mean")])
 
     def test_a_copy_of_a_callback_that_was_used_begins_anew(self, tmp_path):

@@ -44,9 +44,9 @@ def test_files_come_sorted_with_those_of_nested_folders_and_without_hidden_ones(
 @pytest.mark.parametrize(
     ("paths", "message"),
     [
-        ([], "there is no folder in it. Expected one folder per class"),
-        (["1.png"], "it holds images, such as 1.png, but no folder"),
-        (["val/a/1.png", "test/a/1.png"], "there is test and val, but no folder train"),
+        ([], "it contains no folders. Expected one folder per class"),
+        (["1.png"], "it contains images, such as 1.png, but no folders"),
+        (["val/a/1.png", "test/a/1.png"], "found test and val, but no folder train"),
     ],
 )
 def test_a_wrong_layout_is_explained(tmp_path: Path, paths: list[str], message: str) -> None:
@@ -79,4 +79,4 @@ def test_a_class_that_only_the_test_has_is_named_or_skipped(tmp_path: Path, capl
         list_classes(root, ["a", "b"])
 
     assert [len(paths) for paths in list_classes(root, ["a", "b"], "skip")] == [1, 0]
-    assert "skipped the classes new, newer, which training does not know" in caplog.text
+    assert "skipped the classes new, newer: no training images" in caplog.text

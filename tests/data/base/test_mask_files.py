@@ -58,17 +58,20 @@ def test_a_mask_is_upright_as_its_image_is(tmp_path: Path) -> None:
 def test_values_below_0_are_no_classes(tmp_path: Path) -> None:
     Image.fromarray(np.array([[-1, 0], [1, -2]], dtype=np.int32)).save(tmp_path / "mask.tif")
 
-    with pytest.raises(UnreadableImageError, match="it holds -2, -1; expected"):
+    with pytest.raises(UnreadableImageError, match="it contains -2, -1; expected"):
         read_mask(str(tmp_path / "mask.tif"), 3)
 
 
 @pytest.mark.parametrize(
     ("image", "message"),
     [
-        (Image.fromarray(CLASSES), r"it holds 2; expected the index of each pixel's class, 0 to 1, or 255 for none\."),
-        (Image.fromarray(np.arange(90, dtype=np.uint8)[None]), r"it holds 2, 3, 4, 5, 6, \.\.\.; expected"),
-        (Image.fromarray(np.full((2, 2), 300, dtype=np.uint16)), "it holds 300; expected"),
-        (Image.new("RGB", (4, 4)), r"it is a picture in colours \(RGB\); expected .*, in grey or a palette\."),
+        (
+            Image.fromarray(CLASSES),
+            r"it contains 2; expected the class index of each pixel, 0 to 1, or 255 to ignore it\.",
+        ),
+        (Image.fromarray(np.arange(90, dtype=np.uint8)[None]), r"it contains 2, 3, 4, 5, 6, \.\.\.; expected"),
+        (Image.fromarray(np.full((2, 2), 300, dtype=np.uint16)), "it contains 300; expected"),
+        (Image.new("RGB", (4, 4)), r"it is a color image \(RGB\); expected .*, in grayscale or with a palette\."),
     ],
 )
 def test_what_is_no_class_is_named(image: Image.Image, message: str, tmp_path: Path) -> None:
@@ -85,7 +88,7 @@ def test_a_broken_or_missing_mask_is_named(tmp_path: Path) -> None:
 
     with pytest.raises(UnreadableImageError, match=r"mask\.png: the mask cannot be read: it is not an image"):
         read_mask(str(tmp_path / "mask.png"), 2)
-    with pytest.raises(UnreadableImageError, match=r"other\.png: the mask cannot be read: there is no such file"):
+    with pytest.raises(UnreadableImageError, match=r"other\.png: the mask cannot be read: the file no longer exists"):
         read_mask(str(tmp_path / "other.png"), 2)
 
 
@@ -105,7 +108,7 @@ def test_a_mask_of_another_size_is_refused(tmp_path: Path, write_masks) -> None:
     write_masks(tmp_path, tmp_path, count=1)
     Image.fromarray(CLASSES).save(tmp_path / "000.png")
 
-    with pytest.raises(UnreadableImageError, match=r"000.png: .* it has 3 x 2 pixels, and .*000.jpg has 64 x 48"):
+    with pytest.raises(UnreadableImageError, match=r"000.png: .* it has 3 x 2 pixels, but .*000.jpg has 64 x 48"):
         MaskFiles([str(tmp_path / "000.jpg")], [str(tmp_path / "000.png")], NAMES)[0]
 
 
@@ -118,7 +121,7 @@ def _files(folder: Path, *masks: list[int]) -> MaskFiles:
 
 def test_masks_in_which_white_stands_for_a_class_are_refused(tmp_path: Path) -> None:
     with pytest.raises(
-        DataError, match=r"0\.png: this mask and the others hold no class but 0, .* such as 1 for medium"
+        DataError, match=r"0\.png: this mask and the others contain only class 0, .* such as 1 for medium"
     ):
         refuse_masks_without_classes(_files(tmp_path, [0, 0], [0, 255]))
 

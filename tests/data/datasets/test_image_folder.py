@@ -159,7 +159,7 @@ def test_no_test_split_is_said_when_it_is_asked_for(digit_files: Path) -> None:
 
 
 def test_shares_that_leave_nothing_are_refused(digit_files: Path) -> None:
-    with pytest.raises(DataError, match="val_split and test_split leave nothing for training"):
+    with pytest.raises(DataError, match="val_split and test_split leave no images for training"):
         _set_up(digit_files, val_split=0.6, test_split=0.5)
 
 

@@ -85,13 +85,13 @@ def test_trainval_serves_where_there_is_no_train(voc: Path) -> None:
 
 def test_other_classes_have_names_of_their_own(voc: Path) -> None:
     assert _set_up(voc, class_names=["dark", "medium", "bright"]).class_names == ["dark", "medium", "bright"]
-    with pytest.raises(DataError, match=r"the mask cannot be read: it holds 2; expected .* 0 to 1"):
+    with pytest.raises(DataError, match=r"the mask cannot be read: it contains 2; expected .* 0 to 1"):
         list(_set_up(voc, class_names=["dark", "medium"]).val_dataloader())
 
 
 def test_a_name_without_image_or_mask_is_told_or_left_out(voc: Path, caplog) -> None:
     (voc / "SegmentationClass" / "001.png").unlink()
-    message = r"train\.txt: 1 of 4 names have no image or no mask, such as 001, of which there is none in Segmentation"
+    message = r"train\.txt: 1 of 4 names have no image or no mask, such as 001, which is missing in Segmentation"
     with pytest.raises(DataError, match=message):
         _set_up(voc)
 
@@ -104,7 +104,7 @@ def test_another_layout_is_told(voc: Path, tmp_path: Path) -> None:
     with pytest.raises(DataError, match=r"ImageSets: there is no ImageSets/Segmentation\. Expected the folders JPEGI"):
         _set_up(voc / "ImageSets")
     (tmp_path / "VOCdevkit" / "VOC2007" / "ImageSets" / "Segmentation").mkdir(parents=True)
-    with pytest.raises(DataError, match=r"it holds .*VOC2007 and .*VOC2012\. Set data\.params\.path to one of them"):
+    with pytest.raises(DataError, match=r"it contains .*VOC2007 and .*VOC2012\. Set data\.params\.path to one of them"):
         _set_up(tmp_path)
     (voc / "JPEGImages").rename(voc / "Images")
     with pytest.raises(DataError, match="JPEGImages: there is no such folder"):

@@ -156,7 +156,7 @@ def test_a_damaged_description_is_refused(model, tmp_path) -> None:
     broken = onnx.load(model)
     next(entry for entry in broken.metadata_props if entry.key == "preprocessing").value = '{"size": [1'
     onnx.save(broken, tmp_path / "broken.onnx")
-    with pytest.raises(ArchiveError, match=r"broken\.onnx: its description is damaged"):
+    with pytest.raises(ArchiveError, match=r"broken\.onnx: its metadata is damaged"):
         write_archive(tmp_path / "broken.onnx", tmp_path / "a.tar", name="a", heads=None)
 
 
@@ -257,7 +257,7 @@ def wait_for(condition, process):
         ({"outputs": ["scores"]}, r"head 0: there is no output scores; the model has logits"),
         ({"metadata": {"classes": ["a"], "n_classes": 5, "is_softmax": False}}, r"n_classes is 5, but classes has 1"),
         ({"metadata": {"classes": ["a"], "n_classes": 1, "is_softmax": False}}, r"n_classes is 1, but logits has 5"),
-        ({"parser": None}, r"luxonis-ml refuses the description.*\n +model\.heads\.0\.parser"),
+        ({"parser": None}, r"luxonis-ml rejects the configuration.*\n +model\.heads\.0\.parser"),
     ],
 )
 def test_heads_that_do_not_fit_are_refused(model, archive, change, message) -> None:
@@ -311,7 +311,7 @@ def test_files_that_are_no_onnx(tmp_path, model) -> None:
 def test_weights_in_another_file_are_refused(model, tmp_path) -> None:
     path = tmp_path / "split.onnx"
     onnx.save(onnx.load(model), path, save_as_external_data=True, size_threshold=0)
-    with pytest.raises(ArchiveError, match=r"its weights are in another file.*external_data=False"):
+    with pytest.raises(ArchiveError, match=r"its weights are in a separate file.*external_data=False"):
         write_archive(path, tmp_path / "a.tar", name="a", heads=None)
 
 
@@ -361,7 +361,7 @@ def test_a_disk_that_keeps_something_else_is_found(model, archive, monkeypatch) 
         stream.write(bytes([byte ^ 1]))
 
     monkeypatch.setattr(nn_archive, "_write_tar", flipped)
-    with pytest.raises(ArchiveError, match="not what was written"):
+    with pytest.raises(ArchiveError, match="differs from what was written"):
         write_archive(model, archive, name="b", heads=HEADS)
     assert archive.read_bytes() == before
 
@@ -418,21 +418,21 @@ def special(name, kind, target=""):
     [
         ([], "no 'config.json'"),
         ([("inner/config.json", named("m.onnx")), ("m.onnx", b"")], "no 'config.json'.*inside is 'inner/config.json'"),
-        ([("config.json", named("m.onnx"))], "no 'm.onnx'"),
-        ([("config.json", named("m.onnx")), ("./m.onnx", b"")], "no 'm.onnx'"),
+        ([("config.json", named("m.onnx"))], "names 'm.onnx', which is missing"),
+        ([("config.json", named("m.onnx")), ("./m.onnx", b"")], "names 'm.onnx', which is missing"),
         ([("config.json", named("/etc/passwd")), ("/etc/passwd", b"")], "not a plain file"),
         ([("config.json", named("../m.onnx")), ("../m.onnx", b"")], "not a plain file"),
         ([("config.json", named("m")), (special("m", tarfile.SYMTYPE, "/etc/passwd"), b"")], "not a plain file"),
         ([("config.json", named("m")), (special("m", tarfile.LNKTYPE, "config.json"), b"")], "not a plain file"),
         ([("config.json", named("m")), (special("m", tarfile.FIFOTYPE), b"")], "not a plain file"),
-        ([("config.json", named("m")), ("m", b"1"), ("m", b"2")], "'m' is inside twice"),
+        ([("config.json", named("m")), ("m", b"1"), ("m", b"2")], "contains 'm' twice"),
         ([("config.json", b"{"), ("m", b"")], "not a whole NN Archive"),
         ([("config.json", b"\xff\xfe{"), ("m", b"")], "not a whole NN Archive"),
         ([("config.json", b"[" * 100_000), ("m", b"")], "not a whole NN Archive"),
         ([("config.json", b"[1]"), ("m", b"")], "names no model"),
         ([("config.json", named(7)), ("m", b"")], "names no model"),
         ([("config.json", b" " * (17 * 1024**2))], "too large"),
-        ([(str(number), b"") for number in range(1001)], "more inside than in any"),
+        ([(str(number), b"") for number in range(1001)], "too large for an NN Archive"),
     ],
 )
 def test_hostile_and_broken_archives_are_refused(tmp_path, members, message) -> None:
@@ -445,7 +445,7 @@ def test_a_member_that_claims_to_be_huge_is_not_read(tmp_path) -> None:
     member = tarfile.TarInfo("bomb")
     member.size = 1 << 40
     (tmp_path / "a.tar").write_bytes(member.tobuf() + bytes(10240))
-    with pytest.raises(ArchiveError, match="more inside than in any"):
+    with pytest.raises(ArchiveError, match="too large for an NN Archive"):
         read_archive(tmp_path / "a.tar")
 
 

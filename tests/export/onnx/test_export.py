@@ -180,7 +180,7 @@ def test_weights_are_those_of_now(path) -> None:
 
 
 def test_opset_that_no_exporter_writes(path) -> None:
-    with pytest.raises(ExportError, match="opset 12 was asked for, the exporter wrote 18") as error:
+    with pytest.raises(ExportError, match="expected opset 12, the exporter wrote 18") as error:
         export(Unknown(), path, torch.randn(1, 8), opset=12)
     assert "torchscript: Exporting the operator" in str(error.value)
     assert not list(path.parent.glob("*"))
@@ -189,7 +189,7 @@ def test_opset_that_no_exporter_writes(path) -> None:
 def test_other_exporter_where_dynamo_refuses(path) -> None:
     exported, _, stages = export(Branching(), path, torch.randn(1, 8), opset=18)
     assert exported.exporter == "torchscript"
-    assert exported.notes[0].startswith("exported with torchscript, because the other exporter refused the model: dyn")
+    assert exported.notes[0].startswith("exported with torchscript, because the other exporter failed: dyn")
     assert "\x1b" not in exported.notes[0]
     assert stages[:2] == ["exporting with dynamo", "exporting with TorchScript"]
 
@@ -215,7 +215,7 @@ class Broken(nn.Module):
 
 
 def test_nan_of_the_model_is_an_error(path) -> None:
-    with pytest.raises(ExportError, match="output logits of the model holds NaN, in PyTorch already"):
+    with pytest.raises(ExportError, match="output logits of the model contains NaN, already in PyTorch"):
         export(Broken(), path, torch.randn(1, 8))
     assert names(path.parent) == ["model.rejected.onnx"]
 
@@ -296,7 +296,7 @@ def test_check_sees_the_pixels_of_the_images(path, monkeypatch) -> None:
 
 
 def test_preprocessing_that_nobody_knows(path) -> None:
-    with pytest.raises(ExportError, match="needs to know how images are normalized"):
+    with pytest.raises(ExportError, match="needs the normalization of the images"):
         export(Small(), path, description=ModelMetadata("f"), preprocessing=True)
 
 
@@ -449,12 +449,12 @@ def test_output_that_is_no_tensor(path) -> None:
         def forward(self, x):
             return {"logits": x, "epoch": 3}
 
-    with pytest.raises(ExportError, match="gives int as epoch"):
+    with pytest.raises(ExportError, match="returns int as epoch"):
         export(Odd(), path, torch.randn(1, 8))
 
 
 def test_images_of_another_size(path) -> None:
-    with pytest.raises(ExportError, match=r"images for the check are \(3, 16, 16\)"):
+    with pytest.raises(ExportError, match=r"images for the check have the shape \(3, 16, 16\)"):
         export(Small(), path, images=torch.randn(1, 3, 16, 16))
 
 

@@ -36,7 +36,7 @@ def test_one_logit_is_that_of_the_second_class(logits):
 @pytest.mark.parametrize(
     ("labels", "message"),
     [
-        (["cat", "dog"], "labels are numbers, and these are list"),
+        (["cat", "dog"], "expected labels as numbers, got list"),
         (torch.zeros(3), r"2 images have labels of the shape \(3,\)"),
         (torch.zeros(2, 2), r"of the shape \(2, 2\)\. Expected \(N,\)"),
     ],

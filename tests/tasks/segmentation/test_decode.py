@@ -68,7 +68,7 @@ def test_shares_are_of_the_pixels_that_were_seen() -> None:
     [
         ({"logits": np.zeros((1, 3))}, r"expected logits \(images, classes, height, width\); got logits \[1, 3\]"),
         ({"a": np.zeros((1, 3, 2, 2)), "b": np.zeros((1, 3))}, r"got a \[1, 3, 2, 2\], b \[1, 3\]"),
-        ({"logits": np.full((1, 3, 2, 2), np.nan)}, "are not finite"),
+        ({"logits": np.full((1, 3, 2, 2), np.nan)}, "NaN or infinity"),
         ({"logits": np.zeros((1, 256, 2, 2))}, "up to 255 classes; the model has 256"),
     ],
 )

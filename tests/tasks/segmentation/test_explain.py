@@ -80,7 +80,7 @@ def test_forms_of_masks(form):
     [
         (torch.zeros(2), r"of the shape \(2,\)\. Expected masks \(N, H, W\)"),
         (MASKS[:1], r"2 images have labels of the shape \(1, 2, 3\)"),
-        ([{"boxes": 1}, {"boxes": 2}], "labels are numbers"),
+        ([{"boxes": 1}, {"boxes": 2}], "expected labels as numbers"),
     ],
 )
 def test_labels_of_another_form_say_so(labels, message):

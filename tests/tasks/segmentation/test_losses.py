@@ -130,7 +130,7 @@ def test_losses_bring_nothing_into_a_checkpoint() -> None:
 @pytest.mark.parametrize(
     ("terms", "path", "message"),
     [
-        ("dise", "loss", 'there is no loss "dise". Did you mean "dice"?'),
+        ("dise", "loss", 'unknown loss "dise". Did you mean "dice"?'),
         ({"crossentropy": 1.0}, "loss", 'Did you mean "cross_entropy"?'),
         ({"dice": 0.0}, "loss.dice", "a weight greater than 0, got 0.0"),
         ({"dice": float("nan")}, "loss.dice", "a weight greater than 0, got nan"),

@@ -210,10 +210,10 @@ def test_resumed_equals_uninterrupted(tmp_path) -> None:
 @pytest.mark.parametrize(
     ("params", "path", "message"),
     [
-        ({"architecture": "UNett"}, "architecture", 'there is no architecture "UNett". Did you mean "Unet"?'),
+        ({"architecture": "UNett"}, "architecture", 'unknown architecture "UNett". Did you mean "Unet"?'),
         ({"encoder": "resnet81"}, "encoder", '"resnet81". Did you mean "resnet18", "resnet61q" or'),
         ({"encoder": "resnet118"}, "encoder", 'has an encoder "resnet118". Did you mean'),
-        ({"encoder": "resnet18.none"}, "encoder", 'there are no weights "none" of resnet18'),
+        ({"encoder": "resnet18.none"}, "encoder", 'resnet18 has no pretrained weights "none"'),
         ({"encoder": "test_resnetx"}, "encoder", '"test_resnet"'),
         ({"loss": "dise"}, "loss", 'Did you mean "dice"?'),
         ({"architecture_params": {"classes": 3}}, "architecture_params.classes", "set num_classes of the model"),
@@ -222,7 +222,7 @@ def test_resumed_equals_uninterrupted(tmp_path) -> None:
             "architecture_params.decoder_chanels",
             'resnet18 has no argument "decoder_chanels". Did you mean "decoder_channels"?',
         ),
-        ({"architecture_params": {"activation": "softmax"}}, "architecture_params.activation", "gives logits"),
+        ({"architecture_params": {"activation": "softmax"}}, "architecture_params.activation", "outputs logits"),
     ],
 )
 def test_what_cannot_be_is_said_before_anything_is_made(params, path, message) -> None:
@@ -239,7 +239,7 @@ def test_an_encoder_of_both_libraries_is_suggested_once() -> None:
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
-        ({"input_size": (100, 90), "architecture": "FPN", "architecture_params": {}}, "It takes 96 x 64 or 128 x 96"),
+        ({"input_size": (100, 90), "architecture": "FPN", "architecture_params": {}}, "It accepts 96 x 64 or 128 x 96"),
         ({"architecture_params": {"decoder_chanels": [8]}}, 'no argument "decoder_chanels"'),
         ({"architecture": "DPT", "encoder": "mit_b0", "architecture_params": {}}, "DPT with the encoder mit_b0 cannot"),
         ({"class_weights": [1.0]}, "expected a number for each of 3 classes, got 1"),

@@ -29,7 +29,7 @@ def find_splits(root: Path) -> dict[str, Path]:
     require_folder(root, _LAYOUT)
     found = {split: folder for split, folder in split_folders(root).items() if _folders_in(folder)}
     if found and "train" not in found and len(found) == len(_folders_in(root)):
-        raise DataError(f"{root}: there is {' and '.join(sorted(found))}, but no folder train. {_LAYOUT}")
+        raise DataError(f"{root}: found {' and '.join(sorted(found))}, but no folder train. {_LAYOUT}")
     return found if "train" in found else {"train": root}
 
 
@@ -37,8 +37,8 @@ def require_folder(root: Path, layout: str) -> None:
     """Raise ``DataError`` if ``root`` is not a folder; the message says which ``layout`` is expected in it."""
     if not root.exists():
         raise DataError(
-            f"{root}: there is no such folder (looked for {root.absolute()}). A relative path is relative to the "
-            "working directory; data.params.path=... changes it."
+            f"{root}: there is no such folder (looked for {root.absolute()}). A relative path starts at the "
+            "working directory; change it with data.params.path=..."
         )
     if not root.is_dir():
         raise DataError(f"{root}: this is a file, not a folder. {layout}")
@@ -58,7 +58,7 @@ def find_classes(folder: Path, on_error: OnError = "raise") -> list[str]:
     names = _folders_in(folder)
     if not names:
         loose = next((entry.name for entry in os.scandir(folder) if _is_image(entry.name)), None)
-        seen = f"it holds images, such as {loose}, but no folder" if loose else "there is no folder in it"
+        seen = f"it contains images, such as {loose}, but no folders" if loose else "it contains no folders"
         raise DataError(f"{folder}: {seen}. {_LAYOUT}")
     if on_error == "raise":
         return names
@@ -67,7 +67,7 @@ def find_classes(folder: Path, on_error: OnError = "raise") -> list[str]:
     if empty:
         logger.warning("%s: skipped %s without images", folder, _named(empty))
     if not filled:
-        raise DataError(f"{folder}: there is no image in any of its folders.")
+        raise DataError(f"{folder}: none of its folders contains images.")
     return filled
 
 
@@ -81,7 +81,7 @@ def list_classes(folder: Path, class_names: Sequence[str], on_error: OnError = "
     files = [sorted(walk_images(folder / name)) if name in present else [] for name in class_names]
     unknown = [name for name in present if name not in class_names and _holds_images(folder / name)]
     if unknown and on_error == "skip":
-        logger.warning("%s: skipped %s, which training does not know", folder, _named(unknown))
+        logger.warning("%s: skipped %s: no training images", folder, _named(unknown))
     elif unknown:
         raise DataError(
             f"{folder}: no training images for {_named(unknown)}. Add a folder of the same name for training, remove "

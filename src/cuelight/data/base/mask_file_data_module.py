@@ -76,10 +76,8 @@ def class_name_problem(names: Sequence[str]) -> str | None:
     """Return what is wrong with the names of the classes; ``None`` if nothing is."""
     twice = sorted({name for name in names if list(names).count(name) > 1})
     if not names or len(names) > IGNORE_INDEX:
-        return f"expected 1 to {IGNORE_INDEX} names of classes, got {len(names)}."
-    return (
-        f"{', '.join(twice)} stands there more than once; expected a name of its own for each class." if twice else None
-    )
+        return f"expected 1 to {IGNORE_INDEX} class names, got {len(names)}."
+    return f"duplicate class names: {', '.join(twice)}. Expected a different name for each class." if twice else None
 
 
 def _hashed_entries(files: MaskFiles, root: Path) -> Iterator[tuple[str, str]]:

@@ -27,14 +27,14 @@ def read_mask(path: str, class_count: int) -> NDArray[np.uint8]:
     for other values.
     """
     mask = open_image(path, "mask", _indices)
-    expected = f"expected the index of each pixel's class, 0 to {class_count - 1}, or {IGNORE_INDEX} for none"
+    expected = f"expected the class index of each pixel, 0 to {class_count - 1}, or {IGNORE_INDEX} to ignore it"
     if isinstance(mask, str):
         raise UnreadableImageError(
-            path, f"it is a picture in colours ({mask}); {expected}, in grey or a palette", "mask"
+            path, f"it is a color image ({mask}); {expected}, in grayscale or with a palette", "mask"
         )
     foreign = mask[(mask != IGNORE_INDEX) & ((mask >= class_count) | (mask < 0))]
     if foreign.size:
-        raise UnreadableImageError(path, f"it holds {_listed(np.unique(foreign))}; {expected}", "mask")
+        raise UnreadableImageError(path, f"it contains {_listed(np.unique(foreign))}; {expected}", "mask")
     return mask.astype(np.uint8)
 
 
@@ -58,7 +58,7 @@ class MaskFiles:
         mask = read_mask(self.masks[index], len(self.class_names))
         height, width = mask.shape
         if (width, height) != image.size:
-            reason = f"it has {width} x {height} pixels, and {self.paths[index]} has {image.width} x {image.height}"
+            reason = f"it has {width} x {height} pixels, but {self.paths[index]} has {image.width} x {image.height}"
             raise UnreadableImageError(self.masks[index], reason, "mask")
         return image, torch.from_numpy(mask)
 
@@ -77,8 +77,8 @@ def refuse_masks_without_classes(files: MaskFiles) -> None:
     values = {value for path in files.masks[::step] for value in _values_if_readable(path, len(files.class_names))}
     if values in ({0, IGNORE_INDEX}, {IGNORE_INDEX}):
         raise DataError(
-            f"{files.masks[0]}: this mask and the others hold no class but 0, and {IGNORE_INDEX}, which stands for "
-            f"pixels that count nowhere. Where white means a class, write its index instead, such as 1 for "
+            f"{files.masks[0]}: this mask and the others contain only class 0, and {IGNORE_INDEX} for pixels to "
+            f"ignore. If white marks a class, write the index of the class instead, such as 1 for "
             f"{files.class_names[1 % len(files.class_names)]}."
         )
 

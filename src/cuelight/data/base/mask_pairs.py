@@ -36,7 +36,7 @@ def find_mask_splits(root: Path) -> dict[str, tuple[Path, Path]]:
     if "train" not in found:
         names = sorted(entry.name for entry in root.iterdir())
         voc = " VOCSegmentation reads the layout of Pascal VOC." if any(map(_is_of_voc, names)) else ""
-        raise DataError(f"{root}: it holds {', '.join(names[:5]) or 'nothing'}. {LAYOUT}{voc}")
+        raise DataError(f"{root}: it contains {', '.join(names[:5]) or 'nothing'}. {LAYOUT}{voc}")
     for folder in (folder for pair in found.values() for folder in pair):
         if not folder.is_dir():
             raise DataError(f"{folder}: there is no such folder. {LAYOUT}")
@@ -75,7 +75,7 @@ def _refuse(paths: list[str], what: str, expected: str, on_error: OnError) -> No
     others = f", the first of {len(paths)}" if len(paths) > 1 else ""
     if on_error == "raise":
         raise DataError(
-            f"{paths[0]}: this is {what}{others}; {expected}. Add what is missing, remove the file, or set "
+            f"{paths[0]}: this is {what}{others}; {expected}. Add the missing file, remove this one, or set "
             "on_error: skip."
         )
     logger.warning("%s: skipped as %s%s", paths[0], what, others)

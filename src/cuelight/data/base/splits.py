@@ -36,7 +36,7 @@ def split_off_missing(
     """
     missing = {split: ratio for split, ratio in ratios.items() if split not in splits}
     if sum(missing.values()) >= 1:
-        raise DataError(f"{source}: val_split and test_split leave nothing for training; lower them.")
+        raise DataError(f"{source}: val_split and test_split leave no images for training; lower them.")
     parts = stratified_split(labels, list(missing.values()), seed)
     taken = {split: splits["train"].part(part) for split, part in zip(("train", *missing), parts, strict=True)}
     return {**splits, **taken}

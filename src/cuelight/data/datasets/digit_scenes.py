@@ -117,7 +117,7 @@ class DigitScenes(ImageDataModule[SceneImages]):
         least, most = params.get("digits_per_scene", (1, 1))
         problems = super().parameter_problems(params, path)
         if least > most:
-            message = f"expected the least number of digits and then the greatest, got {least} and {most}."
+            message = f"expected [minimum, maximum] number of digits, got [{least}, {most}]."
             problems.append(Problem(message, f"{path}.digits_per_scene"))
         return problems
 

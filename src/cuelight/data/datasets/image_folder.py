@@ -66,7 +66,7 @@ class ImageFolder(ImageFileDataModule[ImageFiles]):
         """Return the message for a split without images."""
         return (
             f"{self.path}: there are no images for {split}. Add a folder {split} with one folder per class, set "
-            f"{split}_split above 0, or add images: a class needs three to be split."
+            f"{split}_split above 0, or add images: a split needs at least three per class."
         )
 
     def _list(self, folder: Path) -> ImageFiles:

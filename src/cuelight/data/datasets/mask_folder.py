@@ -49,7 +49,7 @@ class MaskFolder(MaskFileDataModule):
         """Return the message for a split without images."""
         return (
             f"{self.path}: there are no images for {split}. Add a folder {split} with images and masks, set "
-            f"{split}_split above 0, or add images: it takes three to split any off."
+            f"{split}_split above 0, or add images: a split needs at least three."
         )
 
 
@@ -57,8 +57,8 @@ def _read_class_names(root: Path) -> list[str]:
     file = root / CLASS_FILE
     if not file.is_file():
         raise DataError(
-            f"{root}: the masks hold numbers, and nothing says what they stand for. Set data.params.class_names to the "
-            f"name of each, such as [background, cat, dog] for 0, 1 and 2, or write the names to {file}, one a line."
+            f"{root}: the class names are missing. Set data.params.class_names to the name of each mask value, such as "
+            f"[background, cat, dog] for 0, 1 and 2, or write the names to {file}, one per line."
         )
     names = [line.strip() for line in file.read_text(encoding="utf-8").splitlines() if line.strip()]
     if problem := class_name_problem(names):

@@ -61,7 +61,7 @@ class VOCSegmentation(MaskFileDataModule):
             lists = {"train": root / _LISTS / "trainval.txt", "test": lists["test"]}
         names = {split: _read_names(file) for split, file in lists.items() if file.is_file()}
         if not names.get("train"):
-            raise DataError(f"{lists['train']}: there are no names in this file, or there is no such file. {_LAYOUT}")
+            raise DataError(f"{lists['train']}: this file is empty or does not exist. {_LAYOUT}")
         images = _by_name(root / "JPEGImages")
         masks = _by_name(root / "SegmentationClass")
         if not any(name in masks for name in names.get("test", ())):
@@ -83,8 +83,8 @@ class VOCSegmentation(MaskFileDataModule):
             found = f"{source}: {len(names) - len(whole)} of {len(names)} names have no image or no mask"
             if self.on_error == "raise" or not whole:
                 raise DataError(
-                    f"{found}, such as {first}, of which there is none in {folder}. Add the files, remove the lines, "
-                    "or set on_error: skip."
+                    f"{found}, such as {first}, which is missing in {folder}. Add the files, remove the lines, or "
+                    "set on_error: skip."
                 )
             logger.warning("%s: skipped, such as %s", found, first)
         return MaskFiles([images[name] for name in whole], [masks[name] for name in whole], self.class_names)
@@ -97,7 +97,7 @@ def _find_root(path: Path) -> Path:
     if not found:
         raise DataError(f"{path}: there is no {_LISTS}. {_LAYOUT}")
     if len(found) > 1 and found[0] != path:
-        raise DataError(f"{path}: it holds {' and '.join(map(str, found))}. Set data.params.path to one of them.")
+        raise DataError(f"{path}: it contains {' and '.join(map(str, found))}. Set data.params.path to one of them.")
     for name in ("JPEGImages", "SegmentationClass"):
         require_folder(found[0] / name, _LAYOUT)
     return found[0]

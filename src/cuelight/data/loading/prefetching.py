@@ -116,8 +116,8 @@ class CheckedLoader(DataLoader[Batch]):
     def _require_one_rank(self, unreadable: tuple[Unreadable, ...]) -> None:
         if unreadable and isinstance(self.sampler, DistributedSampler) and self.sampler.num_replicas > 1:
             raise DataError(
-                f"{unreadable[0].path}: neither this nor any other image of its batch can be read, and with several "
-                "devices no batch can be skipped. Replace or remove the files, or raise batch_size."
+                f"{unreadable[0].path}: no image of its batch can be read, and with several devices a batch cannot "
+                "be skipped. Replace or remove the files, or raise batch_size."
             )
 
     def _note(self, unreadable: tuple[Unreadable, ...]) -> None:

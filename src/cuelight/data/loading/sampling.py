@@ -117,13 +117,13 @@ class EvaluationSampler(DistributedSampler[SampleKey]):
 def _refuse_unequal_batches(count: int, batch_size: int, num_replicas: int) -> None:
     if count < num_replicas:
         raise DataError(
-            f"{count} images for validation or test cannot be dealt out to {num_replicas} devices, each of which needs "
-            "one. Add images, or lower trainer.devices."
+            f"{count} images for validation or test are too few for {num_replicas} devices; each device needs at "
+            "least one. Add images, or lower trainer.devices."
         )
     if batch_size == 1 and count % num_replicas != 0:
         raise DataError(
-            f"{count} images for validation or test cannot be dealt out evenly to {num_replicas} devices with a "
-            "batch_size of 1, and each device needs the same number of batches. Raise batch_size to 2 or more."
+            f"{count} images for validation or test cannot be divided evenly among {num_replicas} devices with a "
+            "batch_size of 1, but each device needs the same number of batches. Raise batch_size to 2 or more."
         )
 
 

@@ -28,8 +28,8 @@ class Labels:
         """Return int64 ``(N,)``; a target that is not a class index raises ``DataError``."""
         if wrong := [target for target in targets if isinstance(target, Tensor) and target.ndim]:
             raise DataError(
-                f"The target of an image is a tensor {tuple(wrong[0].shape)}, and the index of a class was expected. "
-                "Where targets are masks, set `target_kind = MASKS` in the class of the data module "
+                f"Expected a class index as the target of an image, got a tensor {tuple(wrong[0].shape)}. If targets "
+                "are masks, set `target_kind = MASKS` in the class of the data module "
                 "(cuelight.data.targets.masks)."
             )
         return torch.tensor(targets, dtype=torch.int64)

@@ -46,8 +46,8 @@ class Masks:
         """Report the transforms that torchvision cannot repeat on a mask."""
         return [
             Problem(
-                f"{part.name} changes the image and not its mask. Take transforms that do one thing each, such as "
-                "RandomAffine, which moves both, or ColorJitter, which leaves the mask as it is.",
+                f"{part.name} would change the image but not its mask. Use single transforms instead, such as "
+                "RandomAffine, which moves both, or ColorJitter, which does not change the mask.",
                 f"{path}.{index}.name",
             )
             for index, part in enumerate(transforms or ())

@@ -41,7 +41,7 @@ def build_config(onnx: Path, *, name: str, heads: Sequence[Mapping[str, Any]] | 
     }
     validated, problems = validate({"config_version": _FORMAT_VERSION, "model": model})
     if validated is None:
-        raise ArchiveError("\n  ".join([f"{onnx}: luxonis-ml refuses the description of the model:", *problems]))
+        raise ArchiveError("\n  ".join([f"{onnx}: luxonis-ml rejects the configuration of the archive:", *problems]))
     config: dict[str, Any] = validated.model_dump(mode="json", exclude_none=True)
     config["model"].setdefault("heads", None)  # the key is required, even if it is null
     config["model"]["metadata"] |= _more_metadata(info, metadata)  # the schema would drop them
@@ -57,7 +57,7 @@ def read_metadata(text: Mapping[str, str], source: Path) -> ModelMetadata | None
     try:
         return ModelMetadata.from_metadata(text)
     except (json.JSONDecodeError, AttributeError, TypeError, ConfigError) as error:
-        raise ArchiveError(f"{source}: its description is damaged: {error}. Export it again.") from error
+        raise ArchiveError(f"{source}: its metadata is damaged: {error}. Export it again.") from error
 
 
 def _input(tensor: TensorInfo, metadata: ModelMetadata | None, onnx: Path) -> dict[str, Any]:

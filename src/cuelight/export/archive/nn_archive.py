@@ -76,7 +76,9 @@ def write_archive(
     """
     config = build_config(onnx, name=name, heads=heads)
     if problems := find_problems(config["model"], check_head):
-        raise ArchiveError("\n  ".join([f"{path}: the description does not fit {onnx.name}:", *problems]))
+        raise ArchiveError(
+            "\n  ".join([f"{path}: the configuration of the archive does not match {onnx.name}:", *problems])
+        )
     checksum = config["model"]["metadata"][CHECKSUM] = sha256_of(onnx)
     if not any(entry["preprocessing"] for entry in config["model"]["inputs"]):
         logger.warning(
@@ -92,7 +94,7 @@ def write_archive(
             with os.fdopen(os.dup(file.fileno()), "rb") as written:
                 written.seek(0)
                 if scan_archive(written, path, sha256_of) != (config, checksum):
-                    raise ArchiveError(f"{path}: what was read back is not what was written. Write it again.")
+                    raise ArchiveError(f"{path}: the archive differs from what was written. Write it again.")
     except OSError as error:
         raise ArchiveError(_explain(error, path)) from error
     return path
@@ -119,5 +121,5 @@ def _explain(error: OSError, path: Path) -> str:
         errno.EACCES: "Choose a folder that you may write to.",
         errno.EPERM: "Choose a folder that you may write to.",
         errno.EROFS: "The disk is read-only: choose another folder.",
-    }.get(error.errno or 0, "Choose another folder, or mend this one.")
+    }.get(error.errno or 0, "Choose another folder, or fix this one.")
     return f"{path}: the archive cannot be written: {error.strerror or error}. {advice}"

@@ -75,7 +75,7 @@ def _scan(tar: tarfile.TarFile, source: Path, consume: Callable[[IO[bytes]], T])
         raise ArchiveError(f"{source}: there is no {CONFIG_NAME!r} at the top level; inside is {inside}.")
     name = config["model"]["metadata"]["path"]
     if name not in tar.getnames():
-        raise ArchiveError(f"{source}: there is no {name!r}, which {CONFIG_NAME} names; inside is {inside}.")
+        raise ArchiveError(f"{source}: {CONFIG_NAME} names {name!r}, which is missing; inside is {inside}.")
     if name not in consumed:
         raise ArchiveError(f"{source}: {name!r} is not a plain file inside the archive; it was not read.")
     return config, consumed[name]
@@ -87,9 +87,9 @@ def _members(tar: tarfile.TarFile, source: Path) -> Iterator[tarfile.TarInfo]:
     for member in tar:
         total += member.size
         if total > _MAX_BYTES or len(names) >= _MAX_MEMBERS:
-            raise ArchiveError(f"{source}: there is more inside than in any NN Archive; it was not read.")
+            raise ArchiveError(f"{source}: it is too large for an NN Archive, or has too many files; it was not read.")
         if member.name in names:
-            raise ArchiveError(f"{source}: {member.name!r} is inside twice; it is not clear which one counts.")
+            raise ArchiveError(f"{source}: it contains {member.name!r} twice; expected it once.")
         names.add(member.name)
         yield member
 
@@ -134,5 +134,7 @@ def read_archive(path: Path) -> Archive:
     metadata = config["model"]["metadata"]
     checksum = metadata.get(CHECKSUM)
     if checksum is not None and checksum != hashlib.sha256(model).hexdigest():
-        raise ArchiveError(f"{path}: the model inside is damaged; its checksum is another. Write the archive again.")
+        raise ArchiveError(
+            f"{path}: the model inside is damaged: its checksum does not match. Write the archive again."
+        )
     return Archive(config, metadata["path"], model)

@@ -147,14 +147,14 @@ def _refuse_above(tolerance: float, differences: Sequence[Difference]) -> None:
     if worst.relative > tolerance:
         raise ExportError(
             f"ONNX Runtime and PyTorch differ: in the output {worst.output}, with a batch of {worst.batch_size}, by "
-            f"{worst.absolute:.3g}, which is {worst.relative:.3g} of its largest number; at most {tolerance:g} is "
+            f"{worst.absolute:.3g}, which is {worst.relative:.3g} of its largest value; at most {tolerance:g} is "
             "allowed. Try another `exporter.opset` or `exporter.simplify: false`, leave `exporter.half_precision` "
-            "out, or raise `exporter.tolerance` if that is near enough."
+            "out, or raise `exporter.tolerance` if this difference is acceptable."
         )
 
 
 def _write_error(path: Path, error: OSError) -> ExportError:
     return ExportError(
-        f"{path}: the exported model could not be written: {error.strerror or error}. No part of it was left behind, "
-        "and an older file of that name is as it was. Make room or choose another folder, and export again."
+        f"{path}: the exported model could not be written: {error.strerror or error}. No partial file remains, "
+        "and an existing file of that name is unchanged. Free some space or choose another folder, then export again."
     )

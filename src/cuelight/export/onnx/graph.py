@@ -143,7 +143,7 @@ class OnnxGraph:
         size = len(graph) + sum(size + len(_field(_INITIALIZER_OF_GRAPH, size)) for size in sizes.values())
         if size >= checker.MAXIMUM_PROTOBUF:
             raise ExportError(
-                f"the model takes {size / 1e9:.2f} GB, and a file of ONNX holds at most "
+                f"the model takes {size / 1e9:.2f} GB, but an ONNX file holds at most "
                 f"{checker.MAXIMUM_PROTOBUF / 1e9:.0f} GB. Use a smaller model, or `exporter.half_precision: true`."
             )
         file.write(rest.proto.SerializeToString())

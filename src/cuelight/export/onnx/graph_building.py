@@ -42,7 +42,7 @@ def write_graph(
     notes, simplified = [], False
     exporter, graph, error = _export_graph(target, options.opset, report)
     if error:
-        notes.append(f"exported with {exporter}, because the other exporter refused the model: {error}")
+        notes.append(f"exported with {exporter}, because the other exporter failed: {error}")
     fold_weights(graph)
     graph.store_small_weights()
     if options.simplify:
@@ -109,8 +109,8 @@ def _export_graph(target: Target, opset: int, report: Callable[[str], None]) -> 
         else:
             return name, graph, "; ".join(reasons)
     raise ExportError(
-        f"the model cannot be exported with opset {opset}. " + " | ".join(reasons) + " | Replace the operator that is "
-        "refused, or try another `exporter.opset`: from 18 on the dynamo exporter takes all models that it knows."
+        f"the model cannot be exported with opset {opset}. " + " | ".join(reasons) + " | Replace the "
+        "unsupported operator, or try another `exporter.opset`: with 18 or higher, dynamo can export more models."
     )
 
 
@@ -148,7 +148,7 @@ def _dynamo(target: Target, opset: int) -> OnnxGraph:
             dynamic_shapes=(shapes,) if target.dynamic else None,
         )  # fmt: skip
         if program is None:
-            raise RuntimeError("the exporter gave nothing")
+            raise RuntimeError("the exporter returned no model")
         file = Path(folder) / "graph.onnx"
         program.save(file, include_initializers=False, keep_initializers_as_inputs=True)
         proto = onnx.load(file)
@@ -164,11 +164,11 @@ EXPORTERS: dict[str, Exporter] = {"torchscript": _torchscript, "dynamo": _dynamo
 
 def _check_request(graph: OnnxGraph, target: Target, opset: int) -> None:
     if graph.opset != opset:
-        raise ExportError(f"opset {opset} was asked for, the exporter wrote {graph.opset}")
+        raise ExportError(f"expected opset {opset}, the exporter wrote {graph.opset}")
     found = [value.name for value in graph.inputs], [value.name for value in graph.proto.graph.output]
     expected = list(target.input_names), list(target.output_names)
     if found != expected:
-        raise ExportError(f"inputs and outputs {expected} were asked for, the exporter wrote {found}")
+        raise ExportError(f"expected inputs and outputs {expected}, the exporter wrote {found}")
     onnx.checker.check_model(graph.proto, full_check=True)
 
 

@@ -77,8 +77,8 @@ def read_onnx_info(path: Path) -> OnnxInfo:
         raise ArchiveError(f"{path}: this is not a whole ONNX file: it has no graph. Export it again.")
     if any(weights.data_location == TensorProto.EXTERNAL for weights in graph.initializer):
         raise ArchiveError(
-            f"{path}: its weights are in another file, and an archive has room for one. Export it as a single file, "
-            "with external_data=False."
+            f"{path}: its weights are in a separate file, but an archive holds a single model file. Export it as one "
+            "file, with external_data=False."
         )
     weight_names = {weights.name for weights in graph.initializer}
     return OnnxInfo(
@@ -99,7 +99,7 @@ def _tensor(value: onnx.ValueInfoProto, path: Path) -> TensorInfo:
     kind = value.type.tensor_type
     if kind.elem_type not in _TYPE_NAMES:
         raise ArchiveError(
-            f"{path}: {value.name} has a type that no archive can have; expected a tensor of one of "
+            f"{path}: {value.name} has a type that NN Archives do not support; expected a tensor of one of "
             f"{', '.join(_TYPE_NAMES.values())}."
         )
     shape = tuple(size.dim_value if size.HasField("dim_value") else None for size in kind.shape.dim)

@@ -88,10 +88,10 @@ def _difference(batch_size: int, output: str, found: NDArray[np.float64], expect
             f"the output {output} has the shape {found.shape} in ONNX Runtime and {expected.shape} in PyTorch, with "
             f"{batch_size} images."
         )
-    for where, values in (("PyTorch already", expected), ("ONNX Runtime only", found)):
+    for where, values in (("already in PyTorch", expected), ("only in ONNX Runtime", found)):
         if not np.isfinite(values).all():
-            what = "NaN" if np.isnan(values).any() else "infinite numbers"
-            raise ExportError(f"the output {output} of the model holds {what}, in {where}, with {batch_size} images.")
+            what = "NaN" if np.isnan(values).any() else "infinity"
+            raise ExportError(f"the output {output} of the model contains {what}, {where}, with {batch_size} images.")
     absolute = float(np.abs(found - expected).max(initial=0.0))
     largest = float(np.abs(expected).max(initial=0.0))
     relative = absolute / largest if largest else (np.inf if absolute else 0.0)

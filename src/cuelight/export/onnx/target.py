@@ -96,8 +96,8 @@ def _check_batches(
         return tuple((_random(one[0], size),) for size in sizes), (note,)
     if images.shape[1:] != one[0].shape[1:]:
         raise ExportError(
-            f"the images for the check are {tuple(images.shape[1:])}, the example of the model is "
-            f"{tuple(one[0].shape[1:])}. Give both the same size."
+            f"the images for the check have the shape {tuple(images.shape[1:])}, the example input of the model has "
+            f"{tuple(one[0].shape[1:])}. Use the same shape for both."
         )
     if preprocessing is not None:
         images = (denormalize(preprocessing, images) * 255.0).round().to(torch.uint8)
@@ -145,7 +145,7 @@ def _output_names(
     if len({*wanted, *inputs}) < len(wanted) + len(inputs):
         raise ExportError(
             f"two inputs or outputs have the same name: inputs {', '.join(inputs)}, outputs {', '.join(wanted)}. "
-            "Give each output a name of its own in `output_names`."
+            "Give each output a different name in `output_names`."
         )
     return tuple(wanted), ()
 
@@ -165,8 +165,8 @@ def _input_names(model: nn.Module, example: Inputs) -> tuple[str, ...]:
 def _preprocessing_inside(metadata: ModelMetadata, example: Inputs) -> Preprocessing:
     if metadata.preprocessing is None:
         raise ExportError(
-            "`exporter.preprocessing: true` needs to know how images are normalized, and the checkpoint does not say. "
-            "Leave the option out, or give the data part a `preprocessing`."
+            "`exporter.preprocessing: true` needs the normalization of the images, but the checkpoint has no "
+            "preprocessing metadata. Leave the option out, or set `preprocessing` on your data module."
         )
     if not isinstance(example, Tensor) and len(example) > 1:
         raise ExportError(
@@ -247,8 +247,8 @@ def named_tensors(outputs: Any, name: str = "") -> Iterator[tuple[str, Tensor]]:
             yield from named_tensors(value, f"{name or 'output'}_{index}" if len(outputs) > 1 else name)
     else:
         raise ExportError(
-            f"the model gives {type(outputs).__name__} as {name or 'its output'}, and a file of ONNX gives tensors. "
-            "Let `forward` return a tensor, or a tuple, list or mapping of tensors."
+            f"the model returns {type(outputs).__name__} as {name or 'its output'}, but ONNX outputs are tensors. "
+            "Return a tensor, or a tuple, list or mapping of tensors from `forward`."
         )
 
 

@@ -88,11 +88,11 @@ def _logits(outputs: Mapping[str, NDArray[Any]]) -> NDArray[Any]:
     if logits is None or logits.ndim != 2:  # noqa: PLR2004
         shapes = ", ".join(f"{name} {list(values.shape)}" for name, values in outputs.items())
         raise CuelightError(
-            f"The model says that it classifies, so expected {_OUTPUT} (images, classes); got {shapes}."
+            f"The task of the model is classification, so expected {_OUTPUT} (images, classes); got {shapes}."
         )
     if not np.isfinite(logits).all():
         raise CuelightError(
-            "The outputs of the model are not finite, so no class can be told: its weights are broken, or too large "
-            "for half precision. Export it again, from another checkpoint or without half_precision."
+            "The outputs of the model contain NaN or infinity: its weights are damaged, or too large for half "
+            "precision. Export it again from another checkpoint, or without half_precision."
         )
     return logits

@@ -45,8 +45,8 @@ class ClassificationScores:
             known = known.argmax(1)
         if known.numel() != len(outputs):
             raise ExplainError(
-                f"{len(outputs)} images have labels of the shape {tuple(known.shape)}. Expected (N,), or (N, C) with a "
-                "share for each class."
+                f"{len(outputs)} images have labels of the shape {tuple(known.shape)}. Expected (N,), or soft "
+                "labels (N, C)."
             )
         return known.flatten().long()
 
@@ -54,7 +54,7 @@ class ClassificationScores:
         logits = outputs.unsqueeze(1) if outputs.ndim == 1 else outputs
         if logits.ndim != 2:  # noqa: PLR2004
             raise ExplainError(
-                f"a classification is explained by logits (N, C), and the output is {tuple(outputs.shape)}. Set task "
-                "to segmentation if it has a class for each pixel, or output to the one with the logits."
+                f"classification needs logits (N, C), but the output has the shape {tuple(outputs.shape)}. Set task to "
+                "segmentation if it has a class for each pixel, or set output to the one with the logits."
             )
         return torch.cat([-logits, logits], 1) if is_single_logit(outputs) else logits

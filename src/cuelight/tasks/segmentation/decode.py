@@ -117,13 +117,14 @@ def _logits(outputs: Mapping[str, NDArray[Any]]) -> NDArray[Any]:
     if logits is None or logits.ndim != 4:  # noqa: PLR2004
         shapes = ", ".join(f"{name} {list(values.shape)}" for name, values in outputs.items())
         raise CuelightError(
-            f"The model says that it segments, so expected {_OUTPUT} (images, classes, height, width); got {shapes}."
+            f"The task of the model is segmentation, so expected {_OUTPUT} (images, classes, height, width); got "
+            f"{shapes}."
         )
     if logits.shape[1] > _MOST_CLASSES:
         raise CuelightError(f"A mask holds up to {_MOST_CLASSES} classes; the model has {logits.shape[1]}.")
     if not np.isfinite(logits).all():
         raise CuelightError(
-            "The outputs of the model are not finite, so no class can be told: its weights are broken, or too large "
-            "for half precision. Export it again, from another checkpoint or without half_precision."
+            "The outputs of the model contain NaN or infinity: its weights are damaged, or too large for half "
+            "precision. Export it again from another checkpoint, or without half_precision."
         )
     return logits

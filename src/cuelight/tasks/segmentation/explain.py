@@ -74,7 +74,7 @@ class SegmentationScores:
         if masks.ndim < 3 or len(masks) != len(outputs):  # noqa: PLR2004
             raise ExplainError(
                 f"{len(outputs)} images have labels of the shape {tuple(masks.shape)}. Expected masks (N, H, W), or "
-                "(N, C, H, W) with a share for each class."
+                "soft masks (N, C, H, W)."
             )
         return self._most_frequent(masks, count)
 
@@ -122,8 +122,8 @@ class SegmentationScores:
     def _logits(self, outputs: Tensor) -> Tensor:
         if outputs.ndim != 4:  # noqa: PLR2004
             raise ExplainError(
-                f"a segmentation is explained by logits (N, C, H, W), and the output is {tuple(outputs.shape)}. Set "
-                "task to classification if it has a class for each image, or output to the one with the logits."
+                f"segmentation needs logits (N, C, H, W), but the output has the shape {tuple(outputs.shape)}. Set "
+                "task to classification if it has a class for each image, or set output to the one with the logits."
             )
         return torch.cat([-outputs, outputs], 1) if is_single_logit(outputs) else outputs
 

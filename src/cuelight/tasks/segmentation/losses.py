@@ -132,7 +132,7 @@ def loss_problems(terms: str | Mapping[str, float], path: str = "loss") -> list[
         return [Problem(f"expected at least one of: {known}, such as {{cross_entropy: 1.0, dice: 0.5}}.", path)]
     unknown = [name for name in names if name not in LOSSES]
     problems = [
-        Problem(f'there is no loss "{name}".{did_you_mean(name, LOSSES)} Expected one of: {known}.', path)
+        Problem(f'unknown loss "{name}".{did_you_mean(name, LOSSES)} Expected one of: {known}.', path)
         for name in unknown
     ]
     if isinstance(terms, Mapping):

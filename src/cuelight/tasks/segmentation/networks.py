@@ -33,8 +33,8 @@ _SET_ELSEWHERE = {
     "img_size": "input_size",
 }
 _REFUSED = {
-    "activation": "the model gives logits; what they mean is decided where they are used.",
-    "aux_params": "it adds an output, which nothing here is trained on.",
+    "activation": "the model outputs logits; losses and metrics expect them without an activation.",
+    "aux_params": "it adds a second output, which would not be trained.",
 }
 _PARAMS = "architecture_params"
 _USUAL_STRIDE = 32
@@ -70,7 +70,7 @@ def _name_problems(
     problems = []
     if _full_name(architecture) is None:
         known = ", ".join(ARCHITECTURES)
-        message = f'there is no architecture "{architecture}".{did_you_mean(architecture, ARCHITECTURES)}'
+        message = f'unknown architecture "{architecture}".{did_you_mean(architecture, ARCHITECTURES)}'
         problems.append(Problem(f"{message} Expected one of: {known}.", f"{prefix}architecture"))
     problems += _encoder_problems(encoder, pretrained, f"{prefix}encoder")
     for key in params:
@@ -117,8 +117,8 @@ def build_network(
         )
     except OSError as error:
         raise CuelightError(
-            f"The pretrained weights of {encoder} could not be fetched: {error} Connect to the internet once, or set "
-            "pretrained: false."
+            f"The pretrained weights of {encoder} could not be downloaded: {error} Connect to the internet once, or "
+            "set pretrained: false."
         ) from error
     except (*_REFUSALS, RuntimeError) as error:
         raise ConfigError([_refusal(error, architecture, encoder, architecture_params, path)]) from error
@@ -192,9 +192,9 @@ def _check_size(network: nn.Module, made_of: str, in_channels: int, size: tuple[
         return
     fitting = " or ".join(f"{height} x {width}" for height, width in _fitting_sizes(network, in_channels, size))
     advice = (
-        f"It takes {fitting}: set the size of the data." if fitting else f"Choose another encoder, or other {_PARAMS}."
+        f"It accepts {fitting}: set `size` of the data." if fitting else f"Choose another encoder, or other {_PARAMS}."
     )
-    message = f"{made_of} takes no images of {size[0]} x {size[1]} pixels. {advice}"
+    message = f"{made_of} does not accept images of {size[0]} x {size[1]} pixels. {advice}"
     raise ConfigError([Problem(message, "model.params.input_size")])
 
 
