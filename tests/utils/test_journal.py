@@ -52,6 +52,7 @@ def test_what_was_refused_is_known_and_not_sent_again(tmp_path) -> None:
     points = journal.add("metrics", "metrics", {"points": [["a", 1, 0, 0], ["b", 2, 0, 0]]})
     journal.remove([points], refused="INVALID_PARAMETER_VALUE")
     assert lacking(tmp_path) == {"MLflow at x": "2 metrics refused"}
+    assert lacking(tmp_path, only_waiting=True) == {}
     assert not Journal(folder_of(tmp_path), "").waiting()
 
 

@@ -263,7 +263,7 @@ class TrainedRun:
         training = self._finished(folder.parent, step_of(last) if last else 0)
         outcome = step.run(training, self._console())
         leave_trackers(training.loggers, complete=is_complete(training.directory))
-        if outcome.status != "failed" and (missing := lacking(training.directory)):
+        if outcome.status != "failed" and (missing := lacking(training.directory, only_waiting=True)):
             what = " ".join(f"{receiver} lacks {entries}." for receiver, entries in missing.items())
             raise UploadError(f"{what} {how_to_send(training.directory)}")
         return outcome

@@ -103,8 +103,11 @@ class Journal:
             file.write(text.encode())
 
 
-def lacking(directory: Path) -> dict[str, str]:
-    """Return what the trackers of a run directory lack, in words, by the name of the tracker."""
+def lacking(directory: Path, *, only_waiting: bool = False) -> dict[str, str]:
+    """Return what the trackers of a run directory lack, in words, by the name of the tracker.
+
+    With ``only_waiting``, what a tracker refused is left out, because it cannot be sent.
+    """
     found = {}
     for folder in sorted((directory / OUTBOX_FOLDER).glob("*")):
         about = next(_lines(folder / _ABOUT), {})
@@ -116,7 +119,7 @@ def lacking(directory: Path) -> dict[str, str]:
         for entry in entries:
             waiting[entry.what] += _size(entry)
         parts = [f"{_listed(waiting)} not sent yet"] if waiting else []
-        parts += [f"{_listed(refused)} refused"] if refused else []
+        parts += [f"{_listed(refused)} refused"] if refused and not only_waiting else []
         if parts:
             found[str(about.get("receiver", folder.name))] = "; ".join(parts)
     return found

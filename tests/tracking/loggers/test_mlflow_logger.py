@@ -1,10 +1,11 @@
-"""Which answers of a server mean that the same would fail again."""
+"""Which errors of a server are temporary, and for which server something waits."""
 
 from types import SimpleNamespace
 
 import pytest
 
-from cuelight.tracking.loggers.mlflow_logger import _is_refusal
+from cuelight.tracking.loggers.mlflow_logger import BackgroundMLFlowLogger, _is_refusal
+from cuelight.utils.journal import lacking
 
 
 def error_of(status, text):
@@ -34,3 +35,11 @@ def test_refusals_of_mlflow_are_not_tried_again(code) -> None:
 
 def test_connection_that_breaks_is_tried_again() -> None:
     assert not _is_refusal(ConnectionError("nobody there"))
+
+
+def test_what_waits_for_one_server_is_not_sent_to_another(tmp_path) -> None:
+    for port in (1, 2):
+        logger = BackgroundMLFlowLogger(tmp_path, f"http://127.0.0.1:{port}", "experiment", "run")
+        logger.log_metrics({"loss": 1.0}, port)
+        logger.delivery.finish(0.0)
+    assert lacking(tmp_path) == {f"MLflow at http://127.0.0.1:{port}": "metrics not sent yet" for port in (1, 2)}

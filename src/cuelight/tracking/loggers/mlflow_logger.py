@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import logging
 import os
 import re
@@ -85,7 +86,7 @@ class BackgroundMLFlowLogger(MLFlowLogger):
         self._directory = directory
         self._lock = threading.RLock()
         self._names = MetricNames(remembered_names(directory))
-        self._journal = Journal(directory / OUTBOX_FOLDER / "mlflow", f"MLflow at {self.shown_uri}")
+        self._journal = Journal(_outbox(directory, self.shown_uri), f"MLflow at {self.shown_uri}")
         self.is_elsewhere = is_elsewhere(directory, "mlflow", self.shown_uri)
         self._sent_before: dict[str, set[tuple[int, str]]] = {}
         self._goes_on = kept is not None
@@ -165,8 +166,10 @@ class BackgroundMLFlowLogger(MLFlowLogger):
     def drain(self, seconds: float) -> None:
         """Wait for the queue, and warn of what MLflow does not have then; that waits in the run directory."""
         self.delivery.finish(seconds)
+        waiting = lacking(self._directory, only_waiting=True)
         for receiver, what in lacking(self._directory).items():
-            logger.warning("%s lacks %s. %s", receiver, what, how_to_send(self._directory))
+            remedy = f" {how_to_send(self._directory)}" if receiver in waiting else ""
+            logger.warning("%s lacks %s.%s", receiver, what, remedy)
         self.delivery.refused.clear()
 
     def _find_run(self, client: MlflowClient) -> None:
@@ -281,6 +284,11 @@ def send_entry(adapter: MLflowAdapter, entry: Entry) -> None:
         adapter.log_table(payload["name"], payload["columns"], payload["rows"], payload["step"])
     else:
         adapter.log_hyperparams(payload["params"])
+
+
+def _outbox(directory: Path, at: str) -> Path:
+    """Return the folder of what waits for one server."""
+    return directory / OUTBOX_FOLDER / f"mlflow-{hashlib.sha256(at.encode()).hexdigest()[:6]}"
 
 
 def _make_experiment(client: MlflowClient, name: str) -> None:
