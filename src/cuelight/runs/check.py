@@ -45,7 +45,7 @@ def _unknown_hardware(config: Config) -> Iterator[Problem]:
         known = ["auto", *sorted(registered)]
         if value not in known:
             yield Problem(
-                f'Lightning knows no {key} "{value}".{did_you_mean(value, known)} Known are: {", ".join(known)}.',
+                f'unknown {key} "{value}".{did_you_mean(value, known)} Expected one of: {", ".join(known)}.',
                 f"trainer.{key}",
             )
 
@@ -56,8 +56,8 @@ def _trackers_of_another_process(config: Config) -> Iterator[Problem]:
         return
     for key in config.tracker.senders:
         yield Problem(
-            f'nothing can be sent from the processes that the strategy "{config.trainer.strategy}" starts. Use ddp, or '
-            "leave this out.",
+            f'this tracker does not work in the processes that the strategy "{config.trainer.strategy}" starts. Use '
+            "ddp, or remove the tracker.",
             f"tracker.{key}",
         )
 
@@ -69,9 +69,8 @@ def _data_of_another_task(config: Config) -> Iterator[Problem]:
         return  # they match, or one of them has no known task
     fitting = [name for name in registry.data.kind.builtins if getattr(registry.data.get(name), "task", None) == own]
     yield Problem(
-        f"{config.data.name} has {TASKS[given].targets}, and {config.model.name} does {own}, which takes "
-        f"{TASKS[own].targets}. "
-        f"Expected data such as {', '.join(fitting)}, or a model that does {given}.",
+        f"{config.data.name} has {TASKS[given].targets}, but {config.model.name} is a {own} model and needs "
+        f"{TASKS[own].targets}. Use data such as {', '.join(fitting)}, or a {given} model.",
         "data.name",
     )
 
@@ -88,7 +87,7 @@ def _unknown_metrics(config: Config, planned: Sequence[PlannedCallback]) -> Iter
     for path, metric in monitored:
         if metric is not None and metric not in logged:
             yield Problem(
-                f'{model.__name__} logs no metric "{metric}".{did_you_mean(metric, logged)} It logs: '
+                f'{model.__name__} does not log "{metric}".{did_you_mean(metric, logged)} Logged metrics: '
                 f"{', '.join(logged)}.",
                 path,
             )
@@ -99,7 +98,7 @@ def _same_state(entry: PlannedCallback, planned: Sequence[PlannedCallback]) -> I
     first = next(other for other in planned if other.callback.state_key == callback.state_key)
     if first is not entry and type(callback).state_dict is not pl.Callback.state_dict:
         yield Problem(
-            f"{type(callback).__name__} has the same purpose as {first.origin}, so that a checkpoint could not hold "
-            "the states of both. Let them monitor different metrics or save at different times, or leave one out.",
+            f"{type(callback).__name__} has the same state key as {first.origin}, so a checkpoint cannot contain the "
+            "states of both. Make them monitor different metrics or save at different times, or remove one of them.",
             entry.path,
         )

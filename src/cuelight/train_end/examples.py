@@ -66,7 +66,7 @@ def draw_examples(
     try:
         results = [result for output in outputs for result in task.decode(output, metadata.class_names)]
     except CuelightError as error:  # what was measured stands without a picture
-        logger.warning("No predictions are drawn: %s", error)
+        logger.warning("Predictions cannot be drawn: %s", error)
         return None
     pictures = [to_pil_image(picture) for picture in tensors.denormalize(preprocessing, images)]
     return task.draw_examples(pictures, [target.numpy() for target in targets], results)

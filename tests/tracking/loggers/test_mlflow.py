@@ -142,7 +142,7 @@ def test_what_is_refused_is_counted_at_the_end(logger, client, caplog) -> None:
     for step in range(3):
         logger.log_metrics({"loss": 1.0}, step)
     logger.finalize("success")
-    assert "refused, 3 points of curves among them" in caplog.text
+    assert "refused, including 3 metric values" in caplog.text
 
 
 def test_file_is_sent_as_it_was_and_not_waited_for(logger, client, tmp_path) -> None:
@@ -160,7 +160,7 @@ def test_run_that_was_deleted_is_not_missed(logger, directory, client, caplog) -
     resumed = again(logger, directory)
     resumed.begin()
     assert resumed.run_id != logger.run_id
-    assert "has no run" in caplog.text
+    assert "no longer has run" in caplog.text
 
 
 @pytest.mark.parametrize(("error", "status"), [(KeyboardInterrupt, "KILLED"), (ValueError, "FAILED")])
@@ -265,5 +265,5 @@ def test_server_that_dies_does_not_end_a_training(digits, tmp_path) -> None:
     assert finished.code == 0, finished.err
     directory = only_run(tmp_path / "runs")
     assert finished.err.count(f"MLflow at {server.uri} cannot be reached") == 1
-    assert finished.err.count(f"MLflow at {server.uri} did not get all of this run") == 1
+    assert finished.err.count(f"MLflow at {server.uri} did not receive all data of this run") == 1
     assert [row["step"] for row in metric_rows(directory) if row["train/loss"]] == [str(step) for step in range(15)]

@@ -29,8 +29,8 @@ logger = logging.getLogger(__name__)
 _START_LIMIT = 60.0  # seconds
 _REMEDIES = {
     "mlflow": "Start it, or correct tracker.mlflow.",
-    "tensorboard": "See that it can be written to, or correct tracker.tensorboard.dir.",
-    "wandb": "Log in (wandb login), or keep the run on the disk and send it later: tracker.wandb.mode=offline.",
+    "tensorboard": "Check that it is writable, or correct tracker.tensorboard.dir.",
+    "wandb": "Log in (wandb login), or save the run locally and upload it later: tracker.wandb.mode=offline.",
 }
 MLFLOW_URI_VARIABLE = "MLFLOW_TRACKING_URI"
 

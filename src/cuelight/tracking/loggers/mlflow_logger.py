@@ -143,8 +143,8 @@ class BackgroundMLFlowLogger(MLFlowLogger):
         ):
             if what:
                 logger.warning(
-                    "MLflow at %s did not get all of this run: %s %s, %d points of curves among them. The files in %s "
-                    "have everything.",
+                    "MLflow at %s did not receive all data of this run: %s %s, including %d metric values. The files "
+                    "in %s contain everything.",
                     self.shown_uri, ", ".join(what), became, points, self._directory,
                 )  # fmt: skip
         self.delivery.refused.clear()
@@ -163,7 +163,7 @@ class BackgroundMLFlowLogger(MLFlowLogger):
         else:
             if run.info.lifecycle_stage == "active":
                 return
-        logger.warning("MLflow at %s has no run %s any more: a new one is made.", self.shown_uri, self._run_id)
+        logger.warning("MLflow at %s no longer has run %s: a new run is created.", self.shown_uri, self._run_id)
         self._run_id, self._goes_on = None, False
 
     def _send_points(self) -> None:
