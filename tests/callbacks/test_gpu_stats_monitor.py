@@ -287,7 +287,7 @@ class TestCannotWork:
     def test_on_a_card_that_the_driver_does_not_know(self, card, monkeypatch):
         unknown = SimpleNamespace(uuid="00000000-0000-0000-0000-000000000000")
         monkeypatch.setattr(torch.cuda, "get_device_properties", lambda _: unknown)
-        with pytest.raises(MisconfigurationException, match="does not answer: Not Found"):
+        with pytest.raises(MisconfigurationException, match="does not respond: Not Found"):
             train(GPUStatsMonitor())
         assert card.sessions == 0
 

@@ -484,7 +484,7 @@ def test_several_callbacks_do_not_write_over_each_other(tmp_path) -> None:
         ({}, "target_layer", "needs the parameter"),
         ({"target_layer": 1.5}, "target_layer", "1.5"),
         ({"target_layer": 1, "log_n_batches": 0}, "log_n_batches", "at least 1, got 0"),
-        ({"target_layer": 1, "class_idx": -1}, "class_idx", "from 0 on"),
+        ({"target_layer": 1, "class_idx": -1}, "class_idx", "at least 0"),
         ({"target_layer": 1, "method": "gradcan"}, "method", "gradcam"),
         ({"target_layer": 1, "task": "clasification"}, "task", "classification"),
     ],
@@ -511,7 +511,7 @@ def test_what_fails_while_training_is_told_once_and_the_training_goes_on(tmp_pat
         trainer, _ = fit(tmp_path, [GradCamCallback(LAYER, 99)], lambda: DigitModel(example=False), **settings)
     (warning,) = warnings_of(caplog)
     assert "class index 99" in warning
-    assert "9. The training goes on." in warning
+    assert "9. Training continues." in warning
     assert trainer.global_step == 2 * STEPS
     assert pictures_in(tmp_path) == []
 
@@ -564,7 +564,7 @@ def test_an_error_that_names_another_file_each_time_is_told_once(caplog) -> None
 def test_weights_that_are_spread_out_are_refused_where_something_would_be_drawn() -> None:
     trainer = SimpleNamespace(strategy=FSDPStrategy())
     for stage in ("fit", "validate"):
-        with pytest.raises(CuelightError, match="cannot draw under FSDPStrategy"):
+        with pytest.raises(CuelightError, match="does not support FSDPStrategy"):
             GradCamCallback(LAYER).setup(trainer, DigitModel(), stage)
     GradCamCallback(LAYER).setup(trainer, DigitModel(), "test")
 

@@ -96,7 +96,7 @@ def test_password_in_an_error_is_not_logged(tmp_path, monkeypatch, caplog) -> No
 
     monkeypatch.setattr("cuelight.callbacks.metadata_logger.collect", failing)
     train(tmp_path, MetadataLogger())
-    assert "cannot make its record: ValueError: no answer from https://REDACTED@example.org" in caplog.text
+    assert "cannot collect the metadata: ValueError: no answer from https://REDACTED@example.org" in caplog.text
 
 
 def test_resume_keeps_the_record_and_adds_what_changed(tmp_path, repository, monkeypatch) -> None:
@@ -164,7 +164,7 @@ def test_key_that_does_not_exist_ends_before_the_training(tmp_path) -> None:
 
 
 def test_module_without_hparams_is_told_how_to_have_some(tmp_path) -> None:
-    with pytest.raises(ConfigError, match=r"no hparams: give it some with save_hyperparameters\(\)"):
+    with pytest.raises(ConfigError, match=r"no hparams: call save_hyperparameters\(\)"):
         train(tmp_path, MetadataLogger(["rate"]))
 
 
@@ -250,7 +250,7 @@ def test_folder_that_cannot_be_written_does_not_end_the_training(tmp_path, repos
     (tmp_path / "metadata.yaml").mkdir()
     trainer = train(tmp_path, MetadataLogger())
     assert trainer.global_step == 1
-    assert "cannot write into" in caplog.text
+    assert "cannot write to" in caplog.text
     assert CHECKPOINT_KEY in torch.load(tmp_path / "last.ckpt", weights_only=True)
 
 

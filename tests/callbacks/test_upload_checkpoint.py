@@ -332,7 +332,7 @@ def test_without_room_for_the_spool_the_training_goes_on(tmp_path, caplog) -> No
     (tmp_path / "spool").write_text("no folder")
     with pytest.raises(TrainEndError):
         train(tmp_path, best(), callback, tracker=tracker)
-    assert "best_loss.ckpt cannot be put into the spool, and is not uploaded yet: [Errno 20]" in caplog.text
+    assert "best_loss.ckpt cannot be put into the spool, so it is not uploaded yet: [Errno 20]" in caplog.text
     assert checkpoint_of(tmp_path).is_file()
 
 

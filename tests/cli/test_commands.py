@@ -58,7 +58,7 @@ def test_program_and_module_are_the_same() -> None:
         (["train"], "expected a YAML file, or --resume"),
         (["train", "missing.yaml"], "missing.yaml: "),
         (["plan", "missing.yaml"], "missing.yaml: "),
-        (["train", "--resume", "somewhere", "model.yaml"], "leave it out"),
+        (["train", "--resume", "somewhere", "model.yaml"], "remove this argument"),
         (["test", "somewhere", "--view", "all"], "invalid choice: 'all'"),
     ],
     ids=" ".join,
@@ -72,7 +72,7 @@ def test_wrong_use_is_2(arguments, text, tmp_path) -> None:
     [
         (["test", "nowhere"], "nowhere: there is no such run directory or checkpoint"),
         (["train", "--resume", "nowhere"], "nowhere: there is no such run directory or checkpoint"),
-        (["train", "--resume", "."], "this is no run directory"),
+        (["train", "--resume", "."], "this is not a run directory"),
         (["plan", "x.yaml", "--source", "missing.py"], "missing.py: there is no such file"),
         (["callbacks", "EarlyStoping"], 'Did you mean "EarlyStopping"?'),
         (["init", "clasification"], 'Did you mean "classification"?'),
@@ -119,7 +119,7 @@ class TestInit:
 
     def test_existing_file_is_not_replaced(self, tmp_path) -> None:
         (tmp_path / "mine.yaml").write_text("mine")
-        assert_refused(cuelight("init", "--file", "mine.yaml", folder=tmp_path), 1, "mine.yaml exists already")
+        assert_refused(cuelight("init", "--file", "mine.yaml", folder=tmp_path), 1, "mine.yaml already exists")
         assert (tmp_path / "mine.yaml").read_text() == "mine"
 
 

@@ -38,10 +38,10 @@ def checkpoints(*monitors, **more):
         (checkpoints("val/loss"), "the checkpoint with the lowest val/loss"),
         (checkpoints("val/loss", "val/f1"), "the checkpoint with the best val/f1"),
         (checkpoints("val/loss", "val/f1", "val/accuracy"), "the checkpoint with the best val/accuracy"),
-        (checkpoints("val/accuracy", save_top_k=0), "skipped: no checkpoint is kept as the best one"),
+        (checkpoints("val/accuracy", save_top_k=0), "skipped: no best checkpoint is saved"),
         (
             [{"name": "ModelCheckpoint", "params": {"every_n_epochs": 2}}],
-            "skipped: no checkpoint is kept as the best one",
+            "skipped: no best checkpoint is saved",
         ),
     ],
 )
@@ -66,7 +66,7 @@ def test_says_what_comes_after_the_training(plan, monkeypatch, digits):
 
 def test_says_that_an_average_is_seen_from_any_place(plan, digits):
     shown = plan(experiment(digits, callbacks=[{"name": "Timer"}, {"name": "EMACallback"}]))
-    assert "trainer.callbacks.1; validation and checkpoints see its average" in shown
+    assert "trainer.callbacks.1; validation and checkpoints use its average" in shown
 
 
 @pytest.mark.parametrize(

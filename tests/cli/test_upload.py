@@ -160,7 +160,7 @@ def test_where_the_trackers_keep_their_files_around_it_nothing_is_copied(digits,
     file = write_yaml(tmp_path / "tiny.yaml", experiment(digits, callbacks=[{"name": "UploadCheckpoint"}]))
     done = run("train", file, folder=tmp_path)
     assert done.code == 0
-    assert done.err.count("UploadCheckpoint has nothing to do") == 1
+    assert done.err.count("UploadCheckpoint has nowhere to upload to") == 1
     directory = only_run(tmp_path / "runs")
     outcome = read_outcomes(directory)["UploadCheckpoint"]
     assert (outcome.status, outcome.reason.split(" keep ")[0]) == ("skipped", "TensorBoard and CSV")

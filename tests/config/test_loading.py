@@ -26,20 +26,20 @@ def test_values_and_lines():
     [
         ("", "x.yaml: the file is empty"),
         ("# only a comment\n", "x.yaml: the file is empty"),
-        ("- a\n", "x.yaml:1: the file holds a list; expected keys such as model: and data:"),
-        ("epochs:5\n", "x.yaml:1: the file holds one text or number"),
-        ("a:\n\tb: 1\n", "x.yaml:2: there is a tab; YAML is indented with spaces"),
-        ("a: 1\n\tb: 1\n", "x.yaml:2: there is a tab"),
-        ("a: b: c\n", "x.yaml:1: no colon is expected here"),
-        ("a:\n  b: 1\n c: 2\n", "x.yaml:3: this line is not indented like its neighbours"),
+        ("- a\n", "x.yaml:1: the file contains a list; expected keys such as model: and data:"),
+        ("epochs:5\n", "x.yaml:1: the file contains a single text or number"),
+        ("a:\n\tb: 1\n", "x.yaml:2: unexpected tab"),
+        ("a: 1\n\tb: 1\n", "x.yaml:2: unexpected tab"),
+        ("a: b: c\n", "x.yaml:1: unexpected colon"),
+        ("a:\n  b: 1\n c: 2\n", "x.yaml:3: this line is not indented like the lines around it"),
         ("b: 1\na: [1,\n 2\n", "x.yaml:2: the list that starts with [ has no ]"),
         ("b: 1\na: {c: 1\n\n", "x.yaml:2: the mapping that starts with { has no }"),
         ("b: 1\na: 'x\n\n", "x.yaml:2: the quotation mark opened here is never closed"),
         ("a: - b\n", "x.yaml:1: a list entry (- ...) must start on a line of its own"),
         ("a: @x\n", "x.yaml:1: a text that starts with @ needs quotes"),
         ("a: %x\n", "x.yaml:1: a text that starts with % needs quotes"),
-        ("a: *x\n", 'x.yaml:1: a: "*x" refers to no anchor above'),
-        ('a: "C:\\q"\n', "x.yaml:1: a backslash means something inside"),
+        ("a: *x\n", 'x.yaml:1: a: "*x" refers to an anchor that is not defined above'),
+        ('a: "C:\\q"\n', "x.yaml:1: a backslash starts an escape sequence"),
         ("a: 1\nb: \x00\n", "x.yaml:2: the character U+0000 is not allowed"),
         ("a: 1\n---\nb: 1\n", "x.yaml:2: a second document starts here"),
         ("a: &x 1\nb: &x 2\n", 'x.yaml:2: b: the anchor "&x" is already used'),
@@ -68,10 +68,10 @@ def test_folder_missing_file_and_encoding(tmp_path):
         return str(caught.value.problems[0])
 
     (tmp_path / "digits.yaml").write_text("a: 1")
-    assert "this is a folder; expected a YAML file; in it: digits.yaml" in message(tmp_path)
+    assert "this is a folder; expected a YAML file; it contains digits.yaml" in message(tmp_path)
     assert "there is no such file" in message(tmp_path / "digit.yaml")
-    assert "has digits.yaml" in message(tmp_path / "digit.yaml")
-    assert "and no folder" in message(tmp_path / "no" / "digit.yaml")
+    assert "contains digits.yaml" in message(tmp_path / "digit.yaml")
+    assert "does not exist" in message(tmp_path / "no" / "digit.yaml")
     (tmp_path / "latin.yaml").write_bytes(b"a: 1\nname: caf\xe9\n")
     assert "latin.yaml:2: this is not UTF-8 text" in message(tmp_path / "latin.yaml")
     (tmp_path / "large.yaml").write_bytes(b"#" * 2**21)

@@ -79,7 +79,7 @@ def test_a_list_in_a_mapping_replaces(file):
     [
         ("foo", 'command line: "foo" is not an override; expected key=value, such as trainer.epochs=3'),
         ("=3", 'command line: "=3" is not an override'),
-        ("a..b=3", 'command line: a..b: "a..b" is not a path'),
+        ("a..b=3", 'command line: a..b: "a..b" is not a valid path'),
         ("trainer.epoch=3", 'command line: trainer.epoch: unknown key "epoch". Did you mean "epochs"?'),
         ("trainer.epochs=ten", "command line: trainer.epochs: expected a whole number of at least 0"),
         (

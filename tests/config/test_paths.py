@@ -50,7 +50,7 @@ def test_put_sets_makes_and_keeps_integer_keys(tree):
         ("a.b.0.c.d", r"a\.b\.0\.c is a single value"),
         ("a.b.1.d", r"a.b.1 is empty \(null\)"),
         ("", "the path is empty"),
-        ("a. b", "not a path"),
+        ("a. b", "not a valid path"),
     ],
 )
 def test_put_refuses(tree, path, message):

@@ -54,7 +54,7 @@ def test_empty_sections_mean_their_defaults():
         ({"gradient_clip_val": "1e-3"}, 'trainer.gradient_clip_val: expected a number of at least 0, or null, got the text "1e-3". Write 1e-3 without quotes.'),
         ({"validation_interval": 1.5}, "trainer.validation_interval: expected a whole number of at least 1, or a number more than 0 and less than 1, got 1.5."),
         ({"accelerator": 5}, 'trainer.accelerator: expected text, got 5. Write "5" in quotes if text is meant.'),
-        ({"strategy": ""}, 'trainer.strategy: expected a text that is not empty, got the text "".'),
+        ({"strategy": ""}, 'trainer.strategy: expected a non-empty text, got the text "".'),
         ({"devices": ["a"]}, 'trainer.devices: expected a whole number, "auto", or a list of whole numbers, got the list [a].'),
         ({"epoch": 5}, 'trainer.epoch: unknown key "epoch". Did you mean "epochs"?'),
         ({"model": 5}, 'trainer.model: unknown key "model". It belongs at the top of the file, without indentation.'),
@@ -81,7 +81,7 @@ def test_messages(trainer, expected):
         ({"mlflow": {"tracking_uri": 3}}, 'tracker.mlflow.tracking_uri: expected text or null, got 3. Write "3" in quotes if text is meant.'),
         ({"wandb": None}, "tracker.wandb: expected true or false, or a mapping, got nothing (null). The value after the colon is missing."),
         ({"wandb": {"mode": "offlin"}}, 'tracker.wandb.mode: expected "online" or "offline", got the text "offlin". Did you mean "offline"?'),
-        ({"tensorboard": {"dir": ""}}, 'tracker.tensorboard.dir: expected a text that is not empty, got the text "".'),
+        ({"tensorboard": {"dir": ""}}, 'tracker.tensorboard.dir: expected a non-empty text, got the text "".'),
         ({"mlfow": True}, 'tracker.mlfow: unknown key "mlfow". Did you mean "mlflow"?'),
     ],
 )  # fmt: skip
@@ -108,7 +108,7 @@ def test_max_time_refuses(value):
 
 @pytest.mark.parametrize("value", [0, -2, []])
 def test_devices_refuses(value):
-    assert message({"devices": value}).startswith("trainer.devices: expected how many devices (at least 1, or -1")
+    assert message({"devices": value}).startswith("trainer.devices: expected a number of devices (at least 1, or -1")
 
 
 @pytest.mark.parametrize("value", [-1, 1, [0], [0, 1], "auto"])

@@ -47,7 +47,7 @@ def test_value_by_its_key(key, found) -> None:
         ("model.params.depth", "To log a parameter that has its default value"),
         ("model.name.first", "model.name is a single value"),
         ("", "got an empty text"),
-        ("a..b", "is not a path of keys"),
+        ("a..b", "is not a valid path"),
     ],
 )
 def test_key_that_does_not_exist(key, said) -> None:

@@ -129,7 +129,7 @@ def test_driver_that_fails_is_no_missing_driver() -> None:
     with nvml_library(GPU()) as library:
         library.error = pynvml.NVML_ERROR_LIB_RM_VERSION_MISMATCH
         found = describe_machine()["gpu"]
-    assert found == "not known: the NVIDIA driver does not answer: RM has detected an NVML/RM version mismatch."
+    assert found == "not known: the NVIDIA driver does not respond: RM has detected an NVML/RM version mismatch."
 
 
 def test_folder_of_own_code(tmp_path, monkeypatch) -> None:

@@ -169,8 +169,8 @@ def test_only_registered_names_can_be_used(kind, name):
     parts = registry.registry_of(kind)
     (problem,) = parts.problems({"name": name, "params": {"command": "touch x"}}, "at")
     assert problem.path == "at.name"
-    assert problem.message.startswith(f"there is no {kind} named")
-    with pytest.raises(CuelightError, match="there is no"):
+    assert problem.message.startswith(f"unknown {kind}")
+    with pytest.raises(CuelightError, match=f"unknown {kind}"):
         parts.get(name)
     with pytest.raises(ConfigError):
         parts.build({"name": name})
@@ -192,9 +192,9 @@ def test_messages_about_names():
         return registry.optimizers.problems({"name": name}, "at")[0].message
 
     own = " To use your own class, pass --source FILE.py."
-    assert message("Adamw2") == f'there is no optimizer named "Adamw2". Did you mean "AdamW"?{own}'
-    assert message("torch.optim:SGD") == 'there is no optimizer named "torch.optim:SGD". Write "SGD" alone.'
-    assert message("zzz").startswith('there is no optimizer named "zzz". Available: ASGD, Adadelta')
+    assert message("Adamw2") == f'unknown optimizer "Adamw2". Did you mean "AdamW"?{own}'
+    assert message("torch.optim:SGD") == 'unknown optimizer "torch.optim:SGD". Write "SGD" instead.'
+    assert message("zzz").startswith('unknown optimizer "zzz". Available: ASGD, Adadelta')
     assert message("zzz").endswith(own)
     assert "hunter2" not in message(EnvironmentText("hunter2", "${env:X}"))
 
@@ -204,9 +204,11 @@ def test_what_only_the_run_may_set():
         found = registry.check_part(kind, {"name": name, "params": {key: 1}}, "at")
         return next(problem.message for problem in found if problem.path == f"at.params.{key}")
 
-    assert message("optimizer", "AdamW", "params") == '"params" is not set here: the parameters of the model are used.'
-    assert message("scheduler", "StepLR", "optimizer") == '"optimizer" is not set here: set trainer.optimizer.'
-    assert message("data", "Digits", "batch_size") == '"batch_size" is not set here: set trainer.batch_size.'
+    assert (
+        message("optimizer", "AdamW", "params") == '"params" cannot be set here: the parameters of the model are used.'
+    )
+    assert message("scheduler", "StepLR", "optimizer") == '"optimizer" cannot be set here: set trainer.optimizer.'
+    assert message("data", "Digits", "batch_size") == '"batch_size" cannot be set here: set trainer.batch_size.'
     assert message("model", "ClassificationModel", "optimization").endswith(
         "set trainer.optimizer and trainer.scheduler."
     )
@@ -294,7 +296,7 @@ def test_parts_within_parameters_are_checked_and_arrive_as_parts():
 
 
 def test_a_constructor_that_refuses_is_reported_without_secrets():
-    with pytest.raises(ConfigError, match="AdamW refuses its parameters: Invalid learning rate: -1"):
+    with pytest.raises(ConfigError, match="invalid parameters for AdamW: Invalid learning rate: -1"):
         registry.optimizers.build({"name": "AdamW", "params": {"lr": -1}}, params=WEIGHTS)
     own = fresh()
 
@@ -369,7 +371,7 @@ def test_entry_points_of_an_installed_package(tmp_path, monkeypatch):
     assert "plug_in_of_test" not in sys.modules
     assert own.build({"name": "Blink", "params": {"times": 5}}).times == 5
     assert "of the package plugin cannot be imported" in problems(own, {}, "Gone")[0]
-    assert "is no class" in problems(own, {}, "NoClass")[0]
+    assert "is not a class" in problems(own, {}, "NoClass")[0]
     install("thief", "EarlyStopping = plug_in_of_test:Blink\n")
     with pytest.raises(CuelightError, match='the package thief offers a callback under the name "EarlyStopping"'):
         fresh().names()
@@ -384,5 +386,5 @@ def test_a_builtin_that_cannot_be_imported_says_why():
 
 def test_kinds():
     assert registry.registry_of("transform") is registry.transforms
-    with pytest.raises(CuelightError, match="there is no kind of part"):
+    with pytest.raises(CuelightError, match="unknown kind"):
         registry.registry_of("os")

@@ -74,8 +74,8 @@ def test_a_file_that_fails_names_its_line(tmp_path, text, message):
 def test_what_is_no_source(tmp_path):
     for path, message in [
         (tmp_path / "nothing.py", "there is no such file"),
-        (tmp_path, "this is no Python file"),
-        (write(tmp_path, "", "x.yaml"), "this is no Python file"),
+        (tmp_path, "this is not a Python file"),
+        (write(tmp_path, "", "x.yaml"), "this is not a Python file"),
         (write(tmp_path, "", "json.py"), 'there is already a module named "json"'),
         (write(tmp_path, "", "torch.py"), 'there is already a module named "torch"'),
         (write(tmp_path, "", "sys.py"), 'there is already a module named "sys"'),

@@ -157,7 +157,7 @@ def test_damaged_file_is_named(runs, file) -> None:
 def test_no_run_directory(runs, tmp_path) -> None:
     with pytest.raises(CuelightError, match="there is no such run directory"):
         compare_runs(runs()[0], tmp_path / "third")
-    with pytest.raises(CuelightError, match="this is no run directory"):
+    with pytest.raises(CuelightError, match="this is not a run directory"):
         compare_runs(tmp_path, tmp_path)
 
 

@@ -45,7 +45,7 @@ def test_callbacks_that_the_model_brings_are_told(digits, tmp_path) -> None:
     tree["model"]["params"] = {"brings": ["Brought"]}
     run = Run.from_yaml(tree)
     run.train(tmp_path)
-    assert {"name": "Brought", "origin": "brought by the model"} in record_of(run.directory)["callbacks"]
+    assert {"name": "Brought", "origin": "added by the model"} in record_of(run.directory)["callbacks"]
 
 
 def test_early_end_has_a_reason(digits, tmp_path) -> None:
@@ -114,7 +114,7 @@ def test_complete_training_is_recorded_though_its_best_cannot_be_told(digits, tm
     assert run.train(tmp_path).metrics
     told = record_of(run.directory)
     assert (told["status"], told["epochs"], "best" in told) == ("complete", 1, False)
-    assert "training.json does not tell all: OSError: [Errno 5] Input/output error." in caplog.text
+    assert "training.json is incomplete: OSError: [Errno 5] Input/output error." in caplog.text
 
 
 def test_interrupted_training_is_recorded_though_its_best_cannot_be_told(tmp_path, monkeypatch) -> None:

@@ -67,7 +67,7 @@ def test_what_was_measured_stands_without_a_picture(data, caplog) -> None:
             return torch.full((len(images), CLASSES, *images.shape[2:]), torch.nan)
 
     assert draw_examples(Broken(), describe(data), data, "test") is None
-    assert "No predictions are drawn: The outputs of the model contain NaN or infinity" in caplog.text
+    assert "Predictions cannot be drawn: The outputs of the model contain NaN or infinity" in caplog.text
 
 
 def test_what_cannot_be_drawn_so_is_not(data) -> None:

@@ -36,7 +36,7 @@ def test_other_weights_than_those_that_were_measured(tmp_path) -> None:
 def test_nothing_was_measured(tmp_path) -> None:
     checks = verify(run_with(tmp_path, ExportOnTrainEnd="a"))
     assert all(check.ok for check in checks)
-    assert "nothing was measured" in checks[-1].detail
+    assert "no weights were tested" in checks[-1].detail
 
 
 def test_checkpoint_was_replaced(tmp_path) -> None:

@@ -98,7 +98,7 @@ def test_a_config_of_the_users_above_is_no_run(tmp_path) -> None:
     (tmp_path / "config.yaml").touch()
     inside = tmp_path / "runs"
     inside.mkdir()
-    with pytest.raises(CheckpointError, match="this is no run directory"):
+    with pytest.raises(CheckpointError, match="this is not a run directory"):
         find_run_directory(inside)
     (inside / "copied.ckpt").touch()
     assert find_run_directory(inside / "copied.ckpt") is None

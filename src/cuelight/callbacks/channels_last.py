@@ -17,7 +17,7 @@ from cuelight.config import Config
 from cuelight.errors import CuelightError, Problem
 from cuelight.utils.wrap_method import wrap_method
 
-_NO_LBFGS = "ChannelsLast and LBFGS: this optimizer of PyTorch works in the usual layout only. Leave one of them out."
+_NO_LBFGS = "ChannelsLast and LBFGS: LBFGS supports only the default memory format. Remove one of them."
 
 
 class ChannelsLast(pl.Callback):
@@ -40,8 +40,8 @@ class ChannelsLast(pl.Callback):
         for callback in callbacks:
             if isinstance(callback, ModelPruning) and _prunes_single_weights(callback):
                 yield Problem(
-                    "ChannelsLast and ModelPruning: PyTorch chooses single weights in their usual layout only. "
-                    "Leave one of them out, or prune whole channels: ln_structured or random_structured."
+                    "ChannelsLast and ModelPruning: unstructured pruning supports only the default memory format. "
+                    "Remove one of them, or prune whole channels: ln_structured or random_structured."
                 )
         if config is not None and config.trainer.optimizer.name == "LBFGS":
             yield Problem(_NO_LBFGS)

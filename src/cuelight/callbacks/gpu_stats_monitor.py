@@ -81,7 +81,7 @@ class GPUStatsMonitor(pl.Callback):
         if stage != "fit":
             return
         if not trainer.loggers:
-            raise MisconfigurationException(_message("the Trainer has no logger; give it one"))
+            raise MisconfigurationException(_message("the Trainer has no logger; add one"))
         root = trainer.strategy.root_device
         if root.type != "cuda":
             raise MisconfigurationException(_message(f"the training runs on {root}, not on an NVIDIA GPU"))
@@ -149,7 +149,7 @@ class GPUStatsMonitor(pl.Callback):
 
 def _message(reason: str) -> str:
     return (
-        f"GPUStatsMonitor cannot log figures of a GPU: {reason}. Leave it out (in a YAML file: active: false), or use "
+        f"GPUStatsMonitor cannot log GPU metrics: {reason}. Remove it (in a YAML file: active: false), or use "
         "DeviceStatsMonitor, which works on every device."
     )
 

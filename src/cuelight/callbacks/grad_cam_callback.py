@@ -97,7 +97,7 @@ class GradCamCallback(pl.Callback):
         if own in TASKS and not hasattr(model, "class_scores") and self.task != own:
             name = getattr(model, "__name__", own)
             yield Problem(
-                f'{name} does {own}, and GradCamCallback is to explain {self.task}. Set "task: {own}".', "params.task"
+                f'{name} is a {own} model, but GradCamCallback has task: {self.task}. Set "task: {own}".', "params.task"
             )
 
     def setup(self, trainer: pl.Trainer, pl_module: pl.LightningModule, stage: str) -> None:
@@ -106,8 +106,8 @@ class GradCamCallback(pl.Callback):
         self._said = set()
         if stage in ("fit", "validate") and is_sharded(trainer):
             raise CuelightError(
-                f"GradCamCallback cannot draw under {type(trainer.strategy).__name__}, because no process has all "
-                "weights. Use ddp, leave the callback out, or run cuelight explain after the training."
+                f"GradCamCallback does not support {type(trainer.strategy).__name__}, because no process has all "
+                "weights. Use ddp, remove the callback, or run cuelight explain after the training."
             )
 
     def on_fit_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
@@ -156,8 +156,8 @@ class GradCamCallback(pl.Callback):
         except Exception as error:
             raise CuelightError(
                 f"GradCamCallback: {type(module).__name__} cannot be run on its example_input_array "
-                f"{tuple(example.shape)}: {reason_of(error)}. Let it be a batch that `forward` takes, or leave the "
-                "callback out."
+                f"{tuple(example.shape)}: {reason_of(error)}. Set it to a batch that `forward` accepts, or remove the "
+                "callback."
             ) from error
 
     def _look_up(self, trainer: pl.Trainer, module: pl.LightningModule) -> None:
@@ -231,7 +231,7 @@ class GradCamCallback(pl.Callback):
         kind = f"{type(error).__name__} {error.errno}" if isinstance(error, OSError) else reason
         if kind not in self._said:
             self._said.add(kind)
-            logger.warning("GradCamCallback could not draw: %s. The training goes on.", reason)
+            logger.warning("GradCamCallback could not draw heat maps: %s. Training continues.", reason)
 
 
 @contextmanager
@@ -245,10 +245,10 @@ def _name_the_callback() -> Iterator[None]:
 
 def _out_of_range(log_n_batches: int, class_idx: int | str) -> Iterator[tuple[str, str]]:
     if log_n_batches < 1:
-        off = "Leave the callback out (in a YAML file: active: false) to draw nothing."
+        off = "To draw nothing, remove the callback (in a YAML file: active: false)."
         yield "log_n_batches", f"expected at least 1, got {log_n_batches}. {off}"
     if isinstance(class_idx, int) and class_idx < 0:
-        yield "class_idx", f"expected an index from 0 on, a name, predicted or label; got {class_idx}."
+        yield "class_idx", f"expected an index of at least 0, a class name, predicted or label; got {class_idx}."
 
 
 def _class_names(trainer: pl.Trainer, module: pl.LightningModule) -> Sequence[str] | None:

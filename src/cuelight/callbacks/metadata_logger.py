@@ -57,7 +57,7 @@ class MetadataLogger(pl.Callback):
             for position, reason in missing_keys(config.to_dict(), self.hyperparams or []).items():
                 yield Problem(reason, f"params.hyperparams.{position}")
         if any(isinstance(other, MetadataLogger) for other in others_before(self, callbacks)):
-            yield Problem("MetadataLogger is listed twice, and there is one record. List all keys in the first one.")
+            yield Problem("MetadataLogger is listed twice. List all keys in the first one, and remove this one.")
 
     def setup(self, trainer: pl.Trainer, pl_module: pl.LightningModule, stage: str) -> None:
         """Raise a ``ConfigError`` before the training if a key does not exist."""
@@ -67,7 +67,7 @@ class MetadataLogger(pl.Callback):
         known = self._known_to(pl_module)
         missing = missing_keys(known, self.hyperparams or [])
         if missing:
-            advice = "" if known else " The module has no hparams: give it some with save_hyperparameters()."
+            advice = "" if known else " The module has no hparams: call save_hyperparameters() in its __init__."
             problems = [Problem(f"{reason}{advice}", where="MetadataLogger.hyperparams") for reason in missing.values()]
             raise ConfigError(problems)
 
@@ -93,7 +93,7 @@ class MetadataLogger(pl.Callback):
             if self._before is not None:
                 record = resumed_record(_newest(self._before, directory), record, self._step_before)
         except Exception as error:  # noqa: BLE001 - training continues without a record
-            logger.warning("MetadataLogger cannot make its record: %s", reason_of(error))
+            logger.warning("MetadataLogger cannot collect the metadata: %s", reason_of(error))
             return
         self._record = record
         send_hyperparams(trainer.loggers, for_trackers(record))
@@ -101,7 +101,7 @@ class MetadataLogger(pl.Callback):
             files = write_record(directory, record, found.diff if self.save_diff else b"")
         except OSError as error:
             logger.warning(
-                "MetadataLogger cannot write into %s: %s. The record is in the checkpoints and at the trackers alone.",
+                "MetadataLogger cannot write to %s: %s. The metadata is only in the checkpoints and the trackers.",
                 directory, error.strerror,
             )  # fmt: skip
             return

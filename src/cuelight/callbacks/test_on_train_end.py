@@ -54,7 +54,7 @@ class TestOnTrainEnd(TrainEndStep):
         files = write_results(training.directory, measured)
         send_measurement(training, measured)
         if names := not_finite(measured):
-            logger.warning("%s: %s: no finite number.", self.step_name, ", ".join(names))
+            logger.warning("%s: these metrics are not finite: %s.", self.step_name, ", ".join(names))
         return StepResult(weights.checkpoint, measured.fingerprint, files, {"metrics": measured.metrics})
 
     def on_train_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:

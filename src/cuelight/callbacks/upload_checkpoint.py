@@ -68,14 +68,14 @@ class UploadCheckpoint(TrainEndStep):
             return
         if not config.tracker.senders:
             yield ConfigWarning(
-                "UploadCheckpoint has nothing to do: TensorBoard and CSV keep their files in the run directory, where "
-                "the checkpoint is already. Set tracker.mlflow, tracker.wandb or tracker.tensorboard.dir, or leave it "
-                "out."
+                "UploadCheckpoint has nowhere to upload to: TensorBoard and CSV write to the run directory, which "
+                "already contains the checkpoint. Set tracker.mlflow, tracker.wandb or tracker.tensorboard.dir, or "
+                "remove UploadCheckpoint."
             )
         elif secrets_of := _secret_keys(config.to_dict()):
             yield ConfigWarning(
-                "UploadCheckpoint sends checkpoints as they are, with the whole configuration in them, and what looks "
-                f"like a secret is in plain text there: {', '.join(secrets_of)}. Write ${{env:NAME}} in its place."
+                "UploadCheckpoint uploads the whole configuration inside the checkpoint, and these values look like "
+                f"secrets in plain text: {', '.join(secrets_of)}. Write ${{env:NAME}} instead."
             )
 
     def setup(self, trainer: pl.Trainer, pl_module: pl.LightningModule, stage: str) -> None:
@@ -172,7 +172,7 @@ class UploadCheckpoint(TrainEndStep):
             step = load_checkpoint(best.path, mmap=True).get("global_step") if saved_before else None
             self._uploads.offer(best, trainer.global_step if step is None else int(step))
         except (OSError, CheckpointError) as error:
-            logger.warning("%s cannot be put into the spool, and is not uploaded yet: %s", best.path.name, error)
+            logger.warning("%s cannot be put into the spool, so it is not uploaded yet: %s", best.path.name, error)
 
     def _close(self) -> None:
         if self._uploads is not None:

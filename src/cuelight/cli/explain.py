@@ -40,8 +40,8 @@ def _open(path: Path) -> tuple[Run, Path | None]:
     """Return the run, and the checkpoint if one was given."""
     if path.is_file() and path.suffix != CHECKPOINT_SUFFIX:
         raise CheckpointError(
-            f"{path}: only a run directory or a checkpoint ({CHECKPOINT_SUFFIX}) can be explained, because an exported "
-            "model has no gradients."
+            f"{path}: expected a run directory or a checkpoint ({CHECKPOINT_SUFFIX}), because an exported model has no "
+            "gradients."
         )
     return Run.load(path), path if path.is_file() else None
 

@@ -17,15 +17,14 @@ def run(arguments: argparse.Namespace) -> int:
     if arguments.task not in tasks:
         known = ", ".join(tasks)
         raise CuelightError(
-            f'there is no starter file for the task "{arguments.task}". Expected one of: {known}.'
-            f"{did_you_mean(arguments.task, tasks)}"
+            f'unknown task "{arguments.task}". Expected one of: {known}.{did_you_mean(arguments.task, tasks)}'
         )
     target = Path(arguments.file)
     try:
         with target.open("x") as file:
             file.write((folder / f"{arguments.task}.yaml").read_text())
     except FileExistsError:
-        raise CuelightError(f"{target} exists already. Choose another name with --file.") from None
+        raise CuelightError(f"{target} already exists. Choose another name with --file.") from None
     except OSError as error:
         raise CuelightError(f"{target} cannot be written: {error.strerror}.") from error
     sys.stdout.write(f"{target} written. Next: cuelight plan {target}, then cuelight train {target}\n")

@@ -8,7 +8,7 @@ from collections.abc import Callable
 
 from cuelight.version import __version__
 
-_OVERRIDES = "changes of single values, such as trainer.epochs=3 or trainer.callbacks.0.params.patience=5"
+_OVERRIDES = "values to override, such as trainer.epochs=3 or trainer.callbacks.0.params.patience=5"
 _EPILOG = """\
 first steps:
   cuelight init                 write a starter file
@@ -21,7 +21,7 @@ def build_parser() -> argparse.ArgumentParser:
     """Return the parser of all commands. Its result has the function to call as ``command``."""
     parser = argparse.ArgumentParser(
         prog="cuelight",
-        description="One YAML file in, a trained, tested, exported and archived vision model out.",
+        description="Train, test, export and archive a vision model from one YAML file.",
         epilog=_EPILOG,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
@@ -47,20 +47,20 @@ def build_parser() -> argparse.ArgumentParser:
 
 def _add_init(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
     parser = _add(commands, "init", "write a commented starter file")
-    parser.add_argument("task", nargs="?", default="classification", help="what to learn (default: classification)")
+    parser.add_argument("task", nargs="?", default="classification", help="the task (default: classification)")
     parser.add_argument("--file", default="model.yaml", help="the file to write (default: model.yaml)")
 
 
 def _add_plan(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
-    parser = _add(commands, "plan", "check a file and show what will run, hook by hook, without reading data")
+    parser = _add(commands, "plan", "check a YAML file and show what will run, hook by hook, without reading data")
     parser.add_argument("config", help="the YAML file")
     parser.add_argument("overrides", nargs="*", metavar="key=value", help=_OVERRIDES)
     _add_source(parser)
 
 
 def _add_callbacks(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
-    parser = _add(commands, "callbacks", "list the callbacks that a file may name, with their parameters")
-    parser.add_argument("names", nargs="*", metavar="NAME", help="show only these")
+    parser = _add(commands, "callbacks", "list the available callbacks and their parameters")
+    parser.add_argument("names", nargs="*", metavar="NAME", help="callbacks to show (default: all)")
     _add_source(parser)
 
 
@@ -72,84 +72,86 @@ def _add_layers(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -
 
 
 def _add_train(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
-    parser = _add(commands, "train", "train a model, or go on with a training that was interrupted")
-    parser.add_argument("config", nargs="?", help="the YAML file; not given with --resume")
+    parser = _add(commands, "train", "train a model, or resume an interrupted training")
+    parser.add_argument("config", nargs="?", help="the YAML file; omit it with --resume")
     parser.add_argument("overrides", nargs="*", metavar="key=value", help=_OVERRIDES)
-    parser.add_argument("--resume", metavar="RUN", help="go on with this run directory, or from this checkpoint in it")
+    parser.add_argument("--resume", metavar="RUN", help="resume this run directory, or from this checkpoint in it")
     parser.add_argument("--output", default="runs", help="the folder of all runs (default: runs)")
     _add_source(parser)
     _add_quiet(parser)
 
 
 def _add_test(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
-    parser = _add(commands, "test", "measure the best checkpoint of a run, or any checkpoint")
+    parser = _add(commands, "test", "evaluate the best checkpoint of a run, or any checkpoint")
     _add_run(parser)
     parser.add_argument("--view", choices=("test", "val", "train"), default="test", help="the split (default: test)")
 
 
 def _add_export(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
-    parser = _add(commands, "export", "write the best checkpoint of a run, or any checkpoint, as checked ONNX")
+    parser = _add(commands, "export", "export the best checkpoint of a run, or any checkpoint, as ONNX and check it")
     _add_run(parser)
     _add_choice(parser, "export/<name>.onnx")
 
 
 def _add_archive(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
-    parser = _add(commands, "archive", "write the best checkpoint of a run, or any checkpoint, as NN Archive")
+    parser = _add(commands, "archive", "export the best checkpoint of a run, or any checkpoint, as NN Archive")
     _add_run(parser)
     _add_choice(parser, "archive/<name>.tar")
 
 
 def _add_predict(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
-    parser = _add(commands, "predict", "predict images with a run, a checkpoint, an ONNX file or an NN Archive")
+    parser = _add(commands, "predict", "run inference on images with a run, checkpoint, ONNX file or NN Archive")
     parser.add_argument("model", help="a run directory, a checkpoint, an ONNX file or an NN Archive")
     parser.add_argument("images", nargs="+", metavar="IMAGE", help="an image, a folder, or a pattern such as '*.png'")
-    parser.add_argument("--output", help="the folder for table and pictures (default: predictions, in the run if any)")
+    parser.add_argument("--output", help="the folder for table and images (default: predictions, in the run if any)")
     parser.add_argument("--batch-size", type=_positive, default=16, help="images per batch (default: 16)")
-    parser.add_argument("--no-pictures", action="store_true", help="write the table alone")
+    parser.add_argument("--no-pictures", action="store_true", help="write only the table")
     _add_source(parser)
     _add_quiet(parser)
 
 
 def _add_explain(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
-    parser = _add(commands, "explain", "show where a run or a checkpoint looks in images")
+    parser = _add(commands, "explain", "explain the predictions of a run or a checkpoint with heat maps")
     parser.add_argument("run", help="a run directory or a checkpoint")
     parser.add_argument("images", nargs="+", metavar="IMAGE", help="an image, a folder, or a pattern such as '*.png'")
     parser.add_argument(
-        "--layer", default="auto", help="its name or index, as `cuelight layers` lists them (default: auto)"
+        "--layer", default="auto", help="layer name or index, as listed by `cuelight layers` (default: auto)"
     )
     parser.add_argument(
         "--class",
         dest="class_idx",
         metavar="CLASS",
         default="predicted",
-        help="its name or index (default: the predicted one)",
+        help="class name or index (default: the predicted class)",
     )
     parser.add_argument(
         "--method", choices=("gradcam", "hirescam", "gradcam++", "eigencam"), default="gradcam",
-        help="how maps are made (default: gradcam)",
+        help="heat map method (default: gradcam)",
     )  # fmt: skip
-    parser.add_argument("--model-output", metavar="NAME", help="the output with the scores of the classes, if several")
-    parser.add_argument("--output", help="the folder for the pictures (default: explain, in the run if any)")
+    parser.add_argument(
+        "--model-output", metavar="NAME", help="the output with the class scores, if the model has several"
+    )
+    parser.add_argument("--output", help="the folder for the images (default: explain, in the run if any)")
     parser.add_argument("--batch-size", type=_positive, default=16, help="images per batch (default: 16)")
     _add_source(parser)
     _add_quiet(parser)
 
 
 def _add_finish(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
-    parser = _add(commands, "finish", "run the steps after a training that are missing or have failed")
+    parser = _add(commands, "finish", "run the post-training steps that are missing or failed")
     _add_run(parser, "a run directory, or a checkpoint in it")
 
 
 def _add_verify(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
-    parser = _add(commands, "verify", "check that what was measured is what was exported and archived")
+    parser = _add(commands, "verify", "check that the exported and archived weights are the tested ones")
     parser.add_argument("run", help="a run directory")
     _add_source(parser)
     _add_quiet(parser)
 
 
 def _add_report(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
-    parser = _add(commands, "report", "write a run as one HTML page: curves, results, pictures, files")
-    parser.add_argument("run", help="a run directory, whatever became of its training, or a checkpoint in it")
+    parser = _add(commands, "report", "write a report of a run as one HTML page: curves, results, images, files")
+    parser.add_argument("run", help="a run directory, finished or not, or a checkpoint in it")
     parser.add_argument(
         "--output", metavar="FILE", help="the page to write (default: report.html in the run directory)"
     )
@@ -162,9 +164,9 @@ def _add_upload(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -
 
 
 def _add_diff(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
-    parser = _add(commands, "diff", "show what differs between two runs: configuration, metadata, outcomes, results")
+    parser = _add(commands, "diff", "compare two runs: configuration, metadata, outcomes, results")
     parser.add_argument("first", metavar="RUN_A", help="a run directory")
-    parser.add_argument("second", metavar="RUN_B", help="another one")
+    parser.add_argument("second", metavar="RUN_B", help="another run directory")
     parser.add_argument("--json", action="store_true", help="print JSON")
 
 
@@ -178,8 +180,9 @@ def _add_run(parser: argparse.ArgumentParser, what: str = "a run directory or a 
 def _add_choice(parser: argparse.ArgumentParser, default: str) -> None:
     parser.add_argument("--output", metavar="FILE", help=f"the file to write (default: {default} in the run directory)")
     parser.add_argument(
-        "--prefer", choices=("metric", "loss"), default="metric", help="which best checkpoint (default: metric)"
-    )
+        "--prefer", choices=("metric", "loss"), default="metric",
+        help="best checkpoint by the main metric or by the validation loss (default: metric)",
+    )  # fmt: skip
 
 
 def _add(
@@ -214,9 +217,9 @@ def _add_source(parser: argparse.ArgumentParser) -> None:
         action="append",
         default=[],
         metavar="FILE.py",
-        help="a Python file that registers parts of your own; may be given more than once",
+        help="a Python file that registers your own classes; may be given more than once",
     )
 
 
 def _add_quiet(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--quiet", action="store_true", help="print nothing but errors and warnings")
+    parser.add_argument("--quiet", action="store_true", help="print only errors and warnings")

@@ -75,7 +75,7 @@ def _trackers(section: Mapping[str, Any]) -> Iterator[str]:
 def _listing(planned: Run, callbacks: Sequence[PlannedCallback]) -> Table:
     table = two_columns()
     for number, entry in enumerate(callbacks, start=1):
-        averages = "; validation and checkpoints see its average, wherever it stands"
+        averages = "; validation and checkpoints use its average, regardless of its position"
         note = averages if isinstance(entry.callback, EMACallback) else ""
         table.add_row(f"{number:2} {entry.name}", f"[dim]{entry.origin}{note}[/dim]")
     written = planned.config.to_dict()["trainer"]["callbacks"]
@@ -86,7 +86,7 @@ def _listing(planned: Run, callbacks: Sequence[PlannedCallback]) -> Table:
                 f"[dim]trainer.callbacks.{index}, switched off by active: false[/dim]",
             )
     if model_class(planned.config).configure_callbacks is not pl.LightningModule.configure_callbacks:
-        table.add_row(" + what the model brings", "[dim]known when it is made; right after those of the file[/dim]")
+        table.add_row(" + callbacks of the model", "[dim]known when it is built; right after those of the file[/dim]")
     return table
 
 
@@ -125,6 +125,6 @@ def _checkpoint(planned: Run, callbacks: Sequence[PlannedCallback], prefer: Pref
     metric = main_metric(model_class(planned.config))
     best = select_best(kept, prefer, metric)
     if best is None:
-        return "skipped: no checkpoint is kept as the best one"
+        return "skipped: no best checkpoint is saved"
     monitor = hide(best.monitor, [part.params for part in planned.config.trainer.callbacks])
     return f"the checkpoint with the {'lowest' if best.by_loss else 'best'} {monitor}"

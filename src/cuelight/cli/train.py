@@ -25,8 +25,8 @@ def run(arguments: argparse.Namespace) -> int:
         if is_first_process() and training.has_checkpoints():
             run = shlex.quote(short_path(training.directory or Path()))
             sources = source_options(arguments.source)
-            print_hint(f"All is saved. To go on: cuelight train --resume {run}{sources}")
-            print_hint(f"To end here, and test and export what was trained: cuelight finish {run}{sources}")
+            print_hint(f"The training state is saved. To resume: cuelight train --resume {run}{sources}")
+            print_hint(f"To stop here, and test and export the model: cuelight finish {run}{sources}")
         raise
     if is_first_process() and not arguments.quiet:
         print_summary(result, arguments.source)
@@ -43,9 +43,7 @@ def _resumed(arguments: argparse.Namespace) -> Run:
     overrides = [text for text in (arguments.config, *arguments.overrides) if text is not None]
     for text in overrides:
         if "=" not in text:
-            message = (
-                f'got "{text}" beside --resume, which takes its configuration from the run directory; leave it out'
-            )
+            message = f'unexpected "{text}": --resume uses the configuration of the run directory; remove this argument'
             raise ConfigError([Problem(message, where="command line")])
     return Run.load(arguments.resume, overrides)
 

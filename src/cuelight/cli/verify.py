@@ -17,15 +17,15 @@ def run(arguments: argparse.Namespace) -> int:
     begin(arguments)
     checks = Run.load(arguments.run).verify()
     if not checks:
-        print_hint(f"error: {arguments.run}: no step after the training has written anything. Run: cuelight finish")
+        print_hint(f"error: {arguments.run}: no post-training step has written anything. Run: cuelight finish")
         return 1
     if not arguments.quiet or not all(check.ok for check in checks):
         _print(checks)
     if all(check.ok for check in checks):
         return 0
     print_hint(
-        f"To do again what the configuration asks for: cuelight finish {shlex.quote(arguments.run)}. Other views are "
-        "measured again by cuelight test --view."
+        f"To repeat the configured steps: cuelight finish {shlex.quote(arguments.run)}. To test another split again: "
+        "cuelight test --view."
     )
     return 1
 

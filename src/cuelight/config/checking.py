@@ -117,7 +117,7 @@ class _SchemaProblem:
         elif kind == "missing":
             message = f"this key is missing; expected {expected(self.annotation)}"
         elif kind in {"value_error", "string_too_short", "too_short"}:
-            reason = self.details.get("ctx", {}).get("error", "expected a text that is not empty")
+            reason = self.details.get("ctx", {}).get("error", "expected a non-empty text")
             message = f"{reason}, got {shown(self.value)}."
         else:
             message = type_problem(self.annotation, self.value)

@@ -155,7 +155,7 @@ class Composer:
         if isinstance(key.value, bool) or not isinstance(key.value, (str, int)):
             collection = isinstance(key.value, (dict, list))
             shown = "a list or mapping" if collection else f'"{_short(getattr(event, "value", key.value))}"'
-            self._problem(event, path, f"{shown} cannot be a key; expected text (in quotes if need be)")
+            self._problem(event, path, f"{shown} cannot be a key; expected text (in quotes if necessary)")
             key.value = None
         return key
 
@@ -171,7 +171,7 @@ class Composer:
     def _alias(self, event: AliasEvent, path: _Path, depth: int) -> _Node:
         line = _line(event)
         if event.anchor not in self._anchors:
-            message = f'"*{event.anchor}" refers to no anchor above; put text with a * in quotes'
+            message = f'"*{event.anchor}" refers to an anchor that is not defined above; put text with a * in quotes'
             self._problem(event, path, message)
             return _Node({}, line)
         node = self._anchors[event.anchor]

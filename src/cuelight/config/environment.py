@@ -128,7 +128,7 @@ def _value(match: re.Match[str], variables: Mapping[str, str]) -> str:
     if variable is None:
         like = f"${{env:{match['inside']}}}" if re.fullmatch(r"\w+", match["inside"]) else "${env:NAME}"
         raise _ReferenceError(
-            f'"{written}" is not a reference; expected {like} for an environment variable ($${{ is a plain ${{)'
+            f'"{written}" is not a reference; expected {like} for an environment variable, or $${{ for a literal ${{'
         )
     name, default = variable["name"], variable["default"]
     value = variables.get(name, default)

@@ -33,7 +33,7 @@ def _keep_hidden(value: object, handler: ValidatorFunctionWrapHandler) -> object
 
 def _run_name(name: str) -> str:
     if not re.fullmatch(r"\w[\w .+=-]*", name) or name.endswith((" ", ".")):
-        raise ValueError("expected a name for a folder: letters, digits, spaces and . _ + = -")
+        raise ValueError("expected a folder name of letters, digits, spaces and . _ + = -")
     return name
 
 
@@ -47,7 +47,7 @@ def _max_time(value: object) -> object:
 
 def _devices(value: object) -> object:
     if value == [] or (isinstance(value, int) and not isinstance(value, bool) and (value == 0 or value < -1)):
-        raise ValueError("expected how many devices (at least 1, or -1 for all), or a list that is not empty")
+        raise ValueError("expected a number of devices (at least 1, or -1 for all) or a non-empty list")
     return value
 
 

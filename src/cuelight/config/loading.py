@@ -55,12 +55,12 @@ def read_document(path: Path | str) -> Document:
     try:
         if file.is_dir():
             inside = sorted(entry.name for entry in file.iterdir() if entry.suffix in {".yaml", ".yml"})
-            found = f"; in it: {', '.join(inside[:5])}" if inside else ""
+            found = f"; it contains {', '.join(inside[:5])}" if inside else ""
             raise _refused(source, f"this is a folder; expected a YAML file{found}")
         if file.exists() and not file.is_file():
             raise _refused(source, "this is not a regular file; expected a YAML file")
         if file.stat().st_size > _LARGEST_FILE:
-            raise _refused(source, "the file is larger than 1 MiB; expected a YAML file written by a person")
+            raise _refused(source, "the file is larger than 1 MiB; expected a configuration file")
         content = file.read_bytes()
     except FileNotFoundError:
         raise _refused(source, f"there is no such file{_other_files(file)}") from None
@@ -77,9 +77,10 @@ def parse_document(text: str, source: str) -> Document:
             source, "the file is empty; expected at least model: and data: (cuelight init writes a starter file)"
         )
     if not isinstance(tree, dict):
-        kind = "a list" if isinstance(tree, list) else "one text or number"
+        kind = "a list" if isinstance(tree, list) else "a single text or number"
         hint = "; a key needs a colon and a space after it" if isinstance(tree, str) and ":" in tree else ""
-        raise _refused(f"{source}:1", f"the file holds {kind}; expected keys such as model: and data: at its top{hint}")
+        message = f"the file contains {kind}; expected keys such as model: and data: at the top level{hint}"
+        raise _refused(f"{source}:1", message)
     locations = {path: Location(source, line) for path, line in composer.lines.items()}
     return Document(tree, locations, source)
 
@@ -124,9 +125,9 @@ def _other_files(file: Path) -> str:
     """Name the YAML files beside a missing one, for the message."""
     folder = file.parent
     if not folder.is_dir():
-        return f", and no folder {folder} either"
+        return f", because the folder {folder} does not exist"
     others = sorted(entry.name for entry in folder.iterdir() if entry.suffix in {".yaml", ".yml"})
-    return f'; the folder "{folder.resolve().name}" has {", ".join(others[:5])}' if others else ""
+    return f'; the folder "{folder.resolve().name}" contains {", ".join(others[:5])}' if others else ""
 
 
 def _refused(where: str, message: str) -> ConfigError:

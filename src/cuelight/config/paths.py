@@ -23,7 +23,7 @@ def split(path: str) -> tuple[str, ...]:
         return ()
     parts = tuple(path.split("."))
     if not all(parts) or any(part != part.strip() for part in parts):
-        raise PathError(f'"{path}" is not a path of keys with dots between them, such as trainer.epochs')
+        raise PathError(f'"{path}" is not a valid path; expected keys separated by dots, such as trainer.epochs')
     return parts
 
 

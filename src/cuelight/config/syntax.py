@@ -12,18 +12,18 @@ from cuelight.config.composing import TooLargeError
 _ADVICE = (
     (
         "mapping values are not allowed here",
-        'no colon is expected here: a line may lack its colon or be indented too far, or text with ": " needs quotes',
+        'unexpected colon: a line has no colon or is indented too far, or text with ": " needs quotes',
     ),
     ("sequence entries are not allowed here", "a list entry (- ...) must start on a line of its own"),
     ("expected ',' or ']'", "the list that starts with [ has no ] or lacks a comma"),
     ("expected ',' or '}'", "the mapping that starts with { has no } or lacks a comma"),
     ("unexpected end of stream", "the quotation mark opened here is never closed"),
     ("could not find expected ':'", 'this line has no colon after its key; expected "key: value"'),
-    ("expected <block end>", "this line is not indented like its neighbours"),
-    ("did not find expected key", "this line is not indented like its neighbours"),
-    ("unknown escape character", "a backslash means something inside \"...\"; use single quotes: '...'"),
+    ("expected <block end>", "this line is not indented like the lines around it"),
+    ("did not find expected key", "this line is not indented like the lines around it"),
+    ("unknown escape character", "a backslash starts an escape sequence inside \"...\"; use single quotes: '...'"),
     ("undefined tag handle", "tags (!...) are not allowed; put text that starts with ! in quotes"),
-    ("expected the node content", "a value is missing before this place"),
+    ("expected the node content", "a value is missing before this position"),
 )
 
 
@@ -49,5 +49,5 @@ def explain(error: yaml.YAMLError, text: str) -> tuple[int, str]:
 
 def _unexpected_character(character: str) -> str:
     if character == "\\t":
-        return "there is a tab; YAML is indented with spaces, so replace it by spaces"
+        return "unexpected tab; indent YAML with spaces"
     return f"a text that starts with {character} needs quotes"

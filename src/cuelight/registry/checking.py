@@ -25,7 +25,7 @@ def check_parameters(
     for key, value in parameters.items():
         place = f"{path}.params.{key}"
         if key in kind.reserved:
-            problems.append(Problem(f'"{key}" is not set here: {kind.reserved[key]}.', place))
+            problems.append(Problem(f'"{key}" cannot be set here: {kind.reserved[key]}.', place))
         elif key in known:
             problems += _check_value(known[key], value, place, check_part)
         elif not signature.takes_any:

@@ -75,7 +75,7 @@ KINDS = (
         builtins.SCHEDULERS,
         reserved={
             "optimizer": "set trainer.optimizer",
-            "last_epoch": "a resumed run goes on where it stopped",
+            "last_epoch": "a resumed run continues where it stopped",
         },
         # The length of training, computed from the trainer section.
         supplied=frozenset({"T_max", "total_steps", "total_iters", "epochs", "steps_per_epoch"}),

@@ -102,7 +102,7 @@ class Registry:
             source = f" of the package {plug_in.dist.name}" if plug_in is not None and plug_in.dist else ""
             raise CuelightError(f'the {self.kind.name} "{name}"{source} cannot be imported: {error}') from error
         if not callable(factory):
-            raise CuelightError(f'the {self.kind.name} "{name}" is no class; the package that offers it must name one')
+            raise CuelightError(f'the {self.kind.name} "{name}" is not a class; its entry point must refer to one')
         return factory
 
     def describe(self, name: str) -> PartInfo:
@@ -159,7 +159,7 @@ class Registry:
             raise ConfigError(found) from error
         except (TypeError, ValueError) as error:
             reason = hide(str(error), parameters)
-            raise ConfigError([Problem(f"{name} refuses its parameters: {reason}")]) from error
+            raise ConfigError([Problem(f"invalid parameters for {name}: {reason}")]) from error
 
     def _signature_problems(self, part: Mapping[str, Any], path: str) -> list[Problem]:
         try:
@@ -201,10 +201,10 @@ class Registry:
     def _unknown(self, name: object) -> str:
         names = self.names()
         shown = repr(name) if not isinstance(name, str) else f'"{getattr(name, "template", name)}"'
-        message = f"there is no {self.kind.name} named {shown}."
+        message = f"unknown {self.kind.name} {shown}."
         last = str(name).replace(":", ".").rpartition(".")[2]
         if last != name and last in names:
-            return f'{message} Write "{last}" alone.'
+            return f'{message} Write "{last}" instead.'
         listed = names if len(names) <= _MOST_LISTED else [*names[:_MOST_LISTED], f"... ({len(names)} in all)"]
         return message + (did_you_mean(str(name), names) or f" Available: {', '.join(listed)}.") + _OWN_PARTS
 
@@ -221,7 +221,7 @@ def registry_of(kind: str) -> Registry:
         CuelightError: There is no such kind.
     """
     if kind not in _REGISTRIES:
-        raise CuelightError(f'there is no kind of part named "{kind}"; there is {", ".join(_REGISTRIES)}')
+        raise CuelightError(f'unknown kind "{kind}"; expected one of: {", ".join(_REGISTRIES)}')
     return _REGISTRIES[kind]
 
 

@@ -47,7 +47,7 @@ def _unknown_hardware(config: Config) -> Iterator[Problem]:
         known = ["auto", *sorted(registered)]
         if value not in known:
             yield Problem(
-                f'Lightning knows no {key} "{value}".{did_you_mean(value, known)} Known are: {", ".join(known)}.',
+                f'unknown {key} "{value}".{did_you_mean(value, known)} Expected one of: {", ".join(known)}.',
                 f"trainer.{key}",
             )
 
@@ -58,8 +58,8 @@ def _trackers_of_another_process(config: Config) -> Iterator[Problem]:
         return
     for key in config.tracker.senders:
         yield Problem(
-            f'nothing can be sent from the processes that the strategy "{config.trainer.strategy}" starts. Use ddp, or '
-            "leave this out.",
+            f'this tracker does not work in the processes that the strategy "{config.trainer.strategy}" starts. Use '
+            "ddp, or remove the tracker.",
             f"tracker.{key}",
         )
 
@@ -71,9 +71,8 @@ def _data_of_another_task(config: Config) -> Iterator[Problem]:
         return  # they match, or one of them has no known task
     fitting = [name for name in registry.data.kind.builtins if getattr(registry.data.get(name), "task", None) == own]
     yield Problem(
-        f"{config.data.name} has {TASKS[given].targets}, and {config.model.name} does {own}, which takes "
-        f"{TASKS[own].targets}. "
-        f"Expected data such as {', '.join(fitting)}, or a model that does {given}.",
+        f"{config.data.name} has {TASKS[given].targets}, but {config.model.name} is a {own} model and needs "
+        f"{TASKS[own].targets}. Use data such as {', '.join(fitting)}, or a {given} model.",
         "data.name",
     )
 
@@ -90,7 +89,7 @@ def _unknown_metrics(config: Config, planned: Sequence[PlannedCallback]) -> Iter
     for path, metric in monitored:
         if metric is not None and metric not in logged:
             yield Problem(
-                f'{model.__name__} logs no metric "{metric}".{did_you_mean(metric, logged)} It logs: '
+                f'{model.__name__} does not log "{metric}".{did_you_mean(metric, logged)} Logged metrics: '
                 f"{', '.join(logged)}.",
                 path,
             )
@@ -119,7 +118,7 @@ def _same_state(entry: PlannedCallback, planned: Sequence[PlannedCallback]) -> I
             "Let them monitor different metrics, or leave one out." if hasattr(callback, "monitor") else "Leave one."
         )
         yield Problem(
-            f"{entry.name} has the same purpose as {first.origin}, so that a checkpoint could not hold the states of "
-            f"both. {advice}",
+            f"{entry.name} has the same state key as {first.origin}, so a checkpoint cannot contain the states of both. "
+            f"{advice}",
             entry.path,
         )

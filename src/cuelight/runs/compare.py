@@ -105,7 +105,7 @@ def compare_runs(first: Path, second: Path) -> Comparison:
 def _describe(directory: Path) -> dict[str, dict[str, Any] | None]:
     """Return the values of each section by dot path; ``None`` for a section that the run does not have."""
     if not (directory / CONFIG_FILE).is_file():
-        what = "this is no run directory" if directory.exists() else "there is no such run directory"
+        what = "this is not a run directory" if directory.exists() else "there is no such run directory"
         raise CuelightError(f"{directory}: {what}. Expected a folder such as runs/<name>/<time>-<id>.")
     return {
         "configuration": _read(directory / CONFIG_FILE, _configuration),

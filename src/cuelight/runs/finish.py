@@ -31,5 +31,5 @@ def _finished(step: TrainEndStep, training: FinishedTraining, before: Outcome | 
     except CuelightError as error:
         logger.debug("%s is run again: %s", step.step_name, error)
         return None
-    logger.info("%s: done already, with these weights", step.step_name)
+    logger.info("%s: already done with these weights", step.step_name)
     return before

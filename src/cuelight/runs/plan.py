@@ -70,7 +70,7 @@ def plan_callbacks(config: Config) -> tuple[list[PlannedCallback], list[Problem]
     Callbacks that reject their parameters are missing; their problems come second.
     """
     from_file, problems = _from_file(config)
-    before = [PlannedCallback(SeedEachBatch(config.trainer.seed), "added: a resumed run repeats itself")]
+    before = [PlannedCallback(SeedEachBatch(config.trainer.seed), "added: makes a resumed run reproducible")]
     scheduler = config.trainer.scheduler
     if scheduler is not None and scheduler.name == "ReduceLROnPlateau":
         before.append(PlannedCallback(StepOnPlateau(), "added: steps ReduceLROnPlateau before checkpoints are saved"))
@@ -89,7 +89,7 @@ def place_model_callbacks(planned: Sequence[PlannedCallback], brought: Sequence[
 
     They come before those that Cuelight adds at the end, so that checkpoints hold their states too.
     """
-    own = [PlannedCallback(callback, "brought by the model") for callback in brought]
+    own = [PlannedCallback(callback, "added by the model") for callback in brought]
     end = next(index for index, entry in enumerate(planned) if entry.at_end)
     return [*planned[:end], *own, *planned[end:]]
 
@@ -126,7 +126,7 @@ def _from_file(config: Config) -> tuple[list[PlannedCallback], list[Problem]]:
         except ConfigError as error:
             problems += [replace(problem, path=f"{path}.{problem.path or 'params'}") for problem in error.problems]
         except MisconfigurationException as error:
-            problems.append(Problem(f"{part.name} refuses its parameters: {error}", f"{path}.params"))
+            problems.append(Problem(f"invalid parameters for {part.name}: {error}", f"{path}.params"))
     return planned, problems
 
 
@@ -139,7 +139,7 @@ def _added_after(config: Config, from_file: Sequence[pl.Callback]) -> list[Plann
         if metric is not None:
             added.append((_best(metric, main_metric_mode(model)), f"added: keeps the best {metric}"))
     if not any(part.name == "TestOnTrainEnd" for part in config.trainer.callbacks):
-        added.append((TestOnTrainEnd(), "added: tests the best checkpoint; an entry with active: false leaves it out"))
+        added.append((TestOnTrainEnd(), "added: tests the best checkpoint; to disable it, add it with active: false"))
     if config.trainer.max_steps is not None:
         added.append((StopAfterSteps(config.trainer.max_steps), "added: trainer.max_steps"))
     if config.trainer.max_time is not None:

@@ -67,7 +67,7 @@ def why_it_ended(trainer: pl.Trainer) -> str | None:
         if isinstance(callback, EarlyStopping) and callback.stopped_epoch:
             return (
                 f"EarlyStopping ended the training in epoch {callback.stopped_epoch + 1}: {callback.monitor} did not "
-                f"improve {callback.patience} times, or crossed a limit."
+                f"improve in {callback.patience} checks, or crossed a threshold."
             )
         remaining = callback.time_remaining() if isinstance(callback, Timer) else None
         if remaining is not None and remaining <= 0:
@@ -97,7 +97,7 @@ def _record(directory: Path, entry: dict[str, Any], *find: Callable[[], dict[str
     if not is_first_process():
         return entry
     for one in find:
-        with _said("%s does not tell all: %s.", directory):
+        with _said("%s is incomplete: %s.", directory):
             entry |= one()
     with _said("%s cannot be written: %s.", directory):
         write_json(directory / TRAINING_FILE, entry)

@@ -167,7 +167,7 @@ class Run(TrainedRun):
         """
         if is_first_process() and self.has_checkpoints():
             raise CheckpointError(
-                f"{self.directory} holds a training already. Use resume() to go on with it, or a new Run to train anew."
+                f"{self.directory} already contains a training. Use resume() to continue it, or create a new Run."
             )
         return self._train(Path(output), None)
 
@@ -195,9 +195,9 @@ class Run(TrainedRun):
         if latest is not None and latest.name == LAST_CHECKPOINT:
             return latest
         if latest is None or epoch_of(latest) == 0:
-            logger.warning("%s does not exist: the training starts from its beginning.", folder / LAST_CHECKPOINT)
+            logger.warning("%s does not exist: the training starts from the beginning.", folder / LAST_CHECKPOINT)
             return None
-        logger.warning("%s does not exist: the training goes on from %s.", folder / LAST_CHECKPOINT, latest.name)
+        logger.warning("%s does not exist: the training resumes from %s.", folder / LAST_CHECKPOINT, latest.name)
         return latest
 
     def _prepare_directory(self, output: Path) -> Path:
@@ -252,8 +252,8 @@ def _own_config(checkpoint: str | Path) -> dict[str, Any]:
     described = load_checkpoint(checkpoint, mmap=True).get("hyper_parameters", {})
     if "model" not in described or "data" not in described:
         raise CheckpointError(
-            f"{checkpoint}: this checkpoint does not say how it was trained, so Cuelight did not save it. Expected one "
-            "out of a run directory."
+            f"{checkpoint}: this checkpoint contains no configuration, so it was not saved by Cuelight. Expected a "
+            "checkpoint from a run directory."
         )
     return dict(described)
 

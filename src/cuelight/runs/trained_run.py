@@ -196,7 +196,7 @@ class TrainedRun:
         """
         last = latest_checkpoint(self._checkpoint_folder())
         if last is None:
-            raise CheckpointError(f"{self.directory} has no checkpoint to finish with: train it first.")
+            raise CheckpointError(f"{self.directory} has no checkpoint: train it first.")
         step = int(load_checkpoint(last, mmap=True).get("global_step", 0))
         training = self._finished(self._checkpoint_folder().parent, step)
         require_nobody_trains(training.directory)

@@ -123,4 +123,4 @@ def _isolated(one: Logger, what: str, send: Callable[[Any], None], also_plain: b
         if receiver is not None:
             send(receiver)
     except Exception as error:  # noqa: BLE001 - a tracker may raise anything, and must not end the training
-        logger.warning("%s did not take %s: %s", type(one).__name__, what, reason_of(error))
+        logger.warning("%s could not log %s: %s", type(one).__name__, what, reason_of(error))

@@ -60,7 +60,7 @@ def draw_examples(
     try:
         results = [result for output in outputs for result in task.decode(output, metadata.class_names)]
     except CuelightError as error:  # the metrics are valid without a picture
-        logger.warning("No predictions are drawn: %s", error)
+        logger.warning("Predictions cannot be drawn: %s", error)
         return None
     pictures = [to_pil_image(picture) for picture in tensors.denormalize(preprocessing, images)]
     return task.draw_examples(pictures, [target.numpy() for target in targets], results)

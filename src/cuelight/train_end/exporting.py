@@ -71,7 +71,7 @@ def export(
     furthest = max((difference.relative for difference in exported.differences), default=0.0)
     megabytes = exported.path.stat().st_size / 1e6
     logger.info(
-        "%s: %.1f MB, opset %d by %s, differs from PyTorch by %.1g of the largest output",
+        "%s: %.1f MB, opset %d, %s exporter, maximum difference from PyTorch %.1g of the largest output",
         path.name, megabytes, exported.opset, exported.exporter, furthest,
     )  # fmt: skip
     for note in details["notes"]:
@@ -137,7 +137,7 @@ def _example(example: Inputs | None, images: Tensor | None, name: str) -> Inputs
         return example
     if images is None:
         raise ExportError(
-            f"{name} has no example_input_array, and there is no validation image to take its place. Set "
+            f"{name} has no example_input_array, and there is no validation image to use instead. Set "
             "self.example_input_array in the module, such as torch.zeros(1, 3, 224, 224)."
         )
     return images[:1]

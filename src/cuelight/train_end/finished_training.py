@@ -62,7 +62,7 @@ class FinishedTraining:
         best = best_checkpoint(self.kept(), prefer, self.main_metric)
         if best is None:
             raise StepSkipped(
-                "no best checkpoint exists. A ModelCheckpoint with a monitor keeps one, once a validation has run."
+                "there is no best checkpoint. A ModelCheckpoint with a monitor saves one after the first validation."
             )
         return best
 

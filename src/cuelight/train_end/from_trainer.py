@@ -91,5 +91,5 @@ def _exporter(section: Any) -> ExporterConfig:
     try:
         return ExporterConfig(**section)
     except ValidationError:
-        logger.warning("hparams hold an `exporter` that is no such section of Cuelight's: it is not used.")
+        logger.warning("hparams contain an `exporter` that is not a valid exporter section: it is ignored.")
         return ExporterConfig()

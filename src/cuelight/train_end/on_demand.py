@@ -43,7 +43,7 @@ def write_now(
     began = time.monotonic()
     step, default_path, write = _KINDS[kind]
     if output is not None and Path(output).is_dir():
-        raise ExportError(f"{output}: this is a folder. Give the file to write, such as {Path(output) / 'model.onnx'}.")
+        raise ExportError(f"{output}: this is a folder. Expected a file, such as {Path(output) / 'model.onnx'}.")
     path = Path(output) if output is not None else default_path(training, training.exporter)
     with showing(kind, console) as report:
         result = write(training, training.load(checkpoint), path, training.exporter, report)

@@ -38,7 +38,7 @@ class TrainEndError(CuelightError):
         super().__init__(
             "\n".join(
                 [
-                    f"The training is complete and saved, but {len(failed)} {steps} after it failed:",
+                    f"The training is complete and saved, but {len(failed)} post-training {steps} failed:",
                     *lines,
                     f"Details are in {directory / 'outcomes.json'}.",
                 ]

@@ -30,7 +30,7 @@ def measure(
         CheckpointError: If the weights do not fit the model.
     """
     if training.data is None:
-        raise StepSkipped("there is no data to measure on.")
+        raise StepSkipped("there is no data to test on.")
     if not has_split(training.data, view):
         raise StepSkipped(f"the data has no {view} split.")
     module, described = weights.separate_module(), training.describe(weights)

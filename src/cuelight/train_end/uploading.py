@@ -101,4 +101,4 @@ def _bar(limit: timedelta, console: Console | None) -> Iterator[Callable[[float,
     columns = BarColumn(), TimeElapsedColumn(), TextColumn(f"of at most {limit}"), what
     with Progress(*columns, console=console, transient=True) as progress:
         task = progress.add_task("", total=limit.total_seconds())
-        yield lambda seconds, what: progress.update(task, completed=seconds, description=f"sending to {what}")
+        yield lambda seconds, what: progress.update(task, completed=seconds, description=f"uploading to {what}")

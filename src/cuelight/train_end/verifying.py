@@ -62,22 +62,22 @@ def _measured(outcomes: Sequence[Outcome]) -> Iterator[Check]:
             continue
         weights = outcome.weights_fingerprint
         if not measured:
-            yield Check(outcome.step, True, f"holds weights {weights[:_SHOWN]}; nothing was measured to compare with")
+            yield Check(outcome.step, True, f"contains weights {weights[:_SHOWN]}; no weights were tested")
         elif weights in measured:
-            yield Check(outcome.step, True, f"holds the weights that were measured, {weights[:_SHOWN]}")
+            yield Check(outcome.step, True, f"contains the tested weights, {weights[:_SHOWN]}")
         else:
             found = ", ".join(fingerprint[:_SHOWN] for fingerprint in measured)
-            yield Check(outcome.step, False, f"holds weights {weights[:_SHOWN]}, but those measured are {found}")
+            yield Check(outcome.step, False, f"contains weights {weights[:_SHOWN]}, but the tested weights are {found}")
 
 
 def _bytes(directory: Path, path: str, recorded: str) -> Check:
     file = directory / path
     if not file.is_file():
-        return Check(path, False, "the file is gone")
+        return Check(path, False, "the file does not exist")
     found = sha256_of(file)
     if found == recorded:
-        return Check(path, True, f"bytes as written, sha256 {recorded[:_SHOWN]}")
-    return Check(path, False, f"the file was changed: sha256 {found[:_SHOWN]} in place of {recorded[:_SHOWN]}")
+        return Check(path, True, f"unchanged, sha256 {recorded[:_SHOWN]}")
+    return Check(path, False, f"the file was changed: sha256 {found[:_SHOWN]}, expected {recorded[:_SHOWN]}")
 
 
 def _weights(training: FinishedTraining, outcome: Outcome) -> tuple[Check, str]:
@@ -87,7 +87,7 @@ def _weights(training: FinishedTraining, outcome: Outcome) -> tuple[Check, str]:
         return Check(outcome.checkpoint, False, str(error)), ""
     if found == outcome.weights_fingerprint:
         return Check(outcome.checkpoint, True, f"weights {found[:_SHOWN]}"), found
-    detail = f"holds weights {found[:_SHOWN]}, but {outcome.step} used {outcome.weights_fingerprint[:_SHOWN]}"
+    detail = f"contains weights {found[:_SHOWN]}, but {outcome.step} used {outcome.weights_fingerprint[:_SHOWN]}"
     return Check(outcome.checkpoint, False, detail), found
 
 
@@ -95,7 +95,7 @@ def _uploaded(directory: Path, outcome: Outcome) -> Iterator[Check]:
     file = directory / outcome.checkpoint
     found = sha256_of(file) if file.is_file() else ""
     for name, sent in outcome.details.get("uploads", {}).items():
-        detail = f"was sent, sha256 {sent['sha256'][:_SHOWN]}"
+        detail = f"uploaded, sha256 {sent['sha256'][:_SHOWN]}"
         if found and found != sent["sha256"]:
             detail += f", but {outcome.checkpoint} is {found[:_SHOWN]}"
         yield Check(f"{name}: {sent['name']}", found in {"", sent["sha256"]}, detail)
@@ -111,8 +111,10 @@ def _made_of(directory: Path, outcome: Outcome, weights: str) -> Iterator[Check]
             yield Check(path, False, str(error))
             continue
         for found in named:
-            detail = f"made of weights {found[:_SHOWN]}"
-            yield Check(path, found == weights, detail if found == weights else f"{detail}, not {weights[:_SHOWN]}")
+            detail = f"created from weights {found[:_SHOWN]}"
+            yield Check(
+                path, found == weights, detail if found == weights else f"{detail}, expected {weights[:_SHOWN]}"
+            )
 
 
 def _named_weights(file: Path) -> Iterator[str]:

@@ -34,14 +34,14 @@ def _shut_down() -> None:
     try:
         pynvml.nvmlShutdown()
     except pynvml.NVMLError as error:  # such as a lost GPU; nothing is left to close
-        logger.debug("NVML was not closed: %s", error)
+        logger.debug("NVML could not be shut down: %s", error)
 
 
 def explain(error: Exception) -> str:
     """Return in a clause why NVML cannot be used."""
     if isinstance(error, pynvml.NVMLError_LibraryNotFound):
         return "no NVIDIA driver is installed"
-    return f"the NVIDIA driver does not answer: {error}"
+    return f"the NVIDIA driver does not respond: {error}"
 
 
 def why_no_gpu() -> str | None:
@@ -56,7 +56,7 @@ def why_no_gpu() -> str | None:
         return explain(error)
     variable = os.environ.get("CUDA_VISIBLE_DEVICES")
     shown = "" if variable is None else f' (CUDA_VISIBLE_DEVICES is "{variable}")'
-    return f"PyTorch finds none{shown}"
+    return f"PyTorch finds no GPU{shown}"
 
 
 class Device:
@@ -99,7 +99,7 @@ class Device:
         except pynvml.NVMLError as error:
             if reader not in self._failed:
                 self._failed.add(reader)
-                logger.warning("The driver did not give %s: %s. Left out.", ", ".join(sorted(_READERS[reader])), error)
+                logger.warning("The driver could not read %s: %s. Skipped.", ", ".join(sorted(_READERS[reader])), error)
         return {}
 
 
@@ -229,5 +229,5 @@ def _answer(ask: Callable[[], Any]) -> Any | None:
     try:
         return ask()
     except pynvml.NVMLError as error:
-        logger.debug("Left out of the description of the GPUs: %s", error)
+        logger.debug("A GPU property could not be read: %s", error)
         return None

@@ -34,8 +34,8 @@ def make_run_directory(root: Path, name: str) -> Path:
         return _make(root, name)
     except OSError as error:
         raise CheckpointError(
-            f"{root / name}: the run directory cannot be made: {error.strerror}. Choose another folder with --output, "
-            "or another name."
+            f"{root / name}: the run directory cannot be created: {error.strerror}. Choose another folder with "
+            "--output, or another name."
         ) from error
 
 
@@ -68,7 +68,7 @@ def find_run_directory(path: Path) -> Path | None:
         return path.parent.parent if inside else None
     if not (path / CONFIG_FILE).is_file():
         raise CheckpointError(
-            f"{path}: this is no run directory: there is no {CONFIG_FILE} in it. Expected a folder such as "
+            f"{path}: this is not a run directory: it contains no {CONFIG_FILE}. Expected a folder such as "
             "runs/<name>/<time>-<id>, or a checkpoint."
         )
     return path
@@ -111,13 +111,13 @@ def require_nobody_trains(directory: Path) -> None:
         return  # there is no record, or it does not say
     if alive is None:
         logger.warning(
-            "%s was being trained on %s when that last wrote. See to it that it has ended there.",
+            "%s was last being trained on %s. Make sure that the training there has ended.",
             directory, process["host"],
         )  # fmt: skip
     if alive:
         raise CheckpointError(
-            f"{directory} is being trained at this moment, by process {process['pid']} since {record['began']}. Wait "
-            f"for its end, or stop it: kill {process['pid']} saves all that it has learnt."
+            f"{directory} is being trained by process {process['pid']} since {record['began']}. Wait until it ends, or "
+            f"stop it with: kill {process['pid']}, which saves its training state."
         )
 
 

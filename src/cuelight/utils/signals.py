@@ -71,7 +71,9 @@ class StopSignal:
             _die(number)
         self.received = number
         name = signal.Signals(number).name
-        logger.warning("%s: stopping at the next batch boundary, with all saved; a second signal stops at once.", name)
+        logger.warning(
+            "%s: stopping at the next batch boundary and saving a checkpoint; a second signal stops immediately.", name
+        )
 
 
 @final

@@ -194,7 +194,7 @@ def test_steps_run_in_order_and_a_failure_stops_nothing_but_is_raised(tmp_path, 
     assert "work" in "".join(outcomes["Broken"].details["traceback"])
     assert "Failing failed: the disk has gone away." in caplog.text
     message = str(raised.value)
-    assert message.startswith("The training is complete and saved, but 2 steps after it failed:")
+    assert message.startswith("The training is complete and saved, but 2 post-training steps failed:")
     assert "Failing: the disk has gone away." in message
     assert str(tmp_path / "outcomes.json") in message
     assert [outcome.step for outcome in raised.value.outcomes] == list(outcomes)
@@ -287,8 +287,8 @@ def test_without_a_best_checkpoint_steps_are_skipped_and_say_so(tmp_path, caplog
     steps = [TestOnTrainEnd(), ExportOnTrainEnd(), ArchiveOnTrainEnd()]
     train(tmp_path, *steps, LastCheckpoint())
     assert {step.outcome.status for step in steps} == {"skipped"}
-    assert "ExportOnTrainEnd was skipped: no best checkpoint exists." in caplog.text
-    assert read_outcomes(tmp_path)["ArchiveOnTrainEnd"].reason.startswith("no best checkpoint exists.")
+    assert "ExportOnTrainEnd was skipped: there is no best checkpoint." in caplog.text
+    assert read_outcomes(tmp_path)["ArchiveOnTrainEnd"].reason.startswith("there is no best checkpoint.")
 
 
 def test_loaders_without_a_data_module(tmp_path) -> None:
@@ -372,7 +372,7 @@ def test_archive_uses_the_export_before_it_if_that_is_the_same(tmp_path, monkeyp
 def test_a_fast_dev_run_runs_no_step(tmp_path) -> None:
     step = TestOnTrainEnd()
     train(tmp_path, step, fast_dev_run=True)
-    assert (step.outcome.status, step.outcome.reason) == ("skipped", "fast_dev_run keeps no checkpoint.")
+    assert (step.outcome.status, step.outcome.reason) == ("skipped", "fast_dev_run saves no checkpoint.")
 
 
 def test_the_same_step_twice_is_refused_before_the_training(tmp_path) -> None:
@@ -545,7 +545,7 @@ def test_nan_metric_is_null_in_the_files(tmp_path, caplog) -> None:
 
     step = TestOnTrainEnd()
     train(tmp_path, *keep(LOSS), step, model=NotANumber())
-    assert "test/loss: no finite number" in caplog.text
+    assert "these metrics are not finite: test/loss" in caplog.text
     for file in (tmp_path / "outcomes.json", tmp_path / "test" / "results.json"):
         assert '"test/loss": null' in file.read_text()
 

@@ -23,7 +23,7 @@ from support.trainers import fit
     ids=lambda c: type(c).__name__,
 )
 def test_a_second_average_is_refused(tmp_path, other):
-    with pytest.raises(CuelightError, match="each put its own average"):
+    with pytest.raises(CuelightError, match="both replace the weights with their average"):
         fit(tmp_path, [EMACallback(**DECAY), other])
 
 

@@ -33,12 +33,12 @@ def test_out_of_range_is_refused(parameters):
 @pytest.mark.parametrize(
     ("parameters", "hint"),
     [
-        ({}, "next to nothing: with decay 0.5, it reaches back over about 2 updates"),
-        ({"decay": 0.999}, "next to nothing: decay_tau 2000 is long for 10 updates"),
-        ({"decay": 0.5, "use_dynamic_decay": False}, "next to nothing: with decay 0.5"),
-        ({"decay": 0.999, "use_dynamic_decay": False}, "the first weights still have a share of 99%"),
-        ({"decay": 0.9, "update_every_n_steps": 11}, "never averages"),
-        ({"decay": 0.9, "update_starting_at_step": 10}, "never averages"),
+        ({}, "almost no effect: with decay 0.5, the average covers only about 2 updates"),
+        ({"decay": 0.999}, "almost no effect: decay_tau 2000 is too large for 10 updates"),
+        ({"decay": 0.5, "use_dynamic_decay": False}, "almost no effect: with decay 0.5"),
+        ({"decay": 0.999, "use_dynamic_decay": False}, "the initial weights still contribute 99%"),
+        ({"decay": 0.9, "update_every_n_steps": 11}, "never updates the average"),
+        ({"decay": 0.9, "update_starting_at_step": 10}, "never updates the average"),
     ],
     ids=str,
 )

@@ -109,7 +109,7 @@ def test_accumulation_changes_with_the_epoch(scheduling):
 
 @pytest.mark.parametrize("scheduling", [{}, {0: 0}, {-1: 2}, {"first": 2}, {0: 2.5}, {0: True}, {0: "2"}])
 def test_impossible_accumulation_is_refused(scheduling):
-    with pytest.raises(ValueError, match="expected whole numbers of batches"):
+    with pytest.raises(ValueError, match="expected a mapping of whole numbers"):
         cuelight_callbacks.GradientAccumulationScheduler(scheduling)
     with pytest.raises(ConfigError):
         build("GradientAccumulationScheduler", scheduling=scheduling)

@@ -123,7 +123,7 @@ def test_adapter_that_cannot_be_made_takes_nothing_with_it(caplog) -> None:
     assert [type(tracker) for tracker in sending.adapters_of([Strange(), after])] == [EverythingTracker]
     assert after.got == [("picture", (2, 3, 3), 7, "")]
     assert caplog.messages == [
-        f"Strange did not take {what}: RuntimeError: wrong version" for what in ("loss", "picture", "anything")
+        f"Strange could not log {what}: RuntimeError: wrong version" for what in ("loss", "picture", "anything")
     ]
 
 
@@ -135,7 +135,7 @@ def test_one_that_fails_takes_nothing_with_it(caplog) -> None:
     after = Numbers()
     sending.send_metrics([Failing(), after], {"loss": 1.0}, 1)
     assert after.got == [({"loss": 1.0}, 1)]
-    assert caplog.messages == ["Failing did not take loss: ConnectionError: nobody there"]
+    assert caplog.messages == ["Failing could not log loss: ConnectionError: nobody there"]
 
 
 def test_password_in_an_error_of_a_tracker_is_not_logged(caplog) -> None:
@@ -244,5 +244,5 @@ def test_place_that_is_gone_does_not_end_a_training(tmp_path, caplog) -> None:
     logger = MirroredTensorBoardLogger(tmp_path / "run", str(tmp_path / "file"))
     logger.log_metrics({"loss": 1.0}, 1)
     logger.finalize("success")
-    assert f"{tmp_path / 'file'} did not get all files of this run: they are in {tmp_path / 'run'}" in caplog.text
+    assert f"this run were copied to {tmp_path / 'file'}: they are in {tmp_path / 'run'}" in caplog.text
     assert [point.value for point in events_of(tmp_path / "run").Scalars("loss")] == [1.0]

@@ -115,11 +115,11 @@ class TestTrackerThatIsNotSetUp:
     def test_the_steps_are_done_and_what_is_not_sent_is_said(self, trained, caplog) -> None:
         [tested] = trained.finish().outcomes
         assert tested.status == "ok"
-        assert caplog.text.count("tracker.mlflow: where is the server?") == 1
+        assert caplog.text.count("tracker.mlflow: no MLflow server is set.") == 1
 
     def test_nothing_can_be_uploaded_or_trained(self, trained) -> None:
         for work in (trained.upload, trained.resume):
-            with pytest.raises(ConfigError, match=r"tracker\.mlflow: where is the server\?"):
+            with pytest.raises(ConfigError, match=r"tracker\.mlflow: no MLflow server is set"):
                 work()
 
 
@@ -127,7 +127,7 @@ def test_tracker_that_is_not_set_up_is_named_before_a_training(digits, tmp_path,
     monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
     file = write_yaml(tmp_path / "tiny.yaml", experiment(digits) | {"tracker": {"mlflow": True}})
     run = Run.from_yaml(file)
-    with pytest.raises(ConfigError, match=r"tiny\.yaml:\d+: tracker\.mlflow: where is the server\?"):
+    with pytest.raises(ConfigError, match=r"tiny\.yaml:\d+: tracker\.mlflow: no MLflow server is set"):
         run.train(tmp_path / "runs")
     assert not (tmp_path / "runs").exists()
 

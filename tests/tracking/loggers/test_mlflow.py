@@ -161,7 +161,7 @@ def test_run_that_was_deleted_is_not_missed(logger, directory, client, caplog) -
     resumed = again(logger, directory)
     resumed.begin()
     assert resumed.run_id != logger.run_id
-    assert "has no run" in caplog.text
+    assert "no longer has run" in caplog.text
 
 
 @pytest.mark.parametrize(("error", "status"), [(KeyboardInterrupt, "KILLED"), (ValueError, "FAILED")])

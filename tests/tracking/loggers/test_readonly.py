@@ -53,5 +53,5 @@ def test_tracker_that_is_down_or_hangs_is_left_out(tmp_path, caplog) -> None:
     assert type(found) is CSVLogger
     assert [message.partition(" cannot")[0] for message in caplog.messages] == ["Down", "Hanging"]
     assert caplog.messages[0] == (
-        "Down cannot be used: ConnectionError: nobody there. The measurement goes on without it."
+        "Down cannot be used: ConnectionError: nobody there. The evaluation continues without it."
     )

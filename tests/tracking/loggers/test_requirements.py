@@ -36,13 +36,13 @@ def test_package_that_is_missing(name, title, monkeypatch) -> None:
 
 def test_server_has_to_be_named() -> None:
     [problem] = problems(mlflow={"experiment": "digits"})
-    assert problem.startswith("tracker.mlflow: where is the server? Expected tracking_uri")
+    assert problem.startswith("tracker.mlflow: no MLflow server is set. Expected tracking_uri")
 
 
 @pytest.mark.parametrize("uri", ["localhost:5000", "localhost", "10.0.0.3:5000", "mlflow.example.com:443/ml"])
 def test_server_without_its_protocol(uri) -> None:
     [problem] = problems(mlflow={"tracking_uri": uri})
-    assert problem.startswith(f'tracker.mlflow.tracking_uri: "{uri}" would be a folder')
+    assert problem.startswith(f'tracker.mlflow.tracking_uri: "{uri}" would be a local folder')
     assert f"Write http://{uri} " in problem
 
 
@@ -55,7 +55,7 @@ def test_other_stores_of_mlflow(uri) -> None:
 
 def test_url_without_a_bucket() -> None:
     [problem] = problems(tensorboard={"dir": "s3://"})
-    assert problem == "tracker.tensorboard.dir: s3:// names no folder. Expected such as s3://bucket/logs."
+    assert problem == "tracker.tensorboard.dir: s3:// has no folder name. Expected a URL such as s3://bucket/logs."
 
 
 def test_file_system_that_is_unknown() -> None:
@@ -76,7 +76,7 @@ def test_what_lacks_something_is_left_out_and_said(caplog) -> None:
     section = TrackerConfig(mlflow=True, wandb=True, tensorboard={"dir": "s4://bucket"})
     assert usable_trackers(section) == TrackerConfig(wandb=True)
     assert [message.partition(":")[0] for message in caplog.messages] == ["tracker.mlflow", "tracker.tensorboard.dir"]
-    assert all(message.endswith("Nothing is sent there.") for message in caplog.messages)
+    assert all(message.endswith("Nothing is logged there.") for message in caplog.messages)
 
 
 def test_nothing_is_left_out_where_nothing_is_missing(caplog) -> None:

@@ -107,7 +107,7 @@ def test_page_tells_how_to_send_it(directory) -> None:
     page = logger.page
     logger.finalize("success")
     [folder] = directory.glob("wandb/offline-run-*")
-    assert page == f"offline; to send it: wandb sync {folder}"
+    assert page == f"offline; to upload it: wandb sync {folder}"
 
 
 def test_readonly_logger_leaves_the_run_open(directory) -> None:
@@ -217,7 +217,10 @@ def test_online_the_newest_version_replaces_the_earlier_ones(online) -> None:
 
 def test_online_a_version_that_cannot_be_removed_lets_no_upload_fail(online, caplog) -> None:
     assert online(PermissionError("no")).endswith(":v3")
-    assert "Earlier versions of checkpoints-best.ckpt-run1:v3 stay at W&B: PermissionError: no" in caplog.text
+    assert (
+        "Earlier versions of checkpoints-best.ckpt-run1:v3 could not be deleted at W&B: PermissionError: no"
+        in caplog.text
+    )
 
 
 def test_a_run_that_ends_while_a_file_is_sent_is_not_opened_again(tmp_path, monkeypatch) -> None:

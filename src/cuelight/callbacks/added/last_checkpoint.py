@@ -51,8 +51,8 @@ class LastCheckpoint(Checkpoint):
         best = [callback for callback in callbacks if isinstance(callback, ModelCheckpoint) and callback.monitor]
         if not any(callback.save_top_k != 0 for callback in best):
             yield ConfigWarning(
-                "No callback keeps a best checkpoint, so there is nothing to test or to export after the training. Add "
-                "ModelCheckpoint with a monitor, or measure checkpoints/last.ckpt with cuelight test."
+                "No callback saves a best checkpoint, so nothing is tested or exported after the training. Add "
+                "ModelCheckpoint with a monitor, or evaluate checkpoints/last.ckpt with cuelight test."
             )
 
     @property

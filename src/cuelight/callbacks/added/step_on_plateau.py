@@ -59,6 +59,6 @@ def _step(trainer: pl.Trainer, module: pl.LightningModule, config: LRSchedulerCo
         module.lr_scheduler_step(config.scheduler, metrics[config.monitor])
     elif config.strict:
         raise CuelightError(
-            f"ReduceLROnPlateau watches {config.monitor}, which was not logged."
-            f"{did_you_mean(str(config.monitor), metrics)} Logged were {', '.join(metrics) or 'no metrics'}."
+            f"ReduceLROnPlateau monitors {config.monitor}, which was not logged."
+            f"{did_you_mean(str(config.monitor), metrics)} Logged metrics: {', '.join(metrics) or 'none'}."
         )

@@ -67,7 +67,7 @@ def no_tracker(callback: pl.Callback, config: Config) -> Iterator[Problem]:
     tracker = config.tracker
     if not (tracker.senders or tracker.tensorboard or tracker.csv):
         yield Problem(
-            f"{type(callback).__name__} logs to the trackers, and all of them are off. Switch one on under tracker, or "
+            f"{type(callback).__name__} needs a tracker, and all trackers are off. Turn one on under tracker, or "
             "set active: false."
         )
 

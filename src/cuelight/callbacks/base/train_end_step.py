@@ -69,7 +69,7 @@ class TrainEndStep(pl.Callback, ABC):
         """Find an earlier step of the same name, whose results would be overwritten."""
         steps = [callback for callback in others_before(self, callbacks) if isinstance(callback, TrainEndStep)]
         if self.step_name in [step.step_name for step in steps]:
-            yield Problem(f"{self.step_name} is listed twice, and the second would overwrite the first. Leave one.")
+            yield Problem(f"{self.step_name} is listed twice, and the second would overwrite the first. Remove one.")
 
     def run(self, training: FinishedTraining, console: Console | None = None) -> Outcome:
         """Run the step now; ``console=None`` shows no progress."""
@@ -104,7 +104,7 @@ class TrainEndStep(pl.Callback, ABC):
     def _run_in(self, trainer: pl.Trainer, module: pl.LightningModule) -> Outcome:
         directory = Path(trainer.default_root_dir)
         if trainer.fast_dev_run:  # type: ignore[attr-defined]  # Lightning sets it by setattr
-            return Outcome(self.step_name, "skipped", "fast_dev_run keeps no checkpoint.")
+            return Outcome(self.step_name, "skipped", "fast_dev_run saves no checkpoint.")
         if reason := _why_not(trainer):
             return run_step(self.step_name, directory, lambda: _skip(reason))
         return self._run(directory, lambda: _finished(trainer, module), _console(trainer))
@@ -141,9 +141,9 @@ def _raise_after_teardown(trainer: pl.Trainer, error: TrainEndError) -> None:
 
 def _why_not(trainer: pl.Trainer) -> str | None:
     if is_sharded(trainer):
-        return "its strategy spreads the weights over the devices. Run what is missing when the training is over."
+        return "the strategy shards the weights over the devices. Run the missing steps after the training."
     if any(callback.received_signal is not None for callback in _last_checkpoints(trainer)):
-        return "the training was stopped by a signal. Run what is missing with: cuelight finish <run directory>"
+        return "the training was stopped by a signal. Run the missing steps with: cuelight finish <run directory>"
     return None
 
 

@@ -25,13 +25,13 @@ def callback_conflicts(average: pl.Callback, callbacks: Sequence[pl.Callback]) -
         if same or isinstance(other, (StochasticWeightAveraging, WeightAveraging)):
             second = f"another {name}" if same else type(other).__name__
             yield Problem(
-                f"{name} and {second} would each put its own average into the model at the end, and only one can be "
-                "what was measured. Leave one of them out."
+                f"{name} and {second} both replace the weights with their average at the end of the training, but only "
+                "one average can be tested. Remove one of them."
             )
         if isinstance(other, ModelPruning) and other._use_lottery_ticket_hypothesis:  # noqa: SLF001
             yield Problem(
-                f"{name} cannot average over a ModelPruning that takes the weights back to their first values: the "
-                "average would mix trained with untrained weights. Set use_lottery_ticket_hypothesis: false."
+                f"{name} cannot be used with a ModelPruning that resets the weights to their initial values: the "
+                "average would mix trained and untrained weights. Set use_lottery_ticket_hypothesis: false."
             )
 
 
@@ -39,7 +39,7 @@ def require_known_sharding(strategy: Strategy) -> None:
     """Raise a ``CuelightError`` for a strategy that keeps the weights in flat buffers, which cannot be averaged."""
     if isinstance(strategy, (FSDPStrategy, DeepSpeedStrategy)):
         raise CuelightError(
-            f"The weights of {type(strategy).__name__} cannot be averaged, because it keeps them in flat buffers of "
-            "its own. Use ddp, or, in a Trainer of your own, ModelParallelStrategy (fully_shard): there the average is "
-            "sharded like the weights."
+            f"The weights of {type(strategy).__name__} cannot be averaged, because it keeps them in flat buffers. "
+            "Use ddp or, with your own Trainer, ModelParallelStrategy (fully_shard), which shards the average like the "
+            "weights."
         )

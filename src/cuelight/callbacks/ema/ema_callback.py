@@ -132,7 +132,7 @@ class EMACallback(pl.Callback):
         self._steps = own.get("steps", -1)
         if RAW_STATE not in checkpoint:
             if checkpoint["global_step"] >= max(1, self.update_starting_at_step):
-                self._warn(trainer, "The checkpoint has no average of weights: the average begins with its weights.")
+                self._warn(trainer, "The checkpoint has no averaged weights: the average starts from its weights.")
             return
         self.weights = self._average_of(pl_module)
         self.weights.load_exact_averages(own.get("exact_averages", {}))
@@ -297,8 +297,8 @@ class EMACallback(pl.Callback):
         if not updated and not self._skipping:
             self._warn(
                 trainer,
-                f"The weights hold NaN or infinity after step {self._steps}. The average is not updated as long as "
-                "they do, and keeps its last good values.",
+                f"The weights contain NaN or infinity after step {self._steps}. The average is not updated until they "
+                "are finite again.",
             )
         self._skipping = not updated
 

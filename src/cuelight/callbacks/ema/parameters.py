@@ -26,10 +26,10 @@ def _is_device(name: str) -> bool:
 
 
 _RANGES: dict[str, tuple[type, Callable[[Any], bool], str]] = {
-    "decay": (Real, lambda value: 0 <= value < 1, "a number from 0.0 up to, not including, 1.0"),
+    "decay": (Real, lambda value: 0 <= value < 1, "a number of at least 0.0 and less than 1.0"),
     "decay_tau": (Real, lambda value: 0 < value < math.inf, "a number above 0"),
-    "update_every_n_steps": (Integral, lambda value: value >= 1, "a whole number from 1 on"),
-    "update_starting_at_step": (Integral, lambda value: value >= 0, "a whole number from 0 on"),
+    "update_every_n_steps": (Integral, lambda value: value >= 1, "a whole number of at least 1"),
+    "update_starting_at_step": (Integral, lambda value: value >= 0, "a whole number of at least 0"),
     "device": (str, _is_device, "a device such as cpu or cuda:0"),
 }
 
@@ -62,29 +62,30 @@ def training_warning(updates: int, decay: float, tau: float | None) -> str:
     """
     if updates < 1:
         return (
-            "never averages: the training ends before the first update. Lower update_starting_at_step or "
+            "never updates the average: the training ends before the first update. Lower update_starting_at_step or "
             "update_every_n_steps."
         )
     last = decay_at(updates, decay, tau)
     warning = ""
     if _reach(decay) < _SHORT_REACH:
         warning = (
-            f"averages next to nothing: with decay {decay:g}, it reaches back over about {_reach(decay):.2g} updates."
+            f"has almost no effect: with decay {decay:g}, the average covers only about {_reach(decay):.2g} updates."
         )
     elif _reach(last) < _SHORT_REACH:
         warning = (
-            f"averages next to nothing: decay_tau {tau:g} is long for {updates} updates, and lets the decay grow to "
-            f"{last:.2g} only."
+            f"has almost no effect: decay_tau {tau:g} is too large for {updates} updates, and the decay reaches only "
+            f"{last:.2g}."
         )
     elif tau is None and decay**updates > _MUCH:
         warning = (
-            f"averages over more than this training: with decay {decay:g} from the start, the first weights still have "
-            f"a share of {decay**updates:.0%} after {updates} updates."
+            f"averages over more updates than the training has: with decay {decay:g} from the start, the initial "
+            f"weights still contribute {decay**updates:.0%} after {updates} updates."
         )
     if warning and updates > _LONG:
-        return f"{warning} Usual is to average over the last 5 to 10 % of the updates."
+        return f"{warning} It is common to average over the last 5 to 10 % of the updates."
     better, sooner = 1 - 1 / max(10, updates / 15), max(1, updates // 10)
-    return warning and f"{warning} For the last 5 to 10 % of the training: decay: {better:.4g}, decay_tau: {sooner}."
+    advice = f"To average over the last 5 to 10 % of the training, set decay: {better:.4g}, decay_tau: {sooner}."
+    return warning and f"{warning} {advice}"
 
 
 def _reach(decay: float) -> float:

@@ -22,7 +22,7 @@ class GradientAccumulationScheduler(callbacks.GradientAccumulationScheduler):
     """
 
     def __init__(self, scheduling: dict[int, int]) -> None:
-        expected = "expected whole numbers of batches (at least 1) by whole numbers of epochs (from 0): {0: 8, 4: 4}"
+        expected = "expected a mapping of whole numbers, epoch (at least 0) to batches (at least 1): {0: 8, 4: 4}"
         try:
             checked = {int(epoch): factor for epoch, factor in scheduling.items()}
         except ValueError as error:
@@ -38,6 +38,6 @@ class GradientAccumulationScheduler(callbacks.GradientAccumulationScheduler):
         factor = config.trainer.accumulate_grad_batches if config is not None else 1
         if factor != 1:
             yield Problem(
-                "GradientAccumulationScheduler decides how many batches are accumulated, and so does "
-                f"trainer.accumulate_grad_batches: {factor}. Leave one of them out."
+                "GradientAccumulationScheduler and trainer.accumulate_grad_batches both set how many batches are "
+                f"accumulated. Remove the callback or trainer.accumulate_grad_batches: {factor}."
             )

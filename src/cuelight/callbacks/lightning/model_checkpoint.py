@@ -83,19 +83,19 @@ class ModelCheckpoint(callbacks.ModelCheckpoint):
         if config is not None:  # in a run, LastCheckpoint keeps last.ckpt
             for key, taken in (("save_last", self.save_last), ("filename", self.filename == "last")):
                 if taken:
-                    message = "last.ckpt is always kept, and a resume needs it as it is. Leave this out."
+                    message = "last.ckpt is always saved, because a resume needs it. Remove this parameter."
                     yield Problem(message, f"params.{key}")
         filename = self.filename or ""
         if filename.startswith("/") or ".." in filename.split("/"):
             yield Problem(
-                f'expected a file name inside the checkpoint folder, got "{filename}". Set dirpath for another one.',
+                f'expected a file name inside the checkpoint folder, got "{filename}". Set dirpath for another folder.',
                 "params.filename",
             )
         after = callbacks[len(others_before(self, callbacks)) :]
         if any(isinstance(callback, EarlyStopping) for callback in after):
             yield ConfigWarning(
-                "ModelCheckpoint stands before EarlyStopping, so its files hold the state that EarlyStopping had an "
-                "epoch earlier. Put it after, unless that is what you want."
+                "ModelCheckpoint comes before EarlyStopping, so its checkpoints contain the EarlyStopping state of the "
+                "previous epoch. To save the current state, list ModelCheckpoint after EarlyStopping."
             )
 
     def on_validation_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
@@ -117,8 +117,8 @@ class ModelCheckpoint(callbacks.ModelCheckpoint):
 
 def _not_logged(model: str, metric: str, logged: Sequence[str]) -> str:
     return (
-        f'{model} logs no metric "{metric}" in validation.{did_you_mean(metric, logged)} It logged: '
-        f"{', '.join(logged) or 'nothing'}. Log it, or configure a ModelCheckpoint that monitors what is logged."
+        f'{model} does not log "{metric}" in validation.{did_you_mean(metric, logged)} Logged metrics: '
+        f"{', '.join(logged) or 'none'}. Log it, or configure a ModelCheckpoint that monitors a logged metric."
     )
 
 

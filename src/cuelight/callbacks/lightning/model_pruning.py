@@ -67,8 +67,8 @@ class ModelPruning(callbacks.ModelPruning):
     ) -> None:
         if not make_pruning_permanent:
             raise ValueError(
-                "make_pruning_permanent: false would save checkpoints that can be neither tested nor resumed, because "
-                "they hold weight_orig and weight_mask in place of weight. Leave it out: the zeros are kept without it"
+                "make_pruning_permanent: false is not supported: checkpoints would contain weight_orig and weight_mask "
+                "instead of weight, and could be neither tested nor resumed. Remove it: pruned weights stay zero anyway"
             )
         super().__init__(
             pruning_fn=pruning_fn,
@@ -97,9 +97,9 @@ class ModelPruning(callbacks.ModelPruning):
         """Warn that the weights go back to their first values."""
         if self.use_lottery_ticket_hypothesis:
             yield ConfigWarning(
-                "ModelPruning takes the weights back to their first values at every pruning, so that validation and "
-                "checkpoints after it see untrained weights. Set use_lottery_ticket_hypothesis: false to keep what was "
-                "learned.",
+                "ModelPruning resets the weights to their initial values at every pruning, so that validation and "
+                "checkpoints after it use untrained weights. Set use_lottery_ticket_hypothesis: false to keep the "
+                "trained weights.",
                 "params.use_lottery_ticket_hypothesis",
             )
 
@@ -221,4 +221,4 @@ def _no_match(pattern: str, layers: list[str]) -> str:
     names = list(dict.fromkeys(name for layer in layers for name in _with_parents(layer)))
     some = ", ".join(names[:_MOST_SHOWN])
     suggestion = did_you_mean(pattern, names) or did_you_mean(pattern, [name.rpartition(".")[2] for name in names])
-    return f'ModelPruning: no layer that can be pruned matches "{pattern}".{suggestion} There are {some}, ...'
+    return f'ModelPruning: no prunable layer matches "{pattern}".{suggestion} Available: {some}, ...'

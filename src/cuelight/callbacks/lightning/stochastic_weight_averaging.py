@@ -57,13 +57,13 @@ class StochasticWeightAveraging(callbacks.StochasticWeightAveraging):
         """Warn that the average may be lost, and is not validated."""
         if any(isinstance(callback, EarlyStopping) for callback in callbacks):
             yield ConfigWarning(
-                "StochasticWeightAveraging writes its average into the model after the last planned epoch; if "
-                "EarlyStopping ends the training before, the average is lost."
+                "StochasticWeightAveraging copies its average to the model after the last planned epoch; if "
+                "EarlyStopping ends the training earlier, the average is lost."
             )
         yield ConfigWarning(
-            "StochasticWeightAveraging averages beside the training: validation, the best checkpoints and so the test "
-            "see the weights that are being trained, not the average. That is saved in the end, as "
-            "checkpoints/swa.ckpt: measure it with cuelight test."
+            "StochasticWeightAveraging does not use its average during the training: validation, the best checkpoints "
+            "and the test use the weights that are being trained. The average is saved at the end, as "
+            "checkpoints/swa.ckpt: evaluate it with cuelight test."
         )
 
     def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:

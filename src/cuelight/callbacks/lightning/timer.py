@@ -39,4 +39,4 @@ class Timer(callbacks.Timer):
     def check(self, config: Config | None, callbacks: Sequence[pl.Callback]) -> Iterator[Problem]:
         """Find a second limit: ``trainer.max_time``."""
         if config is not None and config.trainer.max_time is not None:
-            yield Problem("Timer limits the training, and so does trainer.max_time. Leave one of them out.")
+            yield Problem("Timer and trainer.max_time both limit the training time. Remove one of them.")

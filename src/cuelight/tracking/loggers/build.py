@@ -30,8 +30,8 @@ _START_LIMIT = 60.0  # seconds
 _UPLOAD_LIMIT = 600.0  # a tracker that fails ends it much earlier
 _REMEDIES = {
     "mlflow": "Start it, or correct tracker.mlflow.",
-    "tensorboard": "See that it can be written to, or correct tracker.tensorboard.dir.",
-    "wandb": "Log in (wandb login), or keep the run on the disk and send it later: tracker.wandb.mode=offline.",
+    "tensorboard": "Check that it is writable, or correct tracker.tensorboard.dir.",
+    "wandb": "Log in (wandb login), or save the run locally and upload it later: tracker.wandb.mode=offline.",
 }
 MLFLOW_URI_VARIABLE = "MLFLOW_TRACKING_URI"
 

@@ -73,6 +73,6 @@ class MetricNames:
                 self.owners[taken] = owner
             if owner != name:
                 taken = marked(taken, name)
-                logger.warning('MLflow gets "%s" as "%s": the name without that is taken by another one.', name, taken)
+                logger.warning('MLflow logs "%s" as "%s", because another metric has that name.', name, taken)
             self._taken[name] = taken
         return self._taken[name]

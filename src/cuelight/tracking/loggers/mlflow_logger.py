@@ -185,7 +185,7 @@ class BackgroundMLFlowLogger(MLFlowLogger):
         else:
             if run.info.lifecycle_stage == "active":
                 return
-        logger.warning("MLflow at %s has no run %s any more: a new one is made.", self.shown_uri, self._run_id)
+        logger.warning("MLflow at %s no longer has run %s: a new run is created.", self.shown_uri, self._run_id)
         self._run_id, self._goes_on = None, False
 
     def _send_points(self) -> None:

@@ -45,7 +45,7 @@ def _is_open(one: Logger, limit: float) -> bool:
         run_with_timeout(limit, lambda: getattr(one, "experiment", None))
     except Exception as error:  # noqa: BLE001 - a tracker may raise anything, and must not end the evaluation
         reason = reason_of(error).rstrip(".")
-        logger.warning("%s cannot be used: %s. The measurement goes on without it.", type(one).__name__, reason)
+        logger.warning("%s cannot be used: %s. The evaluation continues without it.", type(one).__name__, reason)
         return False
     return True
 

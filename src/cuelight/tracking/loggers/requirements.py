@@ -37,14 +37,14 @@ def tracker_problems(config: TrackerConfig) -> Iterator[Problem]:
     given = isinstance(config.mlflow, MLflowConfig) and config.mlflow.tracking_uri
     if config.mlflow is not False and not given and not os.environ.get(MLFLOW_URI_VARIABLE):
         yield Problem(
-            f"where is the server? Expected tracking_uri, such as http://localhost:5000, or the environment variable "
-            f"{MLFLOW_URI_VARIABLE}.",
+            f"no MLflow server is set. Expected tracking_uri, such as http://localhost:5000, or the environment "
+            f"variable {MLFLOW_URI_VARIABLE}.",
             "tracker.mlflow",
             on_this_machine=True,
         )
     if given and _SERVER_WITHOUT_PROTOCOL.match(given):
         yield Problem(
-            f'"{given}" would be a folder of this machine. Write http://{given} for a server, or ./{given}.',
+            f'"{given}" would be a local folder. Write http://{given} for a server, or ./{given} for a folder.',
             "tracker.mlflow.tracking_uri",
         )
     if isinstance(config.tensorboard, TensorBoardConfig) and config.tensorboard.dir:
@@ -55,7 +55,7 @@ def usable_trackers(config: TrackerConfig) -> TrackerConfig:
     """Return the section without the trackers that cannot be used on this machine, and log a warning for each."""
     for problem in list(tracker_problems(config)):
         name = problem.path.split(".")[1]
-        logger.warning("%s: %s Nothing is sent there.", problem.path, problem.message)
+        logger.warning("%s: %s Nothing is logged there.", problem.path, problem.message)
         # TensorBoard without `dir` writes to the run directory, which always works.
         config = config.model_copy(update={name: name == "tensorboard"})
     return config
@@ -65,7 +65,7 @@ def _unusable_folder(folder: str) -> Iterator[Problem]:
     protocol = get_protocol(folder)
     if "://" in folder and not folder.split("://", 1)[1].strip("/"):
         yield Problem(
-            f"{folder} names no folder. Expected such as {protocol}://bucket/logs.", "tracker.tensorboard.dir"
+            f"{folder} has no folder name. Expected a URL such as {protocol}://bucket/logs.", "tracker.tensorboard.dir"
         )
     try:
         get_filesystem_class(protocol)

@@ -70,7 +70,7 @@ class MirroredTensorBoardLogger(TensorBoardLogger):
         super().finalize(status)
         self.delivery.put("event files", self.copy_files)
         if self.delivery.finish(self._deadline.seconds_for("tensorboard")):
-            logger.warning("%s did not get all files of this run: they are in %s.", self.page, self.log_dir)
+            logger.warning("Not all files of this run were copied to %s: they are in %s.", self.page, self.log_dir)
 
     def copy_files(self) -> None:
         """Copy the files that have grown."""

@@ -120,7 +120,9 @@ def _remove_earlier_versions(newest: Artifact) -> None:
             if version.version != newest.version and not version.aliases:
                 version.delete()
     except Exception as error:  # noqa: BLE001 - the server may raise anything
-        logger.warning("Earlier versions of %s stay at W&B: %s: %s", newest.name, type(error).__name__, error)
+        logger.warning(
+            "Earlier versions of %s could not be deleted at W&B: %s: %s", newest.name, type(error).__name__, error
+        )
 
 
 adapter_of.register(WandbLogger, WandbAdapter)

@@ -91,7 +91,7 @@ class OwnRunWandbLogger(WandbLogger):
     def page(self) -> str:
         """The URL of the run; offline, how to send it."""
         run = self.experiment
-        return f"offline; to send it: wandb sync {shlex.quote(str(Path(run.dir).parent))}" if run.offline else run.url
+        return f"offline; to upload it: wandb sync {shlex.quote(str(Path(run.dir).parent))}" if run.offline else run.url
 
     @rank_zero_only
     def finalize(self, status: str) -> None:
@@ -105,4 +105,6 @@ class OwnRunWandbLogger(WandbLogger):
             run_with_timeout(self._deadline.seconds_for("wandb"), lambda: run.finish(exit_code=code))
         except TimeoutError:
             folder = shlex.quote(str(Path(run.dir).parent))
-            logger.warning("W&B did not get all of this run in time. To send the rest: wandb sync %s", folder)
+            logger.warning(
+                "W&B did not receive all data of this run in time. To upload the rest: wandb sync %s", folder
+            )
