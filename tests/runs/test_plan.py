@@ -203,7 +203,7 @@ def test_main_metric_is_what_the_model_names(digits, parts) -> None:
 
 def test_refused_parameters_name_the_entry(digits, parts) -> None:
     both = {"every_n_train_steps": 1, "every_n_epochs": 1}
-    with pytest.raises(ConfigError, match=r"trainer\.callbacks\.0\.params: ModelCheckpoint refuses"):
+    with pytest.raises(ConfigError, match=r"trainer\.callbacks\.0\.params: invalid parameters for ModelCheckpoint"):
         run_of(digits, callbacks=[{"name": "ModelCheckpoint", "params": both}]).plan()
 
 

@@ -118,7 +118,7 @@ def _same_state(entry: PlannedCallback, planned: Sequence[PlannedCallback]) -> I
             "Let them monitor different metrics, or leave one out." if hasattr(callback, "monitor") else "Leave one."
         )
         yield Problem(
-            f"{entry.name} has the same state key as {first.origin}, so a checkpoint cannot contain the states of both. "
-            f"{advice}",
+            f"{entry.name} has the same state key as {first.origin}, so a checkpoint cannot contain the states of "
+            f"both. {advice}",
             entry.path,
         )

@@ -21,7 +21,7 @@ from cuelight.callbacks.ema.ema_callback import EMACallback
 from cuelight.callbacks.export_on_train_end import ExportOnTrainEnd
 from cuelight.callbacks.lightning.model_pruning import ModelPruning
 from cuelight.callbacks.test_on_train_end import TestOnTrainEnd
-from cuelight.errors import ConfigError, ExportError
+from cuelight.errors import CuelightError, ExportError
 from cuelight.prediction.onnx_model import OnnxModel
 from cuelight.train_end import measured_weights
 from cuelight.train_end.from_trainer import finished_by
@@ -377,7 +377,7 @@ def test_a_fast_dev_run_runs_no_step(tmp_path) -> None:
 
 def test_the_same_step_twice_is_refused_before_the_training(tmp_path) -> None:
     model = Measured()
-    with pytest.raises(ConfigError, match="ExportOnTrainEnd is listed twice"):
+    with pytest.raises(CuelightError, match="ExportOnTrainEnd is listed twice"):
         train(tmp_path, *keep(LOSS), ExportOnTrainEnd(), ExportOnTrainEnd("loss"), model=model)
     assert model.trace == []
 
