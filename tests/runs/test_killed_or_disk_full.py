@@ -137,7 +137,7 @@ class TestFullDisk:
         message = failed.err.strip().splitlines()[-1]
         assert message.startswith(f"error: {checkpoints}/")
         assert "could not be written: File too large" in message
-        assert "intact" in message
+        assert "unchanged" in message
         assert {path: path.read_bytes() for path in checkpoints.iterdir()} == before
 
     @pytest.mark.skipif(os.geteuid() != 0, reason="only root may mount a small file system")

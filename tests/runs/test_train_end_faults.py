@@ -147,7 +147,7 @@ def test_model_that_cannot_be_exported_fails_its_steps_alone(digits, tmp_path, s
     done, directory = train(digits, tmp_path, sources, ALL, fault=fault)
     assert done.code == 1
     assert "Traceback" not in done.err
-    assert "2 steps after it failed" in done.err
+    assert "2 post-training steps failed" in done.err
     assert statuses(directory) == ["ok", "failed", "failed"]
     assert words in read_outcomes(directory)["ExportOnTrainEnd"].reason
     assert not (directory / "export" / "tiny.onnx").exists()

@@ -113,7 +113,7 @@ class TestFigures:
             (device,) = nvml.visible_devices({})
             library.gpus[0].error = pynvml.NVML_ERROR_GPU_IS_LOST
             assert [device.read(["temperature.gpu"]) for _ in range(3)] == [{}, {}, {}]
-            assert caplog.text.count("temperature.gpu: GPU is lost. Left out.") == 1
+            assert caplog.text.count("temperature.gpu: GPU is lost. Skipped.") == 1
             library.gpus[0].error = 0
             assert device.read(["temperature.gpu"]) == {"temperature.gpu": 55.0}
 

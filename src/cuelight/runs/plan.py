@@ -18,7 +18,7 @@ from cuelight.callbacks.lightning.model_checkpoint import ModelCheckpoint as Res
 from cuelight.callbacks.test_on_train_end import TestOnTrainEnd
 from cuelight.config.durations import read_duration
 from cuelight.config.schema import Config
-from cuelight.errors import ConfigError, Problem
+from cuelight.errors import ConfigError, CuelightError, Problem
 from cuelight.runs.build import model_class
 from cuelight.weights.best import Mode, main_metric, main_metric_mode
 
@@ -134,7 +134,7 @@ def _added_after(config: Config, from_file: Sequence[pl.Callback]) -> list[Plann
     added: list[tuple[pl.Callback, str]] = []
     if not any(isinstance(callback, ModelCheckpoint) for callback in from_file):
         added.append((_best(LOSS_MONITOR, "min"), f"added: keeps the lowest {LOSS_MONITOR}"))
-        model = model_class(config)
+        model = _known_model(config)
         metric = main_metric(model)
         if metric is not None:
             added.append((_best(metric, main_metric_mode(model)), f"added: keeps the best {metric}"))
@@ -146,6 +146,14 @@ def _added_after(config: Config, from_file: Sequence[pl.Callback]) -> list[Plann
         added.append((Timer(duration=read_duration(config.trainer.max_time)), "added: trainer.max_time"))
     added.append((LastCheckpoint(), "added: saves last.ckpt, also on Ctrl-C and SIGTERM"))
     return [PlannedCallback(callback, origin, at_end=True) for callback, origin in added]
+
+
+def _known_model(config: Config) -> type[pl.LightningModule] | None:
+    """Return the class of the model; ``None`` if there is no such name, which the check of the model reports."""
+    try:
+        return model_class(config)
+    except CuelightError:
+        return None
 
 
 def _best(monitor: str, mode: Mode) -> ModelCheckpoint:

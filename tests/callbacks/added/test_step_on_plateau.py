@@ -118,6 +118,6 @@ def test_schedules_by_step_are_left_to_lightning():
 
 
 def test_metric_that_is_not_logged_is_an_error_if_strict():
-    with pytest.raises(CuelightError, match=r'watches val/los, which was not logged. Did you mean "val/loss"'):
+    with pytest.raises(CuelightError, match=r'monitors val/los, which was not logged. Did you mean "val/loss"'):
         train(Model("val/los"), StepOnPlateau())
     train(Model("val/los", strict=False), StepOnPlateau())

@@ -14,6 +14,7 @@ from cuelight.config.paths import flattened
 from cuelight.tracking.logger_adapter import adapter_of
 from cuelight.tracking.loggers.metric_names import mlflow_name
 from cuelight.tracking.loggers.tabular import as_csv, as_text
+from cuelight.utils.journal import Entry
 from cuelight.utils.redaction import REDACTED
 
 if TYPE_CHECKING:
@@ -107,6 +108,21 @@ class MLflowAdapter:
 def _is_same(value: Any, text: str, there: str) -> bool:
     """Whether MLflow has this value, as text or as Lightning's logger writes it; a secret is not compared."""
     return there in {text, str(value)[:_LONGEST_OF_LIGHTNING]} or REDACTED in text
+
+
+def send_entry(adapter: MLflowAdapter, entry: Entry) -> None:
+    """Send an entry of the journal."""
+    payload = entry.payload
+    if entry.kind == "image" and entry.file is not None:
+        adapter.log_image(payload["name"], np.load(entry.file), payload["step"], payload["caption"])
+    elif entry.kind == "artifact" and entry.file is not None:
+        adapter.log_artifact(entry.file, payload["folder"])
+    elif entry.kind == "text":
+        adapter.log_text(payload["name"], payload["text"], payload["step"])
+    elif entry.kind == "table":
+        adapter.log_table(payload["name"], payload["columns"], payload["rows"], payload["step"])
+    else:
+        adapter.log_hyperparams(payload["params"])
 
 
 adapter_of.register(MLFlowLogger, MLflowAdapter)

@@ -6,7 +6,6 @@ import hashlib
 import logging
 import os
 import re
-import shutil
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -15,15 +14,12 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
 from lightning.fabric.loggers.logger import rank_zero_experiment
 from lightning.pytorch.loggers import MLFlowLogger
 from lightning.pytorch.utilities import rank_zero_only
-from numpy.typing import NDArray
 
-from cuelight.tracking.logger_adapter import adapter_of
 from cuelight.tracking.loggers.metric_names import MetricNames
-from cuelight.tracking.loggers.mlflow_adapter import MLflowAdapter
+from cuelight.tracking.loggers.mlflow_adapter import MLflowAdapter, send_entry
 from cuelight.tracking.loggers.run_ids import (
     is_elsewhere,
     remember_names,
@@ -153,7 +149,8 @@ class BackgroundMLFlowLogger(MLFlowLogger):
     @rank_zero_only
     def log_hyperparams(self, params: Any, *_: Any, **__: Any) -> None:
         """Queue hyperparameters."""
-        BackgroundAdapter(self).log_hyperparams(dict(params) if isinstance(params, Mapping) else vars(params))
+        given = dict(params) if isinstance(params, Mapping) else vars(params)
+        self.queue("hyperparameters", "hyperparams", {"params": given})
 
     @rank_zero_only
     def finalize(self, status: str = "success") -> None:
@@ -229,63 +226,6 @@ class BackgroundMLFlowLogger(MLFlowLogger):
         return (point.step, repr(point.value)) in self._sent_before[point.key]
 
 
-class BackgroundAdapter(MLflowAdapter):
-    """Queues everything, except a file that is to be waited for."""
-
-    _logger: BackgroundMLFlowLogger
-
-    def log_metrics(self, metrics: Mapping[str, float], step: int) -> None:
-        """Queue metrics."""
-        self._logger.log_metrics(metrics, step)
-
-    def log_image(self, name: str, image: NDArray[np.uint8], step: int, caption: str = "") -> None:
-        """Queue a copy of an image."""
-        payload = {"name": name, "step": step, "caption": caption, "file": "image.npy"}
-        self._later(f"picture {name}", "image", payload, lambda file: np.save(file, image))
-
-    def log_text(self, name: str, text: str, step: int) -> None:
-        """Queue text."""
-        self._later(f"text {name}", "text", {"name": name, "text": text, "step": step})
-
-    def log_table(self, name: str, columns: Sequence[str], rows: Sequence[Sequence[Any]], step: int) -> None:
-        """Queue a table."""
-        payload = {"name": name, "columns": list(columns), "rows": [list(row) for row in rows], "step": step}
-        self._later(f"table {name}", "table", payload)
-
-    def log_hyperparams(self, params: Mapping[str, Any]) -> None:
-        """Queue hyperparameters."""
-        self._later("hyperparameters", "hyperparams", {"params": dict(params)})
-
-    def log_artifact(self, file: Path, folder: str = "", aliases: Sequence[str] = (), *, wait: bool = True) -> str:
-        """Send a file, or queue it."""
-        if wait:
-            return super().log_artifact(file, folder, aliases)
-        payload = {"folder": folder, "file": file.name}
-        self._later(f"file {file.name}", "artifact", payload, lambda copy: shutil.copyfile(file, copy))
-        return "/".join(part for part in (self._logger.shown_uri, folder.strip("/"), file.name) if part)
-
-    @rank_zero_only
-    def _later(
-        self, what: str, kind: str, payload: Mapping[str, Any], write: Callable[[Path], object] | None = None
-    ) -> None:
-        self._logger.queue(what, kind, payload, write)
-
-
-def send_entry(adapter: MLflowAdapter, entry: Entry) -> None:
-    """Send an entry of the journal."""
-    payload = entry.payload
-    if entry.kind == "image" and entry.file is not None:
-        adapter.log_image(payload["name"], np.load(entry.file), payload["step"], payload["caption"])
-    elif entry.kind == "artifact" and entry.file is not None:
-        adapter.log_artifact(entry.file, payload["folder"])
-    elif entry.kind == "text":
-        adapter.log_text(payload["name"], payload["text"], payload["step"])
-    elif entry.kind == "table":
-        adapter.log_table(payload["name"], payload["columns"], payload["rows"], payload["step"])
-    else:
-        adapter.log_hyperparams(payload["params"])
-
-
 def _outbox(directory: Path, at: str) -> Path:
     """Return the folder of what waits for one server."""
     return directory / OUTBOX_FOLDER / f"mlflow-{hashlib.sha256(at.encode()).hexdigest()[:6]}"
@@ -309,6 +249,3 @@ def _is_refusal(error: Exception) -> bool:
     from mlflow.exceptions import MlflowException  # noqa: PLC0415
 
     return isinstance(error, MlflowException) and error.error_code in _REFUSALS
-
-
-adapter_of.register(BackgroundMLFlowLogger, BackgroundAdapter)
