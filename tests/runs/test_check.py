@@ -8,7 +8,7 @@ import pynvml
 import pytest
 
 from cuelight.callbacks import ExportOnTrainEnd, Timer
-from cuelight.errors import ConfigError
+from cuelight.errors import ConfigError, DataError
 from cuelight.runs.run import Run
 from support.experiments import write_yaml
 from support.nvml_library import GPU, no_nvml_library, nvml_library
@@ -236,11 +236,19 @@ def test_a_warning_names_its_line(tmp_path, caplog) -> None:
     assert f"{file}:{line}: trainer.callbacks.0: UploadCheckpoint has nowhere to upload to" in caplog.text
 
 
-def test_callbacks_are_made_once_for_each_training() -> None:
+def test_callbacks_are_made_and_checked_once_for_a_training(monkeypatch, tmp_path) -> None:
+    made, checked = [], []
+    create, ask = Timer.__init__, Timer.check
+    monkeypatch.setattr(Timer, "__init__", lambda self, **params: made.append(self) or create(self, **params))
+    monkeypatch.setattr(Timer, "check", lambda self, *given: checked.append(self) or ask(self, *given))
     trainer = {"callbacks": [{"name": "Timer"}]}
-    run = Run.from_yaml({"model": CLASSIFICATION, "data": {"name": "Digits"}, "trainer": trainer})
-    first, again = ([entry.callback for entry in run.plan()] for _ in range(2))
-    assert all(one is other for one, other in zip(first, again, strict=True))
+    run = Run.from_yaml(
+        {"model": CLASSIFICATION, "data": {"name": "ImageFolder", "params": {"path": "no"}}, "trainer": trainer}
+    )
+    with pytest.raises(DataError):  # where the data is read, right after the plan
+        run.train(tmp_path)
+    assert len(made) == 1
+    assert checked == made * 2  # when the file is read, and when the training begins
 
 
 def test_two_checkpoints_of_one_metric_are_a_problem(tmp_path) -> None:
@@ -327,7 +335,9 @@ def test_archive_needs_its_extra_which_is_said_before_the_training(tmp_path, mon
         run.train(tmp_path / "runs")
     assert not (tmp_path / "runs").exists()
     tree["trainer"]["callbacks"][1]["active"] = False
-    assert not Run.from_yaml(tree).problems(to_train=True)
+    caplog.clear()
+    Run.from_yaml(tree).plan()
+    assert "luxonis-ml" not in caplog.text
 
 
 def test_the_same_step_twice_would_overwrite_itself(tmp_path) -> None:

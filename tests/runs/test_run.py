@@ -174,6 +174,14 @@ def elsewhere(digits, tmp_path):
     process.wait()
 
 
+@pytest.mark.parametrize("what", ["finish", "upload"])
+def test_nothing_is_queued_for_a_run_that_another_process_trains(what, elsewhere, monkeypatch) -> None:
+    run, _ = elsewhere
+    monkeypatch.setattr("cuelight.runs.trained_run.reopen_loggers", lambda *_: pytest.fail("the queue is not ours"))
+    with pytest.raises(CheckpointError, match="is being trained"):
+        getattr(Run.load(run.directory), what)()
+
+
 @pytest.mark.parametrize("what", ["resume", "finish"])
 def test_run_that_another_process_trains_is_left_alone(what, elsewhere) -> None:
     run, process = elsewhere

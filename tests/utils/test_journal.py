@@ -56,6 +56,13 @@ def test_what_was_refused_is_known_and_not_sent_again(tmp_path) -> None:
     assert not Journal(folder_of(tmp_path), "").waiting()
 
 
+def test_a_file_whose_entry_was_not_added_is_replaced(tmp_path) -> None:
+    (folder_of(tmp_path) / "000001").mkdir(parents=True)
+    (folder_of(tmp_path) / "000001" / "content").write_text("half")
+    entry = Journal(folder_of(tmp_path), "").add("a", "artifact", {}, lambda file: file.write_text("whole"))
+    assert entry.file.read_text() == "whole"
+
+
 def test_the_final_status_alone_is_nothing_that_is_lacking(tmp_path) -> None:
     Journal(folder_of(tmp_path), "MLflow at x").add("the final status", "end", {"status": "FINISHED"})
     assert lacking(tmp_path) == {}

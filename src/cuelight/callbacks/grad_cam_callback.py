@@ -32,6 +32,7 @@ from cuelight.tracking.sending import send_image
 from cuelight.train_end.from_trainer import is_sharded
 from cuelight.utils.files import atomic_write
 from cuelight.utils.redaction import reason_of
+from cuelight.utils.trainer_callbacks import callbacks_of
 
 logger = logging.getLogger(__name__)
 
@@ -220,7 +221,7 @@ class GradCamCallback(pl.Callback):
             picture.save(opened, "JPEG", quality=_QUALITY, subsampling=0)
 
     def _name(self, trainer: pl.Trainer, batch_idx: int, dataloader_idx: int) -> str:
-        callbacks: list[pl.Callback] = trainer.callbacks  # type: ignore[attr-defined]  # Lightning declares it nowhere
+        callbacks = callbacks_of(trainer)
         position = [callback for callback in callbacks if isinstance(callback, GradCamCallback)].index(self)
         of_loader = f"_dataloader_{dataloader_idx}" if dataloader_idx else ""
         return f"val_{batch_idx}{of_loader}" + (f"_callback_{position}" if position else "")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import os
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +21,7 @@ from cuelight.provenance.record import Provenance, collect, for_trackers, resume
 from cuelight.provenance.record_files import read_record, write_record
 from cuelight.tracking.sending import send_artifact, send_hyperparams
 from cuelight.utils.redaction import reason_of
+from cuelight.utils.trainer_callbacks import callbacks_of
 
 logger = logging.getLogger(__name__)
 
@@ -117,7 +118,7 @@ class MetadataLogger(pl.Callback):
 
     def _collect(self, trainer: pl.Trainer, module: pl.LightningModule) -> Provenance:
         data = getattr(trainer, "datamodule", None)
-        callbacks: Iterable[pl.Callback] = trainer.callbacks  # type: ignore[attr-defined]  # Lightning declares it nowhere
+        callbacks = callbacks_of(trainer)
         own = own_folder([module, data, *callbacks])
         values = look_up(self._known_to(module), self.hyperparams or [])
         seed = os.environ.get("PL_GLOBAL_SEED")  # where Lightning's seed_everything leaves it

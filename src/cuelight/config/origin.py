@@ -11,7 +11,7 @@ from cuelight.config.loading import Document, Location, printable
 from cuelight.config.overrides import COMMAND_LINE, OVERRIDE
 from cuelight.errors import ConfigWarning, Problem
 
-_Message = TypeVar("_Message", bound=Problem | ConfigWarning)
+Message = TypeVar("Message", bound=Problem | ConfigWarning)
 
 
 @dataclass(frozen=True)
@@ -24,13 +24,13 @@ class Origin:
     document: Document = field(default_factory=lambda: Document({}), compare=False)
     tree: Any = field(default=None, compare=False)
 
-    def locate(self, messages: Iterable[_Message]) -> list[_Message]:
+    def locate(self, messages: Iterable[Message]) -> list[Message]:
         """Add places to messages. Returns each once, in the order of the file; those about overrides come last."""
         located = dict.fromkeys(self._locate(message) for message in messages)
         ranked = sorted(located, key=lambda pair: (pair[0].source in {COMMAND_LINE, OVERRIDE}, pair[0].line))
         return [message for _, message in ranked]
 
-    def _locate(self, message: _Message) -> tuple[Location, _Message]:
+    def _locate(self, message: Message) -> tuple[Location, Message]:
         location = Location(message.where)
         if not message.where:
             location = self.document.locate(tuple(message.path.split(".")) if message.path else ())

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from typing import Annotated, Any, Literal, TypeVar
+from typing import Annotated, Any, Literal
 
 from pydantic import (
     Field,
@@ -25,12 +25,10 @@ from cuelight.config.fields import (
     RunName,
     Section,
 )
-from cuelight.config.origin import Origin
+from cuelight.config.origin import Message, Origin
 from cuelight.config.tracker import TrackerConfig
-from cuelight.errors import ConfigWarning, Problem
 
 _Path = tuple[str | int, ...]
-_Message = TypeVar("_Message", bound=Problem | ConfigWarning)
 
 
 class Part(Section):
@@ -176,7 +174,7 @@ class Config(Section):
         self._origin = origin
         self._templates.update(templates)
 
-    def locate(self, messages: Iterable[_Message]) -> list[_Message]:
+    def locate(self, messages: Iterable[Message]) -> list[Message]:
         """Add file and line to messages about this configuration.
 
         Returns each once, in the order of the file; those about overrides come last.

@@ -171,7 +171,7 @@ class Registry:
     def _add(self, factory: _Registered, name: str | None) -> _Registered:
         chosen = name or str(getattr(factory, "__name__", ""))
         if not callable(factory) or not chosen.isidentifier():
-            raise CuelightError(f"{factory!r} cannot be registered as a {self.kind.name}: expected a named class")
+            raise CuelightError(f"{factory!r} cannot be registered: expected a named class")
         before = self._own.get(chosen)
         # A notebook cell that is run again replaces the class that it registered before.
         same = before is not None and _origin(before) == _origin(factory)

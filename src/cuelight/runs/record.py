@@ -21,6 +21,7 @@ from cuelight.runs.plan import PlannedCallback
 from cuelight.utils.files import relative_to_run, write_json
 from cuelight.utils.redaction import reason_of
 from cuelight.utils.run_directory import TRAINING_FILE, is_first_process, own_process
+from cuelight.utils.trainer_callbacks import callbacks_of
 from cuelight.weights.best import from_callbacks, select_best
 
 logger = logging.getLogger(__name__)
@@ -61,7 +62,7 @@ def why_it_ended(trainer: pl.Trainer) -> str | None:
     """Return a sentence about what ended a training early; ``None`` if all epochs were trained."""
     if trainer.max_epochs is not None and 0 <= trainer.max_epochs <= trainer.current_epoch:
         return None
-    for callback in trainer.callbacks:  # type: ignore[attr-defined]  # Lightning declares it nowhere
+    for callback in callbacks_of(trainer):
         if isinstance(callback, StopAfterSteps) and trainer.global_step >= callback.max_steps:
             return f"trainer.max_steps: {callback.max_steps} ended the training in epoch {trainer.current_epoch}."
         if isinstance(callback, EarlyStopping) and callback.stopped_epoch:

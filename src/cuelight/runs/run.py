@@ -16,7 +16,7 @@ from cuelight.callbacks.added.last_checkpoint import LastCheckpoint
 from cuelight.callbacks.base.train_end_step import train_end_steps
 from cuelight.config import Config, load_config
 from cuelight.data.spec import DATA_SPEC, data_spec_of
-from cuelight.errors import CheckpointError, ConfigError, CuelightError, Problem, TrainingInterrupted
+from cuelight.errors import CheckpointError, ConfigError, ConfigWarning, CuelightError, Problem, TrainingInterrupted
 from cuelight.explain import Layer, list_layers
 from cuelight.runs.build import build_data, build_model, model_class
 from cuelight.runs.check import check
@@ -110,27 +110,19 @@ class Run(TrainedRun):
         described: Path | dict[str, Any] = directory / CONFIG_FILE if directory else _own_config(path)
         return cls._read(described, overrides, directory)
 
-    def problems(self, *, to_train: bool = False) -> list[Problem]:
-        """Return what cannot work, without reading data.
-
-        Args:
-            to_train: Also what only this machine lacks for a training, such as a GPU; otherwise it is in the list only
-                beside other problems.
-        """
+    def problems(self) -> list[Problem]:
+        """Return what cannot work; what only this machine lacks is in the list only beside other problems."""
         planned, problems = plan_callbacks(self.config)
         if not problems:
             self._planned = planned
         with suppress(CuelightError):  # of a name that does not exist, which is a problem of its part
             problems += [found for found in check(self.config, planned) if isinstance(found, Problem)]
-        return problems if to_train or not all(problem.on_this_machine for problem in problems) else []
+        return [] if all(problem.on_this_machine for problem in problems) else problems
 
     def plan(self) -> list[PlannedCallback]:
         """Return every callback of a training in order, without reading data. Warnings and problems are logged."""
-        planned = self._callbacks()
-        if is_first_process():
-            for found in self.config.locate(check(self.config, planned)):
-                logger.warning(found)
-        return with_display(planned, self.display)
+        _warn_of(self.config.locate(check(self.config, self._callbacks())))
+        return with_display(self._callbacks(), self.display)
 
     def layers(self, checkpoint: str | Path | None = None) -> list[Layer]:
         """List the layers of the model with their output shapes, without training.
@@ -210,9 +202,11 @@ class Run(TrainedRun):
         return self.directory
 
     def _train(self, output: Path, resume: Path | None) -> Result:
-        if problems := self.problems(to_train=True):
-            raise ConfigError(self.config.locate(problems))
-        planned = self.plan()
+        found = self.config.locate(check(self.config, self._callbacks()))
+        if problems := [one for one in found if isinstance(one, Problem)]:
+            raise ConfigError(problems)
+        _warn_of(found)
+        planned = with_display(self._callbacks(), self.display)
         self._planned = None  # these belong to this training
         resumed_from = step_of(resume) if resume else 0
         directory = self._prepare_directory(output)
@@ -246,6 +240,12 @@ class Run(TrainedRun):
         if all_ran or not self.has_checkpoints():
             return self._result(outcomes)
         return self.finish()
+
+
+def _warn_of(found: Sequence[Problem | ConfigWarning]) -> None:
+    if is_first_process():
+        for one in found:
+            logger.warning(one)
 
 
 def _own_config(checkpoint: str | Path) -> dict[str, Any]:

@@ -194,13 +194,13 @@ class TrainedRun:
         Raises:
             CheckpointError: If this run has no checkpoint, or another process is training it.
         """
-        last = latest_checkpoint(self._checkpoint_folder())
+        folder = self._checkpoint_folder()
+        last = latest_checkpoint(folder)
         if last is None:
             raise CheckpointError(f"{self.directory} has no checkpoint: train it first.")
-        step = int(load_checkpoint(last, mmap=True).get("global_step", 0))
-        training = self._finished(self._checkpoint_folder().parent, step)
-        require_nobody_trains(training.directory)
-        clean_up(training.directory)
+        require_nobody_trains(folder.parent)
+        clean_up(folder.parent)
+        training = self._finished(folder.parent, int(load_checkpoint(last, mmap=True).get("global_step", 0)))
         steps = [entry.callback for entry in self._callbacks() if isinstance(entry.callback, TrainEndStep)]
         outcomes = finish(steps, training, self._console())
         for one in training.loggers:

@@ -94,14 +94,20 @@ def archive(
     heads = module.archive_heads() if isinstance(module, BringsHeads) else None
     details: dict[str, Any] = {"export": f"that of {EXPORT_STEP}"}
     own = path.parent / _ONNX_FOLDER / onnx_path(training, options).name
-    onnx = _exported_before(training, weights, options)
+    onnx, checksum = _exported_before(training, weights, options)
     try:
         if onnx is None:
             details = {"export": export(training, weights, own, options, report).details}
         report("writing the archive")
         onnx = onnx or own
         write_archive(
-            onnx, path, name=onnx.stem, heads=heads, compression=options.compression, check_head=head_problems
+            onnx,
+            path,
+            name=onnx.stem,
+            heads=heads,
+            compression=options.compression,
+            check_head=head_problems,
+            checksum=checksum,
         )
     finally:  # a rejected file stays in the folder
         own.unlink(missing_ok=True)
@@ -143,7 +149,11 @@ def _example(example: Inputs | None, images: Tensor | None, name: str) -> Inputs
     return images[:1]
 
 
-def _exported_before(training: FinishedTraining, weights: MeasuredWeights, options: ExporterConfig) -> Path | None:
-    """Return the ONNX file of ``ExportOnTrainEnd`` if it is up to date."""
+def _exported_before(
+    training: FinishedTraining, weights: MeasuredWeights, options: ExporterConfig
+) -> tuple[Path | None, str | None]:
+    """Return the ONNX file of ``ExportOnTrainEnd`` and its SHA-256, if it is up to date."""
     path, exported = onnx_path(training, options), read_outcomes(training.directory).get(EXPORT_STEP)
-    return path if exported and is_up_to_date(exported, training, path, options, weights) else None
+    if exported is None or not is_up_to_date(exported, training, path, options, weights):
+        return None, None
+    return path, exported.files[relative_to_run(path, training.directory)]

@@ -16,6 +16,7 @@ from pydantic import ValidationError
 from cuelight.config.schema import ExporterConfig
 from cuelight.evaluation.evaluator import settings_like
 from cuelight.train_end.finished_training import FinishedTraining
+from cuelight.utils.trainer_callbacks import callbacks_of
 from cuelight.weights.best import from_callbacks, main_metric
 from cuelight.weights.clean_copy import clean_copy
 
@@ -68,7 +69,7 @@ def finished_by(trainer: pl.Trainer, module: pl.LightningModule) -> FinishedTrai
     The ``name`` and ``exporter`` come from the ``hparams`` of the module, if they hold a configuration.
     """
     data = getattr(trainer, "datamodule", None) or LoadersAsData(trainer, module)
-    callbacks: list[pl.Callback] = trainer.callbacks  # type: ignore[attr-defined]  # Lightning declares it nowhere
+    callbacks = callbacks_of(trainer)
     shared = [trainer, data, *trainer.loggers, *callbacks]
     hparams = dict(module.hparams)
     return FinishedTraining(

@@ -17,7 +17,8 @@ from cuelight.weights.fingerprint import fingerprint
 MakeModule = Callable[[Mapping[str, Any]], pl.LightningModule]
 """Makes the module of a checkpoint (its content) in eval mode on the CPU, without loading the weights."""
 
-_LARGE = ("state_dict", "current_model_state", "optimizer_states")
+# Large entries that only a resume needs. They stay as empty ones for modules that look at them.
+_OF_A_RESUME: dict[str, Any] = {"optimizer_states": [], "current_model_state": {}}
 
 
 class MeasuredWeights:
@@ -36,11 +37,11 @@ class MeasuredWeights:
     def __init__(self, checkpoint: Path, make_module: MakeModule) -> None:
         content = load_checkpoint(checkpoint)
         self.checkpoint = checkpoint
-        self.fingerprint = fingerprint(content["state_dict"])  # now, because a module may change the dict on loading
+        self.fingerprint = fingerprint(content["state_dict"])
         self.data = saved_spec(content) or DataSpec()
         self.step: int | None = content.get("global_step")
         self.callback_states: Mapping[str, Any] = content.get("callbacks", {})
-        self._content = content
+        self._content = content | {key: empty for key, empty in _OF_A_RESUME.items() if key in content}
         self._make_module = make_module
 
     @cached_property
@@ -50,15 +51,11 @@ class MeasuredWeights:
         Raises:
             CheckpointError: If the weights do not fit the model.
         """
-        module = self._with_weights(self._content)
-        self._content = {key: value for key, value in self._content.items() if key not in _LARGE}
-        return module
+        return self.separate_module()
 
     def separate_module(self) -> pl.LightningModule:
         """Return another module with these weights, which may be changed, for example to half precision."""
-        return self._with_weights(self._content | {"state_dict": self.module.state_dict()})
-
-    def _with_weights(self, content: dict[str, Any]) -> pl.LightningModule:
+        content = self._content | {"state_dict": dict(self._content["state_dict"])}  # a module may rename its weights
         module = self._make_module(content)
         module.on_load_checkpoint(content)
         load_weights(module, content["state_dict"], self.checkpoint)

@@ -12,6 +12,8 @@ from lightning.pytorch.utilities.model_helpers import is_overridden
 from torch.utils.data import DataLoader
 from torch.utils.data.distributed import DistributedSampler
 
+from cuelight.utils.trainer_callbacks import callbacks_of
+
 
 @dataclass(frozen=True)
 class TrainingLength:
@@ -73,7 +75,7 @@ def training_batches(module: pl.LightningModule) -> float:
 
 
 def _accumulation(trainer: pl.Trainer) -> Mapping[int, int]:
-    for callback in trainer.callbacks:  # type: ignore[attr-defined]
+    for callback in callbacks_of(trainer):
         if isinstance(callback, GradientAccumulationScheduler):
             return callback.scheduling
     return {0: trainer.accumulate_grad_batches}

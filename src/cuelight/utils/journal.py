@@ -60,7 +60,7 @@ class Journal:
             file = None
             if write is not None:
                 file = self._folder / f"{number:06}" / str(payload.get("file", "content"))
-                file.parent.mkdir()
+                file.parent.mkdir(exist_ok=True)  # of an entry that a killed process did not add
                 write(file)
             entry = Entry(number, what, kind, payload, file)
             name = file.name if file else None
@@ -76,17 +76,17 @@ class Journal:
     def remove(self, entries: Iterable[Entry], refused: str = "") -> None:
         """Remove entries that were sent, or that the tracker ``refused`` for this reason."""
         with self._lock:
-            numbers = [entry.number for entry in entries if self._waiting.pop(entry.number, None)]
-            if not numbers:
+            removed = [entry for entry in entries if self._waiting.pop(entry.number, None)]
+            if not removed:
                 return
             try:
-                for entry in entries:
+                for entry in removed:
                     if refused:
                         self._append(_REFUSED, {"what": entry.what, "size": _size(entry), "reason": refused})
                     if entry.file is not None:
                         shutil.rmtree(entry.file.parent, ignore_errors=True)
                 if self._waiting:
-                    self._append(_ENTRIES, {"removed": numbers})
+                    self._append(_ENTRIES, {"removed": [entry.number for entry in removed]})
                 elif (self._folder / _REFUSED).is_file():
                     (self._folder / _ENTRIES).unlink(missing_ok=True)
                 else:

@@ -226,6 +226,23 @@ def test_the_best_checkpoint_is_read_once_for_all_steps(tmp_path, monkeypatch) -
     assert read == ["best_loss.ckpt"]
 
 
+class Renaming(Measured):
+    """Its checkpoints have other names than the module."""
+
+    def on_save_checkpoint(self, checkpoint):
+        state = checkpoint["state_dict"]
+        checkpoint["state_dict"] = {name.removeprefix("network."): value for name, value in state.items()}
+
+    def on_load_checkpoint(self, checkpoint):
+        checkpoint["state_dict"] = {f"network.{name}": value for name, value in checkpoint["state_dict"].items()}
+
+
+def test_a_module_that_renames_its_weights_is_tested_and_exported(tmp_path) -> None:
+    steps = [ExportOnTrainEnd(), TestOnTrainEnd(), ArchiveOnTrainEnd()]
+    train(tmp_path, *keep(LOSS), *steps, model=Renaming())
+    assert [step.outcome.status for step in steps] == ["ok"] * 3, [step.outcome.reason for step in steps]
+
+
 class Halved(Measured):
     """Its weights lose half of their digits while it is tested."""
 

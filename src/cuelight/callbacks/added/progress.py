@@ -13,6 +13,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextC
 from rich.table import Column
 
 from cuelight.callbacks.added.stop_after_steps import StopAfterSteps
+from cuelight.utils.trainer_callbacks import callbacks_of
 
 _SECONDS_BETWEEN_READINGS = 0.5  # reading a metric synchronizes with the GPU
 
@@ -212,7 +213,7 @@ def _batches_of_training(trainer: pl.Trainer) -> int:
     per_epoch, epochs = trainer.num_training_batches, trainer.max_epochs
     limits = [
         callback.max_steps * trainer.accumulate_grad_batches
-        for callback in trainer.callbacks  # type: ignore[attr-defined]  # Lightning declares it nowhere
+        for callback in callbacks_of(trainer)
         if isinstance(callback, StopAfterSteps)
     ]
     if epochs is not None and epochs >= 0 and per_epoch != float("inf"):

@@ -11,6 +11,7 @@ import lightning.pytorch as pl
 
 from cuelight.config import Config
 from cuelight.errors import ConfigWarning, CuelightError, Problem
+from cuelight.utils.trainer_callbacks import callbacks_of
 
 
 @runtime_checkable
@@ -56,7 +57,7 @@ def require_no_problem(callback: pl.Callback, trainer: pl.Trainer) -> None:
     Raises:
         CuelightError: If it cannot work with the other callbacks of the trainer.
     """
-    callbacks: list[pl.Callback] = trainer.callbacks  # type: ignore[attr-defined]  # Lightning declares it nowhere
+    callbacks = callbacks_of(trainer)
     found = check_callback(callback, None, callbacks)
     if problems := [problem.message for problem in found if isinstance(problem, Problem)]:
         raise CuelightError("\n".join(problems))

@@ -20,6 +20,7 @@ from cuelight.train_end.from_trainer import finished_by, is_sharded
 from cuelight.train_end.outcomes import Outcome
 from cuelight.train_end.ranks import on_first_rank
 from cuelight.train_end.running import StepResult, TrainEndError, run_step
+from cuelight.utils.trainer_callbacks import callbacks_of
 from cuelight.utils.wrap_method import wrap_method
 from cuelight.weights.best import Preference
 
@@ -120,12 +121,7 @@ def _finished(trainer: pl.Trainer, module: pl.LightningModule) -> FinishedTraini
 
 def train_end_steps(trainer: pl.Trainer) -> list[TrainEndStep]:
     """Return the steps among the callbacks of a trainer, in order."""
-    return [callback for callback in _callbacks(trainer) if isinstance(callback, TrainEndStep)]
-
-
-def _callbacks(trainer: pl.Trainer) -> list[pl.Callback]:
-    callbacks: list[pl.Callback] = trainer.callbacks  # type: ignore[attr-defined]  # Lightning declares it nowhere
-    return callbacks
+    return [callback for callback in callbacks_of(trainer) if isinstance(callback, TrainEndStep)]
 
 
 def _raise_after_teardown(trainer: pl.Trainer, error: TrainEndError) -> None:
@@ -136,7 +132,7 @@ def _raise_after_teardown(trainer: pl.Trainer, error: TrainEndError) -> None:
         describe()
         raise error
 
-    undo = wrap_method(trainer.profiler, "describe", describe_and_raise)  # type: ignore[attr-defined]  # nor this
+    undo = wrap_method(trainer.profiler, "describe", describe_and_raise)  # type: ignore[attr-defined]  # Lightning sets it by setattr
 
 
 def _why_not(trainer: pl.Trainer) -> str | None:
@@ -148,7 +144,7 @@ def _why_not(trainer: pl.Trainer) -> str | None:
 
 
 def _last_checkpoints(trainer: pl.Trainer) -> list[LastCheckpoint]:
-    return [callback for callback in _callbacks(trainer) if isinstance(callback, LastCheckpoint)]
+    return [callback for callback in callbacks_of(trainer) if isinstance(callback, LastCheckpoint)]
 
 
 def _skip(reason: str) -> StepResult:

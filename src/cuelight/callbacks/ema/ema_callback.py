@@ -20,6 +20,7 @@ from cuelight.callbacks.ema.conflicts import callback_conflicts, require_known_s
 from cuelight.callbacks.ema.parameters import require_ranges, training_warning
 from cuelight.config import Config
 from cuelight.errors import Problem
+from cuelight.utils.trainer_callbacks import callbacks_of
 from cuelight.utils.wrap_method import wrap_method
 from cuelight.weights.accumulated_gradients import restore_gradients, save_gradients, saved_gradients
 from cuelight.weights.averaging import AveragedWeights, decay_at
@@ -214,8 +215,7 @@ class EMACallback(pl.Callback):
         self._attached_to.append(self._trainer)
 
     def _is_at_work_in(self, trainer: pl.Trainer) -> bool:
-        callbacks = trainer.callbacks  # type: ignore[attr-defined]
-        return self in callbacks and self._trainer is not None and self._trainer() is trainer
+        return self in callbacks_of(trainer) and self._trainer is not None and self._trainer() is trainer
 
     def _average_for(self, trainer: pl.Trainer) -> AveragedWeights | None:
         """Return the average, if it belongs to the trainer's current model."""
@@ -255,7 +255,7 @@ class EMACallback(pl.Callback):
             if trainer.state.fn == "fit" and self._is_at_work_in(trainer):
                 self._save_progress(trainer, checkpoint, {})
             return checkpoint
-        pruned = any(isinstance(callback, ModelPruning) for callback in trainer.callbacks)  # type: ignore[attr-defined]
+        pruned = any(isinstance(callback, ModelPruning) for callback in callbacks_of(trainer))
         with average.in_model():
             checkpoint = dump(*args, **kwargs)
             checkpoint["state_dict"] = _to_keep(checkpoint["state_dict"], average.is_sharded, pruned)

@@ -54,6 +54,7 @@ def write_archive(
     heads: Sequence[Mapping[str, Any]] | None,
     compression: Compression = "none",
     check_head: HeadCheck | None = None,
+    checksum: str | None = None,
 ) -> Path:
     """Write an ONNX file and its configuration to an NN Archive, and check the archive.
 
@@ -66,6 +67,7 @@ def write_archive(
         heads: How a device decodes the outputs, as a module's ``archive_heads`` returns them; none if empty.
         compression: How the archive is compressed.
         check_head: Further checks of each head.
+        checksum: The SHA-256 of the ONNX file, if it is known.
 
     Returns:
         The path.
@@ -79,7 +81,7 @@ def write_archive(
         raise ArchiveError(
             "\n  ".join([f"{path}: the configuration of the archive does not match {onnx.name}:", *problems])
         )
-    checksum = config["model"]["metadata"][CHECKSUM] = sha256_of(onnx)
+    checksum = config["model"]["metadata"][CHECKSUM] = checksum or sha256_of(onnx)
     if not any(entry["preprocessing"] for entry in config["model"]["inputs"]):
         logger.warning(
             "%s has no preprocessing metadata, so neither does %s. Set `preprocessing` on your data module.",
