@@ -1,7 +1,5 @@
 """``python -m cuelight``, which ``torchrun -m cuelight`` needs."""
 
-import sys
+from cuelight.cli import run
 
-from cuelight.cli import main
-
-sys.exit(main())
+run()

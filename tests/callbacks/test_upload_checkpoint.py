@@ -76,8 +76,8 @@ class Wait(pl.Callback):
         wanted = self.counts.pop(0)
         for callback in trainer.callbacks:
             if isinstance(callback, UploadCheckpoint):
-                for uploader in callback._uploads._uploaders():
-                    assert uploader.wait(LONGEST)
+                for uploader in callback._uploads._uploaders:
+                    assert uploader.sender.wait(LONGEST)
         assert len(self.tracker.sent) == wanted
 
 

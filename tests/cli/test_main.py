@@ -1,6 +1,8 @@
 """The exit code tells what ended a command, whatever Lightning made of it."""
 
 import signal
+import subprocess
+import sys
 import threading
 
 import pytest
@@ -97,3 +99,32 @@ def test_commands_run_outside_the_main_thread(capsys) -> None:
     thread.start()
     thread.join()
     assert codes in ([1], [2])
+
+
+HANGING = """
+import sys, threading
+from concurrent.futures import ThreadPoolExecutor
+from cuelight.cli import run
+from cuelight.tracking.outbox.sender import Sender
+
+began = threading.Event()
+
+def send():
+    with ThreadPoolExecutor() as executor:  # as boto3 does
+        executor.submit(send_a_part).result()
+
+def send_a_part():
+    began.set()
+    threading.Event().wait()
+
+Sender("a tracker", send).wake()
+assert began.wait(60)
+sys.argv = ["cuelight", "callbacks", "Nothing"]
+run()
+"""
+
+
+def test_process_ends_while_a_server_does_not_answer() -> None:
+    done = subprocess.run([sys.executable, "-c", HANGING], capture_output=True, text=True, timeout=120, check=False)
+    assert done.returncode == 1, done.stderr
+    assert "Nothing" in done.stderr

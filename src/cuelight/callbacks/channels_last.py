@@ -70,8 +70,9 @@ def _lay_out_after_configure_model(module: pl.LightningModule) -> None:
 
 
 def _prunes_single_weights(pruning: ModelPruning) -> bool:
-    function = getattr(pruning.pruning_fn, "func", None)  # Lightning keeps a partial of it
-    return pruning._use_global_unstructured or "unstructured" in getattr(function, "__name__", "")  # noqa: SLF001
+    # Lightning keeps a class if it prunes all layers together, and a partial of a function otherwise.
+    function = getattr(pruning.pruning_fn, "func", None)
+    return isinstance(pruning.pruning_fn, type) or "unstructured" in getattr(function, "__name__", "")
 
 
 def _lay_out(module: nn.Module) -> None:

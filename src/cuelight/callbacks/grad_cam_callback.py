@@ -210,8 +210,7 @@ class GradCamCallback(pl.Callback):
             found = target.heat_maps(module, images, labels, scores)
         pictures = as_pictures(images, _preprocessing(trainer, module))
         explained = explained_images(found, pictures, scores, _class_names(trainer, module), labels)
-        # The step under which Lightning logs, for example the loss of this validation. Shown epochs count from 1.
-        step, epoch = trainer.fit_loop.epoch_loop._batches_that_stepped, trainer.current_epoch + 1  # noqa: SLF001
+        step, epoch = trainer.global_step, trainer.current_epoch + 1  # shown epochs count from 1
         when = f", epoch {epoch}, step {step}" if trainer.state.fn == "fit" else ""
         title = f"{title_of(self.method, target.layer, found.maps)}{when}"
         picture = draw_grid(explained, title, left_out)

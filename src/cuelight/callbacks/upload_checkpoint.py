@@ -19,7 +19,7 @@ from cuelight.callbacks.base.train_end_step import TrainEndStep
 from cuelight.config import Config, paths
 from cuelight.config.durations import read_duration
 from cuelight.errors import CheckpointError, ConfigWarning, ParameterError, Problem
-from cuelight.tracking.outbox.uploader import PAUSES
+from cuelight.tracking.outbox.sender import PAUSES
 from cuelight.tracking.outbox.uploads import Uploads
 from cuelight.train_end.finished_training import FinishedTraining
 from cuelight.train_end.outcomes import Outcome

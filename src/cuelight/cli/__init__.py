@@ -1,5 +1,5 @@
 """The command line. A command imports what it needs only when it runs."""
 
-from cuelight.cli.main import main
+from cuelight.cli.main import main, run
 
-__all__ = ["main"]
+__all__ = ["main", "run"]

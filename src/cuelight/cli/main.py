@@ -3,17 +3,36 @@
 from __future__ import annotations
 
 import argparse
+import logging
+import os
 import signal
 import sys
 from collections.abc import Sequence
+from typing import NoReturn
 
 from cuelight.cli.parser import build_parser
 from cuelight.errors import ConfigError, CuelightError, TrainingInterrupted
+from cuelight.utils.background import is_busy
 from cuelight.utils.signals import NotedSignal
 
 EXIT_FAILED = 1
 EXIT_USAGE = 2  # as argparse does
 EXIT_SIGNAL = 128  # as shells do: 130 after SIGINT, 143 after SIGTERM
+
+
+def run() -> NoReturn:
+    """Run the command of this process, and end it.
+
+    Python would wait for the threads that boto3 uploads with, for minutes if a server does not answer. What was not
+    sent stays in the run directory.
+    """
+    code = main()
+    if is_busy():
+        logging.shutdown()
+        sys.stdout.flush()
+        sys.stderr.flush()
+        os._exit(code)
+    sys.exit(code)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

@@ -9,9 +9,12 @@ import shutil
 import threading
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+
+from cuelight.utils.locks import locked
 
 logger = logging.getLogger(__name__)
 
@@ -45,8 +48,20 @@ class Journal:
         self._folder = folder
         self._receiver = receiver
         self._lock = threading.Lock()
-        self._waiting = {entry.number: entry for entry in _read(folder)}
-        self._last = max(self._waiting, default=0)
+        self._waiting: dict[int, Entry] = {}
+        self._last, self._size = 0, -1
+        self._read()
+
+    @contextmanager
+    def locked(self) -> Iterator[None]:
+        """Lock the journal against other processes, and read what they have changed.
+
+        Raises ``LockedError`` if another one has locked it.
+        """
+        with locked(self._folder):
+            with self._lock:
+                self._read()
+            yield
 
     def add(
         self, what: str, kind: str, payload: Mapping[str, Any], write: Callable[[Path], object] | None = None
@@ -91,8 +106,16 @@ class Journal:
                     (self._folder / _ENTRIES).unlink(missing_ok=True)
                 else:
                     shutil.rmtree(self._folder, ignore_errors=True)
+                self._size = _file_size(self._folder / _ENTRIES)
             except OSError as error:
                 logger.warning("%s may get something twice: %s", self._receiver, error)
+
+    def _read(self) -> None:
+        size = _file_size(self._folder / _ENTRIES)
+        if size != self._size:
+            self._waiting = {entry.number: entry for entry in _read(self._folder)}
+            self._last = max(self._waiting, default=self._last)
+            self._size = size
 
     def _append(self, name: str, line: Mapping[str, Any]) -> None:
         text = json.dumps(line, default=str) + "\n"
@@ -101,6 +124,7 @@ class Journal:
                 file.seek(-1, os.SEEK_END)
                 text = text if file.read(1) == b"\n" else f"\n{text}"  # a killed process left half a line
             file.write(text.encode())
+        self._size = _file_size(self._folder / _ENTRIES)
 
 
 def lacking(directory: Path, *, only_waiting: bool = False) -> dict[str, str]:
@@ -123,6 +147,10 @@ def lacking(directory: Path, *, only_waiting: bool = False) -> dict[str, str]:
         if parts:
             found[str(about.get("receiver", folder.name))] = "; ".join(parts)
     return found
+
+
+def _file_size(file: Path) -> int:
+    return file.stat().st_size if file.is_file() else 0
 
 
 def _listed(counts: Mapping[str, int]) -> str:

@@ -14,7 +14,6 @@ from typing import Any
 import torch
 from lightning.fabric.plugins import TorchCheckpointIO
 from lightning.fabric.utilities.cloud_io import get_filesystem
-from lightning.fabric.utilities.types import _PATH
 
 from cuelight.errors import CheckpointError
 from cuelight.utils.files import atomic_write
@@ -59,7 +58,7 @@ class AtomicCheckpointIO(TorchCheckpointIO):
         self.hyper_parameters = hyper_parameters
         self._read_back = False
 
-    def save_checkpoint(self, checkpoint: dict[str, Any], path: _PATH, storage_options: Any | None = None) -> None:
+    def save_checkpoint(self, checkpoint: dict[str, Any], path: str | Path, storage_options: Any | None = None) -> None:
         """Write a checkpoint atomically; raises ``CheckpointError``, an older file stays intact."""
         if self.hyper_parameters is not None:
             checkpoint = {key: value for key, value in checkpoint.items() if key not in _HYPER_PARAMETERS}
@@ -81,7 +80,7 @@ class AtomicCheckpointIO(TorchCheckpointIO):
 
     def load_checkpoint(
         self,
-        path: _PATH,
+        path: str | Path,
         map_location: Callable[..., Any] | None = None,
         weights_only: bool | None = None,
     ) -> dict[str, Any]:
@@ -93,7 +92,7 @@ class AtomicCheckpointIO(TorchCheckpointIO):
         return content if Path(path).name == _HANDED_BACK else _checked(path, content)
 
 
-def load_checkpoint(path: _PATH, map_location: Any = "cpu", mmap: bool = False) -> dict[str, Any]:
+def load_checkpoint(path: str | Path, map_location: Any = "cpu", mmap: bool = False) -> dict[str, Any]:
     """Read a Lightning checkpoint without running code that it may contain.
 
     Args:
@@ -110,7 +109,7 @@ def load_checkpoint(path: _PATH, map_location: Any = "cpu", mmap: bool = False) 
     return _checked(path, _read(path, map_location, mmap))
 
 
-def _read(path: _PATH, map_location: Any, mmap: bool = False) -> Any:
+def _read(path: str | Path, map_location: Any, mmap: bool = False) -> Any:
     filesystem = get_filesystem(path)
     if not filesystem.isfile(str(path)):
         raise CheckpointError(f"{path}: there is no such checkpoint file.")
@@ -125,13 +124,13 @@ def _read(path: _PATH, map_location: Any, mmap: bool = False) -> Any:
         raise _unreadable(path, _first_line(error)) from error
 
 
-def _checked(path: _PATH, content: Any) -> dict[str, Any]:
+def _checked(path: str | Path, content: Any) -> dict[str, Any]:
     if not isinstance(content, dict) or "state_dict" not in content:
         raise CheckpointError(f"{path}: this file has no `state_dict`, so it is not a Lightning checkpoint.")
     return content
 
 
-def _is_remote(path: _PATH) -> bool:
+def _is_remote(path: str | Path) -> bool:
     return "://" in str(path) and not str(path).startswith("file://")
 
 
@@ -145,7 +144,7 @@ def _write_error(path: Path, error: BaseException) -> CheckpointError:
     )
 
 
-def _unsafe_content(path: _PATH, error: pickle.UnpicklingError) -> CheckpointError:
+def _unsafe_content(path: str | Path, error: pickle.UnpicklingError) -> CheckpointError:
     """Name the object that torch refused, without the rest of its message, which explains how to load it anyway."""
     name = re.search(r"GLOBAL (\S+)", str(error))
     if name is None:
@@ -156,7 +155,7 @@ def _unsafe_content(path: _PATH, error: pickle.UnpicklingError) -> CheckpointErr
     )
 
 
-def _unreadable(path: _PATH, reason: str) -> CheckpointError:
+def _unreadable(path: str | Path, reason: str) -> CheckpointError:
     return CheckpointError(f"{path}: this checkpoint cannot be read. It is damaged or has another format ({reason}).")
 
 

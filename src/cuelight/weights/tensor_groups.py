@@ -9,6 +9,7 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
+from torch.nn.utils import get_total_norm
 
 from cuelight.weights.sharded_state import is_sharded
 
@@ -31,12 +32,12 @@ class TensorGroup:
     def is_finite(self) -> bool:
         """Return whether the tensors have neither NaN nor infinity."""
         values = self._values()
-        if values[0].is_cpu:
+        if values[0].is_cpu or values[0].dtype not in (torch.float32, torch.float64):
             # The sum is the fastest operation that propagates NaN and infinity; in half precision it would overflow.
-            total = sum(value.sum(dtype=_at_least_float32(value.dtype)).item() for value in values)
+            sums = [value.sum(dtype=_at_least_float32(value.dtype)) for value in values]
+            total = sum(map(Tensor.item, sums)) if values[0].is_cpu else torch.stack(sums).sum().item()
         else:
-            norms = torch._foreach_norm(values, dtype=torch.float32)  # noqa: SLF001 - one kernel, one synchronization
-            total = torch.stack(list(norms)).sum().item()
+            total = get_total_norm(values).item()  # one kernel
         return math.isfinite(abs(total))
 
     def update(self, weight: float) -> None:

@@ -19,6 +19,8 @@ from cuelight.tracking.logger_adapter import adapter_of
 from cuelight.tracking.loggers.build import start_trackers
 from cuelight.tracking.loggers.tensorboard_logger import MirroredTensorBoardLogger, _pause
 from cuelight.tracking.loggers.wandb_adapter import WandbAdapter
+from cuelight.utils.journal import lacking
+from support.trackers import LONGEST
 
 
 def events_of(folder):
@@ -239,10 +241,18 @@ def test_trackers_that_had_begun_end_at_ctrl_c_while_another_one_hangs(tmp_path)
     assert ended == ["failed"]
 
 
-def test_place_that_is_gone_does_not_end_a_training(tmp_path, caplog) -> None:
+def test_place_that_is_gone_does_not_end_a_training_and_gets_its_files_later(tmp_path, caplog) -> None:
     (tmp_path / "file").write_text("no folder")
     logger = MirroredTensorBoardLogger(tmp_path / "run", str(tmp_path / "file"))
     logger.log_metrics({"loss": 1.0}, 1)
     logger.finalize("success")
-    assert f"this run were copied to {tmp_path / 'file'}: they are in {tmp_path / 'run'}" in caplog.text
+    assert f"TensorBoard at {tmp_path / 'file'} lacks event files not sent yet." in caplog.text
+    assert lacking(tmp_path / "run") == {f"TensorBoard at {tmp_path / 'file'}": "event files not sent yet"}
+    (tmp_path / "file").unlink()
+    later = MirroredTensorBoardLogger(tmp_path / "run", str(tmp_path / "file"))
+    later.outbox.send_waiting()
+    later.outbox.drain(LONGEST)
+    [copied] = (tmp_path / "file").glob("events.*")
+    assert copied.read_bytes() == next((tmp_path / "run").glob("events.*")).read_bytes()
+    assert lacking(tmp_path / "run") == {}
     assert [point.value for point in events_of(tmp_path / "run").Scalars("loss")] == [1.0]

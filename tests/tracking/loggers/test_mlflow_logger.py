@@ -5,7 +5,7 @@ from types import SimpleNamespace
 import pytest
 
 from cuelight.tracking.loggers.mlflow_logger import BackgroundMLFlowLogger, _is_refusal
-from cuelight.tracking.outbox.delivery import Delivery
+from cuelight.tracking.outbox.sender import Sender
 from cuelight.utils.journal import lacking
 
 
@@ -39,7 +39,7 @@ def test_connection_that_breaks_is_tried_again() -> None:
 
 
 def test_what_waits_for_one_server_is_not_sent_to_another(tmp_path, monkeypatch) -> None:
-    monkeypatch.setattr(Delivery, "put", lambda *_, **__: None)  # nothing is sent
+    monkeypatch.setattr(Sender, "wake", lambda _: None)  # nothing is sent
     for port in (1, 2):
         logger = BackgroundMLFlowLogger(tmp_path, f"http://127.0.0.1:{port}", "experiment", "run")
         logger.log_metrics({"loss": 1.0}, port)

@@ -1,11 +1,10 @@
 """What waits to be sent, on the disk."""
 
-import multiprocessing
 import os
 
 import pytest
 
-from cuelight.tracking.outbox.spool import Sent, Spool, SpoolInUseError
+from cuelight.tracking.outbox.spool import Sent, Spool
 from cuelight.utils.files import remove_partial_files
 
 
@@ -101,56 +100,3 @@ def test_what_was_sent_is_remembered(spool) -> None:
     sent = [Sent("runs:/1", "best.ckpt", "runs:/1/checkpoints/best.ckpt", "ab", 7, 0.25)]
     spool.write_sent(sent)
     assert Spool(spool.folder).read_sent() == sent
-
-
-def test_one_at_a_time(spool) -> None:
-    with spool.locked(), pytest.raises(SpoolInUseError), Spool(spool.folder).locked():
-        pass
-    with spool.locked():
-        pass
-
-
-def test_one_process_at_a_time(spool) -> None:
-    context = multiprocessing.get_context("fork")
-    locked, release = context.Event(), context.Event()
-    process = context.Process(target=hold, args=(spool, locked, release))
-    process.start()
-    assert locked.wait(60)
-    with pytest.raises(SpoolInUseError), spool.locked():
-        pass
-    process.kill()
-    process.join()
-    with spool.locked():
-        pass
-
-
-def hold(spool, locked, release):
-    with spool.locked():
-        locked.set()
-        release.wait(60)
-
-
-def test_what_a_killed_process_has_forked_does_not_keep_the_lock(spool) -> None:
-    """A worker of a loader lives on for a while."""
-    context = multiprocessing.get_context("fork")
-    (locked, tell), (hold_on, let_go) = context.Pipe(duplex=False), context.Pipe(duplex=False)
-    process = context.Process(target=hold_and_fork, args=(spool, tell, hold_on, let_go))
-    process.start()
-    assert locked.poll(60)
-    with pytest.raises(SpoolInUseError), spool.locked():
-        pass
-    process.kill()
-    process.join()
-    os.kill(locked.recv(), 0)  # the worker lives
-    with spool.locked():
-        let_go.close()
-
-
-def hold_and_fork(spool, tell, hold_on, let_go):
-    with spool.locked():
-        if os.fork() == 0:
-            let_go.close()
-            tell.send(os.getpid())
-            hold_on.poll(60)  # until the test has closed the other end
-            os._exit(0)
-        hold_on.poll(60)

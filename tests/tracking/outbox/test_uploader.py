@@ -21,6 +21,7 @@ class Setting:
 
     def uploader(self, keep=1, pauses=(0.001,)):
         made = Uploader("Keeping", self.tracker, self.spool, "checkpoints", keep, pauses)
+        made.resume()
         self.uploaders.append(made)
         return made
 
@@ -39,13 +40,13 @@ def setting(tmp_path):
     yield made
     made.tracker.gate.set()
     for uploader in made.uploaders:
-        uploader.close()
+        uploader.sender.close()
 
 
 def test_a_file_is_sent_and_nothing_remains_but_the_state(setting) -> None:
     uploader = setting.uploader()
     setting.offer(uploader, b"one", step=4)
-    assert uploader.wait(LONGEST)
+    assert uploader.sender.wait(LONGEST)
     assert setting.tracker.sent == [("best.ckpt", b"one")]
     assert setting.tracker.aliases == [["best"]]
     assert setting.left() == ["lock", "state.json"]
@@ -59,7 +60,7 @@ def test_offering_waits_for_nothing(setting) -> None:
     setting.offer(uploader, b"one")
     assert setting.tracker.entered.wait(LONGEST)
     setting.offer(uploader, b"two")
-    assert not uploader.wait(0)
+    assert not uploader.sender.wait(0)
     assert setting.tracker.sent == []
 
 
@@ -72,27 +73,9 @@ def test_of_ten_during_one_slow_upload_the_last_is_sent(setting) -> None:
         setting.offer(uploader, f"{step}".encode(), step)
     assert len([name for name in setting.left() if name == "best.ckpt"]) == 2
     setting.tracker.gate.set()
-    assert uploader.wait(LONGEST)
+    assert uploader.sender.wait(LONGEST)
     assert setting.tracker.sent == [("best.ckpt", b"0"), ("best.ckpt", b"10")]
     assert setting.left() == ["lock", "state.json"]
-
-
-def test_what_failed_is_tried_again_with_growing_pauses(setting, monkeypatch, caplog) -> None:
-    pauses = []
-    setting.tracker.failures = [ConnectionError("gone"), OSError("still gone"), ValueError("no"), TimeoutError("slow")]
-    uploader = setting.uploader(pauses=(0.001, 0.002, 0.003))
-    real = uploader._condition.wait_for
-    monkeypatch.setattr(
-        uploader._condition, "wait_for",
-        lambda predicate, timeout=None: pauses.append(timeout) or real(predicate, timeout),
-    )  # fmt: skip
-    setting.offer(uploader, b"one")
-    assert uploader.wait(LONGEST)
-    assert [pause for pause in pauses if pause and pause < 1] == [0.001, 0.002, 0.003, 0.003]
-    assert setting.tracker.sent == [("best.ckpt", b"one")]
-    assert uploader.failure is None
-    told = [record.message for record in caplog.records if record.levelname == "WARNING"]
-    assert told == ["Keeping does not take the file yet: ConnectionError: gone. It waits, and is tried again."]
 
 
 def failing(setting, error=None):
@@ -100,7 +83,7 @@ def failing(setting, error=None):
     setting.tracker.failures = [error or ConnectionError("gone")]
     uploader = setting.uploader(pauses=(3600,))
     setting.offer(uploader, b"one")
-    assert not poll(uploader, lambda: uploader.failure)
+    assert not poll(uploader, lambda: uploader.sender.failure)
     return uploader
 
 
@@ -108,41 +91,25 @@ def poll(uploader, condition):
     waits = 0
     while not condition() and waits < LONGEST * 100:
         waits += 1
-        uploader.wait(0.01)
+        uploader.sender.wait(0.01)
     return waits == LONGEST * 100
-
-
-def test_a_pause_can_be_cut_short(setting) -> None:
-    uploader = failing(setting)
-    assert uploader.failure == "ConnectionError: gone"
-    assert uploader.attempts == 1
-    uploader.hurry()
-    assert uploader.wait(LONGEST)
 
 
 def test_a_password_in_the_address_is_told_to_nobody(setting, caplog) -> None:
     setting.tracker.place = "ftp://ada:hopper@example.org/logs"
     uploader = failing(setting, error=OSError("ftp://ada:hopper@example.org/logs is away"))
-    assert uploader.failure == "OSError: ftp://REDACTED@example.org/logs is away"
-    uploader.hurry()
-    assert uploader.wait(LONGEST)
+    assert uploader.sender.failure == "OSError: ftp://REDACTED@example.org/logs is away"
+    uploader.sender.hurry()
+    assert uploader.sender.wait(LONGEST)
     assert "hopper" not in caplog.text + (setting.spool.folder / "state.json").read_text()
 
 
 def test_a_newer_file_is_sent_in_place_of_one_that_failed(setting) -> None:
     uploader = failing(setting)
     setting.offer(uploader, b"two")
-    uploader.hurry()
-    assert uploader.wait(LONGEST)
+    uploader.sender.hurry()
+    assert uploader.sender.wait(LONGEST)
     assert setting.tracker.sent == [("best.ckpt", b"two")]
-
-
-def test_a_pause_does_not_keep_it_from_being_closed(setting) -> None:
-    uploader = failing(setting)
-    uploader.close()
-    uploader._thread.join(LONGEST)
-    assert not uploader._thread.is_alive()
-    assert setting.spool.claim().file.read_bytes() == b"one"
 
 
 def test_closing_does_not_wait_for_a_transfer(setting) -> None:
@@ -150,7 +117,7 @@ def test_closing_does_not_wait_for_a_transfer(setting) -> None:
     uploader = setting.uploader()
     setting.offer(uploader, b"one")
     assert setting.tracker.entered.wait(LONGEST)
-    uploader.close()
+    uploader.sender.close()
     assert setting.tracker.sent == []
 
 
@@ -191,11 +158,12 @@ def test_what_was_closed_while_a_file_was_hashed_asks_no_tracker(ending, monkeyp
     uploader = ending.uploader()
     ending.offer(uploader, b"one")
     assert hashing.wait(LONGEST)
-    uploader.close()
+    thread = uploader.sender._thread
+    uploader.sender.close()
     ending.tracker.ended = True
     go_on.set()
-    uploader._thread.join(LONGEST)
-    assert uploader.failure is None
+    thread.join(LONGEST)
+    assert uploader.sender.failure is None
     assert ending.tracker.sent == []
     assert ending.spool.claim().file.read_bytes() == b"one"
 
@@ -203,21 +171,22 @@ def test_what_was_closed_while_a_file_was_hashed_asks_no_tracker(ending, monkeyp
 def test_what_was_closed_while_a_file_was_sent_leaves_the_older_one_to_the_next(ending) -> None:
     uploader = ending.uploader()
     ending.offer(uploader, b"1", 1, "best-1.ckpt")
-    assert uploader.wait(LONGEST)
+    assert uploader.sender.wait(LONGEST)
     ending.tracker.entered.clear()
     ending.tracker.gate.clear()
     ending.offer(uploader, b"2", 2, "best-2.ckpt")
     assert ending.tracker.entered.wait(LONGEST)
-    uploader.close()
+    thread = uploader.sender._thread
+    uploader.sender.close()
     ending.tracker.ended = True
     ending.tracker.gate.set()
-    uploader._thread.join(LONGEST)
-    assert uploader.failure is None
+    thread.join(LONGEST)
+    assert uploader.sender.failure is None
     assert ending.left() == ["lock", "state.json"]
     ending.tracker.ended = False
     later = ending.uploader()
     ending.offer(later, b"2", 2, "best-2.ckpt")
-    assert later.wait(LONGEST)
+    assert later.sender.wait(LONGEST)
     assert ending.tracker.names() == ["checkpoints/best-2.ckpt"]
     assert len(ending.tracker.sent) == 2
 
@@ -227,18 +196,18 @@ def test_the_next_one_waits_for_a_transfer_of_the_one_before(setting) -> None:
     first = setting.uploader()
     setting.offer(first, b"one")
     assert setting.tracker.entered.wait(LONGEST)
-    first.close()
+    first.sender.close()
     second = setting.uploader()
-    assert not poll(second, lambda: second.failure)
-    assert "another process, or a training that was stopped" in second.failure
+    assert not poll(second, lambda: second.sender.failure)
+    assert "another process, or a training that was stopped" in second.sender.failure
     setting.tracker.gate.set()
-    assert second.wait(LONGEST)
+    assert second.sender.wait(LONGEST)
     assert setting.tracker.sent == [("best.ckpt", b"one")]
 
 
 def test_what_waits_is_sent_by_the_next_one(setting) -> None:
     setting.spool.put(write(setting, b"one"), "best.ckpt", 1, 0.5)
-    assert setting.uploader().wait(LONGEST)
+    assert setting.uploader().sender.wait(LONGEST)
     assert setting.tracker.sent == [("best.ckpt", b"one")]
 
 
@@ -250,11 +219,11 @@ def write(setting, content):
 def test_the_same_bytes_are_not_sent_again(setting) -> None:
     first = setting.uploader()
     setting.offer(first, b"one")
-    assert first.wait(LONGEST)
-    first.close()
+    assert first.sender.wait(LONGEST)
+    first.sender.close()
     second = setting.uploader()
     setting.offer(second, b"one", step=2)
-    assert second.wait(LONGEST)
+    assert second.sender.wait(LONGEST)
     assert len(setting.tracker.sent) == 1
     assert second.current.step == 1
     assert setting.left() == ["lock", "state.json"]
@@ -263,10 +232,10 @@ def test_the_same_bytes_are_not_sent_again(setting) -> None:
 def test_another_place_gets_the_same_bytes(setting) -> None:
     uploader = setting.uploader()
     setting.offer(uploader, b"one")
-    assert uploader.wait(LONGEST)
+    assert uploader.sender.wait(LONGEST)
     setting.tracker.place = "elsewhere"
     setting.offer(uploader, b"one")
-    assert uploader.wait(LONGEST)
+    assert uploader.sender.wait(LONGEST)
     assert len(setting.tracker.sent) == 2
 
 
@@ -274,7 +243,7 @@ def test_what_was_replaced_there_is_sent_again(setting) -> None:
     uploader = setting.uploader()
     for content in (b"one", b"two", b"one"):
         setting.offer(uploader, content)
-        assert uploader.wait(LONGEST)
+        assert uploader.sender.wait(LONGEST)
     assert [content for _, content in setting.tracker.sent] == [b"one", b"two", b"one"]
 
 
@@ -282,31 +251,31 @@ def test_the_newest_are_kept(setting) -> None:
     uploader = setting.uploader(keep=2)
     for step in (1, 2, 3, 4):
         setting.offer(uploader, f"{step}".encode(), step, f"best-{step}.ckpt")
-        assert uploader.wait(LONGEST)
+        assert uploader.sender.wait(LONGEST)
     assert setting.tracker.names() == ["checkpoints/best-3.ckpt", "checkpoints/best-4.ckpt"]
     assert [sent.step for sent in setting.spool.read_sent()] == [3, 4]
 
 
 def test_what_is_no_longer_kept_after_a_change_is_removed(setting) -> None:
     test_the_newest_are_kept(setting)
-    setting.uploaders[0].close()
+    setting.uploaders[0].sender.close()
     uploader = setting.uploader(keep=1)
     setting.offer(uploader, b"5", 5)
-    assert uploader.wait(LONGEST)
+    assert uploader.sender.wait(LONGEST)
     assert setting.tracker.names() == ["checkpoints/best.ckpt"]
 
 
 def test_a_tracker_that_does_not_delete_gets_nothing_twice(setting) -> None:
     uploader = setting.uploader(keep=1)
     setting.offer(uploader, b"1", 1, "best-1.ckpt")
-    assert uploader.wait(LONGEST)
+    assert uploader.sender.wait(LONGEST)
     there = setting.tracker.folder / "checkpoints" / "best-1.ckpt"
     there.rename(there.with_name("away"))
     setting.offer(uploader, b"2", 2, "best-2.ckpt")
-    assert not poll(uploader, lambda: uploader.attempts > 1)
-    assert "FileNotFoundError" in uploader.failure
+    assert not poll(uploader, lambda: uploader.sender.attempts > 1)
+    assert "FileNotFoundError" in uploader.sender.failure
     there.with_name("away").rename(there)
-    assert uploader.wait(LONGEST)
+    assert uploader.sender.wait(LONGEST)
     assert [content for _, content in setting.tracker.sent] == [b"1", b"2"]
 
 
@@ -318,7 +287,7 @@ def test_a_file_that_was_changed_meanwhile_does_not_count_as_sent(setting) -> No
     assert setting.tracker.entered.wait(LONGEST)
     setting.checkpoint.write_bytes(b"other")
     setting.tracker.gate.set()
-    assert uploader.wait(LONGEST)
+    assert uploader.sender.wait(LONGEST)
     assert setting.tracker.sent == [("best.ckpt", b"one"), ("best.ckpt", b"other")]
 
 
@@ -327,7 +296,7 @@ def test_a_state_that_cannot_be_written_lets_nothing_be_sent_twice(setting, monk
     uploader = setting.uploader()
     for _ in range(2):
         setting.offer(uploader, b"one")
-        assert uploader.wait(LONGEST)
+        assert uploader.sender.wait(LONGEST)
     assert len(setting.tracker.sent) == 1
     assert "may be sent again: [Errno 28] No space left on device" in caplog.text
 

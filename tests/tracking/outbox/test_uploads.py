@@ -50,7 +50,7 @@ def test_one_tracker_that_hangs_does_not_hold_up_another(tmp_path, best) -> None
 
 def wait_for(uploads, other):
     """Wait for the one that does not hang, and then a little for both."""
-    assert uploads._targets[1].uploader.wait(LONGEST)
+    assert uploads._uploaders[1].sender.wait(LONGEST)
     assert other.sent
     uploads.wait(timedelta(seconds=0.5), lambda *_: None)
 

@@ -8,8 +8,6 @@ import threading
 from collections.abc import Iterator
 from typing import Any
 
-from torch.utils.data.dataloader import _MultiProcessingDataLoaderIter
-
 _CAN_WAIT_FOR_SIGNALS = hasattr(signal, "sigwaitinfo")
 
 # A worker that is not forked imports libraries whose threads may receive its signals; and the parent of one from
@@ -43,5 +41,5 @@ def end_workers(batches: Iterator[Any]) -> None:
     Torch does this when nothing refers to the iterator any more. But a traceback may, and so may Lightning: it records
     the attributes of every loader once one could not be created.
     """
-    if isinstance(batches, _MultiProcessingDataLoaderIter):
-        batches._shutdown_workers()  # noqa: SLF001 - there is no public name for it
+    if end := getattr(batches, "_shutdown_workers", None):  # there is no public name for it
+        end()

@@ -55,8 +55,8 @@ def reopen_loggers(config: Config, directory: Path, step: int) -> list[Logger]:
         if getattr(one, "is_elsewhere", False):
             logger.warning("%s has this run at another address: nothing is sent to this one.", type(one).__name__)
             continue
-        if isinstance(one, BackgroundMLFlowLogger):
-            one.send_waiting()
+        if isinstance(one, BackgroundMLFlowLogger | MirroredTensorBoardLogger):
+            one.outbox.send_waiting()
         loggers.append(one)
     return loggers
 
@@ -88,8 +88,8 @@ def start_trackers(loggers: Sequence[Logger]) -> None:
 def leave_trackers(loggers: Sequence[Logger], *, complete: bool) -> None:
     """Wait until all is sent, and close the W&B run that this has reopened, as one that is ``complete`` or failed."""
     for one in loggers:
-        if isinstance(one, BackgroundMLFlowLogger):
-            one.drain(_UPLOAD_LIMIT)
+        if isinstance(one, BackgroundMLFlowLogger | MirroredTensorBoardLogger):
+            one.outbox.drain(_UPLOAD_LIMIT)
         if isinstance(one, OwnRunWandbLogger):  # any use makes it a running one
             one.finalize("success" if complete else "failed")
 

@@ -55,7 +55,7 @@ class BackgroundAdapter(MLflowAdapter):
     def _later(
         self, what: str, kind: str, payload: Mapping[str, Any], write: Callable[[Path], object] | None = None
     ) -> None:
-        self._logger.queue(what, kind, payload, write)
+        self._logger.outbox.add(what, kind, payload, write)
 
 
 adapter_of.register(BackgroundMLFlowLogger, BackgroundAdapter)

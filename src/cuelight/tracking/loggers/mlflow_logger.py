@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-import hashlib
 import logging
 import os
 import re
 import threading
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
-from functools import partial
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -28,10 +25,9 @@ from cuelight.tracking.loggers.run_ids import (
     remembered_run,
 )
 from cuelight.tracking.outbox.deadline import Deadline, was_stopped
-from cuelight.tracking.outbox.delivery import Delivery
-from cuelight.tracking.outbox.uploads import how_to_send
-from cuelight.utils.journal import OUTBOX_FOLDER, Entry, Journal, lacking
-from cuelight.utils.redaction import reason_of, redacted
+from cuelight.tracking.outbox.outbox import METRICS, Outbox
+from cuelight.utils.journal import Entry
+from cuelight.utils.redaction import redacted
 
 if TYPE_CHECKING:
     from mlflow.entities import Metric
@@ -40,8 +36,7 @@ if TYPE_CHECKING:
 logger = logging.getLogger(__name__)
 
 _METRICS_AT_ONCE = 1000  # MLflow's limit for a request
-_ENTRIES_AT_ONCE = 100
-_METRICS, _END = "metrics", "end"  # kinds of entries
+_END = "end"  # kind of entry
 # By default, the client retries for minutes and prints; the background thread has its own retries.
 _CLIENT = {"MLFLOW_HTTP_REQUEST_MAX_RETRIES": "1", "MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT": "true"}
 # Errors of MLflow itself that a retry cannot fix. Others may be temporary, or come from a proxy.
@@ -78,11 +73,12 @@ class BackgroundMLFlowLogger(MLFlowLogger):
             super().__init__(experiment, run_name=run_name, tracking_uri=uri, tags=dict(tags or {}), run_id=kept)
         except Exception as error:  # noqa: BLE001 - the client cannot open the store
             self._unusable = error  # raised at the first use, as if the server were not reachable
-        self.delivery = Delivery(f"MLflow at {self.shown_uri}", _is_refusal)
+        self.outbox = Outbox(
+            directory, "mlflow", self.shown_uri, f"MLflow at {self.shown_uri}", self._send, _is_refusal
+        )
         self._directory = directory
         self._lock = threading.RLock()
         self._names = MetricNames(remembered_names(directory))
-        self._journal = Journal(_outbox(directory, self.shown_uri), f"MLflow at {self.shown_uri}")
         self.is_elsewhere = is_elsewhere(directory, "mlflow", self.shown_uri)
         self._sent_before: dict[str, set[tuple[int, str]]] = {}
         self._goes_on = kept is not None
@@ -117,23 +113,8 @@ class BackgroundMLFlowLogger(MLFlowLogger):
         client = self.experiment
         if self._goes_on:
             client.update_run(self.run_id, "RUNNING")
-        self._journal.remove(self._journal.waiting(_END))
-        self.send_waiting()
-
-    def send_waiting(self) -> None:
-        """Queue what an earlier process has left in the run directory."""
-        for entry in self._journal.waiting():
-            if entry.kind == _METRICS:
-                self.delivery.put(_METRICS, self._send_points, unless_waiting=True)
-            else:
-                self.delivery.put(entry.what, partial(self._send, entry), comes_last=entry.kind == _END)
-
-    def queue(
-        self, what: str, kind: str, payload: Mapping[str, Any], write: Callable[[Path], object] | None = None
-    ) -> None:
-        """Queue an entry of the journal; ``write`` writes its file."""
-        entry = self._journal.add(what, kind, payload, write)
-        self.delivery.put(what, partial(self._send, entry), comes_last=kind == _END)
+        self.outbox.remove(_END)
+        self.outbox.send_waiting()
 
     @rank_zero_only
     def log_metrics(self, metrics: Mapping[str, float], step: int | None = None) -> None:
@@ -141,8 +122,7 @@ class BackgroundMLFlowLogger(MLFlowLogger):
         now = int(time.time() * 1000)
         owners = dict(self._names.owners)
         points = [[self._names.taken(name), float(value), now, step or 0] for name, value in metrics.items()]
-        self._journal.add(_METRICS, _METRICS, {"points": points})
-        self.delivery.put(_METRICS, self._send_points, unless_waiting=True)
+        self.outbox.add(METRICS, METRICS, {"points": points})
         if owners != self._names.owners:
             remember_names(self._directory, self._names.owners)
 
@@ -150,24 +130,15 @@ class BackgroundMLFlowLogger(MLFlowLogger):
     def log_hyperparams(self, params: Any, *_: Any, **__: Any) -> None:
         """Queue hyperparameters."""
         given = dict(params) if isinstance(params, Mapping) else vars(params)
-        self.queue("hyperparameters", "hyperparams", {"params": given})
+        self.outbox.add("hyperparameters", "hyperparams", {"params": given})
 
     @rank_zero_only
     def finalize(self, status: str = "success") -> None:
         """Send the final status, and wait for the queue for a limited time."""
         ending = "FINISHED" if status in {"success", "finished"} else "KILLED" if was_stopped() else "FAILED"
-        self._journal.remove(self._journal.waiting(_END))
-        self.queue("the final status", _END, {"status": ending})
-        self.drain(self._deadline.seconds_for("mlflow"))
-
-    def drain(self, seconds: float) -> None:
-        """Wait for the queue, and warn of what MLflow does not have then; that waits in the run directory."""
-        self.delivery.finish(seconds)
-        waiting = lacking(self._directory, only_waiting=True)
-        for receiver, what in lacking(self._directory).items():
-            remedy = f" {how_to_send(self._directory)}" if receiver in waiting else ""
-            logger.warning("%s lacks %s.%s", receiver, what, remedy)
-        self.delivery.refused.clear()
+        self.outbox.remove(_END)
+        self.outbox.add("the final status", _END, {"status": ending})
+        self.outbox.drain(self._deadline.seconds_for("mlflow"))
 
     def _find_run(self, client: MlflowClient) -> None:
         from mlflow.exceptions import MlflowException  # noqa: PLC0415
@@ -185,36 +156,25 @@ class BackgroundMLFlowLogger(MLFlowLogger):
         logger.warning("MLflow at %s no longer has run %s: a new run is created.", self.shown_uri, self._run_id)
         self._run_id, self._goes_on = None, False
 
-    def _send_points(self) -> None:
-        from mlflow.entities import Metric  # noqa: PLC0415 - an optional dependency
-
-        while entries := self._journal.waiting(_METRICS)[:_ENTRIES_AT_ONCE]:
-            points = [Metric(*point) for entry in entries for point in entry.payload["points"]]
-            with self._removed(entries):
-                client = self.experiment
-                new = [point for point in points if not self._was_sent(client, point)]
-                for start in range(0, len(new), _METRICS_AT_ONCE):
-                    client.log_batch(self.run_id, metrics=new[start : start + _METRICS_AT_ONCE], synchronous=True)
-                for point in new:
-                    self._sent_before.get(point.key, set()).add((point.step, repr(point.value)))
-
-    def _send(self, entry: Entry) -> None:
-        with self._removed([entry]):
+    def _send(self, entries: Sequence[Entry]) -> None:
+        if entries[0].kind == METRICS:
+            self._send_points([point for entry in entries for point in entry.payload["points"]])
+            return
+        for entry in entries:
             if entry.kind == _END:
                 self.experiment.set_terminated(self.run_id, entry.payload["status"])
             else:
                 send_entry(MLflowAdapter(self), entry)
 
-    @contextmanager
-    def _removed(self, entries: Sequence[Entry]) -> Iterator[None]:
-        """Remove entries from the journal once they were sent or refused."""
-        try:
-            yield
-        except Exception as error:
-            if _is_refusal(error):
-                self._journal.remove(entries, refused=reason_of(error))
-            raise
-        self._journal.remove(entries)
+    def _send_points(self, points: Sequence[Sequence[Any]]) -> None:
+        from mlflow.entities import Metric  # noqa: PLC0415 - an optional dependency
+
+        client = self.experiment
+        new = [point for point in (Metric(*point) for point in points) if not self._was_sent(client, point)]
+        for start in range(0, len(new), _METRICS_AT_ONCE):
+            client.log_batch(self.run_id, metrics=new[start : start + _METRICS_AT_ONCE], synchronous=True)
+        for point in new:
+            self._sent_before.get(point.key, set()).add((point.step, repr(point.value)))
 
     def _was_sent(self, client: MlflowClient, point: Metric) -> bool:
         """Whether a point was sent before the resume, which repeats some steps."""
@@ -224,11 +184,6 @@ class BackgroundMLFlowLogger(MLFlowLogger):
             history = client.get_metric_history(str(self.run_id), point.key)
             self._sent_before[point.key] = {(entry.step, repr(entry.value)) for entry in history}
         return (point.step, repr(point.value)) in self._sent_before[point.key]
-
-
-def _outbox(directory: Path, at: str) -> Path:
-    """Return the folder of what waits for one server."""
-    return directory / OUTBOX_FOLDER / f"mlflow-{hashlib.sha256(at.encode()).hexdigest()[:6]}"
 
 
 def _make_experiment(client: MlflowClient, name: str) -> None:

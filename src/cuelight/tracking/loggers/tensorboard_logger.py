@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 import shutil
 import tempfile
 import time
@@ -16,12 +15,12 @@ from cuelight.tracking.logger_adapter import adapter_of
 from cuelight.tracking.loggers.folder import Folder
 from cuelight.tracking.loggers.tensorboard_adapter import TensorBoardAdapter
 from cuelight.tracking.outbox.deadline import Deadline
-from cuelight.tracking.outbox.delivery import Delivery
+from cuelight.tracking.outbox.outbox import Outbox
+from cuelight.utils.journal import Entry
 from cuelight.utils.redaction import redacted
 
-logger = logging.getLogger(__name__)
-
 _SECONDS_BETWEEN_COPIES = 30.0
+_EVENTS = "events"  # kind of entry
 _COPIED_AS_OFTEN = 16e6  # bytes; larger event files are copied less often
 
 
@@ -40,7 +39,7 @@ class MirroredTensorBoardLogger(TensorBoardLogger):
     ) -> None:
         super().__init__(directory, name="", version="", default_hp_metric=False, purge_step=resumed_from)
         self.mirror = mirror
-        self.delivery = Delivery(str(redacted(mirror)))
+        self.outbox = Outbox(directory, "tensorboard", self.page, f"TensorBoard at {self.page}", self._send)
         self._copied_at = time.monotonic()
         self._copied: dict[str, int] = {}
         self._deadline = deadline or Deadline()
@@ -62,15 +61,14 @@ class MirroredTensorBoardLogger(TensorBoardLogger):
         super().save()
         if time.monotonic() - self._copied_at >= _pause(sum(self._copied.values())):
             self._copied_at = time.monotonic()
-            self.delivery.put("event files", self.copy_files, unless_waiting=True)
+            self._queue_events()
 
     @rank_zero_only
     def finalize(self, status: str) -> None:
         """Close the file, and wait for the last copy for a limited time."""
         super().finalize(status)
-        self.delivery.put("event files", self.copy_files)
-        if self.delivery.finish(self._deadline.seconds_for("tensorboard")):
-            logger.warning("Not all files of this run were copied to %s: they are in %s.", self.page, self.log_dir)
+        self._queue_events()
+        self.outbox.drain(self._deadline.seconds_for("tensorboard"))
 
     def copy_files(self) -> None:
         """Copy the files that have grown."""
@@ -81,6 +79,17 @@ class MirroredTensorBoardLogger(TensorBoardLogger):
                     copy = Path(shutil.copy(file, still))
                     folder.log_artifact(copy)
                     self._copied[file.name] = copy.stat().st_size
+
+    def _queue_events(self) -> None:
+        if not self.outbox.waits(_EVENTS):
+            self.outbox.add("event files", _EVENTS, {})
+
+    def _send(self, entries: Sequence[Entry]) -> None:
+        for entry in entries:
+            if entry.file is not None:
+                Folder(self.mirror).log_artifact(entry.file, entry.payload["folder"])
+            else:
+                self.copy_files()
 
 
 def _pause(copied: int) -> float:
@@ -96,14 +105,14 @@ class MirroredTensorBoardAdapter(TensorBoardAdapter):
     def __init__(self, logger: MirroredTensorBoardLogger) -> None:
         super().__init__(logger)
         self.place = logger.mirror
-        self._delivery = logger.delivery
+        self._outbox = logger.outbox
 
     def log_artifact(self, file: Path, folder: str = "", aliases: Sequence[str] = (), *, wait: bool = True) -> str:
         """Send a file, or queue it."""
-        send = super().log_artifact
         if wait:
-            return send(file, folder, aliases)
-        self._delivery.put_file(file, lambda copy: send(copy, folder, aliases))
+            return super().log_artifact(file, folder, aliases)
+        payload = {"folder": folder, "file": file.name}
+        self._outbox.add(f"file {file.name}", "artifact", payload, lambda copy: shutil.copyfile(file, copy))
         return f"{self.place}/{file.name}"
 
 

@@ -2,27 +2,20 @@
 
 from __future__ import annotations
 
-import fcntl
 import json
-import logging
 import os
 import shutil
 import threading
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
+from contextlib import AbstractContextManager
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import TextIO
 
 from cuelight.utils.files import atomic_write, write_json
-
-logger = logging.getLogger(__name__)
+from cuelight.utils.locks import locked
 
 STATE_FILE = "state.json"
 _DESCRIPTION = "about.json"
-_LOCK_FILE = "lock"
-_locked_here: set[Path] = set()
-_locking = threading.Lock()
 
 
 @dataclass(frozen=True)
@@ -53,10 +46,6 @@ class Sent:
     sha256: str
     step: int
     score: float
-
-
-class SpoolInUseError(Exception):
-    """Someone else sends the files of the spool."""
 
 
 class Spool:
@@ -124,27 +113,9 @@ class Spool:
         """Record what the tracker has."""
         write_json(self.folder / STATE_FILE, {"sent": [asdict(entry) for entry in sent]})
 
-    @contextmanager
-    def locked(self) -> Iterator[None]:
-        """Lock the spool against other threads and processes. Raises ``SpoolInUseError`` if one has locked it."""
-        self.folder.mkdir(parents=True, exist_ok=True)
-        folder = self.folder.resolve()
-        with _locking:
-            if folder in _locked_here:
-                raise SpoolInUseError
-            file = (folder / _LOCK_FILE).open("w")
-            try:
-                _lock(file)
-            except SpoolInUseError:
-                file.close()
-                raise
-            _locked_here.add(folder)
-        try:
-            yield
-        finally:
-            with _locking:
-                _locked_here.remove(folder)
-                file.close()
+    def locked(self) -> AbstractContextManager[None]:
+        """Lock the spool against other threads and processes. Raises ``LockedError`` if one has locked it."""
+        return locked(self.folder)
 
     def _new_folder(self) -> Path:
         number = max((int(folder.name) for folder in self._folders()), default=0)
@@ -161,20 +132,6 @@ class Spool:
         if not self.folder.is_dir():
             return []
         return sorted(path for path in self.folder.iterdir() if path.name.isdigit())
-
-
-def _lock(file: TextIO) -> None:
-    """Lock a file for this process alone: processes that are forked from it do not have its lock.
-
-    Such a lock ends when the process closes the file for the first time, so no file may be opened twice.
-    """
-    try:
-        fcntl.lockf(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except (BlockingIOError, PermissionError):
-        raise SpoolInUseError from None
-    except OSError as error:
-        # Network file systems may have no locks. At worst a file is sent twice.
-        logger.debug("The spool cannot be locked: %s", error)
 
 
 def _read(folder: Path) -> Waiting | None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from cuelight.tracking.outbox.daemon import daemon
+from cuelight.utils.background import start_background
 
 
 def run_with_timeout(seconds: float, function: Callable[[], Any]) -> None:
@@ -21,8 +21,7 @@ def run_with_timeout(seconds: float, function: Callable[[], Any]) -> None:
         except Exception as error:  # noqa: BLE001 - raised again where it is waited for
             raised.append(error)
 
-    thread = daemon(run)
-    thread.start()
+    thread = start_background(run, "call with a time limit")
     thread.join(seconds)
     if thread.is_alive():
         raise TimeoutError(f"no answer within {seconds:.0f} s.")

@@ -9,7 +9,6 @@ import shutil
 import time
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
 
@@ -17,10 +16,12 @@ from lightning.pytorch.loggers import Logger
 
 from cuelight.errors import UploadError
 from cuelight.tracking.logger_adapter import LoggerAdapter
-from cuelight.tracking.outbox.spool import Sent, Spool, SpoolInUseError
-from cuelight.tracking.outbox.uploader import PAUSES, Uploader
+from cuelight.tracking.outbox.sender import PAUSES
+from cuelight.tracking.outbox.spool import Sent, Spool
+from cuelight.tracking.outbox.uploader import Uploader
 from cuelight.tracking.sending import adapters_of
 from cuelight.utils.files import short_path
+from cuelight.utils.locks import is_locked
 from cuelight.utils.redaction import reason_of
 from cuelight.weights.best import BestCheckpoint
 
@@ -30,14 +31,6 @@ SPOOL_FOLDER = "spool"
 ARTIFACT_FOLDER = "checkpoints"
 _CONFIG_FILE = "config.yaml"  # what every run directory of Cuelight's has
 _SECONDS_BETWEEN_LOOKS = 0.1
-
-
-@dataclass
-class _Target:
-    name: str
-    tracker: LoggerAdapter
-    spool: Spool
-    uploader: Uploader | None = None
 
 
 class Uploads:
@@ -59,27 +52,33 @@ class Uploads:
         self._directory = directory
         self._training = training
         self._keep = keep
-        self._pauses = pauses
         folder = spool_folder(directory, training)
-        self._targets = [
-            _Target(name, tracker, Spool(folder / re.sub(r"[^\w-]", "", name))) for name, tracker in _named(loggers)
+        self._uploaders = [
+            Uploader(
+                name,
+                tracker,
+                Spool(folder / re.sub(r"[^\w-]", "", name)),
+                f"{ARTIFACT_FOLDER}/{training}" if tracker.is_shared else ARTIFACT_FOLDER,
+                keep,
+                pauses,
+            )
+            for name, tracker in _named(loggers)
         ]
 
     def reason_for_none(self, checkpoint: Path) -> str | None:
         """Return why no tracker needs a checkpoint, as a sentence; ``None`` if one needs it."""
-        if not self._targets:
+        if not self._uploaders:
             return "no tracker takes files."
-        if any(not _has(target, checkpoint) for target in self._targets):
+        if any(not _has(uploader, checkpoint) for uploader in self._uploaders):
             return None
-        names = " and ".join(target.name for target in self._targets)
-        keep = "keep their logs" if len(self._targets) > 1 else "keeps its logs"
+        names = " and ".join(uploader.name for uploader in self._uploaders)
+        keep = "keep their logs" if len(self._uploaders) > 1 else "keeps its logs"
         return f"{names} {keep} in the folder around the checkpoint, so it is there already and is not copied."
 
     def resume(self) -> None:
         """Send what an earlier process left in the spool."""
-        for target in self._targets:
-            if target.spool.has_files():
-                self._uploader(target)
+        for uploader in self._uploaders:
+            uploader.resume()
 
     def offer(self, best: BestCheckpoint, step: int) -> None:
         """Send a checkpoint in place of those that wait; return at once.
@@ -87,9 +86,9 @@ class Uploads:
         Its file may be deleted or replaced afterwards. Raises ``OSError`` if it cannot be put into the spool.
         """
         name = "best.ckpt" if self._keep == 1 else f"best-{step}.ckpt"
-        for target in self._targets:
-            if not _has(target, best.path):
-                self._uploader(target).offer(best.path, name, step, best.score)
+        for uploader in self._uploaders:
+            if not _has(uploader, best.path):
+                uploader.offer(best.path, name, step, best.score)
 
     def wait(self, limit: timedelta, show: Callable[[float, str], None], attempts: int | None = None) -> None:
         """Wait until everything was sent.
@@ -103,18 +102,20 @@ class Uploads:
             UploadError: If something was not sent.
         """
         began = time.monotonic()
-        for uploader in self._uploaders():
-            uploader.hurry()
-        waiting = [uploader for uploader in self._uploaders() if not uploader.wait(0)]
+        for uploader in self._uploaders:
+            uploader.sender.hurry()
+        waiting = [uploader for uploader in self._uploaders if not uploader.sender.wait(0)]
         while waiting and (passed := time.monotonic() - began) < limit.total_seconds():
             show(passed, "; ".join(_under_way(uploader) for uploader in waiting))
-            waiting[0].wait(_SECONDS_BETWEEN_LOOKS)
-            waiting = [uploader for uploader in waiting if not uploader.wait(0)]
-            if attempts and waiting and all(uploader.attempts >= attempts for uploader in waiting):
+            waiting[0].sender.wait(_SECONDS_BETWEEN_LOOKS)
+            waiting = [uploader for uploader in waiting if not uploader.sender.wait(0)]
+            if attempts and waiting and all(uploader.sender.attempts >= attempts for uploader in waiting):
                 break
         if waiting:
             too_late = f"not done after {limit.total_seconds():g} s"
-            reasons = [f"{uploader.name}: {(uploader.failure or too_late).removesuffix('.')}." for uploader in waiting]
+            reasons = [
+                f"{uploader.name}: {(uploader.sender.failure or too_late).removesuffix('.')}." for uploader in waiting
+            ]
             raise UploadError(
                 f"The best checkpoint was not sent. {' '.join(reasons)} It waits in "
                 f"{spool_folder(self._directory, self._training)}. {how_to_send(self._directory)}"
@@ -122,21 +123,12 @@ class Uploads:
 
     def sent(self) -> dict[str, Sent]:
         """Return the checkpoint that was sent last, by the name of the tracker."""
-        return {one.name: one.current for one in self._uploaders() if one.current is not None}
+        return {one.name: one.current for one in self._uploaders if one.current is not None}
 
     def close(self) -> None:
         """Stop sending; what waits stays in the spool."""
-        for uploader in self._uploaders():
-            uploader.close()
-
-    def _uploaders(self) -> list[Uploader]:
-        return [target.uploader for target in self._targets if target.uploader is not None]
-
-    def _uploader(self, target: _Target) -> Uploader:
-        if target.uploader is None:
-            folder = f"{ARTIFACT_FOLDER}/{self._training}" if target.tracker.is_shared else ARTIFACT_FOLDER
-            target.uploader = Uploader(target.name, target.tracker, target.spool, folder, self._keep, self._pauses)
-        return target.uploader
+        for uploader in self._uploaders:
+            uploader.sender.close()
 
 
 def spool_folder(directory: Path, training: str) -> Path:
@@ -152,25 +144,17 @@ def spooled_trainings(directory: Path) -> list[str]:
 def remove_spools(directory: Path) -> None:
     """Remove what earlier trainings of a run directory left, except where a process is sending it."""
     for folder in _folders(directory / SPOOL_FOLDER):
-        if not any(_in_use(Spool(spool)) for spool in _folders(folder)):
+        if not any(is_locked(spool) for spool in _folders(folder)):
             shutil.rmtree(folder, ignore_errors=True)
 
 
 def is_sending(directory: Path) -> bool:
     """Return whether a process is sending files of a run directory now."""
-    return any(_in_use(Spool(spool)) for folder in _folders(directory / SPOOL_FOLDER) for spool in _folders(folder))
+    return any(is_locked(spool) for folder in _folders(directory / SPOOL_FOLDER) for spool in _folders(folder))
 
 
 def _folders(parent: Path) -> list[Path]:
     return [path for path in parent.glob("*") if path.is_dir()]
-
-
-def _in_use(spool: Spool) -> bool:
-    try:
-        with spool.locked():
-            return False
-    except SpoolInUseError:
-        return True
 
 
 def how_to_send(directory: Path) -> str:
@@ -191,13 +175,14 @@ def _named(loggers: Iterable[Logger]) -> Iterator[tuple[str, LoggerAdapter]]:
         yield (tracker.name if seen[tracker.name] == 1 else f"{tracker.name}-{seen[tracker.name]}"), tracker
 
 
-def _has(target: _Target, file: Path) -> bool:
+def _has(uploader: Uploader, file: Path) -> bool:
     try:
-        return target.tracker.has(file)
+        return uploader.tracker.has(file)
     except Exception as error:  # noqa: BLE001 - a tracker may fail in any way; the thread will find out
-        logger.debug("%s cannot tell whether it has %s: %s", target.name, file, reason_of(error))
+        logger.debug("It is not known whether %s has %s: %s", uploader.name, file, reason_of(error))
         return False
 
 
 def _under_way(uploader: Uploader) -> str:
-    return f"{uploader.name} again, after {uploader.failure}" if uploader.failure else uploader.name
+    failure = uploader.sender.failure
+    return f"{uploader.name} again, after {failure}" if failure else uploader.name
