@@ -160,9 +160,9 @@ def added(run):
 def test_best_and_last_checkpoints_are_added_at_the_end(digits, parts) -> None:
     plan = run_of(digits, callbacks=[{"name": "First"}]).plan()
     assert [entry.name for entry in plan] == [
-        "SeedEachBatch", "First", "ModelCheckpoint", "ModelCheckpoint", "TestOnTrainEnd", "LastCheckpoint",
+        "SeedEachBatch", "WatchLoss", "First", "ModelCheckpoint", "ModelCheckpoint", "TestOnTrainEnd", "LastCheckpoint",
     ]  # fmt: skip
-    assert plan[1].origin == "trainer.callbacks.0"
+    assert plan[2].origin == "trainer.callbacks.0"
     kept = [
         (entry.callback.monitor, entry.callback.mode) for entry in plan if isinstance(entry.callback, ModelCheckpoint)
     ]
@@ -171,7 +171,7 @@ def test_best_and_last_checkpoints_are_added_at_the_end(digits, parts) -> None:
 
 def test_checkpoints_of_the_file_replace_those_that_would_be_added(digits, parts) -> None:
     plan = run_of(digits).plan()
-    assert [entry.name for entry in plan] == ["SeedEachBatch", *NAMES, "TestOnTrainEnd", "LastCheckpoint"]
+    assert [entry.name for entry in plan] == ["SeedEachBatch", "WatchLoss", *NAMES, "TestOnTrainEnd", "LastCheckpoint"]
 
 
 @pytest.mark.parametrize(

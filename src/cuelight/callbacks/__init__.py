@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from cuelight.callbacks.added.seed_each_batch import SeedEachBatch as SeedEachBatch
     from cuelight.callbacks.added.step_on_plateau import StepOnPlateau as StepOnPlateau
     from cuelight.callbacks.added.stop_after_steps import StopAfterSteps as StopAfterSteps
+    from cuelight.callbacks.added.watch_loss import WatchLoss as WatchLoss
     from cuelight.callbacks.archive_on_train_end import ArchiveOnTrainEnd as ArchiveOnTrainEnd
     from cuelight.callbacks.channels_last import ChannelsLast as ChannelsLast
     from cuelight.callbacks.ema.ema_callback import EMACallback as EMACallback
@@ -43,6 +44,7 @@ else:
         "ProgressDisplay": "cuelight.callbacks.added.progress:ProgressDisplay",
         "SeedEachBatch": "cuelight.callbacks.added.seed_each_batch:SeedEachBatch",
         "StepOnPlateau": "cuelight.callbacks.added.step_on_plateau:StepOnPlateau",
+        "WatchLoss": "cuelight.callbacks.added.watch_loss:WatchLoss",
         "StopAfterSteps": "cuelight.callbacks.added.stop_after_steps:StopAfterSteps",
     }
     __getattr__, __dir__ = lazy_imports(__name__, _LOCATIONS)

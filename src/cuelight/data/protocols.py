@@ -62,3 +62,11 @@ class DescribesImages(Protocol):
     @property
     def preprocessing(self) -> ImageShape:
         """How an image is prepared for the model."""
+
+
+@runtime_checkable
+class LabelsByName(Protocol):
+    """Data that can label its images in the order of other class names than its own, by name."""
+
+    def use_classes(self, class_names: Sequence[str]) -> None:
+        """Label by these classes; called before ``setup``. Raises ``DataError`` if the data has a further class."""

@@ -45,6 +45,7 @@ class Measurement:
         unit: What the confusion matrix counts.
         tables: More results by name, such as a value for each class.
         examples: A picture of a few predictions.
+        data: Which data was measured: its path, fingerprint and number of images.
     """
 
     checkpoint: Path
@@ -56,50 +57,52 @@ class Measurement:
     unit: str = "images"
     tables: Mapping[str, Table] = field(default_factory=dict)
     examples: Image.Image | None = None
+    data: Mapping[str, Any] = field(default_factory=dict)
 
 
-def write_results(directory: Path, measured: Measurement) -> list[Path]:
+def write_results(directory: Path, measured: Measurement, folder: str = TEST_FOLDER) -> list[Path]:
     """Write results to ``test/results.json``, with pictures of the confusion matrix and of predictions.
 
     Other splits than ``test`` have files of their own, such as ``results_val.json``. Returns the files.
     """
-    path = results_path(directory, measured.view)
+    path = results_path(directory, measured.view, folder)
     entry: dict[str, Any] = {
         "checkpoint": relative_to_run(measured.checkpoint, directory),
         "weights_fingerprint": measured.fingerprint,
         "metrics": measured.metrics,
+        "data": dict(measured.data),
     }
     files = [path]
     if measured.confusion is not None:
         entry["class_names"] = class_names(measured) if measured.class_names else None
         entry["confusion_unit"] = measured.unit
         entry["confusion_matrix"] = measured.confusion.tolist()
-        files.append(confusion_picture(directory, measured.view))
+        files.append(confusion_picture(directory, measured.view, folder))
         draw_confusion_matrix(measured.confusion, class_names(measured), files[-1], measured.unit)
     for name, (columns, *rows) in measured.tables.items():
         entry[name] = {str(row): value for row, value in rows}
         entry.setdefault("columns", {})[name] = list(columns)
     if measured.examples is not None:
-        files.append(examples_picture(directory, measured.view))
+        files.append(examples_picture(directory, measured.view, folder))
         with atomic_write(files[-1]) as file:
             measured.examples.save(file, "PNG")
     write_json(path, {measured.view: entry})
     return files
 
 
-def results_path(directory: Path, view: Split) -> Path:
+def results_path(directory: Path, view: Split, folder: str = TEST_FOLDER) -> Path:
     """Return the JSON file of a split."""
-    return directory / TEST_FOLDER / ("results.json" if view == "test" else f"results_{view}.json")
+    return directory / folder / ("results.json" if view == "test" else f"results_{view}.json")
 
 
-def confusion_picture(directory: Path, view: Split) -> Path:
+def confusion_picture(directory: Path, view: Split, folder: str = TEST_FOLDER) -> Path:
     """Return the file of the confusion matrix of a split."""
-    return directory / TEST_FOLDER / f"confusion_matrix_{view}.png"
+    return directory / folder / f"confusion_matrix_{view}.png"
 
 
-def examples_picture(directory: Path, view: Split) -> Path:
+def examples_picture(directory: Path, view: Split, folder: str = TEST_FOLDER) -> Path:
     """Return the file of the example predictions of a split."""
-    return directory / TEST_FOLDER / ("predictions.png" if view == "test" else f"predictions_{view}.png")
+    return directory / folder / ("predictions.png" if view == "test" else f"predictions_{view}.png")
 
 
 def class_names(measured: Measurement) -> list[str]:

@@ -15,7 +15,7 @@ from cuelight.registry.checking import check_parameters
 from cuelight.registry.describe import PartInfo, describe
 from cuelight.registry.kinds import KINDS, Kind
 from cuelight.registry.signatures import Signature, signature_of
-from cuelight.registry.values import convert
+from cuelight.registry.values import convert, is_plain, plain
 
 Factory = Callable[..., Any]
 _Registered = TypeVar("_Registered", bound=Factory)
@@ -133,6 +133,16 @@ class Registry:
             return []
         found = further(_converted(signature_of(factory), parameters), f"{path}.params".removeprefix("."))
         return [replace(problem, message=hide(problem.message, parameters)) for problem in found]
+
+    def defaults(self, name: str) -> dict[str, Any]:
+        """Return the default of each parameter that a file may set and the run does not supply, as plain values."""
+        not_in_file = {*self.kind.reserved, *self.kind.supplied}
+        parameters = signature_of(self.get(name)).parameters.values()
+        return {
+            parameter.name: plain(parameter.default)
+            for parameter in parameters
+            if not parameter.required and parameter.name not in not_in_file and is_plain(parameter.default)
+        }
 
     def build(self, part: Part | Mapping[str, Any], /, **provided: Any) -> Any:
         """Build the object that a part describes.

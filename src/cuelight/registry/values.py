@@ -6,6 +6,7 @@ import json
 from collections.abc import Callable
 from contextlib import suppress
 from functools import lru_cache
+from pathlib import Path
 from typing import Annotated, Any, get_args, get_origin
 
 from pydantic import ConfigDict, PydanticUserError, TypeAdapter, ValidationError
@@ -48,6 +49,24 @@ def reveal(value: object) -> Any:
     if isinstance(value, list):
         return [reveal(item) for item in value]
     return str(value) if isinstance(value, EnvironmentText) else value
+
+
+def is_plain(value: object) -> bool:
+    """Return whether a YAML file can hold a value."""
+    if isinstance(value, (list, tuple)):
+        return all(map(is_plain, value))
+    if isinstance(value, dict):
+        return all(isinstance(key, (str, int)) and is_plain(item) for key, item in value.items())
+    return value is None or isinstance(value, (bool, int, float, str, Path))
+
+
+def plain(value: Any) -> Any:
+    """Return a value as a YAML file holds it: paths as text, tuples as lists."""
+    if isinstance(value, dict):
+        return {key: plain(item) for key, item in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [plain(item) for item in value]
+    return str(value) if isinstance(value, Path) else value
 
 
 def part_kind(annotation: Any) -> tuple[str, bool] | None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from typing import Any, cast
 
 import lightning.pytorch as pl
@@ -27,14 +28,17 @@ def model_class(config: Config) -> type[pl.LightningModule]:
     return cast("type[pl.LightningModule]", registry.models.get(config.model.name))
 
 
-def build_model(config: Config, data: DataSpec, fresh: bool = True) -> pl.LightningModule:
+def build_model(
+    config: Config, data: DataSpec, fresh: bool = True, changed_optimizer: Collection[str] = ()
+) -> pl.LightningModule:
     """Build the model, with the inputs and outputs that the data needs.
 
     The configuration becomes its ``hparams``, so that its checkpoints describe themselves. New weights are drawn from
     the global generator. ``fresh=False`` fetches no pretrained weights, for a model whose weights are then loaded.
+    ``changed_optimizer``: the parameters of the optimizer that replace those of a loaded state.
     """
     trainer = config.trainer
-    optimization = Optimization(trainer.optimizer, trainer.scheduler, trainer.max_steps)
+    optimization = Optimization(trainer.optimizer, trainer.scheduler, trainer.max_steps, changed_optimizer)
     provided: dict[str, Any] = {"optimization": optimization}
     if data.class_names is not None:
         provided |= {"class_names": list(data.class_names), "num_classes": len(data.class_names)}

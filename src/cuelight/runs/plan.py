@@ -14,6 +14,7 @@ from cuelight.callbacks.added.last_checkpoint import LastCheckpoint
 from cuelight.callbacks.added.seed_each_batch import SeedEachBatch
 from cuelight.callbacks.added.step_on_plateau import StepOnPlateau
 from cuelight.callbacks.added.stop_after_steps import StopAfterSteps
+from cuelight.callbacks.added.watch_loss import WatchLoss
 from cuelight.callbacks.lightning.model_checkpoint import ModelCheckpoint as ResumableModelCheckpoint
 from cuelight.callbacks.test_on_train_end import TestOnTrainEnd
 from cuelight.config.durations import read_duration
@@ -71,6 +72,7 @@ def plan_callbacks(config: Config) -> tuple[list[PlannedCallback], list[Problem]
     """
     from_file, problems = _from_file(config)
     before = [PlannedCallback(SeedEachBatch(config.trainer.seed), "added: makes a resumed run reproducible")]
+    before.append(PlannedCallback(WatchLoss(), "added: warns of a loss that is NaN or infinite"))
     scheduler = config.trainer.scheduler
     if scheduler is not None and scheduler.name == "ReduceLROnPlateau":
         before.append(PlannedCallback(StepOnPlateau(), "added: steps ReduceLROnPlateau before checkpoints are saved"))
@@ -157,13 +159,15 @@ def _known_model(config: Config) -> type[pl.LightningModule] | None:
 
 
 def _best(monitor: str, mode: Mode) -> ModelCheckpoint:
-    return ResumableModelCheckpoint(
+    checkpoint = ResumableModelCheckpoint(
         monitor=monitor,
         mode=mode,
         filename=f"best_{monitor.rpartition('/')[2]}",
         auto_insert_metric_name=False,
         enable_version_counter=False,
     )
+    checkpoint.tie_breaker = LOSS_MONITOR
+    return checkpoint
 
 
 def _implements(callback: pl.Callback, hook: str) -> bool:

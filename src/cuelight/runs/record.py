@@ -14,6 +14,7 @@ from typing import Any
 
 import lightning.pytorch as pl
 from lightning.pytorch.callbacks import EarlyStopping, ModelCheckpoint, Timer
+from lightning.pytorch.callbacks.early_stopping import EarlyStoppingReason
 
 from cuelight.callbacks.added.stop_after_steps import StopAfterSteps
 from cuelight.errors import TrainingInterrupted
@@ -65,15 +66,23 @@ def why_it_ended(trainer: pl.Trainer) -> str | None:
     for callback in callbacks_of(trainer):
         if isinstance(callback, StopAfterSteps) and trainer.global_step >= callback.max_steps:
             return f"trainer.max_steps: {callback.max_steps} ended the training in epoch {trainer.current_epoch}."
-        if isinstance(callback, EarlyStopping) and callback.stopped_epoch:
+        if isinstance(callback, EarlyStopping) and callback.stopping_reason in _EARLY_REASONS:
+            reason = _EARLY_REASONS[callback.stopping_reason].format(callback)
             return (
-                f"EarlyStopping ended the training in epoch {callback.stopped_epoch + 1}: {callback.monitor} did not "
-                f"improve in {callback.patience} checks, or crossed a threshold."
+                f"EarlyStopping ended the training in epoch {callback.stopped_epoch + 1}: {callback.monitor} {reason}."
             )
         remaining = callback.time_remaining() if isinstance(callback, Timer) else None
         if remaining is not None and remaining <= 0:
             return f"The time limit ended the training in epoch {trainer.current_epoch}."
     return None
+
+
+_EARLY_REASONS = {
+    EarlyStoppingReason.NON_FINITE_METRIC: "is NaN or infinite",
+    EarlyStoppingReason.STOPPING_THRESHOLD: "reached the stopping_threshold of {0.stopping_threshold:g}",
+    EarlyStoppingReason.DIVERGENCE_THRESHOLD: "crossed the divergence_threshold of {0.divergence_threshold:g}",
+    EarlyStoppingReason.PATIENCE_EXHAUSTED: "did not improve in {0.patience} checks",
+}
 
 
 def _best(directory: Path, trainer: pl.Trainer, main_metric: str | None) -> dict[str, Any]:

@@ -15,11 +15,11 @@ from torch import Tensor
 
 from cuelight.config import Config
 from cuelight.data.spec import DataSpec, data_spec_of, saved_spec
-from cuelight.errors import CheckpointError, DataError
+from cuelight.errors import CheckpointError
 from cuelight.runs.build import build_data, build_model, model_class
 from cuelight.runs.trainer import evaluator_settings, take_model_callbacks
 from cuelight.train_end.finished_training import FinishedTraining
-from cuelight.weights.best import BestCheckpoint, from_states, main_metric
+from cuelight.weights.best import BestCheckpoint, from_states, main_metric, why_none
 from cuelight.weights.checkpoint_io import load_checkpoint
 from cuelight.weights.resuming import LAST_CHECKPOINT
 
@@ -44,6 +44,7 @@ def reopen(
         directory=directory,
         make_module=lambda content: _model_for(config, _describe(data, content)),
         kept=cache(partial(kept_checkpoints, checkpoints)),
+        why_none=lambda: why_none(_last_states(checkpoints).values()) if checkpoints else None,
         name=config.name,
         data=data,
         main_metric=metric,
@@ -74,9 +75,13 @@ def kept_checkpoints(folder: Path | None) -> list[BestCheckpoint]:
     """Return the best checkpoints of a run, as recorded in ``last.ckpt``, or else in the newest readable one."""
     if folder is None:
         return []
+    return from_states(_last_states(folder), folder)
+
+
+def _last_states(folder: Path) -> Mapping[str, Mapping[str, Any]]:
     files = sorted(folder.glob("*.ckpt"), key=lambda file: (file.name == LAST_CHECKPOINT, file.stat().st_mtime))
     states = (_callback_states(file) for file in reversed(files))
-    return from_states(next((found for found in states if found is not None), {}), folder)
+    return next((found for found in states if found is not None), {})
 
 
 def _callback_states(file: Path) -> Mapping[str, Mapping[str, Any]] | None:
@@ -89,13 +94,8 @@ def _callback_states(file: Path) -> Mapping[str, Mapping[str, Any]] | None:
 
 
 def _describe(data: pl.LightningDataModule, content: Mapping[str, Any]) -> DataSpec:
-    try:
-        return data_spec_of(data)
-    except DataError:  # the data need not be on this machine
-        saved = saved_spec(content)
-        if saved is None:
-            raise
-        return saved
+    """Return the spec of the data that the weights were trained with; that of other data could not be loaded."""
+    return saved_spec(content) or data_spec_of(data)
 
 
 def _model_for(config: Config, described: DataSpec) -> pl.LightningModule:

@@ -15,15 +15,17 @@ from cuelight import registry
 from cuelight.callbacks.added.last_checkpoint import LastCheckpoint
 from cuelight.callbacks.base.train_end_step import train_end_steps
 from cuelight.config import Config, load_config
-from cuelight.data.spec import DATA_SPEC, data_spec_of
+from cuelight.data.spec import DATA_SPEC, DataSpec, data_spec_of
 from cuelight.errors import CheckpointError, ConfigError, ConfigWarning, CuelightError, Problem, TrainingInterrupted
 from cuelight.explain import Layer, list_layers
 from cuelight.runs.build import build_data, build_model, model_class
 from cuelight.runs.check import check
+from cuelight.runs.defaults import with_defaults
 from cuelight.runs.plan import PlannedCallback, place_model_callbacks, plan_callbacks, with_display
 from cuelight.runs.record import recorded_training, why_it_ended
 from cuelight.runs.reopen import model_and_example
 from cuelight.runs.result import Result
+from cuelight.runs.resume_changes import changed_optimizer, changed_settings, refused_changes
 from cuelight.runs.trained_run import TrainedRun
 from cuelight.runs.trainer import build_trainer, take_model_callbacks
 from cuelight.tracking.loggers.build import build_loggers, start_trackers
@@ -192,6 +194,14 @@ class Run(TrainedRun):
         logger.warning("%s does not exist: the training resumes from %s.", folder / LAST_CHECKPOINT, latest.name)
         return latest
 
+    def _changes(self, resume: Path, data: DataSpec) -> list[str]:
+        """Return the settings that differ from those of the checkpoint. Raises ``ConfigError`` if one cannot differ."""
+        content = load_checkpoint(resume, mmap=True)
+        changed = changed_settings(self.config, content)
+        if problems := list(refused_changes(changed, self.config, content, data)):
+            raise ConfigError(self.config.locate(problems))
+        return changed
+
     def _prepare_directory(self, output: Path) -> Path:
         if self.directory is None:
             self.directory = make_run_directory(output, self.config.name)
@@ -209,13 +219,15 @@ class Run(TrainedRun):
         planned = with_display(self._callbacks(), self.display)
         self._planned = None  # these belong to this training
         resumed_from = step_of(resume) if resume else 0
+        data = build_data(self.config)
+        description = data_spec_of(data)
+        changed = self._changes(resume, description) if resume else []
+        self.config = with_defaults(self.config)
         directory = self._prepare_directory(output)
         if resume is None and is_first_process():
             remove_spools(directory)  # of a training that ended before its first checkpoint
         pl.seed_everything(self.config.trainer.seed, workers=True, verbose=False)
-        data = build_data(self.config)
-        description = data_spec_of(data)
-        model = build_model(self.config, description, fresh=resume is None)
+        model = build_model(self.config, description, resume is None, changed_optimizer(changed))
         planned = place_model_callbacks(planned, take_model_callbacks(model))
         callbacks = [entry.callback for entry in planned]
         loggers = build_loggers(self.config, directory, resumed_from)

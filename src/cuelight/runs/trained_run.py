@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
+import logging
 import math
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import lightning.pytorch as pl
 from lightning.pytorch.loggers import Logger
@@ -16,9 +20,11 @@ from cuelight.callbacks.base.train_end_step import TrainEndStep
 from cuelight.callbacks.test_on_train_end import TestOnTrainEnd
 from cuelight.callbacks.upload_checkpoint import UploadCheckpoint
 from cuelight.config import Config
+from cuelight.config.loading import read_document
+from cuelight.config.schema import TrainerConfig
 from cuelight.errors import CheckpointError, ConfigError, DataError, UploadError
 from cuelight.evaluation.evaluator import Split
-from cuelight.evaluation.results import write_results
+from cuelight.evaluation.results import TEST_FOLDER, Measurement, write_results
 from cuelight.explain import Method
 from cuelight.export.protocols import NamesOutputs
 from cuelight.prediction.explaining import ImageExplanation, explain
@@ -38,11 +44,14 @@ from cuelight.train_end.outcomes import Outcome
 from cuelight.train_end.running import StepResult, record_result
 from cuelight.train_end.testing import measure
 from cuelight.train_end.verifying import Check, verify
+from cuelight.utils.files import short_path
 from cuelight.utils.journal import lacking
-from cuelight.utils.run_directory import CHECKPOINT_FOLDER, clean_up, is_complete, require_nobody_trains
+from cuelight.utils.run_directory import CHECKPOINT_FOLDER, CONFIG_FILE, clean_up, is_complete, require_nobody_trains
 from cuelight.weights.best import BestCheckpoint, Preference, best_checkpoint, main_metric
 from cuelight.weights.checkpoint_io import load_checkpoint
 from cuelight.weights.resuming import latest_checkpoint, step_of
+
+logger = logging.getLogger(__name__)
 
 
 class TrainedRun:
@@ -82,9 +91,13 @@ class TrainedRun:
         except StepSkipped as reason:
             raise DataError(f"{self.config.data.name}: {reason}") from reason
         if self.directory is not None:
-            files = write_results(self.directory, found)
-            result = StepResult(measured, found.fingerprint, files, {"metrics": found.metrics})
-            record_result(TestOnTrainEnd(view=view).step_name, self.directory, result, began)
+            if other := self._other_measurement(self.directory, measured, found):
+                files = write_results(self.directory, found, other)
+                logger.info("The results of the run itself stay: these are in %s.", short_path(files[0]))
+            else:
+                files = write_results(self.directory, found)
+                result = StepResult(measured, found.fingerprint, files, {"metrics": found.metrics})
+                record_result(TestOnTrainEnd(view=view).step_name, self.directory, result, began)
         return Result(self.directory, measured, found.metrics, self._best_or_none())
 
     def export(
@@ -318,6 +331,15 @@ class TrainedRun:
             loggers = reopen_loggers(self.config.model_copy(update={"tracker": tracker}), directory, step)
         return reopen(self.config, self.directory or directory, checkpoints, loggers, step or 0)
 
+    def _other_measurement(self, directory: Path, checkpoint: Path, found: Measurement) -> str:
+        """Return a folder for a measurement that is not that of the run: of other weights, data or settings."""
+        best, saved = self._best_or_none(), read_document(directory / CONFIG_FILE).tree
+        own, now = (_what_is_measured(tree) for tree in (saved, self.config.to_dict()))
+        if best is not None and checkpoint.resolve() == best.path.resolve() and own == now:
+            return ""
+        key = hashlib.sha256(f"{now} {found.fingerprint}".encode()).hexdigest()[:8]
+        return f"{TEST_FOLDER}/other-{key}"
+
     def _chosen(self, checkpoint: str | Path | None, verb: str, prefer: Preference = "metric") -> Path:
         if checkpoint:
             return Path(checkpoint)
@@ -331,3 +353,8 @@ class TrainedRun:
 
     def _console(self) -> Console | None:
         return self.display.console if isinstance(self.display, ProgressDisplay) else None
+
+
+def _what_is_measured(tree: Mapping[str, Any]) -> str:
+    precision = (tree.get("trainer") or {}).get("precision", TrainerConfig().precision)
+    return json.dumps([tree.get("model"), tree.get("data"), precision], sort_keys=True, default=str)

@@ -13,7 +13,7 @@ from torch import Tensor
 
 from cuelight.config.schema import ExporterConfig
 from cuelight.data.protocols import DescribesImages, LoadsWhole, NamesClasses
-from cuelight.errors import CuelightError
+from cuelight.errors import CheckpointError, CuelightError
 from cuelight.evaluation.evaluate import set_up
 from cuelight.evaluation.evaluator import EvaluatorSettings
 from cuelight.export.model_metadata import ModelMetadata
@@ -35,6 +35,7 @@ class FinishedTraining:
         directory: The run directory.
         make_module: Makes the module of a checkpoint, without its weights.
         kept: Lists the checkpoints of the ModelCheckpoints.
+        why_none: Returns why the last model was not kept, if it was not finite.
         name: The name of the run, and of exported files.
         main_metric: The metric that selects the best checkpoint, such as ``val/accuracy``.
         exporter: The export options; a step may have its own.
@@ -51,6 +52,7 @@ class FinishedTraining:
     settings: EvaluatorSettings = field(default_factory=EvaluatorSettings)
     loggers: Sequence[Logger] = ()
     step: int = 0
+    why_none: Callable[[], str | None] = lambda: None
     _loaded: tuple[object, MeasuredWeights] | None = field(default=None, init=False, repr=False)
 
     def best(self, prefer: Preference = "metric") -> BestCheckpoint:
@@ -58,8 +60,11 @@ class FinishedTraining:
 
         Raises:
             StepSkipped: If there is no best checkpoint.
+            CheckpointError: If there is none because no model was finite.
         """
         best = best_checkpoint(self.kept(), prefer, self.main_metric)
+        if best is None and (reason := self.why_none()):
+            raise CheckpointError(f"No model was saved as the best: {reason}. Correct the cause, and train again.")
         if best is None:
             raise StepSkipped(
                 "there is no best checkpoint. A ModelCheckpoint with a monitor saves one after the first validation."

@@ -17,7 +17,7 @@ from cuelight.config.schema import ExporterConfig
 from cuelight.evaluation.evaluator import settings_like
 from cuelight.train_end.finished_training import FinishedTraining
 from cuelight.utils.trainer_callbacks import callbacks_of
-from cuelight.weights.best import from_callbacks, main_metric
+from cuelight.weights.best import from_callbacks, main_metric, why_none
 from cuelight.weights.clean_copy import clean_copy
 
 logger = logging.getLogger(__name__)
@@ -70,12 +70,14 @@ def finished_by(trainer: pl.Trainer, module: pl.LightningModule) -> FinishedTrai
     """
     data = getattr(trainer, "datamodule", None) or LoadersAsData(trainer, module)
     callbacks = callbacks_of(trainer)
+    checkpoints = [callback for callback in callbacks if isinstance(callback, ModelCheckpoint)]
     shared = [trainer, data, *trainer.loggers, *callbacks]
     hparams = dict(module.hparams)
     return FinishedTraining(
         directory=Path(trainer.default_root_dir),
         make_module=lambda _: clean_copy(module, shared),
-        kept=lambda: from_callbacks([callback for callback in callbacks if isinstance(callback, ModelCheckpoint)]),
+        kept=lambda: from_callbacks(checkpoints),
+        why_none=lambda: why_none(callback.state_dict() for callback in checkpoints),
         name=str(hparams.get("name") or type(module).__name__),
         data=data,
         main_metric=main_metric(module),

@@ -10,9 +10,11 @@ from typing import Any
 import lightning.pytorch as pl
 
 from cuelight.data.spec import DataSpec, saved_spec
+from cuelight.errors import CheckpointError
 from cuelight.weights.checkpoint_io import load_checkpoint
 from cuelight.weights.clean_copy import load_weights
 from cuelight.weights.fingerprint import fingerprint
+from cuelight.weights.finite import in_words, not_finite_tensors
 
 MakeModule = Callable[[Mapping[str, Any]], pl.LightningModule]
 """Makes the module of a checkpoint (its content) in eval mode on the CPU, without loading the weights."""
@@ -49,7 +51,7 @@ class MeasuredWeights:
         """The module with these weights, on the CPU, in eval mode. It is shared: do not change it.
 
         Raises:
-            CheckpointError: If the weights do not fit the model.
+            CheckpointError: If the weights do not fit the model, or are not finite.
         """
         return self.separate_module()
 
@@ -59,4 +61,6 @@ class MeasuredWeights:
         module = self._make_module(content)
         module.on_load_checkpoint(content)
         load_weights(module, content["state_dict"], self.checkpoint)
+        if bad := not_finite_tensors(module):
+            raise CheckpointError(f"{self.checkpoint}: this model is useless, because there is {in_words(bad)}.")
         return module

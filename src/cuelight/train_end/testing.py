@@ -4,13 +4,17 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from typing import Any
 
 import lightning.pytorch as pl
 import numpy as np
 from PIL import Image
 
+from cuelight.data.base.image_file_data_module import ImageFileDataModule
+from cuelight.data.protocols import HasFingerprint, LabelsByName, LoadsWhole, NamesClasses
+from cuelight.errors import DataError
 from cuelight.evaluation.confusion_matrix import NamesConfusionUnit, confusion_matrix
-from cuelight.evaluation.evaluate import evaluate, has_split
+from cuelight.evaluation.evaluate import evaluate, has_split, set_up
 from cuelight.evaluation.evaluator import Split
 from cuelight.evaluation.results import Measurement, ReportsTables, class_names, confusion_picture
 from cuelight.tracking.loggers.readonly import open_loggers, readonly
@@ -18,6 +22,7 @@ from cuelight.tracking.sending import send_image, send_metrics, send_table
 from cuelight.train_end.examples import draw_examples
 from cuelight.train_end.finished_training import FinishedTraining, StepSkipped
 from cuelight.train_end.measured_weights import MeasuredWeights
+from cuelight.utils.redaction import redacted_text
 
 
 def measure(
@@ -33,6 +38,7 @@ def measure(
         raise StepSkipped("there is no data to test on.")
     if not has_split(training.data, view):
         raise StepSkipped(f"the data has no {view} split.")
+    _use_classes_of(weights, training.data)
     module, described = weights.separate_module(), training.describe(weights)
     loggers = open_loggers(training.loggers)
     with readonly(loggers):
@@ -47,7 +53,36 @@ def measure(
         unit=module.confusion_unit if isinstance(module, NamesConfusionUnit) else "images",
         tables=module.result_tables(described.class_names) if isinstance(module, ReportsTables) else {},
         examples=draw_examples(module, described, training.data, view),
+        data=_data_measured(training.data, view),
     )
+
+
+def _use_classes_of(weights: MeasuredWeights, data: pl.LightningDataModule) -> None:
+    """Let the data number its classes as the model does. Raises ``DataError`` if it cannot."""
+    trained, own = weights.data.class_names, tuple(data.class_names) if isinstance(data, NamesClasses) else None
+    if trained is None or own is None or own == trained:
+        return
+    if not isinstance(data, LabelsByName):
+        raise DataError(
+            f"{type(data).__name__}: the classes of the data are {', '.join(own)}, but those of the model are "
+            f"{', '.join(trained)}. Expected the same ones in the same order."
+        )
+    data.use_classes(trained)
+
+
+def _data_measured(data: pl.LightningDataModule, view: Split) -> dict[str, Any]:
+    """Return which data was measured, as far as it is known."""
+    facts: dict[str, Any] = {}
+    with set_up(data, view):
+        if path := getattr(data, "path", None):
+            facts["path"] = redacted_text(str(path))
+        if isinstance(data, HasFingerprint):
+            facts["fingerprint"] = data.fingerprint()
+        if isinstance(data, LoadsWhole):
+            facts["images"] = len(getattr(data.whole_dataloader(view), "dataset", ()))
+        if isinstance(data, ImageFileDataModule):
+            facts["taken_from_training_images"] = view in data.taken_from_training
+    return facts
 
 
 def send_measurement(training: FinishedTraining, measured: Measurement) -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
+
 import lightning.pytorch as pl
 from lightning.pytorch.utilities.types import OptimizerLRScheduler
 from torch.optim import Optimizer
@@ -27,6 +29,7 @@ class Optimization:
         optimizer: Name and parameters of the optimizer.
         scheduler: Name and parameters of the scheduler; ``None`` keeps the learning rate constant.
         max_steps: A limit in optimizer steps that the trainer does not know of; the schedule ends there.
+        changed: Parameters of the optimizer that were changed for a resume: they replace those of the loaded state.
 
     Raises:
         ConfigError: If settings of the scheduler contradict each other.
@@ -43,12 +46,19 @@ class Optimization:
         >>> module = Module(Optimization(Part(name="SGD", params={"lr": 0.1})))
     """
 
-    def __init__(self, optimizer: Part, scheduler: SchedulerPart | None = None, max_steps: int | None = None) -> None:
+    def __init__(
+        self,
+        optimizer: Part,
+        scheduler: SchedulerPart | None = None,
+        max_steps: int | None = None,
+        changed: Collection[str] = (),
+    ) -> None:
         if problems := scheduler_problems(scheduler):
             raise ConfigError(problems)
         self.optimizer = optimizer
         self.scheduler = scheduler
         self.max_steps = max_steps
+        self.changed = changed
 
     def __call__(self, module: pl.LightningModule) -> OptimizerLRScheduler:
         """Return what Lightning expects from ``configure_optimizers``.
@@ -66,7 +76,12 @@ class Optimization:
             )
             raise ConfigError([Problem(message, "model")])
         optimizer: Optimizer = registry.optimizers.build(self.optimizer, params=parameters)
+        optimizer.register_load_state_dict_post_hook(self._apply_changes)
         if self.scheduler is None:
             return optimizer
         schedule = build_schedule(self.scheduler, optimizer, module, self.max_steps)
         return {"optimizer": optimizer, "lr_scheduler": schedule}
+
+    def _apply_changes(self, optimizer: Optimizer) -> None:
+        for group in optimizer.param_groups:
+            group.update({name: value for name, value in optimizer.defaults.items() if name in self.changed})

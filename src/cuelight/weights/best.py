@@ -101,6 +101,11 @@ def from_states(callback_states: Mapping[str, Mapping[str, Any]], folder: Path) 
     return [best for best in kept if best is not None]
 
 
+def why_none(states: Iterable[Mapping[str, Any]]) -> str | None:
+    """Return why a ModelCheckpoint with one of these states did not save a model as the best; ``None`` if it did."""
+    return next((str(state["refused"]) for state in states if state.get("refused")), None)
+
+
 def _existing(state: Mapping[str, Any], mode: str | None, folder: Path) -> BestCheckpoint | None:
     monitor, score = state.get("monitor"), state.get("best_model_score")
     if not monitor or score is None or not state.get("best_model_path"):

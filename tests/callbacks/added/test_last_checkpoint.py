@@ -11,6 +11,7 @@ from cuelight.callbacks.added.last_checkpoint import LastCheckpoint
 from cuelight.callbacks.added.seed_each_batch import SeedEachBatch
 from cuelight.callbacks.added.stop_after_steps import StopAfterSteps
 from cuelight.callbacks.ema.ema_callback import EMACallback
+from cuelight.callbacks.lightning.gradient_accumulation_scheduler import GradientAccumulationScheduler
 from cuelight.errors import TrainingInterrupted
 from cuelight.weights.checkpoint_io import AtomicCheckpointIO
 from support.comparing import same, weights_of
@@ -49,7 +50,15 @@ def interrupt() -> None:
 
 
 def train(
-    directory, moment=NEVER, trouble=None, resume=None, interval="step", max_steps=None, averaged=False, **options
+    directory,
+    moment=NEVER,
+    trouble=None,
+    resume=None,
+    interval="step",
+    max_steps=None,
+    averaged=False,
+    scheduling=None,
+    **options,
 ):
     torch.manual_seed(1)
     model = TinyModel(interval)
@@ -57,7 +66,8 @@ def train(
     early, best = EarlyStopping("val/loss", patience=50), ModelCheckpoint(monitor="val/loss", filename="best")
     limit = [StopAfterSteps(max_steps)] if max_steps else []
     average = [EMACallback(0.9, decay_tau=3)] if averaged else []
-    callbacks = [SeedEachBatch(1), watcher, early, best, *average, *limit, LastCheckpoint()]
+    accumulation = [GradientAccumulationScheduler(scheduling)] if scheduling else []
+    callbacks = [SeedEachBatch(1), watcher, early, best, *average, *accumulation, *limit, LastCheckpoint()]
     settings = {"max_epochs": 2, "num_sanity_val_steps": 2, "plugins": [AtomicCheckpointIO()]}
     trainer = quiet_trainer(directory, callbacks, **settings | options)
     trainer.callbacks = callbacks  # Lightning moves checkpoints to the end
@@ -81,6 +91,7 @@ def train(
         {"check_val_every_n_epoch": 2, "max_epochs": 3},
         {"max_steps": 7},
         {"averaged": True},
+        {"scheduling": {0: 3, 1: 2}},
         pytest.param({"averaged": True, "accumulate_grad_batches": 3, "val_check_interval": 2}, marks=pytest.mark.slow),
     ],
     ids=str,
@@ -96,6 +107,29 @@ def test_stopped_at_any_moment_and_resumed_equals_uninterrupted(tmp_path, troubl
         assert scores == resumed[2], moment
         if trouble is interrupt:
             assert before + resumed[0] == trace, moment
+
+
+@pytest.mark.parametrize(
+    ("options", "steps"),
+    [
+        ({}, 10),
+        ({"interval": "epoch"}, 10),
+        ({"val_check_interval": 2}, 10),
+        ({"accumulate_grad_batches": 2}, 6),
+        ({"averaged": True}, 10),
+        ({"scheduling": {0: 3, 1: 2}}, 5),
+    ],
+    ids=str,
+)
+def test_a_limit_in_the_middle_of_an_epoch_leaves_the_rest_to_the_resume(tmp_path, options, steps) -> None:
+    trace, state, (*_, rate), _ = train(tmp_path / "uninterrupted", **options)
+    for limit in range(1, steps):
+        directory = tmp_path / str(limit)
+        before = train(directory, max_steps=limit, **options)
+        resumed = train(directory, resume=directory / "checkpoints" / "last.ckpt", **options)
+        assert before[0] + resumed[0] == trace, limit
+        assert same(state, resumed[1]), limit
+        assert resumed[2][-1] == rate, limit
 
 
 def test_signals_are_given_back(tmp_path) -> None:

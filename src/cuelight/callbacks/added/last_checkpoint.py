@@ -11,6 +11,7 @@ import lightning.pytorch as pl
 import torch
 from lightning.pytorch.callbacks import Checkpoint, ModelCheckpoint
 
+from cuelight.callbacks.added.cut_epoch import is_cut, leave_epoch_open
 from cuelight.config import Config
 from cuelight.errors import ConfigWarning, TrainingInterrupted
 from cuelight.utils.signals import StopSignal
@@ -132,7 +133,9 @@ class LastCheckpoint(Checkpoint):
     def on_save_checkpoint(
         self, trainer: pl.Trainer, pl_module: pl.LightningModule, checkpoint: dict[str, Any]
     ) -> None:
-        """Put ``callback_metrics`` and unapplied gradients into every checkpoint."""
+        """Add ``callback_metrics`` and pending gradients to every checkpoint, and leave an epoch open that was cut."""
+        if is_cut(trainer):
+            leave_epoch_open(checkpoint["loops"], trainer.accumulate_grad_batches)
         checkpoint[_METRICS_KEY] = {name: float(value) for name, value in trainer.callback_metrics.items()}
         save_gradients(trainer, pl_module, checkpoint)
 

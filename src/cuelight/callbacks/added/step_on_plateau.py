@@ -7,6 +7,7 @@ import sys
 import lightning.pytorch as pl
 from lightning.pytorch.utilities.types import LRSchedulerConfig
 
+from cuelight.callbacks.added.cut_epoch import is_extra_validation
 from cuelight.errors import CuelightError, did_you_mean
 
 
@@ -31,7 +32,7 @@ class StepOnPlateau(pl.Callback):
 
     def on_validation_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Step the schedulers that monitor a validation metric."""
-        if trainer.state.fn != "fit" or trainer.sanity_checking:
+        if trainer.state.fn != "fit" or trainer.sanity_checking or is_extra_validation(trainer):
             return
         for config in _watching(trainer):
             if not _watches_training(config):

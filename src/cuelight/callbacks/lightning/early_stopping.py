@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Any, Literal
 
 from lightning.pytorch import callbacks
 
@@ -52,3 +52,7 @@ class EarlyStopping(callbacks.EarlyStopping):
             check_on_train_epoch_end=check_on_train_epoch_end,
             log_rank_zero_only=log_rank_zero_only,
         )
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        """Load the state, but not the patience: it may have been changed for the resume."""
+        super().load_state_dict(state_dict | {"patience": self.patience})

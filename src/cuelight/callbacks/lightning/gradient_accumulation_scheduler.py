@@ -41,3 +41,8 @@ class GradientAccumulationScheduler(callbacks.GradientAccumulationScheduler):
                 "GradientAccumulationScheduler and trainer.accumulate_grad_batches both set how many batches are "
                 f"accumulated. Remove the callback or trainer.accumulate_grad_batches: {factor}."
             )
+
+    def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        """Set the number for an epoch that is resumed in its middle, which Lightning does only where one begins."""
+        super().on_train_start(trainer, pl_module)
+        trainer.accumulate_grad_batches = self.get_accumulate_grad_batches(trainer.current_epoch)

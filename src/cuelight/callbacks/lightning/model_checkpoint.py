@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import logging
+import math
 from collections.abc import Iterator, Sequence
 from datetime import timedelta
 from pathlib import Path
@@ -10,18 +12,23 @@ from typing import Any, Literal
 import lightning.pytorch as pl
 from lightning.pytorch import callbacks
 from lightning.pytorch.callbacks import EarlyStopping
+from torch import Tensor
 
 from cuelight.callbacks.base.check import others_before
 from cuelight.config import Config
 from cuelight.config.durations import read_duration
 from cuelight.errors import ConfigError, ConfigWarning, Problem, did_you_mean
+from cuelight.weights.finite import in_words, not_finite_tensors
+
+logger = logging.getLogger(__name__)
 
 
 class ModelCheckpoint(callbacks.ModelCheckpoint):
     """Saves checkpoints, the best by a metric or at fixed intervals.
 
-    The sanity check detects a monitored validation metric that is not logged. In a moved run directory the scores are
-    kept; Lightning's ModelCheckpoint forgets them, and then takes the next model for the best.
+    A model is never the best if the monitored metric, a validation loss or its weights are NaN or infinite. The sanity
+    check detects a monitored validation metric that is not logged. In a moved run directory the scores are kept;
+    Lightning's ModelCheckpoint forgets them, and then takes the next model for the best.
 
     Args:
         dirpath: Folder for the files; the checkpoints folder of the run if left out.
@@ -41,6 +48,9 @@ class ModelCheckpoint(callbacks.ModelCheckpoint):
             at the end of the epoch where each epoch has exactly one validation.
         enable_version_counter: Whether to append -v1, -v2 to a name that exists, instead of replacing the file.
     """
+
+    tie_breaker: str | None = None
+    """A logged loss; of models with equal scores the one with the lower loss is kept."""
 
     def __init__(
         self,
@@ -77,6 +87,9 @@ class ModelCheckpoint(callbacks.ModelCheckpoint):
             save_on_train_epoch_end=save_on_train_epoch_end,
             enable_version_counter=enable_version_counter,
         )
+        self._bad_weights: list[str] = []
+        self._refused: str | None = None
+        self._loss_of_best = math.inf
 
     def check(self, config: Config | None, callbacks: Sequence[pl.Callback]) -> Iterator[Problem | ConfigWarning]:
         """Find files that would replace others, and files that are saved too early."""
@@ -108,10 +121,49 @@ class ModelCheckpoint(callbacks.ModelCheckpoint):
             logged = sorted(trainer.callback_metrics)
             if self.monitor not in logged:
                 raise ConfigError([Problem(_not_logged(type(pl_module).__name__, self.monitor, logged))])
+        if not trainer.sanity_checking:
+            self._bad_weights = not_finite_tensors(pl_module)
         super().on_validation_end(trainer, pl_module)
+
+    def check_monitor_top_k(self, trainer: pl.Trainer, current: Tensor | None = None) -> bool:
+        """Return whether the current model is one of the best."""
+        if current is None:
+            return False
+        loss = float(trainer.callback_metrics.get(self.tie_breaker or "", math.inf))
+        improves = super().check_monitor_top_k(trainer, current) or self._is_tie_with_lower_loss(current, loss)
+        if improves and not self._is_finite(trainer, current):
+            return False
+        if improves:
+            self._loss_of_best = loss
+        return improves
+
+    def _is_tie_with_lower_loss(self, current: Tensor, loss: float) -> bool:
+        best = self.best_model_score
+        return self.save_top_k == 1 and best is not None and bool(current == best) and loss < self._loss_of_best
+
+    def _is_finite(self, trainer: pl.Trainer, current: Tensor) -> bool:
+        metrics = {str(self.monitor): current} | {
+            name: value
+            for name, value in trainer.callback_metrics.items()
+            if name.startswith("val") and "loss" in name.lower()
+        }
+        bad = [f"{name} is {float(value)}" for name, value in metrics.items() if not bool(value.isfinite())]
+        bad += [f"there is {in_words(self._bad_weights)}"] if self._bad_weights else []
+        if trainer.strategy.reduce_boolean_decision(not bad):
+            return True
+        if self._refused is None:
+            logger.warning("The model of step %d is not saved as the best: %s.", trainer.global_step, ", ".join(bad))
+        self._refused = f"{', '.join(bad)} (step {trainer.global_step})"
+        return False
+
+    def state_dict(self) -> dict[str, Any]:
+        """Return the scores, and why a model was not saved."""
+        return super().state_dict() | {"refused": self._refused, "loss_of_best": self._loss_of_best}
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
         """Load the scores, with the paths changed to the current folder."""
+        self._refused = state_dict.get("refused")
+        self._loss_of_best = state_dict.get("loss_of_best", -math.inf)  # unknown in files of earlier versions
         super().load_state_dict(_in_folder(state_dict, Path(self.dirpath)) if self.dirpath else state_dict)
 
 

@@ -53,6 +53,9 @@ class ImageFileDataModule(ImageDataModule[_Files]):
         batch_size: Images per batch and device.
         num_workers: Processes that load images, for each of train, val and test.
         seed: Seed of the order and of augmentation.
+
+    Attributes:
+        taken_from_training: The splits that were taken from the training images; known after ``setup``.
     """
 
     def __init__(
@@ -83,6 +86,7 @@ class ImageFileDataModule(ImageDataModule[_Files]):
         self.test_split = test_split
         self.split_seed = split_seed
         self.on_error = on_error
+        self.taken_from_training: list[str] = []
 
     @property
     def preprocessing(self) -> Preprocessing:
@@ -130,4 +134,5 @@ class ImageFileDataModule(ImageDataModule[_Files]):
         splits = split_off_missing(
             listed, self.stratify_labels(listed["train"]), ratios, self.split_seed, str(self.path)
         )
+        self.taken_from_training = [split for split, files in splits.items() if split not in listed and len(files)]
         self.take_splits(splits, skip_unreadable=self.on_error == "skip")

@@ -10,6 +10,7 @@ from cuelight.data.base import folders
 from cuelight.data.base.fingerprints import fingerprint_of_files
 from cuelight.data.base.image_file_data_module import ImageFileDataModule
 from cuelight.data.base.image_files import ImageFiles
+from cuelight.errors import DataError
 
 
 class ImageFolder(ImageFileDataModule[ImageFiles]):
@@ -40,6 +41,15 @@ class ImageFolder(ImageFileDataModule[ImageFiles]):
             folder = folders.find_splits(Path(self.path))["train"]
             self._class_names = folders.find_classes(folder, self.on_error)
         return list(self._class_names)
+
+    def use_classes(self, class_names: Sequence[str]) -> None:
+        """Label by these classes; a folder of another class raises ``DataError``."""
+        if further := [name for name in self.class_names if name not in class_names]:
+            raise DataError(
+                f"{self.path}: the model does not know {', '.join(further)}. Its classes: {', '.join(class_names)}. "
+                "Rename or remove these folders."
+            )
+        self._class_names = list(class_names)
 
     def list_files(self) -> dict[str, ImageFiles]:
         """Return the files of ``train`` and, where there are such folders, of ``val`` and ``test``."""

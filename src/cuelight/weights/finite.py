@@ -1,0 +1,44 @@
+"""Whether the weights of a model are numbers."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor, nn
+
+_RUNNING_STATISTICS = ("running_mean", "running_var")
+
+
+def not_finite_tensors(module: nn.Module) -> list[str]:
+    """Return the names of the tensors with NaN or infinity.
+
+    Infinity in a buffer that holds no running statistics is meant: it may be a mask.
+    """
+    flags: dict[str, Tensor] = {}
+    for name, parameter in module.named_parameters():
+        flags[name] = ~_local(parameter).isfinite().all()
+    for name, buffer in module.named_buffers():
+        if buffer.is_floating_point():
+            of_numbers = buffer.isfinite() if name.endswith(_RUNNING_STATISTICS) else ~buffer.isnan()
+            flags[name] = ~of_numbers.all()
+    if not flags:
+        return []
+    device = next(iter(flags.values())).device
+    found = torch.stack([flag.to(device) for flag in flags.values()]).tolist()  # one synchronization
+    return [name for name, is_bad in zip(flags, found, strict=True) if is_bad]
+
+
+def in_words(names: Sequence[str], shown: int = 3) -> str:
+    """Return "NaN or infinity in a, b and 5 more tensors"."""
+    more = f" and {len(names) - shown} more" if len(names) > shown else ""
+    return f"NaN or infinity in {', '.join(names[:shown])}{more}"
+
+
+def _local(parameter: Tensor) -> Tensor:
+    """Return the shard of a sharded parameter; a lazy one, which has no values yet, counts as finite."""
+    if isinstance(parameter, nn.parameter.UninitializedParameter):
+        return torch.zeros(())
+    to_local = getattr(parameter, "to_local", None)
+    local: Tensor = to_local() if to_local else parameter
+    return local.detach()
