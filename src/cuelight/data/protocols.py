@@ -69,4 +69,4 @@ class LabelsByName(Protocol):
     """Data that can label its images in the order of other class names than its own, by name."""
 
     def use_classes(self, class_names: Sequence[str]) -> None:
-        """Label by these classes; called before ``setup``. Raises ``DataError`` if the data has a further class."""
+        """Label by these classes from the next ``setup`` on. Raises ``DataError`` if the data has a further class."""

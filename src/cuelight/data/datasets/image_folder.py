@@ -49,7 +49,7 @@ class ImageFolder(ImageFileDataModule[ImageFiles]):
                 f"{self.path}: the model does not know {', '.join(further)}. Its classes: {', '.join(class_names)}. "
                 "Rename or remove these folders."
             )
-        self._class_names = list(class_names)
+        self._class_names, self._splits = list(class_names), {}
 
     def list_files(self) -> dict[str, ImageFiles]:
         """Return the files of ``train`` and, where there are such folders, of ``val`` and ``test``."""

@@ -1,0 +1,141 @@
+"""What is changed for a resume takes effect, or is refused with the reason; the file says what was trained."""
+
+import signal
+
+import lightning.pytorch as pl
+import pytest
+import yaml
+
+from cuelight import registry
+from cuelight.callbacks.ema.ema_callback import EMACallback
+from cuelight.config import load_config
+from cuelight.errors import ConfigError, TrainingInterrupted
+from cuelight.runs.defaults import with_defaults
+from cuelight.runs.run import Run
+from support.experiments import experiment, last, own_parts
+
+SGD = {"name": "SGD", "params": {"lr": 0.01, "momentum": 0.9}}
+BATCHES = 5
+
+
+@pytest.fixture(autouse=True)
+def _parts():
+    own_parts()
+
+
+@registry.callbacks.register
+class InterruptAt(pl.Callback):
+    """Sends SIGINT after a number of steps."""
+
+    def __init__(self, step: int) -> None:
+        self.step = step
+
+    def on_train_batch_start(self, trainer, pl_module, batch, batch_idx):
+        if trainer.global_step == self.step:
+            signal.raise_signal(signal.SIGINT)
+
+
+def stopped(digits, folder, step=BATCHES, **trainer):
+    """The directory of a training that was stopped at a step: by default at the end of the first epoch."""
+    settings = {"epochs": 2, "optimizer": SGD, "scheduler": None} | trainer
+    run = Run.from_yaml(
+        experiment(digits, **settings, callbacks=[{"name": "InterruptAt", "params": {"step": step - 1}}])
+    )
+    with pytest.raises(TrainingInterrupted):
+        run.train(folder)
+    return run.directory
+
+
+def resumed(directory, *overrides):
+    run = Run.load(directory, [*overrides, "trainer.callbacks.0.active=false"])
+    run.resume()
+    return last(directory)
+
+
+def test_changed_parameters_of_the_optimizer_take_effect(digits, tmp_path) -> None:
+    directory = stopped(digits, tmp_path)
+    content = resumed(directory, "trainer.optimizer.params.lr=0.5", "trainer.optimizer.params.weight_decay=0.1")
+    [group] = content["optimizer_states"][0]["param_groups"]
+    assert (group["lr"], group["momentum"], group["weight_decay"]) == (0.5, 0.9, 0.1)
+    assert content["global_step"] == 2 * BATCHES
+    written = yaml.safe_load((directory / "config.yaml").read_text())["trainer"]["optimizer"]["params"]
+    assert (written["lr"], written["weight_decay"], written["nesterov"]) == (0.5, 0.1, False)
+
+
+def test_a_resume_without_changes_keeps_the_state_of_the_optimizer(digits, tmp_path) -> None:
+    [group] = resumed(stopped(digits, tmp_path))["optimizer_states"][0]["param_groups"]
+    assert (group["lr"], group["momentum"], group["weight_decay"]) == (0.01, 0.9, 0)
+
+
+def test_the_patience_of_early_stopping_takes_effect(digits, tmp_path) -> None:
+    watch = {"name": "EarlyStopping", "params": {"monitor": "val/loss", "patience": 5}}
+    run = Run.from_yaml(experiment(digits, epochs=1, scheduler=None, callbacks=[watch]))
+    run.train(tmp_path)
+    again = Run.load(run.directory, ["trainer.epochs=2", "trainer.callbacks.0.params.patience=1"])
+    again.resume()
+    [state] = [state for key, state in last(run.directory)["callbacks"].items() if key.startswith("EarlyStopping")]
+    assert state["patience"] == 1
+
+
+@pytest.mark.parametrize(
+    ("override", "reason"),
+    [
+        ("trainer.optimizer.name=Adam", "another class"),
+        ("model.name=Other", "another class"),
+    ],
+)
+def test_another_class_is_refused(digits, tmp_path, override, reason) -> None:
+    directory = stopped(digits, tmp_path)
+    before = (directory / "config.yaml").read_text()
+    if "model" in override:
+        registry.models.register(type("Other", (own_parts().TinyNet,), {"__module__": __name__}))
+    overrides = [override, "trainer.optimizer.params={}"] if "optimizer" in override else [override]
+    with pytest.raises(ConfigError, match=reason):
+        resumed(directory, *overrides)
+    assert (directory / "config.yaml").read_text() == before
+
+
+@pytest.mark.parametrize(
+    "override", ["trainer.optimizer.params.lr=0.5", "trainer.scheduler.params.gamma=0.5", "trainer.scheduler=null"]
+)
+def test_what_the_state_of_the_scheduler_decides_is_refused(digits, tmp_path, override) -> None:
+    schedule = {"name": "StepLR", "params": {"step_size": 1, "gamma": 0.7}}
+    directory = stopped(digits, tmp_path, scheduler=schedule)
+    if override.endswith("null"):
+        override = "trainer.scheduler.name=ExponentialLR"
+    with pytest.raises(ConfigError, match="scheduler"):
+        resumed(directory, override, *(["trainer.scheduler.params={gamma: 0.7}"] if "name" in override else []))
+
+
+@pytest.mark.parametrize("override", ["trainer.batch_size=4", "trainer.seed=9", "trainer.accumulate_grad_batches=2"])
+def test_the_order_of_batches_may_change_between_two_epochs_only(digits, tmp_path, override) -> None:
+    within = stopped(digits, tmp_path / "within", step=BATCHES + 2)
+    with pytest.raises(ConfigError, match="in the middle of an epoch"):
+        resumed(within, override)
+    between = Run.from_yaml(experiment(digits, epochs=1, scheduler=None))
+    between.train(tmp_path / "between")
+    Run.load(between.directory, [override, "trainer.epochs=2"]).resume()
+    assert last(between.directory)["epoch"] == 1
+
+
+def test_other_classes_are_refused(digits, tmp_path, monkeypatch) -> None:
+    directory = stopped(digits, tmp_path)
+    names = [str(number) for number in range(9, -1, -1)]
+    monkeypatch.setattr(own_parts().FewDigits, "class_names", names)
+    with pytest.raises(ConfigError, match="the model was trained with 0, 1, 2"):
+        resumed(directory)
+
+
+def test_every_parameter_is_in_the_file_and_means_the_same_again(digits, tmp_path) -> None:
+    steps = [{"name": "ModelCheckpoint", "params": {"monitor": "val/loss"}}, {"name": "EMACallback"}]
+    transforms = [{"name": "RandomRotation", "params": {"degrees": 5}}]
+    tree = experiment(digits, scheduler={"name": "CosineAnnealingLR"}, callbacks=steps)
+    tree["data"] = {"name": "Digits", "params": {"transforms": transforms}}
+    tree["model"] = {"name": "ClassificationModel", "params": {"backbone": "resnet10t"}}
+    complete = with_defaults(Run.from_yaml(tree).config)
+    written = complete.to_dict()
+    assert written["trainer"]["callbacks"][1]["params"]["decay"] == EMACallback().decay
+    assert written["trainer"]["scheduler"]["params"] == {"eta_min": 0.0}
+    assert written["model"]["params"]["pretrained"] is False
+    assert load_config(complete.to_dict(), (), registry.check_part) == complete
+    assert with_defaults(complete) == complete
