@@ -14,7 +14,7 @@ from cuelight.errors import ConfigError, CuelightError, ParameterError, Problem,
 from cuelight.registry.checking import check_parameters
 from cuelight.registry.describe import PartInfo, describe
 from cuelight.registry.kinds import KINDS, Kind
-from cuelight.registry.signatures import Signature, signature_of
+from cuelight.registry.signatures import parameters_of
 from cuelight.registry.values import convert
 
 Factory = Callable[..., Any]
@@ -131,7 +131,7 @@ class Registry:
         further = getattr(factory, "parameter_problems", None)
         if further is None:
             return []
-        found = further(_converted(signature_of(factory), parameters), f"{path}.params".removeprefix("."))
+        found = further(_converted(factory, parameters), f"{path}.params".removeprefix("."))
         return [replace(problem, message=hide(problem.message, parameters)) for problem in found]
 
     def build(self, part: Part | Mapping[str, Any], /, **provided: Any) -> Any:
@@ -150,10 +150,10 @@ class Registry:
         name = str(entry["name"])
         parameters: Any = entry.get("params") or {}
         factory = self.get(name)
-        signature = signature_of(factory)
-        arguments = {key: value for key, value in provided.items() if key in signature.parameters}
+        known, _ = parameters_of(factory)
+        arguments = {key: value for key, value in provided.items() if key in known}
         try:
-            return factory(**(arguments | _converted(signature, parameters)))
+            return factory(**(arguments | _converted(factory, parameters)))
         except ParameterError as error:
             found = [Problem(hide(message, parameters), f"params.{key}") for key, message in error.messages.items()]
             raise ConfigError(found) from error
@@ -163,10 +163,10 @@ class Registry:
 
     def _signature_problems(self, part: Mapping[str, Any], path: str) -> list[Problem]:
         try:
-            signature = signature_of(self.get(part["name"]))
+            factory = self.get(part["name"])
         except CuelightError as error:
             return [Problem(str(error), f"{path}.name")]
-        return check_parameters(str(part["name"]), self.kind, signature, part.get("params") or {}, path, check_part)
+        return check_parameters(str(part["name"]), self.kind, factory, part.get("params") or {}, path, check_part)
 
     def _add(self, factory: _Registered, name: str | None) -> _Registered:
         chosen = name or str(getattr(factory, "__name__", ""))
@@ -215,18 +215,14 @@ def check_part(kind: str, part: Mapping[str, Any], path: str) -> list[Problem]:
 
 
 def registry_of(kind: str) -> Registry:
-    """Return the registry of a kind: callback, model, data, optimizer, scheduler or transform.
-
-    Raises:
-        CuelightError: There is no such kind.
-    """
+    """Return the registry of a kind: callback, model, data, optimizer, scheduler or transform."""
     if kind not in _REGISTRIES:
         raise CuelightError(f'unknown kind "{kind}"; expected one of: {", ".join(_REGISTRIES)}')
     return _REGISTRIES[kind]
 
 
-def _converted(signature: Signature, parameters: Mapping[str, Any]) -> dict[str, Any]:
-    known = signature.parameters
+def _converted(factory: Factory, parameters: Mapping[str, Any]) -> dict[str, Any]:
+    known, _ = parameters_of(factory)
     return {key: convert(known[key].annotation if key in known else Any, value) for key, value in parameters.items()}
 
 
