@@ -27,12 +27,7 @@ _NOT_COMPARED = frozenset({"run.started", "run.command"})
 
 @dataclass(frozen=True)
 class Provenance:
-    """Where a run comes from.
-
-    Args:
-        record: Sections by name, as plain data without secrets.
-        diff: The uncommitted changes in the user's own repository, as ``git diff`` prints them.
-    """
+    """Where a run comes from: sections by name, without secrets, and the uncommitted changes as of ``git diff``."""
 
     record: dict[str, Any]
     diff: bytes = field(default=b"", repr=False)
@@ -43,11 +38,8 @@ def collect(
 ) -> Provenance:
     """Collect where a run comes from. This never raises: what cannot be found out is replaced by the reason.
 
-    Args:
-        folder: A folder in the user's own repository, if there is one.
-        hyperparameters: Values by their key, without secrets.
-        seed: The seed of the run.
-        data: Returns a description of the data.
+    ``folder`` is in the user's own repository, if there is one; ``hyperparameters`` have no secrets; ``data`` describes
+    the data.
     """
     own = _known(lambda: _own_repository(folder))
     repository = own if isinstance(own, Repository) else None
@@ -69,10 +61,7 @@ def collect(
 def resumed_record(first: Mapping[str, Any], now_is: Mapping[str, Any], step: int) -> dict[str, Any]:
     """Add an entry under ``resumed`` to a record: time, command, step, and each changed value by its dot path.
 
-    Args:
-        first: The record of the run, with all earlier resumes.
-        now_is: The record as it would be if the run began now.
-        step: The optimizer step from which the training continues.
+    ``now_is`` is the record as it would be if the run began now.
     """
     before = last_state(first)
     after = paths.flattened({key: value for key, value in now_is.items() if key != RESUMED})

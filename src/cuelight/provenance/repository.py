@@ -27,12 +27,8 @@ _DIFF = (
 class Repository:
     """The state of a git repository.
 
-    Args:
-        commit: The hash of the commit; ``None`` if there is none yet.
-        branch: The branch; ``None`` for a detached head.
-        remote: The URL of ``origin``, or of the first remote; ``None`` if there is none.
-        diff: Uncommitted changes and new code files; empty if there are none, ``None`` if git failed.
-        why_no_diff: Why git failed.
+    ``branch`` is ``None`` for a detached head, ``remote`` the URL of ``origin`` or of the first remote. ``diff`` has
+    the uncommitted changes and new code files; it is ``None`` if git failed.
     """
 
     commit: str | None
@@ -43,37 +39,33 @@ class Repository:
 
     def to_dict(self) -> dict[str, Any]:
         """Return this as plain types, without credentials, and with the SHA-256 of the diff in place of it."""
+        if self.diff is None:
+            changes: dict[str, Any] = {"dirty": f"not known: {self.why_no_diff}"}
+        else:
+            digest = f"sha256:{hashlib.sha256(self.diff).hexdigest()}" if self.diff else "none"
+            changes = {"dirty": bool(self.diff), "diff": digest}
         return {
             "commit": self.commit or "none: nothing is committed yet",
             "branch": redacted_text(self.branch) if self.branch else "none: detached head",
-            **self._changes(),
+            **changes,
             "remote": redacted_text(self.remote) if self.remote else "none",
         }
-
-    def _changes(self) -> dict[str, Any]:
-        if self.diff is None:
-            return {"dirty": f"not known: {self.why_no_diff}"}
-        digest = f"sha256:{hashlib.sha256(self.diff).hexdigest()}" if self.diff else "none"
-        return {"dirty": bool(self.diff), "diff": digest}
 
 
 def read_repository(folder: Path, seconds: float = LONGEST) -> Repository:
     """Return the state of the repository that a folder is in, without writing to it.
 
-    Args:
-        folder: The folder.
-        seconds: The time limit for all calls of git.
-
-    Raises:
-        NoRepositoryError: If the folder is in no repository.
-        GitError: If git is not installed, refuses, fails, or takes too long.
+    ``seconds`` limits all calls of git. Raises NoRepositoryError, or GitError if git is not installed, refuses, fails,
+    or takes too long.
     """
     git = Git(folder, seconds)
     top = Path(os.fsdecode(git.ask("rev-parse", "--show-toplevel")).rstrip("\n"))
     git.folder = top
     commit = git.line("rev-parse", "--verify", "--quiet", "HEAD") or None
     branch = git.line("symbolic-ref", "--short", "--quiet", "HEAD") or None
-    remote = _remote(git)
+    lines = git.line("config", "--get-regexp", r"^remote\..*\.url$").splitlines()
+    urls = {key: url for key, _, url in (line.partition(" ") for line in lines)}
+    remote = urls.get("remote.origin.url") or next(iter(urls.values()), None)
     if commit is None:
         return Repository(None, branch, remote, None, "nothing is committed yet")
     try:
@@ -87,12 +79,6 @@ def tracks(file: Path) -> bool:
     if not any((folder / ".git").exists() for folder in file.resolve().parents):
         return False
     return bool(Git(file.resolve().parent).line("ls-files", "--", file.name))
-
-
-def _remote(git: Git) -> str | None:
-    lines = git.line("config", "--get-regexp", r"^remote\..*\.url$").splitlines()
-    urls = {key: url for key, _, url in (line.partition(" ") for line in lines)}
-    return urls.get("remote.origin.url") or next(iter(urls.values()), None)
 
 
 def _diff(git: Git, top: Path) -> bytes:
