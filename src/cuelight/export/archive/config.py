@@ -22,12 +22,9 @@ _DAI_TYPES = {"RGB": "RGB888p", "BGR": "BGR888p", "GRAY": "GRAY8"}
 
 
 def build_config(onnx: Path, *, name: str, heads: Sequence[Mapping[str, Any]] | None) -> dict[str, Any]:
-    """Return the content of ``config.json`` for an ONNX file, accepted by luxonis-ml.
+    """Return the content of ``config.json`` for an ONNX file, accepted by luxonis-ml; ArchiveError if it is not.
 
     Names, shapes, types and preprocessing come from the file; ``heads`` describe how its outputs are decoded.
-
-    Raises:
-        ArchiveError: The file cannot be read, has a free dimension other than the batch, or the schema refuses it.
     """
     info = read_onnx_info(onnx)
     metadata = read_metadata(info.metadata, onnx)
@@ -49,11 +46,7 @@ def build_config(onnx: Path, *, name: str, heads: Sequence[Mapping[str, Any]] | 
 
 
 def read_metadata(text: Mapping[str, str], source: Path) -> ModelMetadata | None:
-    """Read Cuelight's entries in the metadata of an ONNX file; ``None`` if Cuelight did not write the file.
-
-    Raises:
-        ArchiveError: The entries are damaged; the message names ``source``.
-    """
+    """Read Cuelight's entries in the metadata of an ONNX file; ``None`` if Cuelight did not write the file."""
     try:
         return ModelMetadata.from_metadata(text)
     except (json.JSONDecodeError, AttributeError, TypeError, ConfigError) as error:

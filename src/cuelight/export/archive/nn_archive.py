@@ -62,19 +62,15 @@ def write_archive(
 
     Args:
         onnx: The ONNX file; its metadata becomes the configuration.
-        path: The archive; :func:`archive_suffix` returns the extension.
+        path: The archive; :func:`archive_suffix` returns the extension. It is returned.
         name: Name of the model.
         heads: How a device decodes the outputs, as a module's ``archive_heads`` returns them; none if empty.
         compression: How the archive is compressed.
         check_head: Further checks of each head.
         checksum: The SHA-256 of the ONNX file, if it is known.
 
-    Returns:
-        The path.
-
     Raises:
-        ArchiveError: luxonis-ml is not installed, the configuration does not fit the model, or the archive cannot be
-            written.
+        ArchiveError: luxonis-ml is missing, the configuration does not fit the model, or writing fails.
     """
     config = build_config(onnx, name=name, heads=heads)
     if problems := find_problems(config["model"], check_head):
@@ -105,15 +101,11 @@ def write_archive(
 def _write_tar(stream: IO[bytes], config: Mapping[str, Any], onnx: Path) -> None:
     text = json.dumps(config, indent=2).encode()
     with tarfile.open(fileobj=stream, mode="w") as tar, onnx.open("rb") as model:
-        tar.addfile(_plain_member(CONFIG_NAME, len(text)), io.BytesIO(text))
-        tar.addfile(_plain_member(config["model"]["metadata"]["path"], onnx.stat().st_size), model)
-
-
-def _plain_member(name: str, size: int) -> tarfile.TarInfo:
-    """A member without owner and time, so that the same content gives the same bytes."""
-    member = tarfile.TarInfo(name)
-    member.size = size
-    return member
+        # Without owner and time, so that the same content gives the same bytes.
+        described, included = tarfile.TarInfo(CONFIG_NAME), tarfile.TarInfo(config["model"]["metadata"]["path"])
+        described.size, included.size = len(text), onnx.stat().st_size
+        tar.addfile(described, io.BytesIO(text))
+        tar.addfile(included, model)
 
 
 def _explain(error: OSError, path: Path) -> str:

@@ -31,11 +31,9 @@ _NEEDS_WEIGHTS = ["FusionConvMul", "FusionConvTransposeMul"]
 
 @dataclass
 class OnnxGraph:
-    """A graph, and the values of those of its inputs that are weights.
+    """A graph whose weights follow its other inputs, and their values by name.
 
-    Args:
-        proto: The model; its weights follow its other inputs.
-        weights: The values by name, which may be views of the parameters of the exported model.
+    The values may be views of the parameters of the exported model.
     """
 
     proto: onnx.ModelProto
@@ -128,12 +126,7 @@ class OnnxGraph:
                 self.weights[value.name] = np.clip(self.weights[value.name], -largest, largest).astype(np.float16)
 
     def write(self, file: BinaryIO) -> None:
-        """Write one ONNX file with the weights inside, one tensor at a time.
-
-        Raises:
-            ExportError: The file would be larger than protobuf allows.
-            OSError: The disk is full.
-        """
+        """Write one ONNX file with the weights inside, one tensor at a time; ExportError if it is too large."""
         rest = OnnxGraph(onnx.ModelProto.FromString(self.proto.SerializeToString()), self.weights)
         rest.keep_inputs(rest.inputs)
         graph = rest.proto.graph.SerializeToString()

@@ -27,11 +27,7 @@ RUNTIME_ERRORS = (
 
 
 def open_session(model: bytes | Path, source: Path) -> onnxruntime.InferenceSession:
-    """Open a model, a file or its content, in ONNX Runtime on the CPU.
-
-    Raises:
-        CuelightError: It is not an ONNX model, or ONNX Runtime cannot run it; the message names ``source``.
-    """
+    """Open a model, a file or its content, in ONNX Runtime on the CPU; ``source`` is its name in an error."""
     options = onnxruntime.SessionOptions()
     options.log_severity_level = _ONLY_ERRORS
     content = str(model) if isinstance(model, Path) else model
@@ -53,11 +49,7 @@ def output_tensors(info: OnnxInfo, onnx: Path) -> list[TensorInfo]:
 
 
 def run_for_shapes(onnx: Path, input_shapes: Mapping[str, tuple[int, ...]]) -> dict[str, tuple[int, ...]]:
-    """Run a model once on zeros, and return the shape of each output.
-
-    Raises:
-        ArchiveError: The model does not run.
-    """
+    """Run a model once on zeros, and return the shape of each output."""
     session = open_session(onnx, onnx)
     feeds = {entry.name: np.zeros(input_shapes[entry.name], numpy_type(entry.type)) for entry in session.get_inputs()}
     try:
