@@ -46,14 +46,9 @@ def check(tree: dict[Any, Any]) -> tuple[Config | None, list[Problem]]:
 
 
 def check_section(name: str, section: Mapping[str, Any]) -> tuple[BaseModel | None, list[Problem]]:
-    """Check one section as if it were in a file.
+    """Check the content of one section, such as ``exporter``, as if it were in a file.
 
-    Args:
-        name: Its key, such as ``exporter``.
-        section: Its content.
-
-    Returns:
-        The section, ``None`` if it does not fit; and what does not fit, with paths such as ``exporter.opset``.
+    Returns the section, or None, and what does not fit, with paths such as ``exporter.opset``.
     """
     part = {"name": "Any"}
     config, problems = check({"model": part, "data": part, name: dict(section)})
