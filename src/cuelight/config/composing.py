@@ -26,8 +26,8 @@ _Path = tuple[str, ...]
 _UNFINISHED = object()  # the value of an anchor while it is read
 
 
-class TooLargeError(yaml.MarkedYAMLError):
-    """A file that is too large or too deep when its aliases are expanded."""
+class TooLargeError(yaml.YAMLError):
+    """A file that is too large or too deep when its aliases are expanded; with its line and the message."""
 
 
 class Composer:
@@ -157,7 +157,7 @@ class Composer:
             message = f"values are nested more than {DEEPEST} levels deep"
         else:
             return
-        raise TooLargeError(problem=message, problem_mark=event.start_mark)
+        raise TooLargeError(_line(event), message)
 
     def _problem(self, event: Event, path: _Path, message: str) -> None:
         self.problems.append((_line(event), join(path), message))

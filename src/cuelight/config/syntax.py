@@ -29,6 +29,9 @@ _ADVICE = (
 
 def explain(error: yaml.YAMLError, text: str) -> tuple[int, str]:
     """Return the line, counted from 1, and a plain message for an error of the YAML parser."""
+    if isinstance(error, TooLargeError):
+        line, message = error.args
+        return line, message
     if isinstance(error, ReaderError):
         line = text[: error.position].count("\n") + 1
         return line, f"the character U+{ord(text[error.position]):04X} is not allowed in YAML; remove it"
@@ -36,8 +39,6 @@ def explain(error: yaml.YAMLError, text: str) -> tuple[int, str]:
         return 1, f"this is not YAML: {error}"
     problem = error.problem or ""
     mark = error.problem_mark
-    if isinstance(error, TooLargeError):
-        return mark.line + 1, problem
     if "end of stream" in problem or "'<stream end>'" in problem:
         mark = error.context_mark or mark
     if unexpected := re.search(r"found character '(.+)' that cannot start any token", problem):

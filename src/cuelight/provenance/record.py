@@ -27,7 +27,12 @@ _NOT_COMPARED = frozenset({"run.started", "run.command"})
 
 @dataclass(frozen=True)
 class Provenance:
-    """Where a run comes from: sections by name, without secrets, and the uncommitted changes as of ``git diff``."""
+    """Where a run comes from.
+
+    Args:
+        record: Sections by name, as plain data without secrets.
+        diff: The uncommitted changes in the user's own repository, as ``git diff`` prints them.
+    """
 
     record: dict[str, Any]
     diff: bytes = field(default=b"", repr=False)
@@ -38,8 +43,11 @@ def collect(
 ) -> Provenance:
     """Collect where a run comes from. This never raises: what cannot be found out is replaced by the reason.
 
-    ``folder`` is in the user's own repository, if there is one; ``hyperparameters`` have no secrets; ``data`` describes
-    the data.
+    Args:
+        folder: A folder in the user's own repository, if there is one.
+        hyperparameters: Values by their key, without secrets.
+        seed: The seed of the run.
+        data: Returns a description of the data.
     """
     own = _known(lambda: _own_repository(folder))
     repository = own if isinstance(own, Repository) else None

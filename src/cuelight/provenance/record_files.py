@@ -33,11 +33,20 @@ def read_record(directory: Path) -> dict[str, Any] | None:
 
 
 def write_record(directory: Path, record: Mapping[str, Any], diff: bytes) -> list[Path]:
-    """Write the record of a run and its uncommitted changes, and return the files that may be sent to trackers.
+    """Write the record of a run, and its uncommitted changes.
 
-    A new record replaces that of an earlier run and its patch files. Files of another origin stay as they are. A large
-    diff, or one that may hold a secret, is not returned. Raises OSError if a file cannot be written, or
-    ``metadata.yaml`` exists and is not a record.
+    A new record replaces that of an earlier run and its patch files. Files of another origin stay as they are.
+
+    Args:
+        directory: The folder of the run.
+        record: The record.
+        diff: The uncommitted changes, as ``git diff`` prints them; empty to keep none.
+
+    Returns:
+        The files that may be sent to trackers. A large diff, or one that may hold a secret, is not among them.
+
+    Raises:
+        OSError: If a file cannot be written, or ``metadata.yaml`` exists and is not a record.
     """
     path = directory / METADATA_FILE
     before = read_record(directory)

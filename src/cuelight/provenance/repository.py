@@ -27,8 +27,12 @@ _DIFF = (
 class Repository:
     """The state of a git repository.
 
-    ``branch`` is ``None`` for a detached head, ``remote`` the URL of ``origin`` or of the first remote. ``diff`` has
-    the uncommitted changes and new code files; it is ``None`` if git failed.
+    Args:
+        commit: The hash of the commit; ``None`` if there is none yet.
+        branch: The branch; ``None`` for a detached head.
+        remote: The URL of ``origin``, or of the first remote; ``None`` if there is none.
+        diff: Uncommitted changes and new code files; empty if there are none, ``None`` if git failed.
+        why_no_diff: Why git failed.
     """
 
     commit: str | None
@@ -55,8 +59,13 @@ class Repository:
 def read_repository(folder: Path, seconds: float = LONGEST) -> Repository:
     """Return the state of the repository that a folder is in, without writing to it.
 
-    ``seconds`` limits all calls of git. Raises NoRepositoryError, or GitError if git is not installed, refuses, fails,
-    or takes too long.
+    Args:
+        folder: The folder.
+        seconds: The time limit for all calls of git.
+
+    Raises:
+        NoRepositoryError: If the folder is in no repository.
+        GitError: If git is not installed, refuses, fails, or takes too long.
     """
     git = Git(folder, seconds)
     top = Path(os.fsdecode(git.ask("rev-parse", "--show-toplevel")).rstrip("\n"))

@@ -62,15 +62,19 @@ def write_archive(
 
     Args:
         onnx: The ONNX file; its metadata becomes the configuration.
-        path: The archive; :func:`archive_suffix` returns the extension. It is returned.
+        path: The archive; :func:`archive_suffix` returns the extension.
         name: Name of the model.
         heads: How a device decodes the outputs, as a module's ``archive_heads`` returns them; none if empty.
         compression: How the archive is compressed.
         check_head: Further checks of each head.
         checksum: The SHA-256 of the ONNX file, if it is known.
 
+    Returns:
+        The path.
+
     Raises:
-        ArchiveError: luxonis-ml is missing, the configuration does not fit the model, or writing fails.
+        ArchiveError: luxonis-ml is not installed, the configuration does not fit the model, or the archive cannot be
+            written.
     """
     config = build_config(onnx, name=name, heads=heads)
     if problems := find_problems(config["model"], check_head):
