@@ -75,11 +75,7 @@ def fill_in(
 
 def has_reference(node: object) -> bool:
     """Return whether a tree contains an :class:`EnvironmentText`."""
-    if isinstance(node, Mapping):
-        return any(has_reference(value) for value in node.values())
-    if isinstance(node, list):
-        return any(has_reference(value) for value in node)
-    return isinstance(node, EnvironmentText)
+    return next(_texts(node), None) is not None
 
 
 def hide(message: str, node: object) -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib
 from collections.abc import Callable, Mapping
 from dataclasses import replace
+from functools import cached_property
 from importlib.metadata import EntryPoint, entry_points
 from typing import Any, TypeVar, overload
 
@@ -48,7 +49,6 @@ class Registry:
     def __init__(self, kind: Kind) -> None:
         self.kind = kind
         self._own: dict[str, Factory] = {}
-        self._entry_points: dict[str, EntryPoint] | None = None
 
     @overload
     def register(self, cls: _Registered) -> _Registered: ...
@@ -79,7 +79,7 @@ class Registry:
         Raises:
             CuelightError: Two packages, or a package and Cuelight, offer the same name.
         """
-        return [*self.kind.builtins, *self._plug_ins(), *self._own]
+        return [*self.kind.builtins, *self._plug_ins, *self._own]
 
     def get(self, name: str) -> Factory:
         """Import and return the class or function with a registered name.
@@ -89,7 +89,7 @@ class Registry:
         """
         if name in self._own:
             return self._own[name]
-        plug_in = self._plug_ins().get(name)
+        plug_in = self._plug_ins.get(name)
         if name not in self.kind.builtins and plug_in is None:
             raise CuelightError(self._unknown(name))
         try:
@@ -183,20 +183,19 @@ class Registry:
         self._own[chosen] = factory
         return factory
 
+    @cached_property
     def _plug_ins(self) -> dict[str, EntryPoint]:
-        if self._entry_points is None:
-            found: dict[str, EntryPoint] = {}
-            for point in entry_points(group=f"cuelight.{self.kind.plural}"):
-                taken = point.name in self.kind.builtins or point.name in self._own
-                if taken or (point.name in found and found[point.name].value != point.value):
-                    package = point.dist.name if point.dist else point.value
-                    raise CuelightError(
-                        f'the package {package} offers a {self.kind.name} under the name "{point.name}", which is '
-                        "already taken; uninstall one of the two"
-                    )
-                found[point.name] = point
-            self._entry_points = found
-        return self._entry_points
+        found: dict[str, EntryPoint] = {}
+        for point in entry_points(group=f"cuelight.{self.kind.plural}"):
+            taken = point.name in self.kind.builtins or point.name in self._own
+            if taken or (point.name in found and found[point.name].value != point.value):
+                package = point.dist.name if point.dist else point.value
+                raise CuelightError(
+                    f'the package {package} offers a {self.kind.name} under the name "{point.name}", which is '
+                    "already taken; uninstall one of the two"
+                )
+            found[point.name] = point
+        return found
 
     def _unknown(self, name: object) -> str:
         names = self.names()

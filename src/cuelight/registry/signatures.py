@@ -5,7 +5,7 @@ from __future__ import annotations
 import inspect
 import re
 import typing
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from contextlib import suppress
 from typing import Any
 
@@ -25,9 +25,13 @@ def parameters_of(factory: Callable[..., Any]) -> tuple[dict[str, inspect.Parame
     A missing annotation is Any. Where a constructor accepts ``**kwargs``, the parameters of the base classes count as
     well.
     """
+    constructors, skip = [factory], 0
+    if isinstance(factory, type):  # most derived first; each has the argument self
+        own = (vars(base).get("__init__") for base in factory.__mro__[:-1])
+        constructors, skip = [constructor for constructor in own if inspect.isfunction(constructor)], 1
     parameters: dict[str, inspect.Parameter] = {}
     takes_any = False
-    for function, skip in _constructors(factory):
+    for function in constructors:
         takes_any = False
         for position, item in enumerate(inspect.signature(function).parameters.values()):
             if item.kind is item.VAR_KEYWORD:
@@ -58,16 +62,6 @@ def summary(factory: Callable[..., Any]) -> str:
     text = _without_markup((inspect.getdoc(factory) or "").partition("\n\n")[0])
     sentence = re.match(r".*?[.!?](?=\s+[A-Z]|$)", text)
     return sentence[0] if sentence else text
-
-
-def _constructors(factory: Callable[..., Any]) -> Iterator[tuple[Callable[..., Any], int]]:
-    """Yield the constructors, most derived first, with the number of leading arguments to skip (``self``)."""
-    if not isinstance(factory, type):
-        yield factory, 0
-        return
-    for base in factory.__mro__[:-1]:
-        if inspect.isfunction(constructor := vars(base).get("__init__")):
-            yield constructor, 1
 
 
 def _annotation(function: Callable[..., Any], item: inspect.Parameter) -> Any:
