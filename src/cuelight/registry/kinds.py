@@ -31,8 +31,7 @@ class Kind:
 class PartKind:
     """Marks a parameter that takes parts of a kind, so that their names and parameters are checked as well.
 
-    Use ``Annotated[Part, PartKind("transform")]`` for one part, ``list[Annotated[Part, PartKind("transform")]]`` for a
-    list.
+    Use ``Annotated[Part, PartKind("transform")]`` for one part, or a list of this type.
     """
 
     name: str

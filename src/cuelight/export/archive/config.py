@@ -10,7 +10,7 @@ from typing import Any
 from cuelight.errors import ArchiveError, ConfigError
 from cuelight.export.archive.schema import knows_resize_mode, validate
 from cuelight.export.model_metadata import ModelMetadata
-from cuelight.export.onnx.info import OnnxInfo, TensorInfo, fixed_batch, read_onnx_info
+from cuelight.export.onnx.info import TensorInfo, fixed_batch, read_onnx_info
 from cuelight.export.onnx.sessions import output_tensors
 from cuelight.version import __version__
 
@@ -41,7 +41,15 @@ def build_config(onnx: Path, *, name: str, heads: Sequence[Mapping[str, Any]] | 
         raise ArchiveError("\n  ".join([f"{onnx}: luxonis-ml rejects the configuration of the archive:", *problems]))
     config: dict[str, Any] = validated.model_dump(mode="json", exclude_none=True)
     config["model"].setdefault("heads", None)  # the key is required, even if it is null
-    config["model"]["metadata"] |= _more_metadata(info, metadata)  # the schema would drop them
+    # The schema would drop these.
+    entries = config["model"]["metadata"]
+    entries["cuelight_version"] = info.metadata.get("cuelight_version", __version__)
+    if metadata is not None:
+        entries["weights_fingerprint"] = metadata.fingerprint
+        if metadata.task is not None:
+            entries["task"] = metadata.task
+        if metadata.class_names is not None:
+            entries["class_names"] = list(metadata.class_names)
     return config
 
 
@@ -95,15 +103,3 @@ def _preprocessing(metadata: ModelMetadata | None) -> dict[str, Any]:
         "dai_type": _DAI_TYPES[preprocessing.color],
         **resize,
     }
-
-
-def _more_metadata(info: OnnxInfo, metadata: ModelMetadata | None) -> dict[str, Any]:
-    entries: dict[str, Any] = {"cuelight_version": info.metadata.get("cuelight_version", __version__)}
-    if metadata is None:
-        return entries
-    entries["weights_fingerprint"] = metadata.fingerprint
-    if metadata.task is not None:
-        entries["task"] = metadata.task
-    if metadata.class_names is not None:
-        entries["class_names"] = list(metadata.class_names)
-    return entries

@@ -26,7 +26,6 @@ logger = logging.getLogger(__name__)
 
 Compression = Literal["none", "gz", "bz2", "xz"]
 
-_SUFFIXES: dict[Compression, str] = {"none": ".tar", "gz": ".tar.gz", "bz2": ".tar.bz2", "xz": ".tar.xz"}
 # The fastest level of each, because weights hardly compress at any.
 _COMPRESSORS: dict[Compression, Callable[[BinaryIO], Any]] = {
     "none": nullcontext,
@@ -43,7 +42,7 @@ def archive_suffix(compression: Compression) -> str:
         >>> archive_suffix("none"), archive_suffix("xz")
         ('.tar', '.tar.xz')
     """
-    return _SUFFIXES[compression]
+    return ".tar" if compression == "none" else f".tar.{compression}"
 
 
 def write_archive(
