@@ -20,10 +20,7 @@ _Loc = tuple[str | int, ...]
 
 
 def check(tree: dict[Any, Any]) -> tuple[Config | None, list[Problem]]:
-    """Check a tree whose environment variables are filled in.
-
-    Returns the configuration, or None, and one problem per key.
-    """
+    """Return the configuration of a tree with environment variables filled in, or None; and one problem per key."""
     try:
         return Config.model_validate(tree), []
     except ValidationError as error:

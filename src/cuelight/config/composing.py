@@ -44,10 +44,7 @@ class Composer:
         self._values = 0
 
     def compose(self, text: str) -> Any:
-        """Parse a document into mappings, lists and scalars; None if it is empty.
-
-        Raises ``yaml.YAMLError`` if the text is not YAML or expands to too much.
-        """
+        """Parse a document into mappings, lists and scalars; None if it is empty. Raises ``yaml.YAMLError``."""
         events = yaml.parse(text, Loader=yaml.SafeLoader)
         value = None
         documents = 0

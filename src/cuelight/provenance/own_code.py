@@ -13,10 +13,9 @@ _PYTHON = Path(inspect.__file__).parent
 
 
 def own_folder(objects: Iterable[object]) -> Path:
-    """Return the folder of the first object whose class is in a git repository of the user.
+    """Return the folder of the first object whose class is in a git repository of the user, or the working directory.
 
-    The objects are what the user may have written, such as the model, the data and the callbacks. Installed packages
-    and Cuelight do not count. Without such an object, it is the working directory.
+    Installed packages and Cuelight do not count.
     """
     modules = [sys.modules.get(type(one).__module__) for one in objects]
     files = [Path(file).resolve() for module in modules if (file := getattr(module, "__file__", None))]

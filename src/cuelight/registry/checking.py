@@ -17,10 +17,7 @@ from cuelight.registry.values import UnfitError, convert, part_kind
 def check_parameters(
     name: str, kind: Kind, factory: Callable[..., Any], given: Mapping[Any, Any], path: str, check_part: PartCheck
 ) -> list[Problem]:
-    """Return the unknown, reserved, unfit and missing parameters of a part.
-
-    ``path`` is the dot path of the part; ``check_part`` checks parts within the parameters.
-    """
+    """Return the unknown, reserved, unfit and missing parameters of a part; ``check_part`` checks parts within them."""
     problems: list[Problem] = []
     parameters, takes_any = parameters_of(factory)
     known = {key: parameter for key, parameter in parameters.items() if key not in kind.reserved}

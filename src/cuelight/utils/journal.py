@@ -51,10 +51,7 @@ class Journal:
 
     @contextmanager
     def locked(self) -> Iterator[None]:
-        """Lock the journal against other processes, and read what they have changed.
-
-        Raises ``LockedError`` if another one has locked it.
-        """
+        """Lock the journal against other processes, or raise ``LockedError``; and read what they have changed."""
         with locked(self._folder):
             with self._lock:
                 self._read()

@@ -27,10 +27,7 @@ _SHARED_VARIABLE = "CUELIGHT_RUN_DIRECTORY"
 
 
 def make_run_directory(root: Path, name: str) -> Path:
-    """Create ``root/name/<time>-<short id>``, the same for every process of a distributed run.
-
-    Returns its absolute path. Raises CheckpointError if it cannot be created.
-    """
+    """Create and return ``root/name/<time>-<short id>``, the same for every process of a distributed run."""
     if _SHARED_VARIABLE in os.environ and int(os.environ.get("LOCAL_RANK", "0")) > 0:  # started by Lightning's launcher
         return Path(os.environ[_SHARED_VARIABLE])
     try:
