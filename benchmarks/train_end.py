@@ -172,7 +172,7 @@ def _archive_rows(onnx: Path, rounds: int) -> list[str]:
         compression: partial(write_archive, onnx, path, name=name, heads=None, compression=compression)
         for compression, path in paths.items()
     }
-    config = read_archive(writers["none"]()).config
+    config, _ = read_archive(writers["none"]())
     generator = ArchiveGenerator(f"{name}_of_luxonis_ml", folder, config, [onnx])
     writers[GENERATOR] = generator.make_archive
     paths = {**paths, GENERATOR: folder / generator.archive_name}

@@ -20,10 +20,7 @@ _Loc = tuple[str | int, ...]
 
 
 def check(tree: dict[Any, Any]) -> tuple[Config | None, list[Problem]]:
-    """Check a tree whose environment variables are filled in.
-
-    Returns the configuration, or None, and one problem per key.
-    """
+    """Return the configuration of a tree with environment variables filled in, or None; and one problem per key."""
     try:
         return Config.model_validate(tree), []
     except ValidationError as error:
@@ -46,14 +43,9 @@ def check(tree: dict[Any, Any]) -> tuple[Config | None, list[Problem]]:
 
 
 def check_section(name: str, section: Mapping[str, Any]) -> tuple[BaseModel | None, list[Problem]]:
-    """Check one section as if it were in a file.
+    """Check the content of one section, such as ``exporter``, as if it were in a file.
 
-    Args:
-        name: Its key, such as ``exporter``.
-        section: Its content.
-
-    Returns:
-        The section, ``None`` if it does not fit; and what does not fit, with paths such as ``exporter.opset``.
+    Returns the section, or None, and what does not fit, with paths such as ``exporter.opset``.
     """
     part = {"name": "Any"}
     config, problems = check({"model": part, "data": part, name: dict(section)})

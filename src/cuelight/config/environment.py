@@ -64,7 +64,7 @@ def fill_in(
             return node
         try:
             text = _REFERENCE.sub(lambda match: _value(match, variables), node)
-        except _ReferenceError as error:
+        except ValueError as error:
             problems.append(Problem(str(error), join(path)))
             return node
         templates[path] = node
@@ -75,11 +75,7 @@ def fill_in(
 
 def has_reference(node: object) -> bool:
     """Return whether a tree contains an :class:`EnvironmentText`."""
-    if isinstance(node, Mapping):
-        return any(has_reference(value) for value in node.values())
-    if isinstance(node, list):
-        return any(has_reference(value) for value in node)
-    return isinstance(node, EnvironmentText)
+    return next(_texts(node), None) is not None
 
 
 def hide(message: str, node: object) -> str:
@@ -114,24 +110,21 @@ def _occurrence(value: str) -> str:
     return rf"(?<![^\"']){re.escape(value)}(?![^\"'])"
 
 
-class _ReferenceError(ValueError):
-    """A reference that cannot be filled in."""
-
-
 def _value(match: re.Match[str], variables: Mapping[str, str]) -> str:
+    """Return what a reference stands for. Raises ValueError if it cannot be filled in."""
     written = match[0]
     if written == "$${":
         return "${"
     variable = _VARIABLE.fullmatch(match["inside"])
     if not match["end"]:
-        raise _ReferenceError(f'"{written}" has no closing brace; expected ${{env:NAME}}')
+        raise ValueError(f'"{written}" has no closing brace; expected ${{env:NAME}}')
     if variable is None:
         like = f"${{env:{match['inside']}}}" if re.fullmatch(r"\w+", match["inside"]) else "${env:NAME}"
-        raise _ReferenceError(
+        raise ValueError(
             f'"{written}" is not a reference; expected {like} for an environment variable, or $${{ for a literal ${{'
         )
     name, default = variable["name"], variable["default"]
     value = variables.get(name, default)
     if value is None:
-        raise _ReferenceError(f"the environment variable {name} is not set; set it, or write ${{env:{name}:-default}}")
+        raise ValueError(f"the environment variable {name} is not set; set it, or write ${{env:{name}:-default}}")
     return value

@@ -5,16 +5,22 @@ Tags are an error, scalars follow YAML 1.2, and the expanded size and depth are 
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from collections.abc import Iterable
+from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeVar
 
 import yaml
 
 from cuelight.config.composing import Composer
+from cuelight.config.environment import hide
 from cuelight.config.syntax import explain
-from cuelight.errors import ConfigError, Problem
+from cuelight.errors import ConfigError, ConfigWarning, Problem
 
+Message = TypeVar("Message", bound=Problem | ConfigWarning)
+
+COMMAND_LINE = "command line"
+OVERRIDE = "override"
 _LARGEST_FILE = 1024 * 1024
 
 
@@ -35,11 +41,16 @@ class Location(NamedTuple):
 
 @dataclass
 class Document:
-    """A tree of plain data, and where each key and list entry was written. Paths in ``locations`` are all text."""
+    """A tree of plain data, and where each key and list entry was written. Paths in ``locations`` are all text.
 
-    tree: Any
-    locations: dict[tuple[str, ...], Location] = field(default_factory=dict)
-    source: str = ""
+    ``filled_in`` is the tree with the values of environment variables, which must not appear in messages. All documents
+    are equal, because configurations are compared without them.
+    """
+
+    tree: Any = field(compare=False)
+    locations: dict[tuple[str, ...], Location] = field(default_factory=dict, compare=False)
+    source: str = field(default="", compare=False)
+    filled_in: Any = field(default=None, compare=False)
 
     def locate(self, path: tuple[str, ...]) -> Location:
         """Return the place of a path, or of the nearest key above it."""
@@ -47,6 +58,19 @@ class Document:
             if (location := self.locations.get(path[:length])) is not None:
                 return location
         return Location(self.source, 1 if self.locations else 0)
+
+    def add_places(self, messages: Iterable[Message]) -> list[Message]:
+        """Add places to messages. Returns each once, in the order of the file; those about overrides come last."""
+        placed = dict.fromkeys(self._add_place(message) for message in messages)
+        ranked = sorted(placed, key=lambda pair: (pair[0].source in {COMMAND_LINE, OVERRIDE}, pair[0].line))
+        return [message for _, message in ranked]
+
+    def _add_place(self, message: Message) -> tuple[Location, Message]:
+        location = Location(message.where)
+        if not message.where:
+            location = self.locate(tuple(message.path.split(".")) if message.path else ())
+        text, path = printable(hide(message.message, self.filled_in)), printable(message.path)
+        return location, replace(message, message=text, path=path, where=str(location))
 
 
 def read_document(path: Path | str) -> Document:

@@ -6,12 +6,9 @@ from collections.abc import Iterator, Mapping, Sequence
 
 from cuelight.config import paths
 from cuelight.config.composing import DEEPEST
-from cuelight.config.loading import Document, Location, parse_value
+from cuelight.config.loading import COMMAND_LINE, OVERRIDE, Document, Location, parse_value
 from cuelight.config.plain import to_plain
 from cuelight.errors import ConfigError, Problem
-
-COMMAND_LINE = "command line"
-OVERRIDE = "override"
 
 
 def apply_overrides(document: Document, overrides: Sequence[str] | Mapping[str, object]) -> list[Problem]:
@@ -25,7 +22,7 @@ def apply_overrides(document: Document, overrides: Sequence[str] | Mapping[str, 
         overrides = [overrides]
     source = OVERRIDE if isinstance(overrides, Mapping) else COMMAND_LINE
     if isinstance(overrides, Mapping):
-        settings = iter(list(_leaves(to_plain(overrides, problems, source))))
+        settings = _leaves(to_plain(overrides, problems, source))
     else:
         settings = _parsed(overrides, problems)
     for path, value in settings:
@@ -43,7 +40,9 @@ def _set(document: Document, path: str, value: object, source: str) -> list[Prob
         paths.put(document.tree, path, value)
     except paths.PathError as error:
         return [Problem(str(error), path, source)]
-    _relocate(document, steps[:made], Location(source))
+    changed = steps[:made]
+    document.locations = {path: at for path, at in document.locations.items() if path[: len(changed)] != changed}
+    document.locations[changed] = Location(source)
     return []
 
 
@@ -72,10 +71,3 @@ def _leaves(tree: object, above: str = "") -> Iterator[tuple[str, object]]:
             yield from _leaves(value, f"{above}.{key}" if above else str(key))
     else:
         yield above, tree
-
-
-def _relocate(document: Document, path: tuple[str, ...], location: Location) -> None:
-    """Record that a path and everything below it were written in the override."""
-    for known in [known for known in document.locations if known[: len(path)] == path]:
-        del document.locations[known]
-    document.locations[path] = location

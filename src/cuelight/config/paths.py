@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 from cuelight.errors import did_you_mean
@@ -94,19 +94,16 @@ def flattened(tree: object, path: str = "") -> dict[str, Any]:
         >>> flattened({"optimizer": {"name": "SGD", "params": {"betas": [0.9, 0.99]}}, "steps": [{"at": 3}]})
         {'optimizer.name': 'SGD', 'optimizer.params.betas': [0.9, 0.99], 'steps.0.at': 3}
     """
-    return dict(_ends(tree, path))
-
-
-def _ends(tree: object, path: str) -> Iterator[tuple[str, Any]]:
     if isinstance(tree, Mapping) and tree:
         children: Iterable[tuple[object, object]] = tree.items()
     elif isinstance(tree, (list, tuple)) and any(isinstance(entry, (Mapping, list, tuple)) for entry in tree):
         children = enumerate(tree)
     else:
-        yield path, tree
-        return
+        return {path: tree}
+    flat: dict[str, Any] = {}
     for key, value in children:
-        yield from _ends(value, join([path, key] if path else [key]))
+        flat |= flattened(value, join([path, key] if path else [key]))
+    return flat
 
 
 def _child(node: object, part: str, above: str) -> object:

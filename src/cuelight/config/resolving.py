@@ -9,7 +9,6 @@ from typing import Any
 from cuelight.config.checking import check
 from cuelight.config.environment import fill_in
 from cuelight.config.loading import Document, read_document
-from cuelight.config.origin import Origin
 from cuelight.config.overrides import apply_overrides
 from cuelight.config.plain import to_plain
 from cuelight.config.schema import Config
@@ -51,12 +50,12 @@ def load_config(
     if check_part is not None:
         for kind, entry, path in _parts(tree):
             problems += [problem for problem in check_part(kind, entry, path) if problem.path not in broken]
-    origin = Origin(document, tree)
+    document.filled_in = tree
     if config is not None:
-        config.set_origin(origin, templates)
+        config.set_origin(document, templates)
         problems += check_whole(config) if check_whole is not None else []
     if problems or config is None:
-        raise ConfigError(origin.locate(problems))
+        raise ConfigError(document.add_places(problems))
     return config
 
 

@@ -25,7 +25,7 @@ from cuelight.config.fields import (
     RunName,
     Section,
 )
-from cuelight.config.origin import Message, Origin
+from cuelight.config.loading import Document, Message
 from cuelight.config.tracker import TrackerConfig
 
 _Path = tuple[str | int, ...]
@@ -167,11 +167,11 @@ class Config(Section):
     exporter: Annotated[ExporterConfig, EMPTY_IF_NULL] = ExporterConfig()
 
     _templates: dict[_Path, str] = PrivateAttr(default_factory=dict)
-    _origin: Origin = PrivateAttr(default_factory=Origin)
+    _document: Document = PrivateAttr(default_factory=lambda: Document({}))
 
-    def set_origin(self, origin: Origin, templates: Mapping[_Path, str]) -> None:
+    def set_origin(self, document: Document, templates: Mapping[_Path, str]) -> None:
         """Store where the configuration was written, and its references to environment variables by path."""
-        self._origin = origin
+        self._document = document
         self._templates.update(templates)
 
     def locate(self, messages: Iterable[Message]) -> list[Message]:
@@ -179,7 +179,7 @@ class Config(Section):
 
         Returns each once, in the order of the file; those about overrides come last.
         """
-        return self._origin.locate(messages)
+        return self._document.add_places(messages)
 
     def to_dict(self) -> dict[str, Any]:
         """Return plain data that :func:`cuelight.config.load_config` reads again.

@@ -30,7 +30,8 @@ _ADVICE = (
 def explain(error: yaml.YAMLError, text: str) -> tuple[int, str]:
     """Return the line, counted from 1, and a plain message for an error of the YAML parser."""
     if isinstance(error, TooLargeError):
-        return error.line, error.message
+        line, message = error.args
+        return line, message
     if isinstance(error, ReaderError):
         line = text[: error.position].count("\n") + 1
         return line, f"the character U+{ord(text[error.position]):04X} is not allowed in YAML; remove it"
@@ -40,14 +41,9 @@ def explain(error: yaml.YAMLError, text: str) -> tuple[int, str]:
     mark = error.problem_mark
     if "end of stream" in problem or "'<stream end>'" in problem:
         mark = error.context_mark or mark
-    unexpected = re.search(r"found character '(.+)' that cannot start any token", problem)
-    if unexpected:
-        return mark.line + 1, _unexpected_character(unexpected[1])
+    if unexpected := re.search(r"found character '(.+)' that cannot start any token", problem):
+        if unexpected[1] == "\\t":
+            return mark.line + 1, "unexpected tab; indent YAML with spaces"
+        return mark.line + 1, f"a text that starts with {unexpected[1]} needs quotes"
     advice = next((advice for known, advice in _ADVICE if known in problem), f"this is not YAML: {problem}")
     return mark.line + 1, advice
-
-
-def _unexpected_character(character: str) -> str:
-    if character == "\\t":
-        return "unexpected tab; indent YAML with spaces"
-    return f"a text that starts with {character} needs quotes"

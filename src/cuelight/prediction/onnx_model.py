@@ -65,8 +65,8 @@ class OnnxModel:
         if not path.is_file():
             raise CuelightError(f"{path}: there is no such file (looked for {path.absolute()}).")
         if path.suffix != ".onnx" and (".tar" in path.suffixes or tarfile.is_tarfile(path)):
-            archive = read_archive(path)
-            return cls(open_session(archive.onnx, path), path)
+            _, onnx = read_archive(path)
+            return cls(open_session(onnx, path), path)
         return cls(open_session(path, path), path)
 
     def __call__(self, images: NDArray[Any] | Tensor) -> dict[str, NDArray[Any]]:

@@ -43,27 +43,27 @@ class Git:
 
     def ask(self, *arguments: str, environment: Mapping[str, str] | None = None) -> bytes:
         """Return the output of a command that only reads. Raises ``GitError`` if it fails or takes too long."""
-        code, output, complaint = self._run(arguments, environment or {})
+        code, output, complaint = self._run(arguments, environment)
         if code:
             raise _failure(complaint)
         return output
 
     def line(self, *arguments: str) -> str:
         """Return the line that a command prints; empty if git says no: exit code 1 without an error message."""
-        code, output, complaint = self._run(arguments, {})
+        code, output, complaint = self._run(arguments)
         if code and (code != _NO or complaint):
             raise _failure(complaint)
         return output.decode(errors="replace").strip()
 
-    def _run(self, arguments: Sequence[str], environment: Mapping[str, str]) -> tuple[int, bytes, str]:
-        """Run a command; return its exit code, its output and its error message."""
+    def _run(self, arguments: Sequence[str], environment: Mapping[str, str] | None = None) -> tuple[int, bytes, str]:
+        """Run a command; return its exit code, its output, and the first line of its errors that is not a warning."""
         variables = {key: value for key, value in os.environ.items() if key not in _ELSEWHERE}
         settings = [part for setting in _SETTINGS for part in ("-c", setting)]
         try:
             process = subprocess.Popen(  # noqa: S603 - a fixed program with arguments of ours
                 ["git", "--no-pager", *settings, *arguments],  # noqa: S607 - the git of the user
                 cwd=self.folder,
-                env=variables | _ENVIRONMENT | dict(environment),
+                env={**variables, **_ENVIRONMENT, **(environment or {})},
                 stdin=subprocess.DEVNULL,
                 stdout=subprocess.PIPE,
                 stderr=subprocess.PIPE,
@@ -78,7 +78,8 @@ class Git:
             raise GitError(f"git took longer than {self.seconds:g} seconds") from error
         finally:
             _end(process)
-        return process.returncode, output, _complaint(complaint)
+        lines = complaint.decode(errors="replace").strip().splitlines()
+        return process.returncode, output, next((line for line in lines if not line.startswith("warning: ")), "")
 
 
 def _end(process: subprocess.Popen[bytes]) -> None:
@@ -95,12 +96,6 @@ def _end(process: subprocess.Popen[bytes]) -> None:
         for stream in (process.stdout, process.stderr):
             if stream is not None:
                 stream.close()
-
-
-def _complaint(printed: bytes) -> str:
-    """Return the first line that is not a warning; git also warns, for example, of an unreadable configuration."""
-    lines = printed.decode(errors="replace").strip().splitlines()
-    return next((line for line in lines if not line.startswith("warning: ")), "")
 
 
 def _failure(complaint: str) -> GitError:

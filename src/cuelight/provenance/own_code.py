@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import inspect
 import sys
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from pathlib import Path
 
 _INSTALLED = frozenset({"site-packages", "dist-packages"})
@@ -13,20 +13,13 @@ _PYTHON = Path(inspect.__file__).parent
 
 
 def own_folder(objects: Iterable[object]) -> Path:
-    """Return the folder of the first object whose class is in a git repository of the user.
+    """Return the folder of the first object whose class is in a git repository of the user, or the working directory.
 
-    The objects are what the user may have written, such as the model, the data and the callbacks. Installed packages
-    and Cuelight do not count. Without such an object, it is the working directory.
+    Installed packages and Cuelight do not count.
     """
-    return next((file.parent for file in _files(objects) if _is_own(file)), Path.cwd())
-
-
-def _files(objects: Iterable[object]) -> Iterator[Path]:
-    for one in objects:
-        module = sys.modules.get(type(one).__module__)
-        file = getattr(module, "__file__", None)
-        if file:
-            yield Path(file).resolve()
+    modules = [sys.modules.get(type(one).__module__) for one in objects]
+    files = [Path(file).resolve() for module in modules if (file := getattr(module, "__file__", None))]
+    return next((file.parent for file in files if _is_own(file)), Path.cwd())
 
 
 def _is_own(file: Path) -> bool:

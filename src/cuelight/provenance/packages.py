@@ -20,18 +20,10 @@ def installed_versions() -> dict[str, str]:
 
 
 def describe_package(name: str, module: str) -> dict[str, Any]:
-    """Return the version of a package, and the commit that it was installed from.
+    """Return the ``version`` of a package, its ``origin`` in words, and the git hash as ``commit`` if there is one.
 
-    Args:
-        name: The name of the installed package.
-        module: The name by which it is imported.
-
-    Returns:
-        Its ``version``, its ``origin`` in words, and the git hash as ``commit`` if there is one: from the repository of
-        its files, as with an editable install, or from the record of the installation (PEP 610).
-
-    Raises:
-        GitError: If git fails in the repository of the package.
+    The hash comes from the repository of its files, as with an editable install, or from the record of the
+    installation (PEP 610). ``module`` is the name by which the package is imported. Raises GitError if git fails.
     """
     specification = importlib.util.find_spec(module)
     if specification is None or not specification.origin:

@@ -69,10 +69,7 @@ def collect(
 def resumed_record(first: Mapping[str, Any], now_is: Mapping[str, Any], step: int) -> dict[str, Any]:
     """Add an entry under ``resumed`` to a record: time, command, step, and each changed value by its dot path.
 
-    Args:
-        first: The record of the run, with all earlier resumes.
-        now_is: The record as it would be if the run began now.
-        step: The optimizer step from which the training continues.
+    ``now_is`` is the record as it would be if the run began now.
     """
     before = last_state(first)
     after = paths.flattened({key: value for key, value in now_is.items() if key != RESUMED})

@@ -43,18 +43,17 @@ class Repository:
 
     def to_dict(self) -> dict[str, Any]:
         """Return this as plain types, without credentials, and with the SHA-256 of the diff in place of it."""
+        if self.diff is None:
+            changes: dict[str, Any] = {"dirty": f"not known: {self.why_no_diff}"}
+        else:
+            digest = f"sha256:{hashlib.sha256(self.diff).hexdigest()}" if self.diff else "none"
+            changes = {"dirty": bool(self.diff), "diff": digest}
         return {
             "commit": self.commit or "none: nothing is committed yet",
             "branch": redacted_text(self.branch) if self.branch else "none: detached head",
-            **self._changes(),
+            **changes,
             "remote": redacted_text(self.remote) if self.remote else "none",
         }
-
-    def _changes(self) -> dict[str, Any]:
-        if self.diff is None:
-            return {"dirty": f"not known: {self.why_no_diff}"}
-        digest = f"sha256:{hashlib.sha256(self.diff).hexdigest()}" if self.diff else "none"
-        return {"dirty": bool(self.diff), "diff": digest}
 
 
 def read_repository(folder: Path, seconds: float = LONGEST) -> Repository:
@@ -73,7 +72,9 @@ def read_repository(folder: Path, seconds: float = LONGEST) -> Repository:
     git.folder = top
     commit = git.line("rev-parse", "--verify", "--quiet", "HEAD") or None
     branch = git.line("symbolic-ref", "--short", "--quiet", "HEAD") or None
-    remote = _remote(git)
+    lines = git.line("config", "--get-regexp", r"^remote\..*\.url$").splitlines()
+    urls = {key: url for key, _, url in (line.partition(" ") for line in lines)}
+    remote = urls.get("remote.origin.url") or next(iter(urls.values()), None)
     if commit is None:
         return Repository(None, branch, remote, None, "nothing is committed yet")
     try:
@@ -87,12 +88,6 @@ def tracks(file: Path) -> bool:
     if not any((folder / ".git").exists() for folder in file.resolve().parents):
         return False
     return bool(Git(file.resolve().parent).line("ls-files", "--", file.name))
-
-
-def _remote(git: Git) -> str | None:
-    lines = git.line("config", "--get-regexp", r"^remote\..*\.url$").splitlines()
-    urls = {key: url for key, _, url in (line.partition(" ") for line in lines)}
-    return urls.get("remote.origin.url") or next(iter(urls.values()), None)
 
 
 def _diff(git: Git, top: Path) -> bytes:

@@ -2,43 +2,42 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import inspect
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from cuelight.config import Part, PartCheck
 from cuelight.config.expectations import expected, type_problem
 from cuelight.errors import Problem, did_you_mean
 from cuelight.registry.kinds import Kind
-from cuelight.registry.signatures import Parameter, Signature
+from cuelight.registry.signatures import parameters_of
 from cuelight.registry.values import UnfitError, convert, part_kind
 
 
 def check_parameters(
-    name: str, kind: Kind, signature: Signature, parameters: Mapping[Any, Any], path: str, check_part: PartCheck
+    name: str, kind: Kind, factory: Callable[..., Any], given: Mapping[Any, Any], path: str, check_part: PartCheck
 ) -> list[Problem]:
-    """Return the unknown, reserved, unfit and missing parameters of a part.
-
-    ``path`` is the dot path of the part; ``check_part`` checks parts within the parameters.
-    """
+    """Return the unknown, reserved, unfit and missing parameters of a part; ``check_part`` checks parts within them."""
     problems: list[Problem] = []
-    known = {key: value for key, value in signature.parameters.items() if key not in kind.reserved}
-    for key, value in parameters.items():
+    parameters, takes_any = parameters_of(factory)
+    known = {key: parameter for key, parameter in parameters.items() if key not in kind.reserved}
+    for key, value in given.items():
         place = f"{path}.params.{key}"
         if key in kind.reserved:
             problems.append(Problem(f'"{key}" cannot be set here: {kind.reserved[key]}.', place))
         elif key in known:
-            problems += _check_value(known[key], value, place, check_part)
-        elif not signature.takes_any:
+            problems += _check_value(known[key].annotation, value, place, check_part)
+        elif not takes_any:
             problems.append(Problem(_unknown(name, str(key), list(known)), place))
     for key, parameter in known.items():
-        if parameter.required and key not in parameters and key not in kind.supplied:
+        if parameter.default is inspect.Parameter.empty and key not in given and key not in kind.supplied:
             message = f'{name} needs the parameter "{key}"; expected {expected(parameter.annotation)}.'
             problems.append(Problem(message, f"{path}.params.{key}"))
     return problems
 
 
-def _check_value(parameter: Parameter, value: object, path: str, check_part: PartCheck) -> list[Problem]:
-    nested = part_kind(parameter.annotation)
+def _check_value(annotation: Any, value: object, path: str, check_part: PartCheck) -> list[Problem]:
+    nested = part_kind(annotation)
     if nested and value is not None:
         kind, is_list = nested
         entries = list(enumerate(value)) if isinstance(value, list) and is_list else []
@@ -47,9 +46,9 @@ def _check_value(parameter: Parameter, value: object, path: str, check_part: Par
         if problems:
             return problems
     try:
-        convert(parameter.annotation, value)
+        convert(annotation, value)
     except UnfitError:
-        return [Problem(type_problem(parameter.annotation, value), path)]
+        return [Problem(type_problem(annotation, value), path)]
     return []
 
 

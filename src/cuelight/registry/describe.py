@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import enum
+import inspect
 import types
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Annotated, Any, Literal, Union, get_args, get_origin
 
 from cuelight.registry.kinds import Kind
-from cuelight.registry.signatures import parameter_help, signature_of, summary
+from cuelight.registry.signatures import parameter_help, parameters_of, summary
 from cuelight.registry.values import part_kind
 
 
@@ -50,18 +51,14 @@ class PartInfo:
 def describe(name: str, factory: Callable[..., Any], kind: Kind) -> PartInfo:
     """Describe a class, without the parameters that only the run supplies."""
     texts = parameter_help(factory)
-    parameters = tuple(
-        ParameterInfo(
-            parameter.name,
-            type_text(parameter.annotation),
-            "" if parameter.required else _default_text(parameter.default),
-            parameter.required and parameter.name not in kind.supplied,
-            texts.get(parameter.name, ""),
-        )
-        for parameter in signature_of(factory).parameters.values()
-        if parameter.name not in kind.reserved
-    )
-    return PartInfo(name, summary(factory), parameters)
+    infos = []
+    for key, parameter in parameters_of(factory)[0].items():
+        if key not in kind.reserved:
+            has_default = parameter.default is not inspect.Parameter.empty
+            default = _default_text(parameter.default) if has_default else ""
+            required = not has_default and key not in kind.supplied
+            infos.append(ParameterInfo(key, type_text(parameter.annotation), default, required, texts.get(key, "")))
+    return PartInfo(name, summary(factory), tuple(infos))
 
 
 def type_text(annotation: Any) -> str:

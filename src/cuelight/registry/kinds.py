@@ -29,13 +29,9 @@ class Kind:
 
 @dataclass(frozen=True)
 class PartKind:
-    """Marks a parameter that takes parts, so that their names and parameters are checked as well.
+    """Marks a parameter that takes parts of a kind, so that their names and parameters are checked as well.
 
-    Use ``Annotated[Part, PartKind("transform")]`` for one part, ``list[Annotated[Part, PartKind("transform")]]`` for a
-    list.
-
-    Args:
-        name: The kind of the parts.
+    Use ``Annotated[Part, PartKind("transform")]`` for one part, or a list of this type.
     """
 
     name: str
@@ -63,12 +59,7 @@ KINDS = (
             "seed": "set trainer.seed",
         },
     ),
-    Kind(
-        "optimizer",
-        "optimizers",
-        builtins.OPTIMIZERS,
-        reserved={"params": "the parameters of the model are used"},
-    ),
+    Kind("optimizer", "optimizers", builtins.OPTIMIZERS, {"params": "the parameters of the model are used"}),
     Kind(
         "scheduler",
         "schedulers",

@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib
 from collections.abc import Callable, Mapping
 from dataclasses import replace
+from functools import cached_property
 from importlib.metadata import EntryPoint, entry_points
 from typing import Any, TypeVar, overload
 
@@ -14,7 +15,7 @@ from cuelight.errors import ConfigError, CuelightError, ParameterError, Problem,
 from cuelight.registry.checking import check_parameters
 from cuelight.registry.describe import PartInfo, describe
 from cuelight.registry.kinds import KINDS, Kind
-from cuelight.registry.signatures import Signature, signature_of
+from cuelight.registry.signatures import parameters_of
 from cuelight.registry.values import convert, is_plain, plain
 
 Factory = Callable[..., Any]
@@ -48,7 +49,6 @@ class Registry:
     def __init__(self, kind: Kind) -> None:
         self.kind = kind
         self._own: dict[str, Factory] = {}
-        self._entry_points: dict[str, EntryPoint] | None = None
 
     @overload
     def register(self, cls: _Registered) -> _Registered: ...
@@ -79,7 +79,7 @@ class Registry:
         Raises:
             CuelightError: Two packages, or a package and Cuelight, offer the same name.
         """
-        return [*self.kind.builtins, *self._plug_ins(), *self._own]
+        return [*self.kind.builtins, *self._plug_ins, *self._own]
 
     def get(self, name: str) -> Factory:
         """Import and return the class or function with a registered name.
@@ -89,7 +89,7 @@ class Registry:
         """
         if name in self._own:
             return self._own[name]
-        plug_in = self._plug_ins().get(name)
+        plug_in = self._plug_ins.get(name)
         if name not in self.kind.builtins and plug_in is None:
             raise CuelightError(self._unknown(name))
         try:
@@ -131,17 +131,17 @@ class Registry:
         further = getattr(factory, "parameter_problems", None)
         if further is None:
             return []
-        found = further(_converted(signature_of(factory), parameters), f"{path}.params".removeprefix("."))
+        found = further(_converted(factory, parameters), f"{path}.params".removeprefix("."))
         return [replace(problem, message=hide(problem.message, parameters)) for problem in found]
 
     def defaults(self, name: str) -> dict[str, Any]:
         """Return the default of each parameter that a file may set and the run does not supply, as plain values."""
         not_in_file = {*self.kind.reserved, *self.kind.supplied}
-        parameters = signature_of(self.get(name)).parameters.values()
+        parameters, _ = parameters_of(self.get(name))
         return {
-            parameter.name: plain(parameter.default)
-            for parameter in parameters
-            if not parameter.required and parameter.name not in not_in_file and is_plain(parameter.default)
+            name: plain(parameter.default)
+            for name, parameter in parameters.items()
+            if name not in not_in_file and is_plain(parameter.default)
         }
 
     def build(self, part: Part | Mapping[str, Any], /, **provided: Any) -> Any:
@@ -160,10 +160,10 @@ class Registry:
         name = str(entry["name"])
         parameters: Any = entry.get("params") or {}
         factory = self.get(name)
-        signature = signature_of(factory)
-        arguments = {key: value for key, value in provided.items() if key in signature.parameters}
+        known, _ = parameters_of(factory)
+        arguments = {key: value for key, value in provided.items() if key in known}
         try:
-            return factory(**(arguments | _converted(signature, parameters)))
+            return factory(**(arguments | _converted(factory, parameters)))
         except ParameterError as error:
             found = [Problem(hide(message, parameters), f"params.{key}") for key, message in error.messages.items()]
             raise ConfigError(found) from error
@@ -173,10 +173,10 @@ class Registry:
 
     def _signature_problems(self, part: Mapping[str, Any], path: str) -> list[Problem]:
         try:
-            signature = signature_of(self.get(part["name"]))
+            factory = self.get(part["name"])
         except CuelightError as error:
             return [Problem(str(error), f"{path}.name")]
-        return check_parameters(str(part["name"]), self.kind, signature, part.get("params") or {}, path, check_part)
+        return check_parameters(str(part["name"]), self.kind, factory, part.get("params") or {}, path, check_part)
 
     def _add(self, factory: _Registered, name: str | None) -> _Registered:
         chosen = name or str(getattr(factory, "__name__", ""))
@@ -193,20 +193,19 @@ class Registry:
         self._own[chosen] = factory
         return factory
 
+    @cached_property
     def _plug_ins(self) -> dict[str, EntryPoint]:
-        if self._entry_points is None:
-            found: dict[str, EntryPoint] = {}
-            for point in entry_points(group=f"cuelight.{self.kind.plural}"):
-                taken = point.name in self.kind.builtins or point.name in self._own
-                if taken or (point.name in found and found[point.name].value != point.value):
-                    package = point.dist.name if point.dist else point.value
-                    raise CuelightError(
-                        f'the package {package} offers a {self.kind.name} under the name "{point.name}", which is '
-                        "already taken; uninstall one of the two"
-                    )
-                found[point.name] = point
-            self._entry_points = found
-        return self._entry_points
+        found: dict[str, EntryPoint] = {}
+        for point in entry_points(group=f"cuelight.{self.kind.plural}"):
+            taken = point.name in self.kind.builtins or point.name in self._own
+            if taken or (point.name in found and found[point.name].value != point.value):
+                package = point.dist.name if point.dist else point.value
+                raise CuelightError(
+                    f'the package {package} offers a {self.kind.name} under the name "{point.name}", which is '
+                    "already taken; uninstall one of the two"
+                )
+            found[point.name] = point
+        return found
 
     def _unknown(self, name: object) -> str:
         names = self.names()
@@ -225,18 +224,14 @@ def check_part(kind: str, part: Mapping[str, Any], path: str) -> list[Problem]:
 
 
 def registry_of(kind: str) -> Registry:
-    """Return the registry of a kind: callback, model, data, optimizer, scheduler or transform.
-
-    Raises:
-        CuelightError: There is no such kind.
-    """
+    """Return the registry of a kind: callback, model, data, optimizer, scheduler or transform."""
     if kind not in _REGISTRIES:
         raise CuelightError(f'unknown kind "{kind}"; expected one of: {", ".join(_REGISTRIES)}')
     return _REGISTRIES[kind]
 
 
-def _converted(signature: Signature, parameters: Mapping[str, Any]) -> dict[str, Any]:
-    known = signature.parameters
+def _converted(factory: Factory, parameters: Mapping[str, Any]) -> dict[str, Any]:
+    known, _ = parameters_of(factory)
     return {key: convert(known[key].annotation if key in known else Any, value) for key, value in parameters.items()}
 
 

@@ -5,9 +5,8 @@ from __future__ import annotations
 import inspect
 import re
 import typing
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from contextlib import suppress
-from dataclasses import dataclass
 from typing import Any
 
 import docstring_parser
@@ -20,49 +19,28 @@ _MARKUP = (
 )
 
 
-@dataclass(frozen=True)
-class Parameter:
-    """One parameter of a constructor.
+def parameters_of(factory: Callable[..., Any]) -> tuple[dict[str, inspect.Parameter], bool]:
+    """Return the parameters that can be passed by name, without ``self``; and whether other names are accepted, too.
 
-    ``annotation`` is Any if the class has none; ``default`` is ``inspect.Parameter.empty`` if it is required.
+    A missing annotation is Any. Where a constructor accepts ``**kwargs``, the parameters of the base classes count as
+    well.
     """
-
-    name: str
-    annotation: Any
-    default: Any
-
-    @property
-    def required(self) -> bool:
-        """Whether there is no default."""
-        return self.default is inspect.Parameter.empty
-
-
-@dataclass(frozen=True)
-class Signature:
-    """The named parameters of a class or function; ``takes_any`` if it also accepts other names."""
-
-    parameters: dict[str, Parameter]
-    takes_any: bool
-
-
-def signature_of(factory: Callable[..., Any]) -> Signature:
-    """Read the parameters that can be passed by name, without ``self``.
-
-    Where a constructor accepts ``**kwargs``, the parameters of the base classes count as well.
-    """
-    parameters: dict[str, Parameter] = {}
+    constructors, skip = [factory], 0
+    if isinstance(factory, type):  # most derived first; each has the argument self
+        own = (vars(base).get("__init__") for base in factory.__mro__[:-1])
+        constructors, skip = [constructor for constructor in own if inspect.isfunction(constructor)], 1
+    parameters: dict[str, inspect.Parameter] = {}
     takes_any = False
-    for function, skip in _constructors(factory):
+    for function in constructors:
         takes_any = False
         for position, item in enumerate(inspect.signature(function).parameters.values()):
             if item.kind is item.VAR_KEYWORD:
                 takes_any = True
             elif position >= skip and item.kind in (item.POSITIONAL_OR_KEYWORD, item.KEYWORD_ONLY):
-                annotation = _annotation(function, item)
-                parameters.setdefault(item.name, Parameter(item.name, annotation, item.default))
+                parameters.setdefault(item.name, item.replace(annotation=_annotation(function, item)))
         if not takes_any:
             break
-    return Signature(parameters, takes_any)
+    return parameters, takes_any
 
 
 def parameter_help(factory: Callable[..., Any]) -> dict[str, str]:
@@ -74,26 +52,16 @@ def parameter_help(factory: Callable[..., Any]) -> dict[str, str]:
             with suppress(ParseError):  # some docstrings of torchvision are malformed
                 for entry in docstring_parser.parse(docstring or "", style=DocstringStyle.GOOGLE).params:
                     if entry.args[0] != "attribute":
-                        texts.setdefault(entry.arg_name.lstrip("*"), _first_paragraph(entry.description or ""))
+                        paragraph = (entry.description or "").partition("\n\n")[0].partition("\n..")[0]
+                        texts.setdefault(entry.arg_name.lstrip("*"), _without_markup(paragraph))
     return texts
 
 
 def summary(factory: Callable[..., Any]) -> str:
     """Return the first sentence of the docstring, without markup; empty if there is none."""
-    paragraph = (inspect.getdoc(factory) or "").partition("\n\n")[0]
-    text = _without_markup(paragraph)
+    text = _without_markup((inspect.getdoc(factory) or "").partition("\n\n")[0])
     sentence = re.match(r".*?[.!?](?=\s+[A-Z]|$)", text)
     return sentence[0] if sentence else text
-
-
-def _constructors(factory: Callable[..., Any]) -> Iterator[tuple[Callable[..., Any], int]]:
-    """Yield the constructors, most derived first, with the number of leading arguments to skip (``self``)."""
-    if not isinstance(factory, type):
-        yield factory, 0
-        return
-    for base in factory.__mro__[:-1]:
-        if inspect.isfunction(constructor := vars(base).get("__init__")):
-            yield constructor, 1
 
 
 def _annotation(function: Callable[..., Any], item: inspect.Parameter) -> Any:
@@ -110,10 +78,6 @@ def _annotation(function: Callable[..., Any], item: inspect.Parameter) -> Any:
     except (NameError, TypeError, AttributeError, SyntaxError):
         return Any
     return typing.Optional[annotation] if item.default is None else annotation  # noqa: UP045 - not known here
-
-
-def _first_paragraph(text: str) -> str:
-    return _without_markup(text.partition("\n\n")[0].partition("\n..")[0])
 
 
 def _without_markup(text: str) -> str:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
 from contextlib import suppress
 from functools import lru_cache
 from pathlib import Path
@@ -35,10 +34,11 @@ def convert(annotation: Any, value: object) -> Any:
     for candidate in candidates:
         if adapter is None:
             return candidate
+        with suppress(ValidationError, TypeError):
+            return adapter.validate_python(candidate)
         # As JSON, a text also becomes a path or an enumeration member, which strict mode refuses otherwise.
-        for validate in (adapter.validate_python, _as_json(adapter)):
-            with suppress(ValidationError, TypeError):
-                return validate(candidate)
+        with suppress(ValidationError, TypeError):
+            return adapter.validate_json(json.dumps(candidate), strict=True)
     raise UnfitError
 
 
@@ -78,16 +78,9 @@ def part_kind(annotation: Any) -> tuple[str, bool] | None:
         found = part_kind(argument)
         if found:
             kind, is_list = found
-            return kind, is_list or (isinstance(get_origin(annotation), type) and not _is_union(annotation))
+            is_union = len(list(members(annotation))) > 1
+            return kind, is_list or (isinstance(get_origin(annotation), type) and not is_union)
     return None
-
-
-def _is_union(annotation: Any) -> bool:
-    return len(list(members(annotation))) > 1
-
-
-def _as_json(adapter: TypeAdapter[Any]) -> Callable[[object], Any]:
-    return lambda value: adapter.validate_json(json.dumps(value), strict=True)
 
 
 def _adapter(annotation: Any) -> TypeAdapter[Any] | None:
@@ -99,8 +92,7 @@ def _adapter(annotation: Any) -> TypeAdapter[Any] | None:
 
 
 def _new_adapter(annotation: Any) -> TypeAdapter[Any] | None:
-    configurations: tuple[ConfigDict | None, ...] = (ConfigDict(strict=True, arbitrary_types_allowed=True), None)
-    for configuration in configurations:
+    for configuration in (ConfigDict(strict=True, arbitrary_types_allowed=True), None):
         # Pydantic raises for a class with its own configuration, and for a class that it does not know.
         with suppress(PydanticUserError, SchemaError, NameError, TypeError):
             return TypeAdapter(annotation, config=configuration)

@@ -72,10 +72,11 @@ def _use_classes_of(weights: MeasuredWeights, data: pl.LightningDataModule) -> N
 
 def _data_measured(data: pl.LightningDataModule, view: Split) -> dict[str, Any]:
     """Return which data was measured, as far as it is known."""
-    facts: dict[str, Any] = {}
+    path = getattr(data, "path", None)
+    facts: dict[str, Any] = {"path": redacted_text(str(path))} if path else {}
+    if not isinstance(data, (HasFingerprint, LoadsWhole)):
+        return facts
     with set_up(data, view):
-        if path := getattr(data, "path", None):
-            facts["path"] = redacted_text(str(path))
         if isinstance(data, HasFingerprint):
             facts["fingerprint"] = data.fingerprint()
         if isinstance(data, LoadsWhole):

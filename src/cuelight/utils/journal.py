@@ -37,11 +37,8 @@ class Journal:
     """The entries that wait for one tracker, in order.
 
     A file of JSON lines has each entry when it is added, and its number when it was sent. The lines are handed to the
-    operating system at once, so that they survive the process, but not a power cut.
-
-    Args:
-        folder: The folder of the journal, made when the first entry comes.
-        receiver: The tracker, for messages about what it lacks.
+    operating system at once, so that they survive the process, but not a power cut. The folder is made when the first
+    entry comes; ``receiver`` names the tracker in messages.
     """
 
     def __init__(self, folder: Path, receiver: str) -> None:
@@ -54,10 +51,7 @@ class Journal:
 
     @contextmanager
     def locked(self) -> Iterator[None]:
-        """Lock the journal against other processes, and read what they have changed.
-
-        Raises ``LockedError`` if another one has locked it.
-        """
+        """Lock the journal against other processes, or raise ``LockedError``; and read what they have changed."""
         with locked(self._folder):
             with self._lock:
                 self._read()
@@ -135,13 +129,12 @@ def lacking(directory: Path, *, only_waiting: bool = False) -> dict[str, str]:
     found = {}
     for folder in sorted((directory / OUTBOX_FOLDER).glob("*")):
         about = next(_lines(folder / _ABOUT), {})
-        refused = Counter[str]()
+        refused, waiting = Counter[str](), Counter[str]()
         for line in _lines(folder / _REFUSED):
             refused[str(line.get("what"))] += int(line.get("size", 1))
-        entries = [entry for entry in _read(folder) if entry.kind != "end"]
-        waiting = Counter[str]()
-        for entry in entries:
-            waiting[entry.what] += _size(entry)
+        for entry in _read(folder):
+            if entry.kind != "end":
+                waiting[entry.what] += _size(entry)
         parts = [f"{_listed(waiting)} not sent yet"] if waiting else []
         parts += [f"{_listed(refused)} refused"] if refused and not only_waiting else []
         if parts:

@@ -8,7 +8,6 @@ import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TextIO
 
 logger = logging.getLogger(__name__)
 
@@ -29,12 +28,16 @@ def locked(folder: Path) -> Iterator[None]:
     with _locking:
         if folder in _locked_here:
             raise LockedError(f"{folder} is locked by another thread")
+        # The lock is of this process alone: those that are forked from it do not have it. It ends when the process
+        # closes the file for the first time, so no file may be opened twice.
         file = (folder / LOCK_FILE).open("w")
         try:
-            _lock(file)
-        except LockedError:
+            fcntl.lockf(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except (BlockingIOError, PermissionError):
             file.close()
-            raise
+            raise LockedError(f"{file.name} is locked by another process") from None
+        except OSError as error:
+            logger.debug("%s cannot be locked: %s", file.name, error)  # network file systems may have no locks
         _locked_here.add(folder)
     try:
         yield
@@ -51,16 +54,3 @@ def is_locked(folder: Path) -> bool:
             return False
     except LockedError:
         return True
-
-
-def _lock(file: TextIO) -> None:
-    """Lock a file for this process alone: processes that are forked from it do not have its lock.
-
-    Such a lock ends when the process closes the file for the first time, so no file may be opened twice.
-    """
-    try:
-        fcntl.lockf(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except (BlockingIOError, PermissionError):
-        raise LockedError(f"{file.name} is locked by another process") from None
-    except OSError as error:
-        logger.debug("%s cannot be locked: %s", file.name, error)  # network file systems may have no locks

@@ -27,14 +27,10 @@ def session() -> Iterator[None]:
     try:
         yield
     finally:
-        _shut_down()
-
-
-def _shut_down() -> None:
-    try:
-        pynvml.nvmlShutdown()
-    except pynvml.NVMLError as error:  # such as a lost GPU; nothing is left to close
-        logger.debug("NVML could not be shut down: %s", error)
+        try:
+            pynvml.nvmlShutdown()
+        except pynvml.NVMLError as error:  # such as a lost GPU; nothing is left to close
+            logger.debug("NVML could not be shut down: %s", error)
 
 
 def explain(error: Exception) -> str:
@@ -76,14 +72,11 @@ class Device:
             return cls(pynvml.nvmlDeviceGetHandleByUUID(f"MIG-{uuid}"))
 
     def read(self, names: Collection[str]) -> dict[str, float]:
-        """Read values with the names and units of ``nvidia-smi --query-gpu``.
+        """Return values by name, without those that the device does not have or that cannot be read now.
 
-        Args:
-            names: Any of ``utilization.gpu`` and ``utilization.memory`` (%), ``memory.used`` and ``memory.free`` (MiB),
-                ``fan.speed`` (%), ``temperature.gpu`` and ``temperature.memory`` (°C).
-
-        Returns:
-            The values by name, without those that the device does not have or that cannot be read now.
+        The names and units are those of ``nvidia-smi --query-gpu``: ``utilization.gpu`` and ``utilization.memory`` (%),
+        ``memory.used`` and ``memory.free`` (MiB), ``fan.speed`` (%), ``temperature.gpu`` and ``temperature.memory``
+        (°C).
         """
         figures: dict[str, float] = {}
         for reader, given in _READERS.items():

@@ -45,7 +45,7 @@ _KNOWN_FORMS = re.compile(
 )
 
 
-def redacted(tree: Any) -> Any:
+def redacted(tree: Any, above: str = "") -> Any:
     """Copy a tree without the secrets in it.
 
     The whole value under a key that names a secret, such as ``password`` or ``api_key``, is replaced; in a list, also
@@ -53,16 +53,26 @@ def redacted(tree: Any) -> Any:
     of well-known forms are replaced. Text from an environment variable shows the name of the variable.
 
     Args:
-        tree: Mappings, lists, tuples and scalars.
-
-    Returns:
-        A new tree of dicts, lists, tuples and the same scalars.
+        tree: Mappings, lists, tuples and scalars; the copy has dicts for mappings.
+        above: The last word of the key above the tree, if it is a part of a larger one.
 
     Examples:
         >>> redacted({"user": "ada", "password": "x", "max_tokens": 8, "uri": "https://ada:x@example.org/?token=x&a=1"})
         {'user': 'ada', 'password': 'REDACTED', 'max_tokens': 8, 'uri': 'https://REDACTED@example.org/?token=REDACTED&a=1'}
     """
-    return _copied(tree, "")
+    if isinstance(tree, Mapping):
+        named = any(names_secret(tree[key]) for key in ("name", "key") if isinstance(tree.get(key), str))
+        copy = {}
+        for key, value in tree.items():
+            shown = redacted_text(key) if isinstance(key, str) else key
+            is_secret = names_secret(key, above) or (named and key == "value")
+            copy[shown] = _hidden(value) if is_secret else redacted(value, last_word(key, above))
+        return copy
+    if isinstance(tree, (list, tuple)):
+        pairs = zip((None, *tree), tree, strict=False)
+        entries = [_hidden(entry) if _announces(before, entry) else redacted(entry, above) for before, entry in pairs]
+        return entries if isinstance(tree, list) else tuple(entries)
+    return redacted_text(tree) if isinstance(tree, str) else tree
 
 
 def redacted_text(text: str) -> str:
@@ -97,23 +107,6 @@ def _cause_of_no_answer(error: BaseException) -> BaseException:
     return found if isinstance(found, BaseException) else error
 
 
-def _copied(tree: Any, above: str) -> Any:
-    """Copy a tree; ``above`` is the last word of the key above it."""
-    if isinstance(tree, Mapping):
-        named = any(names_secret(tree[key]) for key in ("name", "key") if isinstance(tree.get(key), str))
-        return {
-            _of_key(key): _hidden(value)
-            if names_secret(key, above) or (named and key == "value")
-            else _copied(value, last_word(key, above))
-            for key, value in tree.items()
-        }
-    if isinstance(tree, (list, tuple)):
-        pairs = zip((None, *tree), tree, strict=False)
-        entries = [_hidden(entry) if _announces(before, entry) else _copied(entry, above) for before, entry in pairs]
-        return entries if isinstance(tree, list) else tuple(entries)
-    return redacted_text(tree) if isinstance(tree, str) else tree
-
-
 def _announces(before: object, entry: object) -> bool:
     """Return whether a list entry is the secret that the entry before it names; an option may also have no value."""
     found = _ENTRY.fullmatch(before) if isinstance(before, str) else None
@@ -128,10 +121,6 @@ def _hidden(value: Any) -> Any:
         return value
     shown = str(getattr(value, "template", value))
     return shown if _REFERENCE.fullmatch(shown) else REDACTED
-
-
-def _of_key(key: Any) -> Any:
-    return redacted_text(key) if isinstance(key, str) else key
 
 
 def _without_password(match: re.Match[str]) -> str:

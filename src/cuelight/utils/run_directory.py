@@ -8,6 +8,7 @@ import os
 import secrets
 import socket
 from collections.abc import Mapping
+from contextlib import suppress
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -26,29 +27,22 @@ _SHARED_VARIABLE = "CUELIGHT_RUN_DIRECTORY"
 
 
 def make_run_directory(root: Path, name: str) -> Path:
-    """Create ``root/name/<time>-<short id>``, the same for every process of a distributed run.
-
-    Returns its absolute path. Raises CheckpointError if it cannot be created.
-    """
+    """Create and return ``root/name/<time>-<short id>``, the same for every process of a distributed run."""
+    if _SHARED_VARIABLE in os.environ and int(os.environ.get("LOCAL_RANK", "0")) > 0:  # started by Lightning's launcher
+        return Path(os.environ[_SHARED_VARIABLE])
     try:
-        return _make(root, name)
+        if os.environ.get("TORCHELASTIC_RUN_ID") and int(os.environ.get("WORLD_SIZE", "1")) > 1:
+            directory = _agree_under_torchrun(root / name)
+        elif "SLURM_JOB_ID" in os.environ and int(os.environ.get("SLURM_NTASKS", "1")) > 1:
+            directory = root / name / _slurm_name()
+            directory.mkdir(parents=True, exist_ok=True)
+        else:
+            directory = _make_new(root / name)
     except OSError as error:
         raise CheckpointError(
             f"{root / name}: the run directory cannot be created: {error.strerror}. Choose another folder with "
             "--output, or another name."
         ) from error
-
-
-def _make(root: Path, name: str) -> Path:
-    if _is_child_of_lightning():
-        return Path(os.environ[_SHARED_VARIABLE])
-    if os.environ.get("TORCHELASTIC_RUN_ID") and int(os.environ.get("WORLD_SIZE", "1")) > 1:
-        directory = _agree_under_torchrun(root / name)
-    elif "SLURM_JOB_ID" in os.environ and int(os.environ.get("SLURM_NTASKS", "1")) > 1:
-        directory = root / name / _slurm_name()
-        directory.mkdir(parents=True, exist_ok=True)
-    else:
-        directory = _make_new(root / name)
     directory = directory.absolute()
     os.environ[_SHARED_VARIABLE] = str(directory)  # for the processes that Lightning starts from this one
     return directory
@@ -135,11 +129,8 @@ def _make_new(parent: Path) -> Path:
     while True:
         moment = datetime.now().astimezone().strftime("%Y%m%d-%H%M%S")
         directory = parent / f"{moment}-{secrets.token_hex(2)}"
-        try:
+        with suppress(FileExistsError):  # another run took the same name in the same second: draw again
             directory.mkdir()
-        except FileExistsError:
-            continue  # another run took the same name in the same second: draw again
-        else:
             return directory
 
 
@@ -147,11 +138,6 @@ def _slurm_name() -> str:
     """Return a name that all tasks of a job step share, and no other step or restart of the job."""
     job, step, restarts = (os.environ.get(f"SLURM_{key}", "0") for key in ("JOB_ID", "STEP_ID", "RESTART_COUNT"))
     return f"slurm-{job}.{step}" + (f"-{restarts}" if restarts != "0" else "")
-
-
-def _is_child_of_lightning() -> bool:
-    """Return whether Lightning's launcher started this process, with the environment of the first process."""
-    return _SHARED_VARIABLE in os.environ and int(os.environ.get("LOCAL_RANK", "0")) > 0
 
 
 def _agree_under_torchrun(parent: Path) -> Path:

@@ -11,12 +11,8 @@ def wrap_method(owner: Any, method: str, around: Callable[..., Any]) -> Callable
     """Replace a method of one object by a function around it, and return a function that undoes this.
 
     A callback's hook sees the effects of the callbacks before it in the list, but not of those after it. Use this for
-    what must hold for all of them, in any order.
-
-    Args:
-        owner: The object, such as a loop of the trainer.
-        method: The name of its method.
-        around: Called with the original method, then the arguments of the call; its result is returned to the caller.
+    what must hold for all of them, in any order. ``around`` is called with the original method, then the arguments of
+    the call; its result is returned to the caller.
     """
     inner = getattr(owner, method)
     own = vars(owner).get(method)

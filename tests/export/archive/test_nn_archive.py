@@ -49,7 +49,7 @@ def archive(model, tmp_path):
 
 
 def config_of(onnx_path, folder, heads=None, **options):
-    return read_archive(write_archive(onnx_path, folder / "a.tar", name="a", heads=heads, **options)).config["model"]
+    return read_archive(write_archive(onnx_path, folder / "a.tar", name="a", heads=heads, **options))[0]["model"]
 
 
 @pytest.mark.parametrize("compression", COMPRESSIONS)
@@ -97,7 +97,7 @@ def test_a_model_that_normalizes_by_itself_takes_bytes(tmp_path, color, dai_type
 
 
 def test_the_archive_tells_of_the_weights(archive) -> None:
-    metadata = read_archive(archive).config["model"]["metadata"]
+    metadata = read_archive(archive)[0]["model"]["metadata"]
     assert metadata["weights_fingerprint"] == "f" * 64
     assert metadata["class_names"] == list(CLASS_NAMES)
     assert metadata["precision"] == "float32"
@@ -162,7 +162,8 @@ def test_a_damaged_description_is_refused(model, tmp_path) -> None:
 
 def test_a_name_that_readers_would_not_find_is_replaced(tmp_path) -> None:
     path = make_onnx(tmp_path, name="modèle.onnx")
-    assert read_archive(write_archive(path, tmp_path / "a.tar", name="é", heads=None)).member == "model.onnx"
+    config, _ = read_archive(write_archive(path, tmp_path / "a.tar", name="é", heads=None))
+    assert config["model"]["metadata"]["path"] == "model.onnx"
 
 
 @pytest.mark.parametrize("compression", COMPRESSIONS)
@@ -342,7 +343,7 @@ def set_preprocessing(key, value):
     ],
 )
 def test_a_wrong_description_is_found(archive, tamper, message) -> None:
-    model = read_archive(archive).config["model"]
+    model = read_archive(archive)[0]["model"]
     assert not find_problems(model)
     tamper(model)
     [problem] = find_problems(model)
@@ -372,17 +373,17 @@ def test_a_disk_that_keeps_something_else_is_found(model, archive, monkeypatch) 
 @pytest.mark.parametrize("compression", COMPRESSIONS)
 def test_what_was_written_is_read(model, tmp_path, compression) -> None:
     path = write_archive(model, tmp_path / "a", name="a", heads=HEADS, compression=compression)
-    archive = read_archive(path)
-    assert archive.onnx == model.read_bytes()
-    assert archive.config["model"]["heads"][0]["metadata"]["classes"] == list(CLASS_NAMES)
+    config, onnx_bytes = read_archive(path)
+    assert onnx_bytes == model.read_bytes()
+    assert config["model"]["heads"][0]["metadata"]["classes"] == list(CLASS_NAMES)
 
 
 @pytest.mark.parametrize("compression", ["gz", "bz2", "xz"])
 def test_archives_of_luxonis_ml_are_read(model, archive, tmp_path, compression) -> None:
-    config = read_archive(archive).config
+    config, _ = read_archive(archive)
     del config["model"]["metadata"]["onnx_sha256"]  # its writer drops what it does not know
     theirs = ArchiveGenerator("theirs", str(tmp_path), config, [str(model)], compression).make_archive()
-    assert read_archive(theirs).onnx == model.read_bytes()
+    assert read_archive(theirs)[1] == model.read_bytes()
 
 
 @pytest.mark.parametrize("compression", COMPRESSIONS)
@@ -481,7 +482,8 @@ def test_asking_for_the_extra_imports_nothing() -> None:
 def test_an_archive_is_read_without_the_extra(archive) -> None:
     code = (
         "import sys; sys.modules['luxonis_ml'] = None; from pathlib import Path;"
-        f"from cuelight.export.archive.reading import read_archive; print(read_archive(Path({str(archive)!r})).member)"
+        "from cuelight.export.archive.reading import read_archive;"
+        f"print(read_archive(Path({str(archive)!r}))[0]['model']['metadata']['path'])"
     )
     assert run_python(code) == ["model.onnx"]
 

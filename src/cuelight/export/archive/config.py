@@ -10,7 +10,7 @@ from typing import Any
 from cuelight.errors import ArchiveError, ConfigError
 from cuelight.export.archive.schema import knows_resize_mode, validate
 from cuelight.export.model_metadata import ModelMetadata
-from cuelight.export.onnx.info import OnnxInfo, TensorInfo, fixed_batch, read_onnx_info
+from cuelight.export.onnx.info import TensorInfo, fixed_batch, read_onnx_info
 from cuelight.export.onnx.sessions import output_tensors
 from cuelight.version import __version__
 
@@ -22,12 +22,9 @@ _DAI_TYPES = {"RGB": "RGB888p", "BGR": "BGR888p", "GRAY": "GRAY8"}
 
 
 def build_config(onnx: Path, *, name: str, heads: Sequence[Mapping[str, Any]] | None) -> dict[str, Any]:
-    """Return the content of ``config.json`` for an ONNX file, accepted by luxonis-ml.
+    """Return the content of ``config.json`` for an ONNX file, accepted by luxonis-ml; ArchiveError if it is not.
 
     Names, shapes, types and preprocessing come from the file; ``heads`` describe how its outputs are decoded.
-
-    Raises:
-        ArchiveError: The file cannot be read, has a free dimension other than the batch, or the schema refuses it.
     """
     info = read_onnx_info(onnx)
     metadata = read_metadata(info.metadata, onnx)
@@ -44,16 +41,20 @@ def build_config(onnx: Path, *, name: str, heads: Sequence[Mapping[str, Any]] | 
         raise ArchiveError("\n  ".join([f"{onnx}: luxonis-ml rejects the configuration of the archive:", *problems]))
     config: dict[str, Any] = validated.model_dump(mode="json", exclude_none=True)
     config["model"].setdefault("heads", None)  # the key is required, even if it is null
-    config["model"]["metadata"] |= _more_metadata(info, metadata)  # the schema would drop them
+    # The schema would drop these.
+    entries = config["model"]["metadata"]
+    entries["cuelight_version"] = info.metadata.get("cuelight_version", __version__)
+    if metadata is not None:
+        entries["weights_fingerprint"] = metadata.fingerprint
+        if metadata.task is not None:
+            entries["task"] = metadata.task
+        if metadata.class_names is not None:
+            entries["class_names"] = list(metadata.class_names)
     return config
 
 
 def read_metadata(text: Mapping[str, str], source: Path) -> ModelMetadata | None:
-    """Read Cuelight's entries in the metadata of an ONNX file; ``None`` if Cuelight did not write the file.
-
-    Raises:
-        ArchiveError: The entries are damaged; the message names ``source``.
-    """
+    """Read Cuelight's entries in the metadata of an ONNX file; ``None`` if Cuelight did not write the file."""
     try:
         return ModelMetadata.from_metadata(text)
     except (json.JSONDecodeError, AttributeError, TypeError, ConfigError) as error:
@@ -102,15 +103,3 @@ def _preprocessing(metadata: ModelMetadata | None) -> dict[str, Any]:
         "dai_type": _DAI_TYPES[preprocessing.color],
         **resize,
     }
-
-
-def _more_metadata(info: OnnxInfo, metadata: ModelMetadata | None) -> dict[str, Any]:
-    entries: dict[str, Any] = {"cuelight_version": info.metadata.get("cuelight_version", __version__)}
-    if metadata is None:
-        return entries
-    entries["weights_fingerprint"] = metadata.fingerprint
-    if metadata.task is not None:
-        entries["task"] = metadata.task
-    if metadata.class_names is not None:
-        entries["class_names"] = list(metadata.class_names)
-    return entries

@@ -26,7 +26,6 @@ logger = logging.getLogger(__name__)
 
 Compression = Literal["none", "gz", "bz2", "xz"]
 
-_SUFFIXES: dict[Compression, str] = {"none": ".tar", "gz": ".tar.gz", "bz2": ".tar.bz2", "xz": ".tar.xz"}
 # The fastest level of each, because weights hardly compress at any.
 _COMPRESSORS: dict[Compression, Callable[[BinaryIO], Any]] = {
     "none": nullcontext,
@@ -43,7 +42,7 @@ def archive_suffix(compression: Compression) -> str:
         >>> archive_suffix("none"), archive_suffix("xz")
         ('.tar', '.tar.xz')
     """
-    return _SUFFIXES[compression]
+    return ".tar" if compression == "none" else f".tar.{compression}"
 
 
 def write_archive(
@@ -105,15 +104,11 @@ def write_archive(
 def _write_tar(stream: IO[bytes], config: Mapping[str, Any], onnx: Path) -> None:
     text = json.dumps(config, indent=2).encode()
     with tarfile.open(fileobj=stream, mode="w") as tar, onnx.open("rb") as model:
-        tar.addfile(_plain_member(CONFIG_NAME, len(text)), io.BytesIO(text))
-        tar.addfile(_plain_member(config["model"]["metadata"]["path"], onnx.stat().st_size), model)
-
-
-def _plain_member(name: str, size: int) -> tarfile.TarInfo:
-    """A member without owner and time, so that the same content gives the same bytes."""
-    member = tarfile.TarInfo(name)
-    member.size = size
-    return member
+        # Without owner and time, so that the same content gives the same bytes.
+        described, included = tarfile.TarInfo(CONFIG_NAME), tarfile.TarInfo(config["model"]["metadata"]["path"])
+        described.size, included.size = len(text), onnx.stat().st_size
+        tar.addfile(described, io.BytesIO(text))
+        tar.addfile(included, model)
 
 
 def _explain(error: OSError, path: Path) -> str:

@@ -8,7 +8,6 @@ import lzma
 import tarfile
 import zlib
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Any, BinaryIO, TypeVar
 
@@ -25,34 +24,11 @@ _MAX_BYTES = 4 * 1024**3  # of all members; an ONNX file cannot be larger than 2
 _DAMAGED = (tarfile.TarError, OSError, EOFError, zlib.error, lzma.LZMAError, ValueError, RecursionError)
 
 
-@dataclass(frozen=True)
-class Archive:
-    """The content of an NN Archive.
-
-    Args:
-        config: The content of its ``config.json``.
-        member: Name of the model inside.
-        onnx: The model, byte for byte.
-    """
-
-    config: dict[str, Any]
-    member: str
-    onnx: bytes
-
-
 def scan_archive(file: BinaryIO, source: Path, consume: Callable[[IO[bytes]], T]) -> tuple[dict[str, Any], T]:
     """Read an NN Archive of any compression once, from front to back, without unpacking it to the disk.
 
-    Args:
-        file: The open file.
-        source: Its path, for messages.
-        consume: Reads the model; other members too, if they come before the configuration.
-
-    Returns:
-        The content of ``config.json``, and what ``consume`` returned for the model that it names.
-
-    Raises:
-        ArchiveError: It is damaged, not an NN Archive, or has members that no NN Archive has.
+    Returns the content of ``config.json``, and what ``consume`` returned for the model that it names; ``consume`` also
+    reads other members that come before the configuration. Raises ArchiveError if it is not a whole NN Archive.
     """
     try:
         with tarfile.open(fileobj=file, mode="r:*") as tar:
@@ -119,11 +95,10 @@ def _open(tar: tarfile.TarFile, member: tarfile.TarInfo, source: Path) -> IO[byt
     return file
 
 
-def read_archive(path: Path) -> Archive:
-    """Read an NN Archive into memory; it may be plain or compressed by gzip, bzip2 or xz.
+def read_archive(path: Path) -> tuple[dict[str, Any], bytes]:
+    """Return the content of ``config.json`` in an NN Archive, and its model, byte for byte.
 
-    Raises:
-        ArchiveError: It is missing, damaged, or not an NN Archive.
+    It may be plain or compressed by gzip, bzip2 or xz. Raises ArchiveError if it is missing or damaged.
     """
     try:
         file = path.open("rb")
@@ -131,10 +106,9 @@ def read_archive(path: Path) -> Archive:
         raise ArchiveError(f"{path}: the archive cannot be read: {error.strerror}.") from error
     with file:
         config, model = scan_archive(file, path, lambda stream: stream.read())
-    metadata = config["model"]["metadata"]
-    checksum = metadata.get(CHECKSUM)
+    checksum = config["model"]["metadata"].get(CHECKSUM)
     if checksum is not None and checksum != hashlib.sha256(model).hexdigest():
         raise ArchiveError(
             f"{path}: the model inside is damaged: its checksum does not match. Write the archive again."
         )
-    return Archive(config, metadata["path"], model)
+    return config, model

@@ -5,8 +5,6 @@ from __future__ import annotations
 import importlib
 import importlib.util
 import os
-from collections.abc import Iterator
-from contextlib import contextmanager
 from types import ModuleType
 from typing import Any
 
@@ -40,19 +38,13 @@ def knows_resize_mode() -> bool:
 
 
 def _import(module: str) -> ModuleType:
+    """Import a module of luxonis-ml, without the handlers that it would set for warnings and uncaught exceptions."""
     if problem := archive_problem():
         raise ArchiveError(f"{problem[0].upper()}{problem[1:]}")
-    with _logging_left_alone():
-        return importlib.import_module(module)
-
-
-@contextmanager
-def _logging_left_alone() -> Iterator[None]:
-    """Keep the import of luxonis-ml from replacing the handlers of warnings and uncaught exceptions."""
     before = os.environ.get(_NO_LOGGING_SETUP)
     os.environ[_NO_LOGGING_SETUP] = "true"
     try:
-        yield
+        return importlib.import_module(module)
     finally:
         if before is None:
             del os.environ[_NO_LOGGING_SETUP]

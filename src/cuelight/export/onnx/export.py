@@ -58,10 +58,6 @@ class Exported:
         return plain
 
 
-def _ignore(stage: str) -> None:
-    """Report nothing."""
-
-
 def export_onnx(
     model: nn.Module,
     example: Inputs,
@@ -71,7 +67,7 @@ def export_onnx(
     *,
     images: Tensor | None = None,
     output_names: Sequence[str] | None = None,
-    report: Callable[[str], None] = _ignore,
+    report: Callable[[str], None] = lambda _: None,
 ) -> Exported:
     """Export a model to ONNX, and check the file against PyTorch.
 
@@ -102,14 +98,16 @@ def export_onnx(
             differences = _checked(temporary, target, options, rejected)
             temporary.replace(path)
         except OSError as error:
-            raise _write_error(path, error) from error
+            raise ExportError(
+                f"{path}: the exported model could not be written: {error.strerror or error}. No partial file remains, "
+                "and an existing file of that name is unchanged. Free some space or choose another folder, then export "
+                "again."
+            ) from error
         finally:
             temporary.unlink(missing_ok=True)
     rejected.unlink(missing_ok=True)
-    return Exported(
-        path, exporter, options.opset, target.input_names, target.output_names, simplified,
-        differences, (*found, *notes),
-    )  # fmt: skip
+    names = target.input_names, target.output_names
+    return Exported(path, exporter, options.opset, *names, simplified, differences, (*found, *notes))
 
 
 @contextmanager
@@ -151,10 +149,3 @@ def _refuse_above(tolerance: float, differences: Sequence[Difference]) -> None:
             "allowed. Try another `exporter.opset` or `exporter.simplify: false`, leave `exporter.half_precision` "
             "out, or raise `exporter.tolerance` if this difference is acceptable."
         )
-
-
-def _write_error(path: Path, error: OSError) -> ExportError:
-    return ExportError(
-        f"{path}: the exported model could not be written: {error.strerror or error}. No partial file remains, "
-        "and an existing file of that name is unchanged. Free some space or choose another folder, then export again."
-    )

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from graphlib import TopologicalSorter
 from typing import Any, BinaryIO
@@ -31,11 +31,9 @@ _NEEDS_WEIGHTS = ["FusionConvMul", "FusionConvTransposeMul"]
 
 @dataclass
 class OnnxGraph:
-    """A graph, and the values of those of its inputs that are weights.
+    """A graph whose weights follow its other inputs, and their values by name.
 
-    Args:
-        proto: The model; its weights follow its other inputs.
-        weights: The values by name, which may be views of the parameters of the exported model.
+    The values may be views of the parameters of the exported model.
     """
 
     proto: onnx.ModelProto
@@ -53,9 +51,7 @@ class OnnxGraph:
 
     def keep_inputs(self, inputs: list[onnx.ValueInfoProto]) -> None:
         """Replace the inputs of the graph by the given entries of ``proto.graph.input``."""
-        kept = [onnx.ValueInfoProto.FromString(value.SerializeToString()) for value in inputs]
-        del self.proto.graph.input[:]
-        self.proto.graph.input.extend(kept)
+        replace_entries(self.proto.graph.input, inputs)
 
     def set_weight(self, name: str, value: Array) -> None:
         """Add or replace a weight."""
@@ -76,14 +72,13 @@ class OnnxGraph:
 
     def sort_nodes(self) -> None:
         """Sort the nodes topologically, as ONNX requires."""
-        nodes = [onnx.NodeProto.FromString(node.SerializeToString()) for node in self.proto.graph.node]
+        nodes = list(self.proto.graph.node)
         maker = {name: index for index, node in enumerate(nodes) for name in node.output if name}
         order = TopologicalSorter({
             index: {maker[name] for inner in _with_inner(node) for name in inner.input if name in maker}
             for index, node in enumerate(nodes)
         })  # fmt: skip
-        del self.proto.graph.node[:]
-        self.proto.graph.node.extend(nodes[index] for index in order.static_order())
+        replace_entries(self.proto.graph.node, [nodes[index] for index in order.static_order()])
 
     def store_small_weights(self) -> None:
         """Move the small weights into the graph, so that onnxslim can read their values."""
@@ -128,12 +123,7 @@ class OnnxGraph:
                 self.weights[value.name] = np.clip(self.weights[value.name], -largest, largest).astype(np.float16)
 
     def write(self, file: BinaryIO) -> None:
-        """Write one ONNX file with the weights inside, one tensor at a time.
-
-        Raises:
-            ExportError: The file would be larger than protobuf allows.
-            OSError: The disk is full.
-        """
+        """Write one ONNX file with the weights inside, one tensor at a time; ExportError if it is too large."""
         rest = OnnxGraph(onnx.ModelProto.FromString(self.proto.SerializeToString()), self.weights)
         rest.keep_inputs(rest.inputs)
         graph = rest.proto.graph.SerializeToString()
@@ -153,6 +143,13 @@ class OnnxGraph:
             file.write(_field(_INITIALIZER_OF_GRAPH, sizes[name]))
             file.write(heads[name])
             file.write(np.ascontiguousarray(value).reshape(-1).view(np.uint8).data)
+
+
+def replace_entries(field: Any, entries: Sequence[Any]) -> None:
+    """Replace the entries of a repeated field, of which the new ones may be some."""
+    copies = [type(entry).FromString(entry.SerializeToString()) for entry in entries]
+    del field[:]
+    field.extend(copies)
 
 
 def _all_nodes(graph: onnx.GraphProto) -> Iterator[onnx.NodeProto]:

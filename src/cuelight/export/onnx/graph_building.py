@@ -15,13 +15,11 @@ from torch.onnx import TrainingMode
 from cuelight.config.schema import ExporterConfig
 from cuelight.errors import ExportError
 from cuelight.export.model_metadata import ModelMetadata
-from cuelight.export.onnx.graph import Array, OnnxGraph
+from cuelight.export.onnx.graph import OnnxGraph
 from cuelight.export.onnx.suppress_output import suppress_output
 from cuelight.export.onnx.target import Target
 from cuelight.export.onnx.weight_folding import fold_weights
 from cuelight.utils.files import atomic_write
-
-Exporter = Callable[[Target, int], OnnxGraph]
 
 _FLOOR_OF_DYNAMO = 18
 _TERMINAL_COLORS = re.compile(r"\x1b\[[0-9;]*m")
@@ -32,12 +30,8 @@ def write_graph(
 ) -> tuple[str, bool, list[str]]:
     """Export to an ONNX file, which is not compared with PyTorch yet.
 
-    Returns:
-        The exporter, ``torchscript`` or ``dynamo``; whether onnxslim simplified the graph; and notes.
-
-    Raises:
-        ExportError: Neither exporter accepts the model, or the graph is not valid or too large.
-        OSError: The disk is full.
+    Returns the exporter, ``torchscript`` or ``dynamo``; whether onnxslim simplified the graph; and notes. Raises
+    ExportError if neither exporter accepts the model, or the graph is not valid or too large.
     """
     notes, simplified = [], False
     exporter, graph, error = _export_graph(target, options.opset, report)
@@ -54,7 +48,13 @@ def write_graph(
     _set_shapes(graph, [*target.input_shapes, *target.output_shapes])
     if options.half_precision:
         graph.to_half()
-    _describe(graph, exporter, options, metadata)
+    entries = metadata.to_metadata() | {
+        "preprocessing_inside": json.dumps(options.preprocessing),
+        "exporter": exporter,
+        "opset": str(options.opset),
+        "export_options": json.dumps(options.model_dump()),
+    }
+    onnx.helper.set_model_props(graph.proto, entries)
     _check_graph(graph)
     with atomic_write(path) as file:
         graph.write(file)
@@ -79,16 +79,6 @@ def _check_graph(graph: OnnxGraph) -> None:
             f"the exported graph is not valid: {error} Try another `exporter.opset`, or leave "
             "`exporter.half_precision` out."
         ) from error
-
-
-def _describe(graph: OnnxGraph, exporter: str, options: ExporterConfig, metadata: ModelMetadata) -> None:
-    told = metadata.to_metadata() | {
-        "preprocessing_inside": json.dumps(options.preprocessing),
-        "exporter": exporter,
-        "opset": str(options.opset),
-        "export_options": json.dumps(options.model_dump()),
-    }
-    onnx.helper.set_model_props(graph.proto, told)
 
 
 def _export_graph(target: Target, opset: int, report: Callable[[str], None]) -> tuple[str, OnnxGraph, str]:
@@ -145,21 +135,18 @@ def _dynamo(target: Target, opset: int) -> OnnxGraph:
         program = torch.onnx.export(
             target.module, example, None, dynamo=True, opset_version=opset, verbose=False,
             input_names=target.input_names, output_names=target.output_names, artifacts_dir=folder,
-            dynamic_shapes=(shapes,) if target.dynamic else None,
+            dynamic_shapes=(shapes,) if any(shapes) else None,
         )  # fmt: skip
         if program is None:
             raise RuntimeError("the exporter returned no model")
         file = Path(folder) / "graph.onnx"
         program.save(file, include_initializers=False, keep_initializers_as_inputs=True)
         proto = onnx.load(file)
-    weights: dict[str, Array] = {}
-    for name, value in program.model.graph.initializers.items():
-        if value.const_value is not None:
-            weights[name] = value.const_value.numpy()
-    return OnnxGraph(proto, weights)
+    values = {name: value.const_value for name, value in program.model.graph.initializers.items()}
+    return OnnxGraph(proto, {name: value.numpy() for name, value in values.items() if value is not None})
 
 
-EXPORTERS: dict[str, Exporter] = {"torchscript": _torchscript, "dynamo": _dynamo}
+EXPORTERS = {"torchscript": _torchscript, "dynamo": _dynamo}
 
 
 def _check_request(graph: OnnxGraph, target: Target, opset: int) -> None:

@@ -44,14 +44,7 @@ class TensorInfo:
 
 @dataclass(frozen=True)
 class OnnxInfo:
-    """The description of an ONNX file.
-
-    Args:
-        inputs: Inputs of the graph, without weights.
-        outputs: Outputs of the graph.
-        precision: The float type of most weights.
-        metadata: The metadata that the exporter wrote, text by key.
-    """
+    """Inputs without weights, outputs, metadata, and the float type of most weights of an ONNX file."""
 
     inputs: tuple[TensorInfo, ...]
     outputs: tuple[TensorInfo, ...]
@@ -60,12 +53,7 @@ class OnnxInfo:
 
 
 def read_onnx_info(path: Path) -> OnnxInfo:
-    """Read the description of an ONNX file.
-
-    Raises:
-        ArchiveError: The file is missing or damaged, keeps its weights in another file, or has a type that no archive
-            can have.
-    """
+    """Read the description of an ONNX file; ArchiveError if no archive can have this file."""
     try:
         model = onnx.load(path, format="protobuf", load_external_data=False)
     except OSError as error:

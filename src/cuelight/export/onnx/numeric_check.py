@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import onnxruntime  # type: ignore[import-untyped]
@@ -20,13 +19,9 @@ _ONLY_ERRORS = 3
 
 @dataclass(frozen=True)
 class Difference:
-    """How far an output of ONNX Runtime is from that of PyTorch.
+    """The largest difference of two values in an output of ONNX Runtime and of PyTorch.
 
-    Args:
-        batch_size: Number of images.
-        output: Name of the output.
-        absolute: The largest absolute difference of two values.
-        relative: ``absolute`` divided by the largest absolute value of PyTorch.
+    ``relative`` is ``absolute`` divided by the largest absolute value of PyTorch.
     """
 
     batch_size: int
@@ -39,10 +34,8 @@ def compare(model: Path | bytes, reference: Callable[..., Batch], batches: Seque
     """Run a model, a file or its content, in ONNX Runtime on the CPU, and compare it with PyTorch.
 
     ``reference`` takes the tensors of a batch and returns the outputs, both in the order of the graph. The result has
-    one entry for each batch and output.
-
-    Raises:
-        ExportError: ONNX Runtime refuses the model, or an output is not finite or has another shape.
+    one entry for each batch and output. Raises ExportError if ONNX Runtime refuses the model, or an output is not
+    finite or has another shape.
     """
     session = _session(model)
     return tuple(difference for batch in batches for difference in _differences(session, reference, batch))
@@ -67,19 +60,15 @@ def _differences(
     session: onnxruntime.InferenceSession, reference: Callable[..., Batch], batch: Batch
 ) -> list[Difference]:
     with torch.no_grad():
-        expected = [_numbers(tensor.detach().numpy()) for tensor in reference(*batch)]
+        expected = [tensor.detach().numpy().astype(np.float64) for tensor in reference(*batch)]
     names = [value.name for value in session.get_inputs()]
     feed = {name: tensor.numpy() for name, tensor in zip(names, batch, strict=True)}
     try:
-        found = [_numbers(array) for array in session.run(None, feed)]
+        found = [array.astype(np.float64) for array in session.run(None, feed)]
     except Exception as error:
         raise ExportError(f"ONNX Runtime cannot run the exported model with {len(batch[0])} images: {error}") from error
     outputs = [value.name for value in session.get_outputs()]
     return [_difference(len(batch[0]), *entry) for entry in zip(outputs, found, expected, strict=True)]
-
-
-def _numbers(array: NDArray[Any]) -> NDArray[np.float64]:
-    return array.astype(np.float64)
 
 
 def _difference(batch_size: int, output: str, found: NDArray[np.float64], expected: NDArray[np.float64]) -> Difference:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from pathlib import Path
 
 import numpy as np
@@ -27,11 +26,7 @@ RUNTIME_ERRORS = (
 
 
 def open_session(model: bytes | Path, source: Path) -> onnxruntime.InferenceSession:
-    """Open a model, a file or its content, in ONNX Runtime on the CPU.
-
-    Raises:
-        CuelightError: It is not an ONNX model, or ONNX Runtime cannot run it; the message names ``source``.
-    """
+    """Open a model, a file or its content, in ONNX Runtime on the CPU; ``source`` is its name in an error."""
     options = onnxruntime.SessionOptions()
     options.log_severity_level = _ONLY_ERRORS
     content = str(model) if isinstance(model, Path) else model
@@ -48,24 +43,15 @@ def output_tensors(info: OnnxInfo, onnx: Path) -> list[TensorInfo]:
     tensors = [TensorInfo(tensor.name, tensor.dtype, fixed_batch(tensor)) for tensor in info.outputs]
     if all(None not in tensor.shape for tensor in tensors):
         return tensors
-    shapes = run_for_shapes(onnx, {tensor.name: tuple(size or 1 for size in tensor.shape) for tensor in info.inputs})
-    return [TensorInfo(tensor.name, tensor.dtype, shapes[tensor.name]) for tensor in tensors]
-
-
-def run_for_shapes(onnx: Path, input_shapes: Mapping[str, tuple[int, ...]]) -> dict[str, tuple[int, ...]]:
-    """Run a model once on zeros, and return the shape of each output.
-
-    Raises:
-        ArchiveError: The model does not run.
-    """
     session = open_session(onnx, onnx)
-    feeds = {entry.name: np.zeros(input_shapes[entry.name], numpy_type(entry.type)) for entry in session.get_inputs()}
+    sizes = {tensor.name: tuple(size or 1 for size in tensor.shape) for tensor in info.inputs}
+    feeds = {entry.name: np.zeros(sizes[entry.name], numpy_type(entry.type)) for entry in session.get_inputs()}
     try:
         results = session.run(None, feeds)
     except RUNTIME_ERRORS as error:
         raise ArchiveError(f"{onnx}: the model does not run: {error} Export it again.") from error
-    names = [entry.name for entry in session.get_outputs()]
-    return {name: tuple(np.shape(result)) for name, result in zip(names, results, strict=True)}
+    shapes = {entry.name: np.shape(result) for entry, result in zip(session.get_outputs(), results, strict=True)}
+    return [TensorInfo(tensor.name, tensor.dtype, shapes[tensor.name]) for tensor in tensors]
 
 
 def numpy_type(name: str) -> np.dtype[np.generic]:

@@ -23,16 +23,10 @@ Shape: TypeAlias = tuple[int | str, ...]
 
 @dataclass(frozen=True)
 class Target:
-    """A module with the names and shapes of its inputs and outputs.
+    """A module that takes and returns tensors only, with the names and shapes of its inputs and outputs.
 
-    Args:
-        module: Takes and returns tensors only.
-        example: Inputs with one image.
-        input_names: One name for each input.
-        output_names: One name for each output.
-        input_shapes: Shapes of the inputs; ``"batch"`` where the size is free.
-        output_shapes: Shapes of the outputs, likewise.
-        check_batches: Inputs of the numeric check: one image, and two if the batch size is free.
+    ``example`` is one image. A shape has ``"batch"`` where the size is free. ``check_batches`` are the inputs of the
+    numeric check: one image, and two if the batch size is free.
     """
 
     module: nn.Module
@@ -42,11 +36,6 @@ class Target:
     input_shapes: tuple[Shape, ...]
     output_shapes: tuple[Shape, ...]
     check_batches: tuple[Batch, ...]
-
-    @property
-    def dynamic(self) -> bool:
-        """Whether the batch size is free."""
-        return any("batch" in shape for shape in self.input_shapes)
 
 
 def make_target(
@@ -60,9 +49,6 @@ def make_target(
     """Wrap a model in eval mode, and find the names and shapes of its inputs and outputs by running it.
 
     Returns the target and notes. The numeric check uses ``images``, normalized ``(N, C, H, W)``, if there are any.
-
-    Raises:
-        ExportError: The model does not run, cannot be exported as asked, or takes images of another size.
     """
     preprocessing = _preprocessing_inside(metadata, example) if options.preprocessing else None
     names = _input_names(model, example)
@@ -177,12 +163,9 @@ def _preprocessing_inside(metadata: ModelMetadata, example: Inputs) -> Preproces
 
 
 class TensorsModule(nn.Module):
-    """Wraps a model so that it takes and returns tensors only, with normalization inside if wanted.
+    """Wraps a model so that it takes and returns tensors only, with normalization of its only input if wanted.
 
-    Args:
-        model: Takes tensors, by position or by name, and returns tensors in tuples, lists and mappings.
-        names: Names of the inputs, if the model takes them by name.
-        preprocessing: Normalizes the only input, uint8 images in RGB or grey.
+    ``names`` are those of the inputs, if the model takes them by name.
     """
 
     def __init__(
@@ -230,9 +213,6 @@ class Normalize(nn.Module):
 def named_tensors(outputs: Any, name: str = "") -> Iterator[tuple[str, Tensor]]:
     """Yield every tensor of nested tuples, lists and mappings, named by its position.
 
-    Raises:
-        ExportError: There is something other than a tensor.
-
     Examples:
         >>> [name for name, _ in named_tensors({"logits": torch.ones(1), "maps": [torch.ones(1), torch.ones(1)]})]
         ['logits', 'maps_0', 'maps_1']
@@ -253,10 +233,7 @@ def named_tensors(outputs: Any, name: str = "") -> Iterator[tuple[str, Tensor]]:
 
 
 def _with_batch_size(example: Inputs, size: int) -> Batch:
-    """Cut or repeat the inputs to a number of images.
-
-    An input whose first dimension differs from that of the first input is left as it is.
-    """
+    """Cut or repeat each input to a number of images, if its first dimension is that of the first input."""
     tensors = tuple(example.values()) if isinstance(example, Mapping) else example
     tensors = (tensors,) if isinstance(tensors, Tensor) else tuple(tensors)
     count = len(tensors[0])

@@ -9,7 +9,7 @@ import numpy as np
 import onnx
 from onnx import helper
 
-from cuelight.export.onnx.graph import OnnxGraph
+from cuelight.export.onnx.graph import OnnxGraph, replace_entries
 
 
 def fold_weights(graph: OnnxGraph) -> None:
@@ -37,7 +37,7 @@ def _skip_identities(graph: OnnxGraph) -> None:
             same[node.output[0]] = node.input[0]
         else:
             kept.append(node)
-    _replace_nodes(graph, kept)
+    replace_entries(graph.proto.graph.node, kept)
 
 
 def _transpose(graph: OnnxGraph) -> None:
@@ -50,7 +50,7 @@ def _transpose(graph: OnnxGraph) -> None:
             graph.set_weight(node.output[0], graph.weights[source].transpose(order))
         else:
             kept.append(node)
-    _replace_nodes(graph, kept)
+    replace_entries(graph.proto.graph.node, kept)
 
 
 def _merge_batch_normalization(graph: OnnxGraph) -> None:
@@ -66,7 +66,7 @@ def _merge_batch_normalization(graph: OnnxGraph) -> None:
             _merge(graph, before, node, shared=uses[before.input[1]] > 1)
         else:
             kept.append(node)
-    _replace_nodes(graph, kept)
+    replace_entries(graph.proto.graph.node, kept)
 
 
 def _is_mergeable(graph: OnnxGraph, convolution: onnx.NodeProto, normalization: onnx.NodeProto) -> bool:
@@ -101,9 +101,3 @@ def _attribute(node: onnx.NodeProto, name: str, default: Any) -> Any:
 
 def _uses(graph: OnnxGraph) -> Counter[str]:
     return Counter(name for node in graph.proto.graph.node for name in node.input)
-
-
-def _replace_nodes(graph: OnnxGraph, nodes: list[onnx.NodeProto]) -> None:
-    kept = [onnx.NodeProto.FromString(node.SerializeToString()) for node in nodes]
-    del graph.proto.graph.node[:]
-    graph.proto.graph.node.extend(kept)

@@ -37,10 +37,10 @@ MLFLOW_URI_VARIABLE = "MLFLOW_TRACKING_URI"
 
 
 def build_loggers(config: Config, directory: Path, resumed_from: int | None = None) -> list[Logger]:
-    """Create a logger for each enabled tracker; none of them raises errors of its tracker.
+    """Create a logger for each enabled tracker, which neither raises its errors nor sends anything before it is used.
 
-    Nothing is sent or written before they are used. ``resumed_from`` is the step at which training continues, 0 if it
-    restarts in its directory: entries from that step on are replaced.
+    ``resumed_from`` is the step at which training continues, 0 if it restarts in its directory: entries from that step
+    on are replaced.
     """
     return [error_tolerant(one) for one in _loggers(config, directory, resumed_from)]
 
@@ -62,11 +62,7 @@ def reopen_loggers(config: Config, directory: Path, step: int) -> list[Logger]:
 
 
 def start_trackers(loggers: Sequence[Logger]) -> None:
-    """Start or continue the run of each tracker outside the run directory, and log where it is.
-
-    Raises:
-        TrackerError: A tracker cannot be reached, or refuses.
-    """
+    """Start or continue the run of each tracker outside the run directory, and log where it is; or TrackerError."""
     begun: list[Logger] = []
     for one in loggers:
         try:

@@ -15,11 +15,7 @@ from cuelight.utils.files import TEMPORARY_SUFFIX, atomic_write, remove_partial_
 
 
 class Folder:
-    """Files in a folder, each complete or not there at all.
-
-    Args:
-        place: The folder, or its URL such as ``s3://bucket/logs``.
-    """
+    """Files in a folder, or at a URL such as ``s3://bucket/logs``, each complete or not there at all."""
 
     is_shared = True
 
@@ -27,11 +23,7 @@ class Folder:
         self.place = place
 
     def log_artifact(self, file: Path, folder: str = "", aliases: Sequence[str] = (), *, wait: bool = True) -> str:
-        """Copy a file into the folder, and return its path or URL; ``aliases`` and ``wait`` are not used.
-
-        Raises:
-            OSError: It cannot be written, or its copy has another size.
-        """
+        """Copy a file into the folder, and return its path or URL; ``aliases`` and ``wait`` are not used."""
         files, target = self._locate(file.name, folder)
         if isinstance(files, LocalFileSystem):
             # Several threads write to the top folder: there, remove partial files of this file only.

@@ -50,13 +50,9 @@ def _is_path(name: str) -> bool:
 
 
 class MetricNames:
-    """Unique MLflow names for the metrics of a run.
+    """Unique MLflow names for the metrics of a run, which may log them in another order after a resume.
 
-    Args:
-        owners: The ``owners`` of the same run before it was resumed, which may log in another order.
-
-    Attributes:
-        owners: The first metric for each MLflow name that differs from the name of a metric.
+    ``owners`` has the first metric for each MLflow name that differs from the name of a metric.
     """
 
     def __init__(self, owners: Mapping[str, str] | None = None) -> None:

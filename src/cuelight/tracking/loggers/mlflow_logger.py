@@ -46,13 +46,7 @@ _REFUSALS = frozenset({"BAD_REQUEST", "INVALID_PARAMETER_VALUE", "RESOURCE_ALREA
 class BackgroundMLFlowLogger(MLFlowLogger):
     """Lightning's ``MLFlowLogger`` with a background thread that sends everything.
 
-    Args:
-        directory: The run directory, which stores the id of the MLflow run.
-        uri: The tracking server, or another store of MLflow.
-        experiment: The name of the experiment; it is created if missing.
-        run_name: The name of the run.
-        tags: Tags of the run.
-        deadline: The time limit at the end, shared with other trackers; its own if left out.
+    The run directory stores the id of the MLflow run. The time limit at the end may be shared with other trackers.
     """
 
     def __init__(

@@ -5,7 +5,6 @@ from __future__ import annotations
 import logging
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
-from typing import Any
 
 from lightning.pytorch.loggers import Logger
 
@@ -28,7 +27,7 @@ def readonly(loggers: Sequence[Logger]) -> Iterator[None]:
     with ExitStack() as undo:
         for one in loggers:
             for method in LOGGER_METHODS:
-                undo.callback(wrap_method(one, method, _ignore))
+                undo.callback(wrap_method(one, method, lambda *_, **__: None))
         yield
 
 
@@ -48,7 +47,3 @@ def _is_open(one: Logger, limit: float) -> bool:
         logger.warning("%s cannot be used: %s. The evaluation continues without it.", type(one).__name__, reason)
         return False
     return True
-
-
-def _ignore(*_: Any, **__: Any) -> None:
-    pass

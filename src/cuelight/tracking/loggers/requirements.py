@@ -22,31 +22,20 @@ _SERVER_WITHOUT_PROTOCOL = re.compile(r"(localhost|[\w-]+(\.[\w-]+)+):\d+(/|$)|l
 
 def tracker_problems(config: TrackerConfig) -> Iterator[Problem]:
     """Yield what is missing for the enabled trackers."""
-    if config.mlflow is not False and not find_spec("mlflow"):
-        yield Problem(
-            'MLflow is not installed. Install it with: pip install "cuelight[mlflow]"',
-            "tracker.mlflow",
-            on_this_machine=True,
-        )
-    if config.wandb is not False and not find_spec("wandb"):
-        yield Problem(
-            'W&B is not installed. Install it with: pip install "cuelight[wandb]"',
-            "tracker.wandb",
-            on_this_machine=True,
-        )
+    for key, name in (("mlflow", "MLflow"), ("wandb", "W&B")):
+        if getattr(config, key) is not False and not find_spec(key):
+            message = f'{name} is not installed. Install it with: pip install "cuelight[{key}]"'
+            yield Problem(message, f"tracker.{key}", on_this_machine=True)
     given = isinstance(config.mlflow, MLflowConfig) and config.mlflow.tracking_uri
     if config.mlflow is not False and not given and not os.environ.get(MLFLOW_URI_VARIABLE):
-        yield Problem(
-            f"no MLflow server is set. Expected tracking_uri, such as http://localhost:5000, or the environment "
-            f"variable {MLFLOW_URI_VARIABLE}.",
-            "tracker.mlflow",
-            on_this_machine=True,
+        message = (
+            "no MLflow server is set. Expected tracking_uri, such as http://localhost:5000, or the environment "
+            f"variable {MLFLOW_URI_VARIABLE}."
         )
+        yield Problem(message, "tracker.mlflow", on_this_machine=True)
     if given and _SERVER_WITHOUT_PROTOCOL.match(given):
-        yield Problem(
-            f'"{given}" would be a local folder. Write http://{given} for a server, or ./{given} for a folder.',
-            "tracker.mlflow.tracking_uri",
-        )
+        message = f'"{given}" would be a local folder. Write http://{given} for a server, or ./{given} for a folder.'
+        yield Problem(message, "tracker.mlflow.tracking_uri")
     if isinstance(config.tensorboard, TensorBoardConfig) and config.tensorboard.dir:
         yield from _unusable_folder(config.tensorboard.dir)
 
@@ -64,9 +53,8 @@ def usable_trackers(config: TrackerConfig) -> TrackerConfig:
 def _unusable_folder(folder: str) -> Iterator[Problem]:
     protocol = get_protocol(folder)
     if "://" in folder and not folder.split("://", 1)[1].strip("/"):
-        yield Problem(
-            f"{folder} has no folder name. Expected a URL such as {protocol}://bucket/logs.", "tracker.tensorboard.dir"
-        )
+        message = f"{folder} has no folder name. Expected a URL such as {protocol}://bucket/logs."
+        yield Problem(message, "tracker.tensorboard.dir")
     try:
         get_filesystem_class(protocol)
     except (ImportError, ValueError) as error:

@@ -20,10 +20,7 @@ _FILE_BEFORE = ".metrics.csv.before"
 class ResumableCSVLogger(CSVLogger):
     """Lightning's ``CSVLogger``, except that it keeps the rows of an existing ``metrics.csv`` instead of deleting it.
 
-    Args:
-        directory: The run directory; the file in it is ``metrics.csv``.
-        resumed_from: The step at which training continues. Rows from that step on are dropped, because they are
-            logged again; none if left out.
+    Rows from the step ``resumed_from`` on are dropped, because they are logged again.
     """
 
     def __init__(self, directory: Path, resumed_from: int | None = None) -> None:
@@ -39,7 +36,9 @@ class ResumableCSVLogger(CSVLogger):
             path, before = self._directory / METRICS_FILE, self._directory / _FILE_BEFORE
             if path.is_file() and not before.is_file():
                 path.replace(before)  # Lightning would delete it; this one survives a kill
-            rows = [row for row in _read_rows(before) if self._keeps(row)]
+            rows = _read_rows(before)
+            if self._resumed_from is not None:
+                rows = [row for row in rows if int(row["step"]) < self._resumed_from]
             with warnings.catch_warnings():
                 warnings.filterwarnings("ignore", message=".*exists and is not empty.*")
                 writer = super().experiment
@@ -48,9 +47,6 @@ class ResumableCSVLogger(CSVLogger):
                 _write_rows(path, rows)
             before.unlink(missing_ok=True)
         return super().experiment
-
-    def _keeps(self, row: dict[str, str]) -> bool:
-        return self._resumed_from is None or int(row["step"]) < self._resumed_from
 
 
 def _read_rows(path: Path) -> list[dict[str, str]]:

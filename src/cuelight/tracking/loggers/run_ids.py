@@ -16,10 +16,7 @@ _WRITING = threading.Lock()
 
 
 def remembered_run(directory: Path, tracker: str, at: str) -> str | None:
-    """Return the stored run id of a tracker; ``None`` if there is none for ``at``.
-
-    ``at`` is where the tracker is, such as its server or project.
-    """
+    """Return the stored run id of a tracker ``at`` a place, such as a server or project; ``None`` if there is none."""
     return _runs(directory, tracker).get(at)
 
 

@@ -25,13 +25,10 @@ _COPIED_AS_OFTEN = 16e6  # bytes; larger event files are copied less often
 
 
 class MirroredTensorBoardLogger(TensorBoardLogger):
-    """Lightning's ``TensorBoardLogger`` with a background thread that copies its files to another folder.
+    """Lightning's ``TensorBoardLogger`` with a background thread that copies its files to ``mirror``, a folder or URL.
 
-    Args:
-        directory: The run directory, where the files are written.
-        mirror: The folder or URL of the copies.
-        resumed_from: The step from which everything is logged again.
-        deadline: The time limit at the end, shared with other trackers; its own if left out.
+    Everything is logged again from the step ``resumed_from`` on. The time limit at the end may be shared with other
+    trackers.
     """
 
     def __init__(

@@ -29,14 +29,8 @@ _STOPPED = 255  # W&B's exit code of a run that was stopped
 class OwnRunWandbLogger(WandbLogger):
     """Lightning's ``WandbLogger``, except that it never joins another run of this process, and ends its own.
 
-    Args:
-        directory: The run directory, with the files of W&B and the id of the run.
-        project: The project.
-        entity: The user or team; the account's default if left out.
-        name: The name of the run.
-        mode: Whether to send, or to keep everything for ``wandb sync``.
-        tags: Tags of the run.
-        deadline: The time limit at the end, shared with other trackers; its own if left out.
+    The run directory stores the files of W&B and the id of the run. The time limit at the end may be shared with other
+    trackers.
     """
 
     def __init__(
