@@ -9,10 +9,9 @@ from dataclasses import dataclass, replace
 from itertools import accumulate
 
 from cuelight.report.axes import Axis, axis_of, linear_ticks
-from cuelight.report.curves import Point
+from cuelight.report.curves import Point, thinned
 from cuelight.report.grouping import Panel, Series
 from cuelight.report.numbers import number, tick
-from cuelight.report.thinning import thinned
 
 WIDTH, HEIGHT = 446, 250
 LEFT, RIGHT, TOP, BOTTOM = 64, 352, 32, 212
@@ -25,41 +24,27 @@ _EPOCH_LABELS = 8
 
 @dataclass(frozen=True)
 class Best:
-    """The checkpoint with the best monitored score, or the best score alone.
-
-    Args:
-        path: The file, relative to the run directory; empty if no checkpoint is known.
-        step: The optimizer step, if it is known.
-        epoch: The epoch, counted from 1, if it is known.
-    """
+    """The checkpoint with the best monitored score, or the best score alone."""
 
     monitor: str
     score: float
-    path: str = ""
+    path: str = ""  # relative to the run directory
     step: int | None = None
-    epoch: int | None = None
+    epoch: int | None = None  # counted from 1
 
 
 @dataclass(frozen=True)
 class Line:
-    """A curve as it is drawn.
-
-    Args:
-        path: The ``d`` attribute of an SVG path.
-        dots: The positions of points with a marker.
-        places: The position, step and value of each finite point.
-        label: The text at its end; empty if there is no room.
-        note: A warning about values that are not finite.
-    """
+    """A curve as it is drawn."""
 
     series: Series
-    path: str
+    path: str  # the ``d`` attribute of an SVG path
     dots: Sequence[tuple[float, float]]
-    places: Sequence[tuple[float, float, int, str]]
-    label: str = ""
+    places: Sequence[tuple[float, float, int, str]]  # position, step and value of each finite point
+    label: str = ""  # at its end; empty if there is no room
     label_x: float = 0.0
     label_y: float = 0.0
-    note: str = ""
+    note: str = ""  # about values that are not finite
     last: str = ""
     lowest: str = ""
     highest: str = ""
@@ -67,43 +52,30 @@ class Line:
 
 @dataclass(frozen=True)
 class Chart:
-    """A chart as it is drawn.
-
-    Args:
-        description: The chart in words, for screen readers.
-        lines: The curves; empty if no value is finite.
-        x_ticks: Position and text of each step.
-        y_ticks: Position and text of each value.
-        epochs: Position and text of each epoch, at its end.
-        best: The position of the best checkpoint: x, and y if the chart has the monitored curve.
-    """
+    """A chart as it is drawn. Ticks and epochs have a position and a text."""
 
     title: str
-    description: str
+    description: str  # for screen readers
     lines: Sequence[Line]
-    x_ticks: Sequence[tuple[float, str]] = ()
-    y_ticks: Sequence[tuple[float, str]] = ()
-    epochs: Sequence[tuple[float, str]] = ()
-    logarithmic: bool = False
-    best: tuple[float, float | None] | None = None
+    x_ticks: Sequence[tuple[float, str]]
+    y_ticks: Sequence[tuple[float, str]]
+    epochs: Sequence[tuple[float, str]]
+    logarithmic: bool
+    best: tuple[float, float | None] | None  # x, and y if the chart has the monitored curve
 
 
 def chart_of(panel: Panel, last_step: int, epochs: Mapping[int, int], best: Best | None = None) -> Chart:
-    """Compute a chart.
-
-    Args:
-        panel: The curves.
-        last_step: The end of the x axis, the same for all charts of a run.
-        epochs: The last step of each epoch.
-        best: The checkpoint to mark.
-    """
+    """Compute a chart. ``last_step``, the end of the x axis, is the same for all charts of a run."""
     values = [value for series in panel.series for _, value in series.points if math.isfinite(value)]
     axis = axis_of(values or [0.0])
     steps = Axis(
         0, max(last_step, 1), tuple(tick for tick in linear_ticks(0, max(last_step, 1), 5) if tick == int(tick))
     )
     lines = _with_labels([_line(series, steps, axis) for series in panel.series])
-    marked = best if best and best.step is not None and panel.kind == "learning" else None
+    mark = None
+    if best and best.step is not None and panel.kind == "learning":
+        own = any(series.name == best.monitor for series in panel.series)
+        mark = _across(steps, best.step), _down(axis, best.score) if own else None
     return Chart(
         title=panel.quantity,
         description=_in_words(panel, last_step),
@@ -112,7 +84,7 @@ def chart_of(panel: Panel, last_step: int, epochs: Mapping[int, int], best: Best
         y_ticks=[(_down(axis, value), tick(value)) for value in axis.ticks],
         epochs=[(_across(steps, step), str(epoch)) for epoch, step in _some(epochs)],
         logarithmic=axis.logarithmic,
-        best=_mark(marked, panel, steps, axis) if marked else None,
+        best=mark,
     )
 
 
@@ -156,14 +128,14 @@ def _not_finite(points: Sequence[Point]) -> str:
 
 def _with_labels(lines: Sequence[Line]) -> list[Line]:
     """Label the ends of the curves without overlaps; no labels for a single curve, or if there is no room."""
-    labelled = sorted((line for line in lines if line.places and not line.series.faint), key=_end_down)
+    labelled = [line for line in lines if line.places and not line.series.faint]
     if len(lines) == 1 or len(labelled) * _LABEL_HEIGHT > BOTTOM - TOP:
         return list(lines)
     ends = [line.places[-1][0] for line in labelled]
     places: dict[str, float] = {}
     lowest = TOP - _LABEL_HEIGHT / 2
-    for line in labelled:
-        lowest = max(_end_down(line), lowest + _LABEL_HEIGHT)
+    for line in sorted(labelled, key=lambda line: line.places[-1][1]):
+        lowest = max(line.places[-1][1], lowest + _LABEL_HEIGHT)
         places[line.series.name] = lowest
     overflow = max(0.0, lowest - BOTTOM)
     return [
@@ -177,10 +149,6 @@ def _with_labels(lines: Sequence[Line]) -> list[Line]:
         else line
         for line in lines
     ]
-
-
-def _end_down(line: Line) -> float:
-    return line.places[-1][1]
 
 
 def _beside(end: float, ends: Sequence[float]) -> float:
@@ -211,11 +179,6 @@ def _some(epochs: Mapping[int, int]) -> list[tuple[int, int]]:
         if len(epochs) <= _EPOCH_LABELS * factor * 10**power
     )
     return [(epoch, step) for epoch, step in epochs.items() if epoch % stride == 0]
-
-
-def _mark(best: Best, panel: Panel, steps: Axis, axis: Axis) -> tuple[float, float | None]:
-    own = any(series.name == best.monitor for series in panel.series)
-    return _across(steps, best.step or 0), _down(axis, best.score) if own else None
 
 
 def _in_words(panel: Panel, last_step: int) -> str:

@@ -24,33 +24,14 @@ _ENDINGS = (".png", ".jpg", ".jpeg")
 
 
 @dataclass(frozen=True)
-class Picture:
-    """A picture as a data URL. Its path is relative to the run directory; width and height are in pixels."""
-
-    path: str
-    caption: str
-    source: str
-    width: int
-    height: int
-
-
-@dataclass(frozen=True)
 class Gallery:
-    """Pictures of one kind.
-
-    Args:
-        folder: The folder of all of them, relative to the run directory.
-        pictures: The pictures that are shown.
-        total: The number of pictures, with those that are not shown.
-        damaged: The files that are not images.
-        order: How the shown ones were chosen, in words.
-    """
+    """Pictures of one kind. Paths are relative to the run directory."""
 
     folder: str = ""
-    pictures: Sequence[Picture] = ()
-    total: int = 0
+    pictures: Sequence[Mapping[str, Any]] = ()
+    total: int = 0  # with those that are not shown
     damaged: Sequence[str] = ()
-    order: str = ""
+    order: str = ""  # how the shown ones were chosen, in words
 
     @property
     def left_out(self) -> int:
@@ -85,7 +66,7 @@ def prediction_gallery(directory: Path) -> Gallery:
 
 
 def _gallery(directory: Path, folder: str, captions: Iterable[tuple[Path, str]], total: int, order: str) -> Gallery:
-    pictures: list[Picture] = []
+    pictures: list[dict[str, Any]] = []
     damaged: list[str] = []
     room = _MOST_BYTES
     for file, caption in captions:
@@ -97,11 +78,11 @@ def _gallery(directory: Path, folder: str, captions: Iterable[tuple[Path, str]],
             continue
         if len(content) > room:
             continue
-        picture = _picture(content, file.relative_to(directory).as_posix(), caption)
-        if picture is None:
-            damaged.append(file.relative_to(directory).as_posix())
+        path = file.relative_to(directory).as_posix()
+        if (image := _embedded(content)) is None:
+            damaged.append(path)
         else:
-            pictures.append(picture)
+            pictures.append({"path": path, "caption": caption, **image})
             room -= len(content)
     return Gallery(folder, pictures, total, damaged, order)
 
@@ -112,7 +93,8 @@ def _by_score(entry: Mapping[str, Any]) -> tuple[bool, float]:
     return (True, 0.0) if score is None or math.isnan(score) else (False, score)
 
 
-def _picture(content: bytes, path: str, caption: str) -> Picture | None:
+def _embedded(content: bytes) -> dict[str, Any] | None:
+    """Return an image as a data URL, and its size in pixels; ``None`` if it is damaged."""
     try:
         with Image.open(io.BytesIO(content), formats=tuple(_TYPES)) as image:
             (width, height), kind = image.size, _TYPES[str(image.format)]
@@ -120,4 +102,4 @@ def _picture(content: bytes, path: str, caption: str) -> Picture | None:
     except (OSError, SyntaxError, ValueError, Image.DecompressionBombError):  # what Pillow raises for a damaged file
         return None
     source = f"data:{kind};base64,{base64.b64encode(content).decode()}"
-    return Picture(path, caption, source, width, height)
+    return {"source": source, "width": width, "height": height}
