@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any, Protocol, TypeVar
+from typing import Any, TypeVar
 
 from rich.markup import escape
 from rich.progress import track
@@ -12,27 +12,21 @@ from rich.table import Table
 
 from cuelight.callbacks.added.progress import ProgressDisplay
 from cuelight.cli.display import output_console
+from cuelight.prediction import ImageExplanation, ImagePrediction
 from cuelight.utils.files import short_path
 
 CHECKPOINT_SUFFIX = ".ckpt"
 _MOST_SHOWN = 20
 
 
-class OfImage(Protocol):
-    """A result for one image."""
-
-    @property
-    def path(self) -> Path:
-        """The image file."""
-
-
-Found = TypeVar("Found", bound=OfImage)
+Found = TypeVar("Found", ImagePrediction, ImageExplanation)
 
 
 def with_bar(found: Iterator[Found], doing: str, count: int, display: ProgressDisplay | None) -> Iterator[Found]:
     """Return the results with a progress bar, or unchanged without a display."""
-    console = display.console if display is not None else None
-    return found if console is None else iter(track(found, doing, count, console=console, transient=True))
+    if display is None or display.console is None:
+        return found
+    return iter(track(found, doing, count, console=display.console, transient=True))
 
 
 def noted(

@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import logging
 import os
+import pkgutil
 import signal
 import sys
 from collections.abc import Sequence
@@ -59,7 +60,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
 def _run(arguments: Sequence[str] | None) -> int:
     parsed = _parse(arguments)
     try:
-        return int(parsed.command(parsed))
+        # The module of a command is imported only when the command runs.
+        return int(pkgutil.resolve_name(f"cuelight.cli.{parsed.command}")(parsed))
     except ConfigError as error:
         return _report(error, EXIT_USAGE)
     except TrainingInterrupted as error:

@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import argparse
-import importlib
-from collections.abc import Callable
 
 from cuelight.version import __version__
 
 _OVERRIDES = "values to override, such as trainer.epochs=3 or trainer.callbacks.0.params.patience=5"
+_ON_A_RUN = ("test", "export", "archive", "finish", "verify", "upload")  # are in one module
 _EPILOG = """\
 first steps:
   cuelight init                 write a starter file
@@ -18,7 +17,7 @@ first steps:
 
 
 def build_parser() -> argparse.ArgumentParser:
-    """Return the parser of all commands. Its result has the function to call as ``command``."""
+    """Return the parser of all commands. Its result names the function to call, as ``module:function``."""
     parser = argparse.ArgumentParser(
         prog="cuelight",
         description="Train, test, export and archive a vision model from one YAML file.",
@@ -63,7 +62,7 @@ def _add_training(commands: argparse._SubParsersAction[argparse.ArgumentParser])
     _add_source(parser)
     _add_quiet(parser)
 
-    parser = _add(commands, "test", "evaluate the best checkpoint of a run, or any checkpoint", "run_commands:test")
+    parser = _add(commands, "test", "evaluate the best checkpoint of a run, or any checkpoint")
     _add_run(parser)
     parser.add_argument("--view", choices=("test", "val", "train"), default="test", help="the split (default: test)")
 
@@ -156,19 +155,9 @@ def _add(
     commands: argparse._SubParsersAction[argparse.ArgumentParser], name: str, summary: str
 ) -> argparse.ArgumentParser:
     parser = commands.add_parser(name, help=summary, description=f"{summary[0].upper()}{summary[1:]}.")
-    parser.set_defaults(command=_lazily(name))
+    command = f"run_commands:{name}" if name in _ON_A_RUN else f"{name}:run"
+    parser.set_defaults(command=command, quiet=False)
     return parser
-
-
-def _lazily(name: str) -> Callable[[argparse.Namespace], int]:
-    """Import the module of a command only when the command runs."""
-
-    def command(arguments: argparse.Namespace) -> int:
-        module = importlib.import_module(f"cuelight.cli.{name}")
-        code: int = module.run(arguments)
-        return code
-
-    return command
 
 
 def _positive(text: str) -> int:

@@ -36,8 +36,14 @@ from cuelight.utils.run_directory import CHECKPOINT_FOLDER, CONFIG_FILE, TRAININ
 REPORT_FILE = "report.html"
 _MOST_TILES = 3
 _SIGNS_OF_A_RUN = (
-    CONFIG_FILE, TRAINING_FILE, OUTCOMES_FILE, METRICS_FILE, METADATA_FILE, CHECKPOINT_FOLDER, GRADCAM_FOLDER,
-)  # fmt: skip
+    CONFIG_FILE,
+    TRAINING_FILE,
+    OUTCOMES_FILE,
+    METRICS_FILE,
+    METADATA_FILE,
+    CHECKPOINT_FOLDER,
+    GRADCAM_FOLDER,
+)
 
 
 def write_report(run: str | Path, output: str | Path | None = None) -> Path:
