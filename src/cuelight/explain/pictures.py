@@ -35,23 +35,14 @@ _SCALE_NOTES = (
 
 @dataclass(frozen=True)
 class ExplainedImage:
-    """An image with its heat map and caption.
+    """An image with its heat map and caption: class, score, a note such as the label, and whether it is right."""
 
-    Args:
-        image: Model input as RGB ``(H, W, 3)``.
-        heat: The heat map at the resolution of the layer, ``(h, w)``, at least 0.
-        name: The class that the map explains.
-        score: The score of that class as text.
-        note: More text, such as the label.
-        right: Whether the prediction is right; ``None`` if unknown.
-    """
-
-    image: NDArray[np.uint8]
-    heat: NDArray[np.float32]
+    image: NDArray[np.uint8]  # RGB (H, W, 3)
+    heat: NDArray[np.float32]  # (h, w), at least 0
     name: str
     score: str = ""
     note: str = ""
-    right: bool | None = None
+    right: bool | None = None  # None if unknown
 
 
 @dataclass(frozen=True)
@@ -110,7 +101,9 @@ def _draw(images: Sequence[ExplainedImage], title: str, left_out: int, sides: tu
     for line, text in enumerate(titles):
         draw.text((_MARGIN, _MARGIN + line * _TITLE_LINE), text, TEXT, of_title, anchor="la")
     for column in range(columns):
-        _draw_heads(draw, layout, _MARGIN + column * (layout.width + _BETWEEN), top)
+        for slot, head in zip(layout.slots(), _HEADS, strict=True):
+            middle = _MARGIN + column * (layout.width + _BETWEEN) + slot + layout.slot // 2
+            draw.text((middle, top), head, FAINT, of_foot, anchor="ma")
     for number, explained in enumerate(images):
         row, column = divmod(number, columns)
         corner = _MARGIN + column * (layout.width + _BETWEEN), top + _HEAD_HEIGHT + row * layout.height
@@ -141,11 +134,6 @@ def _columns(count: int, layout: _Layout) -> int:
         return abs(math.log(columns * layout.width / (rows * layout.height) / _ASPECT))
 
     return min(range(1, count + 1), key=distance)
-
-
-def _draw_heads(draw: ImageDraw.ImageDraw, layout: _Layout, left: int, top: int) -> None:
-    for slot, head in zip(layout.slots(), _HEADS, strict=True):
-        draw.text((left + slot + layout.slot // 2, top), head, FAINT, font(_TEXT_SIZE), anchor="ma")
 
 
 def _draw_cell(
