@@ -113,14 +113,15 @@ def predict(
             "Export it with Cuelight."
         )
     task = _task(metadata.task)
-    if metadata.preprocessing is None:
+    preprocessing = metadata.preprocessing
+    if preprocessing is None:
         raise CuelightError(
             "The model has no preprocessing metadata, because its data module has no `preprocessing`. Set "
             "`preprocessing` on your data module and export the model again."
         )
-    prepare = partial(tensors.fit if metadata.preprocessing_inside else tensors.prepare, metadata.preprocessing)
+    prepare = partial(tensors.fit if metadata.preprocessing_inside else tensors.prepare, preprocessing)
     images = read_images(files, prepare, report)
-    return _predict(network, images, task, metadata, batch_size)
+    return _predict(network, images, task, preprocessing, metadata.class_names, batch_size)
 
 
 def _task(name: str | None) -> Task:
@@ -157,16 +158,14 @@ def _predict(
     network: Network,
     images: Iterator[tuple[Path, Image.Image, Tensor]],
     task: Task,
-    metadata: ModelMetadata,
+    preprocessing: Preprocessing,
+    class_names: Sequence[str] | None,
     batch_size: int,
 ) -> Iterator[ImagePrediction]:
     while batch := list(islice(images, batch_size)):
         outputs = network(torch.stack([tensor for _, _, tensor in batch]))
-        for (path, image, _), result in zip(batch, task.decode(outputs, metadata.class_names), strict=True):
-            yield ImagePrediction(path, image, _resized(task, result, metadata, image), task)
-
-
-def _resized(task: Task, result: Result, metadata: ModelMetadata, image: Image.Image) -> Result:
-    if metadata.preprocessing is None or not isinstance(task, ResizesResults):
-        return result
-    return task.resize_to_image(result, metadata.preprocessing, image.size)
+        for (path, image, _), decoded in zip(batch, task.decode(outputs, class_names), strict=True):
+            result = decoded
+            if isinstance(task, ResizesResults):
+                result = task.resize_to_image(decoded, preprocessing, image.size)
+            yield ImagePrediction(path, image, result, task)
