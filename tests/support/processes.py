@@ -22,7 +22,7 @@ _PRELOADED = [
     "cuelight.cli.run_commands",
     "cuelight.cli.plan",
     "cuelight.cli.init",
-    "cuelight.cli.predict",
+    "cuelight.cli.images",
     "cuelight.cli.report",
     "cuelight.cli.diff",
     "cuelight.callbacks.upload_checkpoint",

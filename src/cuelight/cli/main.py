@@ -62,12 +62,11 @@ def _run(arguments: Sequence[str] | None) -> int:
     try:
         # The module of a command is imported only when the command runs.
         return int(pkgutil.resolve_name(f"cuelight.cli.{parsed.command}")(parsed))
-    except ConfigError as error:
-        return _report(error, EXIT_USAGE)
     except TrainingInterrupted as error:
         return EXIT_SIGNAL + error.signal_number
     except CuelightError as error:
-        return _report(error, EXIT_FAILED)
+        sys.stderr.write(f"error: {error}\n")
+        return EXIT_USAGE if isinstance(error, ConfigError) else EXIT_FAILED
 
 
 def _parse(arguments: Sequence[str] | None) -> argparse.Namespace:
@@ -80,8 +79,3 @@ def _parse(arguments: Sequence[str] | None) -> argparse.Namespace:
     if rest:
         parsed.overrides = [*parsed.overrides, *rest]
     return parsed
-
-
-def _report(error: CuelightError, code: int) -> int:
-    sys.stderr.write(f"error: {error}\n")
-    return code

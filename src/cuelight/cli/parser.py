@@ -7,7 +7,10 @@ import argparse
 from cuelight.version import __version__
 
 _OVERRIDES = "values to override, such as trainer.epochs=3 or trainer.callbacks.0.params.patience=5"
-_ON_A_RUN = ("test", "export", "archive", "finish", "verify", "upload")  # are in one module
+_MODULES = {
+    "images": ("predict", "explain"),
+    "run_commands": ("test", "export", "archive", "finish", "verify", "upload"),
+}  # other commands have a module of their own
 _EPILOG = """\
 first steps:
   cuelight init                 write a starter file
@@ -155,8 +158,8 @@ def _add(
     commands: argparse._SubParsersAction[argparse.ArgumentParser], name: str, summary: str
 ) -> argparse.ArgumentParser:
     parser = commands.add_parser(name, help=summary, description=f"{summary[0].upper()}{summary[1:]}.")
-    command = f"run_commands:{name}" if name in _ON_A_RUN else f"{name}:run"
-    parser.set_defaults(command=command, quiet=False)
+    shared = next((module for module, names in _MODULES.items() if name in names), None)
+    parser.set_defaults(command=f"{shared}:{name}" if shared else f"{name}:run", quiet=False)
     return parser
 
 

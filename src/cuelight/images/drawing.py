@@ -43,12 +43,7 @@ def wrapped(text: str, of_font: ImageFont.FreeTypeFont, width: float, most: int)
 
 
 def percent(share: float) -> str:
-    """Format a share from 0 to 1.
-
-    Examples:
-        >>> percent(0.941)
-        '94.1%'
-    """
+    """Format a share from 0 to 1, such as ``94.1%``."""
     return f"{share:.1%}"
 
 

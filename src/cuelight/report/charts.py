@@ -7,6 +7,7 @@ import unicodedata
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import accumulate
+from typing import Any
 
 from cuelight.report.axes import Axis, axis_of, linear_ticks
 from cuelight.report.curves import Point, thinned
@@ -50,42 +51,29 @@ class Line:
     highest: str = ""
 
 
-@dataclass(frozen=True)
-class Chart:
-    """A chart as it is drawn. Ticks and epochs have a position and a text."""
-
-    title: str
-    description: str  # for screen readers
-    lines: Sequence[Line]
-    x_ticks: Sequence[tuple[float, str]]
-    y_ticks: Sequence[tuple[float, str]]
-    epochs: Sequence[tuple[float, str]]
-    logarithmic: bool
-    best: tuple[float, float | None] | None  # x, and y if the chart has the monitored curve
-
-
-def chart_of(panel: Panel, last_step: int, epochs: Mapping[int, int], best: Best | None = None) -> Chart:
-    """Compute a chart. ``last_step``, the end of the x axis, is the same for all charts of a run."""
+def chart_of(panel: Panel, last_step: int, epochs: Mapping[int, int], best: Best | None = None) -> dict[str, Any]:
+    """Compute a chart for the template. ``last_step``, the end of the x axis, is the same for all charts of a run."""
     values = [value for series in panel.series for _, value in series.points if math.isfinite(value)]
     axis = axis_of(values or [0.0])
     steps = Axis(
         0, max(last_step, 1), tuple(tick for tick in linear_ticks(0, max(last_step, 1), 5) if tick == int(tick))
     )
     lines = _with_labels([_line(series, steps, axis) for series in panel.series])
-    mark = None
+    mark: tuple[float, float | None] | None = None
     if best and best.step is not None and panel.kind == "learning":
         own = any(series.name == best.monitor for series in panel.series)
         mark = _across(steps, best.step), _down(axis, best.score) if own else None
-    return Chart(
-        title=panel.quantity,
-        description=_in_words(panel, last_step),
-        lines=lines,
-        x_ticks=[(_across(steps, step), tick(step)) for step in steps.ticks if step <= steps.high],
-        y_ticks=[(_down(axis, value), tick(value)) for value in axis.ticks],
-        epochs=[(_across(steps, step), str(epoch)) for epoch, step in _some(epochs)],
-        logarithmic=axis.logarithmic,
-        best=mark,
-    )
+    return {
+        "title": panel.quantity,
+        "description": _in_words(panel, last_step),
+        "lines": lines,
+        "curves": [{"label": line.series.label, "places": line.places} for line in lines],  # for the script
+        "x_ticks": [(_across(steps, step), tick(step)) for step in steps.ticks if step <= steps.high],
+        "y_ticks": [(_down(axis, value), tick(value)) for value in axis.ticks],
+        "epochs": [(_across(steps, step), str(epoch)) for epoch, step in _some(epochs)],
+        "logarithmic": axis.logarithmic,
+        "best": mark,
+    }
 
 
 def _across(steps: Axis, step: float) -> float:

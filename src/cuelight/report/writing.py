@@ -11,7 +11,7 @@ from typing import Any
 
 from cuelight.errors import CheckpointError, CuelightError
 from cuelight.provenance.record import METADATA_FILE
-from cuelight.report.charts import Best, Chart, chart_of
+from cuelight.report.charts import Best, chart_of
 from cuelight.report.curves import EVENT_FILES, METRICS_FILE, Curves, read_curves
 from cuelight.report.galleries import GRADCAM_FOLDER, Gallery, example_gallery, gradcam_gallery, prediction_gallery
 from cuelight.report.grouping import KINDS, panels_of
@@ -129,12 +129,12 @@ def _contents(directory: Path, page: Path) -> dict[str, Any]:
     }
 
 
-def _charts(curves: Curves, best: Best | None, problems: Problems) -> dict[str, list[Chart]]:
+def _charts(curves: Curves, best: Best | None, problems: Problems) -> dict[str, list[dict[str, Any]]]:
     """Return the charts by heading, without those that cannot be drawn."""
-    charts: dict[str, list[Chart]] = {}
+    charts: dict[str, list[dict[str, Any]]] = {}
     for panel in panels_of(curves, best.monitor if best else ""):
         draw = partial(chart_of, panel, curves.last_step, curves.epochs, best)
-        chart: Chart | None = problems.guard(f"chart of {panel.quantity}", draw, lambda: None)
+        chart: dict[str, Any] = problems.guard(f"chart of {panel.quantity}", draw, dict)
         if chart:
             charts.setdefault(KINDS[panel.kind], []).append(chart)
     return charts
