@@ -24,10 +24,6 @@ def find_class(class_idx: int | str, class_names: Sequence[str] | None, num_clas
 
     Raises:
         ExplainError: If there is no such class.
-
-    Examples:
-        >>> find_class("dog", ["cat", "dog"], 2)
-        1
     """
     names = list(class_names or ())
     if isinstance(class_idx, str):

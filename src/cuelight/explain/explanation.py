@@ -90,8 +90,11 @@ def heat_maps(
             activation = cut.found(layer)
             # Autograd cannot use labels created in inference mode, but copies of them.
             classes = choose_classes(class_idx, scores, outputs, labels, images).clone()
-            gradient = None if method == "eigencam" else _gradient(scores.score(outputs, classes), activation, layer)
-            maps = _maps(method, cut, activation.detach(), gradient)
+            gradient = activation  # not used by EigenCAM
+            if method != "eigencam":
+                gradient = _gradient(scores.score(outputs, classes), activation, layer)
+            with torch.autocast(activation.device.type, enabled=False):
+                maps = METHODS[method](cut.as_maps(activation.detach()), cut.as_maps(gradient)).float()
             sure = scores.probability(outputs, classes).detach()
     finally:
         handle.remove()
@@ -145,9 +148,3 @@ def _gradient(scores: Tensor, activation: Tensor, layer: str) -> Tensor:
             "without gradient. Choose another layer: `cuelight layers` lists them."
         )
     return gradient
-
-
-def _maps(method: Method, cut: _Cut, activation: Tensor, gradient: Tensor | None) -> Tensor:
-    gradients = activation if gradient is None else gradient
-    with torch.autocast(activation.device.type, enabled=False):
-        return METHODS[method](cut.as_maps(activation), cut.as_maps(gradients)).float()

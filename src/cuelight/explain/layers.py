@@ -29,12 +29,6 @@ def list_layers(model: nn.Module, example: Tensor | None) -> list[Layer]:
     """List every module of a model with its output shape for the first image of a batch ``(N, C, H, W)``.
 
     Nothing is run if ``example`` is ``None``. The state of the model is preserved.
-
-    Examples:
-        >>> import torch
-        >>> network = nn.Sequential(nn.Conv2d(3, 8, 3), nn.ReLU())
-        >>> [layer.shape for layer in list_layers(network, torch.zeros(1, 3, 8, 8))]
-        [(1, 8, 6, 6), (1, 8, 6, 6), (1, 8, 6, 6)]
     """
     auto, shapes = None, {}
     if example is not None:
