@@ -55,9 +55,8 @@ def chart_of(panel: Panel, last_step: int, epochs: Mapping[int, int], best: Best
     """Compute a chart for the template. ``last_step``, the end of the x axis, is the same for all charts of a run."""
     values = [value for series in panel.series for _, value in series.points if math.isfinite(value)]
     axis = axis_of(values or [0.0])
-    steps = Axis(
-        0, max(last_step, 1), tuple(tick for tick in linear_ticks(0, max(last_step, 1), 5) if tick == int(tick))
-    )
+    end = max(last_step, 1)
+    steps = Axis(0, end, tuple(tick for tick in linear_ticks(0, end, 5) if tick == int(tick)))
     lines = _with_labels([_line(series, steps, axis) for series in panel.series])
     mark: tuple[float, float | None] | None = None
     if best and best.step is not None and panel.kind == "learning":
@@ -98,20 +97,15 @@ def _line(series: Series, steps: Axis, axis: Axis) -> Line:
         places.append((x, y, step, number(value)))
         if few or (begins and not _is_finite_at(points, index + 1)):
             dots.append((x, y))
+    gaps = [step for step, value in series.points if not math.isfinite(value)]
+    note = f"{len(gaps)} of {len(series.points)} values are not finite, the first at step {gaps[0]}" if gaps else ""
     finite = [value for _, value in series.points if math.isfinite(value)]
     extremes = [number(pick(finite)) for pick in (lambda all_: all_[-1], min, max)] if finite else ["none"] * 3
-    return Line(series, "".join(path), dots, places, "", 0.0, 0.0, _not_finite(series.points), *extremes)
+    return Line(series, "".join(path), dots, places, "", 0.0, 0.0, note, *extremes)
 
 
 def _is_finite_at(points: Sequence[Point], index: int) -> bool:
     return 0 <= index < len(points) and math.isfinite(points[index][1])
-
-
-def _not_finite(points: Sequence[Point]) -> str:
-    steps = [step for step, value in points if not math.isfinite(value)]
-    if not steps:
-        return ""
-    return f"{len(steps)} of {len(points)} values are not finite, the first at step {steps[0]}"
 
 
 def _with_labels(lines: Sequence[Line]) -> list[Line]:
@@ -160,12 +154,8 @@ def _width(character: str) -> int:
 
 def _some(epochs: Mapping[int, int]) -> list[tuple[int, int]]:
     """Return every n-th epoch, few enough to be written above a chart."""
-    stride = next(
-        factor * 10**power
-        for power in range(12)
-        for factor in (1, 2, 5)
-        if len(epochs) <= _EPOCH_LABELS * factor * 10**power
-    )
+    strides = (factor * 10**power for power in range(12) for factor in (1, 2, 5))
+    stride = next(stride for stride in strides if len(epochs) <= _EPOCH_LABELS * stride)
     return [(epoch, step) for epoch, step in epochs.items() if epoch % stride == 0]
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import base64
 import io
 import math
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -44,15 +44,15 @@ def gradcam_gallery(directory: Path) -> Gallery:
     folder = directory / GRADCAM_FOLDER
     ages = {file: -status.st_mtime_ns for file, status in files_in(folder) if file.suffix.lower() in _ENDINGS}
     newest = sorted(ages, key=lambda file: (ages[file], file.as_posix()))
-    captions = ((file, file.relative_to(folder).as_posix()) for file in newest)
-    return _gallery(directory, GRADCAM_FOLDER, captions, len(ages), "newest first")
+    captions = [(file, file.relative_to(folder).as_posix()) for file in newest]
+    return _gallery(directory, GRADCAM_FOLDER, captions, "newest first")
 
 
 def example_gallery(directory: Path) -> Gallery:
     """Return the pictures of predictions beside the ground truth that a test has written."""
     files = sorted((directory / _TEST_FOLDER).glob("predictions*.png"))
-    captions = ((file, file.relative_to(directory).as_posix()) for file in files)
-    return _gallery(directory, _TEST_FOLDER, captions, len(files), "from the first images of the split")
+    captions = [(file, file.relative_to(directory).as_posix()) for file in files]
+    return _gallery(directory, _TEST_FOLDER, captions, "from the first images of the split")
 
 
 def prediction_gallery(directory: Path) -> Gallery:
@@ -61,11 +61,11 @@ def prediction_gallery(directory: Path) -> Gallery:
     told = read_json(folder / "predictions.json", "Run `cuelight predict` again.") or []
     entries = [entry for entry in told if "picture" in entry and (folder / entry["picture"]).is_file()]
     entries.sort(key=_by_score)
-    captions = ((folder / entry["picture"], Path(str(entry.get("path", ""))).name) for entry in entries)
-    return _gallery(directory, PREDICTION_FOLDER, captions, len(entries), "lowest scores first")
+    captions = [(folder / entry["picture"], Path(str(entry.get("path", ""))).name) for entry in entries]
+    return _gallery(directory, PREDICTION_FOLDER, captions, "lowest scores first")
 
 
-def _gallery(directory: Path, folder: str, captions: Iterable[tuple[Path, str]], total: int, order: str) -> Gallery:
+def _gallery(directory: Path, folder: str, captions: Sequence[tuple[Path, str]], order: str) -> Gallery:
     pictures: list[dict[str, Any]] = []
     damaged: list[str] = []
     room = _MOST_BYTES
@@ -84,7 +84,7 @@ def _gallery(directory: Path, folder: str, captions: Iterable[tuple[Path, str]],
         else:
             pictures.append({"path": path, "caption": caption, **image})
             room -= len(content)
-    return Gallery(folder, pictures, total, damaged, order)
+    return Gallery(folder, pictures, len(captions), damaged, order)
 
 
 def _by_score(entry: Mapping[str, Any]) -> tuple[bool, float]:

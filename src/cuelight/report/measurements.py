@@ -107,9 +107,8 @@ def _short(name: str) -> str:
 
 def _words(names: Sequence[str], true: int, predicted: int, count: int, unit: str) -> str:
     images = unit.removesuffix("s") if count == 1 else unit
-    if true == predicted:
-        return f"{count} {images} of {names[true]} predicted correctly"
-    return f"{count} {images} of {names[true]} predicted as {names[predicted]}"
+    prediction = "correctly" if true == predicted else f"as {names[predicted]}"
+    return f"{count} {images} of {names[true]} predicted {prediction}"
 
 
 def _mistakes(counts: Sequence[Sequence[int]], names: Sequence[str]) -> list[str]:

@@ -87,15 +87,13 @@ def list_files(directory: Path, page: Path) -> Files:
     folders: dict[str, list[tuple[str, int]]] = defaultdict(list)
     for path, count in sorted(found):
         folders[path.rpartition("/")[0]].append((path, count))
-    rows = [row for folder, files in sorted(folders.items()) for row in _rows(folder, files)]
+    rows: list[tuple[str, str, str]] = []
+    for folder, files in sorted(folders.items()):
+        if folder and len(files) > _MOST_FILES:
+            rows.append((folder, f"{len(files)} files", size(sum(count for _, count in files))))
+        else:
+            rows += [(path, "", size(count)) for path, count in files]
     return Files(rows, len(found), size(sum(count for _, count in found)))
-
-
-def _rows(folder: str, files: Sequence[tuple[str, int]]) -> list[tuple[str, str, str]]:
-    """Return a row for each file, or a single one for a large folder."""
-    if folder and len(files) > _MOST_FILES:
-        return [(folder, f"{len(files)} files", size(sum(count for _, count in files)))]
-    return [(path, "", size(count)) for path, count in files]
 
 
 def _rows_of(tree: Any) -> list[tuple[str, str]]:

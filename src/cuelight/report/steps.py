@@ -11,8 +11,6 @@ from cuelight.report.numbers import duration, number
 from cuelight.train_end.outcomes import Outcome, measured_fingerprints, read_outcomes
 from cuelight.utils.redaction import redacted_text
 
-_SHOWN = 12  # digits of a hash
-
 
 @dataclass(frozen=True)
 class Steps:
@@ -60,4 +58,4 @@ def _worth_knowing(outcome: Outcome) -> str:
 
 
 def _short(digits: str) -> str:
-    return str(digits)[:_SHOWN]
+    return str(digits)[:12]
