@@ -83,11 +83,10 @@ def print_summary(result: Result, sources: Sequence[str]) -> None:
     table = two_columns()
     for outcome in result.outcomes:
         table.add_row(outcome.step, _what_became(outcome))
-    if result.best:
-        table.add_row(
-            "best checkpoint", f"{short_path(result.best.path)}  ({result.best.monitor} {result.best.score:.4f})"
-        )
-    if result.checkpoint and (result.best is None or result.checkpoint != result.best.path):
+    best = result.best
+    if best:
+        table.add_row("best checkpoint", f"{short_path(best.path)}  ({best.monitor} {best.score:.4f})")
+    if result.checkpoint and (best is None or result.checkpoint != best.path):
         table.add_row("measured", short_path(result.checkpoint))
     for name, value in result.metrics.items():
         table.add_row(name, f"[bold]{value:.4f}[/bold]")

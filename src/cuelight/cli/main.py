@@ -37,14 +37,10 @@ def run() -> NoReturn:
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run one command.
+    """Run one command; by default, that of the command line of this process.
 
-    Args:
-        arguments: The command line without the program name; that of this process if left out.
-
-    Returns:
-        The exit code: 0, 1 after a failure, 2 after a mistake in the arguments or the configuration, 130 and 143
-        after SIGINT and SIGTERM.
+    The exit code is 0, 1 after a failure, 2 after a mistake in the arguments or the configuration, and 130 or 143 after
+    SIGINT or SIGTERM.
     """
     with NotedSignal() as noted:
         try:
