@@ -39,7 +39,9 @@ def evaluate(
         Each metric by its name, such as ``test/accuracy``; ``train/accuracy`` for the split ``train``.
     """
     model.configure_callbacks = list  # type: ignore[method-assign]  # for training only
-    _compute_alone(model)
+    for part in model.modules():
+        if isinstance(part, Metric):
+            part.distributed_available_fn = _not_distributed  # not to wait for other processes of a training
     kept = data.trainer
     try:
         with evaluator(settings or EvaluatorSettings(), view, callbacks, loggers) as trainer:
@@ -81,13 +83,6 @@ def set_up(data: pl.LightningDataModule, view: Split) -> Iterator[None]:
 
 def _name(metric: str, view: Split) -> str:
     return f"train/{metric.removeprefix('test/')}" if view == "train" and metric.startswith("test/") else metric
-
-
-def _compute_alone(model: pl.LightningModule) -> None:
-    """Keep metrics from waiting for the other processes of a distributed training."""
-    for part in model.modules():
-        if isinstance(part, Metric):
-            part.distributed_available_fn = _not_distributed
 
 
 def _not_distributed() -> bool:

@@ -52,12 +52,6 @@ def readable_size(size: tuple[int, int], smallest: int, largest: int) -> tuple[i
 
     An image narrower than ``smallest`` is enlarged by a whole factor, so that pixels stay squares. Neither side exceeds
     ``largest``.
-
-    Examples:
-        >>> readable_size((28, 28), 224, 1024)
-        (224, 224)
-        >>> readable_size((4000, 3000), 224, 1024)
-        (1024, 768)
     """
     width, height = size
     longest = max(size)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import json
+from collections import Counter
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any, Literal
@@ -75,14 +76,14 @@ class UnusedNames:
 
     def __init__(self) -> None:
         self._used: set[str] = set()
-        self._counts: dict[str, int] = {}
+        self._counts: Counter[str] = Counter()
 
     def take(self, name: str) -> str:
         """Return a name, with a number appended if it was taken before."""
         unused = name
         while unused.lower() in self._used:
-            self._counts[name] = self._counts.get(name, 1) + 1
-            unused = f"{name}-{self._counts[name]}"
+            self._counts[name] += 1
+            unused = f"{name}-{self._counts[name] + 1}"
         self._used.add(unused.lower())
         return unused
 
