@@ -280,7 +280,8 @@ class TestTest:
         path = directory / "checkpoints" / "best_loss.ckpt"
         done = cuelight("test", path, "--view", "val", "--quiet", *SOURCE, folder=tmp_path)
         assert done.code == 0, done.err
-        results = json.loads((directory / "test" / "results_val.json").read_text())
+        [file] = (directory / "test").glob("other-*/results_val.json")
+        results = json.loads(file.read_text())
         assert results["val"]["checkpoint"] == "checkpoints/best_loss.ckpt"
         logged = [float(row["val/loss"]) for row in metric_rows(directory) if row["val/loss"]]
         assert results["val"]["metrics"]["val/loss"] == pytest.approx(min(logged), rel=1e-6)

@@ -2,7 +2,7 @@
 
 import math
 
-from cuelight.report.thinning import MOST_POINTS, thinned
+from cuelight.report.curves import MOST_POINTS, thinned
 from support.run_files import wave
 
 

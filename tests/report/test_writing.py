@@ -28,7 +28,8 @@ def test_page_shows_every_section(run) -> None:
     for shown in (
         "The training is complete", "4 epochs, 40 optimizer steps, 1 min 30 s", "<td>0.9500</td>", "best.ckpt",
         "cat predicted as dog: 2 of 10", "ExportOnTrainEnd", "differs from PyTorch by at most 1e-06", "the same",
-        "added: a resumed run repeats itself", "luxonis-ml", "name: LearningRateMonitor", "metadata.yaml",
+        "In the order in which they ran", "added: a resumed run repeats itself", "luxonis-ml",
+        "name: LearningRateMonitor", "metadata.yaml",
     ):  # fmt: skip
         assert shown in text
     assert text.count('<figure class="chart') == 3

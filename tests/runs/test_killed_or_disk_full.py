@@ -129,7 +129,7 @@ class TestFullDisk:
         assert size > 20_000
         options = ["tracker.csv=false", "tracker.tensorboard=false"] if largest == 0 else []
         failed = cuelight(
-            "train", "--resume", trained, "trainer.epochs=2", "trainer.scheduler=null", *options, *SOURCE,
+            "train", "--resume", trained, "trainer.epochs=2", *options, *SOURCE,
             folder=tmp_path, largest_file=max(largest, 4096),
         )  # fmt: skip
         assert failed.code == 1

@@ -210,7 +210,7 @@ class GradCamCallback(pl.Callback):
             found = target.heat_maps(module, images, labels, scores)
         pictures = as_pictures(images, _preprocessing(trainer, module))
         explained = explained_images(found, pictures, scores, _class_names(trainer, module), labels)
-        step, epoch = trainer.global_step, trainer.current_epoch + 1  # shown epochs count from 1
+        step, epoch = _step_of_validation(trainer), trainer.current_epoch + 1  # shown epochs count from 1
         when = f", epoch {epoch}, step {step}" if trainer.state.fn == "fit" else ""
         title = f"{title_of(self.method, target.layer, found.maps)}{when}"
         picture = draw_grid(explained, title, left_out)
@@ -264,3 +264,10 @@ def _preprocessing(trainer: pl.Trainer, module: pl.LightningModule) -> Preproces
         if isinstance(described, DescribesImages) and isinstance(described.preprocessing, Preprocessing):
             return described.preprocessing
     return None
+
+
+def _step_of_validation(trainer: pl.Trainer) -> int:
+    """Return the step under which Lightning logs the metrics of this validation: that of the batch before it."""
+    batches = trainer.fit_loop.epoch_loop.batch_progress
+    stepped = batches.is_last_batch or batches.current.ready % trainer.accumulate_grad_batches == 0
+    return max(0, trainer.global_step - int(stepped))

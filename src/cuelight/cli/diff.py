@@ -39,15 +39,12 @@ def _print(compared: Comparison) -> None:
         if differences:
             console.print()
             console.print(_table(name, differences))
-    same = [name for name, entries in compared.sections.items() if not entries and _has(compared, name)]
+    lacking = [reason.rpartition(" has no ")[2] for reason in compared.missing]
+    same = [name for name, entries in compared.sections.items() if not entries and name not in lacking]
     notes = [f"The same: {', '.join(same)}."] if same else []
     notes += [f"Not compared: {reason}." for reason in compared.missing]
     if notes:
         console.print("\n" + escape("\n".join(notes)), soft_wrap=True)
-
-
-def _has(compared: Comparison, name: str) -> bool:
-    return not any(reason.endswith(f" has no {name}") for reason in compared.missing)
 
 
 def _table(name: str, differences: list[Difference]) -> Table:

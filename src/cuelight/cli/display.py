@@ -8,7 +8,6 @@ import shlex
 import sys
 import warnings
 from collections.abc import Sequence
-from pathlib import Path
 
 from rich.console import Console
 from rich.logging import RichHandler
@@ -84,23 +83,23 @@ def print_summary(result: Result, sources: Sequence[str]) -> None:
     table = two_columns()
     for outcome in result.outcomes:
         table.add_row(outcome.step, _what_became(outcome))
-    if result.best:
-        table.add_row(
-            "best checkpoint", f"{short_path(result.best.path)}  ({result.best.monitor} {result.best.score:.4f})"
-        )
-    if result.checkpoint and (result.best is None or result.checkpoint != result.best.path):
+    best = result.best
+    if best:
+        table.add_row("best checkpoint", f"{short_path(best.path)}  ({best.monitor} {best.score:.4f})")
+    if result.checkpoint and (best is None or result.checkpoint != best.path):
         table.add_row("measured", short_path(result.checkpoint))
     for name, value in result.metrics.items():
         table.add_row(name, f"[bold]{value:.4f}[/bold]")
     if result.directory:
         run = shlex.quote(short_path(result.directory))
         table.add_row("files", short_path(result.directory))
+        options = source_options(sources)
         table.add_row("see the curves", f"tensorboard --logdir {run}")
         table.add_row("see the report", f"cuelight report {run}")
-        table.add_row("test again", f"cuelight test {run}{source_options(sources)}")
-        table.add_row("predict images", f"cuelight predict {run} IMAGES{source_options(sources)}")
-        table.add_row("explain images", f"cuelight explain {run} IMAGES{source_options(sources)}")
-        table.add_row("train longer", f"cuelight train --resume {run} trainer.epochs=N{source_options(sources)}")
+        table.add_row("test again", f"cuelight test {run}{options}")
+        table.add_row("predict images", f"cuelight predict {run} IMAGES{options}")
+        table.add_row("explain images", f"cuelight explain {run} IMAGES{options}")
+        table.add_row("train longer", f"cuelight train --resume {run} trainer.epochs=N{options}")
     console = output_console()
     console.print()
     console.print(table)
@@ -118,10 +117,8 @@ def report_failures(result: Result, sources: Sequence[str]) -> int:
 
 def _what_became(outcome: Outcome) -> str:
     if outcome.status == "ok":
-        uploaded = [sent["where"] for sent in outcome.details.get("uploads", {}).values()]
-        return (
-            f"[green]ok[/green]  {escape(', '.join([*outcome.files, *uploaded]))}  [dim]{outcome.seconds:.1f} s[/dim]"
-        )
+        written = [*outcome.files, *(sent["where"] for sent in outcome.details.get("uploads", {}).values())]
+        return f"[green]ok[/green]  {escape(', '.join(written))}  [dim]{outcome.seconds:.1f} s[/dim]"
     color = "red" if outcome.status == "failed" else "yellow"
     return f"[{color}]{outcome.status}[/{color}]  {escape(outcome.reason)}"
 
@@ -129,9 +126,3 @@ def _what_became(outcome: Outcome) -> str:
 def source_options(sources: Sequence[str]) -> str:
     """Return the ``--source`` options to append to a suggested command."""
     return "".join(f" --source {shlex.quote(source)}" for source in sources)
-
-
-def subject_of(arguments: argparse.Namespace) -> Path | None:
-    """Return the checkpoint that a command was given; ``None`` for a run directory."""
-    path = Path(arguments.run)
-    return path if path.is_file() else None

@@ -1,42 +1,101 @@
-"""What the commands that read images share."""
+"""The commands that read images: ``predict`` and ``explain``."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+import argparse
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any, Protocol, TypeVar
+from typing import Any, TypeVar
 
 from rich.markup import escape
 from rich.progress import track
 from rich.table import Table
 
+from cuelight import prediction
 from cuelight.callbacks.added.progress import ProgressDisplay
-from cuelight.cli.display import output_console
+from cuelight.cli.display import begin, output_console
+from cuelight.errors import CheckpointError
+from cuelight.prediction import ImageExplanation, ImagePrediction, Network, find_images
+from cuelight.prediction.onnx_model import OnnxModel
+from cuelight.runs.run import Run
 from cuelight.utils.files import short_path
 
 CHECKPOINT_SUFFIX = ".ckpt"
 _MOST_SHOWN = 20
 
-
-class OfImage(Protocol):
-    """A result for one image."""
-
-    @property
-    def path(self) -> Path:
-        """The image file."""
+Found = TypeVar("Found", ImagePrediction, ImageExplanation)
 
 
-Found = TypeVar("Found", bound=OfImage)
+def predict(arguments: argparse.Namespace) -> int:
+    """Predict images."""
+    display = begin(arguments)
+    network, folder = _network(Path(arguments.model))
+    files = find_images(arguments.images)
+    folder = Path(arguments.output) if arguments.output else folder
+    found = _with_bar(prediction.predict(network, files, arguments.batch_size), "predicting", len(files), display)
+    rows: list[dict[str, Any]] = []
+    found = _noted(found, rows, lambda one: one.result.summary())
+    prediction.write_predictions(found, folder, pictures=None if arguments.no_pictures else "png")
+    if not arguments.quiet:
+        print_images(rows, folder)
+    return 0
 
 
-def with_bar(found: Iterator[Found], doing: str, count: int, display: ProgressDisplay | None) -> Iterator[Found]:
+def _network(model: Path) -> tuple[Network, Path]:
+    """Return the model, and the folder for its predictions."""
+    if not model.exists():
+        raise CheckpointError(f"{model}: there is no such run directory, checkpoint, ONNX file or NN Archive.")
+    if model.is_file() and model.suffix != CHECKPOINT_SUFFIX:
+        return OnnxModel.open(model), Path("predictions")
+    run = Run.load(model)
+    return run.network(model if model.is_file() else None), (run.directory or Path()) / "predictions"
+
+
+def explain(arguments: argparse.Namespace) -> int:
+    """Explain images."""
+    display = begin(arguments)
+    path = Path(arguments.run)
+    if path.is_file() and path.suffix != CHECKPOINT_SUFFIX:
+        raise CheckpointError(
+            f"{path}: expected a run directory or a checkpoint ({CHECKPOINT_SUFFIX}), because an exported model has no "
+            "gradients."
+        )
+    run = Run.load(path)
+    files = find_images(arguments.images)
+    folder = Path(arguments.output) if arguments.output else (run.directory or Path()) / "explain"
+    found = run.explain(
+        files,
+        path if path.is_file() else None,
+        layer=_index_or_name(arguments.layer),
+        class_idx=arguments.class_idx,
+        method=arguments.method,
+        output=_index_or_name(arguments.model_output),
+        batch_size=arguments.batch_size,
+    )
+    found = _with_bar(found, "explaining", len(files), display)
+    rows: list[dict[str, Any]] = []
+    prediction.write_explanations(_noted(found, rows, ImageExplanation.row), folder)
+    if not arguments.quiet:
+        print_images(rows, folder)
+    return 0
+
+
+def _index_or_name(text: Any) -> Any:
+    try:
+        return int(text)
+    except (TypeError, ValueError):
+        return text
+
+
+def _with_bar(found: Iterator[Found], doing: str, count: int, display: ProgressDisplay | None) -> Iterator[Found]:
     """Return the results with a progress bar, or unchanged without a display."""
-    console = display.console if display is not None else None
-    return found if console is None else iter(track(found, doing, count, console=console, transient=True))
+    if display is None or display.console is None:
+        return found
+    return iter(track(found, doing, count, console=display.console, transient=True))
 
 
-def noted(
-    found: Iterable[Found], rows: list[dict[str, Any]], row: Callable[[Found], Mapping[str, Any]]
+def _noted(
+    found: Iterator[Found], rows: list[dict[str, Any]], row: Callable[[Found], Mapping[str, Any]]
 ) -> Iterator[Found]:
     """Append a row for ``print_images`` to ``rows`` as each result passes through."""
     for one in found:

@@ -9,18 +9,15 @@ from pathlib import Path
 from rich.table import Table
 from rich.text import Text
 
-from cuelight.cli.display import output_console, set_up_display
+from cuelight.cli.display import begin, output_console
 from cuelight.cli.images import CHECKPOINT_SUFFIX
 from cuelight.explain import Layer
-from cuelight.registry import load_source
 from cuelight.runs.run import Run
 
 
 def run(arguments: argparse.Namespace) -> int:
     """Print every layer of a model, with the shape of its output for one image."""
-    set_up_display(quiet=False)
-    for source in arguments.source:
-        load_source(source)
+    begin(arguments)
     path = Path(arguments.config)
     trained = path.is_dir() or path.suffix == CHECKPOINT_SUFFIX
     opened = (Run.load if trained else Run.from_yaml)(path, arguments.overrides)

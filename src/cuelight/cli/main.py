@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import logging
 import os
+import pkgutil
 import signal
 import sys
 from collections.abc import Sequence
@@ -36,14 +37,10 @@ def run() -> NoReturn:
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run one command.
+    """Run one command; by default, that of the command line of this process.
 
-    Args:
-        arguments: The command line without the program name; that of this process if left out.
-
-    Returns:
-        The exit code: 0, 1 after a failure, 2 after a mistake in the arguments or the configuration, 130 and 143
-        after SIGINT and SIGTERM.
+    The exit code is 0, 1 after a failure, 2 after a mistake in the arguments or the configuration, and 130 or 143 after
+    SIGINT or SIGTERM.
     """
     with NotedSignal() as noted:
         try:
@@ -59,13 +56,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
 def _run(arguments: Sequence[str] | None) -> int:
     parsed = _parse(arguments)
     try:
-        return int(parsed.command(parsed))
-    except ConfigError as error:
-        return _report(error, EXIT_USAGE)
+        # The module of a command is imported only when the command runs.
+        return int(pkgutil.resolve_name(f"cuelight.cli.{parsed.command}")(parsed))
     except TrainingInterrupted as error:
         return EXIT_SIGNAL + error.signal_number
     except CuelightError as error:
-        return _report(error, EXIT_FAILED)
+        sys.stderr.write(f"error: {error}\n")
+        return EXIT_USAGE if isinstance(error, ConfigError) else EXIT_FAILED
 
 
 def _parse(arguments: Sequence[str] | None) -> argparse.Namespace:
@@ -78,8 +75,3 @@ def _parse(arguments: Sequence[str] | None) -> argparse.Namespace:
     if rest:
         parsed.overrides = [*parsed.overrides, *rest]
     return parsed
-
-
-def _report(error: CuelightError, code: int) -> int:
-    sys.stderr.write(f"error: {error}\n")
-    return code

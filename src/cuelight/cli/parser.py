@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import argparse
-import importlib
-from collections.abc import Callable
 
 from cuelight.version import __version__
 
 _OVERRIDES = "values to override, such as trainer.epochs=3 or trainer.callbacks.0.params.patience=5"
+_MODULES = {
+    "images": ("predict", "explain"),
+    "run_commands": ("test", "export", "archive", "finish", "verify", "upload"),
+}  # other commands have a module of their own
 _EPILOG = """\
 first steps:
   cuelight init                 write a starter file
@@ -18,7 +20,7 @@ first steps:
 
 
 def build_parser() -> argparse.ArgumentParser:
-    """Return the parser of all commands. Its result has the function to call as ``command``."""
+    """Return the parser of all commands. Its result names the function to call, as ``module:function``."""
     parser = argparse.ArgumentParser(
         prog="cuelight",
         description="Train, test, export and archive a vision model from one YAML file.",
@@ -27,51 +29,34 @@ def build_parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("--version", action="version", version=f"cuelight {__version__}")
     commands = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
-    _add_init(commands)
-    _add_plan(commands)
-    _add_callbacks(commands)
-    _add_layers(commands)
-    _add_train(commands)
-    _add_test(commands)
-    _add_export(commands)
-    _add_archive(commands)
-    _add_predict(commands)
-    _add_explain(commands)
-    _add_finish(commands)
-    _add_verify(commands)
-    _add_report(commands)
-    _add_upload(commands)
-    _add_diff(commands)
+    _add_before_training(commands)
+    _add_training(commands)
+    _add_images(commands)
+    _add_after_training(commands)
     return parser
 
 
-def _add_init(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+def _add_before_training(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
     parser = _add(commands, "init", "write a commented starter file")
     parser.add_argument("task", nargs="?", default="classification", help="the task (default: classification)")
     parser.add_argument("--file", default="model.yaml", help="the file to write (default: model.yaml)")
 
-
-def _add_plan(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
     parser = _add(commands, "plan", "check a YAML file and show what will run, hook by hook, without reading data")
     parser.add_argument("config", help="the YAML file")
     parser.add_argument("overrides", nargs="*", metavar="key=value", help=_OVERRIDES)
     _add_source(parser)
 
-
-def _add_callbacks(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
     parser = _add(commands, "callbacks", "list the available callbacks and their parameters")
     parser.add_argument("names", nargs="*", metavar="NAME", help="callbacks to show (default: all)")
     _add_source(parser)
 
-
-def _add_layers(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
     parser = _add(commands, "layers", "list the layers of a model: index, name, type and shape of the output")
     parser.add_argument("config", help="the YAML file, a run directory or a checkpoint")
     parser.add_argument("overrides", nargs="*", metavar="key=value", help=_OVERRIDES)
     _add_source(parser)
 
 
-def _add_train(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+def _add_training(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
     parser = _add(commands, "train", "train a model, or resume an interrupted training")
     parser.add_argument("config", nargs="?", help="the YAML file; omit it with --resume")
     parser.add_argument("overrides", nargs="*", metavar="key=value", help=_OVERRIDES)
@@ -80,26 +65,20 @@ def _add_train(commands: argparse._SubParsersAction[argparse.ArgumentParser]) ->
     _add_source(parser)
     _add_quiet(parser)
 
-
-def _add_test(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
     parser = _add(commands, "test", "evaluate the best checkpoint of a run, or any checkpoint")
     _add_run(parser)
     parser.add_argument("--view", choices=("test", "val", "train"), default="test", help="the split (default: test)")
 
-
-def _add_export(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
     parser = _add(commands, "export", "export the best checkpoint of a run, or any checkpoint, as ONNX and check it")
     _add_run(parser)
     _add_choice(parser, "export/<name>.onnx")
 
-
-def _add_archive(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
     parser = _add(commands, "archive", "export the best checkpoint of a run, or any checkpoint, as NN Archive")
     _add_run(parser)
     _add_choice(parser, "archive/<name>.tar")
 
 
-def _add_predict(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+def _add_images(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
     parser = _add(commands, "predict", "run inference on images with a run, checkpoint, ONNX file or NN Archive")
     parser.add_argument("model", help="a run directory, a checkpoint, an ONNX file or an NN Archive")
     parser.add_argument("images", nargs="+", metavar="IMAGE", help="an image, a folder, or a pattern such as '*.png'")
@@ -109,8 +88,6 @@ def _add_predict(commands: argparse._SubParsersAction[argparse.ArgumentParser]) 
     _add_source(parser)
     _add_quiet(parser)
 
-
-def _add_explain(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
     parser = _add(commands, "explain", "explain the predictions of a run or a checkpoint with heat maps")
     parser.add_argument("run", help="a run directory or a checkpoint")
     parser.add_argument("images", nargs="+", metavar="IMAGE", help="an image, a folder, or a pattern such as '*.png'")
@@ -137,19 +114,15 @@ def _add_explain(commands: argparse._SubParsersAction[argparse.ArgumentParser]) 
     _add_quiet(parser)
 
 
-def _add_finish(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+def _add_after_training(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
     parser = _add(commands, "finish", "run the post-training steps that are missing or failed")
     _add_run(parser, "a run directory, or a checkpoint in it")
 
-
-def _add_verify(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
     parser = _add(commands, "verify", "check that the exported and archived weights are the tested ones")
     parser.add_argument("run", help="a run directory")
     _add_source(parser)
     _add_quiet(parser)
 
-
-def _add_report(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
     parser = _add(commands, "report", "write a report of a run as one HTML page: curves, results, images, files")
     parser.add_argument("run", help="a run directory, finished or not, or a checkpoint in it")
     parser.add_argument(
@@ -157,13 +130,9 @@ def _add_report(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -
     )
     _add_quiet(parser)
 
-
-def _add_upload(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
     parser = _add(commands, "upload", "send the trackers what they lack")
     _add_run(parser, "a run directory, or a checkpoint in it")
 
-
-def _add_diff(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
     parser = _add(commands, "diff", "compare two runs: configuration, metadata, outcomes, results")
     parser.add_argument("first", metavar="RUN_A", help="a run directory")
     parser.add_argument("second", metavar="RUN_B", help="another run directory")
@@ -189,19 +158,9 @@ def _add(
     commands: argparse._SubParsersAction[argparse.ArgumentParser], name: str, summary: str
 ) -> argparse.ArgumentParser:
     parser = commands.add_parser(name, help=summary, description=f"{summary[0].upper()}{summary[1:]}.")
-    parser.set_defaults(command=_lazily(name))
+    shared = next((module for module, names in _MODULES.items() if name in names), None)
+    parser.set_defaults(command=f"{shared}:{name}" if shared else f"{name}:run", quiet=False)
     return parser
-
-
-def _lazily(name: str) -> Callable[[argparse.Namespace], int]:
-    """Import the module of a command only when the command runs."""
-
-    def command(arguments: argparse.Namespace) -> int:
-        module = importlib.import_module(f"cuelight.cli.{name}")
-        code: int = module.run(arguments)
-        return code
-
-    return command
 
 
 def _positive(text: str) -> int:

@@ -15,9 +15,8 @@ from rich.table import Table
 
 from cuelight.callbacks.base.train_end_step import TrainEndStep
 from cuelight.callbacks.ema.ema_callback import EMACallback
-from cuelight.cli.display import output_console, set_up_display, two_columns
+from cuelight.cli.display import begin, output_console, two_columns
 from cuelight.config.environment import hide
-from cuelight.registry import load_source
 from cuelight.runs.build import model_class
 from cuelight.runs.plan import PlannedCallback, hook_order
 from cuelight.runs.run import Run
@@ -27,9 +26,7 @@ from cuelight.weights.best import BestCheckpoint, Preference, main_metric, selec
 
 def run(arguments: argparse.Namespace) -> int:
     """Check a file and print what will run."""
-    display = set_up_display(quiet=False)
-    for source in arguments.source:
-        load_source(source)
+    display = begin(arguments)
     planned = Run.from_yaml(arguments.config, arguments.overrides)
     planned.display = display
     console = output_console()
@@ -38,7 +35,10 @@ def run(arguments: argparse.Namespace) -> int:
     console.print("\n[bold]Callbacks[/bold], in the order in which they run for every hook")
     console.print(_listing(planned, callbacks))
     console.print("\n[bold]Hook by hook[/bold]")
-    console.print(_hooks(hook_order([entry.callback for entry in callbacks], model_class(planned.config))))
+    hooks = two_columns()
+    for hook, names in hook_order([entry.callback for entry in callbacks], model_class(planned.config)).items():
+        hooks.add_row(hook, " → ".join(names))
+    console.print(hooks)
     console.print("\n[bold]After the training[/bold]")
     console.print(_steps(planned, callbacks))
     return 0
@@ -54,8 +54,7 @@ def _settings(planned: Run) -> Table:
         rows.append(("scheduler", _part(scheduler, f" per {scheduler['interval']}")))
     limits = [f"{key} {trainer[key]}" for key in ("epochs", "max_steps", "max_time") if trainer[key] is not None]
     rows.append(("training", f"{', '.join(limits)}, batch_size {trainer['batch_size']}, seed {trainer['seed']}"))
-    hardware = [f"{key} {trainer[key]}" for key in ("devices", "precision")]
-    rows.append(("device", ", ".join([trainer["accelerator"], *hardware])))
+    rows.append(("device", f"{trainer['accelerator']}, devices {trainer['devices']}, precision {trainer['precision']}"))
     rows.append(("trackers", ", ".join(_trackers(redacted(written["tracker"]))) or "none"))
     table = two_columns()
     for name, text in rows:
@@ -81,19 +80,10 @@ def _listing(planned: Run, callbacks: Sequence[PlannedCallback]) -> Table:
     written = planned.config.to_dict()["trainer"]["callbacks"]
     for index, part in enumerate(planned.config.trainer.callbacks):
         if not part.active:
-            table.add_row(
-                f" - {escape(written[index]['name'])}",
-                f"[dim]trainer.callbacks.{index}, switched off by active: false[/dim]",
-            )
+            origin = f"trainer.callbacks.{index}, switched off by active: false"
+            table.add_row(f" - {escape(written[index]['name'])}", f"[dim]{origin}[/dim]")
     if model_class(planned.config).configure_callbacks is not pl.LightningModule.configure_callbacks:
         table.add_row(" + callbacks of the model", "[dim]known when it is built; right after those of the file[/dim]")
-    return table
-
-
-def _hooks(order: Mapping[str, list[str]]) -> Table:
-    table = two_columns()
-    for hook, names in order.items():
-        table.add_row(hook, " → ".join(names))
     return table
 
 
@@ -106,11 +96,11 @@ def _part(part: Mapping[str, Any], note: str = "") -> str:
 
 
 def _steps(planned: Run, callbacks: Sequence[PlannedCallback]) -> Table:
-    steps = [entry.callback for entry in callbacks if isinstance(entry.callback, TrainEndStep)]
     table = two_columns()
-    for step in steps:
-        table.add_row(step.step_name, escape(_checkpoint(planned, callbacks, step.preferred_checkpoint)))
-    if not steps:
+    for step in (entry.callback for entry in callbacks):
+        if isinstance(step, TrainEndStep):
+            table.add_row(step.step_name, escape(_checkpoint(planned, callbacks, step.preferred_checkpoint)))
+    if not table.rows:
         table.add_row("nothing", "")
     return table
 
@@ -122,8 +112,7 @@ def _checkpoint(planned: Run, callbacks: Sequence[PlannedCallback], prefer: Pref
         for callback in (entry.callback for entry in callbacks)
         if isinstance(callback, ModelCheckpoint) and callback.monitor and callback.save_top_k != 0
     ]
-    metric = main_metric(model_class(planned.config))
-    best = select_best(kept, prefer, metric)
+    best = select_best(kept, prefer, main_metric(model_class(planned.config)))
     if best is None:
         return "skipped: no best checkpoint is saved"
     monitor = hide(best.monitor, [part.params for part in planned.config.trainer.callbacks])

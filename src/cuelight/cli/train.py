@@ -8,7 +8,6 @@ from pathlib import Path
 
 from cuelight.cli.display import begin, print_hint, print_summary, report_failures, source_options
 from cuelight.errors import ConfigError, Problem, TrainingInterrupted
-from cuelight.runs.result import Result
 from cuelight.runs.run import Run
 from cuelight.utils.files import short_path
 from cuelight.utils.run_directory import is_first_process
@@ -17,10 +16,13 @@ from cuelight.utils.run_directory import is_first_process
 def run(arguments: argparse.Namespace) -> int:
     """Train, or resume a training."""
     display = begin(arguments)
-    training = _resumed(arguments) if arguments.resume else _new(arguments)
+    training = _open(arguments)
     training.display = display
     try:
-        result = _train(training, arguments)
+        if arguments.resume:
+            result = training.resume(arguments.resume if Path(arguments.resume).is_file() else None)
+        else:
+            result = training.train(arguments.output)
     except (TrainingInterrupted, KeyboardInterrupt, SystemExit):
         if is_first_process() and training.has_checkpoints():
             run = shlex.quote(short_path(training.directory or Path()))
@@ -33,22 +35,14 @@ def run(arguments: argparse.Namespace) -> int:
     return report_failures(result, arguments.source)
 
 
-def _new(arguments: argparse.Namespace) -> Run:
-    if arguments.config is None:
-        raise ConfigError([Problem("expected a YAML file, or --resume with a run directory", where="command line")])
-    return Run.from_yaml(arguments.config, arguments.overrides)
-
-
-def _resumed(arguments: argparse.Namespace) -> Run:
+def _open(arguments: argparse.Namespace) -> Run:
+    if not arguments.resume:
+        if arguments.config is None:
+            raise ConfigError([Problem("expected a YAML file, or --resume with a run directory", where="command line")])
+        return Run.from_yaml(arguments.config, arguments.overrides)
     overrides = [text for text in (arguments.config, *arguments.overrides) if text is not None]
     for text in overrides:
         if "=" not in text:
             message = f'unexpected "{text}": --resume uses the configuration of the run directory; remove this argument'
             raise ConfigError([Problem(message, where="command line")])
     return Run.load(arguments.resume, overrides)
-
-
-def _train(training: Run, arguments: argparse.Namespace) -> Result:
-    if not arguments.resume:
-        return training.train(arguments.output)
-    return training.resume(arguments.resume if Path(arguments.resume).is_file() else None)

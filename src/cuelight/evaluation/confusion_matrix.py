@@ -71,9 +71,13 @@ def draw_confusion_matrix(
     ticks = range(0, count, max(1, round(count / 60)))
     axes.set_xticks(ticks, [names[tick] for tick in ticks], rotation=90 if max(map(len, names)) > 2 else 0)  # noqa: PLR2004
     axes.set_yticks(ticks, [names[tick] for tick in ticks])
+    right, total = int(np.trace(counts)), int(counts.sum())
     as_shares = bool(counts.max() > _LARGEST_NUMBER)
-    numbers = "; numbers are percent of the true class" if as_shares else ""
-    axes.set(xlabel=f"predicted class{numbers}", ylabel="true class", title=_title(counts, unit, as_shares))
+    title, note = f"{right} of {total} right", ""
+    if as_shares:
+        title = f"{right / max(total, 1):.1%} of {total:,} {unit} right"
+        note = "; numbers are percent of the true class"
+    axes.set(xlabel=f"predicted class{note}", ylabel="true class", title=title)
     if count <= _MOST_NUMBERED:
         for row, column in np.ndindex(count, count):
             text = _number(int(counts[row, column]), float(shares[row, column]), as_shares)
@@ -86,11 +90,6 @@ def draw_confusion_matrix(
 def _is_confusion_matrix(part: nn.Module) -> TypeGuard[MulticlassConfusionMatrix]:
     """Excludes the subclasses that compute something else from the matrix, such as the Jaccard index."""
     return isinstance(part, MulticlassConfusionMatrix) and type(part).compute is MulticlassConfusionMatrix.compute
-
-
-def _title(counts: NDArray[np.int64], unit: str, as_shares: bool) -> str:
-    right, total = int(np.trace(counts)), int(counts.sum())
-    return f"{right / max(total, 1):.1%} of {total:,} {unit} right" if as_shares else f"{right} of {total} right"
 
 
 def _number(count: int, share: float, as_shares: bool) -> str:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from typing import Any
 
 import lightning.pytorch as pl
 from lightning.pytorch.loggers import Logger
@@ -40,15 +39,22 @@ def evaluate(
         Each metric by its name, such as ``test/accuracy``; ``train/accuracy`` for the split ``train``.
     """
     model.configure_callbacks = list  # type: ignore[method-assign]  # for training only
-    _compute_alone(model)
-    with _trainer_kept(data), evaluator(settings or EvaluatorSettings(), view, callbacks, loggers) as trainer:
-        if view == "train":
-            with set_up(data, view):
-                data.trainer = trainer
-                results = trainer.test(model, dataloaders=_whole_training_split(data), verbose=False)
-        else:
-            run = trainer.test if view == "test" else trainer.validate
-            results = run(model, datamodule=data, verbose=False)
+    for part in model.modules():
+        if isinstance(part, Metric):
+            part.distributed_available_fn = _not_distributed  # not to wait for other processes of a training
+    kept = data.trainer
+    try:
+        with evaluator(settings or EvaluatorSettings(), view, callbacks, loggers) as trainer:
+            if view == "train":
+                with set_up(data, view):
+                    data.trainer = trainer
+                    whole = data.whole_dataloader("train") if isinstance(data, LoadsWhole) else data.train_dataloader()
+                    results = trainer.test(model, dataloaders=whole, verbose=False)
+            else:
+                run = trainer.test if view == "test" else trainer.validate
+                results = run(model, datamodule=data, verbose=False)
+    finally:
+        data.trainer = kept
     return {_name(name, view): float(value) for result in results for name, value in result.items()}
 
 
@@ -75,29 +81,9 @@ def set_up(data: pl.LightningDataModule, view: Split) -> Iterator[None]:
         data.teardown(stage)
 
 
-def _whole_training_split(data: pl.LightningDataModule) -> Any:
-    return data.whole_dataloader("train") if isinstance(data, LoadsWhole) else data.train_dataloader()
-
-
 def _name(metric: str, view: Split) -> str:
     return f"train/{metric.removeprefix('test/')}" if view == "train" and metric.startswith("test/") else metric
 
 
-def _compute_alone(model: pl.LightningModule) -> None:
-    """Keep metrics from waiting for the other processes of a distributed training."""
-    for part in model.modules():
-        if isinstance(part, Metric):
-            part.distributed_available_fn = _not_distributed
-
-
 def _not_distributed() -> bool:
     return False
-
-
-@contextmanager
-def _trainer_kept(data: pl.LightningDataModule) -> Iterator[None]:
-    trainer = data.trainer
-    try:
-        yield
-    finally:
-        data.trainer = trainer

@@ -76,7 +76,7 @@ def evaluator(
     ``callbacks`` display progress. ``loggers`` are what the module finds as its loggers; see
     :func:`cuelight.tracking.loggers.readonly.readonly`.
     """
-    with _quiet_lightning(), _process_settings_kept(), signals_given_back():
+    with _process_settings_kept(), signals_given_back():
         yield make_trainer(
             accelerator=settings.accelerator,
             devices=settings.devices,
@@ -113,26 +113,19 @@ def make_trainer(**settings: Any) -> pl.Trainer:
 
 @contextmanager
 def _process_settings_kept() -> Iterator[None]:
+    """Restore what a trainer sets, and suppress Lightning's report of the hardware, which it repeats for each one."""
+    library = logging.getLogger("lightning.pytorch.utilities.rank_zero")
+    level = library.level
     deterministic = torch.are_deterministic_algorithms_enabled()
     warn_only = torch.is_deterministic_algorithms_warn_only_enabled()
     benchmark = torch.backends.cudnn.benchmark
     cublas = os.environ.get(_CUBLAS)
-    try:
-        yield
-    finally:
-        torch.use_deterministic_algorithms(deterministic, warn_only=warn_only)
-        torch.backends.cudnn.benchmark = benchmark
-        if cublas is None:
-            os.environ.pop(_CUBLAS, None)
-
-
-@contextmanager
-def _quiet_lightning() -> Iterator[None]:
-    """Suppress Lightning's report of the hardware, which it repeats for every trainer."""
-    library = logging.getLogger("lightning.pytorch.utilities.rank_zero")
-    level = library.level
     library.setLevel(logging.WARNING)
     try:
         yield
     finally:
         library.setLevel(level)
+        torch.use_deterministic_algorithms(deterministic, warn_only=warn_only)
+        torch.backends.cudnn.benchmark = benchmark
+        if cublas is None:
+            os.environ.pop(_CUBLAS, None)

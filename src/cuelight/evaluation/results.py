@@ -33,31 +33,18 @@ class ReportsTables(Protocol):
 
 @dataclass(frozen=True)
 class Measurement:
-    """The results of an evaluation.
-
-    Args:
-        checkpoint: The file.
-        fingerprint: The fingerprint of its weights.
-        view: The split.
-        metrics: Each metric by its name, such as ``test/accuracy``.
-        confusion: Counts ``(classes, classes)``, a row for each true class, if the module counted them.
-        class_names: The name of each class.
-        unit: What the confusion matrix counts.
-        tables: More results by name, such as a value for each class.
-        examples: A picture of a few predictions.
-        data: Which data was measured: its path, fingerprint and number of images.
-    """
+    """The results of an evaluation."""
 
     checkpoint: Path
     fingerprint: str
     view: Split
-    metrics: dict[str, float] = field(default_factory=dict)
-    confusion: NDArray[np.int64] | None = None
+    metrics: dict[str, float] = field(default_factory=dict)  # by name, such as test/accuracy
+    confusion: NDArray[np.int64] | None = None  # (classes, classes), a row for each true class
     class_names: tuple[str, ...] | None = None
-    unit: str = "images"
-    tables: Mapping[str, Table] = field(default_factory=dict)
+    unit: str = "images"  # what the confusion matrix counts
+    tables: Mapping[str, Table] = field(default_factory=dict)  # such as a value for each class
     examples: Image.Image | None = None
-    data: Mapping[str, Any] = field(default_factory=dict)
+    data: Mapping[str, Any] = field(default_factory=dict)  # path, fingerprint and number of images
 
 
 def write_results(directory: Path, measured: Measurement, folder: str = TEST_FOLDER) -> list[Path]:

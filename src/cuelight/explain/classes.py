@@ -18,23 +18,12 @@ _MOST_LISTED = 20
 
 
 def find_class(class_idx: int | str, class_names: Sequence[str] | None, num_classes: int) -> ClassChoice:
-    """Look up a class.
+    """Return the index of a class that is given by its name or index; ``predicted`` and ``label`` stay.
 
-    Args:
-        class_idx: An index, the name of a class, ``predicted`` or ``label``. A class with one of these two names can
-            only be chosen by its index.
-        class_names: The names, in the order of the labels; ``None`` if the classes have none.
-        num_classes: Number of classes.
-
-    Returns:
-        The index, ``predicted`` or ``label``.
+    A class with one of these two names can only be chosen by its index.
 
     Raises:
         ExplainError: If there is no such class.
-
-    Examples:
-        >>> find_class("dog", ["cat", "dog"], 2)
-        1
     """
     names = list(class_names or ())
     if isinstance(class_idx, str):

@@ -22,20 +22,15 @@ from cuelight.explain.protocols import ScoresClasses, TaskScores
 
 @dataclass(frozen=True)
 class HeatMaps:
-    """Heat maps of N images.
+    """Heat maps of N images, on the CPU, and the explained output, detached.
 
-    Args:
-        maps: float32 ``(N, h, w)`` at the resolution of the layer, on the CPU, at least 0, not normalized; all 0 if
-            nothing supports the class.
-        classes: The explained class of each image, int64 ``(N,)`` on the CPU.
-        scores: Probability of that class, 0 to 1, float32 ``(N,)`` on the CPU; in a segmentation the share of the
-            pixels where it is the most likely class.
-        outputs: The explained output, such as logits ``(N, C)``, detached.
+    Maps are float32 at the resolution of the layer, at least 0, not normalized; all 0 if nothing supports the class.
+    Scores are the probability of the class, 0 to 1; in a segmentation the share of the pixels where it is most likely.
     """
 
-    maps: Tensor
-    classes: Tensor
-    scores: Tensor
+    maps: Tensor  # (N, h, w)
+    classes: Tensor  # int64 (N,)
+    scores: Tensor  # float32 (N,)
     outputs: Any
 
 
@@ -84,7 +79,8 @@ def heat_maps(
     """
     if method not in METHODS:
         raise ExplainError(f'unknown method "{method}".{did_you_mean(method, METHODS)} Expected {", ".join(METHODS)}.')
-    cut = _Cut(len(images), (int(images.shape[-2]), int(images.shape[-1])))
+    height, width = images.shape[-2:]
+    cut = _Cut(len(images), (height, width))
     handle = model.get_submodule(find_layer(model, layer, images)).register_forward_hook(cut)
     try:
         with preserve_state(model, images.device):
@@ -94,8 +90,11 @@ def heat_maps(
             activation = cut.found(layer)
             # Autograd cannot use labels created in inference mode, but copies of them.
             classes = choose_classes(class_idx, scores, outputs, labels, images).clone()
-            gradient = None if method == "eigencam" else _gradient(scores.score(outputs, classes), activation, layer)
-            maps = _maps(method, cut, activation.detach(), gradient)
+            gradient = activation  # not used by EigenCAM
+            if method != "eigencam":
+                gradient = _gradient(scores.score(outputs, classes), activation, layer)
+            with torch.autocast(activation.device.type, enabled=False):
+                maps = METHODS[method](cut.as_maps(activation.detach()), cut.as_maps(gradient)).float()
             sure = scores.probability(outputs, classes).detach()
     finally:
         handle.remove()
@@ -149,9 +148,3 @@ def _gradient(scores: Tensor, activation: Tensor, layer: str) -> Tensor:
             "without gradient. Choose another layer: `cuelight layers` lists them."
         )
     return gradient
-
-
-def _maps(method: Method, cut: _Cut, activation: Tensor, gradient: Tensor | None) -> Tensor:
-    gradients = activation if gradient is None else gradient
-    with torch.autocast(activation.device.type, enabled=False):
-        return METHODS[method](cut.as_maps(activation), cut.as_maps(gradients)).float()

@@ -34,18 +34,12 @@ def as_maps(tensor: Tensor, count: int, size: Size) -> Tensor | None:
         return None
     maps: Tensor | None = None
     if tensor.ndim == _MAP_DIMENSIONS:
-        last = not _fits(tensor.shape[2:], size) and _fits(tensor.shape[1:3], size)
+        last = not fits(tensor.shape[2:], size) and fits(tensor.shape[1:3], size)
         maps = tensor.permute(0, 3, 1, 2) if last else tensor
     elif tensor.ndim == _TOKEN_DIMENSIONS and (grid := _grid(tensor.shape[1], size)):
         patches = tensor[:, tensor.shape[1] - grid[0] * grid[1] :]
         maps = patches.transpose(1, 2).reshape(count, -1, *grid)
     return maps if maps is not None and maps[0, 0].numel() > 1 else None
-
-
-def has_shape_of_image(tensor: Tensor, size: Size) -> bool:
-    """Return whether the maps of one image have the aspect ratio of the image."""
-    maps = as_maps(tensor, 1, size)
-    return maps is not None and _fits(maps.shape[2:], size)
 
 
 def mapped_tensor(output: Any, count: int, size: Size) -> Tensor | None:
@@ -77,7 +71,7 @@ def _grid(tokens: int, size: Size) -> Size | None:
     exact = [
         grid for patches in candidates for grid in _near_square(patches, size) if grid[0] * width == grid[1] * height
     ]
-    padded = (grid for patches in candidates for grid in _near_square(patches, size) if _fits(grid, size))
+    padded = (grid for patches in candidates for grid in _near_square(patches, size) if fits(grid, size))
     return exact[0] if exact else next(padded, None) if height != width else None
 
 
@@ -87,7 +81,7 @@ def _near_square(patches: int, size: Size) -> Iterator[Size]:
     yield from ((rows, patches // rows) for rows in range(max(middle - 1, 1), middle + 2) if patches % rows == 0)
 
 
-def _fits(grid: tuple[int, ...], size: Size) -> bool:
+def fits(grid: tuple[int, ...], size: Size) -> bool:
     """Return whether image and grid differ by the same stride in both directions, up to a row or column of padding."""
     (rows, columns), (height, width) = grid, size
     return rows <= height and columns <= width and abs(rows * width - columns * height) <= max(height, width)

@@ -21,12 +21,10 @@ def as_pictures(images: Tensor, preprocessing: Preprocessing | None = None) -> N
     """
     images = images.detach()
     if images.dtype != torch.uint8:
-        fits = preprocessing is not None and images.shape[1] == preprocessing.channels
-        shares = (
-            tensors.denormalize(preprocessing, images)
-            if preprocessing is not None and fits
-            else _stretched(images.float())
-        )
+        if preprocessing is not None and images.shape[1] == preprocessing.channels:
+            shares = tensors.denormalize(preprocessing, images)
+        else:
+            shares = _stretched(images.float())
         images = (shares * _WHITE).round().byte()
     if images.shape[1] != _RGB:
         images = images.float().mean(1, keepdim=True).round().byte().expand(-1, _RGB, -1, -1)

@@ -16,38 +16,19 @@ AUTO = "auto"
 
 @dataclass(frozen=True)
 class Layer:
-    """A module of a model.
+    """A module of a model."""
 
-    Args:
-        index: Index in ``list(model.named_modules())``; 0 is the model itself.
-        name: Its name there; empty for the model itself.
-        type: The name of its class.
-        shape: Output shape for one image; ``None`` if the layer is not run or its output is no tensor.
-        is_auto: Whether ``auto`` selects this layer.
-    """
-
-    index: int
-    name: str
+    index: int  # in ``list(model.named_modules())``
+    name: str  # empty for the model itself
     type: str
-    shape: tuple[int, ...] | None
+    shape: tuple[int, ...] | None  # of the output for one image; None if the layer is not run or puts out no tensor
     is_auto: bool = False
 
 
 def list_layers(model: nn.Module, example: Tensor | None) -> list[Layer]:
-    """List the layers of a model with their output shapes.
+    """List every module of a model with its output shape for the first image of a batch ``(N, C, H, W)``.
 
-    Args:
-        model: The model; its state is preserved.
-        example: Input batch ``(N, C, H, W)``, of which the first image is run; ``None`` to run nothing.
-
-    Returns:
-        Every module, in the order of ``named_modules()``.
-
-    Examples:
-        >>> import torch
-        >>> network = nn.Sequential(nn.Conv2d(3, 8, 3), nn.ReLU())
-        >>> [layer.shape for layer in list_layers(network, torch.zeros(1, 3, 8, 8))]
-        [(1, 8, 6, 6), (1, 8, 6, 6), (1, 8, 6, 6)]
+    Nothing is run if ``example`` is ``None``. The state of the model is preserved.
     """
     auto, shapes = None, {}
     if example is not None:

@@ -35,12 +35,10 @@ def _named(outputs: Any, names: Sequence[str] | None) -> list[tuple[str, Any]]:
     if isinstance(outputs, Mapping):
         return [(str(name), value) for name, value in outputs.items()]
     values = list(outputs) if isinstance(outputs, tuple | list) else [outputs]
-    own = list(names or ())
-    if hasattr(outputs, "_fields"):  # a named tuple
-        own = list(outputs._fields)
-    return list(
-        zip(own if len(own) == len(values) else [f"output_{i}" for i in range(len(values))], values, strict=True)
-    )
+    own = list(outputs._fields if hasattr(outputs, "_fields") else names or ())  # the fields of a named tuple
+    if len(own) != len(values):
+        own = [f"output_{index}" for index in range(len(values))]
+    return list(zip(own, values, strict=True))
 
 
 def _chosen(named: Sequence[tuple[str, Any]], output: str | int) -> tuple[str, Any]:

@@ -35,23 +35,14 @@ _SCALE_NOTES = (
 
 @dataclass(frozen=True)
 class ExplainedImage:
-    """An image with its heat map and caption.
+    """An image with its heat map and caption: class, score, a note such as the label, and whether it is right."""
 
-    Args:
-        image: Model input as RGB ``(H, W, 3)``.
-        heat: The heat map at the resolution of the layer, ``(h, w)``, at least 0.
-        name: The class that the map explains.
-        score: The score of that class as text.
-        note: More text, such as the label.
-        right: Whether the prediction is right; ``None`` if unknown.
-    """
-
-    image: NDArray[np.uint8]
-    heat: NDArray[np.float32]
+    image: NDArray[np.uint8]  # RGB (H, W, 3)
+    heat: NDArray[np.float32]  # (h, w), at least 0
     name: str
     score: str = ""
     note: str = ""
-    right: bool | None = None
+    right: bool | None = None  # None if unknown
 
 
 @dataclass(frozen=True)
@@ -77,9 +68,6 @@ class _Layout:
     def slots(self) -> list[int]:
         return [number * (self.slot + _GAP) for number in range(3)]
 
-    def inset(self) -> int:
-        return (self.slot - self.tile[0]) // 2
-
 
 def draw_explanation(explained: ExplainedImage, title: str = "") -> Image.Image:
     """Draw one image with its heat map. A small image is enlarged without smoothing, its heat map smoothly."""
@@ -95,13 +83,17 @@ def draw_grid(images: Sequence[ExplainedImage], title: str = "", left_out: int =
 
 
 def _draw(images: Sequence[ExplainedImage], title: str, left_out: int, sides: tuple[int, int]) -> Image.Image:
-    layout = _layout(images, sides)
+    tile = readable_size((images[0].image.shape[1], images[0].image.shape[0]), *sides)
+    layout = _Layout(tile, max(tile[0], _MIN_SLOT), any(explained.note for explained in images))
     columns = _columns(len(images), layout)
     rows = math.ceil(len(images) / columns)
     width = 2 * _MARGIN + columns * layout.width + (columns - 1) * _BETWEEN
     of_title, of_foot = font(_TITLE_SIZE, bold=True), font(_TEXT_SIZE)
     titles = wrapped(title, of_title, width - 2 * _MARGIN, _MOST_LINES)
-    feet = wrapped(_foot(len(images), left_out), of_foot, width - 2 * _MARGIN, _MOST_LINES)
+    foot = _SCALE_NOTES[len(images) > 1]
+    if left_out:
+        foot = f"{left_out} more {'image is' if left_out == 1 else 'images are'} not shown. {foot}"
+    feet = wrapped(foot, of_foot, width - 2 * _MARGIN, _MOST_LINES)
     top = _MARGIN + (len(titles) * _TITLE_LINE + _BELOW_TITLE if titles else 0)
     below = top + _HEAD_HEIGHT + rows * layout.height + _ABOVE_FOOT
     height = below + len(feet) * _FOOT_LINE + _MARGIN
@@ -110,7 +102,9 @@ def _draw(images: Sequence[ExplainedImage], title: str, left_out: int, sides: tu
     for line, text in enumerate(titles):
         draw.text((_MARGIN, _MARGIN + line * _TITLE_LINE), text, TEXT, of_title, anchor="la")
     for column in range(columns):
-        _draw_heads(draw, layout, _MARGIN + column * (layout.width + _BETWEEN), top)
+        for slot, head in zip(layout.slots(), _HEADS, strict=True):
+            middle = _MARGIN + column * (layout.width + _BETWEEN) + slot + layout.slot // 2
+            draw.text((middle, top), head, FAINT, of_foot, anchor="ma")
     for number, explained in enumerate(images):
         row, column = divmod(number, columns)
         corner = _MARGIN + column * (layout.width + _BETWEEN), top + _HEAD_HEIGHT + row * layout.height
@@ -118,19 +112,6 @@ def _draw(images: Sequence[ExplainedImage], title: str, left_out: int, sides: tu
     for line, text in enumerate(feet):
         draw.text((_MARGIN, below + line * _FOOT_LINE), text, FAINT, of_foot, anchor="la")
     return picture
-
-
-def _foot(shown: int, left_out: int) -> str:
-    scale = _SCALE_NOTES[shown > 1]
-    if not left_out:
-        return scale
-    return f"{left_out} more {'image is' if left_out == 1 else 'images are'} not shown. {scale}"
-
-
-def _layout(images: Sequence[ExplainedImage], sides: tuple[int, int]) -> _Layout:
-    height, width = images[0].image.shape[:2]
-    tile = readable_size((width, height), *sides)
-    return _Layout(tile, max(tile[0], _MIN_SLOT), any(explained.note for explained in images))
 
 
 def _columns(count: int, layout: _Layout) -> int:
@@ -141,11 +122,6 @@ def _columns(count: int, layout: _Layout) -> int:
         return abs(math.log(columns * layout.width / (rows * layout.height) / _ASPECT))
 
     return min(range(1, count + 1), key=distance)
-
-
-def _draw_heads(draw: ImageDraw.ImageDraw, layout: _Layout, left: int, top: int) -> None:
-    for slot, head in zip(layout.slots(), _HEADS, strict=True):
-        draw.text((left + slot + layout.slot // 2, top), head, FAINT, font(_TEXT_SIZE), anchor="ma")
 
 
 def _draw_cell(
@@ -160,8 +136,9 @@ def _draw_cell(
         overlay = Image.fromarray(gray_of(pixels).astype(np.uint8)).convert("RGB")
     else:
         heat, overlay = map(Image.fromarray, paint(enlarge(explained.heat, layout.tile), pixels))
+    inset = (layout.slot - layout.tile[0]) // 2
     for slot, tile in zip(layout.slots(), (image, heat, overlay), strict=True):
-        picture.paste(tile, (left + slot + layout.inset(), top + layout.above))
+        picture.paste(tile, (left + slot + inset, top + layout.above))
     middle = left + layout.slots()[1] + layout.slot // 2
     if nothing:
         center = middle, top + layout.above + layout.tile[1] // 2

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Iterator
-from contextlib import AbstractContextManager, ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager
 from typing import Any
 
 import torch
@@ -20,15 +20,26 @@ def preserve_state(model: nn.Module, device: torch.device) -> Iterator[None]:
     with their hooks. On exit these are restored: training flags, ``requires_grad``, torch's random number generators,
     and the modes of the caller.
     """
+    training = [module for module in model.modules() if module.training]
+    trained = [value for value in model.parameters() if value.requires_grad and not value.is_inference()]
     with ExitStack() as stack:
         stack.enter_context(torch.inference_mode(mode=False))
         stack.enter_context(torch.enable_grad())
-        stack.enter_context(_same_random_state(device))
-        stack.enter_context(_evaluating(model))
-        stack.enter_context(_constant_parameters(model))
+        devices = [] if device.type == "cpu" else [device]
+        stack.enter_context(torch.random.fork_rng(devices, device_type=device.type))
         if "torch._dynamo" in sys.modules:  # otherwise nothing is compiled; the import takes a second
             stack.enter_context(torch.compiler.set_stance("force_eager"))
-        yield
+        try:
+            for module in training:
+                module.training = False  # only the flag: an overridden `train` may change weights
+            for parameter in trained:
+                parameter.requires_grad_(False)
+            yield
+        finally:
+            for module in training:
+                module.training = True
+            for parameter in trained:
+                parameter.requires_grad_(True)
 
 
 def run(model: nn.Module, images: Tensor) -> Any:
@@ -37,34 +48,3 @@ def run(model: nn.Module, images: Tensor) -> Any:
     # Autograd cannot use tensors created in inference mode, but copies of them.
     copies |= {name: value.detach().clone() for name, value in model.named_parameters() if value.is_inference()}
     return torch.func.functional_call(model, copies, (images.detach().clone() if images.is_inference() else images,))
-
-
-def _same_random_state(device: torch.device) -> AbstractContextManager[None]:
-    if device.type == "cpu":
-        return torch.random.fork_rng(devices=[])
-    return torch.random.fork_rng(devices=[device], device_type=device.type)
-
-
-@contextmanager
-def _evaluating(model: nn.Module) -> Iterator[None]:
-    """Put every submodule in evaluation mode by its flag only: an overridden ``train`` may change weights."""
-    training = [module for module in model.modules() if module.training]
-    try:
-        for module in training:
-            module.training = False
-        yield
-    finally:
-        for module in training:
-            module.training = True
-
-
-@contextmanager
-def _constant_parameters(model: nn.Module) -> Iterator[None]:
-    trained = [value for value in model.parameters() if value.requires_grad and not value.is_inference()]
-    try:
-        for parameter in trained:
-            parameter.requires_grad_(False)
-        yield
-    finally:
-        for parameter in trained:
-            parameter.requires_grad_(True)

@@ -55,15 +55,7 @@ def find_target(
     output: int | str | None = None,
     output_names: Sequence[str] | None = None,
 ) -> Target:
-    """Look up layer and class as :func:`find_layer` and :func:`find_class` do, and try them on one image.
-
-    ``images`` is ``(1, C, H, W)``, on the device of the model.
-
-    Raises:
-        LayerError: If there is no such layer, or its output is no map.
-        ExplainError: If there is no such class, output or method.
-    """
-    found = find_layer(model, layer, images)
-    tried = Target(found, "predicted", scores, method, output, output_names)
+    """Find layer and class, and try them on one image ``(1, C, H, W)`` on the device of the model."""
+    tried = Target(find_layer(model, layer, images), "predicted", scores, method, output, output_names)
     count = scores.count(tried.heat_maps(model, images).outputs)
     return replace(tried, class_idx=find_class(class_idx, class_names, count))

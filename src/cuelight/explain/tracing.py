@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from functools import partial
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
-from cuelight.explain.grid import as_maps, has_shape_of_image, tensors_in
+from cuelight.explain.grid import as_maps, fits, tensors_in
 from cuelight.explain.preserve_state import preserve_state, run
 
 _ENCODERS = ("encoder", "backbone")
@@ -18,22 +19,18 @@ _ATTENTION = ("attn", "attention", "qkv")
 
 @contextmanager
 def traced(model: nn.Module, example: Tensor) -> Iterator[dict[str, Any]]:
-    """Run the first image of a batch through a model; its state is preserved.
+    """Run the first image of a batch through a model, whose state is preserved.
 
-    Yields:
-        The last output of each module by its name, in the order in which the modules ended.
+    The last output of each module is yielded by its name, in the order in which the modules ended.
     """
     outputs: dict[str, Any] = {}
 
-    def note(name: str) -> Any:
-        def hook(*passed: Any) -> Any:
-            outputs.pop(name, None)
-            outputs[name] = _recorded(passed[-1])
-            return outputs[name]
+    def note(name: str, *passed: Any) -> Any:
+        outputs.pop(name, None)
+        outputs[name] = _recorded(passed[-1])
+        return outputs[name]
 
-        return hook
-
-    handles = [module.register_forward_hook(note(name)) for name, module in model.named_modules()]
+    handles = [module.register_forward_hook(partial(note, name)) for name, module in model.named_modules()]
     try:
         with preserve_state(model, example.device):
             run(model, example[:1])
@@ -48,19 +45,17 @@ def last_with_maps(outputs: dict[str, Any], example: Tensor) -> str | None:
     """Return the name of the layer for ``auto`` from the outputs of :func:`traced`; ``None`` if none is a map."""
     size = (int(example.shape[-2]), int(example.shape[-1]))
     whole = outputs.get("")
-    found = {
-        name: output
-        for name, output in outputs.items()
-        if name
-        and isinstance(output, Tensor)
-        and as_maps(output, 1, size) is not None
-        and not any(word in part for part in name.lower().split(".") for word in _ATTENTION)
-    }
+    found: dict[str, Tensor] = {}
+    for name, output in outputs.items():
+        maps = as_maps(output, 1, size) if name and isinstance(output, Tensor) else None
+        if maps is not None and not any(word in name.lower() for word in _ATTENTION):
+            found[name] = maps
     # Networks for wide text have maps with another aspect ratio than the image; in other networks that is no map.
-    candidates = {name: output for name, output in found.items() if has_shape_of_image(output, size)} or found
+    candidates = {name: maps for name, maps in found.items() if fits(maps.shape[2:], size)} or found
     if any(as_maps(tensor, 1, size) is not None for tensor in tensors_in(whole)):
-        candidates = _of_encoder(candidates, size)
-    return next(_that_count(candidates, tensors_in(whole), size), None) or next(reversed(candidates), None)
+        candidates = _of_encoder(candidates)
+    with_output = {name: outputs[name] for name in candidates}
+    return next(_that_count(with_output, tensors_in(whole), size), None) or next(reversed(candidates), None)
 
 
 def _recorded(output: Any) -> Any:
@@ -71,17 +66,12 @@ def _recorded(output: Any) -> Any:
     return output
 
 
-def _of_encoder(candidates: dict[str, Tensor], size: tuple[int, int]) -> dict[str, Tensor]:
+def _of_encoder(candidates: dict[str, Tensor]) -> dict[str, Tensor]:
     for word in _ENCODERS:
-        if inside := {name: output for name, output in candidates.items() if word in name.split(".")}:
+        if inside := {name: maps for name, maps in candidates.items() if word in name.split(".")}:
             return inside
-    positions = {name: _positions(output, size) for name, output in candidates.items()}
-    return {name: output for name, output in candidates.items() if positions[name] == min(positions.values())}
-
-
-def _positions(output: Tensor, size: tuple[int, int]) -> int:
-    maps = as_maps(output, 1, size)
-    return 0 if maps is None else maps[0, 0].numel()
+    fewest = min((maps[0, 0].numel() for maps in candidates.values()), default=0)
+    return {name: maps for name, maps in candidates.items() if maps[0, 0].numel() == fewest}
 
 
 def _that_count(candidates: dict[str, Tensor], outputs: Sequence[Tensor], size: tuple[int, int]) -> Iterator[str]:

@@ -43,12 +43,7 @@ def wrapped(text: str, of_font: ImageFont.FreeTypeFont, width: float, most: int)
 
 
 def percent(share: float) -> str:
-    """Format a share from 0 to 1.
-
-    Examples:
-        >>> percent(0.941)
-        '94.1%'
-    """
+    """Format a share from 0 to 1, such as ``94.1%``."""
     return f"{share:.1%}"
 
 
@@ -57,12 +52,6 @@ def readable_size(size: tuple[int, int], smallest: int, largest: int) -> tuple[i
 
     An image narrower than ``smallest`` is enlarged by a whole factor, so that pixels stay squares. Neither side exceeds
     ``largest``.
-
-    Examples:
-        >>> readable_size((28, 28), 224, 1024)
-        (224, 224)
-        >>> readable_size((4000, 3000), 224, 1024)
-        (1024, 768)
     """
     width, height = size
     longest = max(size)

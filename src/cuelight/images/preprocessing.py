@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any, Literal, get_args
 
@@ -45,13 +45,13 @@ class Preprocessing:
     resize: ResizeMode = "stretch"
 
     def __post_init__(self) -> None:
-        problems = [*_size_problems(self.size), *_choice_problems(self)]
+        problems = list(_size_and_choice_problems(self))
         if not problems:
             for name in ("mean", "std"):
                 values = tuple(float(value) for value in getattr(self, name))
                 object.__setattr__(self, name, values * self.channels if len(values) == 1 else values)
             object.__setattr__(self, "size", (int(self.size[0]), int(self.size[1])))
-            problems = _channel_problems(self)
+            problems = list(_channel_problems(self))
         if problems:
             raise ConfigError(problems)
 
@@ -81,28 +81,20 @@ class Preprocessing:
         return cls(**fields)
 
 
-def _size_problems(size: Sequence[int]) -> list[Problem]:
-    whole = len(size) == 2 and all(isinstance(side, int) and side >= 1 for side in size)  # noqa: PLR2004
-    return [] if whole else [Problem(f"size: expected height and width in pixels of at least 1, got {size!r}.")]
+def _size_and_choice_problems(preprocessing: Preprocessing) -> Iterator[Problem]:
+    size: Sequence[int] = preprocessing.size
+    if len(size) != 2 or not all(isinstance(side, int) and side >= 1 for side in size):  # noqa: PLR2004
+        yield Problem(f"size: expected height and width in pixels of at least 1, got {size!r}.")
+    for name, choices in (("color", ColorOrder), ("resize", ResizeMode)):
+        if (value := getattr(preprocessing, name)) not in get_args(choices):
+            yield Problem(f"{name}: expected one of {', '.join(get_args(choices))}; got {value!r}.")
 
 
-def _choice_problems(preprocessing: Preprocessing) -> list[Problem]:
-    return [
-        Problem(f"{name}: expected one of {', '.join(get_args(choices))}; got {getattr(preprocessing, name)!r}.")
-        for name, choices in (("color", ColorOrder), ("resize", ResizeMode))
-        if getattr(preprocessing, name) not in get_args(choices)
-    ]
-
-
-def _channel_problems(preprocessing: Preprocessing) -> list[Problem]:
-    problems = [
-        Problem(
-            f"{name}: expected {preprocessing.channels} numbers, one for each channel of {preprocessing.color}, "
-            f"or a single one; got {len(getattr(preprocessing, name))}."
-        )
-        for name in ("mean", "std")
-        if len(getattr(preprocessing, name)) != preprocessing.channels
-    ]
+def _channel_problems(preprocessing: Preprocessing) -> Iterator[Problem]:
+    channels = preprocessing.channels
+    for name in ("mean", "std"):
+        if (count := len(getattr(preprocessing, name))) != channels:
+            each = f"one for each channel of {preprocessing.color}, or a single one"
+            yield Problem(f"{name}: expected {channels} numbers, {each}; got {count}.")
     if any(value <= 0 for value in preprocessing.std):
-        problems.append(Problem(f"std: expected numbers greater than 0, got {list(preprocessing.std)}."))
-    return problems
+        yield Problem(f"std: expected numbers greater than 0, got {list(preprocessing.std)}.")

@@ -103,11 +103,13 @@ def explain(
         raise CuelightError(
             'Image files have no labels. Set the class to a name or an index, or leave it at "predicted".'
         )
+    if isinstance(class_idx, str) and class_idx.isdecimal() and class_idx not in (metadata.class_names or ()):
+        class_idx = int(class_idx)
     target = find_target(
         model,
         torch.zeros(1, preprocessing.channels, *preprocessing.size),
         layer,
-        _index_or_name(class_idx, metadata.class_names),
+        class_idx,
         class_scores(metadata.task, model, metadata.class_names),
         class_names=metadata.class_names,
         method=method,
@@ -116,12 +118,6 @@ def explain(
     )
     images = read_images(files, partial(tensors.prepare, preprocessing), report)
     return _explain(model, target, images, preprocessing, metadata.class_names, batch_size)
-
-
-def _index_or_name(class_idx: int | str, class_names: Sequence[str] | None) -> int | str:
-    if isinstance(class_idx, int) or class_idx in (class_names or ()) or not class_idx.isdecimal():
-        return class_idx
-    return int(class_idx)
 
 
 def _explain(
@@ -176,7 +172,9 @@ def write_explanations(explanations: Iterable[ImageExplanation], folder: Path) -
             if count > 1:
                 overviews += 1
                 save_picture(draw_grid([one.explained for one in page], page[0].title), _overview(folder, overviews))
-        _remove_overviews(folder, overviews + 1)
+        while (old := _overview(folder, overviews + 1)).is_file():  # of an earlier call
+            old.unlink()
+            overviews += 1
     except OSError as error:
         raise CuelightError(
             f"{folder}: the pictures cannot be written: {error.strerror or error}. Free some space, or choose a "
@@ -187,10 +185,3 @@ def write_explanations(explanations: Iterable[ImageExplanation], folder: Path) -
 
 def _overview(folder: Path, number: int) -> Path:
     return folder / f"overview_{number}.png"
-
-
-def _remove_overviews(folder: Path, number: int) -> None:
-    """Remove the overviews with this and higher numbers, which an earlier call left."""
-    while (old := _overview(folder, number)).is_file():
-        old.unlink()
-        number += 1

@@ -31,7 +31,6 @@ class Network(Protocol):
     @property
     def metadata(self) -> ModelMetadata | None:
         """The metadata of the model; ``None`` if unknown."""
-        ...
 
     def __call__(self, images: Tensor) -> Mapping[str, NDArray[Any]]:
         """Run the model.
@@ -42,7 +41,6 @@ class Network(Protocol):
         Returns:
             The outputs by name, each of N images.
         """
-        ...
 
 
 @runtime_checkable
@@ -51,7 +49,6 @@ class ResizesResults(Protocol):
 
     def resize_to_image(self, result: Any, preprocessing: Preprocessing, size: tuple[int, int]) -> Result:
         """Resize a result to the width and height of its image, undoing the preprocessing."""
-        ...
 
 
 @runtime_checkable
@@ -60,7 +57,6 @@ class MakesMasks(Protocol):
 
     def mask_image(self, result: Any) -> Image.Image:
         """Return the class indices of a result as an image."""
-        ...
 
 
 @dataclass(frozen=True)
@@ -112,22 +108,20 @@ def predict(
             "The model has no metadata from Cuelight, so its preprocessing and the meaning of its outputs are unknown. "
             "Export it with Cuelight."
         )
-    task = _task(metadata.task)
-    if metadata.preprocessing is None:
+    task = TASKS.get(metadata.task or "")
+    if task is None:
+        said = f'is for the task "{metadata.task}"' if metadata.task else "has no task in its metadata"
+        near = did_you_mean(metadata.task or "", TASKS)
+        raise CuelightError(f"The model {said}. Supported tasks: {', '.join(TASKS)}.{near}")
+    preprocessing = metadata.preprocessing
+    if preprocessing is None:
         raise CuelightError(
             "The model has no preprocessing metadata, because its data module has no `preprocessing`. Set "
             "`preprocessing` on your data module and export the model again."
         )
-    prepare = partial(tensors.fit if metadata.preprocessing_inside else tensors.prepare, metadata.preprocessing)
+    prepare = partial(tensors.fit if metadata.preprocessing_inside else tensors.prepare, preprocessing)
     images = read_images(files, prepare, report)
-    return _predict(network, images, task, metadata, batch_size)
-
-
-def _task(name: str | None) -> Task:
-    if name in TASKS:
-        return TASKS[name]
-    said = f'is for the task "{name}"' if name else "has no task in its metadata"
-    raise CuelightError(f"The model {said}. Supported tasks: {', '.join(TASKS)}.{did_you_mean(name or '', TASKS)}")
+    return _predict(network, images, task, preprocessing, metadata.class_names, batch_size)
 
 
 def read_images(
@@ -157,16 +151,14 @@ def _predict(
     network: Network,
     images: Iterator[tuple[Path, Image.Image, Tensor]],
     task: Task,
-    metadata: ModelMetadata,
+    preprocessing: Preprocessing,
+    class_names: Sequence[str] | None,
     batch_size: int,
 ) -> Iterator[ImagePrediction]:
     while batch := list(islice(images, batch_size)):
         outputs = network(torch.stack([tensor for _, _, tensor in batch]))
-        for (path, image, _), result in zip(batch, task.decode(outputs, metadata.class_names), strict=True):
-            yield ImagePrediction(path, image, _resized(task, result, metadata, image), task)
-
-
-def _resized(task: Task, result: Result, metadata: ModelMetadata, image: Image.Image) -> Result:
-    if metadata.preprocessing is None or not isinstance(task, ResizesResults):
-        return result
-    return task.resize_to_image(result, metadata.preprocessing, image.size)
+        for (path, image, _), decoded in zip(batch, task.decode(outputs, class_names), strict=True):
+            result = decoded
+            if isinstance(task, ResizesResults):
+                result = task.resize_to_image(decoded, preprocessing, image.size)
+            yield ImagePrediction(path, image, result, task)

@@ -14,13 +14,7 @@ from cuelight.export.onnx.target import named_tensors
 
 
 class PyTorchModel:
-    """Runs a module on the CPU.
-
-    Args:
-        module: The module, in eval mode, with its weights.
-        metadata: The metadata of the model.
-        output_names: The name of each output; named as in an exported file if left out.
-    """
+    """Runs a module in eval mode on the CPU. By default its outputs are named as in an exported file."""
 
     def __init__(self, module: nn.Module, metadata: ModelMetadata, output_names: Sequence[str] | None = None) -> None:
         self.metadata = metadata

@@ -5,7 +5,8 @@ from __future__ import annotations
 import csv
 import io
 import json
-from collections.abc import Iterable, Sequence
+from collections import Counter
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any, Literal
 
@@ -56,7 +57,11 @@ def write_predictions(
                 save_picture(prediction.picture(), folder / drawn["picture"])
             rows.append(where | prediction.result.row() | drawn)
             details.append(where | prediction.result.details() | drawn)
-        write_text(folder / "predictions.csv", _as_utf8(_csv(rows)))
+        table = io.StringIO()
+        writer = csv.DictWriter(table, fieldnames=list(rows[0]) if rows else ["path"])
+        writer.writeheader()
+        writer.writerows(rows)
+        write_text(folder / "predictions.csv", _as_utf8(table.getvalue()))
         write_text(folder / "predictions.json", _as_utf8(json.dumps(details, indent=2, ensure_ascii=False) + "\n"))
     except OSError as error:
         raise CuelightError(
@@ -71,14 +76,14 @@ class UnusedNames:
 
     def __init__(self) -> None:
         self._used: set[str] = set()
-        self._counts: dict[str, int] = {}
+        self._counts: Counter[str] = Counter()
 
     def take(self, name: str) -> str:
         """Return a name, with a number appended if it was taken before."""
         unused = name
         while unused.lower() in self._used:
-            self._counts[name] = self._counts.get(name, 1) + 1
-            unused = f"{name}-{self._counts[name]}"
+            self._counts[name] += 1
+            unused = f"{name}-{self._counts[name] + 1}"
         self._used.add(unused.lower())
         return unused
 
@@ -90,14 +95,6 @@ def save_picture(picture: Image.Image, path: Path) -> None:
             picture.save(file, "JPEG", quality=_QUALITY)
         else:
             picture.save(file, "PNG")
-
-
-def _csv(rows: Sequence[dict[str, Any]]) -> str:
-    text = io.StringIO()
-    writer = csv.DictWriter(text, fieldnames=list(rows[0]) if rows else ["path"])
-    writer.writeheader()
-    writer.writerows(rows)
-    return text.getvalue()
 
 
 def _as_utf8(text: str) -> str:

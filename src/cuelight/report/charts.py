@@ -7,12 +7,12 @@ import unicodedata
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import accumulate
+from typing import Any
 
 from cuelight.report.axes import Axis, axis_of, linear_ticks
-from cuelight.report.curves import Point
+from cuelight.report.curves import Point, thinned
 from cuelight.report.grouping import Panel, Series
 from cuelight.report.numbers import number, tick
-from cuelight.report.thinning import thinned
 
 WIDTH, HEIGHT = 446, 250
 LEFT, RIGHT, TOP, BOTTOM = 64, 352, 32, 212
@@ -25,95 +25,54 @@ _EPOCH_LABELS = 8
 
 @dataclass(frozen=True)
 class Best:
-    """The checkpoint with the best monitored score, or the best score alone.
-
-    Args:
-        path: The file, relative to the run directory; empty if no checkpoint is known.
-        step: The optimizer step, if it is known.
-        epoch: The epoch, counted from 1, if it is known.
-    """
+    """The checkpoint with the best monitored score, or the best score alone."""
 
     monitor: str
     score: float
-    path: str = ""
+    path: str = ""  # relative to the run directory
     step: int | None = None
-    epoch: int | None = None
+    epoch: int | None = None  # counted from 1
 
 
 @dataclass(frozen=True)
 class Line:
-    """A curve as it is drawn.
-
-    Args:
-        path: The ``d`` attribute of an SVG path.
-        dots: The positions of points with a marker.
-        places: The position, step and value of each finite point.
-        label: The text at its end; empty if there is no room.
-        note: A warning about values that are not finite.
-    """
+    """A curve as it is drawn."""
 
     series: Series
-    path: str
+    path: str  # the ``d`` attribute of an SVG path
     dots: Sequence[tuple[float, float]]
-    places: Sequence[tuple[float, float, int, str]]
-    label: str = ""
+    places: Sequence[tuple[float, float, int, str]]  # position, step and value of each finite point
+    label: str = ""  # at its end; empty if there is no room
     label_x: float = 0.0
     label_y: float = 0.0
-    note: str = ""
+    note: str = ""  # about values that are not finite
     last: str = ""
     lowest: str = ""
     highest: str = ""
 
 
-@dataclass(frozen=True)
-class Chart:
-    """A chart as it is drawn.
-
-    Args:
-        description: The chart in words, for screen readers.
-        lines: The curves; empty if no value is finite.
-        x_ticks: Position and text of each step.
-        y_ticks: Position and text of each value.
-        epochs: Position and text of each epoch, at its end.
-        best: The position of the best checkpoint: x, and y if the chart has the monitored curve.
-    """
-
-    title: str
-    description: str
-    lines: Sequence[Line]
-    x_ticks: Sequence[tuple[float, str]] = ()
-    y_ticks: Sequence[tuple[float, str]] = ()
-    epochs: Sequence[tuple[float, str]] = ()
-    logarithmic: bool = False
-    best: tuple[float, float | None] | None = None
-
-
-def chart_of(panel: Panel, last_step: int, epochs: Mapping[int, int], best: Best | None = None) -> Chart:
-    """Compute a chart.
-
-    Args:
-        panel: The curves.
-        last_step: The end of the x axis, the same for all charts of a run.
-        epochs: The last step of each epoch.
-        best: The checkpoint to mark.
-    """
+def chart_of(panel: Panel, last_step: int, epochs: Mapping[int, int], best: Best | None = None) -> dict[str, Any]:
+    """Compute a chart for the template. ``last_step``, the end of the x axis, is the same for all charts of a run."""
     values = [value for series in panel.series for _, value in series.points if math.isfinite(value)]
     axis = axis_of(values or [0.0])
-    steps = Axis(
-        0, max(last_step, 1), tuple(tick for tick in linear_ticks(0, max(last_step, 1), 5) if tick == int(tick))
-    )
+    end = max(last_step, 1)
+    steps = Axis(0, end, tuple(tick for tick in linear_ticks(0, end, 5) if tick == int(tick)))
     lines = _with_labels([_line(series, steps, axis) for series in panel.series])
-    marked = best if best and best.step is not None and panel.kind == "learning" else None
-    return Chart(
-        title=panel.quantity,
-        description=_in_words(panel, last_step),
-        lines=lines,
-        x_ticks=[(_across(steps, step), tick(step)) for step in steps.ticks if step <= steps.high],
-        y_ticks=[(_down(axis, value), tick(value)) for value in axis.ticks],
-        epochs=[(_across(steps, step), str(epoch)) for epoch, step in _some(epochs)],
-        logarithmic=axis.logarithmic,
-        best=_mark(marked, panel, steps, axis) if marked else None,
-    )
+    mark: tuple[float, float | None] | None = None
+    if best and best.step is not None and panel.kind == "learning":
+        own = any(series.name == best.monitor for series in panel.series)
+        mark = _across(steps, best.step), _down(axis, best.score) if own else None
+    return {
+        "title": panel.quantity,
+        "description": _in_words(panel, last_step),
+        "lines": lines,
+        "curves": [{"label": line.series.label, "places": line.places} for line in lines],  # for the script
+        "x_ticks": [(_across(steps, step), tick(step)) for step in steps.ticks if step <= steps.high],
+        "y_ticks": [(_down(axis, value), tick(value)) for value in axis.ticks],
+        "epochs": [(_across(steps, step), str(epoch)) for epoch, step in _some(epochs)],
+        "logarithmic": axis.logarithmic,
+        "best": mark,
+    }
 
 
 def _across(steps: Axis, step: float) -> float:
@@ -138,32 +97,27 @@ def _line(series: Series, steps: Axis, axis: Axis) -> Line:
         places.append((x, y, step, number(value)))
         if few or (begins and not _is_finite_at(points, index + 1)):
             dots.append((x, y))
+    gaps = [step for step, value in series.points if not math.isfinite(value)]
+    note = f"{len(gaps)} of {len(series.points)} values are not finite, the first at step {gaps[0]}" if gaps else ""
     finite = [value for _, value in series.points if math.isfinite(value)]
     extremes = [number(pick(finite)) for pick in (lambda all_: all_[-1], min, max)] if finite else ["none"] * 3
-    return Line(series, "".join(path), dots, places, "", 0.0, 0.0, _not_finite(series.points), *extremes)
+    return Line(series, "".join(path), dots, places, "", 0.0, 0.0, note, *extremes)
 
 
 def _is_finite_at(points: Sequence[Point], index: int) -> bool:
     return 0 <= index < len(points) and math.isfinite(points[index][1])
 
 
-def _not_finite(points: Sequence[Point]) -> str:
-    steps = [step for step, value in points if not math.isfinite(value)]
-    if not steps:
-        return ""
-    return f"{len(steps)} of {len(points)} values are not finite, the first at step {steps[0]}"
-
-
 def _with_labels(lines: Sequence[Line]) -> list[Line]:
     """Label the ends of the curves without overlaps; no labels for a single curve, or if there is no room."""
-    labelled = sorted((line for line in lines if line.places and not line.series.faint), key=_end_down)
+    labelled = [line for line in lines if line.places and not line.series.faint]
     if len(lines) == 1 or len(labelled) * _LABEL_HEIGHT > BOTTOM - TOP:
         return list(lines)
     ends = [line.places[-1][0] for line in labelled]
     places: dict[str, float] = {}
     lowest = TOP - _LABEL_HEIGHT / 2
-    for line in labelled:
-        lowest = max(_end_down(line), lowest + _LABEL_HEIGHT)
+    for line in sorted(labelled, key=lambda line: line.places[-1][1]):
+        lowest = max(line.places[-1][1], lowest + _LABEL_HEIGHT)
         places[line.series.name] = lowest
     overflow = max(0.0, lowest - BOTTOM)
     return [
@@ -177,10 +131,6 @@ def _with_labels(lines: Sequence[Line]) -> list[Line]:
         else line
         for line in lines
     ]
-
-
-def _end_down(line: Line) -> float:
-    return line.places[-1][1]
 
 
 def _beside(end: float, ends: Sequence[float]) -> float:
@@ -204,18 +154,9 @@ def _width(character: str) -> int:
 
 def _some(epochs: Mapping[int, int]) -> list[tuple[int, int]]:
     """Return every n-th epoch, few enough to be written above a chart."""
-    stride = next(
-        factor * 10**power
-        for power in range(12)
-        for factor in (1, 2, 5)
-        if len(epochs) <= _EPOCH_LABELS * factor * 10**power
-    )
+    strides = (factor * 10**power for power in range(12) for factor in (1, 2, 5))
+    stride = next(stride for stride in strides if len(epochs) <= _EPOCH_LABELS * stride)
     return [(epoch, step) for epoch, step in epochs.items() if epoch % stride == 0]
-
-
-def _mark(best: Best, panel: Panel, steps: Axis, axis: Axis) -> tuple[float, float | None]:
-    own = any(series.name == best.monitor for series in panel.series)
-    return _across(steps, best.step or 0), _down(axis, best.score) if own else None
 
 
 def _in_words(panel: Panel, last_step: int) -> str:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import base64
 import io
 import math
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -24,33 +24,14 @@ _ENDINGS = (".png", ".jpg", ".jpeg")
 
 
 @dataclass(frozen=True)
-class Picture:
-    """A picture as a data URL. Its path is relative to the run directory; width and height are in pixels."""
-
-    path: str
-    caption: str
-    source: str
-    width: int
-    height: int
-
-
-@dataclass(frozen=True)
 class Gallery:
-    """Pictures of one kind.
-
-    Args:
-        folder: The folder of all of them, relative to the run directory.
-        pictures: The pictures that are shown.
-        total: The number of pictures, with those that are not shown.
-        damaged: The files that are not images.
-        order: How the shown ones were chosen, in words.
-    """
+    """Pictures of one kind. Paths are relative to the run directory."""
 
     folder: str = ""
-    pictures: Sequence[Picture] = ()
-    total: int = 0
+    pictures: Sequence[Mapping[str, Any]] = ()
+    total: int = 0  # with those that are not shown
     damaged: Sequence[str] = ()
-    order: str = ""
+    order: str = ""  # how the shown ones were chosen, in words
 
     @property
     def left_out(self) -> int:
@@ -63,15 +44,15 @@ def gradcam_gallery(directory: Path) -> Gallery:
     folder = directory / GRADCAM_FOLDER
     ages = {file: -status.st_mtime_ns for file, status in files_in(folder) if file.suffix.lower() in _ENDINGS}
     newest = sorted(ages, key=lambda file: (ages[file], file.as_posix()))
-    captions = ((file, file.relative_to(folder).as_posix()) for file in newest)
-    return _gallery(directory, GRADCAM_FOLDER, captions, len(ages), "newest first")
+    captions = [(file, file.relative_to(folder).as_posix()) for file in newest]
+    return _gallery(directory, GRADCAM_FOLDER, captions, "newest first")
 
 
 def example_gallery(directory: Path) -> Gallery:
     """Return the pictures of predictions beside the ground truth that a test has written."""
     files = sorted((directory / _TEST_FOLDER).glob("predictions*.png"))
-    captions = ((file, file.relative_to(directory).as_posix()) for file in files)
-    return _gallery(directory, _TEST_FOLDER, captions, len(files), "from the first images of the split")
+    captions = [(file, file.relative_to(directory).as_posix()) for file in files]
+    return _gallery(directory, _TEST_FOLDER, captions, "from the first images of the split")
 
 
 def prediction_gallery(directory: Path) -> Gallery:
@@ -80,12 +61,12 @@ def prediction_gallery(directory: Path) -> Gallery:
     told = read_json(folder / "predictions.json", "Run `cuelight predict` again.") or []
     entries = [entry for entry in told if "picture" in entry and (folder / entry["picture"]).is_file()]
     entries.sort(key=_by_score)
-    captions = ((folder / entry["picture"], Path(str(entry.get("path", ""))).name) for entry in entries)
-    return _gallery(directory, PREDICTION_FOLDER, captions, len(entries), "lowest scores first")
+    captions = [(folder / entry["picture"], Path(str(entry.get("path", ""))).name) for entry in entries]
+    return _gallery(directory, PREDICTION_FOLDER, captions, "lowest scores first")
 
 
-def _gallery(directory: Path, folder: str, captions: Iterable[tuple[Path, str]], total: int, order: str) -> Gallery:
-    pictures: list[Picture] = []
+def _gallery(directory: Path, folder: str, captions: Sequence[tuple[Path, str]], order: str) -> Gallery:
+    pictures: list[dict[str, Any]] = []
     damaged: list[str] = []
     room = _MOST_BYTES
     for file, caption in captions:
@@ -97,13 +78,13 @@ def _gallery(directory: Path, folder: str, captions: Iterable[tuple[Path, str]],
             continue
         if len(content) > room:
             continue
-        picture = _picture(content, file.relative_to(directory).as_posix(), caption)
-        if picture is None:
-            damaged.append(file.relative_to(directory).as_posix())
+        path = file.relative_to(directory).as_posix()
+        if (image := _embedded(content)) is None:
+            damaged.append(path)
         else:
-            pictures.append(picture)
+            pictures.append({"path": path, "caption": caption, **image})
             room -= len(content)
-    return Gallery(folder, pictures, total, damaged, order)
+    return Gallery(folder, pictures, len(captions), damaged, order)
 
 
 def _by_score(entry: Mapping[str, Any]) -> tuple[bool, float]:
@@ -112,7 +93,8 @@ def _by_score(entry: Mapping[str, Any]) -> tuple[bool, float]:
     return (True, 0.0) if score is None or math.isnan(score) else (False, score)
 
 
-def _picture(content: bytes, path: str, caption: str) -> Picture | None:
+def _embedded(content: bytes) -> dict[str, Any] | None:
+    """Return an image as a data URL, and its size in pixels; ``None`` if it is damaged."""
     try:
         with Image.open(io.BytesIO(content), formats=tuple(_TYPES)) as image:
             (width, height), kind = image.size, _TYPES[str(image.format)]
@@ -120,4 +102,4 @@ def _picture(content: bytes, path: str, caption: str) -> Picture | None:
     except (OSError, SyntaxError, ValueError, Image.DecompressionBombError):  # what Pillow raises for a damaged file
         return None
     source = f"data:{kind};base64,{base64.b64encode(content).decode()}"
-    return Picture(path, caption, source, width, height)
+    return {"source": source, "width": width, "height": height}

@@ -27,21 +27,13 @@ _NUMBER_OF_COLORS = 8
 
 @dataclass(frozen=True)
 class Series:
-    """A curve in a chart.
+    """A curve in a chart."""
 
-    Args:
-        name: The name under which it was logged.
-        label: Its name in the legend.
-        color: The number of its color, from 1.
-        points: Its steps and values.
-        faint: Whether it has the noisy values of single steps, drawn in the background.
-    """
-
-    name: str
-    label: str
-    color: int
+    name: str  # under which it was logged
+    label: str  # in the legend
+    color: int  # from 1
     points: Sequence[Point]
-    faint: bool = False
+    faint: bool = False  # the noisy values of single steps, drawn in the background
 
 
 @dataclass(frozen=True)
@@ -63,15 +55,9 @@ def panels_of(curves: Curves, main_metric: str = "") -> list[Panel]:
     for name in curves.points:
         kind, quantity, label, faint = _place(name)
         grouped[kind, quantity].append((name, label, faint))
-    panels = [
-        Panel(kind, quantity, tuple(_series(curves, kind, entries))) for (kind, quantity), entries in grouped.items()
-    ]
-    main = _place(main_metric)[1]
-    order = {"loss": 0, main: 1}
-    return sorted(
-        panels,
-        key=lambda panel: (list(KINDS).index(panel.kind), order.get(panel.quantity, 2), panel.quantity),
-    )
+    order = {"loss": 0, _place(main_metric)[1]: 1}
+    places = sorted(grouped, key=lambda place: (list(KINDS).index(place[0]), order.get(place[1], 2), place[1]))
+    return [Panel(kind, name, tuple(_series(curves, kind, grouped[kind, name]))) for kind, name in places]
 
 
 def _place(name: str) -> tuple[Kind, str, str, bool]:

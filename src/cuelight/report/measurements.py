@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -20,97 +19,38 @@ _LARGEST_NUMBER = 9_999  # that fits into a cell
 _REMEDY = "Delete it and run `cuelight test` again."
 
 
-@dataclass(frozen=True)
-class Cell:
-    """A cell of a confusion matrix: its count as text and in words, and its share of the true class."""
-
-    row: int
-    column: int
-    share: float
-    words: str
-    text: str
-
-
-@dataclass(frozen=True)
-class Matrix:
-    """A confusion matrix as it is drawn.
-
-    Args:
-        names: The class names, shortened.
-        cells: The cells that are not empty.
-        recalls: The recall of each class, as text.
-        margin: The width of the longest name, in pixels.
-        caption: The number of correct predictions, in words.
-        cell: The width of a cell, in pixels.
-    """
-
-    names: Sequence[str]
-    cells: Sequence[Cell]
-    recalls: Sequence[str]
-    margin: float
-    caption: str
-    cell: int = _CELL
-
-
-@dataclass(frozen=True)
-class Measured:
-    """The results of one split of the data.
-
-    Args:
-        view: The split.
-        checkpoint: The file, relative to the run directory.
-        fingerprint: The fingerprint of its weights.
-        metrics: The name and value of each metric.
-        matrix: The confusion matrix; ``None`` if there is none, or it is too large.
-        tables: More results: the names of two columns, and the rows of each.
-        mistakes: The most frequent mistakes, as sentences.
-        other_mistakes: The number of further pairs of confused classes.
-        classes: The number of classes; 0 if it is not known.
-    """
-
-    view: str
-    checkpoint: str
-    fingerprint: str
-    metrics: Sequence[tuple[str, str]]
-    matrix: Matrix | None = None
-    tables: Sequence[tuple[tuple[str, str], Sequence[tuple[str, str]]]] = ()
-    mistakes: Sequence[str] = ()
-    other_mistakes: int = 0
-    classes: int = 0
-
-
-def read_measurements(directory: Path) -> list[Measured]:
-    """Return the results of each measured split, the test first."""
+def read_measurements(directory: Path) -> list[dict[str, Any]]:
+    """Return the results of each measured split, the test first, as the template shows them."""
     files = sorted((directory / "test").glob("results*.json"))  # results.json sorts before results_val.json
     found = [read_json(file, _REMEDY) or {} for file in files]
     return [_measured(str(view), entry) for views in found for view, entry in views.items()]
 
 
-def _measured(view: str, entry: Mapping[str, Any]) -> Measured:
+def _measured(view: str, entry: Mapping[str, Any]) -> dict[str, Any]:
     metrics = [(str(name), _value(value)) for name, value in entry.get("metrics", {}).items()]
     counts = [[int(count) for count in row] for row in entry.get("confusion_matrix") or []]
     names = [str(name) for name in entry.get("class_names") or range(len(counts))]
     unit = str(entry.get("confusion_unit", "images"))
     drawn = counts and len(counts) <= _MOST_CLASSES
     mistakes = _mistakes(counts, names)
-    return Measured(
-        view=view,
-        checkpoint=str(entry.get("checkpoint", "")),
-        fingerprint=str(entry.get("weights_fingerprint", "")),
-        metrics=metrics,
-        matrix=_matrix(counts, names, unit) if drawn else None,
-        tables=[
+    return {
+        "view": view,
+        "checkpoint": str(entry.get("checkpoint", "")),
+        "fingerprint": str(entry.get("weights_fingerprint", "")),
+        "metrics": metrics,
+        "matrix": _matrix(counts, names, unit) if drawn else None,
+        "tables": [
             (
                 _columns(entry, key),
                 [(str(name), "absent" if value is None else _value(value)) for name, value in table.items()],
             )
             for key, table in entry.items()
-            if key not in ("metrics", "columns") and isinstance(table, Mapping)
+            if key not in ("metrics", "columns", "data") and isinstance(table, Mapping)
         ],
-        mistakes=mistakes[:_MOST_MISTAKES],
-        other_mistakes=max(0, len(mistakes) - _MOST_MISTAKES),
-        classes=len(counts),
-    )
+        "mistakes": mistakes[:_MOST_MISTAKES],
+        "other_mistakes": max(0, len(mistakes) - _MOST_MISTAKES),
+        "classes": len(counts),
+    }
 
 
 def _columns(entry: Mapping[str, Any], key: str) -> tuple[str, str]:
@@ -123,17 +63,17 @@ def _value(value: float | None) -> str:
     return number(math.nan if value is None else float(value))
 
 
-def _matrix(counts: Sequence[Sequence[int]], names: Sequence[str], unit: str) -> Matrix:
+def _matrix(counts: Sequence[Sequence[int]], names: Sequence[str], unit: str) -> dict[str, Any]:
     totals = [max(sum(row), 1) for row in counts]
     as_shares = max(map(max, counts)) > _LARGEST_NUMBER
     cells = [
-        Cell(
-            row=true,
-            column=predicted,
-            share=round(count / totals[true], 3),
-            words=_words(names, true, predicted, count, unit),
-            text=_percent(count / totals[true]) if as_shares else str(count),
-        )
+        {
+            "row": true,
+            "column": predicted,
+            "share": round(count / totals[true], 3),
+            "words": _words(names, true, predicted, count, unit),
+            "text": _percent(count / totals[true]) if as_shares else str(count),
+        }
         for true, row in enumerate(counts)
         for predicted, count in enumerate(row)
         if count
@@ -144,7 +84,14 @@ def _matrix(counts: Sequence[Sequence[int]], names: Sequence[str], unit: str) ->
     caption = f"{right} of {total} {unit} right"
     if as_shares:
         caption = f"{right / total:.1%} of {total:,} {unit} right; in the cells, percent of the true class"
-    return Matrix(short, cells, recalls, round(max(map(len, short)) * _LETTER + 10, 1), caption)
+    return {
+        "names": short,
+        "cells": cells,
+        "recalls": recalls,
+        "margin": round(max(map(len, short)) * _LETTER + 10, 1),
+        "caption": caption,
+        "cell": _CELL,
+    }
 
 
 def _percent(share: float) -> str:
@@ -160,9 +107,8 @@ def _short(name: str) -> str:
 
 def _words(names: Sequence[str], true: int, predicted: int, count: int, unit: str) -> str:
     images = unit.removesuffix("s") if count == 1 else unit
-    if true == predicted:
-        return f"{count} {images} of {names[true]} predicted correctly"
-    return f"{count} {images} of {names[true]} predicted as {names[predicted]}"
+    prediction = "correctly" if true == predicted else f"as {names[predicted]}"
+    return f"{count} {images} of {names[true]} predicted {prediction}"
 
 
 def _mistakes(counts: Sequence[Sequence[int]], names: Sequence[str]) -> list[str]:

@@ -49,12 +49,7 @@ def tick(value: float) -> str:
 
 
 def size(count: int) -> str:
-    """Write a number of bytes.
-
-    Examples:
-        >>> size(12), size(1200), size(57_300_000)
-        ('12 bytes', '1.2 kB', '57.3 MB')
-    """
+    """Write a number of bytes, such as ``12 bytes`` or ``57.3 MB``."""
     value, unit = float(count), 0
     while value >= 1000 and unit < len(_UNITS) - 1:  # noqa: PLR2004
         value, unit = value / 1000, unit + 1
@@ -62,12 +57,7 @@ def size(count: int) -> str:
 
 
 def duration(seconds: float) -> str:
-    """Write a duration.
-
-    Examples:
-        >>> duration(0.787), duration(75), duration(7300)
-        ('0.8 s', '1 min 15 s', '2 h 1 min')
-    """
+    """Write a duration, such as ``0.8 s``, ``1 min 15 s`` or ``2 h 1 min``."""
     whole = round(seconds)
     if whole < _MINUTE:
         return f"{seconds:.1f} s"

@@ -6,7 +6,7 @@ import base64
 import hashlib
 import os
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from datetime import datetime
 from functools import cache
 from importlib import resources
@@ -17,7 +17,6 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
 from cuelight.report import charts
-from cuelight.report.charts import Line
 from cuelight.report.numbers import number
 from cuelight.version import __version__
 
@@ -57,19 +56,10 @@ def _environment() -> Environment:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    environment.filters |= {"number": number, "id": _identifier, "places": _places}
+    environment.filters |= {"number": number, "id": lambda text: re.sub(r"\W+", "-", text.lower())}
     return environment
 
 
 def _hash(text: str) -> str:
     """Return the source of an inline style or script, as a content security policy names it."""
     return f"sha256-{base64.b64encode(hashlib.sha256(text.encode()).digest()).decode()}"
-
-
-def _identifier(text: str) -> str:
-    return re.sub(r"\W+", "-", text.lower())
-
-
-def _places(lines: Sequence[Line]) -> list[dict[str, Any]]:
-    """Return the label and the points of each curve, for the script."""
-    return [{"label": line.series.label, "places": line.places} for line in lines]

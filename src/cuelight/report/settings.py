@@ -25,44 +25,25 @@ Rows = Sequence[tuple[str, str]]
 
 
 @dataclass(frozen=True)
-class Listing:
-    """The callbacks of a run, in order.
-
-    Args:
-        rows: The name and the origin of each.
-        planned: Whether these are all that ran; otherwise they are only those of the configuration.
-    """
-
-    rows: Rows = ()
-    planned: bool = False
-
-
-@dataclass(frozen=True)
 class Files:
-    """The files of a run.
-
-    Args:
-        rows: Path (relative to the run directory), number of files if it is a folder, and size.
-        total: The number of files.
-        size: Their total size.
-    """
+    """The files of a run: path, number of files if it is a folder, and size of each; their number and total size."""
 
     rows: Sequence[tuple[str, str, str]] = ()
     total: int = 0
     size: str = ""
 
 
-def read_callbacks(directory: Path, record: Mapping[str, Any]) -> Listing:
-    """Return the callbacks that the training recorded; without a record, those of the configuration."""
+def read_callbacks(directory: Path, record: Mapping[str, Any]) -> Rows:
+    """Return names and origins of the recorded callbacks, in order; without a record, those of the configuration."""
     if "callbacks" in record:
-        return Listing([(str(entry["name"]), str(entry["origin"])) for entry in record["callbacks"]], planned=True)
+        return [(str(entry["name"]), str(entry["origin"])) for entry in record["callbacks"]]
     config = read_yaml(directory / CONFIG_FILE) or {}
     entries = (config.get("trainer") or {}).get("callbacks") or []
     origins = [
         f"trainer.callbacks.{index}{'' if entry.get('active', True) else ', switched off by active: false'}"
         for index, entry in enumerate(entries)
     ]
-    return Listing([(str(entry["name"]), origin) for entry, origin in zip(entries, origins, strict=True)])
+    return [(str(entry["name"]), origin) for entry, origin in zip(entries, origins, strict=True)]
 
 
 def read_metadata(directory: Path) -> list[tuple[str, Rows]]:
@@ -106,15 +87,13 @@ def list_files(directory: Path, page: Path) -> Files:
     folders: dict[str, list[tuple[str, int]]] = defaultdict(list)
     for path, count in sorted(found):
         folders[path.rpartition("/")[0]].append((path, count))
-    rows = [row for folder, files in sorted(folders.items()) for row in _rows(folder, files)]
+    rows: list[tuple[str, str, str]] = []
+    for folder, files in sorted(folders.items()):
+        if folder and len(files) > _MOST_FILES:
+            rows.append((folder, f"{len(files)} files", size(sum(count for _, count in files))))
+        else:
+            rows += [(path, "", size(count)) for path, count in files]
     return Files(rows, len(found), size(sum(count for _, count in found)))
-
-
-def _rows(folder: str, files: Sequence[tuple[str, int]]) -> list[tuple[str, str, str]]:
-    """Return a row for each file, or a single one for a large folder."""
-    if folder and len(files) > _MOST_FILES:
-        return [(folder, f"{len(files)} files", size(sum(count for _, count in files)))]
-    return [(path, "", size(count)) for path, count in files]
 
 
 def _rows_of(tree: Any) -> list[tuple[str, str]]:

@@ -2,60 +2,28 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from cuelight.report.numbers import duration, number
 from cuelight.train_end.outcomes import Outcome, measured_fingerprints, read_outcomes
 from cuelight.utils.redaction import redacted_text
 
-_SHOWN = 12  # digits of a hash
-
-
-@dataclass(frozen=True)
-class Step:
-    """A step after the training.
-
-    Args:
-        name: Its name.
-        status: ``ok``, ``failed`` or ``skipped``.
-        reason: Why it failed or was skipped, or another note.
-        seconds: Its duration, as text.
-        checkpoint: The file whose weights it used.
-        weights: The first digits of the fingerprint of these weights.
-        files: The files that it wrote, each with the first digits of its SHA-256.
-        traceback: The traceback of an unexpected error.
-    """
-
-    name: str
-    status: str
-    reason: str
-    seconds: str
-    checkpoint: str
-    weights: str
-    files: Sequence[tuple[str, str]]
-    traceback: str = ""
-
 
 @dataclass(frozen=True)
 class Steps:
-    """All steps after the training, in order.
+    """All steps after the training, in order, and the fingerprint of the measured weights."""
 
-    Args:
-        steps: The steps.
-        agreement: Whether the shipped weights are the measured ones; ``None`` if there is nothing to compare.
-        weights: The first digits of the fingerprint of the measured weights.
-    """
-
-    steps: Sequence[Step] = ()
-    agreement: bool | None = None
+    steps: Sequence[Mapping[str, Any]] = ()
+    agreement: bool | None = None  # whether the shipped weights are the measured ones; None with nothing to compare
     weights: str = ""
 
     @property
     def failed(self) -> list[str]:
         """The names of the failed steps."""
-        return [step.name for step in self.steps if step.status == "failed"]
+        return [step["name"] for step in self.steps if step["status"] == "failed"]
 
 
 def read_steps(directory: Path) -> Steps:
@@ -67,17 +35,17 @@ def read_steps(directory: Path) -> Steps:
     return Steps([_step(outcome) for outcome in outcomes], agreement, ", ".join(map(_short, measured)))
 
 
-def _step(outcome: Outcome) -> Step:
-    return Step(
-        name=str(outcome.step),
-        status=str(outcome.status),
-        reason=redacted_text(str(outcome.reason)) or _worth_knowing(outcome),
-        seconds=duration(float(outcome.seconds)),
-        checkpoint=str(outcome.checkpoint),
-        weights=_short(outcome.weights_fingerprint),
-        files=[(str(path), _short(recorded)) for path, recorded in outcome.files.items()],
-        traceback=redacted_text("".join(outcome.details.get("traceback", ()))),
-    )
+def _step(outcome: Outcome) -> dict[str, Any]:
+    return {
+        "name": str(outcome.step),
+        "status": str(outcome.status),
+        "reason": redacted_text(str(outcome.reason)) or _worth_knowing(outcome),
+        "seconds": duration(float(outcome.seconds)),
+        "checkpoint": str(outcome.checkpoint),
+        "weights": _short(outcome.weights_fingerprint),
+        "files": [(str(path), _short(recorded)) for path, recorded in outcome.files.items()],
+        "traceback": redacted_text("".join(outcome.details.get("traceback", ()))),
+    }
 
 
 def _worth_knowing(outcome: Outcome) -> str:
@@ -90,4 +58,4 @@ def _worth_knowing(outcome: Outcome) -> str:
 
 
 def _short(digits: str) -> str:
-    return str(digits)[:_SHOWN]
+    return str(digits)[:12]

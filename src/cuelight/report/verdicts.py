@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import shlex
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from pathlib import Path
 from typing import Any, Literal
@@ -87,7 +87,7 @@ def best_of(record: Mapping[str, Any], curves: Curves) -> Best | None:
         return found
     step = min(points, key=lambda point: abs(point[1] - found.score) if point[1] == point[1] else float("inf"))[0]
     epoch = next((number for number, last in curves.epochs.items() if step <= last), None)
-    return Best(found.monitor, found.score, found.path, step, epoch)
+    return replace(found, step=step, epoch=epoch)
 
 
 def _how_long(record: Mapping[str, Any]) -> str:
@@ -107,8 +107,5 @@ def _running(process: Mapping[str, Any], resume: str) -> Verdict | None:
         host = process.get("host", "another machine")
         told = "Check on that machine whether it is still running. If it is not, run the command below."
         return Verdict("warning", f"The training was running on {host} at its last update", [told], resume)
-    return (
-        Verdict("warning", "The training is still running", ["This page shows its state when the page was written."])
-        if alive
-        else None
-    )
+    told = "This page shows its state when the page was written."
+    return Verdict("warning", "The training is still running", [told]) if alive else None

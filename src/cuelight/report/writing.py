@@ -4,23 +4,22 @@ from __future__ import annotations
 
 import os
 import shlex
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any
 
 from cuelight.errors import CheckpointError, CuelightError
 from cuelight.provenance.record import METADATA_FILE
-from cuelight.report.charts import Best, Chart, chart_of
-from cuelight.report.curves import METRICS_FILE, Curves, read_curves
+from cuelight.report.charts import Best, chart_of
+from cuelight.report.curves import EVENT_FILES, METRICS_FILE, Curves, read_curves
 from cuelight.report.galleries import GRADCAM_FOLDER, Gallery, example_gallery, gradcam_gallery, prediction_gallery
 from cuelight.report.grouping import KINDS, panels_of
-from cuelight.report.measurements import Measured, read_measurements
+from cuelight.report.measurements import read_measurements
 from cuelight.report.reading import Problems
 from cuelight.report.rendering import render
 from cuelight.report.settings import (
     Files,
-    Listing,
     list_files,
     read_callbacks,
     read_config,
@@ -89,7 +88,7 @@ def _directory_of(path: Path) -> Path:
             f"{path}: this is not a run directory, but contains {len(runs)} of them. Pass one, such as "
             f"{short_path(runs[-1])}."
         )
-    if not any(path.rglob("events.out.tfevents.*")):
+    if not any(path.rglob(EVENT_FILES)):
         raise CheckpointError(
             f"{path}: this is not a run directory: it has no files of a training. Expected a folder such as "
             "runs/<name>/<time>-<id>."
@@ -105,7 +104,7 @@ def _contents(directory: Path, page: Path) -> dict[str, Any]:
     curves = problems.guard("curves", lambda: read_curves(directory, elsewhere), Curves)
     best = problems.guard("best", lambda: best_of(record, curves), lambda: None)
     steps = problems.guard("steps", lambda: read_steps(directory), Steps)
-    measured: list[Measured] = problems.guard("measurements", lambda: read_measurements(directory), list)
+    measured: list[dict[str, Any]] = problems.guard("measurements", lambda: read_measurements(directory), list)
     return {
         "name": problems.guard("config", lambda: read_name(directory), lambda: directory.name),
         "directory": directory,
@@ -121,7 +120,8 @@ def _contents(directory: Path, page: Path) -> dict[str, Any]:
         "predictions": problems.guard("predictions", lambda: prediction_gallery(directory), Gallery),
         "gradcam": problems.guard("gradcam", lambda: gradcam_gallery(directory), Gallery),
         "steps": steps,
-        "callbacks": problems.guard("callbacks", lambda: read_callbacks(directory, record), Listing),
+        "callbacks": problems.guard("callbacks", lambda: read_callbacks(directory, record), list),
+        "callbacks_recorded": "callbacks" in record,
         "metadata": problems.guard("metadata", lambda: read_metadata(directory), list),
         "config": problems.guard("config", lambda: read_config(directory), str),
         "files": problems.guard("files", lambda: list_files(directory, page), Files),
@@ -129,19 +129,19 @@ def _contents(directory: Path, page: Path) -> dict[str, Any]:
     }
 
 
-def _charts(curves: Curves, best: Best | None, problems: Problems) -> dict[str, list[Chart]]:
+def _charts(curves: Curves, best: Best | None, problems: Problems) -> dict[str, list[dict[str, Any]]]:
     """Return the charts by heading, without those that cannot be drawn."""
-    charts: dict[str, list[Chart]] = {}
+    charts: dict[str, list[dict[str, Any]]] = {}
     for panel in panels_of(curves, best.monitor if best else ""):
         draw = partial(chart_of, panel, curves.last_step, curves.epochs, best)
-        chart: Chart | None = problems.guard(f"chart of {panel.quantity}", draw, lambda: None)
+        chart: dict[str, Any] = problems.guard(f"chart of {panel.quantity}", draw, dict)
         if chart:
             charts.setdefault(KINDS[panel.kind], []).append(chart)
     return charts
 
 
-def _tiles(measured: Sequence[Measured], best: Best | None) -> list[tuple[str, str]]:
+def _tiles(measured: Sequence[Mapping[str, Any]], best: Best | None) -> list[tuple[str, str]]:
     """Return the first metrics, beginning with the one by which the best checkpoint is chosen."""
     wanted = best.monitor.rpartition("/")[2] if best else ""
-    found = [metric for one in measured[:1] for metric in one.metrics]
+    found = measured[0]["metrics"] if measured else ()
     return sorted(found, key=lambda metric: metric[0].rpartition("/")[2] != wanted)[:_MOST_TILES]

@@ -54,8 +54,9 @@ def refused_changes(
             "data",
         )
     is_open = _is_in_the_middle_of_an_epoch(checkpoint)
-    for key in changed:
-        if reason := _reason(key, config, is_open):
+    keys = {_reason(key, config, is_open): key for key in reversed(changed)}
+    for reason, key in reversed(keys.items()):
+        if reason:
             yield Problem(f"this cannot be changed for a resume: {reason} Start a new training instead.", key)
 
 

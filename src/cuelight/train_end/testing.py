@@ -10,7 +10,6 @@ import lightning.pytorch as pl
 import numpy as np
 from PIL import Image
 
-from cuelight.data.base.image_file_data_module import ImageFileDataModule
 from cuelight.data.protocols import HasFingerprint, LabelsByName, LoadsWhole, NamesClasses
 from cuelight.errors import DataError
 from cuelight.evaluation.confusion_matrix import NamesConfusionUnit, confusion_matrix
@@ -81,8 +80,8 @@ def _data_measured(data: pl.LightningDataModule, view: Split) -> dict[str, Any]:
             facts["fingerprint"] = data.fingerprint()
         if isinstance(data, LoadsWhole):
             facts["images"] = len(getattr(data.whole_dataloader(view), "dataset", ()))
-        if isinstance(data, ImageFileDataModule):
-            facts["taken_from_training_images"] = view in data.taken_from_training
+        if (taken := getattr(data, "taken_from_training", None)) is not None:
+            facts["taken_from_training_images"] = view in taken
     return facts
 
 

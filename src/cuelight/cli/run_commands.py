@@ -1,0 +1,99 @@
+"""The commands on a trained run: ``test``, ``export``, ``archive``, ``finish``, ``verify`` and ``upload``."""
+
+from __future__ import annotations
+
+import argparse
+import shlex
+from collections.abc import Callable
+from pathlib import Path
+
+from rich.markup import escape
+
+from cuelight.cli.display import begin, output_console, print_hint, print_summary, report_failures, two_columns
+from cuelight.runs.run import Run
+from cuelight.utils.files import short_path
+
+
+def test(arguments: argparse.Namespace) -> int:
+    """Evaluate a checkpoint."""
+    result = _open(arguments).test(_checkpoint(arguments), arguments.view)
+    if not arguments.quiet:
+        print_summary(result, arguments.source)
+    return 0
+
+
+def export(arguments: argparse.Namespace) -> int:
+    """Export a checkpoint."""
+    return _write(arguments, Run.export)
+
+
+def archive(arguments: argparse.Namespace) -> int:
+    """Write a checkpoint as NN Archive."""
+    return _write(arguments, Run.archive)
+
+
+def finish(arguments: argparse.Namespace) -> int:
+    """Run the missing steps after a training. The exit code is 1 if one failed."""
+    result = _open(arguments).finish()
+    if not arguments.quiet:
+        print_summary(result, arguments.source)
+    return report_failures(result, arguments.source)
+
+
+def verify(arguments: argparse.Namespace) -> int:
+    """Check that the shipped weights are the measured ones. The exit code is 1 if not, or with nothing to check."""
+    begin(arguments)
+    checks = Run.load(arguments.run).verify()
+    if not checks:
+        print_hint(f"error: {arguments.run}: no post-training step has written anything. Run: cuelight finish")
+        return 1
+    all_ok = all(check.ok for check in checks)
+    if not arguments.quiet or not all_ok:
+        table = two_columns()
+        for check in checks:
+            mark = "[green]ok[/green]" if check.ok else "[red]wrong[/red]"
+            table.add_row(check.subject, f"{mark}  {escape(check.detail)}")
+        output_console().print(table)
+    if all_ok:
+        return 0
+    print_hint(
+        f"To repeat the configured steps: cuelight finish {shlex.quote(arguments.run)}. To test another split again: "
+        "cuelight test --view."
+    )
+    return 1
+
+
+def upload(arguments: argparse.Namespace) -> int:
+    """Send the trackers of a run what they lack. The exit code is 1 if this failed."""
+    outcome = _open(arguments).upload()
+    if outcome.status == "failed":
+        print_hint(f"error: {outcome.reason}")
+        return 1
+    if outcome.status == "ok" and not arguments.quiet:
+        table = two_columns()
+        table.add_row("checkpoint", f"{escape(outcome.checkpoint)}  (weights {outcome.weights_fingerprint[:12]})")
+        for name, sent in outcome.details["uploads"].items():
+            table.add_row(name, f"{escape(sent['where'])}  (step {sent['step']}, sha256 {sent['sha256'][:12]})")
+        output_console().print(table)
+    return 0
+
+
+def _open(arguments: argparse.Namespace) -> Run:
+    display = begin(arguments)
+    trained = Run.load(arguments.run, arguments.overrides)
+    trained.display = display
+    return trained
+
+
+def _checkpoint(arguments: argparse.Namespace) -> Path | None:
+    """Return the checkpoint that a command was given; ``None`` for a run directory."""
+    path = Path(arguments.run)
+    return path if path.is_file() else None
+
+
+def _write(arguments: argparse.Namespace, verb: Callable[..., Path]) -> int:
+    """Write a file from a checkpoint with ``verb``, a method of ``Run``, and print its path."""
+    path = verb(_open(arguments), _checkpoint(arguments), arguments.output, arguments.prefer)
+    if not arguments.quiet:
+        output_console().print(short_path(path.absolute()), highlight=False)
+    return 0
