@@ -130,7 +130,9 @@ class ModelCheckpoint(callbacks.ModelCheckpoint):
         if current is None:
             return False
         loss = float(trainer.callback_metrics.get(self.tie_breaker or "", math.inf))
-        improves = super().check_monitor_top_k(trainer, current) or self._is_tie_with_lower_loss(current, loss)
+        improves = super().check_monitor_top_k(trainer, current)
+        if not improves and self.tie_breaker and self.save_top_k == 1:
+            improves = trainer.strategy.reduce_boolean_decision(self._is_tie_with_lower_loss(current, loss))
         if improves and not self._is_finite(trainer, current):
             return False
         if improves:
@@ -139,7 +141,7 @@ class ModelCheckpoint(callbacks.ModelCheckpoint):
 
     def _is_tie_with_lower_loss(self, current: Tensor, loss: float) -> bool:
         best = self.best_model_score
-        return self.save_top_k == 1 and best is not None and bool(current == best) and loss < self._loss_of_best
+        return best is not None and bool(current == best) and loss < self._loss_of_best
 
     def _is_finite(self, trainer: pl.Trainer, current: Tensor) -> bool:
         metrics = {str(self.monitor): current} | {
