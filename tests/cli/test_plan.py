@@ -5,7 +5,7 @@ import re
 import pytest
 
 from cuelight.cli.main import main
-from cuelight.errors import ConfigError, DataError
+from cuelight.errors import ConfigError
 from cuelight.runs.run import Run
 from support.experiments import OWN_PARTS, experiment, own_parts, write_yaml
 
@@ -130,7 +130,33 @@ def test_no_refusal_shows_the_value(monkeypatch, change):
 def test_a_missing_folder_of_images_says_what_a_path_is_relative_to(monkeypatch, tmp_path):
     monkeypatch.chdir(tmp_path)
     tree = {"model": {"name": "ClassificationModel"}, "data": {"name": "ImageFolder", "params": {"path": "pets"}}}
-    with pytest.raises(DataError) as caught:
+    with pytest.raises(ConfigError) as caught:
         Run.from_yaml(tree).train()
+    assert list(tmp_path.iterdir()) == []
     assert f"looked for {tmp_path / 'pets'}" in str(caught.value)
     assert "change it with data.params.path=..." in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("params", "key", "words"),
+    [
+        ({"target_layer": "backbone.layer9"}, "target_layer", 'Did you mean "backbone.layer'),
+        ({"target_layer": -500}, "target_layer", "has no layer -500"),
+        ({"target_layer": "auto", "class_idx": "eleven"}, "class_idx", 'unknown class "eleven"'),
+        ({"target_layer": "auto", "class_idx": 10}, "class_idx", "class index 10 is out of range"),
+    ],
+)
+def test_a_layer_or_class_that_the_model_does_not_have_is_found_before_anything_is_written(
+    tmp_path, caplog, params, key, words
+):
+    tree = {
+        "model": {"name": "ClassificationModel", "params": {"backbone": "test_resnet"}},
+        "data": {"name": "Digits"},
+        "trainer": {"callbacks": [{"name": "GradCamCallback", "params": params}], "accelerator": "cpu"},
+    }
+    Run.from_yaml(tree).plan()
+    assert f"trainer.callbacks.0.params.{key}: " in caplog.text
+    assert words in caplog.text
+    with pytest.raises(ConfigError, match=rf"trainer\.callbacks\.0\.params\.{key}: "):
+        Run.from_yaml(tree).train(tmp_path)
+    assert list(tmp_path.iterdir()) == []

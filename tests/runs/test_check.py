@@ -8,7 +8,7 @@ import pynvml
 import pytest
 
 from cuelight.callbacks import ExportOnTrainEnd, Timer
-from cuelight.errors import ConfigError, DataError
+from cuelight.errors import ConfigError
 from cuelight.runs.run import Run
 from support.experiments import write_yaml
 from support.nvml_library import GPU, no_nvml_library, nvml_library
@@ -245,7 +245,7 @@ def test_callbacks_are_made_and_checked_once_for_a_training(monkeypatch, tmp_pat
     run = Run.from_yaml(
         {"model": CLASSIFICATION, "data": {"name": "ImageFolder", "params": {"path": "no"}}, "trainer": trainer}
     )
-    with pytest.raises(DataError):  # where the data is read, right after the plan
+    with pytest.raises(ConfigError):  # the folder does not exist, which is found with all else
         run.train(tmp_path)
     assert len(made) == 1
     assert checked == made * 2  # when the file is read, and when the training begins

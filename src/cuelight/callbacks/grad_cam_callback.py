@@ -15,7 +15,7 @@ from torch import Tensor
 from cuelight import registry
 from cuelight.config import Config
 from cuelight.data.protocols import DescribesImages, NamesClasses
-from cuelight.errors import CuelightError, ExplainError, ParameterError, Problem
+from cuelight.errors import CuelightError, ExplainError, LayerError, ParameterError, Problem
 from cuelight.explain import Method, find_class, find_layer
 from cuelight.explain.batches import images_and_labels, some_of
 from cuelight.explain.captions import explained_images, title_of
@@ -55,9 +55,9 @@ class GradCamCallback(pl.Callback):
     Localization".
 
     Args:
-        target_layer: The layer whose activations are used: an index into ``named_modules()`` of the module (negative
-            ones count from the end), a name such as "backbone.layer4", or "auto" for the last layer with a spatial map;
-            ``cuelight layers`` lists them.
+        target_layer: The layer whose activations are used: an index into ``named_modules()`` of the module without its
+            metrics (negative ones count from the end), a name such as "backbone.layer4", or "auto" for the last layer
+            with a spatial map; ``cuelight layers`` lists them.
         class_idx: The class to explain: its index, its name, "predicted" or "label".
         log_n_batches: Number of batches of each validation to draw.
         task: The task of the model: classification or segmentation; others for modules that implement
@@ -100,6 +100,19 @@ class GradCamCallback(pl.Callback):
             yield Problem(
                 f'{name} is a {own} model, but GradCamCallback has task: {self.task}. Set "task: {own}".', "params.task"
             )
+
+    def check_model(self, module: pl.LightningModule, class_names: Sequence[str] | None) -> Iterator[Problem]:
+        """Find out whether the model has the layer and the class."""
+        if self.target_layer != AUTO:
+            try:
+                find_layer(module, self.target_layer, None)
+            except LayerError as error:
+                yield Problem(str(error), "params.target_layer")
+        if count := getattr(module, "num_classes", None) or len(class_names or ()):
+            try:
+                find_class(self.class_idx, class_names, count)
+            except ExplainError as error:
+                yield Problem(str(error), "params.class_idx")
 
     def setup(self, trainer: pl.Trainer, pl_module: pl.LightningModule, stage: str) -> None:
         """Reset the state, and raise a ``CuelightError`` under a strategy that shards the weights."""

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from torch import Tensor, nn
+from torchmetrics import Metric
 
 from cuelight.errors import LayerError
 from cuelight.explain.tracing import last_with_maps, traced
@@ -18,7 +19,7 @@ AUTO = "auto"
 class Layer:
     """A module of a model."""
 
-    index: int  # in ``list(model.named_modules())``
+    index: int  # among the modules without metrics
     name: str  # empty for the model itself
     type: str
     shape: tuple[int, ...] | None  # of the output for one image; None if the layer is not run or puts out no tensor
@@ -37,8 +38,22 @@ def list_layers(model: nn.Module, example: Tensor | None) -> list[Layer]:
             shapes = {name: tuple(output.shape) for name, output in outputs.items() if isinstance(output, Tensor)}
     return [
         Layer(index, name, type(module).__name__, shapes.get(name), name == auto)
-        for index, (name, module) in enumerate(model.named_modules())
+        for index, (name, module) in enumerate(modules_without_metrics(model))
     ]
+
+
+def modules_without_metrics(model: nn.Module) -> list[tuple[str, nn.Module]]:
+    """Return ``named_modules()`` without metrics and what is in them, so that no index depends on what is measured."""
+    metrics = {part for module in model.modules() if _is_metric(module) for part in module.modules()}
+    return [(name, module) for name, module in model.named_modules() if module not in metrics]
+
+
+def _is_metric(module: nn.Module) -> bool:
+    """Whether a module is a metric, or a list or mapping of metrics."""
+    if isinstance(module, (nn.ModuleDict, nn.ModuleList)):
+        parts = list(module.children())
+        return bool(parts) and all(map(_is_metric, parts))
+    return isinstance(module, Metric)
 
 
 def find_layer(model: nn.Module, target: int | str, example: Tensor | None) -> str:
@@ -53,13 +68,13 @@ def find_layer(model: nn.Module, target: int | str, example: Tensor | None) -> s
 
     Args:
         model: The model; its state is preserved.
-        target: The name of a layer; its index in ``list(model.named_modules())``, also negative; or ``auto``.
+        target: The name of a layer; its index in :func:`modules_without_metrics`, also negative; or ``auto``.
         example: Input batch ``(N, C, H, W)``, of which the first image is run for ``auto``.
 
     Raises:
         LayerError: If there is no such layer, or none with a map.
     """
-    names: list[str] = [name for name, _ in model.named_modules()]
+    names = [name for name, _ in modules_without_metrics(model)]
     if isinstance(target, int):
         if not -len(names) <= target < len(names):
             raise LayerError(

@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
+from pathlib import Path
 
 import lightning.pytorch as pl
 from lightning.pytorch.accelerators import AcceleratorRegistry
 from lightning.pytorch.strategies import StrategyRegistry
 
 from cuelight import registry
-from cuelight.callbacks.base.check import check_callback
+from cuelight.callbacks.base.check import ChecksModel, check_callback
 from cuelight.config.schema import Config
+from cuelight.data.base.image_file_data_module import ImageFileDataModule
 from cuelight.errors import ConfigWarning, Problem, did_you_mean
 from cuelight.runs.build import model_class
 from cuelight.runs.plan import PlannedCallback
@@ -29,6 +32,7 @@ def check(config: Config, planned: Sequence[PlannedCallback]) -> list[Problem | 
         *tracker_problems(config.tracker),
         *_trackers_of_another_process(config),
         *_data_of_another_task(config),
+        *_missing_data(config),
         *_unknown_metrics(config, planned),
         *_wrong_direction(config, planned),
     ]
@@ -36,6 +40,33 @@ def check(config: Config, planned: Sequence[PlannedCallback]) -> list[Problem | 
         answers = list(check_callback(entry.callback, config, callbacks, entry.path))
         found += answers or _same_state(entry, planned)  # a callback's own check is more precise
     return found
+
+
+def check_model(
+    planned: Sequence[PlannedCallback], module: pl.LightningModule, class_names: Sequence[str] | None
+) -> list[Problem]:
+    """Return what callbacks of the file need and the model does not have."""
+    return [
+        replace(problem, path=f"{entry.path}.{problem.path}")
+        for entry in planned
+        if entry.path and isinstance(entry.callback, ChecksModel)
+        for problem in entry.callback.check_model(module, class_names)
+    ]
+
+
+def _missing_data(config: Config) -> Iterator[Problem]:
+    """Find a data folder that is not there, which needs no training, but also no reading."""
+    path = config.data.params.get("path")
+    kind = registry.data.get(config.data.name)
+    if not path or not (isinstance(kind, type) and issubclass(kind, ImageFileDataModule)) or Path(str(path)).exists():
+        return
+    looked_for = getattr(path, "template", Path(str(path)).absolute())
+    yield Problem(
+        f"there is no such folder (looked for {looked_for}). A relative path starts at the working directory; change "
+        "it with data.params.path=...",
+        "data.params.path",
+        on_this_machine=True,
+    )
 
 
 def _unknown_hardware(config: Config) -> Iterator[Problem]:

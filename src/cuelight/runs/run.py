@@ -19,7 +19,7 @@ from cuelight.data.spec import DATA_SPEC, DataSpec, data_spec_of
 from cuelight.errors import CheckpointError, ConfigError, ConfigWarning, CuelightError, Problem, TrainingInterrupted
 from cuelight.explain import Layer, list_layers
 from cuelight.runs.build import build_data, build_model, model_class
-from cuelight.runs.check import check
+from cuelight.runs.check import check, check_model
 from cuelight.runs.defaults import with_defaults
 from cuelight.runs.plan import PlannedCallback, place_model_callbacks, plan_callbacks, with_display
 from cuelight.runs.record import recorded_training, why_it_ended
@@ -123,8 +123,16 @@ class Run(TrainedRun):
 
     def plan(self) -> list[PlannedCallback]:
         """Return every callback of a training in order, without reading data. Warnings and problems are logged."""
-        _warn_of(self.config.locate(check(self.config, self._callbacks())))
+        _warn_of(self.config.locate([*check(self.config, self._callbacks()), *self._problems_of_model()]))
         return with_display(self._callbacks(), self.display)
+
+    def _problems_of_model(self) -> list[Problem]:
+        """Return what callbacks need and the model does not have; none if the classes of the data are not known."""
+        with suppress(CuelightError), torch.device("meta"):
+            description = data_spec_of(build_data(self.config))
+            module = build_model(self.config, description, fresh=False)
+            return check_model(self._callbacks(), module, description.class_names)
+        return []
 
     def layers(self, checkpoint: str | Path | None = None) -> list[Layer]:
         """List the layers of the model with their output shapes, without training.
@@ -223,11 +231,13 @@ class Run(TrainedRun):
         description = data_spec_of(data)
         changed = self._changes(resume, description) if resume else []
         self.config = with_defaults(self.config)
+        pl.seed_everything(self.config.trainer.seed, workers=True, verbose=False)
+        model = build_model(self.config, description, resume is None, changed_optimizer(changed))
+        if problems := check_model(planned, model, description.class_names):
+            raise ConfigError(self.config.locate(problems))
         directory = self._prepare_directory(output)
         if resume is None and is_first_process():
             remove_spools(directory)  # of a training that ended before its first checkpoint
-        pl.seed_everything(self.config.trainer.seed, workers=True, verbose=False)
-        model = build_model(self.config, description, resume is None, changed_optimizer(changed))
         planned = place_model_callbacks(planned, take_model_callbacks(model))
         callbacks = [entry.callback for entry in planned]
         loggers = build_loggers(self.config, directory, resumed_from)

@@ -31,6 +31,14 @@ class ChecksItself(Protocol):
         ...
 
 
+@runtime_checkable
+class ChecksModel(Protocol):
+    """A callback that finds out whether a model has what it needs."""
+
+    def check_model(self, module: pl.LightningModule, class_names: Sequence[str] | None) -> Iterable[Problem]:
+        """Find what the model lacks, with paths as in :class:`ChecksItself`; its tensors may be on ``meta``."""
+
+
 def check_callback(
     callback: pl.Callback, config: Config | None, callbacks: Sequence[pl.Callback], path: str = ""
 ) -> Iterator[Problem | ConfigWarning]:
