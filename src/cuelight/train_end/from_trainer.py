@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -77,6 +77,7 @@ def finished_by(trainer: pl.Trainer, module: pl.LightningModule) -> FinishedTrai
         directory=Path(trainer.default_root_dir),
         make_module=lambda _: clean_copy(module, shared),
         kept=lambda: from_callbacks(checkpoints),
+        latest=lambda: _latest(checkpoints),
         why_none=lambda: why_none(callback.state_dict() for callback in checkpoints),
         name=str(hparams.get("name") or type(module).__name__),
         data=data,
@@ -86,6 +87,11 @@ def finished_by(trainer: pl.Trainer, module: pl.LightningModule) -> FinishedTrai
         loggers=list(trainer.loggers),
         step=trainer.global_step,
     )
+
+
+def _latest(callbacks: Sequence[ModelCheckpoint]) -> Path | None:
+    saved = [Path(callback.best_model_path) for callback in callbacks if not callback.monitor]
+    return max((path for path in saved if path.is_file()), key=lambda path: path.stat().st_mtime_ns, default=None)
 
 
 def _exporter(section: Any) -> ExporterConfig:

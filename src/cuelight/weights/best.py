@@ -14,6 +14,7 @@ from lightning.pytorch.callbacks import ModelCheckpoint
 logger = logging.getLogger(__name__)
 
 Preference = Literal["metric", "loss"]
+_LOSSES = ("val/loss", "val_loss")
 Mode = Literal["min", "max"]
 
 
@@ -82,7 +83,7 @@ def select_best(
 ) -> BestCheckpoint | None:
     """Choose as :func:`best_checkpoint`, without a warning."""
     by_loss = prefer == "loss"
-    order = [(best.by_loss != by_loss, best.monitor != main_metric, best.monitor != "val/loss") for best in kept]
+    order = [(best.by_loss != by_loss, best.monitor != main_metric, best.monitor not in _LOSSES) for best in kept]
     return kept[order.index(min(order))] if kept else None
 
 

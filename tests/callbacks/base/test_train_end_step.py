@@ -3,6 +3,7 @@
 import json
 import os
 import signal
+from pathlib import Path
 
 import lightning.pytorch as pl
 import onnx
@@ -27,12 +28,13 @@ from cuelight.train_end import measured_weights
 from cuelight.train_end.from_trainer import finished_by
 from cuelight.train_end.outcomes import read_outcomes
 from cuelight.train_end.running import StepResult, TrainEndError
+from cuelight.weights.best import BestCheckpoint, select_best
 from cuelight.weights.checkpoint_io import AtomicCheckpointIO, load_checkpoint
 from cuelight.weights.fingerprint import fingerprint_of_file
 from support.comparing import same
 from support.ranks import on_ranks
 from support.tiny import FEATURES, TinyData, TinyModel
-from support.trainers import quiet_trainer
+from support.trainers import fit, quiet_trainer
 
 LOSS = {"monitor": "val/loss", "filename": "best_loss"}
 ACCURACY = {"monitor": "val/accuracy", "mode": "max", "filename": "best_accuracy"}
@@ -607,3 +609,20 @@ def test_a_test_is_done_as_long_as_the_best_weights_are_those_it_measured(tmp_pa
     content["state_dict"]["network.0.bias"] += 1
     torch.save(content, tmp_path / "checkpoints" / "best_loss.ckpt")
     assert not step.is_done(training, step.outcome)
+
+
+def test_without_a_monitored_checkpoint_the_latest_one_is_used_and_this_is_said_at_the_start(tmp_path, caplog) -> None:
+    said = []
+
+    class AtStart(pl.Callback):
+        def on_train_start(self, trainer, pl_module):
+            said.append(caplog.text)
+
+    fit(tmp_path, [ModelCheckpoint(tmp_path / "checkpoints", "{epoch}", every_n_epochs=1), AtStart(), TestOnTrainEnd()])
+    assert said[0].count("the latest checkpoint is used") == 1
+    assert read_outcomes(tmp_path)["TestOnTrainEnd"].checkpoint == "checkpoints/epoch=1.ckpt"
+
+
+def test_val_loss_with_an_underscore_is_the_validation_loss() -> None:
+    kept = [BestCheckpoint(Path(name), name, "min", 1.0) for name in ("other_loss", "val_loss")]
+    assert select_best(kept, "loss").monitor == "val_loss"

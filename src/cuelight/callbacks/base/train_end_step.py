@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import logging
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 import lightning.pytorch as pl
+from lightning.pytorch.callbacks import ModelCheckpoint
 from rich.console import Console
 
 from cuelight.callbacks.added.last_checkpoint import LastCheckpoint
@@ -23,6 +25,8 @@ from cuelight.train_end.running import StepResult, TrainEndError, run_step
 from cuelight.utils.trainer_callbacks import callbacks_of
 from cuelight.utils.wrap_method import wrap_method
 from cuelight.weights.best import Preference
+
+logger = logging.getLogger(__name__)
 
 
 class TrainEndStep(pl.Callback, ABC):
@@ -86,6 +90,8 @@ class TrainEndStep(pl.Callback, ABC):
         if stage == "fit":
             self.outcome = None
             require_no_problem(self, trainer)
+            if train_end_steps(trainer)[0] is self and trainer.is_global_zero:
+                _warn_without_best_checkpoint(trainer)
 
     def on_train_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Run the step, unless the training was stopped by a signal."""
@@ -109,6 +115,18 @@ class TrainEndStep(pl.Callback, ABC):
         if reason := _why_not(trainer):
             return run_step(self.step_name, directory, lambda: _skip(reason))
         return self._run(directory, lambda: _finished(trainer, module), _console(trainer))
+
+
+def _warn_without_best_checkpoint(trainer: pl.Trainer) -> None:
+    saving = [callback for callback in trainer.checkpoint_callbacks if isinstance(callback, ModelCheckpoint)]
+    if any(callback.monitor for callback in saving) or _last_checkpoints(trainer):
+        return  # the check of LastCheckpoint warns in a run
+    used = "the latest checkpoint is used" if saving else "they will be skipped, because there is no checkpoint"
+    logger.warning(
+        "No ModelCheckpoint monitors a metric, so the steps after the training have no best checkpoint: %s. Add, for "
+        'example, ModelCheckpoint(monitor="val/loss").',
+        used,
+    )
 
 
 def _finished(trainer: pl.Trainer, module: pl.LightningModule) -> FinishedTraining:
