@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 from torchvision.transforms import v2
 
 from cuelight import registry
 from cuelight.config import Part
 from cuelight.data.targets.target_kind import Augmentation
+from cuelight.errors import Problem
 
 # Their output size depends on their input, so they get the image at its original size.
 _SIZED = frozenset({"CenterCrop", "RandomCrop", "RandomResize", "RandomResizedCrop", "RandomShortestSize", "Resize"})
+
+# torchvision has them for uint8 only; those with "Aug" in the name contain RandomPosterize.
+_OF_8_BITS = frozenset({"AugMix", "AutoAugment", "JPEG", "RandAugment", "RandomPosterize", "TrivialAugmentWide"})
 
 
 def build_augmentation(parts: Sequence[Part] | None) -> Augmentation | None:
@@ -31,3 +35,16 @@ def sees_whole_image(parts: Sequence[Part] | None) -> bool:
     Otherwise the resized image is augmented, which is faster.
     """
     return any(part.name in _SIZED for part in parts or ())
+
+
+def eight_bit_problems(parts: Iterable[Part] | None, path: str) -> list[Problem]:
+    """Report the transforms that cannot be applied to images of more than 8 bits; ``path`` is their key path."""
+    return [
+        Problem(
+            f"{part.name} needs images of 8 bits, but with value_range images are floating-point numbers. Remove one "
+            "of the two.",
+            f"{path}.{index}.name",
+        )
+        for index, part in enumerate(parts or ())
+        if part.name in _OF_8_BITS
+    ]

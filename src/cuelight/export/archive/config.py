@@ -113,4 +113,6 @@ def _more_metadata(info: OnnxInfo, metadata: ModelMetadata | None) -> dict[str, 
         entries["task"] = metadata.task
     if metadata.class_names is not None:
         entries["class_names"] = list(metadata.class_names)
+    if metadata.preprocessing is not None and metadata.preprocessing.value_range is not None:
+        entries["value_range"] = list(metadata.preprocessing.value_range)
     return entries
