@@ -79,7 +79,7 @@ class LeftOut:
 
     def __str__(self) -> str:
         """Return one line, with counts and the first names; empty if nothing is left out."""
-        formats = ", ".join(f"{count} {suffix}" for suffix, count in self._suffixes.most_common())
+        formats = ", ".join(f"{count} {suffix}" for suffix, count in sorted(self._suffixes.items(), key=_rank))
         parts = [
             f"{_number(self._suffixes.total(), 'file')} of other formats ({formats})" if formats else "",
             _listed("image", "in no folder of the layout", self._images),
@@ -141,7 +141,12 @@ def _refuse(error: OSError) -> None:
 
 
 def _is_known(target: str, read: Iterable[str], parent: str) -> bool:
-    return contains(target, os.path.realpath(parent)) or any(contains(folder, target) for folder in read)
+    """Return whether a folder contains the link to it, or overlaps one that is read already."""
+    return any(contains(target, folder) or contains(folder, target) for folder in (*read, os.path.realpath(parent)))
+
+
+def _rank(entry: tuple[str, int]) -> tuple[int, str]:
+    return -entry[1], entry[0]
 
 
 def _number(count: int, what: str) -> str:

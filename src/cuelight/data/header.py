@@ -14,6 +14,7 @@ _ONE_PICTURE = frozenset({"MPO", "PSD"})
 _KIND_OF_PAGE, _REDUCED_OR_MASK = 0x00FE, 0b101
 _BITS_PER_SAMPLE = 0x0102
 _SIXTEEN = 16
+_SIXTEEN_BITS = 65535
 
 
 class Header(NamedTuple):
@@ -23,10 +24,12 @@ class Header(NamedTuple):
         orientation: The EXIF orientation, 1 to 8; 1 is upright.
         colors: How Pillow reads 16 bits per channel of a color image: ``upper`` if it keeps the upper 8,
             ``unknown`` if it mixes them up; empty for any other image.
+        maximum: The value in the file that Pillow reads as 65535, of a PGM.
     """
 
     orientation: int = _UPRIGHT
     colors: str = ""
+    maximum: int = _SIXTEEN_BITS
 
     @property
     def turned(self) -> bool:
@@ -40,11 +43,16 @@ def read_header(image: Image.Image) -> Header:
     Raises:
         ValueError: The file has several frames.
     """
-    count = 1 if image.format in _ONE_PICTURE else getattr(image, "n_frames", 1)
-    if count > 1 and (pages := _full_pages(image, count)) > 1:
+    colors = _colors(image)  # of a PNG, getexif() may load the pixels
+    try:
+        count = 1 if image.format in _ONE_PICTURE else getattr(image, "n_frames", 1)
+        pages = _full_pages(image, count) if count > 1 else count
+    except (TypeError, LookupError) as error:  # Pillow raises them for broken pages of a TIFF
+        raise ValueError(f"its frames cannot be counted: {error}") from error
+    if pages > 1:
         raise ValueError(f"it contains {pages} frames; save each frame that you need as a file of its own")
     # Of a TIFF, load() turns the image and removes the tag.
-    return Header(int(image.getexif().get(_ORIENTATION, _UPRIGHT)), _colors(image))
+    return Header(int(image.getexif().get(_ORIENTATION, _UPRIGHT)), colors, _maximum(image))
 
 
 def _full_pages(image: Image.Image, count: int) -> int:
@@ -71,6 +79,10 @@ def _colors(image: Any) -> str:
         return "upper"
     bits = _tag(image, _BITS_PER_SAMPLE, (8,)) if image.format == "TIFF" else (8,)
     return "unknown" if max(bits) >= _SIXTEEN else ""
+
+
+def _maximum(image: Any) -> int:
+    return int(image.tile[0].args[1]) if image.format == "PPM" and image.mode == "I" else _SIXTEEN_BITS
 
 
 def _tag(image: Any, tag: int, default: Any) -> Any:

@@ -10,6 +10,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import NamedTuple, TypeVar
 
+import numpy as np
 from PIL import Image, ImageOps, UnidentifiedImageError
 
 from cuelight.data.header import Header, read_header
@@ -104,10 +105,13 @@ def portable_name(path: str, root: Path) -> str:
 
 def _with_known_values(image: Image.Image, header: Header, value_range: ValueRange | None) -> Image.Image:
     if is_deep(image):
+        if header.maximum != _SIXTEEN_BITS[1]:
+            stored = np.asarray(image) * (header.maximum / _SIXTEEN_BITS[1])
+            image = Image.fromarray(stored.round().astype(np.int32))
         if problem := value_problem(image, value_range):
             raise ValueError(problem)
         return image
-    if header.colors and not (header.colors == "upper" and value_range == _SIXTEEN_BITS):
+    if header.colors and not (header.colors == "upper" and tuple(value_range or ()) == _SIXTEEN_BITS):
         raise ValueError(_color_problem(header, value_range))
     if image.mode == "P" and "transparency" in image.info:
         return image.convert("RGBA")  # Pillow warns if such a palette is converted to anything else

@@ -14,7 +14,7 @@ from cuelight.data.base.folders import OnError
 from cuelight.data.base.image_data_module import ImageDataModule
 from cuelight.data.base.splits import Divisible, split_off_missing
 from cuelight.data.loading.samples import Images
-from cuelight.data.loading.transforms import eight_bit_problems
+from cuelight.data.loading.transforms import float_problems
 from cuelight.errors import Problem
 from cuelight.images.preprocessing import IMAGENET_MEAN, IMAGENET_STD, ColorOrder, Preprocessing, ResizeMode
 from cuelight.images.value_range import ValueRange, range_problem
@@ -97,14 +97,14 @@ class ImageFileDataModule(ImageDataModule[_Files]):
 
     @classmethod
     def parameter_problems(cls, params: Mapping[str, Any], path: str) -> list[Problem]:
-        """Report a wrong value range, and transforms that need 8 bits beside one."""
+        """Report a wrong value range, and transforms that fail on the images that it gives."""
         problems = super().parameter_problems(params, path)
         value_range = params.get("value_range")
         if value_range is None:
             return problems
         if problem := range_problem(value_range):
             problems.append(Problem(problem, f"{path}.value_range"))
-        return problems + eight_bit_problems(params.get("transforms"), f"{path}.transforms")
+        return problems + float_problems(params.get("transforms"), f"{path}.transforms")
 
     @property
     def preprocessing(self) -> Preprocessing:

@@ -12,8 +12,8 @@ from cuelight.errors import DataError
 
 logger = logging.getLogger(__name__)
 
-# Lossless formats.
-_MASK_SUFFIXES = (".png", ".bmp", ".tif", ".tiff", ".gif")
+# Lossless formats that keep the values as they are; a GIF is written with other ones.
+_MASK_SUFFIXES = (".png", ".bmp", ".tif", ".tiff")
 LAYOUT = (
     "Expected the folders images and masks in it, or the same in each of train, val and test, or train, val and test "
     "in each of images and masks; the mask of images/1.jpg is masks/1.png."

@@ -14,8 +14,7 @@ from cuelight.errors import Problem
 # Their output size depends on their input, so they get the image at its original size.
 _SIZED = frozenset({"CenterCrop", "RandomCrop", "RandomResize", "RandomResizedCrop", "RandomShortestSize", "Resize"})
 
-# torchvision has them for uint8 only; those with "Aug" in the name contain RandomPosterize.
-_OF_8_BITS = frozenset({"AugMix", "AutoAugment", "JPEG", "RandAugment", "RandomPosterize", "TrivialAugmentWide"})
+_MOST_OF_FLOAT = 1.0
 
 
 def build_augmentation(parts: Sequence[Part] | None) -> Augmentation | None:
@@ -37,14 +36,17 @@ def sees_whole_image(parts: Sequence[Part] | None) -> bool:
     return any(part.name in _SIZED for part in parts or ())
 
 
-def eight_bit_problems(parts: Iterable[Part] | None, path: str) -> list[Problem]:
-    """Report the transforms that cannot be applied to images of more than 8 bits; ``path`` is their key path."""
-    return [
-        Problem(
-            f"{part.name} needs images of 8 bits, but with value_range images are floating-point numbers. Remove one "
-            "of the two.",
-            f"{path}.{index}.name",
-        )
-        for index, part in enumerate(parts or ())
-        if part.name in _OF_8_BITS
-    ]
+def float_problems(parts: Iterable[Part] | None, path: str) -> list[Problem]:
+    """Report the transforms that fail on floating-point images; ``path`` is their key path."""
+    problems = []
+    for index, part in enumerate(parts or ()):
+        if part.name == "JPEG":
+            message = "JPEG needs images of 8 bits; with value_range they are floating-point. Remove one of the two."
+            problems.append(Problem(message, f"{path}.{index}.name"))
+        threshold = part.params.get("threshold", 0) if part.name == "RandomSolarize" else 0
+        if threshold > _MOST_OF_FLOAT:
+            message = (
+                f"with value_range, images are on the 0-1 scale; expected a threshold of at most 1, got {threshold}."
+            )
+            problems.append(Problem(message, f"{path}.{index}.params.threshold"))
+    return problems
