@@ -44,10 +44,10 @@ SENSOR = np.array([[0, 1000], [4095, 5000]], dtype=np.uint16)
 @pytest.mark.parametrize(
     ("values", "name", "mode", "expected"),
     [
-        (SENSOR, "deep.png", "I;16", r"0 to 5000\. Set .* such as \[0, 16383\]"),
-        (SENSOR, "deep.jp2", "I;16", r"0 to 5000\. Set .* such as \[0, 16383\]"),
-        (SENSOR.astype(np.int32) - 7, "deep.tif", "I", r"-7 to 4993\. Set .* such as \[0, 16383\]"),
-        (SENSOR.astype(np.float32) / 5000, "deep.tif", "F", r"0 to 1\. Set .* such as \[0, 1\]"),
+        (SENSOR, "deep.png", "I;16", r"0 to 5000\. Train .* such as \[0, 16383\]"),
+        (SENSOR, "deep.jp2", "I;16", r"0 to 5000\. Train .* such as \[0, 16383\]"),
+        (SENSOR.astype(np.int32) - 7, "deep.tif", "I", r"-7 to 4993\. Train .* such as \[0, 16383\]"),
+        (SENSOR.astype(np.float32) / 5000, "deep.tif", "F", r"0 to 1\. Train .* such as \[0, 1\]"),
     ],
 )
 def test_a_deep_image_needs_a_value_range(tmp_path: Path, values, name: str, mode: str, expected: str) -> None:
@@ -92,7 +92,7 @@ def _deep_color_png(path: Path) -> None:
 def test_a_color_image_of_16_bits_is_read_only_with_their_whole_range(tmp_path: Path) -> None:
     _deep_color_png(tmp_path / "deep.png")
 
-    with pytest.raises(UnreadableImageError, match=r"color image with 16 bits .*value_range to \[0, 65535\]"):
+    with pytest.raises(UnreadableImageError, match=r"color image with 16 bits .*value_range: \[0, 65535\]"):
         read_image(str(tmp_path / "deep.png"))
     with pytest.raises(UnreadableImageError, match=r"only the upper 8 can be read; .* but it is \[0, 4095\]"):
         read_image(str(tmp_path / "deep.png"), (0, 4095))

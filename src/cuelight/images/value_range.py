@@ -59,7 +59,7 @@ def value_problem(image: Image.Image, value_range: ValueRange | None) -> str | N
     least, most = values.min(), values.max()
     return (
         f"its mode {image.mode} does not say which values are black and white, and value_range is not set; its values "
-        f"are {least:g} to {most:g}. Set data.params.value_range to black and white, such as "
+        f"are {least:g} to {most:g}. Train with data.params.value_range set to black and white, such as "
         f"[0, {_likely_limit(image.mode, float(most)):g}]"
     )
 
