@@ -128,8 +128,8 @@ def _color_problem(header: Header, value_range: ValueRange | None) -> str:
         return f"{found} in separate planes, which Pillow cannot read; save it with 8 bits per channel"
     if value_range is None:
         return (
-            f"{found}, and value_range is not set. Train with data.params.value_range: [0, 65535], or, if its black and "
-            "white are other values, save it with 8 bits per channel"
+            f"{found}, and value_range is not set. Train with data.params.value_range: [0, 65535], or, if its black "
+            "and white are other values, save it with 8 bits per channel"
         )
     return (
         f"{found}, of which only the upper 8 can be read; that needs value_range [0, 65535], but it is "

@@ -132,10 +132,8 @@ def test_validation_without_a_labelled_pixel_is_said_once_and_measures_nothing(m
     run = quiet_trainer(max_epochs=2, num_sanity_val_steps=1)
     run.fit(model, loader(), empty)
     assert [math.isnan(run.callback_metrics[f"val/{name}"]) for name in ("loss", "mean_iou", "dice")] == [True] * 3
-    assert caplog.messages == [
-        "val: no pixel of any mask has a class: all of them are 255, which is ignored. The metrics and the loss are NaN. "
-        "Check the masks."
-    ]
+    (line,) = [message for message in caplog.messages if "no pixel" in message]
+    assert line.startswith("val: no pixel of any mask has a class: all of them are 255, which is ignored. The metrics")
 
 
 def test_classes_that_no_mask_has_are_named(caplog) -> None:
@@ -145,7 +143,7 @@ def test_classes_that_no_mask_has_are_named(caplog) -> None:
     quiet_trainer().fit(model, loader(), lacking)
     quiet_trainer().test(model, lacking)
     quiet_trainer().validate(model, loader())
-    assert caplog.messages == [
+    assert [message for message in caplog.messages if "no pixel" in message] == [
         f"{split}: no pixel of 1 of 2 classes: dark. Its metrics do not measure them." for split in ("val", "test")
     ]
 

@@ -45,8 +45,6 @@ def float_problems(parts: Iterable[Part] | None, path: str) -> list[Problem]:
             problems.append(Problem(message, f"{path}.{index}.name"))
         threshold = part.params.get("threshold", 0) if part.name == "RandomSolarize" else 0
         if threshold > _MOST_OF_FLOAT:
-            message = (
-                f"with value_range, images are on the 0-1 scale; expected a threshold of at most 1, got {threshold}."
-            )
+            message = f"expected at most 1, because with value_range images are on the 0-1 scale; got {threshold}."
             problems.append(Problem(message, f"{path}.{index}.params.threshold"))
     return problems
