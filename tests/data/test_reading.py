@@ -9,7 +9,7 @@ import pytest
 from PIL import Image, TiffImagePlugin
 
 from cuelight.data.base.image_files import ImageFiles
-from cuelight.data.reading import UnreadableImageError, read_image
+from cuelight.data.reading import UnreadableImageError, read_image, read_with_header
 from cuelight.images.preprocessing import Preprocessing
 from cuelight.images.tensors import to_tensor
 
@@ -36,6 +36,16 @@ def test_a_photo_is_turned_upright(tmp_path: Path, photo: Image.Image) -> None:
     photo.save(tmp_path / "photo.png", exif=exif)
 
     assert read_image(str(tmp_path / "photo.png")).size == (60, 90)
+
+
+def test_an_orientation_that_does_not_exist_is_none(tmp_path: Path, photo: Image.Image) -> None:
+    for number, value in enumerate((0, 9)):
+        exif = Image.Exif()
+        exif[0x0112] = value
+        photo.save(tmp_path / f"{number}.jpg", exif=exif)
+
+        image, header = read_with_header(str(tmp_path / f"{number}.jpg"))
+        assert (image.size, header.turned) == (photo.size, False)
 
 
 SENSOR = np.array([[0, 1000], [4095, 5000]], dtype=np.uint16)

@@ -137,10 +137,13 @@ def _about(data: object) -> dict[str, Any]:
         return {"name": name, "fingerprint": "not known: the data has no method fingerprint()"}
     about: dict[str, Any] = {"name": name, "fingerprint": str(data.fingerprint())}
     if isinstance(data, CountsRepeatedImages) and (repeated := dict(data.images_also_in_train)):
+        counts = " and ".join(f"{count} images of {split}" for split, count in repeated.items())
+        # Of large data, only a sample is read.
+        found = f"at least {counts}" if "sampled" in about["fingerprint"] else counts
         logger.warning(
-            "%s: %s also in the training split, so results are better than on new images. Remove them from one of the "
-            "splits.",
-            name, " and ".join(f"{count} images of {split}" for split, count in repeated.items()) + " are",
+            "%s: %s are also in the training split, so results are better than on new images. Remove them from one of "
+            "the splits.",
+            name, found,
         )  # fmt: skip
         about["images_also_in_train"] = repeated
     return about

@@ -8,6 +8,7 @@ from PIL import Image
 
 _ORIENTATION = 0x0112
 _UPRIGHT = 1
+_TURNED = range(2, 9)
 
 # Other frames of these are previews or layers.
 _ONE_PICTURE = frozenset({"MPO", "PSD"})
@@ -52,7 +53,8 @@ def read_header(image: Image.Image) -> Header:
     if pages > 1:
         raise ValueError(f"it contains {pages} frames; save each frame that you need as a file of its own")
     # Of a TIFF, load() turns the image and removes the tag.
-    return Header(int(image.getexif().get(_ORIENTATION, _UPRIGHT)), colors, _maximum(image))
+    orientation = image.getexif().get(_ORIENTATION, _UPRIGHT)
+    return Header(orientation if orientation in _TURNED else _UPRIGHT, colors, _maximum(image))
 
 
 def _full_pages(image: Image.Image, count: int) -> int:

@@ -86,7 +86,8 @@ def open_image(path: str, content: str, use: Callable[[Image.Image, Header], _Re
         with Image.open(path) as image:
             header = read_header(image)
             image.load()
-            ImageOps.exif_transpose(image, in_place=True)
+            if header.turned:
+                ImageOps.exif_transpose(image, in_place=True)
             return use(image, header)
     except FileNotFoundError as error:
         raise UnreadableImageError(path, "the file no longer exists", content) from error

@@ -93,6 +93,13 @@ def test_a_link_to_above_is_no_class(tmp_path: Path) -> None:
     assert str(left_out).endswith("(all)")
 
 
+def test_two_classes_that_are_one_folder_are_refused(tmp_path: Path) -> None:
+    root = _files(tmp_path / "data", "ant/1.png")
+    (root / "bee").symlink_to("ant")
+    with pytest.raises(DataError, match="the classes ant and bee are the same folder"):
+        list_classes(root, find_classes(root))
+
+
 def test_what_is_beside_the_folders_of_a_layout_is_named(tmp_path: Path, caplog) -> None:
     root = _files(
         tmp_path, "train/a/1.png", "train/2.png", "val/a/3.png", "Test/a/4.png", "5.jpg", "notes.txt", ".git/x"

@@ -76,9 +76,11 @@ def list_classes(
     """Return one sorted list of image paths per class; it is empty where the split has no such folder.
 
     A class folder without images or with an unknown name raises ``DataError``. With ``on_error="skip"`` it is left out,
-    an unknown one with a warning. What else is not used is counted in ``left_out``.
+    an unknown one with a warning. Two classes that are the same folder raise ``DataError``. What else is not used is
+    counted in ``left_out``.
     """
     present = _folders_in(folder)
+    _refuse_aliases(folder, present)
     if left_out is not None:
         left_out.add_others(folder, present)
 
@@ -116,6 +118,14 @@ def report_left_out(left_out: LeftOut, root: Path, folders: Iterable[Path] = (),
         left_out.add_others(parent, names)
     if line := str(left_out):
         logger.warning("%s", line)
+
+
+def _refuse_aliases(folder: Path, names: Sequence[str]) -> None:
+    classes: dict[str, str] = {}
+    for name in names:
+        first = classes.setdefault(os.path.realpath(folder / name), name)
+        if first != name:
+            raise DataError(f"{folder}: the classes {first} and {name} are the same folder. Remove one of the links.")
 
 
 def _holds_images(folder: Path) -> bool:
