@@ -90,6 +90,17 @@ def test_data_that_does_not_tell(tmp_path, repository) -> None:
     assert metadata(tmp_path)["data"] == expected
 
 
+class RepeatingData(Data):
+    images_also_in_train = {"val": 3, "test": 12}  # noqa: RUF012
+
+
+def test_images_that_are_also_in_train_are_said_and_recorded(tmp_path, repository, caplog) -> None:
+    train(tmp_path, MetadataLogger(), data=RepeatingData)
+    (line,) = [message for message in caplog.messages if "training split" in message]
+    assert line.startswith("RepeatingData: 3 images of val and 12 images of test are also in the training split")
+    assert metadata(tmp_path)["data"]["images_also_in_train"] == {"val": 3, "test": 12}
+
+
 def test_password_in_an_error_is_not_logged(tmp_path, monkeypatch, caplog) -> None:
     def failing(*_):
         raise ValueError("no answer from https://ada:hunter2xyz@example.org")

@@ -1,13 +1,17 @@
 from __future__ import annotations
 
+import struct
+import zlib
 from pathlib import Path
 
 import numpy as np
 import pytest
-from PIL import Image
+from PIL import Image, TiffImagePlugin
 
 from cuelight.data.base.image_files import ImageFiles
-from cuelight.data.reading import UnreadableImageError, read_image
+from cuelight.data.reading import UnreadableImageError, read_image, read_with_header
+from cuelight.images.preprocessing import Preprocessing
+from cuelight.images.tensors import to_tensor
 
 
 @pytest.fixture
@@ -34,11 +38,124 @@ def test_a_photo_is_turned_upright(tmp_path: Path, photo: Image.Image) -> None:
     assert read_image(str(tmp_path / "photo.png")).size == (60, 90)
 
 
-def test_of_16_bits_the_upper_8_are_used(tmp_path: Path) -> None:
-    deep = np.array([[0, 256, 65535]], dtype=np.uint16)
-    Image.fromarray(deep).save(tmp_path / "deep.png")
+def test_an_orientation_that_does_not_exist_is_none(tmp_path: Path, photo: Image.Image) -> None:
+    for number, value in enumerate((0, 9)):
+        exif = Image.Exif()
+        exif[0x0112] = value
+        photo.save(tmp_path / f"{number}.jpg", exif=exif)
 
-    assert np.asarray(read_image(str(tmp_path / "deep.png"))).tolist() == [[0, 1, 255]]
+        image, header = read_with_header(str(tmp_path / f"{number}.jpg"))
+        assert (image.size, header.turned) == (photo.size, False)
+
+
+SENSOR = np.array([[0, 1000], [4095, 5000]], dtype=np.uint16)
+
+
+@pytest.mark.parametrize(
+    ("values", "name", "mode", "expected"),
+    [
+        (SENSOR, "deep.png", "I;16", r"0 to 5000\. Train .* such as \[0, 16383\]"),
+        (SENSOR, "deep.jp2", "I;16", r"0 to 5000\. Train .* such as \[0, 16383\]"),
+        (SENSOR.astype(np.int32) - 7, "deep.tif", "I", r"-7 to 4993\. Train .* such as \[0, 16383\]"),
+        (SENSOR.astype(np.float32) / 5000, "deep.tif", "F", r"0 to 1\. Train .* such as \[0, 1\]"),
+    ],
+)
+def test_a_deep_image_needs_a_value_range(tmp_path: Path, values, name: str, mode: str, expected: str) -> None:
+    Image.fromarray(values).save(tmp_path / name)
+
+    message = rf"{name}: the image cannot be read: its mode {mode} does not .* value_range is not set; .* {expected}"
+    with pytest.raises(UnreadableImageError, match=message):
+        read_image(str(tmp_path / name))
+    assert np.array_equal(np.asarray(read_image(str(tmp_path / name), (0, 4095))), values)
+
+
+def test_a_big_endian_tiff_is_deep(tmp_path: Path) -> None:
+    Image.frombytes("I;16B", (2, 2), SENSOR.astype(">u2").tobytes()).save(tmp_path / "deep.tif")
+
+    with pytest.raises(UnreadableImageError, match="its values are 0 to 5000"):
+        read_image(str(tmp_path / "deep.tif"))
+    assert np.asarray(read_image(str(tmp_path / "deep.tif"), (0, 4095))).tolist() == SENSOR.tolist()
+
+
+def test_a_pgm_has_the_values_that_are_in_the_file(tmp_path: Path) -> None:
+    (tmp_path / "deep.pgm").write_bytes(b"P5 2 2 4095 " + np.clip(SENSOR, 0, 4095).astype(">u2").tobytes())
+
+    assert np.asarray(read_image(str(tmp_path / "deep.pgm"), (0, 4095))).tolist() == [[0, 1000], [4095, 4095]]
+
+
+def test_values_that_are_no_numbers_are_refused(tmp_path: Path) -> None:
+    Image.fromarray(np.array([[0.5, np.nan]], dtype=np.float32)).save(tmp_path / "deep.tif")
+
+    with pytest.raises(UnreadableImageError, match=r"deep\.tif: .* it contains NaN"):
+        read_image(str(tmp_path / "deep.tif"), (0, 1))
+
+
+def _deep_color_png(path: Path) -> None:
+    rows = b"".join(b"\0" + np.full((2, 3), 0x0FFF, ">u2").tobytes() for _ in range(2))
+    chunks = [(b"IHDR", struct.pack(">IIBBBBB", 2, 2, 16, 2, 0, 0, 0)), (b"IDAT", zlib.compress(rows)), (b"IEND", b"")]
+    parts = [
+        struct.pack(">I", len(data)) + name + data + struct.pack(">I", zlib.crc32(name + data)) for name, data in chunks
+    ]
+    path.write_bytes(b"\x89PNG\r\n\x1a\n" + b"".join(parts))
+
+
+def test_a_color_image_of_16_bits_is_read_only_with_their_whole_range(tmp_path: Path) -> None:
+    _deep_color_png(tmp_path / "deep.png")
+
+    with pytest.raises(UnreadableImageError, match=r"color image with 16 bits .*value_range: \[0, 65535\]"):
+        read_image(str(tmp_path / "deep.png"))
+    with pytest.raises(UnreadableImageError, match=r"only the upper 8 can be read; .* but it is \[0, 4095\]"):
+        read_image(str(tmp_path / "deep.png"), (0, 4095))
+    assert read_image(str(tmp_path / "deep.png"), (0, 65535)).getpixel((0, 0)) == (15, 15, 15)
+
+
+@pytest.mark.parametrize("extension", ["gif", "tiff", "png", "webp"])
+def test_several_frames_are_refused(tmp_path: Path, photo: Image.Image, extension: str) -> None:
+    frames = [photo.rotate(angle) for angle in (90, 180)]
+    photo.save(tmp_path / f"many.{extension}", save_all=True, append_images=frames)
+    photo.save(tmp_path / f"one.{extension}")
+
+    with pytest.raises(UnreadableImageError, match="it contains 3 frames; save each frame"):
+        read_image(str(tmp_path / f"many.{extension}"))
+    assert read_image(str(tmp_path / f"one.{extension}")).size == photo.size
+
+
+def test_previews_are_no_frames(tmp_path: Path, photo: Image.Image) -> None:
+    smaller = photo.resize((45, 30))
+    photo.save(tmp_path / "phone.jpg", "MPO", save_all=True, append_images=[smaller])
+    with TiffImagePlugin.AppendingTiffWriter(tmp_path / "overview.tif", new=True) as file:
+        photo.save(file, "TIFF")
+        file.newFrame()
+        smaller.save(file, "TIFF", tiffinfo={0x00FE: 1})
+
+    for name in ("phone.jpg", "overview.tif"):
+        assert read_image(str(tmp_path / name)).size == photo.size
+
+
+@pytest.mark.parametrize("mode", ["1", "L", "LA", "P", "RGB", "RGBA", "CMYK", "YCbCr"])
+@pytest.mark.parametrize("value_range", [None, (0, 4095)])
+def test_images_of_8_bits_do_not_depend_on_the_value_range(tmp_path: Path, photo, mode: str, value_range) -> None:
+    image = photo.convert(mode)
+    image.save(tmp_path / "photo.tif")
+    read = read_image(str(tmp_path / "photo.tif"), value_range)
+
+    assert read.mode == mode
+    assert np.array_equal(np.asarray(read), np.asarray(image))
+
+
+def test_transparency_is_dropped(tmp_path: Path) -> None:
+    image = Image.new("RGBA", (2, 2), (200, 100, 50, 0))
+    image.save(tmp_path / "clear.png")
+    prepared = to_tensor(Preprocessing(size=(2, 2)), read_image(str(tmp_path / "clear.png")))
+
+    assert prepared[:, 0, 0].tolist() == [200, 100, 50]
+
+
+def test_a_mode_without_conversion_is_refused(tmp_path: Path) -> None:
+    Image.new("LAB", (2, 2)).save(tmp_path / "lab.tif")
+
+    with pytest.raises(UnreadableImageError, match="its mode LAB cannot be converted to RGB; save it as an RGB image"):
+        read_image(str(tmp_path / "lab.tif"))
 
 
 @pytest.mark.filterwarnings("error")

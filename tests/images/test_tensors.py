@@ -6,6 +6,7 @@ import torch
 from PIL import Image
 from torchvision.transforms import v2
 
+from cuelight.errors import DataError
 from cuelight.images import tensors
 from cuelight.images.preprocessing import IMAGENET_MEAN, IMAGENET_STD, Preprocessing
 
@@ -79,12 +80,43 @@ def test_every_mode_gives_the_size_for_any_aspect_ratio(resize: str, size: tuple
     assert tensors.fit(Preprocessing(size=(12, 20), resize=resize), _photo(*size)).shape == (3, 12, 20)
 
 
-@pytest.mark.parametrize("mode", ["1", "L", "LA", "P", "RGBA", "CMYK", "I", "F"])
+@pytest.mark.parametrize("mode", ["1", "L", "LA", "P", "RGBA", "CMYK", "YCbCr", "HSV", "I", "I;16", "F"])
 def test_every_mode_of_pillow_is_taken(mode: str) -> None:
-    image = _photo(16, 16).convert("L" if mode in {"I", "F"} else "RGB").convert(mode)
+    image = _photo(16, 16).convert("L" if mode in {"I", "I;16", "F"} else "RGB").convert(mode)
+    gray = {"mean": (0.5,), "std": (0.5,), "color": "GRAY"}
 
-    assert tensors.prepare(Preprocessing(size=(8, 8)), image).shape == (3, 8, 8)
-    assert tensors.prepare(Preprocessing(size=(8, 8), mean=(0.5,), std=(0.5,), color="GRAY"), image).shape == (1, 8, 8)
+    assert tensors.prepare(Preprocessing(size=(8, 8), value_range=(0, 255)), image).shape == (3, 8, 8)
+    assert tensors.prepare(Preprocessing(size=(8, 8), value_range=(0, 255), **gray), image).shape == (1, 8, 8)
+
+
+@pytest.mark.parametrize("mode", ["I", "I;16", "F"])
+def test_no_value_range_is_guessed(mode: str) -> None:
+    with pytest.raises(DataError, match=f"its mode {mode} does not say which values are black and white"):
+        tensors.prepare(Preprocessing(size=(8, 8)), _photo(16, 16).convert("L").convert(mode))
+
+
+def test_deep_values_are_scaled_at_full_precision() -> None:
+    deep = Image.fromarray(np.array([[100, 101], [4095, 65535]], dtype=np.uint16))
+    for color, channels in (("RGB", 3), ("BGR", 3), ("GRAY", 1)):
+        plain = {"mean": (0,), "std": (1,), "color": color}
+        prepared = tensors.prepare(Preprocessing(size=(2, 2), value_range=(100, 4095), **plain), deep)
+        assert prepared.shape == (channels, 2, 2)
+        expected = torch.tensor([[0, 1 / 3995], [1, 1]])
+        torch.testing.assert_close(prepared, expected.expand(channels, 2, 2), rtol=0, atol=1e-7)
+
+
+def test_black_may_be_the_larger_value() -> None:
+    deep = Image.fromarray(np.array([[0, 3], [4, 4]], dtype=np.int32))
+    plain = Preprocessing(size=(2, 2), mean=(0,), std=(1,), color="GRAY", value_range=(4, 0))
+
+    assert tensors.prepare(plain, deep).tolist() == [[[1, 0.25], [0, 0]]]
+
+
+def test_images_of_8_bits_are_as_bright_with_a_value_range() -> None:
+    photo = _photo(8, 8)
+    prepared = tensors.prepare(Preprocessing(size=(8, 8), value_range=(0, 4095)), photo)
+
+    torch.testing.assert_close(prepared, tensors.prepare(Preprocessing(size=(8, 8)), photo))
 
 
 def test_a_tensor_is_prepared_like_the_image_that_it_is_of() -> None:

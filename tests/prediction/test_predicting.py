@@ -134,6 +134,60 @@ def test_what_is_shipped_sees_what_torch_sees(tmp_path, images, color, inside, k
         np.testing.assert_allclose([entry.score for entry in ours.result.top], scores, atol=1e-4)
 
 
+@pytest.fixture
+def deep_images(tmp_path):
+    """The same picture with 12 bits, 8 bits, and as numbers of which white is 4095."""
+    plain = save_image(tmp_path / "deep" / "plain.png", 1, mode="L")
+    values = np.asarray(Image.open(plain)).astype(np.float32) * (4095 / 255)
+    Image.fromarray(values.round().astype(np.uint16)).save(tmp_path / "deep" / "sensor.png")
+    Image.fromarray(values).save(tmp_path / "deep" / "numbers.tif")
+    return sorted((tmp_path / "deep").iterdir())
+
+
+@pytest.mark.parametrize("inside", [False, True])
+@pytest.mark.parametrize("kind", ["torch", "onnx", "archive"])
+def test_deep_images_are_read_as_in_training(tmp_path, deep_images, inside, kind) -> None:
+    files = ImageFiles([str(path) for path in deep_images], [0] * 3, (0, 4095))
+    [(batch, _)] = evaluation_loader(files, PREPROCESSING["DEEP"], batch_size=4, num_workers=0, trainer=None)
+    with torch.inference_mode():
+        expected = network()(batch).softmax(1).max(1).values
+    path = make_onnx(tmp_path, "DEEP", inside=inside)
+    if kind == "archive":
+        path = write_archive(path, tmp_path / "model.tar", name="a", heads=HEADS)
+    model = Torch("DEEP") if kind == "torch" else OnnxModel.open(path)
+    found = list(predict(model, deep_images))
+    assert [prediction.path for prediction in found] == deep_images
+    scores = torch.tensor([prediction.result.top[0].score for prediction in found])
+    torch.testing.assert_close(scores, expected, rtol=0, atol=0.02 if inside and kind != "torch" else 1e-4)
+    torch.testing.assert_close(expected, expected[:1].expand(3), rtol=0, atol=0.02)  # all show the same
+    pictures = [np.asarray(prediction.image.convert("L"), int) for prediction in found]
+    assert abs(pictures[0] - pictures[1]).max() <= 1
+    assert abs(pictures[0] - pictures[2]).max() <= 1
+
+
+def test_deep_images_are_refused_by_a_model_of_8_bits(deep_images) -> None:
+    said = []
+    assert [prediction.path.name for prediction in predict(Torch(), deep_images, report=said.append)] == ["plain.png"]
+    assert [line.split(": skipped")[0] for line in said] == [
+        str(path) for path in deep_images if path.name != "plain.png"
+    ]
+    assert all("value_range is not set" in line for line in said)
+
+
+def test_what_a_folder_has_besides_images_is_named(tmp_path, caplog) -> None:
+    save_image(tmp_path / "a.gif", mode="P")
+    save_image(tmp_path / ".hidden" / "b.png")
+    (tmp_path / "c.mp4").write_text("")
+    (tmp_path / "loop").symlink_to(".")
+    assert find_images([str(tmp_path)]) == [tmp_path / "a.gif"]
+    (line,) = caplog.messages
+    assert line.removeprefix(f"{tmp_path}: not used: ").split("; ") == [
+        "1 file of other formats (1 .mp4)",
+        "1 name beginning with a dot (.hidden)",
+        "1 link to folders that are read already or contain it (loop)",
+    ]
+
+
 def test_the_classes_are_those_of_torch(images) -> None:
     preprocessing = PREPROCESSING["RGB"]
     [prediction] = predict(Torch(), images[:1])

@@ -23,6 +23,7 @@ PREPROCESSING = {
     "RGB": Preprocessing(size=SIZE, mean=(0.4, 0.5, 0.6), std=(0.2, 0.3, 0.25)),
     "BGR": Preprocessing(size=SIZE, mean=(0.4, 0.5, 0.6), std=(0.2, 0.3, 0.25), color="BGR", resize="letterbox"),
     "GRAY": Preprocessing(size=SIZE, mean=(0.3,), std=(0.4,), color="GRAY", resize="crop"),
+    "DEEP": Preprocessing(size=SIZE, mean=(0.4, 0.5, 0.6), std=(0.2, 0.3, 0.25), value_range=(0, 4095)),
 }
 
 

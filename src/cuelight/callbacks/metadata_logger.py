@@ -12,7 +12,7 @@ import lightning.pytorch as pl
 
 from cuelight.callbacks.base.check import others_before
 from cuelight.config import Config
-from cuelight.data.protocols import HasFingerprint
+from cuelight.data.protocols import CountsRepeatedImages, HasFingerprint
 from cuelight.errors import ConfigError, Problem
 from cuelight.provenance.hyperparameters import look_up, missing_keys
 from cuelight.provenance.own_code import own_folder
@@ -35,7 +35,8 @@ class MetadataLogger(pl.Callback):
     trackers as hyperparameters and as a file. It has the git hashes of the user's repository, of Cuelight and of
     luxonis-ml. A resumed run keeps its record and adds the changes since under ``resumed``. Secrets are replaced, and
     neither the command line nor the environment is recorded. Unknown values are recorded with the reason. A
-    ``metadata.yaml`` of another kind is not overwritten.
+    ``metadata.yaml`` of another kind is not overwritten. Images of val or test that are also in the training split are
+    counted, if the data hashes its files for the fingerprint.
 
     Args:
         hyperparams: Keys of the configuration in dot notation, such as ``trainer.optimizer.params.lr``, that are logged
@@ -134,7 +135,18 @@ def _about(data: object) -> dict[str, Any]:
     name = type(data).__name__ if data is not None else "loaders without a data module"
     if not isinstance(data, HasFingerprint):
         return {"name": name, "fingerprint": "not known: the data has no method fingerprint()"}
-    return {"name": name, "fingerprint": str(data.fingerprint())}
+    about: dict[str, Any] = {"name": name, "fingerprint": str(data.fingerprint())}
+    if isinstance(data, CountsRepeatedImages) and (repeated := dict(data.images_also_in_train)):
+        counts = " and ".join(f"{count} images of {split}" for split, count in repeated.items())
+        # Of large data, only a sample is read.
+        found = f"at least {counts}" if "sampled" in about["fingerprint"] else counts
+        logger.warning(
+            "%s: %s are also in the training split, so results are better than on new images. Remove them from one of "
+            "the splits.",
+            name, found,
+        )  # fmt: skip
+        about["images_also_in_train"] = repeated
+    return about
 
 
 def _newest(saved: dict[str, Any], directory: Path) -> dict[str, Any]:

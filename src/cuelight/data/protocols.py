@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Protocol, runtime_checkable
 
 
@@ -33,6 +33,15 @@ class HasFingerprint(Protocol):
 
         The same data has the same fingerprint on any machine, other data has another one.
         """
+
+
+@runtime_checkable
+class CountsRepeatedImages(Protocol):
+    """Data that finds images of validation or test among those of training while it makes its fingerprint."""
+
+    @property
+    def images_also_in_train(self) -> Mapping[str, int]:
+        """The number of such images by split, without splits that have none; known after ``fingerprint``."""
 
 
 @runtime_checkable

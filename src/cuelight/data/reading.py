@@ -1,4 +1,4 @@
-"""Read image files upright, with 8 bits per channel."""
+"""Read image files upright, and refuse those whose values are not known."""
 
 from __future__ import annotations
 
@@ -13,11 +13,15 @@ from typing import NamedTuple, TypeVar
 import numpy as np
 from PIL import Image, ImageOps, UnidentifiedImageError
 
+from cuelight.data.header import Header, read_header
 from cuelight.errors import DataError
+from cuelight.images.value_range import ValueRange, is_deep, value_problem
 
 _Result = TypeVar("_Result")
 
-_ORIENTATION_TAG = 0x0112
+_SIXTEEN_BITS = (0, 65535)
+_MODES = frozenset({"1", "L", "LA", "P", "PA", "RGB", "RGBA", "RGBX", "CMYK", "YCbCr", "HSV"})
+_WITH_STRAIGHT_ALPHA = {"La": "LA", "RGBa": "RGBA"}
 
 # Raised by Pillow for broken files, depending on their format.
 _UNREADABLE = (
@@ -54,23 +58,37 @@ class UnreadableImageError(DataError):
         )
 
 
-def read_image(path: str) -> Image.Image:
-    """Read an image file with 8 bits per channel, turned upright by its EXIF orientation.
+def read_image(path: str, value_range: ValueRange | None = None) -> Image.Image:
+    """Read an image file, turned upright by its EXIF orientation.
 
-    Of 16 bits, the upper 8 are kept. A missing or broken file raises ``UnreadableImageError``.
+    An image of more than 8 bits is returned as it is stored, for ``images.tensors`` to scale; without a
+    ``value_range`` it raises ``UnreadableImageError``, and so does a missing or broken file, or one of several frames.
     """
-    return open_image(path, "image", _upright_with_8_bits)
+    return read_with_header(path, value_range)[0]
 
 
-def open_image(path: str, content: str, use: Callable[[Image.Image], _Result]) -> _Result:
-    """Open an image file and return what ``use`` makes of it.
+def read_with_header(path: str, value_range: ValueRange | None = None) -> tuple[Image.Image, Header]:
+    """Do as :func:`read_image`, and return the header too."""
 
-    A missing or broken file raises ``UnreadableImageError``, which names the ``content``, such as a mask.
+    def checked(image: Image.Image, header: Header) -> tuple[Image.Image, Header]:
+        return _with_known_values(image, header, value_range), header
+
+    return open_image(path, "image", checked)
+
+
+def open_image(path: str, content: str, use: Callable[[Image.Image, Header], _Result]) -> _Result:
+    """Open an image file, turn it upright, and return what ``use`` makes of it and its header.
+
+    A missing or broken file raises ``UnreadableImageError``, which names the ``content``, such as a mask; so does one
+    of several frames, and a ``ValueError`` of ``use``.
     """
     try:
         with Image.open(path) as image:
+            header = read_header(image)
             image.load()
-            return use(image)
+            if header.turned:
+                ImageOps.exif_transpose(image, in_place=True)
+            return use(image, header)
     except FileNotFoundError as error:
         raise UnreadableImageError(path, "the file no longer exists", content) from error
     except UnidentifiedImageError as error:
@@ -86,20 +104,35 @@ def portable_name(path: str, root: Path) -> str:
     return name.encode("utf-8", "backslashreplace").decode()
 
 
-def set_upright(image: Image.Image) -> None:
-    """Turn an image in place by its EXIF orientation."""
-    if image.getexif().get(_ORIENTATION_TAG, 1) != 1:
-        ImageOps.exif_transpose(image, in_place=True)
-
-
-def _upright_with_8_bits(image: Image.Image) -> Image.Image:
-    set_upright(image)
-    return _with_8_bits(image)
-
-
-def _with_8_bits(image: Image.Image) -> Image.Image:
-    if image.mode.startswith("I;16"):
-        return Image.fromarray((np.asarray(image) >> 8).astype(np.uint8))
+def _with_known_values(image: Image.Image, header: Header, value_range: ValueRange | None) -> Image.Image:
+    if is_deep(image):
+        if header.maximum != _SIXTEEN_BITS[1]:
+            stored = np.asarray(image) * (header.maximum / _SIXTEEN_BITS[1])
+            image = Image.fromarray(stored.round().astype(np.int32))
+        if problem := value_problem(image, value_range):
+            raise ValueError(problem)
+        return image
+    if header.colors and not (header.colors == "upper" and tuple(value_range or ()) == _SIXTEEN_BITS):
+        raise ValueError(_color_problem(header, value_range))
     if image.mode == "P" and "transparency" in image.info:
         return image.convert("RGBA")  # Pillow warns if such a palette is converted to anything else
+    if image.mode in _WITH_STRAIGHT_ALPHA:
+        return image.convert(_WITH_STRAIGHT_ALPHA[image.mode])
+    if image.mode not in _MODES:
+        raise ValueError(f"its mode {image.mode} cannot be converted to RGB; save it as an RGB image")
     return image
+
+
+def _color_problem(header: Header, value_range: ValueRange | None) -> str:
+    found = "it is a color image with 16 bits per channel"
+    if header.colors != "upper":
+        return f"{found} in separate planes, which Pillow cannot read; save it with 8 bits per channel"
+    if value_range is None:
+        return (
+            f"{found}, and value_range is not set. Train with data.params.value_range: [0, 65535], or, if its black "
+            "and white are other values, save it with 8 bits per channel"
+        )
+    return (
+        f"{found}, of which only the upper 8 can be read; that needs value_range [0, 65535], but it is "
+        f"{list(value_range)}. Save it with 8 bits per channel"
+    )

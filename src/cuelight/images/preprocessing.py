@@ -7,6 +7,7 @@ from dataclasses import asdict, dataclass
 from typing import Any, Literal, get_args
 
 from cuelight.errors import ConfigError, Problem
+from cuelight.images.value_range import ValueRange, range_problem
 
 ColorOrder = Literal["RGB", "BGR", "GRAY"]
 ResizeMode = Literal["stretch", "crop", "letterbox"]
@@ -29,6 +30,8 @@ class Preprocessing:
         color: Order of the channels in the model's input.
         resize: ``stretch`` ignores the aspect ratio; ``crop`` scales the shorter side and cuts the middle out;
             ``letterbox`` scales the longer side and fills the rest with black.
+        value_range: The values of black and white in images of more than 8 bits, such as ``(0, 4095)``; without it they
+            are refused. Images of 8 bits do not need it.
 
     Raises:
         ConfigError: A value is out of range, or mean and std do not have one number per channel.
@@ -43,14 +46,17 @@ class Preprocessing:
     std: tuple[float, ...] = IMAGENET_STD
     color: ColorOrder = "RGB"
     resize: ResizeMode = "stretch"
+    value_range: ValueRange | None = None
 
     def __post_init__(self) -> None:
-        problems = list(_size_and_choice_problems(self))
+        problems = [*_size_and_choice_problems(self), *_range_problems(self.value_range)]
         if not problems:
             for name in ("mean", "std"):
                 values = tuple(float(value) for value in getattr(self, name))
                 object.__setattr__(self, name, values * self.channels if len(values) == 1 else values)
             object.__setattr__(self, "size", (int(self.size[0]), int(self.size[1])))
+            if self.value_range is not None:
+                object.__setattr__(self, "value_range", (float(self.value_range[0]), float(self.value_range[1])))
             problems = list(_channel_problems(self))
         if problems:
             raise ConfigError(problems)
@@ -70,7 +76,11 @@ class Preprocessing:
 
     def to_dict(self) -> dict[str, Any]:
         """Return the fields in plain types, for a checkpoint or a file; :meth:`from_dict` reads them."""
-        return {name: list(value) if isinstance(value, tuple) else value for name, value in asdict(self).items()}
+        return {
+            name: list(value) if isinstance(value, tuple) else value
+            for name, value in asdict(self).items()
+            if value is not None
+        }
 
     @classmethod
     def from_dict(cls, values: Mapping[str, Any]) -> Preprocessing:
@@ -88,6 +98,11 @@ def _size_and_choice_problems(preprocessing: Preprocessing) -> Iterator[Problem]
     for name, choices in (("color", ColorOrder), ("resize", ResizeMode)):
         if (value := getattr(preprocessing, name)) not in get_args(choices):
             yield Problem(f"{name}: expected one of {', '.join(get_args(choices))}; got {value!r}.")
+
+
+def _range_problems(value_range: ValueRange | None) -> list[Problem]:
+    problem = range_problem(value_range) if value_range is not None else None
+    return [Problem(f"value_range: {problem}")] if problem else []
 
 
 def _channel_problems(preprocessing: Preprocessing) -> Iterator[Problem]:

@@ -10,6 +10,7 @@ from torch import Tensor
 from torchvision.transforms.v2 import functional
 
 from cuelight.images.preprocessing import Preprocessing
+from cuelight.images.value_range import is_deep, scale_values
 
 _PIL_MODES = {"RGB": "RGB", "BGR": "RGB", "GRAY": "L"}
 _UINT8_MAX = 255.0
@@ -31,19 +32,31 @@ def prepare(preprocessing: Preprocessing, image: Image.Image | Tensor) -> Tensor
 def to_tensor(preprocessing: Preprocessing, image: Image.Image | Tensor) -> Tensor:
     """Convert an image to a tensor in RGB or grey, without resizing.
 
-    A PIL image becomes uint8 ``(channels, H, W)``; a tensor ``(..., 1 or 3, H, W)`` gets the right number of channels.
+    A PIL image becomes uint8 ``(channels, H, W)``, or float on the 0-1 scale if ``preprocessing`` has a value range;
+    transparency is dropped. A tensor ``(..., 1 or 3, H, W)`` gets the right number of channels.
+
+    Raises:
+        DataError: A PIL image has more than 8 bits per pixel, and there is no value range.
     """
     if isinstance(image, Image.Image):
-        mode = _PIL_MODES[preprocessing.color]
-        # Left in the memory order of PIL (channels last): torchvision resizes that four times faster.
-        channels: Tensor = functional.pil_to_tensor(image if image.mode == mode else image.convert(mode))
-        return channels
+        return _from_pil(preprocessing, image)
     if image.shape[-3] == preprocessing.channels:
         return image
     if preprocessing.channels == 1:
         gray: Tensor = functional.rgb_to_grayscale(image)
         return gray
     return image.expand(*image.shape[:-3], 3, *image.shape[-2:])
+
+
+def _from_pil(preprocessing: Preprocessing, image: Image.Image) -> Tensor:
+    if is_deep(image):
+        gray = torch.from_numpy(scale_values(image, preprocessing.value_range))
+        return gray.expand(preprocessing.channels, *gray.shape)
+    mode = _PIL_MODES[preprocessing.color]
+    # Left in the memory order of PIL (channels last): torchvision resizes that four times faster.
+    channels: Tensor = functional.pil_to_tensor(image if image.mode == mode else image.convert(mode))
+    # A batch has one type of numbers.
+    return channels if preprocessing.value_range is None else channels / _UINT8_MAX
 
 
 def fit(preprocessing: Preprocessing, image: Image.Image | Tensor) -> Tensor:

@@ -116,7 +116,7 @@ def explain(
         output=output,
         output_names=model.output_names if isinstance(model, NamesOutputs) else None,
     )
-    images = read_images(files, partial(tensors.prepare, preprocessing), report)
+    images = read_images(files, partial(tensors.prepare, preprocessing), report, preprocessing.value_range)
     return _explain(model, target, images, preprocessing, metadata.class_names, batch_size)
 
 

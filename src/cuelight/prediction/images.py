@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import glob
-import os
-from collections.abc import Iterable, Iterator, Sequence
+import logging
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-from torchvision.datasets.folder import IMG_EXTENSIONS
-
+from cuelight.data.finding import IMAGE_SUFFIXES, LeftOut, is_image, walk_images
 from cuelight.errors import DataError
+
+logger = logging.getLogger(__name__)
 
 
 def find_images(paths: Sequence[str]) -> list[Path]:
@@ -17,7 +18,7 @@ def find_images(paths: Sequence[str]) -> list[Path]:
 
     Args:
         paths: Files, folders (searched recursively, without hidden ones) and patterns such as ``images/*.png`` or
-            ``images/**/*.jpg``.
+            ``images/**/*.jpg``. For each folder, one line is logged with what is left out.
 
     Returns:
         The images, each once: in the order of ``paths``, and sorted within a folder or pattern. A file that is named
@@ -47,23 +48,22 @@ def _images_of(path: str) -> Iterator[Path]:
         yield from _images_in(path)
     else:
         for match in sorted(glob.glob(path, recursive=True)):  # noqa: PTH207 - a pattern may be absolute
-            yield from _images_in(match) if Path(match).is_dir() else _only_images([Path(match)])
+            if Path(match).is_dir():
+                yield from _images_in(match)
+            elif is_image(Path(match).name):
+                yield Path(match)
 
 
 def _images_in(folder: str) -> list[Path]:
-    images: list[Path] = []
-    for parent, folders, names in os.walk(folder, followlinks=True):
-        folders[:] = [name for name in folders if not name.startswith(".")]
-        images += _only_images(Path(parent, name) for name in names)
-    return sorted(images)
-
-
-def _only_images(paths: Iterable[Path]) -> list[Path]:
-    return [path for path in paths if path.suffix.lower() in IMG_EXTENSIONS and not path.name.startswith(".")]
+    left_out = LeftOut(Path(folder))
+    images = sorted(map(Path, walk_images(Path(folder), left_out)))
+    if line := str(left_out):
+        logger.warning("%s", line)
+    return images
 
 
 def _why_nothing(path: str) -> str:
-    expected = f"({', '.join(IMG_EXTENSIONS)})"
+    expected = f"({', '.join(IMAGE_SUFFIXES)})"
     if Path(path).is_dir():
         return f"{path}: there are no images {expected} in this folder."
     if glob.has_magic(path):

@@ -20,6 +20,7 @@ from cuelight.errors import CuelightError, DataError, did_you_mean
 from cuelight.export.model_metadata import ModelMetadata
 from cuelight.images import tensors
 from cuelight.images.preprocessing import Preprocessing
+from cuelight.images.value_range import ValueRange, shown
 from cuelight.tasks.lookup import TASKS, Result, Task
 
 logger = logging.getLogger(__name__)
@@ -119,15 +120,25 @@ def predict(
             "The model has no preprocessing metadata, because its data module has no `preprocessing`. Set "
             "`preprocessing` on your data module and export the model again."
         )
-    prepare = partial(tensors.fit if metadata.preprocessing_inside else tensors.prepare, preprocessing)
-    images = read_images(files, prepare, report)
+    prepare = partial(_fit_in_8_bits if metadata.preprocessing_inside else tensors.prepare, preprocessing)
+    images = read_images(files, prepare, report, preprocessing.value_range)
     return _predict(network, images, task, preprocessing, metadata.class_names, batch_size)
 
 
+def _fit_in_8_bits(preprocessing: Preprocessing, image: Image.Image) -> Tensor:
+    fitted = tensors.fit(preprocessing, image)
+    return fitted if fitted.dtype == torch.uint8 else (fitted * 255.0).round().to(torch.uint8)
+
+
 def read_images(
-    files: Sequence[Path], prepare: Callable[[Image.Image], Tensor], report: Callable[[str], None]
+    files: Sequence[Path],
+    prepare: Callable[[Image.Image], Tensor],
+    report: Callable[[str], None],
+    value_range: ValueRange | None = None,
 ) -> Iterator[tuple[Path, Image.Image, Tensor]]:
-    """Yield each readable file, its image, upright, and what ``prepare`` makes of it.
+    """Yield each readable file, its image, upright and with 8 bits, and what ``prepare`` makes of the original.
+
+    ``value_range`` has the values of black and white in images of more than 8 bits.
 
     Raises:
         DataError: None of the files can be read.
@@ -135,12 +146,12 @@ def read_images(
     readable = False
     for path in files:
         try:
-            image = read_image(str(path))
+            image = read_image(str(path), value_range)
         except UnreadableImageError as error:
             report(f"{path}: skipped, because it cannot be read: {error.unreadable.reason}")
             continue
         readable = True
-        yield path, image, prepare(image)
+        yield path, shown(image, value_range), prepare(image)
     if not readable:
         raise DataError(
             f"None of {len(files)} files can be read as an image, the first is {next(iter(files), 'none')}."

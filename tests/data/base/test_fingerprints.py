@@ -10,6 +10,7 @@ from PIL import Image
 from cuelight.data.base import fingerprints
 from cuelight.data.datasets.digits import Digits
 from cuelight.data.datasets.image_folder import ImageFolder
+from cuelight.data.datasets.mask_folder import MaskFolder
 from cuelight.data.protocols import HasFingerprint
 
 SPLITS = ("train", "val", "test")
@@ -86,6 +87,41 @@ def test_of_much_data_a_sample_is_read(images, monkeypatch) -> None:
     assert len(read) == 3
     CHANGES["added"](images)
     assert fingerprint(images) != before
+
+
+def test_images_that_are_also_in_train_are_counted(images, tmp_path) -> None:
+    for number, path in enumerate(sorted((images / "val").rglob("*.bmp"))):
+        Image.new("RGB", (4, 4), (number, 200, 0)).save(path)
+    data = ImageFolder(images)
+    data.setup()
+    assert data.images_also_in_train == {}  # nothing is read before
+    data.fingerprint()
+    assert data.images_also_in_train == {"test": 6}
+
+
+def test_equal_masks_are_no_repeated_images(tmp_path) -> None:
+    for number, split in enumerate(SPLITS):
+        for index in range(3):
+            for kind, picture in (
+                ("images", Image.new("L", (4, 4), 10 * number + index)),
+                ("masks", Image.new("L", (4, 4), 1)),
+            ):
+                (tmp_path / split / kind).mkdir(parents=True, exist_ok=True)
+                picture.save(tmp_path / split / kind / f"{index}.png")
+    shutil.copy(tmp_path / "train" / "images" / "1.png", tmp_path / "val" / "images" / "0.png")
+    data = MaskFolder(tmp_path, class_names=["ground", "thing"])
+    data.setup()
+    data.fingerprint()
+    assert data.images_also_in_train == {"val": 1}
+
+
+def test_of_files_that_are_not_read_nothing_is_counted(images, monkeypatch) -> None:
+    monkeypatch.setattr(fingerprints, "LARGEST_READ", 10)
+    monkeypatch.setattr(fingerprints, "SAMPLE", 1)
+    data = ImageFolder(images)
+    data.setup()
+    data.fingerprint()
+    assert data.images_also_in_train == {}
 
 
 def much_data(root, count):

@@ -5,7 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from cuelight.data.base.folders import find_classes, find_splits, list_classes
+from cuelight.data.base.folders import find_classes, find_splits, list_classes, report_left_out
+from cuelight.data.finding import LeftOut
 from cuelight.errors import DataError
 
 
@@ -80,3 +81,37 @@ def test_a_class_that_only_the_test_has_is_named_or_skipped(tmp_path: Path, capl
 
     assert [len(paths) for paths in list_classes(root, ["a", "b"], "skip")] == [1, 0]
     assert "skipped the classes new, newer: no training images" in caplog.text
+
+
+def test_a_link_to_above_is_no_class(tmp_path: Path) -> None:
+    root = _files(tmp_path / "data", "ant/1.png", "bee/2.png")
+    (root / "all").symlink_to("..")
+    left_out = LeftOut(root)
+
+    assert find_classes(root) == ["ant", "bee"]
+    list_classes(root, ["ant", "bee"], left_out=left_out)
+    assert str(left_out).endswith("(all)")
+
+
+def test_two_classes_that_are_one_folder_are_refused(tmp_path: Path) -> None:
+    root = _files(tmp_path / "data", "ant/1.png")
+    (root / "bee").symlink_to("ant")
+    with pytest.raises(DataError, match="the classes ant and bee are the same folder"):
+        list_classes(root, find_classes(root))
+
+
+def test_what_is_beside_the_folders_of_a_layout_is_named(tmp_path: Path, caplog) -> None:
+    root = _files(
+        tmp_path, "train/a/1.png", "train/2.png", "val/a/3.png", "Test/a/4.png", "5.jpg", "notes.txt", ".git/x"
+    )
+    left_out = LeftOut(root)
+    list_classes(root / "train", ["a"], left_out=left_out)
+    report_left_out(left_out, root, [root / "train", root / "val"])
+
+    (line,) = caplog.messages
+    assert line.removeprefix(f"{root}: not used: ").split("; ") == [
+        "1 file of other formats (1 .txt)",
+        "2 images in no folder of the layout (train/2.png, 5.jpg)",
+        "1 folder that the layout does not know (Test)",
+        "1 name beginning with a dot (.git)",
+    ]

@@ -28,8 +28,9 @@ def _palette(values: np.ndarray) -> Image.Image:
         lambda file: _palette(CLASSES).save(file),
         lambda file: Image.fromarray(CLASSES.astype(np.uint16)).save(file),
         lambda file: Image.fromarray(CLASSES.astype(np.int32)).save(file.with_suffix(".tif")),
+        lambda file: Image.frombytes("I;16B", (3, 2), CLASSES.astype(">u2").tobytes()).save(file.with_suffix(".tif")),
     ],
-    ids=["grey", "palette", "16 bits", "32 bits"],
+    ids=["grey", "palette", "16 bits", "32 bits", "16 bits, big endian"],
 )
 def test_a_mask_holds_its_values_however_it_is_stored(write, tmp_path: Path) -> None:
     write(tmp_path / "mask.png")
@@ -83,6 +84,13 @@ def test_what_is_no_class_is_named(image: Image.Image, message: str, tmp_path: P
     assert error.value.unreadable.content == "mask"
 
 
+def test_a_mask_of_numbers_with_a_point_is_refused(tmp_path: Path) -> None:
+    Image.fromarray(np.zeros((2, 2), np.float32)).save(tmp_path / "mask.tif")
+
+    with pytest.raises(UnreadableImageError, match=r"its values are no integers \(mode F\); expected the class index"):
+        read_mask(str(tmp_path / "mask.tif"), 2)
+
+
 def test_a_broken_or_missing_mask_is_named(tmp_path: Path) -> None:
     (tmp_path / "mask.png").write_text("nothing")
 
@@ -110,6 +118,64 @@ def test_a_mask_of_another_size_is_refused(tmp_path: Path, write_masks) -> None:
 
     with pytest.raises(UnreadableImageError, match=r"000.png: .* it has 3 x 2 pixels, but .*000.jpg has 64 x 48"):
         MaskFiles([str(tmp_path / "000.jpg")], [str(tmp_path / "000.png")], NAMES)[0]
+
+
+def _turned(folder: Path, image: int | None, mask: int | None, size=(48, 48)) -> MaskFiles:
+    """A photo and its mask with these EXIF orientations; an orientation of None is not written."""
+    for name, picture, orientation in (
+        ("1.jpg", Image.new("RGB", size), image), ("1.png", Image.new("L", (48, 48)), mask),
+    ):  # fmt: skip
+        exif = Image.Exif()
+        if orientation is not None:
+            exif[0x0112] = orientation
+        picture.save(folder / name, exif=exif)
+    return MaskFiles([str(folder / "1.jpg")], [str(folder / "1.png")], NAMES)
+
+
+@pytest.mark.parametrize(("image", "mask"), [(6, None), (6, 1), (None, 3)])
+def test_an_image_and_a_mask_of_which_one_is_turned_are_refused(tmp_path: Path, image, mask) -> None:
+    message = (
+        rf"1\.png: .* its EXIF orientation is {mask or 1}, but that of .*1\.jpg is {image or 1} .* Save both upright"
+    )
+    with pytest.raises(DataError, match=message):
+        _turned(tmp_path, image, mask)[0]
+
+
+@pytest.mark.parametrize(("image", "mask"), [(6, 6), (1, None), (None, 1), (3, 8)])
+def test_an_image_and_a_mask_that_are_both_turned_or_both_upright_are_read(tmp_path: Path, image, mask) -> None:
+    assert _turned(tmp_path, image, mask)[0][1].shape == (48, 48)
+
+
+def test_a_mask_of_the_size_of_the_turned_image_was_drawn_on_it(tmp_path: Path) -> None:
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    Image.new("RGB", (64, 48)).save(tmp_path / "1.jpg", exif=exif)
+    Image.new("L", (48, 64)).save(tmp_path / "1.png")
+    image, mask = MaskFiles([str(tmp_path / "1.jpg")], [str(tmp_path / "1.png")], NAMES)[0]
+    assert (image.size, tuple(mask.shape)) == ((48, 64), (64, 48))
+
+
+def test_other_sizes_are_explained_by_exif(tmp_path: Path) -> None:
+    with pytest.raises(DataError, match=r"48 x 48 pixels, but .* has 48 x 64; its EXIF orientation is 1, but that of"):
+        _turned(tmp_path, 6, None, size=(64, 48))[0]
+
+
+def test_the_orientation_of_a_tiff_counts_too(tmp_path: Path) -> None:
+    Image.new("RGB", (4, 4)).save(tmp_path / "1.tif", tiffinfo={0x0112: 6})
+    Image.new("L", (4, 4)).save(tmp_path / "1.png")
+
+    with pytest.raises(DataError, match=r"its EXIF orientation is 1, but that of .*1\.tif is 6"):
+        MaskFiles([str(tmp_path / "1.tif")], [str(tmp_path / "1.png")], NAMES)[0]
+
+
+def test_deep_images_need_a_value_range(tmp_path: Path) -> None:
+    Image.fromarray(np.full((2, 3), 4000, np.uint16)).save(tmp_path / "deep.png")
+    Image.fromarray(CLASSES).save(tmp_path / "mask.png")
+    paths = [str(tmp_path / "deep.png")], [str(tmp_path / "mask.png")], NAMES
+
+    with pytest.raises(DataError, match=r"deep\.png: the image .* value_range is not set"):
+        MaskFiles(*paths)[0]
+    assert MaskFiles(*paths, value_range=(0, 4095)).part([0])[0][0].getpixel((0, 0)) == 4000
 
 
 def _files(folder: Path, *masks: list[int]) -> MaskFiles:

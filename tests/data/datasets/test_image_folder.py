@@ -169,3 +169,114 @@ def test_wrong_params_are_found_before_the_folder_is_looked_at() -> None:
 
     for name in ("val_split", "on_error", "color", "sise"):
         assert f"data.params.{name}" in problems
+
+
+def test_every_format_of_pillow_is_used_and_the_others_are_named(tmp_path: Path, write_digits, caplog) -> None:
+    folder = write_digits(tmp_path / "digits")
+    for number, suffix in enumerate((".gif", ".jp2", ".jfif", ".tga")):
+        with Image.open(folder / "one" / f"{number:03}.png") as image:
+            image.save(folder / "one" / f"{number:03}{suffix}")
+    (folder / "two" / "labels.xml").write_text("")
+    (folder / ".old").mkdir()
+    data = _set_up(folder, test_split=0)
+
+    assert sum(len(batch) for _, batch in chain(data.train_dataloader(), data.val_dataloader())) == 40
+    assert caplog.messages == [
+        f"{folder}: not used: 1 file of other formats (1 .xml); 1 name beginning with a dot (.old)"
+    ]
+
+
+def test_a_link_to_above_labels_no_image_of_another_class(digit_files: Path, caplog) -> None:
+    (digit_files / "one" / "loop").symlink_to("..")
+    (digit_files / "two" / "more").symlink_to("../zero")
+    data = _set_up(digit_files, test_split=0)
+
+    for split in data._splits.values():
+        assert all(
+            Path(path).parts[-2] == data.class_names[label]
+            for path, label in zip(split.paths, split.labels, strict=True)
+        )
+    assert sum(map(len, data._splits.values())) == 36
+    assert "2 links to folders that are read already or contain it (one/loop, two/more)" in caplog.text
+
+
+def test_a_split_that_lacks_classes_is_named(tmp_path: Path, write_digits, caplog) -> None:
+    write_digits(tmp_path / "train")
+    write_digits(tmp_path / "val", classes=("one", "two"))
+    write_digits(tmp_path / "test", classes=("zero",))
+    _set_up(tmp_path)
+
+    assert caplog.messages == [
+        "val: no image of 1 of 3 classes: zero. Its metrics do not measure them.",
+        "test: no image of 2 of 3 classes: one, two. Its metrics do not measure them.",
+    ]
+
+
+def test_a_class_too_small_to_split_is_named(digit_files: Path, caplog) -> None:
+    for path in sorted((digit_files / "two").iterdir())[2:]:
+        path.unlink()
+    _set_up(digit_files)
+
+    assert [message.split(":")[0] for message in caplog.messages] == ["val", "test"]
+    assert all("1 of 3 classes: two" in message for message in caplog.messages)
+
+
+def test_nothing_is_said_of_complete_data(digit_files: Path, caplog) -> None:
+    _set_up(digit_files)
+    assert caplog.messages == []
+
+
+@pytest.fixture
+def sensor_files(tmp_path: Path, write_digits) -> Path:
+    """Digits as a sensor of 12 bits gives them, but one of them with 8 bits."""
+    folder = write_digits(tmp_path / "sensor")
+    for path in sorted(folder.rglob("*.png"))[1:]:
+        with Image.open(path) as image:
+            deep = np.asarray(image, np.uint16) * 16
+        Image.fromarray(deep).save(path)
+    return folder
+
+
+@pytest.mark.parametrize("num_workers", [0, 2])
+def test_a_sensor_of_12_bits_is_as_bright_as_8_bits(sensor_files: Path, tmp_path, write_digits, num_workers) -> None:
+    plain = {"mean": [0.0], "std": [1.0], "color": "GRAY", "size": 28, "num_workers": num_workers}
+    plain["transforms"] = [
+        Part(name="RandomAffine", params={"degrees": 10}),
+        Part(name="RandomPosterize", params={"bits": 7}),
+    ]
+    deep = _set_up(sensor_files, value_range=[0, 255 * 16], **plain)
+    eight = _set_up(write_digits(tmp_path / "eight"), **plain)
+
+    for one, other in (
+        (deep.val_dataloader(), eight.val_dataloader()),
+        (deep.train_dataloader(), eight.train_dataloader()),
+    ):
+        for (images, _), (expected, _) in zip(one, other, strict=True):
+            torch.testing.assert_close(images, expected, rtol=0, atol=2 / 127)
+    assert deep.preprocessing.value_range == (0, 4080)
+
+
+def test_a_deep_image_without_value_range_stops_the_training(sensor_files: Path) -> None:
+    with pytest.raises(DataError, match=r"\.png: the image .* mode I;16 .* data\.params\.value_range .* \[0, 4095\]"):
+        list(_set_up(sensor_files).train_dataloader())
+
+
+def test_transforms_that_cannot_be_used_with_a_value_range_are_found_before() -> None:
+    transforms = [{"name": "JPEG", "params": {"quality": 50}}, {"name": "RandomSolarize", "params": {"threshold": 128}}]
+    params = {"path": "nowhere", "value_range": [3, 3], "transforms": transforms}
+    problems = "\n".join(map(str, registry.data.problems({"name": "ImageFolder", "params": params}, "data")))
+
+    assert "data.params.value_range: expected two different numbers" in problems
+    assert "data.params.transforms.0.name: JPEG needs images of 8 bits" in problems
+    assert "data.params.transforms.1.params.threshold: expected at most 1" in problems
+    params = {"path": "nowhere", "transforms": transforms}
+    assert registry.data.problems({"name": "ImageFolder", "params": params}, "data") == []
+
+
+def test_the_fingerprint_is_that_of_earlier_versions(tmp_path: Path) -> None:
+    for name in ("a/1.png", "a/2.jpg", "a/deep/3.bmp", "b/1.webp", "b/._1.png", "b/notes.txt"):
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).write_text(name)
+
+    expected = "sha256:e4c6a6d376d36a421e6372086d87b2f1198899ca9010ea2d49d40507c8aae8b9"
+    assert _set_up(tmp_path, val_split=0.3, test_split=0).fingerprint() == expected

@@ -239,3 +239,72 @@ def test_wrong_parameters_are_found_before_anything_is_read() -> None:
     ]
     missing = registry.data.problems({"name": "MaskFolder", "params": {"sise": 3}}, "data")
     assert [problem.path for problem in missing] == ["data.params.sise", "data.params.path"]
+
+
+def test_what_is_not_used_is_named_in_one_line(folder: Path, caplog) -> None:
+    (folder / "images" / "notes.txt").write_text("")
+    (folder / "masks" / "000.json").write_text("{}")
+    (folder / "depth").mkdir()
+    (folder / "classes.txt").write_text("dark\nmedium\nbright\n")
+    _set_up(folder)
+
+    (line,) = caplog.messages
+    assert line.removeprefix(f"{folder}: not used: ").split("; ") == [
+        "2 files of other formats (1 .json, 1 .txt)",
+        "1 folder that the layout does not know (depth)",
+    ]
+
+
+def test_a_split_that_is_spelt_otherwise_is_named(tmp_path: Path, write_masks, caplog) -> None:
+    for split in ("train", "Val"):
+        write_masks(tmp_path / "images" / split, tmp_path / "masks" / split)
+    _set_up(tmp_path)
+
+    assert "2 folders that the layout does not know (images/Val, masks/Val)" in caplog.text
+
+
+def test_masks_in_a_format_that_changes_values_are_named(folder: Path, caplog) -> None:
+    for path in sorted((folder / "masks").iterdir())[:2]:
+        Image.open(path).save(path.with_suffix(".gif"))
+        path.unlink()
+    _set_up(folder, on_error="skip")
+
+    assert "000.jpg: skipped as an image without a mask, the first of 2" in caplog.text
+    assert "not used: 2 files of other formats (2 .gif)" in caplog.text
+
+
+def test_two_masks_for_one_image_are_refused(folder: Path) -> None:
+    Image.open(folder / "masks" / "003.png").save(folder / "masks" / "003.tif")
+    with pytest.raises(
+        DataError, match=r"003\.tif: there is a second mask for the same image, .*003\.png\. Remove one"
+    ):
+        _set_up(folder)
+
+
+def test_a_link_to_above_is_not_followed(folder: Path, caplog) -> None:
+    (folder / "images" / "loop").symlink_to("..")
+    assert sum(_lengths(_set_up(folder)).values()) == 20
+    assert "1 link to folders that are read already or contain it (images/loop)" in caplog.text
+
+
+@pytest.mark.parametrize("num_workers", [0, 2])
+def test_a_photo_that_is_turned_without_its_mask_is_an_error(folder: Path, num_workers: int) -> None:
+    data = _set_up(folder, num_workers=num_workers, size=(48, 64))
+    turned = Path(data._splits["val"].paths[1])
+    exif = Image.Exif()
+    exif[0x0112] = 3
+    Image.open(turned).save(turned, exif=exif)
+
+    with pytest.raises(DataError, match=rf"the mask .* EXIF orientation is 1, but that of {turned} is 3"):
+        list(data.val_dataloader())
+
+
+def test_deep_images_are_scaled_by_the_value_range(folder: Path) -> None:
+    expected = next(iter(_set_up(folder, mean=[0], std=[1], color="GRAY").val_dataloader()))[0]
+    for path in (folder / "images").iterdir():
+        deep = np.asarray(Image.open(path).convert("L"), np.float32) / 255
+        Image.fromarray(deep).save(path.with_suffix(".tif"))
+        path.unlink()
+    data = _set_up(folder, mean=[0], std=[1], color="GRAY", value_range=[0, 1])
+
+    torch.testing.assert_close(next(iter(data.val_dataloader()))[0], expected, rtol=0, atol=1 / 255)

@@ -131,3 +131,29 @@ def test_fingerprint_sees_the_lists(voc: Path) -> None:
     before = _set_up(voc).fingerprint()
     _list(voc, "val", 7, 9)
     assert _set_up(voc).fingerprint() != before
+
+
+def test_what_is_not_used_is_named_in_one_line(voc: Path, caplog) -> None:
+    (voc / "Annotations").mkdir()
+    (voc / "JPEGImages" / "notes.txt").write_text("")
+    (voc / "SegmentationClass" / ".old.png").write_text("")
+    _set_up(voc)
+
+    assert caplog.messages == [
+        f"{voc}: not used: 1 file of other formats (1 .txt); 1 name beginning with a dot (SegmentationClass/.old.png)"
+    ]
+
+
+def test_two_files_of_one_name_are_refused(voc: Path) -> None:
+    Image.open(voc / "JPEGImages" / "000.jpg").save(voc / "JPEGImages" / "000.png")
+    with pytest.raises(DataError, match=r"000\.png: there is a second file of this name, .*000\.jpg\. Remove one"):
+        _set_up(voc)
+
+
+def test_deep_images_need_a_value_range(voc: Path) -> None:
+    for path in (voc / "JPEGImages").iterdir():
+        Image.open(path).convert("L").convert("I;16").save(path.with_suffix(".png"))
+        path.unlink()
+    with pytest.raises(DataError, match="value_range is not set"):
+        list(_set_up(voc).val_dataloader())
+    assert next(iter(_set_up(voc, value_range=[0, 255]).val_dataloader()))[0].shape == (2, 3, 24, 24)

@@ -126,6 +126,28 @@ def test_a_batch_without_labels_ends_nothing(model) -> None:
     assert math.isfinite(run.callback_metrics["train/loss"])
 
 
+def test_validation_without_a_labelled_pixel_is_said_once_and_measures_nothing(model, caplog) -> None:
+    images, masks = images_and_masks(8)
+    empty = DataLoader(TensorDataset(images, torch.full_like(masks, IGNORED)), 4)
+    run = quiet_trainer(max_epochs=2, num_sanity_val_steps=1)
+    run.fit(model, loader(), empty)
+    assert [math.isnan(run.callback_metrics[f"val/{name}"]) for name in ("loss", "mean_iou", "dice")] == [True] * 3
+    (line,) = [message for message in caplog.messages if "no pixel" in message]
+    assert line.startswith("val: no pixel of any mask has a class: all of them are 255, which is ignored. The metrics")
+
+
+def test_classes_that_no_mask_has_are_named(caplog) -> None:
+    model = SegmentationModel(**SMALL | {"class_names": NAMES, "ignore_index": 0})
+    images, masks = images_and_masks(8)
+    lacking = DataLoader(TensorDataset(images, masks.where(masks != 1, 0)), 4)
+    quiet_trainer().fit(model, loader(), lacking)
+    quiet_trainer().test(model, lacking)
+    quiet_trainer().validate(model, loader())
+    assert [message for message in caplog.messages if "no pixel" in message] == [
+        f"{split}: no pixel of 1 of 2 classes: dark. Its metrics do not measure them." for split in ("val", "test")
+    ]
+
+
 @pytest.mark.parametrize("architecture", ["DeepLabV3", "UPerNet"])
 def test_an_epoch_may_end_with_a_single_image(architecture) -> None:
     torch.manual_seed(0)

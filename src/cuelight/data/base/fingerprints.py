@@ -6,6 +6,7 @@ import hashlib
 import os
 from collections.abc import Iterable, Mapping
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,8 +19,30 @@ SAMPLE = 1000
 HEAD = 256 * 1024
 
 
-def fingerprint_of_files(root: Path, splits: Mapping[str, Iterable[tuple[str, str]]]) -> str:
-    """Return ``sha256:`` or, if only samples were read, ``sha256-sampled:``, and 64 hexadecimal digits.
+class HashedFiles(NamedTuple):
+    """What hashing the files of a dataset gives.
+
+    Args:
+        fingerprint: ``sha256:`` or, if only samples were read, ``sha256-sampled:``, and 64 hexadecimal digits.
+        contents: The size and hash of each file that was read, by its path.
+    """
+
+    fingerprint: str
+    contents: Mapping[str, tuple[int, str]]
+
+    def also_in_train(self, images: Mapping[str, Iterable[str]]) -> dict[str, int]:
+        """Return how many images of each split have the content of a training image; splits without such are left out.
+
+        ``images`` has the paths of each split. Of files that were not read, nothing is known.
+        """
+        contents = {split: [self.contents.get(path) for path in paths] for split, paths in images.items()}
+        train = set(contents.pop("train", ())) - {None}
+        counts = {split: sum(content in train for content in found) for split, found in contents.items()}
+        return {split: count for split, count in counts.items() if count}
+
+
+def hash_files(root: Path, splits: Mapping[str, Iterable[tuple[str, str]]]) -> HashedFiles:
+    """Hash the files of a dataset.
 
     Each split has its files, each with a text such as its class. The fingerprint changes if a file is added, removed,
     renamed or moved to another split, or if its text or its size changes. Up to 256 MiB everything is read, so that any
@@ -34,12 +57,20 @@ def fingerprint_of_files(root: Path, splits: Mapping[str, Iterable[tuple[str, st
         whole = sum(sizes) <= LARGEST_READ
         step = 1 if whole else -(-len(entries) // SAMPLE)
         digest = hashlib.sha256()
+        contents = {}
         for position, ((name, split, text, path), size) in enumerate(zip(entries, sizes, strict=True)):
             content = _content_hash(path, None if whole else HEAD) if position % step == 0 else ""
+            if content:
+                contents[path] = (size, content)
             digest.update("\0".join((name, split, text, str(size), content, "")).encode())
     except OSError as error:
         raise DataError(f"{error.filename}: {error.strerror}") from error
-    return f"{'sha256' if whole else 'sha256-sampled'}:{digest.hexdigest()}"
+    return HashedFiles(f"{'sha256' if whole else 'sha256-sampled'}:{digest.hexdigest()}", contents)
+
+
+def fingerprint_of_files(root: Path, splits: Mapping[str, Iterable[tuple[str, str]]]) -> str:
+    """Return the fingerprint of :func:`hash_files`."""
+    return hash_files(root, splits).fingerprint
 
 
 def fingerprint_of_arrays(splits: Mapping[str, tuple[NDArray[np.uint8], NDArray[np.int64]]]) -> str:

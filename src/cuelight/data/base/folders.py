@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import logging
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Literal
 
-from torchvision.datasets.folder import IMG_EXTENSIONS
-
+from cuelight.data.finding import IMAGE_SUFFIXES, LeftOut, contains, is_image, walk_images
 from cuelight.errors import DataError
 
 logger = logging.getLogger(__name__)
@@ -50,14 +49,14 @@ def split_folders(root: Path) -> dict[str, Path]:
 
 
 def find_classes(folder: Path, on_error: OnError = "raise") -> list[str]:
-    """Return the sorted names of the class folders of a split; hidden folders are ignored.
+    """Return the sorted names of the class folders of a split; hidden folders and links to above are ignored.
 
     With ``on_error="skip"``, classes without images are left out with a warning. If there is no class, ``DataError`` is
     raised.
     """
     names = _folders_in(folder)
     if not names:
-        loose = next((entry.name for entry in os.scandir(folder) if _is_image(entry.name)), None)
+        loose = next((entry.name for entry in os.scandir(folder) if is_image(entry.name)), None)
         seen = f"it contains images, such as {loose}, but no folders" if loose else "it contains no folders"
         raise DataError(f"{folder}: {seen}. {_LAYOUT}")
     if on_error == "raise":
@@ -71,14 +70,25 @@ def find_classes(folder: Path, on_error: OnError = "raise") -> list[str]:
     return filled
 
 
-def list_classes(folder: Path, class_names: Sequence[str], on_error: OnError = "raise") -> list[list[str]]:
+def list_classes(
+    folder: Path, class_names: Sequence[str], on_error: OnError = "raise", left_out: LeftOut | None = None
+) -> list[list[str]]:
     """Return one sorted list of image paths per class; it is empty where the split has no such folder.
 
     A class folder without images or with an unknown name raises ``DataError``. With ``on_error="skip"`` it is left out,
-    an unknown one with a warning.
+    an unknown one with a warning. Two classes that are the same folder raise ``DataError``. What else is not used is
+    counted in ``left_out``.
     """
     present = _folders_in(folder)
-    files = [sorted(walk_images(folder / name)) if name in present else [] for name in class_names]
+    _refuse_aliases(folder, present)
+    if left_out is not None:
+        left_out.add_others(folder, present)
+
+    def images_of(name: str) -> list[str]:
+        others = [folder / other for other in present if other != name]
+        return sorted(walk_images(folder / name, left_out, others)) if name in present else []
+
+    files = [images_of(name) for name in class_names]
     unknown = [name for name in present if name not in class_names and _holds_images(folder / name)]
     if unknown and on_error == "skip":
         logger.warning("%s: skipped %s: no training images", folder, _named(unknown))
@@ -90,16 +100,32 @@ def list_classes(folder: Path, class_names: Sequence[str], on_error: OnError = "
     empty = [name for name, paths in zip(class_names, files, strict=True) if name in present and not paths]
     if empty and on_error == "raise":
         raise DataError(
-            f"{folder}: no images in {_named(empty)}. Add images ({', '.join(IMG_EXTENSIONS)}), remove it, or set "
+            f"{folder}: no images in {_named(empty)}. Add images ({', '.join(IMAGE_SUFFIXES)}), remove it, or set "
             "on_error: skip."
         )
     return files
 
 
-def walk_images(folder: Path) -> Iterator[str]:
-    """Yield the image files of a folder and its subfolders in any order; hidden files are ignored."""
-    for parent, _, names in os.walk(folder, followlinks=True):
-        yield from (os.path.join(parent, name) for name in names if _is_image(name))  # noqa: PTH118 - of 10^6 files
+def report_left_out(left_out: LeftOut, root: Path, folders: Iterable[Path] = (), known: Sequence[str] = ()) -> None:
+    """Log in one line what is not used, with what is beside the ``folders`` that are, but for ``known`` names."""
+    used: dict[Path, set[str]] = {}
+    for folder in folders:
+        for inner in (folder, *folder.parents):
+            if inner == root:
+                break
+            used.setdefault(inner.parent, set(known)).add(inner.name)
+    for parent, names in used.items():
+        left_out.add_others(parent, names)
+    if line := str(left_out):
+        logger.warning("%s", line)
+
+
+def _refuse_aliases(folder: Path, names: Sequence[str]) -> None:
+    classes: dict[str, str] = {}
+    for name in names:
+        first = classes.setdefault(os.path.realpath(folder / name), name)
+        if first != name:
+            raise DataError(f"{folder}: the classes {first} and {name} are the same folder. Remove one of the links.")
 
 
 def _holds_images(folder: Path) -> bool:
@@ -110,12 +136,11 @@ def _folders_in(folder: Path) -> list[str]:
     return sorted(
         entry.name
         for entry in os.scandir(folder)
-        if entry.is_dir() and not entry.name.startswith(".") and entry.name != "__MACOSX"
+        if entry.is_dir()
+        and not entry.name.startswith(".")
+        and entry.name != "__MACOSX"
+        and not (entry.is_symlink() and contains(os.path.realpath(entry.path), os.path.realpath(folder)))
     )
-
-
-def _is_image(name: str) -> bool:
-    return name.lower().endswith(IMG_EXTENSIONS) and not name.startswith(".")
 
 
 def _named(classes: Sequence[str]) -> str:

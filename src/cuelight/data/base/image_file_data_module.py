@@ -3,17 +3,21 @@
 from __future__ import annotations
 
 from abc import abstractmethod
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import Annotated, Protocol, TypeVar
+from typing import Annotated, Any, Protocol, TypeVar
 
 from pydantic import Field
 
+from cuelight.data.base.fingerprints import hash_files
 from cuelight.data.base.folders import OnError
 from cuelight.data.base.image_data_module import ImageDataModule
 from cuelight.data.base.splits import Divisible, split_off_missing
 from cuelight.data.loading.samples import Images
+from cuelight.data.loading.transforms import float_problems
+from cuelight.errors import Problem
 from cuelight.images.preprocessing import IMAGENET_MEAN, IMAGENET_STD, ColorOrder, Preprocessing, ResizeMode
+from cuelight.images.value_range import ValueRange, range_problem
 from cuelight.registry import TransformPart
 
 # The luma of ImageNet.
@@ -23,6 +27,8 @@ _GRAY_STD = (0.226,)
 
 class Files(Images, Divisible, Protocol):
     """Image files of which a subset can be taken."""
+
+    paths: list[str]
 
 
 _Files = TypeVar("_Files", bound=Files)
@@ -50,6 +56,8 @@ class ImageFileDataModule(ImageDataModule[_Files]):
             different seeds can be compared.
         on_error: ``raise`` stops at an image that cannot be read. ``skip`` leaves it out and logs how many: in
             training the next image takes its place, in validation and test it counts nowhere.
+        value_range: The values of black and white in images of more than 8 bits per pixel, such as ``(0, 4095)`` for a
+            sensor of 12 bits; without it they cannot be read.
         batch_size: Images per batch and device.
         num_workers: Processes that load images, for each of train, val and test.
         seed: Seed of the order and of augmentation.
@@ -71,6 +79,7 @@ class ImageFileDataModule(ImageDataModule[_Files]):
         test_split: Annotated[float, Field(ge=0, lt=1)] = 0.15,
         split_seed: int = 0,
         on_error: OnError = "raise",
+        value_range: ValueRange | None = None,
         batch_size: int = 32,
         num_workers: int = 2,
         seed: int = 42,
@@ -87,6 +96,19 @@ class ImageFileDataModule(ImageDataModule[_Files]):
         self.split_seed = split_seed
         self.on_error = on_error
         self.taken_from_training: list[str] = []
+        self.value_range = value_range
+        self.images_also_in_train: dict[str, int] = {}
+
+    @classmethod
+    def parameter_problems(cls, params: Mapping[str, Any], path: str) -> list[Problem]:
+        """Report a wrong value range, and transforms that fail on the images that it gives."""
+        problems = super().parameter_problems(params, path)
+        value_range = params.get("value_range")
+        if value_range is None:
+            return problems
+        if problem := range_problem(value_range):
+            problems.append(Problem(problem, f"{path}.value_range"))
+        return problems + float_problems(params.get("transforms"), f"{path}.transforms")
 
     @property
     def preprocessing(self) -> Preprocessing:
@@ -103,6 +125,7 @@ class ImageFileDataModule(ImageDataModule[_Files]):
             std=std[::order] if self.std is None else tuple(self.std),
             color=self.color,
             resize=self.resize,
+            value_range=self.value_range,
         )
 
     @abstractmethod
@@ -123,6 +146,16 @@ class ImageFileDataModule(ImageDataModule[_Files]):
         Raises:
             DataError: The files are not as expected.
         """
+
+    def hash_splits(self, entries: Mapping[str, Iterable[tuple[str, str]]]) -> str:
+        """Return a fingerprint of the files of each split, each with a text; and count repeated images.
+
+        Raises:
+            DataError: A file cannot be read.
+        """
+        hashed = hash_files(Path(self.path), entries)
+        self.images_also_in_train = hashed.also_in_train({split: files.paths for split, files in self._splits.items()})
+        return hashed.fingerprint
 
     def setup(self, stage: str | None = None) -> None:
         """List and split the files of all stages at once."""

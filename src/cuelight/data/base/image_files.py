@@ -9,21 +9,24 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from cuelight.data.reading import read_image
+from cuelight.images.value_range import ValueRange
 
 
 class ImageFiles:
-    """Image files with a label each."""
+    """Image files with a label each; those of more than 8 bits need a ``value_range``."""
 
-    def __init__(self, paths: Sequence[str], labels: Sequence[int]) -> None:
+    def __init__(self, paths: Sequence[str], labels: Sequence[int], value_range: ValueRange | None = None) -> None:
         self.paths = list(paths)
         self.labels = list(labels)
+        self.value_range = value_range
 
     def __len__(self) -> int:
         return len(self.paths)
 
     def __getitem__(self, index: int) -> tuple[Image.Image, int]:
-        return read_image(self.paths[index]), self.labels[index]
+        return read_image(self.paths[index], self.value_range), self.labels[index]
 
     def part(self, positions: Sequence[int] | NDArray[np.int64]) -> ImageFiles:
         """Return the files at these positions, in this order."""
-        return ImageFiles([self.paths[i] for i in positions], [self.labels[i] for i in positions])
+        paths, labels = [self.paths[i] for i in positions], [self.labels[i] for i in positions]
+        return ImageFiles(paths, labels, self.value_range)

@@ -7,7 +7,6 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, ClassVar
 
-from cuelight.data.base.fingerprints import fingerprint_of_files
 from cuelight.data.base.image_file_data_module import ImageFileDataModule
 from cuelight.data.base.mask_files import MaskFiles, refuse_masks_without_classes
 from cuelight.data.reading import portable_name
@@ -69,7 +68,7 @@ class MaskFileDataModule(ImageFileDataModule[MaskFiles]):
         """
         root = Path(self.path)
         splits = {split: _hashed_entries(files, root) for split, files in self._splits.items()}
-        return fingerprint_of_files(root, splits)
+        return self.hash_splits(splits)
 
 
 def class_name_problem(names: Sequence[str]) -> str | None:

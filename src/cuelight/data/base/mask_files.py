@@ -11,11 +11,13 @@ from numpy.typing import NDArray
 from PIL import Image
 from torch import Tensor
 
-from cuelight.data.reading import UnreadableImageError, open_image, read_image, set_upright
+from cuelight.data.header import Header
+from cuelight.data.reading import UnreadableImageError, open_image, read_with_header
 from cuelight.errors import DataError
 from cuelight.images.preprocessing import IGNORE_INDEX
+from cuelight.images.value_range import ValueRange
 
-_INDEX_MODES = ("P", "L", "1", "I", "I;16")
+_INDEX_MODES = ("P", "L", "1", "I", "I;16", "I;16B", "I;16L", "I;16N")
 _LOOKED_AT = 32
 _MOST_LISTED = 5
 
@@ -26,25 +28,23 @@ def read_mask(path: str, class_count: int) -> NDArray[np.uint8]:
     ``UnreadableImageError`` is raised for a missing or broken file, for one that is not a grey or palette image, and
     for other values.
     """
-    mask = open_image(path, "mask", _indices)
-    expected = f"expected the class index of each pixel, 0 to {class_count - 1}, or {IGNORE_INDEX} to ignore it"
-    if isinstance(mask, str):
-        raise UnreadableImageError(
-            path, f"it is a color image ({mask}); {expected}, in grayscale or with a palette", "mask"
-        )
-    foreign = mask[(mask != IGNORE_INDEX) & ((mask >= class_count) | (mask < 0))]
-    if foreign.size:
-        raise UnreadableImageError(path, f"it contains {_listed(np.unique(foreign))}; {expected}", "mask")
-    return mask.astype(np.uint8)
+    return _read_mask(path, class_count)[0]
 
 
 class MaskFiles:
-    """Image files with a mask file each."""
+    """Image files with a mask file each; images of more than 8 bits need a ``value_range``."""
 
-    def __init__(self, paths: Sequence[str], masks: Sequence[str], class_names: Sequence[str]) -> None:
+    def __init__(
+        self,
+        paths: Sequence[str],
+        masks: Sequence[str],
+        class_names: Sequence[str],
+        value_range: ValueRange | None = None,
+    ) -> None:
         self.paths = list(paths)
         self.masks = list(masks)
         self.class_names = list(class_names)
+        self.value_range = value_range
 
     def __len__(self) -> int:
         return len(self.paths)
@@ -52,20 +52,27 @@ class MaskFiles:
     def __getitem__(self, index: int) -> tuple[Image.Image, Tensor]:
         """Read an image and its mask, uint8 ``(H, W)``.
 
-        A file that cannot be read raises ``UnreadableImageError``, and so does a mask of another size than its image.
+        A file that cannot be read raises ``UnreadableImageError``, and so does a mask of another size than its image,
+        and one that is turned by EXIF while the other is not, unless their sizes show that they match.
         """
-        image = read_image(self.paths[index])
-        mask = read_mask(self.masks[index], len(self.class_names))
+        path, mask_path = self.paths[index], self.masks[index]
+        image, of_image = read_with_header(path, self.value_range)
+        mask, of_mask = _read_mask(mask_path, len(self.class_names))
         height, width = mask.shape
+        turned = _difference(path, of_image, of_mask)
         if (width, height) != image.size:
-            reason = f"it has {width} x {height} pixels, but {self.paths[index]} has {image.width} x {image.height}"
-            raise UnreadableImageError(self.masks[index], reason, "mask")
+            reason = f"it has {width} x {height} pixels, but {path} has {image.width} x {image.height}"
+            raise UnreadableImageError(mask_path, f"{reason}; {turned}" if turned else reason, "mask")
+        sizes_prove_it = width != height and of_image.is_sideways != of_mask.is_sideways
+        if turned and of_image.turned != of_mask.turned and not sizes_prove_it:
+            raise UnreadableImageError(mask_path, turned, "mask")
         return image, torch.from_numpy(mask)
 
     def part(self, positions: Iterable[int]) -> MaskFiles:
         """Return the images at these positions, in this order."""
         chosen = list(positions)
-        return MaskFiles([self.paths[i] for i in chosen], [self.masks[i] for i in chosen], self.class_names)
+        paths, masks = [self.paths[i] for i in chosen], [self.masks[i] for i in chosen]
+        return MaskFiles(paths, masks, self.class_names, self.value_range)
 
 
 def refuse_masks_without_classes(files: MaskFiles) -> None:
@@ -83,13 +90,33 @@ def refuse_masks_without_classes(files: MaskFiles) -> None:
         )
 
 
-def _indices(image: Image.Image) -> NDArray[Any] | str:
-    """Return the values of a grey or palette image; the mode of any other."""
+def _read_mask(path: str, class_count: int) -> tuple[NDArray[np.uint8], Header]:
+    mask, header = open_image(path, "mask", _indices)
+    expected = f"expected the class index of each pixel, 0 to {class_count - 1}, or {IGNORE_INDEX} to ignore it"
+    if isinstance(mask, str):
+        kind = f"its values are no integers (mode {mask})" if mask == "F" else f"it is a color image ({mask})"
+        raise UnreadableImageError(path, f"{kind}; {expected}, in grayscale or with a palette", "mask")
+    foreign = mask[(mask != IGNORE_INDEX) & ((mask >= class_count) | (mask < 0))]
+    if foreign.size:
+        raise UnreadableImageError(path, f"it contains {_listed(np.unique(foreign))}; {expected}", "mask")
+    return mask.astype(np.uint8), header
+
+
+def _indices(image: Image.Image, header: Header) -> tuple[NDArray[Any] | str, Header]:
+    """Return the values of a grey or palette image, the mode of any other; and the header."""
     if image.mode not in _INDEX_MODES:
-        return image.mode
-    set_upright(image)
-    values: NDArray[Any] = np.asarray(image)
-    return values
+        return image.mode, header
+    return np.asarray(image), header
+
+
+def _difference(path: str, image: Header, mask: Header) -> str:
+    """Return how the EXIF orientation of a mask differs from that of its image; empty if it does not."""
+    if image.orientation == mask.orientation:
+        return ""
+    return (
+        f"its EXIF orientation is {mask.orientation}, but that of {path} is {image.orientation} (1 is upright, and "
+        "none), and each is turned by its own. Save both upright and without EXIF orientation"
+    )
 
 
 def _values_if_readable(path: str, class_count: int) -> Iterable[int]:

@@ -6,13 +6,14 @@ import logging
 import os
 from pathlib import Path
 
-from cuelight.data.base.folders import OnError, require_folder, split_folders, walk_images
+from cuelight.data.base.folders import OnError, require_folder, split_folders
+from cuelight.data.finding import LeftOut, walk_images
 from cuelight.errors import DataError
 
 logger = logging.getLogger(__name__)
 
-# Lossless formats.
-_MASK_EXTENSIONS = (".png", ".bmp", ".tif", ".tiff")
+# Lossless formats that keep the values as they are; a GIF is written with other ones.
+_MASK_SUFFIXES = (".png", ".bmp", ".tif", ".tiff")
 LAYOUT = (
     "Expected the folders images and masks in it, or the same in each of train, val and test, or train, val and test "
     "in each of images and masks; the mask of images/1.jpg is masks/1.png."
@@ -47,14 +48,17 @@ def _is_of_voc(name: str) -> bool:
     return name == "SegmentationClass" or name.startswith(("VOC1", "VOC2", "VOCdevkit"))
 
 
-def pair_masks(images: Path, masks: Path, on_error: OnError = "raise") -> list[tuple[str, str]]:
+def pair_masks(
+    images: Path, masks: Path, on_error: OnError = "raise", left_out: LeftOut | None = None
+) -> list[tuple[str, str]]:
     """Pair images and masks by their relative paths without extension; return the sorted pairs.
 
     An image without a mask or a mask without an image raises ``DataError``; with ``on_error="skip"`` it is left out
-    with a warning. If there are no pairs, ``DataError`` is raised.
+    with a warning. If there are no pairs, or two masks of one name, ``DataError`` is raised. Files of other formats are
+    counted in ``left_out``.
     """
-    pictures = {path: _key(path, images) for path in sorted(walk_images(images))}
-    found = {_key(path, masks): path for path in walk_images(masks) if path.lower().endswith(_MASK_EXTENSIONS)}
+    pictures = {path: _key(path, images) for path in sorted(walk_images(images, left_out))}
+    found = _masks_by_name(masks, left_out)
     if not pictures:
         raise DataError(f"{images}: there is no image in this folder. {LAYOUT}")
     alone = [path for path, key in pictures.items() if key not in found]
@@ -67,6 +71,19 @@ def pair_masks(images: Path, masks: Path, on_error: OnError = "raise") -> list[t
     if not pairs:
         raise DataError(f"{images}: none of the images has a mask in {masks}. {LAYOUT}")
     return pairs
+
+
+def _masks_by_name(folder: Path, left_out: LeftOut | None) -> dict[str, str]:
+    found: dict[str, str] = {}
+    for path in sorted(walk_images(folder, left_out)):
+        if not path.lower().endswith(_MASK_SUFFIXES):
+            if left_out is not None:
+                left_out.add_file(path)
+            continue
+        first = found.setdefault(_key(path, folder), path)
+        if first != path:
+            raise DataError(f"{path}: there is a second mask for the same image, {first}. Remove one of them.")
+    return found
 
 
 def _refuse(paths: list[str], what: str, expected: str, on_error: OnError) -> None:

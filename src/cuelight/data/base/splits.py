@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Protocol, TypeVar
+import logging
+from collections.abc import Collection, Mapping, Sequence
+from typing import TYPE_CHECKING, Protocol, TypeVar, runtime_checkable
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,7 +14,10 @@ from cuelight.errors import DataError
 if TYPE_CHECKING:
     from typing_extensions import Self
 
+logger = logging.getLogger(__name__)
+
 _SMALLEST_CLASS_TO_SPLIT = 3
+_MOST_NAMED = 10
 
 
 class Divisible(Protocol):
@@ -21,6 +25,15 @@ class Divisible(Protocol):
 
     def part(self, positions: Sequence[int] | NDArray[np.int64]) -> Self:
         """Return the samples at these positions, in this order."""
+
+
+@runtime_checkable
+class HasLabels(Protocol):
+    """Samples with a class each, known without reading them."""
+
+    @property
+    def labels(self) -> Collection[int]:
+        """The class of each sample."""
 
 
 _Samples = TypeVar("_Samples", bound=Divisible)
@@ -40,6 +53,22 @@ def split_off_missing(
     parts = stratified_split(labels, list(missing.values()), seed)
     taken = {split: splits["train"].part(part) for split, part in zip(("train", *missing), parts, strict=True)}
     return {**splits, **taken}
+
+
+def warn_of_missing_classes(split: str, samples: object, class_names: Sequence[str]) -> None:
+    """Log the names of the classes that no sample of a split has, if the samples have labels."""
+    if not isinstance(samples, HasLabels):
+        return
+    present = {int(label) for label in samples.labels}
+    missing = [name for label, name in enumerate(class_names) if label not in present]
+    if missing:
+        shown = ", ".join(missing[:_MOST_NAMED])
+        more = f" and {len(missing) - _MOST_NAMED} more" if len(missing) > _MOST_NAMED else ""
+        logger.warning(
+            "%s: no image of %d of %d classes: %s%s. %s",
+            split, len(missing), len(class_names), shown, more,
+            "They cannot be learnt." if split == "train" else "Its metrics do not measure them.",
+        )  # fmt: skip
 
 
 def stratified_split(labels: Sequence[int], ratios: Sequence[float], seed: int) -> list[NDArray[np.int64]]:

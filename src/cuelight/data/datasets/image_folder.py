@@ -7,9 +7,9 @@ from pathlib import Path
 from typing import ClassVar
 
 from cuelight.data.base import folders
-from cuelight.data.base.fingerprints import fingerprint_of_files
 from cuelight.data.base.image_file_data_module import ImageFileDataModule
 from cuelight.data.base.image_files import ImageFiles
+from cuelight.data.finding import LeftOut
 from cuelight.errors import DataError
 
 
@@ -53,7 +53,11 @@ class ImageFolder(ImageFileDataModule[ImageFiles]):
 
     def list_files(self) -> dict[str, ImageFiles]:
         """Return the files of ``train`` and, where there are such folders, of ``val`` and ``test``."""
-        return {split: self._list(folder) for split, folder in folders.find_splits(Path(self.path)).items()}
+        root = Path(self.path)
+        found, left_out = folders.find_splits(root), LeftOut(root)
+        listed = {split: self._list(folder, left_out) for split, folder in found.items()}
+        folders.report_left_out(left_out, root, found.values())
+        return listed
 
     def stratify_labels(self, train: ImageFiles) -> Sequence[int]:
         """Return the class of each training image."""
@@ -70,7 +74,7 @@ class ImageFolder(ImageFileDataModule[ImageFiles]):
             split: zip(files.paths, [names[label] for label in files.labels], strict=True)
             for split, files in self._splits.items()
         }
-        return fingerprint_of_files(Path(self.path), splits)
+        return self.hash_splits(splits)
 
     def missing_split(self, split: str) -> str:
         """Return the message for a split without images."""
@@ -79,7 +83,8 @@ class ImageFolder(ImageFileDataModule[ImageFiles]):
             f"{split}_split above 0, or add images: a split needs at least three per class."
         )
 
-    def _list(self, folder: Path) -> ImageFiles:
-        files = folders.list_classes(folder, self.class_names, self.on_error)
+    def _list(self, folder: Path, left_out: LeftOut) -> ImageFiles:
+        files = folders.list_classes(folder, self.class_names, self.on_error, left_out)
         paths = [path for of_class in files for path in of_class]
-        return ImageFiles(paths, [label for label, of_class in enumerate(files) for _ in of_class])
+        labels = [label for label, of_class in enumerate(files) for _ in of_class]
+        return ImageFiles(paths, labels, self.value_range)

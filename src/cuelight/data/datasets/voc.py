@@ -9,9 +9,10 @@ from typing import Annotated, Any
 
 from pydantic import Field
 
-from cuelight.data.base.folders import require_folder, walk_images
+from cuelight.data.base.folders import report_left_out, require_folder
 from cuelight.data.base.mask_file_data_module import MaskFileDataModule
 from cuelight.data.base.mask_files import MaskFiles
+from cuelight.data.finding import LeftOut, walk_images
 from cuelight.errors import DataError
 
 logger = logging.getLogger(__name__)
@@ -62,8 +63,10 @@ class VOCSegmentation(MaskFileDataModule):
         names = {split: _read_names(file) for split, file in lists.items() if file.is_file()}
         if not names.get("train"):
             raise DataError(f"{lists['train']}: this file is empty or does not exist. {_LAYOUT}")
-        images = _by_name(root / "JPEGImages")
-        masks = _by_name(root / "SegmentationClass")
+        left_out = LeftOut(root)
+        images = _by_name(root / "JPEGImages", left_out)
+        masks = _by_name(root / "SegmentationClass", left_out)
+        report_left_out(left_out, root)
         if not any(name in masks for name in names.get("test", ())):
             names.pop("test", None)
         return {split: self._files(listed, images, masks, lists[split]) for split, listed in names.items()}
@@ -87,7 +90,9 @@ class VOCSegmentation(MaskFileDataModule):
                     "set on_error: skip."
                 )
             logger.warning("%s: skipped, such as %s", found, first)
-        return MaskFiles([images[name] for name in whole], [masks[name] for name in whole], self.class_names)
+        return MaskFiles(
+            [images[name] for name in whole], [masks[name] for name in whole], self.class_names, self.value_range
+        )
 
 
 def _find_root(path: Path) -> Path:
@@ -107,5 +112,10 @@ def _read_names(file: Path) -> list[str]:
     return [line.split()[0] for line in file.read_text(encoding="utf-8").splitlines() if line.strip()]
 
 
-def _by_name(folder: Path) -> dict[str, str]:
-    return {os.path.splitext(os.path.basename(path))[0]: path for path in sorted(walk_images(folder))}  # noqa: PTH119, PTH122 - of 10^5 files
+def _by_name(folder: Path, left_out: LeftOut) -> dict[str, str]:
+    found: dict[str, str] = {}
+    for path in sorted(walk_images(folder, left_out)):
+        name = os.path.splitext(os.path.basename(path))[0]  # noqa: PTH119, PTH122 - of 10^5 files
+        if (first := found.setdefault(name, path)) != path:
+            raise DataError(f"{path}: there is a second file of this name, {first}. Remove one of them.")
+    return found

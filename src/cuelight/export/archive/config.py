@@ -50,6 +50,8 @@ def build_config(onnx: Path, *, name: str, heads: Sequence[Mapping[str, Any]] | 
             entries["task"] = metadata.task
         if metadata.class_names is not None:
             entries["class_names"] = list(metadata.class_names)
+        if metadata.preprocessing is not None and metadata.preprocessing.value_range is not None:
+            entries["value_range"] = list(metadata.preprocessing.value_range)
     return config
 
 

@@ -9,13 +9,14 @@ from typing import Annotated, Any, ClassVar
 import torch
 from pydantic import Field
 from torch import Tensor, nn
-from torchmetrics import Metric
+from torchmetrics import Metric, MetricCollection
 
 from cuelight.errors import ConfigError, Problem
 from cuelight.images.preprocessing import IGNORE_INDEX
 from cuelight.tasks.segmentation.archive import archive_head
 from cuelight.tasks.segmentation.losses import SegmentationLoss, loss_problems
 from cuelight.tasks.segmentation.metrics import PixelConfusionMatrix, iou_of_classes, pixel_metrics
+from cuelight.tasks.segmentation.missing_classes import warn_of_missing_classes
 from cuelight.tasks.segmentation.networks import build_network, learns_from_one_image, network_problems
 from cuelight.training.mean_loss import WeightedMeanLoss
 from cuelight.training.optimization import Optimization
@@ -104,6 +105,7 @@ class SegmentationModel(SupervisedModel):
         self._learns_from_one_image = learns_from_one_image(self.network, in_channels, (height, width))
         self.example_input_array = torch.zeros(1, in_channels, height, width)
         self.ignore_index = ignore_index
+        self._counted_splits: set[str] = set()
         self.loss = SegmentationLoss(loss, ignore_index, class_weights)
         self.train_loss, self.val_loss, self.test_loss = WeightedMeanLoss(), WeightedMeanLoss(), WeightedMeanLoss()
         self.train_metrics = nn.ModuleDict()
@@ -151,9 +153,26 @@ class SegmentationModel(SupervisedModel):
         mean_loss.update(loss.detach(), (targets != self.ignore_index).sum())
         return loss
 
+    def on_validation_epoch_end(self) -> None:
+        """Log the validation metrics; and, the first time, the classes that no mask has."""
+        super().on_validation_epoch_end()
+        if not self.trainer.sanity_checking:
+            self._warn_of_missing_classes("val", self.val_metrics)
+
+    def on_test_epoch_end(self) -> None:
+        """Log the test metrics, and the classes that no mask has."""
+        super().on_test_epoch_end()
+        self._warn_of_missing_classes("test", self.test_metrics)
+
     def predictions(self, logits: Tensor) -> Tensor:
         """Return the class of each pixel, int64 ``(N, H, W)``."""
         return logits.argmax(dim=1)
+
+    def _warn_of_missing_classes(self, split: str, metrics: MetricCollection) -> None:
+        counts: Any = metrics["mean_iou"]
+        if split not in self._counted_splits:
+            self._counted_splits.add(split)
+            warn_of_missing_classes(self.trainer, split, counts.confmat, self.all_class_names(), self.ignore_index)
 
     def for_export(self) -> nn.Module:
         """Return the module to export: this model with positive logits, which give the same probabilities."""
