@@ -89,6 +89,18 @@ def test_killed_again_and_again(digits, tmp_path, uninterrupted) -> None:
     assert same_training(run, directory)
 
 
+def test_killed_behind_a_test_keeps_its_results(digits, tmp_path, uninterrupted) -> None:
+    callbacks = [{"name": "TestOnTrainEnd"}, *events_to(tmp_path / "pipe")]
+    file = write_yaml(tmp_path / "tiny.yaml", experiment(digits, callbacks=callbacks))
+    killed_at(uninterrupted[1], "train", file, folder=tmp_path)
+    run = only_run(tmp_path / "runs")
+    tested = [row for row in metric_rows(run) if row["test/loss"]]
+    assert len(tested) == 1
+    events = f"trainer.callbacks.1.params.path={tmp_path / 'events'}"
+    assert cuelight("train", "--resume", run, events, *SOURCE, folder=tmp_path).code == 0
+    assert [row for row in metric_rows(run) if row["test/loss"]] == tested
+
+
 @pytest.fixture
 def trained(digits, tmp_path):
     """A run of one epoch."""

@@ -43,7 +43,7 @@ from cuelight.utils.run_directory import (
 from cuelight.utils.signals import signals_given_back
 from cuelight.weights.best import main_metric
 from cuelight.weights.checkpoint_io import AtomicCheckpointIO, load_checkpoint
-from cuelight.weights.resuming import LAST_CHECKPOINT, epoch_of, latest_checkpoint, step_of
+from cuelight.weights.resuming import LAST_CHECKPOINT, epoch_of, latest_checkpoint, logging_step_of
 
 logger = logging.getLogger(__name__)
 
@@ -208,7 +208,7 @@ class Run(TrainedRun):
         _warn_of(found)
         planned = with_display(self._callbacks(), self.display)
         self._planned = None  # these belong to this training
-        resumed_from = step_of(resume) if resume else 0
+        resumed_from = logging_step_of(resume) if resume else 0
         directory = self._prepare_directory(output)
         if resume is None and is_first_process():
             remove_spools(directory)  # of a training that ended before its first checkpoint

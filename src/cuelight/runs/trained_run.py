@@ -315,7 +315,7 @@ class TrainedRun:
         loggers: list[Logger] = []
         if step is not None:
             tracker = usable_trackers(self.config.tracker)
-            loggers = reopen_loggers(self.config.model_copy(update={"tracker": tracker}), directory, step)
+            loggers = reopen_loggers(self.config.model_copy(update={"tracker": tracker}), directory)
         return reopen(self.config, self.directory or directory, checkpoints, loggers, step or 0)
 
     def _chosen(self, checkpoint: str | Path | None, verb: str, prefer: Preference = "metric") -> Path:
