@@ -90,14 +90,14 @@ def test_killed_again_and_again(digits, tmp_path, uninterrupted) -> None:
 
 
 def test_killed_behind_a_test_keeps_its_results(digits, tmp_path, uninterrupted) -> None:
-    callbacks = [{"name": "TestOnTrainEnd"}, *events_to(tmp_path / "pipe")]
+    dies = {"path": str(tmp_path / "events"), "signal_at": uninterrupted[1], "signal_name": "SIGKILL"}
+    callbacks = [{"name": "TestOnTrainEnd"}, {"name": "Events", "params": dies}]
     file = write_yaml(tmp_path / "tiny.yaml", experiment(digits, callbacks=callbacks))
-    killed_at(uninterrupted[1], "train", file, folder=tmp_path)
+    assert cuelight("train", file, *SOURCE, folder=tmp_path).code == -signal.SIGKILL
     run = only_run(tmp_path / "runs")
     tested = [row for row in metric_rows(run) if row["test/loss"]]
     assert len(tested) == 1
-    events = f"trainer.callbacks.1.params.path={tmp_path / 'events'}"
-    assert cuelight("train", "--resume", run, events, *SOURCE, folder=tmp_path).code == 0
+    assert cuelight("train", "--resume", run, *SOURCE, folder=tmp_path).code == 0
     assert [row for row in metric_rows(run) if row["test/loss"]] == tested
 
 

@@ -22,6 +22,8 @@ from cuelight.weights.clean_copy import clean_copy
 
 logger = logging.getLogger(__name__)
 
+_CONVERTED = {"16-true", "bf16-true", "64-true"}
+
 
 class LoadersAsData(pl.LightningDataModule):
     """The dataloaders of a trainer without a data module.
@@ -74,7 +76,7 @@ def finished_by(trainer: pl.Trainer, module: pl.LightningModule) -> FinishedTrai
     hparams = dict(module.hparams)
     return FinishedTraining(
         directory=Path(trainer.default_root_dir),
-        make_module=lambda _: clean_copy(module, shared),
+        make_module=lambda _: _in_single_precision(clean_copy(module, shared), str(trainer.precision)),
         kept=lambda: from_callbacks([callback for callback in callbacks if isinstance(callback, ModelCheckpoint)]),
         name=str(hparams.get("name") or type(module).__name__),
         data=data,
@@ -84,6 +86,11 @@ def finished_by(trainer: pl.Trainer, module: pl.LightningModule) -> FinishedTrai
         loggers=list(trainer.loggers),
         step=trainer.global_step,
     )
+
+
+def _in_single_precision(module: pl.LightningModule, precision: str) -> pl.LightningModule:
+    """Convert a module that Lightning had converted; one that has parts of other types by itself stays as it is."""
+    return module.float() if precision in _CONVERTED else module
 
 
 def _exporter(section: Any) -> ExporterConfig:

@@ -28,7 +28,7 @@ _SHARED_VARIABLE = "CUELIGHT_RUN_DIRECTORY"
 def make_run_directory(root: Path, name: str) -> Path:
     """Create ``root/name/<time>-<short id>``, the same for every process of a distributed run.
 
-    Returns its absolute path. Raises CheckpointError if it cannot be created.
+    Returns its absolute path without ``..`` and links. Raises CheckpointError if it cannot be created.
     """
     try:
         return _make(root, name)
@@ -49,7 +49,7 @@ def _make(root: Path, name: str) -> Path:
         directory.mkdir(parents=True, exist_ok=True)
     else:
         directory = _make_new(root / name)
-    directory = directory.absolute()
+    directory = directory.resolve()
     os.environ[_SHARED_VARIABLE] = str(directory)  # for the processes that Lightning starts from this one
     return directory
 

@@ -18,7 +18,7 @@ _CHECKSUM_BYTES = 4
 
 
 def read_events(folder: Path) -> Iterator[Event]:
-    """Yield the events of all files in a folder, in the order in which they were written."""
+    """Yield the events of all files in a folder, which have the time in their name."""
     for file in sorted(folder.glob("events.out.tfevents.*")):
         with file.open("rb") as stream:
             try:
