@@ -202,10 +202,10 @@ class TestCheckpoints:
 
     @pytest.mark.parametrize(("saved_at", "warns"), [(10, False), (5, False), (15, True)])
     def test_where_the_average_begins_is_no_checkpoint_without_an_average(self, tmp_path, caplog, saved_at, warns):
-        plain = ModelCheckpoint(tmp_path, "plain", every_n_train_steps=saved_at, save_top_k=-1)
+        plain = ModelCheckpoint(tmp_path, "{step}", every_n_train_steps=saved_at, save_top_k=-1)
         fit(tmp_path, [plain], max_epochs=3)
         ema = EMACallback(**DECAY, update_starting_at_step=10)
-        fit(tmp_path, [ema], resume=tmp_path / "plain.ckpt", max_epochs=4)
+        fit(tmp_path, [ema], resume=tmp_path / f"step={saved_at}.ckpt", max_epochs=4)
         assert ("no averaged weights" in caplog.text) is warns
         assert ema.updates == 20 - max(saved_at, 10)
 

@@ -35,7 +35,7 @@ def logged(directory, tmp_path):
     files = directory.glob("events.out.tfevents.*")
     for index, file in enumerate(sorted(files, key=lambda file: (len(file.name), file.name))):
         shutil.copyfile(file, copies / f"events.out.tfevents.{index:010}")  # two of one second and process: 9 before 10
-    events = EventAccumulator(str(copies), tensor_size_guidance=dict.fromkeys(("scalars", "images", "text"), 0))
+    events = EventAccumulator(str(copies), size_guidance={"tensors": 0})
     events.Reload()
     shown = {name: [event.step for event in events.Tensors(name)] for name in events.Tags()["tensors"]}
     shown.pop("hyperparameters/text_summary")  # is logged by each resume

@@ -13,13 +13,14 @@ from tensorboard.compat.proto.event_pb2 import Event
 
 logger = logging.getLogger(__name__)
 
+EVENT_FILES = "events.out.tfevents.*"
 _HEADER = struct.Struct("<QI")  # length of the record, and its checksum
 _CHECKSUM_BYTES = 4
 
 
 def read_events(folder: Path) -> Iterator[Event]:
     """Yield the events of all files in a folder, which have the time in their name."""
-    for file in sorted(folder.glob("events.out.tfevents.*")):
+    for file in sorted(folder.glob(EVENT_FILES)):
         with file.open("rb") as stream:
             try:
                 while record := _next_record(stream):

@@ -10,7 +10,7 @@ from lightning.pytorch.loggers import TensorBoardLogger
 from tensorboard.compat.proto.event_pb2 import Event
 from tensorboard.compat.proto.summary_pb2 import Summary
 
-from cuelight.tracking.loggers.event_records import read_events
+from cuelight.tracking.loggers.event_records import EVENT_FILES, read_events
 from cuelight.tracking.loggers.measured_names import is_measurement, is_picture_of_measurement
 from cuelight.utils.run_directory import is_first_process
 
@@ -28,10 +28,10 @@ class ResumableTensorBoardLogger(TensorBoardLogger):
 
     def __init__(self, directory: Path, resumed_from: int | None = None) -> None:
         self._written_again: list[Event] = []
-        hides = False
-        if resumed_from is not None and is_first_process():
+        purge_step = resumed_from  # TensorBoard takes the first of a run for its start, and hides from the others on
+        if resumed_from is not None and is_first_process() and any(directory.glob(EVENT_FILES)):
             hides, self._written_again = _events_from(directory, resumed_from)
-        purge_step = resumed_from if hides else None
+            purge_step = resumed_from if hides else None
         super().__init__(directory, name="", version="", default_hp_metric=False, purge_step=purge_step)
 
     @property
