@@ -28,8 +28,8 @@ MINIMAL = {
 }
 # Those that need a GPU get one that is played.
 ON_GPU = {"GPUStatsMonitor"}
-# State that says where or how long, and so differs between two trainings of the same.
-PASSING = {"Timer": "time_elapsed", "ModelCheckpoint": "dirpath"}
+# State that says where or how long, and so differs between two trainings of the same, or is for Lightning's own.
+PASSING = {"Timer": "time_elapsed", "ModelCheckpoint": "dirpath", "EMACallback": "latest_update_step"}
 
 
 class Model(BoringModel):

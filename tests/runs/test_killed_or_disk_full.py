@@ -89,6 +89,18 @@ def test_killed_again_and_again(digits, tmp_path, uninterrupted) -> None:
     assert same_training(run, directory)
 
 
+def test_killed_behind_a_test_keeps_its_results(digits, tmp_path, uninterrupted) -> None:
+    dies = {"path": str(tmp_path / "events"), "signal_at": uninterrupted[1], "signal_name": "SIGKILL"}
+    callbacks = [{"name": "TestOnTrainEnd"}, {"name": "Events", "params": dies}]
+    file = write_yaml(tmp_path / "tiny.yaml", experiment(digits, callbacks=callbacks))
+    assert cuelight("train", file, *SOURCE, folder=tmp_path).code == -signal.SIGKILL
+    run = only_run(tmp_path / "runs")
+    tested = [row for row in metric_rows(run) if row["test/loss"]]
+    assert len(tested) == 1
+    assert cuelight("train", "--resume", run, *SOURCE, folder=tmp_path).code == 0
+    assert [row for row in metric_rows(run) if row["test/loss"]] == tested
+
+
 @pytest.fixture
 def trained(digits, tmp_path):
     """A run of one epoch."""

@@ -45,7 +45,7 @@ from cuelight.utils.run_directory import (
 from cuelight.utils.signals import signals_given_back
 from cuelight.weights.best import main_metric
 from cuelight.weights.checkpoint_io import AtomicCheckpointIO, load_checkpoint
-from cuelight.weights.resuming import LAST_CHECKPOINT, epoch_of, latest_checkpoint, step_of
+from cuelight.weights.resuming import LAST_CHECKPOINT, epoch_of, latest_checkpoint, logging_step_of
 
 logger = logging.getLogger(__name__)
 
@@ -101,7 +101,8 @@ class Run(TrainedRun):
         """Open a run that was trained before.
 
         Args:
-            path: A run directory, or a checkpoint, which may be outside of any run directory.
+            path: A run directory, or a checkpoint, which may be outside of any run directory. A checkpoint is the one
+                that is tested, exported, archived, used for predictions, explained and resumed unless another is named.
             overrides: Changes of its configuration, as for ``from_yaml``.
 
         Raises:
@@ -110,7 +111,9 @@ class Run(TrainedRun):
         """
         directory = find_run_directory(Path(path))
         described: Path | dict[str, Any] = directory / CONFIG_FILE if directory else _own_config(path)
-        return cls._read(described, overrides, directory)
+        run = cls._read(described, overrides, directory)
+        run.checkpoint = Path(path) if Path(path).is_file() else None
+        return run
 
     def problems(self) -> list[Problem]:
         """Return what cannot work; what only this machine lacks is in the list only beside other problems."""
@@ -138,7 +141,8 @@ class Run(TrainedRun):
         """List the layers of the model with their output shapes, without training.
 
         Args:
-            checkpoint: A file that describes the data if the data is missing; the latest one of the run if left out.
+            checkpoint: A file that describes the data if the data is missing; if left out, the one given to ``load``,
+                or the latest one of the run.
 
         Returns:
             Every module, in the order of ``named_modules()``. Its index or its name can be the ``target_layer`` of a
@@ -148,6 +152,7 @@ class Run(TrainedRun):
             CheckpointError: If the checkpoint cannot be read.
             DataError: If the data has to be read to know its classes, and cannot be.
         """
+        checkpoint = checkpoint or self.checkpoint
         if checkpoint is None and self.has_checkpoints():
             checkpoint = latest_checkpoint(self._checkpoint_folder())
         return list_layers(*model_and_example(self.config, load_checkpoint(checkpoint) if checkpoint else {}))
@@ -177,8 +182,8 @@ class Run(TrainedRun):
         """Continue a training in its own run directory.
 
         Args:
-            checkpoint: Where to continue from; ``last.ckpt`` if left out. If the training ended before its first
-                checkpoint, it starts from the beginning.
+            checkpoint: Where to continue from; if left out, the one given to ``load``, or ``last.ckpt``. If the
+                training ended before its first checkpoint, it starts from the beginning.
 
         Returns:
             As ``train``.
@@ -187,7 +192,8 @@ class Run(TrainedRun):
             CheckpointError: If this run has no directory yet, the checkpoint cannot be read, or another process is
                 training this run.
         """
-        chosen = Path(checkpoint) if checkpoint else self._checkpoint_to_go_on_from()
+        named = checkpoint or self.checkpoint
+        chosen = Path(named) if named else self._checkpoint_to_go_on_from()
         return self._train(self._checkpoint_folder().parent, chosen)
 
     def _checkpoint_to_go_on_from(self) -> Path | None:
@@ -226,7 +232,8 @@ class Run(TrainedRun):
         _warn_of(found)
         planned = with_display(self._callbacks(), self.display)
         self._planned = None  # these belong to this training
-        resumed_from = step_of(resume) if resume else 0
+        self.checkpoint = None  # of the training before
+        resumed_from = logging_step_of(resume) if resume else 0
         data = build_data(self.config)
         description = data_spec_of(data)
         changed = self._changes(resume, description) if resume else []

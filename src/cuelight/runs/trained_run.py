@@ -61,11 +61,15 @@ class TrainedRun:
         config: A checked configuration, as ``load_config`` returns it.
         directory: The run directory; ``None`` for a run that has none.
         display: A callback that shows the progress; ``None`` for none.
+
+    Attributes:
+        checkpoint: The checkpoint that is used unless another is named; ``None`` for the best one of the run.
     """
 
     def __init__(self, config: Config, directory: Path | None = None, display: pl.Callback | None = None) -> None:
         self.config = config
         self.directory = directory
+        self.checkpoint: Path | None = None
         self.display = display
         self._planned: list[PlannedCallback] | None = None
 
@@ -73,7 +77,7 @@ class TrainedRun:
         """Evaluate a checkpoint.
 
         Args:
-            checkpoint: The file; the best one of the run if left out.
+            checkpoint: The file; if left out, the one given to ``Run.load``, or the best one of the run.
             view: The split of the data: ``test``, ``val`` or ``train``.
 
         Returns:
@@ -106,7 +110,7 @@ class TrainedRun:
         """Export a checkpoint as ONNX and compare its outputs with PyTorch; return the ONNX file.
 
         Args:
-            checkpoint: The file; the best one of the run if left out.
+            checkpoint: The file; if left out, the one given to ``Run.load``, or the best one of the run.
             output: The file to write. By default ``export/<name>.onnx`` in the run directory, or in the working
                 directory if there is none.
             prefer: Which best one: by the main metric, or by the validation loss.
@@ -124,7 +128,7 @@ class TrainedRun:
         """Write a checkpoint as NN Archive; return the file.
 
         Args:
-            checkpoint: The file; the best one of the run if left out.
+            checkpoint: The file; if left out, the one given to ``Run.load``, or the best one of the run.
             output: The file to write. By default ``archive/<name>.tar`` in the run directory, or in the working
                 directory if there is none.
             prefer: Which best one: by the main metric, or by the validation loss.
@@ -141,7 +145,7 @@ class TrainedRun:
         """Open a checkpoint on the CPU, for ``cuelight.prediction.predict``.
 
         Args:
-            checkpoint: The file; the best one of the run if left out.
+            checkpoint: The file; if left out, the one given to ``Run.load``, or the best one of the run.
             prefer: Which best one: by the main metric, or by the validation loss.
 
         Raises:
@@ -168,7 +172,7 @@ class TrainedRun:
 
         Args:
             images: The image files.
-            checkpoint: The file; the best one of the run if left out.
+            checkpoint: The file; if left out, the one given to ``Run.load``, or the best one of the run.
             layer: The layer to explain: an index into ``named_modules()``, a name, or ``auto`` for the last one with a
                 spatial map.
             class_idx: The class to explain: its index, its name, or ``predicted``.
@@ -328,7 +332,7 @@ class TrainedRun:
         loggers: list[Logger] = []
         if step is not None:
             tracker = usable_trackers(self.config.tracker)
-            loggers = reopen_loggers(self.config.model_copy(update={"tracker": tracker}), directory, step)
+            loggers = reopen_loggers(self.config.model_copy(update={"tracker": tracker}), directory)
         return reopen(self.config, self.directory or directory, checkpoints, loggers, step or 0)
 
     def _other_measurement(self, directory: Path, checkpoint: Path, found: Measurement) -> str:
@@ -341,8 +345,8 @@ class TrainedRun:
         return f"{TEST_FOLDER}/other-{key}"
 
     def _chosen(self, checkpoint: str | Path | None, verb: str, prefer: Preference = "metric") -> Path:
-        if checkpoint:
-            return Path(checkpoint)
+        if named := checkpoint or self.checkpoint:
+            return Path(named)
         best = self.best(prefer) if self.directory else None
         if best is None:
             raise CheckpointError(f"{self.directory or 'This run'} has no checkpoint to {verb}: train it first.")

@@ -7,6 +7,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from lightning_utilities import apply_to_collection
 from torch import Tensor
 
 from cuelight.config.schema import ExporterConfig
@@ -140,13 +141,18 @@ def _images(training: FinishedTraining) -> tuple[Tensor | None, list[str]]:
 
 def _example(example: Inputs | None, images: Tensor | None, name: str) -> Inputs:
     if example is not None:
-        return example
+        inputs: Inputs = apply_to_collection(example, Tensor, _in_single_precision)
+        return inputs
     if images is None:
         raise ExportError(
             f"{name} has no example_input_array, and there is no validation image to use instead. Set "
             "self.example_input_array in the module, such as torch.zeros(1, 3, 224, 224)."
         )
     return images[:1]
+
+
+def _in_single_precision(tensor: Tensor) -> Tensor:
+    return tensor.float() if tensor.is_floating_point() else tensor
 
 
 def _exported_before(

@@ -22,6 +22,8 @@ from cuelight.weights.clean_copy import clean_copy
 
 logger = logging.getLogger(__name__)
 
+_CONVERTED = {"16-true", "bf16-true", "64-true"}
+
 
 class LoadersAsData(pl.LightningDataModule):
     """The dataloaders of a trainer without a data module.
@@ -75,7 +77,7 @@ def finished_by(trainer: pl.Trainer, module: pl.LightningModule) -> FinishedTrai
     hparams = dict(module.hparams)
     return FinishedTraining(
         directory=Path(trainer.default_root_dir),
-        make_module=lambda _: clean_copy(module, shared),
+        make_module=lambda _: _in_single_precision(clean_copy(module, shared), str(trainer.precision)),
         kept=lambda: from_callbacks(checkpoints),
         latest=lambda: _latest(checkpoints),
         why_none=lambda: why_none(callback.state_dict() for callback in checkpoints),
@@ -92,6 +94,11 @@ def finished_by(trainer: pl.Trainer, module: pl.LightningModule) -> FinishedTrai
 def _latest(callbacks: Sequence[ModelCheckpoint]) -> Path | None:
     saved = [Path(callback.best_model_path) for callback in callbacks if not callback.monitor]
     return max((path for path in saved if path.is_file()), key=lambda path: path.stat().st_mtime_ns, default=None)
+
+
+def _in_single_precision(module: pl.LightningModule, precision: str) -> pl.LightningModule:
+    """Convert a module that Lightning had converted; one that has parts of other types by itself stays as it is."""
+    return module.float() if precision in _CONVERTED else module
 
 
 def _exporter(section: Any) -> ExporterConfig:

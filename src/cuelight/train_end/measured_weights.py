@@ -17,7 +17,7 @@ from cuelight.weights.fingerprint import fingerprint
 from cuelight.weights.finite import in_words, not_finite_tensors
 
 MakeModule = Callable[[Mapping[str, Any]], pl.LightningModule]
-"""Makes the module of a checkpoint (its content) in eval mode on the CPU, without loading the weights."""
+"""Makes the module of a checkpoint (its content) in eval mode and single precision on the CPU, without its weights."""
 
 # Large entries that only a resume needs. They stay as empty ones for modules that look at them.
 _OF_A_RESUME: dict[str, Any] = {"optimizer_states": [], "current_model_state": {}}
@@ -48,17 +48,22 @@ class MeasuredWeights:
 
     @cached_property
     def module(self) -> pl.LightningModule:
-        """The module with these weights, on the CPU, in eval mode. It is shared: do not change it.
+        """The module with these weights in single precision, on the CPU, in eval mode. It is shared: do not change it.
 
         Raises:
             CheckpointError: If the weights do not fit the model, or are not finite.
         """
         return self.separate_module()
 
-    def separate_module(self) -> pl.LightningModule:
-        """Return another module with these weights, which may be changed, for example to half precision."""
+    def separate_module(self, precision: object = "32-true") -> pl.LightningModule:
+        """Return another module with these weights, which may be changed, for example to half precision.
+
+        With a ``precision`` of Lightning that is 64 bits, it has the weights without rounding.
+        """
         content = self._content | {"state_dict": dict(self._content["state_dict"])}  # a module may rename its weights
         module = self._make_module(content)
+        if str(precision).startswith("64"):
+            module.double()
         module.on_load_checkpoint(content)
         load_weights(module, content["state_dict"], self.checkpoint)
         if bad := not_finite_tensors(module):

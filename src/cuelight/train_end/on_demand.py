@@ -13,6 +13,7 @@ from cuelight.train_end.display import showing
 from cuelight.train_end.exporting import EXPORT_STEP, archive, archive_path, export, onnx_path
 from cuelight.train_end.finished_training import FinishedTraining
 from cuelight.train_end.running import record_result
+from cuelight.utils.files import relative_to_run
 
 _KINDS = {"export": (EXPORT_STEP, onnx_path, export), "archive": ("ArchiveOnTrainEnd", archive_path, archive)}
 
@@ -47,6 +48,6 @@ def write_now(
     path = Path(output) if output is not None else default_path(training, training.exporter)
     with showing(kind, console) as report:
         result = write(training, training.load(checkpoint), path, training.exporter, report)
-    if recorded and path.absolute().is_relative_to(training.directory):
+    if recorded and not Path(relative_to_run(path, training.directory)).is_absolute():
         record_result(step, training.directory, result, began)
     return path

@@ -38,7 +38,7 @@ def measure(
     if not has_split(training.data, view):
         raise StepSkipped(f"the data has no {view} split.")
     _use_classes_of(weights, training.data)
-    module, described = weights.separate_module(), training.describe(weights)
+    module, described = weights.separate_module(training.settings.precision), training.describe(weights)
     loggers = open_loggers(training.loggers)
     with readonly(loggers):
         metrics = evaluate(module, training.data, view, training.settings, callbacks, loggers)

@@ -77,8 +77,11 @@ def sha256_of(source: Path | IO[bytes]) -> str:
 
 
 def relative_to_run(path: Path, directory: Path) -> str:
-    """Return a file's path relative to the run directory, which stays valid when that is moved; absolute if outside."""
-    file, folder = path.absolute(), directory.absolute()
+    """Return a file's path relative to the run directory, which stays valid when that is moved; absolute if outside.
+
+    Both may contain ``..`` or symbolic links to folders.
+    """
+    file, folder = path.parent.resolve() / path.name, directory.resolve()
     return str(file.relative_to(folder) if file.is_relative_to(folder) else file)
 
 

@@ -27,7 +27,10 @@ _SHARED_VARIABLE = "CUELIGHT_RUN_DIRECTORY"
 
 
 def make_run_directory(root: Path, name: str) -> Path:
-    """Create and return ``root/name/<time>-<short id>``, the same for every process of a distributed run."""
+    """Create ``root/name/<time>-<short id>``, the same for every process of a distributed run.
+
+    Returns its absolute path without ``..`` and links.
+    """
     if _SHARED_VARIABLE in os.environ and int(os.environ.get("LOCAL_RANK", "0")) > 0:  # started by Lightning's launcher
         return Path(os.environ[_SHARED_VARIABLE])
     try:
@@ -43,7 +46,7 @@ def make_run_directory(root: Path, name: str) -> Path:
             f"{root / name}: the run directory cannot be created: {error.strerror}. Choose another folder with "
             "--output, or another name."
         ) from error
-    directory = directory.absolute()
+    directory = directory.resolve()
     os.environ[_SHARED_VARIABLE] = str(directory)  # for the processes that Lightning starts from this one
     return directory
 

@@ -5,17 +5,13 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
-from fnmatch import fnmatchcase
-from typing import Any
 
 import torch
 from torch import Tensor, nn
 
-from cuelight.errors import CuelightError, did_you_mean
-from cuelight.weights.pruned_names import is_mask
 from cuelight.weights.sharded_state import gather_like, is_sharded, shard_like
 from cuelight.weights.tensor_groups import TensorGroup, fitting_average, group_tensors
+from cuelight.weights.tensor_places import Place, check_patterns, places_to_average
 
 
 def decay_at(update: int, decay: float, tau: float | None = None) -> float:
@@ -86,10 +82,10 @@ class AveragedWeights:
         self._average_buffers = [average_buffers] if isinstance(average_buffers, str) else average_buffers
         self._skip_nonfinite = skip_nonfinite
         self._device = torch.device(device) if device is not None else None
-        self._places: list[_Place] = []
+        self._places: list[Place] = []
         self._live: list[Tensor] = []
         self._groups: list[TensorGroup] = []
-        _check_patterns(module, self._average_buffers)
+        check_patterns(module, self._average_buffers)
         self.refresh()
 
     @property
@@ -127,6 +123,14 @@ class AveragedWeights:
                 group.update(1 - decay)
         self.updates += 1
         return True
+
+    def nonfinite(self) -> list[str]:
+        """Return the names of the module's tensors that have NaN or infinity, because of which updates are skipped.
+
+        Of sharded tensors, this process sees its own shards.
+        """
+        found = {id(tensor) for group in self._groups for tensor in group.nonfinite()}
+        return [place.name for place, live in self._located() if id(live) in found]
 
     def put_in_model(self) -> None:
         """Swap the average into the module; its own weights are kept."""
@@ -204,7 +208,7 @@ class AveragedWeights:
         self._forget_gathered()  # otherwise the gathered parameters would replace the shards
         averages = self._averages()
         by_name = {place.name: averages[id(live)] for place, live in self._located()}
-        self._places = list(_places_to_average(self.module, self._average_buffers))
+        self._places = list(places_to_average(self.module, self._average_buffers))
         self._live = [place.holder[place.key] for place in self._places]
         with _ordinary_tensors():
             kept = [
@@ -240,7 +244,7 @@ class AveragedWeights:
     def _is_outdated(self) -> bool:
         return any(place.holder.get(place.key) is not live for place, live in self._located())
 
-    def _located(self) -> Iterator[tuple[_Place, Tensor]]:
+    def _located(self) -> Iterator[tuple[Place, Tensor]]:
         return zip(self._places, self._live, strict=True)
 
     def _forget_gathered(self) -> None:
@@ -248,56 +252,6 @@ class AveragedWeights:
         for module in self.module.modules():
             if hasattr(module, "reshard"):
                 module.reshard()  # type: ignore[operator]
-
-
-@dataclass(frozen=True)
-class _Place:
-    """Location of a tensor in a module; ``holder`` is the module's own dictionary of parameters or buffers."""
-
-    name: str
-    holder: dict[str, Any]
-    key: str
-
-
-def _places_to_average(module: nn.Module, average_buffers: bool | Sequence[str]) -> Iterator[_Place]:
-    seen: set[int] = set()
-    for place in _all_places(module, average_buffers):
-        tensor = place.holder[place.key]
-        if tensor is None or id(tensor) in seen:
-            continue
-        seen.add(id(tensor))
-        yield place
-
-
-def _all_places(module: nn.Module, average_buffers: bool | Sequence[str]) -> Iterator[_Place]:
-    for prefix, part in module.named_modules():
-        start = f"{prefix}." if prefix else ""
-        # Only these dictionaries show cheaply that a tensor was replaced; no public method does.
-        parameters, buffers = part._parameters, part._buffers  # noqa: SLF001
-        passing = part._non_persistent_buffers_set  # noqa: SLF001
-        for key in parameters:
-            yield _Place(start + key, parameters, key)
-        for key in buffers:
-            place = _Place(start + key, buffers, key)
-            if key not in passing and not is_mask(key, parameters) and _is_chosen(place, average_buffers):
-                yield place
-
-
-def _is_chosen(place: _Place, average_buffers: bool | Sequence[str]) -> bool:
-    if isinstance(average_buffers, bool):
-        return average_buffers
-    return any(fnmatchcase(place.name, pattern) for pattern in average_buffers)
-
-
-def _check_patterns(module: nn.Module, average_buffers: bool | Sequence[str]) -> None:
-    names = [name for name, _ in module.named_buffers()]
-    for pattern in [] if isinstance(average_buffers, bool) else average_buffers:
-        if not any(fnmatchcase(name, pattern) for name in names):
-            some = ", ".join(names[:3]) or "none"
-            raise CuelightError(
-                f'average_buffers: no buffer matches "{pattern}".{did_you_mean(pattern, names)} Buffers of this '
-                f"module: {some}{', ...' if len(names) > len(names[:3]) else ''}."
-            )
 
 
 @contextmanager

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 from cuelight.errors import CheckpointError
 from cuelight.weights.checkpoint_io import load_checkpoint
@@ -25,10 +26,29 @@ def epoch_of(checkpoint: Path) -> int:
 
 def step_of(checkpoint: Path) -> int:
     """Return the number of optimizer steps done; raises ``CheckpointError`` if the file has only weights."""
+    return int(_resumable(checkpoint)["global_step"])
+
+
+def logging_step_of(checkpoint: Path) -> int:
+    """Return the step at which Lightning logs the next batch.
+
+    It counts batches. With manual optimization, a batch may have several optimizer steps or none.
+    """
+    content = _resumable(checkpoint)
+    steps, loop = int(content["global_step"]), content.get("loops", {}).get("fit_loop", {})
+    batches = int(loop.get("epoch_loop.state_dict", {}).get("_batches_that_stepped", steps))
+    if batches in (steps - 1, steps):
+        return steps
+    epoch = loop["epoch_progress"]["current"]
+    within_epoch = epoch["processed"] < epoch["ready"]
+    return batches + 1 if within_epoch else batches  # the batch is counted after the checkpoint was saved
+
+
+def _resumable(checkpoint: Path) -> dict[str, Any]:
     content = load_checkpoint(checkpoint, mmap=True)
     if "optimizer_states" not in content or "global_step" not in content:
         raise CheckpointError(
             f"{checkpoint}: this file contains only weights, so a training cannot resume from it. Expected a full "
             f"checkpoint, such as {LAST_CHECKPOINT}."
         )
-    return int(content["global_step"])
+    return content

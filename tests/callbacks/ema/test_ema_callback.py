@@ -173,7 +173,37 @@ class TestWhenItIsUpdated:
         _, module = fit(tmp_path, [ema, by_hand], Diverges())
         assert (ema.updates, ema.skipped) == (5, 5)
         assert all(torch.isfinite(value).all() for value in module.state_dict().values())
-        assert caplog.text.count("NaN or infinity after step 6") == 1
+        assert caplog.text.count("After step 6, these contain NaN or infinity: network.0.weight, ") == 1
+        assert caplog.text.count("The average was not updated after step 5: until the end of the training") == 1
+
+    @pytest.mark.parametrize("recovers", [False, True])
+    def test_buffers_that_are_not_finite_are_named(self, tmp_path, caplog, recovers):
+        class Poisoned(TinyModel):
+            def on_train_batch_start(self, batch, batch_idx):
+                if self.global_step in ({6, 7} if recovers else {6}):
+                    self.network[1].running_mean[0] = 0.0 if self.global_step == 7 else torch.inf
+                    self.network[1].running_var[0] = 1.0 if self.global_step == 7 else torch.nan
+
+        ema = EMACallback(**DECAY)
+        fit(tmp_path, [ema], Poisoned())
+        named = "network.1.running_mean, network.1.running_var"
+        assert f"After step 7, these contain NaN or infinity: {named}. The average is not updated" in caplog.text
+        at_the_end = (
+            f"not updated after step 6: until the end of the training, these contained NaN or infinity: {named}."
+        )
+        assert (at_the_end in caplog.text) is not recovers
+        assert (ema.updates, ema.skipped) == ((9, 1) if recovers else (6, 4))
+
+    def test_a_resume_says_when_the_average_was_updated(self, tmp_path, caplog):
+        class Poisoned(TinyModel):
+            def on_train_batch_start(self, batch, batch_idx):
+                self.network[1].running_mean[0] = torch.nan if self.global_step >= 3 else 0.0
+
+        fit(tmp_path, [EMACallback(**DECAY), ModelCheckpoint(tmp_path, "poisoned")], Poisoned())
+        caplog.clear()
+        fit(tmp_path, [EMACallback(**DECAY)], Poisoned(), resume=tmp_path / "poisoned.ckpt", max_epochs=3)
+        assert "After step 11, these contain NaN or infinity: network.1.running_mean." in caplog.text
+        assert "The average was not updated after step 3: until the end" in caplog.text
 
 
 class Watcher(pl.Callback):

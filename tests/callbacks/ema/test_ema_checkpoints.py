@@ -184,6 +184,37 @@ class TestCheckpoints:
         assert same(first.average, ours["state_dict"])
         assert theirs._average_model.n_averaged == 15
 
+    @pytest.mark.parametrize("moment", [3, 4, 7])
+    def test_lightnings_own_callback_counts_no_step_twice(self, tmp_path, moment):
+        class SaveAfterBatch(pl.Callback):
+            batches = 0
+
+            def on_train_batch_end(self, trainer, *_):
+                self.batches += 1
+                if self.batches == moment:
+                    trainer.save_checkpoint(tmp_path / "ours.ckpt")
+
+        accumulating = {"accumulate_grad_batches": 3, "max_epochs": 3}
+        fit(tmp_path, [EMACallback(**DECAY), SaveAfterBatch()], **accumulating)
+        theirs = EMAWeightAveraging(decay=0.9)
+        trainer, _ = fit(tmp_path, [theirs], resume=tmp_path / "ours.ckpt", **accumulating)
+        assert theirs._average_model.n_averaged == trainer.global_step == 6
+
+    @pytest.mark.parametrize(("saved_at", "warns"), [(10, False), (5, False), (15, True)])
+    def test_where_the_average_begins_is_no_checkpoint_without_an_average(self, tmp_path, caplog, saved_at, warns):
+        plain = ModelCheckpoint(tmp_path, "{step}", every_n_train_steps=saved_at, save_top_k=-1)
+        fit(tmp_path, [plain], max_epochs=3)
+        ema = EMACallback(**DECAY, update_starting_at_step=10)
+        fit(tmp_path, [ema], resume=tmp_path / f"step={saved_at}.ckpt", max_epochs=4)
+        assert ("no averaged weights" in caplog.text) is warns
+        assert ema.updates == 20 - max(saved_at, 10)
+
+    def test_a_resume_is_advised_by_the_updates_that_it_has(self, tmp_path, caplog):
+        fit(tmp_path, [ModelCheckpoint(tmp_path, "plain")], max_epochs=2)
+        fit(tmp_path, [EMACallback(0.9, decay_tau=5)], resume=tmp_path / "plain.ckpt", max_epochs=3)
+        assert "decay_tau 5 is too large for 5 updates" in caplog.text
+        assert "5 updates are too few for an average" in caplog.text
+
     def test_ours_goes_on_from_lightnings_own(self, tmp_path):
         _trainer, _ = fit(tmp_path, [EMAWeightAveraging(decay=0.9), ModelCheckpoint(tmp_path, "theirs")])
         theirs = load(tmp_path / "theirs.ckpt")

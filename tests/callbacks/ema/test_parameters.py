@@ -33,12 +33,17 @@ def test_out_of_range_is_refused(parameters):
 @pytest.mark.parametrize(
     ("parameters", "hint"),
     [
-        ({}, "almost no effect: with decay 0.5, the average covers only about 2 updates"),
+        ({}, "almost no effect: with decay 0.5, the average covers at most about 2 updates"),
         ({"decay": 0.999}, "almost no effect: decay_tau 2000 is too large for 10 updates"),
         ({"decay": 0.5, "use_dynamic_decay": False}, "almost no effect: with decay 0.5"),
         ({"decay": 0.999, "use_dynamic_decay": False}, "the initial weights still contribute 99%"),
         ({"decay": 0.9, "update_every_n_steps": 11}, "never updates the average"),
         ({"decay": 0.9, "update_starting_at_step": 10}, "never updates the average"),
+        (
+            {"decay": 0.9, "decay_tau": 1},
+            "decay 0.9 and decay_tau 1, the initial weights still contribute 18% after 10",
+        ),
+        ({"decay": 0.9, "update_starting_at_step": 3, "update_every_n_steps": 2}, "too large for 4 updates"),
     ],
     ids=str,
 )
@@ -49,5 +54,5 @@ def test_a_hint_where_it_does_not_average(tmp_path, parameters, hint, caplog):
 
 @pytest.mark.parametrize("options", [{}, {"fast_dev_run": True}], ids=str)
 def test_no_hint_where_it_averages(tmp_path, options, caplog):
-    fit(tmp_path, [EMACallback(0.9, decay_tau=1)], **options)
+    fit(tmp_path, [EMACallback(0.86, decay_tau=2)], **options)
     assert "EMACallback" not in caplog.text

@@ -86,7 +86,8 @@ def test_curves_go_on_after_a_training_is_extended(digits, tmp_path) -> None:
     longer.resume()
     assert [step for step, _ in column(first.directory, "train/loss")] == list(range(10))
     assert [step for step, _ in curve(first.directory, "train/loss")] == list(range(10))
-    assert [step for step, _ in column(first.directory, "test/loss")] == [10]
+    assert [step for step, _ in column(first.directory, "test/loss")] == [5, 10]
+    assert [step for step, _ in curve(first.directory, "test/loss")] == [5, 10]
 
 
 def test_training_that_starts_again_in_its_directory_doubles_nothing(digits, tmp_path) -> None:
@@ -136,7 +137,7 @@ def test_nothing_is_sent_to_another_server_than_the_run_is_at(digits, tmp_path, 
     remember_run(tmp_path, "mlflow", "http://a", "1")
     for uri, names in (("http://a", ["MLflow"]), ("http://b", [])):
         run = Run.from_yaml(experiment(digits) | {"tracker": {"csv": False, "mlflow": {"tracking_uri": uri}}})
-        loggers = reopen_loggers(run.config, tmp_path, 0)
+        loggers = reopen_loggers(run.config, tmp_path)
         assert [adapter.name for adapter in adapters_of(loggers) if adapter.name == "MLflow"] == names
         assert ("this run at another address" in caplog.text) == (not names)
 

@@ -1,6 +1,8 @@
 """metrics.csv goes on after a resume."""
 
 import csv
+import resource
+import signal
 
 import pytest
 
@@ -53,3 +55,27 @@ def test_last_line_may_be_cut(tmp_path, cut) -> None:
     log(ResumableCSVLogger(tmp_path, 2), (2, {"a": 0.75}))
     assert [(row["step"], row["a"]) for row in rows(tmp_path)][-2:] == [("1", "0.5"), ("2", "0.75")]
     assert rows(tmp_path)[0]["a"] == "0.25"
+
+
+@pytest.mark.parametrize("resumed_from", [0, 2, 3, None])
+def test_results_of_tests_stay(tmp_path, resumed_from) -> None:
+    log(ResumableCSVLogger(tmp_path), (2, {"a": 1.0}), (3, {"test/a": 2.0}), (3, {"best/val/a": 3.0}))
+    log(ResumableCSVLogger(tmp_path, resumed_from), (4, {"a": 4.0}))
+    kept = [(row["step"], row["test/a"], row["best/val/a"]) for row in rows(tmp_path)]
+    assert kept[-3:] == [("3", "2.0", ""), ("3", "", "3.0"), ("4", "", "")]
+
+
+def test_rows_survive_a_full_disk_while_a_column_is_added(tmp_path) -> None:
+    logger = ResumableCSVLogger(tmp_path)
+    log(logger, (0, {"a": 1.0}))
+    before = (tmp_path / "metrics.csv").read_text()
+    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+    signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (4, limits[1]))
+    try:
+        with pytest.raises(OSError, match="too large"):
+            log(logger, (1, {"b": 2.0}))
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+        signal.signal(signal.SIGXFSZ, signal.SIG_DFL)
+    assert (tmp_path / "metrics.csv").read_text() == before

@@ -4,33 +4,36 @@ from __future__ import annotations
 
 import logging
 import weakref
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 from typing import Any
 
 import lightning.pytorch as pl
-import torch
-from lightning.pytorch.callbacks import ModelPruning
 from torch import Tensor
 from torch.nn.parameter import is_lazy
 from torch.optim import Optimizer
 
 from cuelight.callbacks.base.check import require_no_problem
+from cuelight.callbacks.ema.advice import training_warning
+from cuelight.callbacks.ema.checkpoint_entries import (
+    LIGHTNINGS_CALLBACK,
+    OWN_STATE,
+    RAW_STATE,
+    dump_average,
+    load_average,
+    save_progress,
+)
 from cuelight.callbacks.ema.conflicts import callback_conflicts, require_known_sharding
-from cuelight.callbacks.ema.parameters import require_ranges, training_warning
+from cuelight.callbacks.ema.parameters import require_ranges
+from cuelight.callbacks.ema.skipped_updates import when_skipping_begins, when_skipping_never_ended
 from cuelight.config import Config
 from cuelight.errors import Problem
 from cuelight.utils.trainer_callbacks import callbacks_of
 from cuelight.utils.wrap_method import wrap_method
 from cuelight.weights.accumulated_gradients import restore_gradients, save_gradients, saved_gradients
 from cuelight.weights.averaging import AveragedWeights, decay_at
-from cuelight.weights.pruned_names import with_plain_names, zero_what_is_pruned
-from cuelight.weights.sharded_state import gather_state, scatter_state
+from cuelight.weights.pruned_names import zero_what_is_pruned
 
-RAW_STATE = "current_model_state"
-AVERAGING_STATE = "averaging_state"
-_UPDATES = "n_averaged"
-_OWN_STATE = "ema_state"
 _VERY_LONG = 10**6
 
 logger = logging.getLogger(__name__)
@@ -86,6 +89,7 @@ class EMACallback(pl.Callback):
         self.device = device
         self.weights: AveragedWeights | None = None
         self._steps = 0
+        self._updated_at = 0
         self._ended = False
         self._skipping = False
         self._gradients_to_restore: dict[str, Tensor] = {}
@@ -100,6 +104,11 @@ class EMACallback(pl.Callback):
     def __getstate__(self) -> dict[str, Any]:
         """Leave out the state of one training, so that a copy starts without an average."""
         return {**self.__dict__, "weights": None, "_trainer": None, "_attached_to": [], "_watches": []}
+
+    @property
+    def state_key(self) -> str:
+        """The key of the callback's state in checkpoints: that of Lightning's ``EMAWeightAveraging``."""
+        return LIGHTNINGS_CALLBACK
 
     @property
     def updates(self) -> int:
@@ -129,20 +138,15 @@ class EMACallback(pl.Callback):
         if trainer.state.fn != "fit":
             return  # an evaluation uses the loaded weights
         self._gradients_to_restore = saved_gradients(checkpoint)
-        own: dict[str, Any] = checkpoint.get(_OWN_STATE, {})
+        own: dict[str, Any] = checkpoint.get(OWN_STATE, {})
         self._steps = own.get("steps", -1)
         if RAW_STATE not in checkpoint:
-            if checkpoint["global_step"] >= max(1, self.update_starting_at_step):
+            if own.get("steps", checkpoint["global_step"]) > self.update_starting_at_step:
                 self._warn(trainer, "The checkpoint has no averaged weights: the average starts from its weights.")
             return
         self.weights = self._average_of(pl_module)
-        self.weights.load_exact_averages(own.get("exact_averages", {}))
-        self.weights.updates = int(checkpoint.get(AVERAGING_STATE, {}).get(_UPDATES, 0))
-        self.weights.skipped = own.get("skipped", 0)
-        if self.weights.is_sharded:
-            scatter_state(pl_module, checkpoint[RAW_STATE], pl_module.strict_loading)
-        else:
-            pl_module.load_state_dict(checkpoint[RAW_STATE], strict=pl_module.strict_loading)
+        load_average(checkpoint, self.weights, pl_module)
+        self._updated_at = own.get("updated_at", checkpoint["global_step"])
 
     def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Watch the optimizers, and warn if the average has little effect."""
@@ -244,38 +248,34 @@ class EMACallback(pl.Callback):
     def _leave_average(self, trainer: pl.Trainer) -> None:
         average = self._average_for(trainer)
         if average and not average.is_in_model:
+            if self._skipping:
+                self._warn(trainer, when_skipping_never_ended(self._updated_at, average.nonfinite()))
             zero_what_is_pruned(trainer.lightning_module)  # ModelPruning applies its masks next, to the average only
             average.put_in_model()
         self._ended = True
 
     def _while_saving(self, trainer: pl.Trainer, dump: Callable[..., dict[str, Any]], *args: Any, **kwargs: Any) -> Any:
         average = self._average_for(trainer)
-        if average is None:
-            checkpoint: dict[str, Any] = dump(*args, **kwargs)
-            if trainer.state.fn == "fit" and self._is_at_work_in(trainer):
-                self._save_progress(trainer, checkpoint, {})
-            return checkpoint
-        pruned = any(isinstance(callback, ModelPruning) for callback in callbacks_of(trainer))
-        with average.in_model():
+        if average is not None:
+            checkpoint = dump_average(trainer, average, partial(dump, *args, **kwargs))
+        else:
             checkpoint = dump(*args, **kwargs)
-            checkpoint["state_dict"] = _to_keep(checkpoint["state_dict"], average.is_sharded, pruned)
-        with average.out_of_model():
-            module = trainer.lightning_module
-            raw = gather_state(module) if average.is_sharded else trainer.strategy.lightning_module_state_dict()
-            checkpoint[RAW_STATE] = _to_keep(raw, average.is_sharded, pruned)
-        checkpoint[AVERAGING_STATE] = {_UPDATES: torch.tensor(average.updates)}
-        self._save_progress(trainer, checkpoint, average.exact_averages())
+        if average is not None or (trainer.state.fn == "fit" and self._is_at_work_in(trainer)):
+            save_progress(checkpoint, trainer.global_step, self._progress(average))
+            if "optimizer_states" in checkpoint:
+                save_gradients(trainer, trainer.lightning_module, checkpoint)
         return checkpoint
 
-    def _save_progress(self, trainer: pl.Trainer, checkpoint: dict[str, Any], exact: dict[str, Tensor]) -> None:
-        checkpoint[_OWN_STATE] = {"steps": self._steps, "skipped": self.skipped, "exact_averages": exact}
-        if "optimizer_states" in checkpoint:
-            save_gradients(trainer, trainer.lightning_module, checkpoint)
+    def _progress(self, average: AveragedWeights | None) -> dict[str, Any]:
+        exact = average.exact_averages() if average else {}
+        own = {"steps": self._steps, "skipped": self.skipped, "updated_at": self._updated_at}
+        return {**own, "exact_averages": exact}
 
     def _begin_if_due(self, pl_module: pl.LightningModule) -> None:
         due = self.weights is None and self._steps >= self.update_starting_at_step
         if due and not any(is_lazy(parameter) for parameter in pl_module.parameters()):
             self.weights = self._average_of(pl_module)
+            self._updated_at = self._steps
 
     def _average_of(self, pl_module: pl.LightningModule) -> AveragedWeights:
         return AveragedWeights(pl_module, self.average_buffers, self.skip_nonfinite, self.device)
@@ -294,18 +294,17 @@ class EMACallback(pl.Callback):
         agree = trainer.strategy.reduce_boolean_decision if average.is_sharded else None
         tau = self.decay_tau if self.use_dynamic_decay else None
         updated = average.update(decay_at(average.updates + 1, self.decay, tau), agree)
-        if not updated and not self._skipping:
-            self._warn(
-                trainer,
-                f"The weights contain NaN or infinity after step {self._steps}. The average is not updated until they "
-                "are finite again.",
-            )
+        if updated:
+            self._updated_at = self._steps
+        elif not self._skipping:
+            self._warn(trainer, when_skipping_begins(self._steps, average.nonfinite()))
         self._skipping = not updated
 
     def _advise(self, trainer: pl.Trainer) -> None:
         steps = trainer.estimated_stepping_batches  # negative or infinite if unknown
         known = int(min(steps, _VERY_LONG)) if steps > 0 else _VERY_LONG
-        updates = (known - self.update_starting_at_step) // self.update_every_n_steps
+        every, begins = self.update_every_n_steps, max(self.update_starting_at_step, self._steps)
+        updates = self.updates + max(0, known // every - begins // every)
         tau = self.decay_tau if self.use_dynamic_decay else None
         warning = training_warning(updates, self.decay, tau)
         if warning and not trainer.fast_dev_run:  # type: ignore[attr-defined]  # Lightning sets it by setattr
@@ -314,12 +313,6 @@ class EMACallback(pl.Callback):
     def _warn(self, trainer: pl.Trainer, message: str) -> None:
         if trainer.is_global_zero:
             logger.warning(message)
-
-
-def _to_keep(state: Mapping[str, Any], sharded: bool, pruned: bool) -> dict[str, Any]:
-    """Copy a state dict. The tensors of a sharded module are cloned, because the next swap overwrites them."""
-    plain = with_plain_names(state) if pruned else dict(state)
-    return {name: value.clone() for name, value in plain.items()} if sharded else plain
 
 
 def _has_stepped(optimizer: Optimizer) -> bool:

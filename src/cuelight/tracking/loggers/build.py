@@ -6,9 +6,8 @@ import logging
 import os
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Any
 
-from lightning.pytorch.loggers import Logger, TensorBoardLogger
+from lightning.pytorch.loggers import Logger
 from lightning.pytorch.utilities import rank_zero_only
 
 from cuelight.config.schema import Config
@@ -17,6 +16,7 @@ from cuelight.errors import TrackerError
 from cuelight.tracking.loggers.error_tolerant import error_tolerant
 from cuelight.tracking.loggers.mlflow_logger import BackgroundMLFlowLogger
 from cuelight.tracking.loggers.resumable_csv import ResumableCSVLogger
+from cuelight.tracking.loggers.resumable_tensorboard import ResumableTensorBoardLogger
 from cuelight.tracking.loggers.tabular import as_text
 from cuelight.tracking.loggers.tensorboard_logger import MirroredTensorBoardLogger
 from cuelight.tracking.loggers.wandb_logger import OwnRunWandbLogger
@@ -39,19 +39,19 @@ MLFLOW_URI_VARIABLE = "MLFLOW_TRACKING_URI"
 def build_loggers(config: Config, directory: Path, resumed_from: int | None = None) -> list[Logger]:
     """Create a logger for each enabled tracker, which neither raises its errors nor sends anything before it is used.
 
-    ``resumed_from`` is the step at which training continues, 0 if it restarts in its directory: entries from that step
-    on are replaced.
+    ``resumed_from`` is the step at which training continues, 0 if it restarts in its directory: what the training has
+    logged from that step on is replaced; nothing if left out.
     """
     return [error_tolerant(one) for one in _loggers(config, directory, resumed_from)]
 
 
-def reopen_loggers(config: Config, directory: Path, step: int) -> list[Logger]:
+def reopen_loggers(config: Config, directory: Path) -> list[Logger]:
     """Return the loggers of a run that was trained before, with what waits for them queued.
 
     A tracker that has the run at another address is left out: it would get a part of the run alone.
     """
     loggers = []
-    for one in build_loggers(config, directory, step):
+    for one in build_loggers(config, directory):
         if getattr(one, "is_elsewhere", False):
             logger.warning("%s has this run at another address: nothing is sent to this one.", type(one).__name__)
             continue
@@ -98,8 +98,7 @@ def _loggers(config: Config, directory: Path, resumed_from: int | None) -> Itera
         mirror = "/".join([str(tracker.tensorboard.dir).rstrip("/"), config.name, run_name])
         yield MirroredTensorBoardLogger(directory, mirror, resumed_from, deadline)
     elif tracker.tensorboard is not False:
-        place: dict[str, Any] = {"save_dir": directory, "name": "", "version": ""}
-        yield TensorBoardLogger(**place, default_hp_metric=False, purge_step=resumed_from)
+        yield ResumableTensorBoardLogger(directory, resumed_from)
     if tracker.csv:
         yield ResumableCSVLogger(directory, resumed_from)
     if tracker.mlflow is not False:

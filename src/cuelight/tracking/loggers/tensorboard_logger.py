@@ -8,11 +8,11 @@ import time
 from collections.abc import Sequence
 from pathlib import Path
 
-from lightning.pytorch.loggers import TensorBoardLogger
 from lightning.pytorch.utilities import rank_zero_only
 
 from cuelight.tracking.logger_adapter import adapter_of
 from cuelight.tracking.loggers.folder import Folder
+from cuelight.tracking.loggers.resumable_tensorboard import ResumableTensorBoardLogger
 from cuelight.tracking.loggers.tensorboard_adapter import TensorBoardAdapter
 from cuelight.tracking.outbox.deadline import Deadline
 from cuelight.tracking.outbox.outbox import Outbox
@@ -24,8 +24,8 @@ _EVENTS = "events"  # kind of entry
 _COPIED_AS_OFTEN = 16e6  # bytes; larger event files are copied less often
 
 
-class MirroredTensorBoardLogger(TensorBoardLogger):
-    """Lightning's ``TensorBoardLogger`` with a background thread that copies its files to ``mirror``, a folder or URL.
+class MirroredTensorBoardLogger(ResumableTensorBoardLogger):
+    """A ``ResumableTensorBoardLogger`` with a background thread that copies its files to ``mirror``, a folder or URL.
 
     Everything is logged again from the step ``resumed_from`` on. The time limit at the end may be shared with other
     trackers.
@@ -34,7 +34,7 @@ class MirroredTensorBoardLogger(TensorBoardLogger):
     def __init__(
         self, directory: Path, mirror: str, resumed_from: int | None = None, deadline: Deadline | None = None
     ) -> None:
-        super().__init__(directory, name="", version="", default_hp_metric=False, purge_step=resumed_from)
+        super().__init__(directory, resumed_from)
         self.mirror = mirror
         self.outbox = Outbox(directory, "tensorboard", self.page, f"TensorBoard at {self.page}", self._send)
         self._copied_at = time.monotonic()
