@@ -25,6 +25,7 @@ import lightning.pytorch as pl
 import timm
 import torch
 from captum.attr import LayerGradCam
+from lightning.pytorch.loggers import TensorBoardLogger
 from pytorch_grad_cam import GradCAM
 from pytorch_grad_cam.utils.model_targets import ClassifierOutputTarget
 from torch import Tensor
@@ -35,7 +36,6 @@ from common import Measurements, Target, interleave, parse_options, report
 from cuelight.callbacks import GradCamCallback
 from cuelight.explain import heat_maps
 from cuelight.tasks.classification.explain import ClassificationScores
-from cuelight.tracking.loggers.tensorboard_logger import TensorBoardLogger
 
 OWN, HAND, CAPTUM, GRAD_CAM = "Cuelight", "by hand", "captum", "pytorch-grad-cam"
 CALLBACK = "GradCamCallback, with pictures"

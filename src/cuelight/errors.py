@@ -51,7 +51,11 @@ class ConfigWarning(_AboutConfig):
     """
 
 
-class ConfigError(CuelightError):
+class UsageError(CuelightError):
+    """An argument is wrong, such as the name of something that does not exist: a command ends with exit code 2."""
+
+
+class ConfigError(UsageError):
     """A configuration cannot be run.
 
     Args:
@@ -92,6 +96,10 @@ class DataError(CuelightError):
 
 class CheckpointError(CuelightError):
     """A checkpoint cannot be written, found or trusted."""
+
+
+class NoSuchRunError(CheckpointError, UsageError):
+    """There is no run directory, checkpoint or model file at a path."""
 
 
 class ExportError(CuelightError):

@@ -13,6 +13,7 @@ import numpy as np
 import pytest
 import torch
 from lightning.pytorch.demos.boring_classes import BoringModel
+from lightning.pytorch.loggers import TensorBoardLogger
 from lightning.pytorch.strategies import FSDPStrategy
 from PIL import Image
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
@@ -25,7 +26,6 @@ from cuelight.callbacks.ema.ema_callback import EMACallback
 from cuelight.callbacks.grad_cam_callback import GradCamCallback
 from cuelight.errors import ConfigError, CuelightError
 from cuelight.explain.pictures import draw_grid
-from cuelight.tracking.loggers.tensorboard_logger import TensorBoardLogger
 from support.comparing import same
 from support.digit_training import BATCH_SIZE, STEPS, DigitData, DigitModel, fit, pictures_in, trainer_for
 from support.ranks import on_ranks

@@ -342,7 +342,9 @@ def test_run_of_cuelight_and_its_resume(tmp_path) -> None:
     directory = Run.from_yaml(tree).train(tmp_path / "runs").directory
     found = metadata(directory)
     assert found["run"]["seed"] == 3
-    assert found["hyperparameters"] == {"trainer.epochs": 1, "model.name": "TinyNet", "model.params": {}}
+    defaults = {"brings": None, "dropout": 0.3, "wide": 8}
+    named = {"trainer.epochs": 1, "model.name": "TinyNet"}
+    assert found["hyperparameters"] == named | {f"model.params.{name}": value for name, value in defaults.items()}
     assert found["data"]["fingerprint"].startswith("sha256:")
     Run.load(directory, ["trainer.epochs=2"]).resume()
     (resumed,) = metadata(directory)["resumed"]

@@ -60,16 +60,6 @@ def test_program_and_module_are_the_same() -> None:
         (["plan", "missing.yaml"], "missing.yaml: "),
         (["train", "--resume", "somewhere", "model.yaml"], "remove this argument"),
         (["test", "somewhere", "--view", "all"], "invalid choice: 'all'"),
-    ],
-    ids=" ".join,
-)
-def test_wrong_use_is_2(arguments, text, tmp_path) -> None:
-    assert_refused(cuelight(*arguments, folder=tmp_path), 2, text)
-
-
-@pytest.mark.parametrize(
-    ("arguments", "text"),
-    [
         (["test", "nowhere"], "nowhere: there is no such run directory or checkpoint"),
         (["train", "--resume", "nowhere"], "nowhere: there is no such run directory or checkpoint"),
         (["train", "--resume", "."], "this is not a run directory"),
@@ -77,10 +67,10 @@ def test_wrong_use_is_2(arguments, text, tmp_path) -> None:
         (["callbacks", "EarlyStoping"], 'Did you mean "EarlyStopping"?'),
         (["init", "clasification"], 'Did you mean "classification"?'),
     ],
-    ids=lambda value: " ".join(value) if isinstance(value, list) else "",
+    ids=" ".join,
 )
-def test_failure_is_1(arguments, text, tmp_path) -> None:
-    assert_refused(cuelight(*arguments, folder=tmp_path), 1, "error: ", text)
+def test_wrong_use_is_2(arguments, text, tmp_path) -> None:
+    assert_refused(cuelight(*arguments, folder=tmp_path), 2, text)
 
 
 def test_every_problem_of_a_file_is_reported_at_once(digits, tmp_path) -> None:

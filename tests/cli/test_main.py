@@ -126,5 +126,27 @@ run()
 
 def test_process_ends_while_a_server_does_not_answer() -> None:
     done = subprocess.run([sys.executable, "-c", HANGING], capture_output=True, text=True, timeout=120, check=False)
-    assert done.returncode == 1, done.stderr
+    assert done.returncode == 2, done.stderr
     assert "Nothing" in done.stderr
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ["callbacks", "EMACalback"],
+        ["init", "clasification"],
+        *[[command, "nosuchrun"] for command in ("test", "export", "finish", "verify", "report", "upload", "layers")],
+        ["explain", "nosuchrun", "a.png"],
+        ["predict", "nosuch.onnx", "a.png"],
+        ["diff", "nosuchrun", "other"],
+        ["train", "nosuch.yaml"],
+        ["train", "--resume", "nosuchrun"],
+        ["plan", "nosuch.yaml", "--source", "nosuch.py"],
+    ],
+    ids=" ".join,
+)
+def test_a_wrong_argument_has_the_exit_code_of_a_wrong_configuration(tmp_path, monkeypatch, capsys, arguments) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert main(arguments) == 2
+    assert "error: " in capsys.readouterr().err
+    assert list(tmp_path.iterdir()) == []

@@ -14,7 +14,7 @@ from rich.table import Table
 from cuelight import prediction
 from cuelight.callbacks.added.progress import ProgressDisplay
 from cuelight.cli.display import begin, output_console
-from cuelight.errors import CheckpointError
+from cuelight.errors import CheckpointError, NoSuchRunError
 from cuelight.prediction import ImageExplanation, ImagePrediction, Network, find_images
 from cuelight.prediction.onnx_model import OnnxModel
 from cuelight.runs.run import Run
@@ -44,7 +44,7 @@ def predict(arguments: argparse.Namespace) -> int:
 def _network(model: Path) -> tuple[Network, Path]:
     """Return the model, and the folder for its predictions."""
     if not model.exists():
-        raise CheckpointError(f"{model}: there is no such run directory, checkpoint, ONNX file or NN Archive.")
+        raise NoSuchRunError(f"{model}: there is no such run directory, checkpoint, ONNX file or NN Archive.")
     if model.is_file() and model.suffix != CHECKPOINT_SUFFIX:
         return OnnxModel.open(model), Path("predictions")
     run = Run.load(model)

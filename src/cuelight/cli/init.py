@@ -7,7 +7,7 @@ import sys
 from importlib import resources
 from pathlib import Path
 
-from cuelight.errors import CuelightError, did_you_mean
+from cuelight.errors import CuelightError, UsageError, did_you_mean
 
 
 def run(arguments: argparse.Namespace) -> int:
@@ -16,7 +16,7 @@ def run(arguments: argparse.Namespace) -> int:
     tasks = sorted(entry.name.removesuffix(".yaml") for entry in folder.iterdir() if entry.name.endswith(".yaml"))
     if arguments.task not in tasks:
         known = ", ".join(tasks)
-        raise CuelightError(
+        raise UsageError(
             f'unknown task "{arguments.task}". Expected one of: {known}.{did_you_mean(arguments.task, tasks)}'
         )
     target = Path(arguments.file)

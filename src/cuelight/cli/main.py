@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from typing import NoReturn
 
 from cuelight.cli.parser import build_parser
-from cuelight.errors import ConfigError, CuelightError, TrainingInterrupted
+from cuelight.errors import CuelightError, TrainingInterrupted, UsageError
 from cuelight.utils.background import is_busy
 from cuelight.utils.signals import NotedSignal
 
@@ -62,7 +62,7 @@ def _run(arguments: Sequence[str] | None) -> int:
         return EXIT_SIGNAL + error.signal_number
     except CuelightError as error:
         sys.stderr.write(f"error: {error}\n")
-        return EXIT_USAGE if isinstance(error, ConfigError) else EXIT_FAILED
+        return EXIT_USAGE if isinstance(error, UsageError) else EXIT_FAILED
 
 
 def _parse(arguments: Sequence[str] | None) -> argparse.Namespace:

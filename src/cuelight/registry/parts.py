@@ -11,7 +11,7 @@ from typing import Any, TypeVar, overload
 
 from cuelight.config import Part
 from cuelight.config.environment import hide
-from cuelight.errors import ConfigError, CuelightError, ParameterError, Problem, did_you_mean
+from cuelight.errors import ConfigError, CuelightError, ParameterError, Problem, UsageError, did_you_mean
 from cuelight.registry.checking import check_parameters
 from cuelight.registry.describe import PartInfo, describe
 from cuelight.registry.kinds import KINDS, Kind
@@ -91,7 +91,7 @@ class Registry:
             return self._own[name]
         plug_in = self._plug_ins.get(name)
         if name not in self.kind.builtins and plug_in is None:
-            raise CuelightError(self._unknown(name))
+            raise UsageError(self._unknown(name))
         try:
             if plug_in is not None:
                 factory: Factory = plug_in.load()

@@ -9,7 +9,7 @@ import sys
 import traceback
 from pathlib import Path
 
-from cuelight.errors import CuelightError
+from cuelight.errors import CuelightError, UsageError
 
 _log = logging.getLogger(__name__)
 
@@ -30,7 +30,7 @@ def load_source(path: Path | str) -> None:
     file = Path(path).resolve()
     if not file.is_file() or file.suffix != ".py" or "." in file.stem:
         found = "there is no such file" if not file.exists() else "this is not a Python file (name.py)"
-        raise CuelightError(f"{path}: {found}; --source expects a Python file that registers classes")
+        raise UsageError(f"{path}: {found}; --source expects a Python file that registers classes")
     if str(file.parent) not in sys.path:
         sys.path.append(str(file.parent))
         importlib.invalidate_caches()

@@ -9,7 +9,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from cuelight.errors import CheckpointError, CuelightError
+from cuelight.errors import CheckpointError, CuelightError, NoSuchRunError
 from cuelight.provenance.record import METADATA_FILE
 from cuelight.report.charts import Best, chart_of
 from cuelight.report.curves import EVENT_FILES, METRICS_FILE, Curves, read_curves
@@ -76,7 +76,7 @@ def write_report(run: str | Path, output: str | Path | None = None) -> Path:
 
 def _directory_of(path: Path) -> Path:
     if not path.exists():
-        raise CheckpointError(f"{path}: there is no such run directory or checkpoint.")
+        raise NoSuchRunError(f"{path}: there is no such run directory or checkpoint.")
     path = path.resolve()
     if path.is_file():
         path = next((parent.parent for parent in path.parents if parent.name == CHECKPOINT_FOLDER), path.parent)

@@ -10,7 +10,7 @@ from typing import Any
 
 from cuelight.config import paths
 from cuelight.config.loading import read_document
-from cuelight.errors import ConfigError, CuelightError
+from cuelight.errors import ConfigError, CuelightError, NoSuchRunError
 from cuelight.provenance.record import METADATA_FILE, last_state
 from cuelight.train_end.outcomes import OUTCOMES_FILE
 from cuelight.utils.redaction import redacted
@@ -106,7 +106,7 @@ def _describe(directory: Path) -> dict[str, dict[str, Any] | None]:
     """Return the values of each section by dot path; ``None`` for a section that the run does not have."""
     if not (directory / CONFIG_FILE).is_file():
         what = "this is not a run directory" if directory.exists() else "there is no such run directory"
-        raise CuelightError(f"{directory}: {what}. Expected a folder such as runs/<name>/<time>-<id>.")
+        raise NoSuchRunError(f"{directory}: {what}. Expected a folder such as runs/<name>/<time>-<id>.")
     return {
         "configuration": _read(directory / CONFIG_FILE, _configuration),
         "metadata": _read(directory / METADATA_FILE, _metadata),

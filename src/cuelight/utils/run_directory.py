@@ -15,7 +15,7 @@ from typing import Any
 
 import psutil
 
-from cuelight.errors import CheckpointError
+from cuelight.errors import CheckpointError, NoSuchRunError
 from cuelight.utils.files import remove_partial_files
 
 logger = logging.getLogger(__name__)
@@ -58,13 +58,13 @@ def find_run_directory(path: Path) -> Path | None:
     folder that is not a run directory.
     """
     if not path.exists():
-        raise CheckpointError(f"{path}: there is no such run directory or checkpoint.")
+        raise NoSuchRunError(f"{path}: there is no such run directory or checkpoint.")
     path = path.resolve()
     if path.is_file():
         inside = path.parent.name == CHECKPOINT_FOLDER and (path.parent.parent / CONFIG_FILE).is_file()
         return path.parent.parent if inside else None
     if not (path / CONFIG_FILE).is_file():
-        raise CheckpointError(
+        raise NoSuchRunError(
             f"{path}: this is not a run directory: it contains no {CONFIG_FILE}. Expected a folder such as "
             "runs/<name>/<time>-<id>, or a checkpoint."
         )
