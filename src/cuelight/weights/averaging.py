@@ -124,14 +124,6 @@ class AveragedWeights:
         self.updates += 1
         return True
 
-    def nonfinite(self) -> list[str]:
-        """Return the names of the module's tensors that have NaN or infinity, because of which updates are skipped.
-
-        Of sharded tensors, this process sees its own shards.
-        """
-        found = {id(tensor) for group in self._groups for tensor in group.nonfinite()}
-        return [place.name for place, live in self._located() if id(live) in found]
-
     def put_in_model(self) -> None:
         """Swap the average into the module; its own weights are kept."""
         if self._is_outdated():

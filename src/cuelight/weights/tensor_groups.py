@@ -40,11 +40,6 @@ class TensorGroup:
             total = get_total_norm(values).item()  # one kernel
         return math.isfinite(abs(total))
 
-    def nonfinite(self) -> list[Tensor]:
-        """Return the tensors of the model that have NaN or infinity."""
-        pairs = zip(self.live, self._values(), strict=True)
-        return [tensor for tensor, value in pairs if not bool(value.isfinite().all())]
-
     def update(self, weight: float) -> None:
         """Move every average towards the model's value by this fraction of the distance."""
         torch._foreach_lerp_(self.average, self._values(), weight)
@@ -76,10 +71,6 @@ class CopiedGroup(TensorGroup):
     def is_finite(self) -> bool:
         """Return true: these are integers, or buffers with infinity on purpose."""
         return True
-
-    def nonfinite(self) -> list[Tensor]:
-        """Return nothing, for the same reason."""
-        return []
 
     def update(self, weight: float) -> None:
         """Copy the model's values."""

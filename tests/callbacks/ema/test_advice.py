@@ -49,7 +49,7 @@ def test_advised_values_are_suitable_and_cover_what_is_said(updates) -> None:
     if updates >= 50:
         assert 5 <= percent <= 10
     else:
-        assert covered == 5
+        assert 4 <= covered <= 5
 
 
 @pytest.mark.parametrize("decay_tau_updates", [(0.8, 2, 16), (0.8, None, 20), (0.97, 50, 500), (0.9997, 2000, 50_000)])
@@ -63,9 +63,9 @@ def test_nothing_is_said_of_suitable_values(decay_tau_updates) -> None:
     [
         (0.5, 1, 100, "with decay 0.5, the average covers at most about 2 updates"),
         (0.999, 2000, 440, "decay_tau 2000 is too large for 440 updates, and the decay reaches only 0.2."),
-        (0.999, None, 440, "the initial weights still contribute 64% after 440 updates"),
+        (0.999, None, 440, "they still contribute 64% after 440 updates"),
         (0.999, None, 440, "use_dynamic_decay: true."),
-        (0.99, 1, 20, "with decay 0.99 and decay_tau 1, the initial weights still contribute"),
+        (0.99, 1, 20, "with decay 0.99 and decay_tau 1, they still contribute"),
         (0.8, None, 5, "5 updates are too few for an average"),
         (0.5, 2000, 10**6, "It is common to average over the last 5 to 10 % of the updates."),
         (0.9, 5, 0, "never updates the average"),

@@ -173,7 +173,7 @@ class TestWhenItIsUpdated:
         _, module = fit(tmp_path, [ema, by_hand], Diverges())
         assert (ema.updates, ema.skipped) == (5, 5)
         assert all(torch.isfinite(value).all() for value in module.state_dict().values())
-        assert caplog.text.count("After step 6, these contain NaN or infinity: network.0.weight, ") == 1
+        assert caplog.text.count("After step 6, there is NaN or infinity in network.0.weight, ") == 1
         assert caplog.text.count("The average was not updated after step 5: until the end of the training") == 1
 
     @pytest.mark.parametrize("recovers", [False, True])
@@ -187,9 +187,9 @@ class TestWhenItIsUpdated:
         ema = EMACallback(**DECAY)
         fit(tmp_path, [ema], Poisoned())
         named = "network.1.running_mean, network.1.running_var"
-        assert f"After step 7, these contain NaN or infinity: {named}. The average is not updated" in caplog.text
+        assert f"After step 7, there is NaN or infinity in {named}. The average is not updated" in caplog.text
         at_the_end = (
-            f"not updated after step 6: until the end of the training, these contained NaN or infinity: {named}."
+            f"not updated after step 6: until the end of the training, there was NaN or infinity in {named}."
         )
         assert (at_the_end in caplog.text) is not recovers
         assert (ema.updates, ema.skipped) == ((9, 1) if recovers else (6, 4))
@@ -202,7 +202,7 @@ class TestWhenItIsUpdated:
         fit(tmp_path, [EMACallback(**DECAY), ModelCheckpoint(tmp_path, "poisoned")], Poisoned())
         caplog.clear()
         fit(tmp_path, [EMACallback(**DECAY)], Poisoned(), resume=tmp_path / "poisoned.ckpt", max_epochs=3)
-        assert "After step 11, these contain NaN or infinity: network.1.running_mean." in caplog.text
+        assert "After step 11, there is NaN or infinity in network.1.running_mean." in caplog.text
         assert "The average was not updated after step 3: until the end" in caplog.text
 
 

@@ -180,6 +180,31 @@ def test_file_goes_to_the_copies_as_it_was(tmp_path) -> None:
     assert (mirror / "notes.txt").read_text() == "first"
 
 
+def test_the_last_events_are_copied_also_if_a_copy_is_under_way(tmp_path, monkeypatch) -> None:
+    logger = MirroredTensorBoardLogger(tmp_path / "run", str(tmp_path / "mirror"))
+    under_way, go_on, copy = threading.Event(), threading.Event(), logger.copy_files
+
+    def slow_copy():
+        copy()
+        under_way.set()
+        assert go_on.wait(LONGEST)
+
+    monkeypatch.setattr(logger, "copy_files", slow_copy)
+    logger.log_metrics({"loss": 1.0}, 1)
+    monkeypatch.setattr(logger, "_copied_at", float("-inf"))
+    logger.save()
+    assert under_way.wait(LONGEST)
+    logger.log_metrics({"loss": 0.5}, 2)
+    ending = threading.Thread(target=logger.finalize, args=("success",))
+    ending.start()
+    while "2 event files" not in lacking(tmp_path / "run").get(f"TensorBoard at {tmp_path / 'mirror'}", ""):
+        ending.join(0.01)
+    go_on.set()
+    ending.join(LONGEST)
+    [written] = (tmp_path / "run").glob("events.*")
+    assert (tmp_path / "mirror" / written.name).read_bytes() == written.read_bytes()
+
+
 def test_large_files_are_copied_less_often() -> None:
     assert _pause(0) == _pause(1_000_000)
     assert _pause(320_000_000) == 20 * _pause(0)

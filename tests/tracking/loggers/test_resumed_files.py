@@ -10,7 +10,7 @@ from torchmetrics.classification import MulticlassConfusionMatrix
 
 from cuelight import registry
 from cuelight.runs.run import Run
-from cuelight.tracking.loggers.event_records import read_events
+from cuelight.tracking.loggers.resumable_tensorboard import _events
 from support.experiments import experiment, metric_rows, own_parts
 
 
@@ -101,6 +101,16 @@ def test_from_an_earlier_checkpoint_replaces_the_training_only(digits, tmp_path)
     assert shown[of_grad_cam] == before[1][of_grad_cam] == [4, 9, 14]
 
 
+def test_several_resumes_do_not_multiply_the_results_of_tests(digits, tmp_path) -> None:
+    every = {"name": "ModelCheckpoint", "params": {"filename": "every-{step}", "save_top_k": -1, "monitor": "val/loss"}}
+    run = Run.from_yaml(experiment(digits, epochs=3, scheduler=None, callbacks=[every]))
+    run.train(tmp_path)
+    for _ in range(3):
+        Run.load(run.directory).resume(next((run.directory / "checkpoints").glob("every*step*10.ckpt")))
+    rows, shown = logged(run.directory, tmp_path)
+    assert steps_of(rows, "test/accuracy") == shown["test/accuracy"] == [15] * 4
+
+
 @registry.models.register
 class StepsSeldom(own_parts().TinyNet):
     """Optimizes by hand, with an optimizer step after every other batch."""
@@ -137,8 +147,8 @@ def test_event_files_may_be_cut(digits, tmp_path, cut) -> None:
     run = run_of(digits, epochs=1)
     run.train(tmp_path)
     (file,) = run.directory.glob("events.out.tfevents.*")
-    whole = list(read_events(run.directory))
+    whole = list(_events(run.directory))
     file.write_bytes(file.read_bytes()[:-cut])
-    read = list(read_events(run.directory))
+    read = list(_events(run.directory))
     assert len(read) < len(whole)
     assert read == whole[: len(read)]

@@ -8,10 +8,11 @@ from numpy.typing import NDArray
 from cuelight.weights.averaging import decay_at
 
 _SHORT_REACH = 4.0  # updates; an average over fewer follows the weights so closely that it has no effect
-_MUCH = 0.05  # share of the initial weights
-_LONG = 10**5  # updates, or an unknown number
-_FEW = 10  # updates, below which no decay is suitable
+_LARGEST_INITIAL_SHARE = 0.05  # share of the initial weights
+_MOST_UPDATES_FOR_ADVICE = 10**5  # updates, or an unknown number
+_FEWEST_UPDATES = 10  # updates, below which no decay is suitable
 _ADVISED_UPDATES, _ADVISED_SHARE = 5, 1 / 15
+_LARGEST_TAU = 2000
 
 
 def training_warning(updates: int, decay: float, tau: float | None) -> str:
@@ -38,10 +39,10 @@ def _problem(updates: int, decay: float, tau: float | None) -> str:
     limit, initial = 1 / (1 - decay), initial_share(updates, decay, tau)
     if limit < _SHORT_REACH:
         return f"has almost no effect: with decay {decay:g}, the average covers at most about {limit:.2g} updates."
-    if initial > _MUCH:
+    if initial > _LARGEST_INITIAL_SHARE:
         start = "from the start" if tau is None else f"and decay_tau {tau:g}"
         return (
-            f"averages over more updates than the training has: with decay {decay:g} {start}, the initial weights "
+            f"keeps too much of the initial weights: with decay {decay:g} {start}, they "
             f"still contribute {initial:.0%} after {updates} updates."
         )
     if reach(updates, decay, tau) < _SHORT_REACH and tau is not None:
@@ -53,9 +54,9 @@ def _problem(updates: int, decay: float, tau: float | None) -> str:
 
 
 def _advice(updates: int, constant: bool) -> str:
-    if updates > _LONG:
+    if updates > _MOST_UPDATES_FOR_ADVICE:
         return "It is common to average over the last 5 to 10 % of the updates."
-    if updates < _FEW:
+    if updates < _FEWEST_UPDATES:
         return f"{updates} updates are too few for an average. Train longer, or remove the callback."
     decay, tau = better_values(updates)
     covered = reach(updates, decay, tau)
@@ -65,12 +66,8 @@ def _advice(updates: int, constant: bool) -> str:
 
 def better_values(updates: int) -> tuple[float, int]:
     """Return a decay and a ``decay_tau`` that cover about a fifteenth of the updates, but at least five updates."""
-    wanted, tau = max(_ADVISED_UPDATES, updates * _ADVISED_SHARE), max(2, updates // 10)
-    low, high = 0.0, 1.0
-    for _ in range(40):
-        middle = (low + high) / 2
-        low, high = (middle, high) if reach(updates, middle, tau) < wanted else (low, middle)
-    return float(f"{1 - float(f'{1 - high:.2g}'):.10g}"), tau
+    decay = 1 - 1 / max(_ADVISED_UPDATES, updates * _ADVISED_SHARE)
+    return float(f"{1 - float(f'{1 - decay:.2g}'):.10g}"), min(max(2, updates // 10), _LARGEST_TAU)
 
 
 def reach(updates: int, decay: float, tau: float | None) -> float:

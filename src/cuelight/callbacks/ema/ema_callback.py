@@ -25,13 +25,13 @@ from cuelight.callbacks.ema.checkpoint_entries import (
 )
 from cuelight.callbacks.ema.conflicts import callback_conflicts, require_known_sharding
 from cuelight.callbacks.ema.parameters import require_ranges
-from cuelight.callbacks.ema.skipped_updates import when_skipping_begins, when_skipping_never_ended
 from cuelight.config import Config
 from cuelight.errors import Problem
 from cuelight.utils.trainer_callbacks import callbacks_of
 from cuelight.utils.wrap_method import wrap_method
 from cuelight.weights.accumulated_gradients import restore_gradients, save_gradients, saved_gradients
 from cuelight.weights.averaging import AveragedWeights, decay_at
+from cuelight.weights.finite import in_words, not_finite_tensors
 from cuelight.weights.pruned_names import zero_what_is_pruned
 
 _VERY_LONG = 10**6
@@ -249,7 +249,12 @@ class EMACallback(pl.Callback):
         average = self._average_for(trainer)
         if average and not average.is_in_model:
             if self._skipping:
-                self._warn(trainer, when_skipping_never_ended(self._updated_at, average.nonfinite()))
+                self._warn(
+                    trainer,
+                    f"The average was not updated after step {self._updated_at}: until the end of the training, there "
+                    f"was {_where_not_finite(trainer)}. What was validated, saved and is exported is the average of "
+                    f"step {self._updated_at}.",
+                )
             zero_what_is_pruned(trainer.lightning_module)  # ModelPruning applies its masks next, to the average only
             average.put_in_model()
         self._ended = True
@@ -297,7 +302,11 @@ class EMACallback(pl.Callback):
         if updated:
             self._updated_at = self._steps
         elif not self._skipping:
-            self._warn(trainer, when_skipping_begins(self._steps, average.nonfinite()))
+            self._warn(
+                trainer,
+                f"After step {self._steps}, there is {_where_not_finite(trainer)}. The average is not updated until "
+                "all weights are finite again.",
+            )
         self._skipping = not updated
 
     def _advise(self, trainer: pl.Trainer) -> None:
@@ -322,3 +331,7 @@ def _has_stepped(optimizer: Optimizer) -> bool:
         return False
     groups = getattr(optimizer, "param_groups", None)
     return groups is None or any(parameter.grad is not None for group in groups for parameter in group["params"])
+
+
+def _where_not_finite(trainer: pl.Trainer) -> str:
+    return in_words(not_finite_tensors(trainer.lightning_module) or ["weights of another process"], shown=6)

@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 from lightning.fabric.loggers.logger import rank_zero_experiment
 from lightning.pytorch.loggers import TensorBoardLogger
+from tensorboard.backend.event_processing.event_file_loader import LegacyEventFileLoader
 from tensorboard.compat.proto.event_pb2 import Event
 from tensorboard.compat.proto.summary_pb2 import Summary
 
-from cuelight.tracking.loggers.event_records import EVENT_FILES, read_events
 from cuelight.tracking.loggers.measured_names import is_measurement, is_picture_of_measurement
 from cuelight.utils.run_directory import is_first_process
+
+EVENT_FILES = "events.out.tfevents.*"
 
 
 class ResumableTensorBoardLogger(TensorBoardLogger):
@@ -47,15 +50,22 @@ class ResumableTensorBoardLogger(TensorBoardLogger):
 
 def _events_from(folder: Path, step: int) -> tuple[bool, list[Event]]:
     """Return whether the training has logged anything from a step on, and what tests have logged there."""
-    hides, kept = False, []
-    for event in read_events(folder):
+    hides, kept = False, {}
+    for event in _events(folder):
         if event.step < step or not event.summary.value:
             continue
         values = [value for value in event.summary.value if _stays(value, event.step == step)]
         hides |= len(values) < len(event.summary.value)
         if values:
-            kept.append(Event(step=event.step, wall_time=event.wall_time, summary=Summary(value=values)))
-    return hides, kept if hides else []
+            again = Event(step=event.step, wall_time=event.wall_time, summary=Summary(value=values))
+            same = (event.step, event.wall_time, tuple(value.tag for value in values))
+            kept[same] = again  # once, after several resumes
+    return hides, list(kept.values()) if hides else []
+
+
+def _events(folder: Path) -> Iterator[Event]:
+    for file in sorted(folder.glob(EVENT_FILES)):  # they have the time in their name
+        yield from LegacyEventFileLoader(str(file)).Load()
 
 
 def _stays(value: Summary.Value, at_resumed_step: bool) -> bool:

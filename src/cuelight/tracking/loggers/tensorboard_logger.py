@@ -12,7 +12,7 @@ from lightning.pytorch.utilities import rank_zero_only
 
 from cuelight.tracking.logger_adapter import adapter_of
 from cuelight.tracking.loggers.folder import Folder
-from cuelight.tracking.loggers.resumable_tensorboard import ResumableTensorBoardLogger
+from cuelight.tracking.loggers.resumable_tensorboard import EVENT_FILES, ResumableTensorBoardLogger
 from cuelight.tracking.loggers.tensorboard_adapter import TensorBoardAdapter
 from cuelight.tracking.outbox.deadline import Deadline
 from cuelight.tracking.outbox.outbox import Outbox
@@ -64,13 +64,13 @@ class MirroredTensorBoardLogger(ResumableTensorBoardLogger):
     def finalize(self, status: str) -> None:
         """Close the file, and wait for the last copy for a limited time."""
         super().finalize(status)
-        self._queue_events()
+        self.outbox.add("event files", _EVENTS, {})  # also if an earlier copy is under way: it lacks the last events
         self.outbox.drain(self._deadline.seconds_for("tensorboard"))
 
     def copy_files(self) -> None:
         """Copy the files that have grown."""
         folder = Folder(self.mirror)
-        for file in [*Path(self.log_dir).glob("events.out.tfevents.*"), Path(self.log_dir) / self.NAME_HPARAMS_FILE]:
+        for file in [*Path(self.log_dir).glob(EVENT_FILES), Path(self.log_dir) / self.NAME_HPARAMS_FILE]:
             if file.is_file() and self._copied.get(file.name) != file.stat().st_size:
                 with tempfile.TemporaryDirectory() as still:  # the file grows while it is sent
                     copy = Path(shutil.copy(file, still))
