@@ -188,9 +188,7 @@ class TestWhenItIsUpdated:
         fit(tmp_path, [ema], Poisoned())
         named = "network.1.running_mean, network.1.running_var"
         assert f"After step 7, there is NaN or infinity in {named}. The average is not updated" in caplog.text
-        at_the_end = (
-            f"not updated after step 6: until the end of the training, there was NaN or infinity in {named}."
-        )
+        at_the_end = f"not updated after step 6: until the end of the training, there was NaN or infinity in {named}."
         assert (at_the_end in caplog.text) is not recovers
         assert (ema.updates, ema.skipped) == ((9, 1) if recovers else (6, 4))
 

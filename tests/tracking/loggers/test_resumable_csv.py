@@ -79,3 +79,21 @@ def test_rows_survive_a_full_disk_while_a_column_is_added(tmp_path) -> None:
         resource.setrlimit(resource.RLIMIT_FSIZE, limits)
         signal.signal(signal.SIGXFSZ, signal.SIG_DFL)
     assert (tmp_path / "metrics.csv").read_text() == before
+
+
+def test_damaged_text_and_long_fields_lose_no_other_row(tmp_path) -> None:
+    log(ResumableCSVLogger(tmp_path), (0, {"a": 1.0}), (1, {"a": 2.0}))
+    path = tmp_path / "metrics.csv"
+    header, first, second = path.read_bytes().splitlines(keepends=True)
+    long = b"9" * 200_000
+    path.write_bytes(header + first.replace(b"1.0", b"\xff") + second.replace(b"2.0", long))
+    log(ResumableCSVLogger(tmp_path, 2), (2, {"a": 3.0}))
+    assert [row["step"] for row in rows_of_any_length(tmp_path)] == ["0", "1", "2"]
+
+
+def rows_of_any_length(folder):
+    limit = csv.field_size_limit(10**6)
+    try:
+        return rows(folder)
+    finally:
+        csv.field_size_limit(limit)

@@ -61,17 +61,26 @@ class ResumableCSVLogger(CSVLogger):
 class _Writer(ExperimentWriter):
     """Lightning's writer, except that the file is complete at every moment while it gets a new column."""
 
-    def _rewrite_with_new_header(self, fieldnames: list[str]) -> None:
+    def save(self) -> None:
+        """Write what was logged."""
         path = Path(self.metrics_file_path)
-        _write_rows(path, _read_rows(path), fieldnames)
+        new = set().union(*self.metrics) - {*self.metrics_keys}
+        if new and path.is_file():
+            self.metrics_keys = sorted([*self.metrics_keys, *new])
+            _write_rows(path, _read_rows(path), self.metrics_keys)
+        super().save()
 
 
 def _read_rows(path: Path) -> list[dict[str, str]]:
     if not path.is_file():
         return []
-    with path.open(newline="") as file:
+    with path.open(newline="", encoding="utf-8", errors="replace") as file:
         text = file.read()
-    rows = list(csv.DictReader(io.StringIO(text, newline="")))
+    limit = csv.field_size_limit(len(text) + 1)
+    try:
+        rows = list(csv.DictReader(io.StringIO(text, newline="")))
+    finally:
+        csv.field_size_limit(limit)
     if not text.endswith(("\r", "\n")):
         rows = rows[:-1]  # a killed run may have written a part of its last line
     return [row for row in rows if (row.get("step") or "").isdigit()]
