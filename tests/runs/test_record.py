@@ -56,6 +56,12 @@ def test_early_end_has_a_reason(digits, tmp_path) -> None:
     assert told["reason"].startswith("trainer.max_steps: 3 ended the training")
 
 
+def test_an_end_in_the_middle_of_the_last_epoch_has_a_reason(digits, tmp_path) -> None:
+    run = run_of(digits, epochs=1, max_steps=3)
+    run.train(tmp_path)
+    assert record_of(run.directory)["reason"].startswith("trainer.max_steps: 3 ended the training")
+
+
 def test_running_training_names_its_process(digits, tmp_path) -> None:
     seen = {}
 

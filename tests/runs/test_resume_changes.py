@@ -1,6 +1,7 @@
 """What is changed for a resume takes effect, or is refused with the reason; the file says what was trained."""
 
 import signal
+from enum import Enum
 
 import lightning.pytorch as pl
 import pytest
@@ -8,11 +9,19 @@ import yaml
 
 from cuelight import registry
 from cuelight.callbacks.ema.ema_callback import EMACallback
+from cuelight.callbacks.lightning.model_checkpoint import ModelCheckpoint
 from cuelight.config import load_config
 from cuelight.errors import ConfigError, TrainingInterrupted
 from cuelight.runs.defaults import with_defaults
 from cuelight.runs.run import Run
 from support.experiments import experiment, last, own_parts
+
+
+class Color(str, Enum):
+    """A text that YAML cannot write."""
+
+    RED = "red"
+
 
 SGD = {"name": "SGD", "params": {"lr": 0.01, "momentum": 0.9}}
 BATCHES = 5
@@ -139,3 +148,38 @@ def test_every_parameter_is_in_the_file_and_means_the_same_again(digits, tmp_pat
     assert written["model"]["params"]["pretrained"] is False
     assert load_config(complete.to_dict(), (), registry.check_part) == complete
     assert with_defaults(complete) == complete
+
+
+def test_a_changed_model_that_the_weights_do_not_fit_is_refused_before_anything_is_written(digits, tmp_path) -> None:
+    directory = stopped(digits, tmp_path)
+    before = {name: (directory / name).read_bytes() for name in ("config.yaml", "training.json")}
+    with pytest.raises(ConfigError, match=r"model\.params\.wide: .* the weights of the checkpoint do not fit"):
+        resumed(directory, "model.params.wide=16")
+    assert {name: (directory / name).read_bytes() for name in before} == before
+    resumed(directory, "model.params.dropout=0.1")
+
+
+def test_another_preprocessing_is_refused(tmp_path) -> None:
+    tree = {
+        "model": {"name": "ClassificationModel", "params": {"backbone": "test_resnet"}},
+        "data": {"name": "Digits", "params": {"size": 14}},
+        "trainer": {"epochs": 1, "batch_size": 512, "num_workers": 0, "accelerator": "cpu"},
+    }
+    run = Run.from_yaml(tree)
+    run.train(tmp_path)
+    with pytest.raises(ConfigError, match="data: the images are prepared in another way"):
+        Run.load(run.directory, ["trainer.epochs=2", "data.params.size=28"]).resume()
+
+
+class PassesOn(ModelCheckpoint):
+    """Sets a parameter of its base class by itself."""
+
+    def __init__(self, label: str = "a", share: int = 0.5, color: str = Color.RED, **options: object) -> None:
+        super().__init__(monitor="val/loss", **options)
+
+
+def test_defaults_of_classes_of_ones_own_can_be_read_again() -> None:
+    registry.callbacks.register(PassesOn)
+    defaults = registry.callbacks.defaults("PassesOn")
+    assert defaults == {"label": "a"}  # the others are not of their type, or of the base class
+    registry.callbacks.build({"name": "PassesOn", "params": defaults})

@@ -76,3 +76,23 @@ def test_a_line_that_was_cut_is_left_out(tmp_path) -> None:
     assert [entry.what for entry in Journal(folder_of(tmp_path), "").waiting()] == ["a"]
     Journal(folder_of(tmp_path), "").add("c", "text", {})
     assert [entry.what for entry in Journal(folder_of(tmp_path), "").waiting()] == ["a", "c"]
+
+
+def test_two_journals_of_one_folder_lose_nothing_of_each_other(tmp_path) -> None:
+    first = Journal(folder_of(tmp_path), "MLflow at x")
+    sent = first.add("x", "text", {})
+    second = Journal(folder_of(tmp_path), "MLflow at x")
+    second.add("y", "text", {})
+    first.remove([sent])
+    with second.locked():
+        assert [entry.what for entry in second.waiting()] == ["y"]
+    assert first.add("z", "text", {}).number != sent.number
+    assert [entry.what for entry in Journal(folder_of(tmp_path), "").waiting()] == ["y", "z"]
+
+
+def test_a_folder_that_was_only_locked_gets_its_receiver(tmp_path) -> None:
+    journal = Journal(folder_of(tmp_path), "MLflow at x")
+    with journal.locked():
+        pass
+    journal.add("a", "text", {})
+    assert lacking(tmp_path) == {"MLflow at x": "a not sent yet"}

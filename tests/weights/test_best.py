@@ -4,7 +4,7 @@ import pytest
 import torch
 from lightning.pytorch.callbacks import ModelCheckpoint
 
-from cuelight.weights.best import best_checkpoint, from_callbacks, from_states
+from cuelight.weights.best import LATEST, best_checkpoint, from_callbacks, from_states
 from cuelight.weights.checkpoint_io import load_checkpoint
 from support.tiny import TinyModel
 from support.trainers import fit
@@ -85,13 +85,15 @@ def test_checkpoint_in_a_custom_folder_is_found(tmp_path) -> None:
     assert best_checkpoint(from_states(states, folder)).path.parent == tmp_path / "elsewhere"
 
 
-def test_checkpoints_by_time_or_interval_are_no_best(tmp_path) -> None:
+def test_checkpoints_by_time_or_interval_are_the_best_only_if_there_is_no_other(tmp_path, caplog) -> None:
     by_steps = ModelCheckpoint(every_n_train_steps=2, filename="steps")
     folder, states = train(tmp_path, by_steps, *made(LOSS))
     assert (folder / "steps.ckpt").is_file()
     assert best_checkpoint(from_states(states, folder)).monitor == "val/loss"
     folder, states = train(tmp_path / "other", ModelCheckpoint(every_n_train_steps=2))
-    assert best_checkpoint(from_states(states, folder)) is None
+    best = best_checkpoint(from_states(states, folder))
+    assert (best.monitor, best.path.suffix) == (LATEST, ".ckpt")
+    assert f"using the latest checkpoint: {best.path.name}" in caplog.text
 
 
 def test_several_of_the_same_kind_the_first_of_the_list_wins(tmp_path) -> None:

@@ -160,7 +160,7 @@ class UploadCheckpoint(TrainEndStep):
         """
         if self._uploads is None:
             return
-        checkpoints = [one for one in trainer.checkpoint_callbacks if isinstance(one, ModelCheckpoint)]
+        checkpoints = [one for one in trainer.checkpoint_callbacks if isinstance(one, ModelCheckpoint) and one.monitor]
         scores = [one.best_model_score for one in checkpoints]
         if len(scores) == len(self._scores) and all(map(is_, scores, self._scores)):
             return

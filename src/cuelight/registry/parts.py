@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import inspect
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 from functools import cached_property
@@ -16,7 +17,7 @@ from cuelight.registry.checking import check_parameters
 from cuelight.registry.describe import PartInfo, describe
 from cuelight.registry.kinds import KINDS, Kind
 from cuelight.registry.signatures import parameters_of
-from cuelight.registry.values import convert, is_plain, plain
+from cuelight.registry.values import UnfitError, convert, is_plain, plain
 
 Factory = Callable[..., Any]
 _Registered = TypeVar("_Registered", bound=Factory)
@@ -137,11 +138,14 @@ class Registry:
     def defaults(self, name: str) -> dict[str, Any]:
         """Return the default of each parameter that a file may set and the run does not supply, as plain values."""
         not_in_file = {*self.kind.reserved, *self.kind.supplied}
-        parameters, _ = parameters_of(self.get(name))
+        factory = self.get(name)
+        parameters, _ = parameters_of(factory)
+        if not factory.__module__.startswith("cuelight."):  # others may pass arguments on to a base class
+            parameters = {key: parameters[key] for key in inspect.signature(factory).parameters if key in parameters}
         return {
-            name: plain(parameter.default)
-            for name, parameter in parameters.items()
-            if name not in not_in_file and is_plain(parameter.default)
+            key: plain(parameter.default)
+            for key, parameter in parameters.items()
+            if key not in not_in_file and is_plain(parameter.default) and _fits(parameter)
         }
 
     def build(self, part: Part | Mapping[str, Any], /, **provided: Any) -> Any:
@@ -228,6 +232,15 @@ def registry_of(kind: str) -> Registry:
     if kind not in _REGISTRIES:
         raise CuelightError(f'unknown kind "{kind}"; expected one of: {", ".join(_REGISTRIES)}')
     return _REGISTRIES[kind]
+
+
+def _fits(parameter: inspect.Parameter) -> bool:
+    """Whether a file may have the default of a parameter."""
+    try:
+        convert(parameter.annotation, plain(parameter.default))
+    except UnfitError:
+        return False
+    return True
 
 
 def _converted(factory: Factory, parameters: Mapping[str, Any]) -> dict[str, Any]:

@@ -6,7 +6,7 @@ import json
 from contextlib import suppress
 from functools import lru_cache
 from pathlib import Path
-from typing import Annotated, Any, get_args, get_origin
+from typing import Annotated, Any, cast, get_args, get_origin
 
 from pydantic import ConfigDict, PydanticUserError, TypeAdapter, ValidationError
 from pydantic_core import SchemaError
@@ -53,11 +53,11 @@ def reveal(value: object) -> Any:
 
 def is_plain(value: object) -> bool:
     """Return whether a YAML file can hold a value."""
-    if isinstance(value, (list, tuple)):
-        return all(map(is_plain, value))
-    if isinstance(value, dict):
-        return all(isinstance(key, (str, int)) and is_plain(item) for key, item in value.items())
-    return value is None or isinstance(value, (bool, int, float, str, Path))
+    if type(value) in (list, tuple):
+        return all(map(is_plain, cast("list[object]", value)))
+    if type(value) is dict:
+        return all(type(key) in (str, int) and is_plain(item) for key, item in value.items())
+    return value is None or type(value) in (bool, int, float, str) or isinstance(value, Path)
 
 
 def plain(value: Any) -> Any:

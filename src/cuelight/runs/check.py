@@ -55,7 +55,7 @@ def check_model(
 
 
 def _missing_data(config: Config) -> Iterator[Problem]:
-    """Find a data folder that is not there, which needs no training, but also no reading."""
+    """Find a data folder that does not exist."""
     path = config.data.params.get("path")
     kind = registry.data.get(config.data.name)
     if not path or not (isinstance(kind, type) and issubclass(kind, ImageFileDataModule)) or Path(str(path)).exists():

@@ -16,6 +16,7 @@ import lightning.pytorch as pl
 from lightning.pytorch.callbacks import EarlyStopping, ModelCheckpoint, Timer
 from lightning.pytorch.callbacks.early_stopping import EarlyStoppingReason
 
+from cuelight.callbacks.added.cut_epoch import is_cut
 from cuelight.callbacks.added.stop_after_steps import StopAfterSteps
 from cuelight.errors import TrainingInterrupted
 from cuelight.runs.plan import PlannedCallback
@@ -61,7 +62,7 @@ def recorded_training(
 
 def why_it_ended(trainer: pl.Trainer) -> str | None:
     """Return a sentence about what ended a training early; ``None`` if all epochs were trained."""
-    if trainer.max_epochs is not None and 0 <= trainer.max_epochs <= trainer.current_epoch:
+    if trainer.max_epochs is not None and 0 <= trainer.max_epochs <= trainer.current_epoch and not is_cut(trainer):
         return None
     for callback in callbacks_of(trainer):
         if isinstance(callback, StopAfterSteps) and trainer.global_step >= callback.max_steps:
@@ -93,7 +94,8 @@ def _best(directory: Path, trainer: pl.Trainer, main_metric: str | None) -> dict
     return {
         "best": [
             asdict(best) | {"path": relative_to_run(best.path, directory)}
-            for best in sorted(kept, key=lambda best: best is not chosen)  # the best comes first
+            for best in sorted(kept, key=lambda best: best is not chosen)
+            if best.monitor  # the best comes first
         ]
     }
 
@@ -107,15 +109,15 @@ def _record(directory: Path, entry: dict[str, Any], *find: Callable[[], dict[str
     if not is_first_process():
         return entry
     for one in find:
-        with _said("%s is incomplete: %s.", directory):
+        with _log_errors("%s is incomplete: %s.", directory):
             entry |= one()
-    with _said("%s cannot be written: %s.", directory):
+    with _log_errors("%s cannot be written: %s.", directory):
         write_json(directory / TRAINING_FILE, entry)
     return entry
 
 
 @contextmanager
-def _said(message: str, directory: Path) -> Iterator[None]:
+def _log_errors(message: str, directory: Path) -> Iterator[None]:
     try:
         yield
     except Exception as error:  # noqa: BLE001 - no error in the record may end the training

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from typing import Any
+from typing import Any, TypeVar
 
-from cuelight.config import Config, paths
+from torch import nn
+
+from cuelight.config import Config, Part, paths
 from cuelight.data.spec import DataSpec, saved_spec
 from cuelight.errors import Problem
 from cuelight.runs.defaults import with_defaults
 
+_PartType = TypeVar("_PartType", bound=Part)
 _OPTIMIZER = "trainer.optimizer.params."
 _SCHEDULER = "trainer.scheduler"
 _LENGTHS = ("T_max", "total_steps", "total_iters", "epochs", "steps_per_epoch")
@@ -28,16 +31,18 @@ def changed_settings(config: Config, checkpoint: Mapping[str, Any]) -> list[str]
     sections = ("model", "data", "trainer")
     saved = checkpoint.get("hyper_parameters", {})
     before = paths.flattened({name: saved[name] for name in sections if name in saved})
-    if not before:
+    if not any(name in saved for name in sections):
         return []
-    given, full = ({k: v for k, v in tree.items() if k.startswith(sections)} for tree in _both(config))
-    changed = [key for key, value in given.items() if before.get(key, _absent) != _plain(value)]
-    return changed + [
-        key for key, value in before.items() if key not in given and _plain(full.get(key, _absent)) != value
-    ]
+    given, complete, defaults = (
+        {key: _plain(value) for key, value in paths.flattened(one.to_dict()).items() if key.startswith(sections)}
+        for one in (config, with_defaults(config), with_defaults(_without_parameters(config)))
+    )
+    saved_or_default = defaults | before
+    changed = [key for key, value in given.items() if saved_or_default.get(key, _absent) != value]
+    return changed + [key for key, value in before.items() if key not in given and complete.get(key, _absent) != value]
 
 
-def changed_optimizer(changed: list[str]) -> frozenset[str]:
+def changed_optimizer_parameters(changed: list[str]) -> frozenset[str]:
     """Return the parameters of the optimizer that were changed."""
     return frozenset(key.removeprefix(_OPTIMIZER).partition(".")[0] for key in changed if key.startswith(_OPTIMIZER))
 
@@ -53,6 +58,12 @@ def refused_changes(
             f"{', '.join(before.class_names)}. A resume needs the same classes in the same order.",
             "data",
         )
+    if before and before.preprocessing and data.preprocessing and before.preprocessing != data.preprocessing:
+        yield Problem(
+            "the images are prepared in another way (size, mean, std, color or resize) than those that the best model "
+            "so far was measured on. A resume needs the same preprocessing.",
+            "data",
+        )
     is_open = _is_in_the_middle_of_an_epoch(checkpoint)
     keys = {_reason(key, config, is_open): key for key in reversed(changed)}
     for reason, key in reversed(keys.items()):
@@ -66,7 +77,7 @@ def _reason(key: str, config: Config, is_open: bool) -> str | None:
         return "the saved state belongs to another class."
     if key == "model.params.pretrained":
         return "the weights of the checkpoint are used."
-    if key.startswith(_OPTIMIZER + "lr") and config.trainer.scheduler is not None:
+    if key == f"{_OPTIMIZER}lr" and config.trainer.scheduler is not None:
         return "the scheduler sets the learning rate, and its state is that of the checkpoint."
     if key.startswith(_SCHEDULER) and last not in _LENGTHS:
         return "the state of the scheduler is that of the checkpoint."
@@ -80,8 +91,34 @@ def _is_in_the_middle_of_an_epoch(checkpoint: Mapping[str, Any]) -> bool:
     return bool(progress.get("started", 0) > progress.get("processed", 0))
 
 
-def _both(config: Config) -> tuple[dict[str, Any], dict[str, Any]]:
-    return paths.flattened(config.to_dict()), paths.flattened(with_defaults(config).to_dict())
+def _without_parameters(config: Config) -> Config:
+    def bare(part: _PartType) -> _PartType:
+        return part.model_copy(update={"params": {}})
+
+    trainer = config.trainer
+    parts = {
+        "optimizer": bare(trainer.optimizer),
+        "scheduler": bare(trainer.scheduler) if trainer.scheduler else None,
+        "callbacks": [bare(part) for part in trainer.callbacks],
+    }
+    return config.model_copy(
+        update={
+            "model": bare(config.model), "data": bare(config.data), "trainer": trainer.model_copy(update=parts),
+        }
+    )  # fmt: skip
+
+
+def unfit_weights(changed: list[str], module: nn.Module, checkpoint: Mapping[str, Any]) -> Iterator[Problem]:
+    """Yield a problem if parameters of the model were changed so that the saved weights do not fit."""
+    keys = [key for key in changed if key.startswith("model.")]
+    own, saved = module.state_dict(), checkpoint.get("state_dict", {})
+    unfit = [name for name, value in own.items() if name not in saved or saved[name].shape != value.shape]
+    if keys and unfit:
+        yield Problem(
+            f"this cannot be changed for a resume: the weights of the checkpoint do not fit the changed model, such as "
+            f"{unfit[0]}. Start a new training instead.",
+            keys[0],
+        )
 
 
 def _plain(value: Any) -> Any:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -15,7 +15,7 @@ from cuelight import registry
 from cuelight.callbacks.added.last_checkpoint import LastCheckpoint
 from cuelight.callbacks.base.train_end_step import train_end_steps
 from cuelight.config import Config, load_config
-from cuelight.data.spec import DATA_SPEC, DataSpec, data_spec_of
+from cuelight.data.spec import DATA_SPEC, data_spec_of
 from cuelight.errors import CheckpointError, ConfigError, ConfigWarning, CuelightError, Problem, TrainingInterrupted
 from cuelight.explain import Layer, list_layers
 from cuelight.runs.build import build_data, build_model, model_class
@@ -25,7 +25,7 @@ from cuelight.runs.plan import PlannedCallback, place_model_callbacks, plan_call
 from cuelight.runs.record import recorded_training, why_it_ended
 from cuelight.runs.reopen import model_and_example
 from cuelight.runs.result import Result
-from cuelight.runs.resume_changes import changed_optimizer, changed_settings, refused_changes
+from cuelight.runs.resume_changes import changed_optimizer_parameters, changed_settings, refused_changes, unfit_weights
 from cuelight.runs.trained_run import TrainedRun
 from cuelight.runs.trainer import build_trainer, take_model_callbacks
 from cuelight.tracking.loggers.build import build_loggers, start_trackers
@@ -131,9 +131,10 @@ class Run(TrainedRun):
 
     def _problems_of_model(self) -> list[Problem]:
         """Return what callbacks need and the model does not have; none if the classes of the data are not known."""
-        with suppress(CuelightError), torch.device("meta"):
+        with suppress(Exception):  # of data that is not here, or of a model that cannot be built on this device
             description = data_spec_of(build_data(self.config))
-            module = build_model(self.config, description, fresh=False)
+            with torch.device("meta"):
+                module = build_model(self.config, description, fresh=False)
             return check_model(self._callbacks(), module, description.class_names)
         return []
 
@@ -208,13 +209,9 @@ class Run(TrainedRun):
         logger.warning("%s does not exist: the training resumes from %s.", folder / LAST_CHECKPOINT, latest.name)
         return latest
 
-    def _changes(self, resume: Path, data: DataSpec) -> list[str]:
-        """Return the settings that differ from those of the checkpoint. Raises ``ConfigError`` if one cannot differ."""
-        content = load_checkpoint(resume, mmap=True)
-        changed = changed_settings(self.config, content)
-        if problems := list(refused_changes(changed, self.config, content, data)):
-            raise ConfigError(self.config.locate(problems))
-        return changed
+    def _refuse(self, problems: Iterable[Problem]) -> None:
+        if found := list(problems):
+            raise ConfigError(self.config.locate(found))
 
     def _prepare_directory(self, output: Path) -> Path:
         if self.directory is None:
@@ -234,14 +231,15 @@ class Run(TrainedRun):
         self._planned = None  # these belong to this training
         self.checkpoint = None  # of the training before
         resumed_from = logging_step_of(resume) if resume else 0
+        pl.seed_everything(self.config.trainer.seed, workers=True, verbose=False)
         data = build_data(self.config)
         description = data_spec_of(data)
-        changed = self._changes(resume, description) if resume else []
+        content = load_checkpoint(resume, mmap=True) if resume else {}
+        changed = changed_settings(self.config, content)
+        self._refuse(refused_changes(changed, self.config, content, description))
         self.config = with_defaults(self.config)
-        pl.seed_everything(self.config.trainer.seed, workers=True, verbose=False)
-        model = build_model(self.config, description, resume is None, changed_optimizer(changed))
-        if problems := check_model(planned, model, description.class_names):
-            raise ConfigError(self.config.locate(problems))
+        model = build_model(self.config, description, resume is None, changed_optimizer_parameters(changed))
+        self._refuse([*check_model(planned, model, description.class_names), *unfit_weights(changed, model, content)])
         directory = self._prepare_directory(output)
         if resume is None and is_first_process():
             remove_spools(directory)  # of a training that ended before its first checkpoint

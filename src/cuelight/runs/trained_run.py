@@ -337,7 +337,9 @@ class TrainedRun:
 
     def _other_measurement(self, directory: Path, checkpoint: Path, found: Measurement) -> str:
         """Return a folder for a measurement that is not that of the run: of other weights, data or settings."""
-        best, saved = self._best_or_none(), read_document(directory / CONFIG_FILE).tree
+        steps = [one.callback for one in self._callbacks() if isinstance(one.callback, TestOnTrainEnd)]
+        prefer: Preference = next((step.preferred_checkpoint for step in steps if step.view == found.view), "metric")
+        best, saved = self.best(prefer), read_document(directory / CONFIG_FILE).tree
         own, now = (_what_is_measured(tree) for tree in (saved, self.config.to_dict()))
         if best is not None and checkpoint.resolve() == best.path.resolve() and own == now:
             return ""

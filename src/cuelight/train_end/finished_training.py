@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import logging
-import math
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -24,8 +22,6 @@ from cuelight.images.preprocessing import Preprocessing
 from cuelight.train_end.measured_weights import MakeModule, MeasuredWeights
 from cuelight.weights.best import BestCheckpoint, Preference, best_checkpoint
 
-logger = logging.getLogger(__name__)
-
 
 class StepSkipped(CuelightError):
     """A step has nothing to do, for the reason in the message."""
@@ -39,7 +35,6 @@ class FinishedTraining:
         directory: The run directory.
         make_module: Makes the module of a checkpoint, without its weights.
         kept: Lists the checkpoints of the ModelCheckpoints.
-        latest: Returns the checkpoint that is used if there is no best one.
         why_none: Returns why the last model was not kept, if it was not finite.
         name: The name of the run, and of exported files.
         main_metric: The metric that selects the best checkpoint, such as ``val/accuracy``.
@@ -57,14 +52,13 @@ class FinishedTraining:
     settings: EvaluatorSettings = field(default_factory=EvaluatorSettings)
     loggers: Sequence[Logger] = ()
     step: int = 0
-    latest: Callable[[], Path | None] = lambda: None
     why_none: Callable[[], str | None] = lambda: None
     _loaded: tuple[object, MeasuredWeights] | None = field(default=None, init=False, repr=False)
 
     def best(self, prefer: Preference = "metric") -> BestCheckpoint:
         """Return the best checkpoint by the main metric or by the validation loss; by the other one if there is none.
 
-        Without any of them, it is the latest one that a ModelCheckpoint of a trainer has saved.
+        Without any of them, it is the latest one that a ModelCheckpoint without a metric has saved.
 
         Raises:
             StepSkipped: If there is no best checkpoint.
@@ -73,9 +67,6 @@ class FinishedTraining:
         best = best_checkpoint(self.kept(), prefer, self.main_metric)
         if best is None and (reason := self.why_none()):
             raise CheckpointError(f"No model was saved as the best: {reason}. Correct the cause, and train again.")
-        if best is None and (latest := self.latest()):
-            logger.warning("No ModelCheckpoint monitors a metric; using the latest checkpoint: %s.", latest.name)
-            return BestCheckpoint(latest, monitor="", mode="min", score=math.nan)
         if best is None:
             raise StepSkipped(
                 "there is no best checkpoint. A ModelCheckpoint with a monitor saves one after the first validation."

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -79,7 +79,6 @@ def finished_by(trainer: pl.Trainer, module: pl.LightningModule) -> FinishedTrai
         directory=Path(trainer.default_root_dir),
         make_module=lambda _: _in_single_precision(clean_copy(module, shared), str(trainer.precision)),
         kept=lambda: from_callbacks(checkpoints),
-        latest=lambda: _latest(checkpoints),
         why_none=lambda: why_none(callback.state_dict() for callback in checkpoints),
         name=str(hparams.get("name") or type(module).__name__),
         data=data,
@@ -89,11 +88,6 @@ def finished_by(trainer: pl.Trainer, module: pl.LightningModule) -> FinishedTrai
         loggers=list(trainer.loggers),
         step=trainer.global_step,
     )
-
-
-def _latest(callbacks: Sequence[ModelCheckpoint]) -> Path | None:
-    saved = [Path(callback.best_model_path) for callback in callbacks if not callback.monitor]
-    return max((path for path in saved if path.is_file()), key=lambda path: path.stat().st_mtime_ns, default=None)
 
 
 def _in_single_precision(module: pl.LightningModule, precision: str) -> pl.LightningModule:

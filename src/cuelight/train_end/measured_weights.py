@@ -67,5 +67,5 @@ class MeasuredWeights:
         module.on_load_checkpoint(content)
         load_weights(module, content["state_dict"], self.checkpoint)
         if bad := not_finite_tensors(module):
-            raise CheckpointError(f"{self.checkpoint}: this model is useless, because there is {in_words(bad)}.")
+            raise CheckpointError(f"{self.checkpoint}: these weights cannot be used: there is {in_words(bad)}.")
         return module

@@ -1,4 +1,4 @@
-"""Threads that may wait for a server for ever, and must not keep the process alive."""
+"""Daemon threads for calls to servers that may hang."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import threading
 from collections.abc import Callable
 
 _NAME = "cuelight: "
+_A_MOMENT = 0.1  # seconds
 
 
 def start_background(run: Callable[[], None], what: str) -> threading.Thread:
@@ -16,5 +17,8 @@ def start_background(run: Callable[[], None], what: str) -> threading.Thread:
 
 
 def is_busy() -> bool:
-    """Return whether such a thread still runs."""
-    return any(thread.name.startswith(_NAME) for thread in threading.enumerate())
+    """Return whether such a thread still runs; one that is just ending gets a moment."""
+    threads = [thread for thread in threading.enumerate() if thread.name.startswith(_NAME)]
+    for thread in threads:
+        thread.join(_A_MOMENT)
+    return any(thread.is_alive() for thread in threads)

@@ -62,8 +62,9 @@ class Journal:
     ) -> Entry:
         """Add an entry; ``write`` writes its file, if it has one. Raises ``OSError`` if the disk is full."""
         with self._lock:
-            if not self._folder.is_dir():
-                self._folder.mkdir(parents=True)
+            self._read()
+            if not (self._folder / _ABOUT).is_file():
+                self._folder.mkdir(parents=True, exist_ok=True)
                 (self._folder / _ABOUT).write_text(json.dumps({"receiver": self._receiver}))
             number = self._last = self._last + 1
             file = None
@@ -85,6 +86,7 @@ class Journal:
     def remove(self, entries: Iterable[Entry], refused: str = "") -> None:
         """Remove entries that were sent, or that the tracker ``refused`` for this reason."""
         with self._lock:
+            self._read()
             removed = [entry for entry in entries if self._waiting.pop(entry.number, None)]
             if not removed:
                 return
@@ -108,7 +110,7 @@ class Journal:
         size = _file_size(self._folder / _ENTRIES)
         if size != self._size:
             self._waiting = {entry.number: entry for entry in _read(self._folder)}
-            self._last = max(self._waiting, default=self._last)
+            self._last = max(self._last, *self._waiting, 0)
             self._size = size
 
     def _append(self, name: str, line: Mapping[str, Any]) -> None:

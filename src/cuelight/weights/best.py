@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import math
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -14,6 +15,7 @@ from lightning.pytorch.callbacks import ModelCheckpoint
 logger = logging.getLogger(__name__)
 
 Preference = Literal["metric", "loss"]
+LATEST = ""  # the monitor of a ModelCheckpoint that keeps the latest checkpoint
 _LOSSES = ("val/loss", "val_loss")
 Mode = Literal["min", "max"]
 
@@ -38,7 +40,7 @@ class BestCheckpoint:
 
     Args:
         path: The file.
-        monitor: Name of the monitored metric, such as ``val/accuracy``.
+        monitor: Name of the monitored metric, such as ``val/accuracy``; ``LATEST`` for the latest checkpoint.
         mode: ``min`` or ``max``.
         score: Value of the metric.
     """
@@ -68,7 +70,9 @@ def best_checkpoint(
         The preferred one; if there is none, the other one with a warning; ``None`` if there is no checkpoint.
     """
     best = select_best(kept, prefer, main_metric)
-    if best is not None and best.by_loss != (prefer == "loss"):
+    if best is not None and best.monitor == LATEST:
+        logger.warning("No ModelCheckpoint monitors a metric; using the latest checkpoint: %s.", best.path.name)
+    elif best is not None and best.by_loss != (prefer == "loss"):
         logger.warning(
             "No ModelCheckpoint monitors %s; using the best by %s: %s.",
             "the validation loss" if prefer == "loss" else "the main metric",
@@ -83,12 +87,15 @@ def select_best(
 ) -> BestCheckpoint | None:
     """Choose as :func:`best_checkpoint`, without a warning."""
     by_loss = prefer == "loss"
-    order = [(best.by_loss != by_loss, best.monitor != main_metric, best.monitor not in _LOSSES) for best in kept]
+    order = [
+        (best.monitor == LATEST, best.by_loss != by_loss, best.monitor != main_metric, best.monitor not in _LOSSES)
+        for best in kept
+    ]
     return kept[order.index(min(order))] if kept else None
 
 
 def from_callbacks(callbacks: Iterable[ModelCheckpoint]) -> list[BestCheckpoint]:
-    """List the best checkpoints of the callbacks that monitor a metric and have saved a file in this run."""
+    """List the checkpoints that the callbacks keep as the best in this run, or as the latest without a metric."""
     kept = (_existing(callback.state_dict(), callback.mode, Path(callback.dirpath or "")) for callback in callbacks)
     return [best for best in kept if best is not None]
 
@@ -104,12 +111,12 @@ def from_states(callback_states: Mapping[str, Mapping[str, Any]], folder: Path) 
 
 def why_none(states: Iterable[Mapping[str, Any]]) -> str | None:
     """Return why a ModelCheckpoint with one of these states did not save a model as the best; ``None`` if it did."""
-    return next((str(state["refused"]) for state in states if state.get("refused")), None)
+    return next((str(one["refused"]) for one in states if one.get("refused") and not one.get("best_model_path")), None)
 
 
 def _existing(state: Mapping[str, Any], mode: str | None, folder: Path) -> BestCheckpoint | None:
-    monitor, score = state.get("monitor"), state.get("best_model_score")
-    if not monitor or score is None or not state.get("best_model_path"):
+    monitor, score = state.get("monitor") or LATEST, state.get("best_model_score")
+    if not state.get("best_model_path") or (monitor and score is None):
         return None
     recorded = Path(state["best_model_path"])
     saved_in = Path(state.get("dirpath") or folder)
@@ -119,7 +126,8 @@ def _existing(state: Mapping[str, Any], mode: str | None, folder: Path) -> BestC
     if saved_in.name == folder.name:  # the checkpoint folder of the run, which may have been moved or copied
         own.insert(0, folder / recorded.relative_to(saved_in))
     path = next((path for path in own if path.is_file()), None)
-    return BestCheckpoint(path, monitor, mode or _usual_mode(monitor), float(score)) if path else None
+    value = math.nan if score is None else float(score)
+    return BestCheckpoint(path, monitor, mode or _usual_mode(monitor), value) if path else None
 
 
 def _mode_of(state_key: str) -> str | None:

@@ -1,4 +1,4 @@
-"""Whether the weights of a model are numbers."""
+"""Find weights that are NaN or infinite."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ _RUNNING_STATISTICS = ("running_mean", "running_var")
 def not_finite_tensors(module: nn.Module) -> list[str]:
     """Return the names of the tensors with NaN or infinity.
 
-    Infinity in a buffer that holds no running statistics is meant: it may be a mask.
+    Infinity is allowed in buffers other than running statistics, such as masks.
     """
     flags: dict[str, Tensor] = {}
     for name, parameter in module.named_parameters():

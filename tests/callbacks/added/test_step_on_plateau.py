@@ -4,7 +4,9 @@ import torch
 from lightning.pytorch.demos.boring_classes import BoringModel, RandomDataset
 from torch.utils.data import DataLoader
 
+from cuelight.callbacks.added.last_checkpoint import LastCheckpoint
 from cuelight.callbacks.added.step_on_plateau import StepOnPlateau
+from cuelight.callbacks.added.stop_after_steps import StopAfterSteps
 from cuelight.errors import CuelightError
 from support.trainers import fit
 
@@ -121,3 +123,13 @@ def test_metric_that_is_not_logged_is_an_error_if_strict():
     with pytest.raises(CuelightError, match=r'monitors val/los, which was not logged. Did you mean "val/loss"'):
         train(Model("val/los"), StepOnPlateau())
     train(Model("val/los", strict=False), StepOnPlateau())
+
+
+def test_an_epoch_that_was_cut_steps_when_it_is_complete(tmp_path):
+    monitor = "train/loss"
+    whole = train(Model(monitor), StepOnPlateau(), LastCheckpoint(str(tmp_path)))
+    for limit in range(1, 7):
+        folder = tmp_path / str(limit)
+        train(Model(monitor), StepOnPlateau(), StopAfterSteps(limit), LastCheckpoint(str(folder)))
+        resumed = train(Model(monitor), StepOnPlateau(), LastCheckpoint(str(folder)), resume=folder / "last.ckpt")
+        assert resumed.scheduler.state_dict() == whole.scheduler.state_dict(), limit

@@ -99,7 +99,7 @@ def test_a_model_that_is_not_finite_fails_its_steps(tmp_path) -> None:
 
 def test_poisoned_weights_of_lightnings_own_checkpoint_fail_the_steps(tmp_path) -> None:
     checkpoint = pl.callbacks.ModelCheckpoint(tmp_path / "checkpoints", "best", "val/accuracy", mode="max")
-    with pytest.raises(TrainEndError, match="this model is useless, because there is NaN or infinity in network"):
+    with pytest.raises(TrainEndError, match="these weights cannot be used: there is NaN or infinity in network"):
         fit(
             tmp_path,
             [checkpoint, TestOnTrainEnd()],

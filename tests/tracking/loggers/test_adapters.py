@@ -205,6 +205,21 @@ def test_the_last_events_are_copied_also_if_a_copy_is_under_way(tmp_path, monkey
     assert (tmp_path / "mirror" / written.name).read_bytes() == written.read_bytes()
 
 
+def test_a_resume_copies_what_an_earlier_process_could_not(tmp_path) -> None:
+    (tmp_path / "mirror").write_text("no folder")
+    first = MirroredTensorBoardLogger(tmp_path / "run", str(tmp_path / "mirror"))
+    first.log_metrics({"loss": 1.0}, 1)
+    first.finalize("success")
+    (tmp_path / "mirror").unlink()
+    second = MirroredTensorBoardLogger(tmp_path / "run", str(tmp_path / "mirror"), resumed_from=2)
+    second.begin()
+    second.log_metrics({"loss": 0.5}, 2)
+    second.finalize("success")
+    copied = {file.name: file.read_bytes() for file in (tmp_path / "mirror").glob("events.*")}
+    assert copied == {file.name: file.read_bytes() for file in (tmp_path / "run").glob("events.*")}
+    assert lacking(tmp_path / "run") == {}
+
+
 def test_large_files_are_copied_less_often() -> None:
     assert _pause(0) == _pause(1_000_000)
     assert _pause(320_000_000) == 20 * _pause(0)

@@ -20,7 +20,7 @@ def is_extra_validation(trainer: pl.Trainer) -> bool:
 
 
 def leave_epoch_open(loops: Mapping[str, Any], accumulated_batches: int) -> None:
-    """Change the saved progress at the end of an epoch that was cut to that of a save after its last batch.
+    """Change the saved progress at the end of an epoch that was cut, so that a resume continues in this epoch.
 
     Lightning counts such an epoch as done, so that a resume would begin the next one.
 

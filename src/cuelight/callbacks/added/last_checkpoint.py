@@ -49,11 +49,16 @@ class LastCheckpoint(Checkpoint):
 
     def check(self, config: Config | None, callbacks: Sequence[pl.Callback]) -> Iterator[ConfigWarning]:
         """Warn if no other callback keeps a best checkpoint."""
-        best = [callback for callback in callbacks if isinstance(callback, ModelCheckpoint) and callback.monitor]
-        if not any(callback.save_top_k != 0 for callback in best):
+        saving = [one for one in callbacks if isinstance(one, ModelCheckpoint) and one.save_top_k != 0]
+        if not any(callback.monitor for callback in saving):
+            used = (
+                "the latest one of ModelCheckpoint is tested and exported"
+                if saving
+                else "nothing is tested or exported"
+            )
             yield ConfigWarning(
-                "No callback saves a best checkpoint, so nothing is tested or exported after the training. Add "
-                "ModelCheckpoint with a monitor, or evaluate checkpoints/last.ckpt with cuelight test."
+                f"No callback saves a best checkpoint, so {used} after the training. Add ModelCheckpoint with a "
+                "monitor, or evaluate checkpoints/last.ckpt with cuelight test."
             )
 
     @property

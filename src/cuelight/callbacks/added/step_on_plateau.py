@@ -7,7 +7,7 @@ import sys
 import lightning.pytorch as pl
 from lightning.pytorch.utilities.types import LRSchedulerConfig
 
-from cuelight.callbacks.added.cut_epoch import is_extra_validation
+from cuelight.callbacks.added.cut_epoch import is_cut, is_extra_validation
 from cuelight.errors import CuelightError, did_you_mean
 
 
@@ -40,6 +40,8 @@ class StepOnPlateau(pl.Callback):
 
     def on_train_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Step the schedulers that monitor a training metric."""
+        if is_cut(trainer):
+            return
         for config in _watching(trainer):
             if _watches_training(config):
                 _step(trainer, pl_module, config)

@@ -40,14 +40,14 @@ class WatchLoss(pl.Callback):
 
     def on_validation_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Warn."""
-        self._warn()
+        self._warn(trainer)
 
     def on_train_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Warn."""
-        self._warn()
+        self._warn(trainer)
 
-    def _warn(self) -> None:
-        if self._first is None or (step := int(self._first)) == _NEVER:
+    def _warn(self, trainer: pl.Trainer) -> None:
+        if not trainer.is_global_zero or self._first is None or (step := int(self._first)) == _NEVER:
             return
         logger.warning(
             "The training loss is NaN or infinite since step %d. Check the images and labels of the training data, or "

@@ -153,9 +153,10 @@ class ModelCheckpoint(callbacks.ModelCheckpoint):
         bad += [f"there is {in_words(self._bad_weights)}"] if self._bad_weights else []
         if trainer.strategy.reduce_boolean_decision(not bad):
             return True
-        if self._refused is None:
-            logger.warning("The model of step %d is not saved as the best: %s.", trainer.global_step, ", ".join(bad))
-        self._refused = f"{', '.join(bad)} (step {trainer.global_step})"
+        reason = ", ".join(bad) or "its numbers are not finite in another process"
+        if self._refused is None and trainer.is_global_zero:
+            logger.warning("The model of step %d is not saved as the best: %s.", trainer.global_step, reason)
+        self._refused = f"{reason} (step {trainer.global_step})"
         return False
 
     def state_dict(self) -> dict[str, Any]:

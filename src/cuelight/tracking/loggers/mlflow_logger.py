@@ -25,7 +25,7 @@ from cuelight.tracking.loggers.run_ids import (
     remembered_run,
 )
 from cuelight.tracking.outbox.deadline import Deadline, was_stopped
-from cuelight.tracking.outbox.outbox import METRICS, Outbox
+from cuelight.tracking.outbox.outbox import END, METRICS, Outbox
 from cuelight.utils.journal import Entry
 from cuelight.utils.redaction import redacted
 
@@ -36,7 +36,6 @@ if TYPE_CHECKING:
 logger = logging.getLogger(__name__)
 
 _METRICS_AT_ONCE = 1000  # MLflow's limit for a request
-_END = "end"  # kind of entry
 # By default, the client retries for minutes and prints; the background thread has its own retries.
 _CLIENT = {"MLFLOW_HTTP_REQUEST_MAX_RETRIES": "1", "MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT": "true"}
 # Errors of MLflow itself that a retry cannot fix. Others may be temporary, or come from a proxy.
@@ -107,7 +106,7 @@ class BackgroundMLFlowLogger(MLFlowLogger):
         client = self.experiment
         if self._goes_on:
             client.update_run(self.run_id, "RUNNING")
-        self.outbox.remove(_END)
+        self.outbox.remove(END)
         self.outbox.send_waiting()
 
     @rank_zero_only
@@ -130,8 +129,8 @@ class BackgroundMLFlowLogger(MLFlowLogger):
     def finalize(self, status: str = "success") -> None:
         """Send the final status, and wait for the queue for a limited time."""
         ending = "FINISHED" if status in {"success", "finished"} else "KILLED" if was_stopped() else "FAILED"
-        self.outbox.remove(_END)
-        self.outbox.add("the final status", _END, {"status": ending})
+        self.outbox.remove(END)
+        self.outbox.add("the final status", END, {"status": ending})
         self.outbox.drain(self._deadline.seconds_for("mlflow"))
 
     def _find_run(self, client: MlflowClient) -> None:
@@ -155,7 +154,7 @@ class BackgroundMLFlowLogger(MLFlowLogger):
             self._send_points([point for entry in entries for point in entry.payload["points"]])
             return
         for entry in entries:
-            if entry.kind == _END:
+            if entry.kind == END:
                 self.experiment.set_terminated(self.run_id, entry.payload["status"])
             else:
                 send_entry(MLflowAdapter(self), entry)

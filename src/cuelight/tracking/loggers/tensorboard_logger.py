@@ -46,6 +46,7 @@ class MirroredTensorBoardLogger(ResumableTensorBoardLogger):
         """Write the first copy."""
         self.experiment.flush()
         self.copy_files()
+        self.outbox.send_waiting()
 
     @property
     def page(self) -> str:
@@ -78,7 +79,9 @@ class MirroredTensorBoardLogger(ResumableTensorBoardLogger):
                     self._copied[file.name] = copy.stat().st_size
 
     def _queue_events(self) -> None:
-        if not self.outbox.waits(_EVENTS):
+        if self.outbox.waits(_EVENTS):
+            self.outbox.send_waiting()
+        else:
             self.outbox.add("event files", _EVENTS, {})
 
     def _send(self, entries: Sequence[Entry]) -> None:

@@ -17,7 +17,7 @@ from cuelight.utils.redaction import reason_of
 
 logger = logging.getLogger(__name__)
 
-METRICS = "metrics"
+METRICS, END = "metrics", "end"  # kinds of entries
 _METRICS_AT_ONCE = 100  # entries
 _ATTEMPTS_AT_THE_END = 3
 
@@ -52,7 +52,7 @@ class Outbox:
         self._send = send
         self._is_refusal = is_refusal
         self._sender = Sender(receiver, self._send_waiting, pauses)
-        self._next_scout = 0
+        self._probes = 0
         self._said: set[str] = set()
 
     def add(
@@ -96,7 +96,7 @@ class Outbox:
             try:
                 self._send_batch(batch)
             except Exception as error:  # noqa: BLE001 - a tracker may fail in any way
-                self._send_scout(batches, error)
+                self._probe(batches, error)
                 try:
                     self._send_batch(batch)
                 except Exception as again:  # noqa: BLE001
@@ -104,21 +104,22 @@ class Outbox:
         if failure is not None:
             raise failure
 
-    def _send_scout(self, batches: list[list[Entry]], error: Exception) -> None:
+    def _probe(self, batches: list[list[Entry]], error: Exception) -> None:
         """Send another batch, to find out whether the tracker is down: then ``error`` is raised.
 
         It is a different one each time, because there may be several that always fail.
         """
-        if not batches:
+        others = [batch for batch in batches if batch[0].kind != END] or batches
+        if not others:
             raise error
-        position = self._next_scout % len(batches)
-        self._next_scout += 1
+        other = others[self._probes % len(others)]
+        self._probes += 1
         try:
-            self._send_batch(batches[position])
+            self._send_batch(other)
         except Exception:  # noqa: BLE001
             raise error from None
-        del batches[position]
-        self._next_scout = 0
+        batches.remove(other)
+        self._probes = 0
 
     def _send_batch(self, batch: Sequence[Entry]) -> None:
         refused = ""

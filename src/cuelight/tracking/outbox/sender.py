@@ -8,6 +8,7 @@ import threading
 from collections.abc import Callable, Iterator, Sequence
 
 from cuelight.utils.background import start_background
+from cuelight.utils.locks import LockedError
 from cuelight.utils.redaction import reason_of
 
 logger = logging.getLogger(__name__)
@@ -89,6 +90,8 @@ class Sender:
             woken = self._woken
             try:
                 self._send()
+            except LockedError:
+                self._failed(_IN_USE)
             except Exception as error:  # noqa: BLE001 - a tracker may fail in any way
                 self._failed(reason_of(error))
             else:
@@ -125,4 +128,5 @@ def _growing(pauses: Sequence[float]) -> Iterator[float]:
     return itertools.chain(pauses, itertools.repeat(pauses[-1]))
 
 
+_IN_USE = "another process, or a training that was stopped just now, is sending what this run has"
 _FAILED = "%s did not take what was sent: %s. It is kept in the run directory and sent again; the training continues."

@@ -10,12 +10,9 @@ from cuelight.tracking.logger_adapter import LoggerAdapter
 from cuelight.tracking.outbox.sender import PAUSES, Sender
 from cuelight.tracking.outbox.spool import Sent, Spool, Waiting
 from cuelight.utils.files import sha256_of
-from cuelight.utils.locks import LockedError
 from cuelight.utils.redaction import redacted_text
 
 logger = logging.getLogger(__name__)
-
-_IN_USE = "another process, or a training that was stopped just now, is sending the files of this run"
 
 
 class Uploader:
@@ -69,12 +66,9 @@ class Uploader:
         self.sender.wake()
 
     def _send_newest(self) -> None:
-        try:
-            with self.spool.locked():
-                while not self.sender.is_closed() and (waiting := self.spool.claim()):
-                    self._send(waiting)
-        except LockedError:
-            raise OSError(_IN_USE) from None
+        with self.spool.locked():
+            while not self.sender.is_closed() and (waiting := self.spool.claim()):
+                self._send(waiting)
 
     def _send(self, waiting: Waiting) -> None:
         before = _stamp(waiting.file)
