@@ -10,7 +10,6 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import NamedTuple, TypeVar
 
-import numpy as np
 from PIL import Image, ImageOps, UnidentifiedImageError
 
 from cuelight.data.header import Header, read_header
@@ -106,14 +105,11 @@ def portable_name(path: str, root: Path) -> str:
 
 def _with_known_values(image: Image.Image, header: Header, value_range: ValueRange | None) -> Image.Image:
     if is_deep(image):
-        if header.maximum != _SIXTEEN_BITS[1]:
-            stored = np.asarray(image) * (header.maximum / _SIXTEEN_BITS[1])
-            image = Image.fromarray(stored.round().astype(np.int32))
         if problem := value_problem(image, value_range):
             raise ValueError(problem)
         return image
-    if header.colors and not (header.colors == "upper" and tuple(value_range or ()) == _SIXTEEN_BITS):
-        raise ValueError(_color_problem(header, value_range))
+    if header.is_16_bit_color and tuple(value_range or ()) != _SIXTEEN_BITS:
+        raise ValueError(_color_problem(value_range))
     if image.mode == "P" and "transparency" in image.info:
         return image.convert("RGBA")  # Pillow warns if such a palette is converted to anything else
     if image.mode in _WITH_STRAIGHT_ALPHA:
@@ -123,10 +119,8 @@ def _with_known_values(image: Image.Image, header: Header, value_range: ValueRan
     return image
 
 
-def _color_problem(header: Header, value_range: ValueRange | None) -> str:
+def _color_problem(value_range: ValueRange | None) -> str:
     found = "it is a color image with 16 bits per channel"
-    if header.colors != "upper":
-        return f"{found} in separate planes, which Pillow cannot read; save it with 8 bits per channel"
     if value_range is None:
         return (
             f"{found}, and value_range is not set. Train with data.params.value_range: [0, 65535], or, if its black "
