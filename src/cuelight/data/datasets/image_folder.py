@@ -9,6 +9,7 @@ from typing import ClassVar
 from cuelight.data.base import folders
 from cuelight.data.base.image_file_data_module import ImageFileDataModule
 from cuelight.data.base.image_files import ImageFiles
+from cuelight.data.base.splits import warn_of_missing_classes
 from cuelight.data.finding import LeftOut
 from cuelight.errors import DataError
 
@@ -58,6 +59,13 @@ class ImageFolder(ImageFileDataModule[ImageFiles]):
         listed = {split: self._list(folder, left_out) for split, folder in found.items()}
         folders.report_left_out(left_out, root, found.values())
         return listed
+
+    def setup(self, stage: str | None = None) -> None:
+        """List and split the files of all stages at once, and log the classes that a split lacks."""
+        if not self._splits:
+            super().setup(stage)
+            for split, files in self._splits.items():
+                warn_of_missing_classes(split, files.labels, self.class_names)
 
     def stratify_labels(self, train: ImageFiles) -> Sequence[int]:
         """Return the class of each training image."""
