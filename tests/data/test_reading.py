@@ -10,6 +10,7 @@ from PIL import Image, TiffImagePlugin
 
 from cuelight.data.base.image_files import ImageFiles
 from cuelight.data.reading import UnreadableImageError, read_image, read_with_header
+from cuelight.errors import DataError
 from cuelight.images.preprocessing import Preprocessing
 from cuelight.images.tensors import to_tensor
 
@@ -54,10 +55,10 @@ SENSOR = np.array([[0, 1000], [4095, 5000]], dtype=np.uint16)
 @pytest.mark.parametrize(
     ("values", "name", "mode", "expected"),
     [
-        (SENSOR, "deep.png", "I;16", r"0 to 5000\. Train .* such as \[0, 16383\]"),
-        (SENSOR, "deep.jp2", "I;16", r"0 to 5000\. Train .* such as \[0, 16383\]"),
-        (SENSOR.astype(np.int32) - 7, "deep.tif", "I", r"-7 to 4993\. Train .* such as \[0, 16383\]"),
-        (SENSOR.astype(np.float32) / 5000, "deep.tif", "F", r"0 to 1\. Train .* such as \[0, 1\]"),
+        (SENSOR, "deep.png", "I;16", r"0 to 5000\. Train .*value_range: \[black, white\]"),
+        (SENSOR, "deep.jp2", "I;16", r"0 to 5000\. Train .*value_range: \[black, white\]"),
+        (SENSOR.astype(np.int32) - 7, "deep.tif", "I", r"-7 to 4993\. Train .*value_range: \[black, white\]"),
+        (SENSOR.astype(np.float32) / 5000, "deep.tif", "F", r"0 to 1\. Train .*value_range: \[black, white\]"),
     ],
 )
 def test_a_deep_image_needs_a_value_range(tmp_path: Path, values, name: str, mode: str, expected: str) -> None:
@@ -84,11 +85,15 @@ def test_a_pgm_is_read_as_0_to_65535(tmp_path: Path) -> None:
         assert np.abs(read - values * (65535 / maximum)).max() < 1
 
 
-def test_values_that_are_no_numbers_are_refused(tmp_path: Path) -> None:
-    Image.fromarray(np.array([[0.5, np.nan]], dtype=np.float32)).save(tmp_path / "deep.tif")
+@pytest.mark.parametrize("value_range", [None, (0, 1)])
+@pytest.mark.parametrize("value", [np.nan, np.inf, -np.inf])
+def test_values_that_are_not_finite_are_refused(tmp_path: Path, value: float, value_range) -> None:
+    Image.fromarray(np.array([[0.5, value]], dtype=np.float32)).save(tmp_path / "deep.tif")
 
-    with pytest.raises(UnreadableImageError, match=r"deep\.tif: .* it contains NaN"):
-        read_image(str(tmp_path / "deep.tif"), (0, 1))
+    with pytest.raises(UnreadableImageError, match=r"deep\.tif: .* it contains NaN or infinity"):
+        read_image(str(tmp_path / "deep.tif"), value_range)
+    with pytest.raises(DataError, match="it contains NaN or infinity"), Image.open(tmp_path / "deep.tif") as image:
+        to_tensor(Preprocessing(size=(2, 2), value_range=value_range), image)
 
 
 def _deep_color_png(path: Path) -> None:

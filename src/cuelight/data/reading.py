@@ -14,7 +14,7 @@ from PIL import Image, ImageOps, UnidentifiedImageError
 
 from cuelight.data.header import Header, read_header
 from cuelight.errors import DataError
-from cuelight.images.value_range import ValueRange, is_deep, value_problem
+from cuelight.images.value_range import ValueRange, has_more_than_8_bits, value_problem
 
 _Result = TypeVar("_Result")
 
@@ -104,7 +104,7 @@ def portable_name(path: str, root: Path) -> str:
 
 
 def _with_known_values(image: Image.Image, header: Header, value_range: ValueRange | None) -> Image.Image:
-    if is_deep(image):
+    if has_more_than_8_bits(image):
         if problem := value_problem(image, value_range):
             raise ValueError(problem)
         return image

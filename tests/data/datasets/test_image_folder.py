@@ -257,7 +257,7 @@ def test_a_sensor_of_12_bits_is_as_bright_as_8_bits(sensor_files: Path, tmp_path
 
 
 def test_a_deep_image_without_value_range_stops_the_training(sensor_files: Path) -> None:
-    with pytest.raises(DataError, match=r"\.png: the image .* mode I;16 .* data\.params\.value_range .* \[0, 4095\]"):
+    with pytest.raises(DataError, match=r"\.png: the image .* mode I;16 .* data\.params\.value_range: \[black, white\]"):
         list(_set_up(sensor_files).train_dataloader())
 
 
