@@ -59,13 +59,13 @@ class MaskFiles:
         image, of_image = read_with_header(path, self.value_range)
         mask, of_mask = _read_mask(mask_path, len(self.class_names))
         height, width = mask.shape
-        turned = _difference(path, of_image, of_mask)
+        problem = _difference(path, of_image, of_mask)
         if (width, height) != image.size:
             reason = f"it has {width} x {height} pixels, but {path} has {image.width} x {image.height}"
-            raise UnreadableImageError(mask_path, f"{reason}; {turned}" if turned else reason, "mask")
+            raise UnreadableImageError(mask_path, f"{reason}; {problem}" if problem else reason, "mask")
         sizes_prove_it = width != height and of_image.is_sideways != of_mask.is_sideways
-        if turned and of_image.turned != of_mask.turned and not sizes_prove_it:
-            raise UnreadableImageError(mask_path, turned, "mask")
+        if problem and of_image.turned != of_mask.turned and not sizes_prove_it:
+            raise UnreadableImageError(mask_path, problem, "mask")
         return image, torch.from_numpy(mask)
 
     def part(self, positions: Iterable[int]) -> MaskFiles:

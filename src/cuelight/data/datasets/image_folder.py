@@ -10,7 +10,7 @@ from cuelight.data.base import folders
 from cuelight.data.base.image_file_data_module import ImageFileDataModule
 from cuelight.data.base.image_files import ImageFiles
 from cuelight.data.base.splits import warn_of_missing_classes
-from cuelight.data.finding import LeftOut
+from cuelight.data.finding import UnusedFiles
 from cuelight.errors import DataError
 
 
@@ -55,9 +55,9 @@ class ImageFolder(ImageFileDataModule[ImageFiles]):
     def list_files(self) -> dict[str, ImageFiles]:
         """Return the files of ``train`` and, where there are such folders, of ``val`` and ``test``."""
         root = Path(self.path)
-        found, left_out = folders.find_splits(root), LeftOut(root)
-        listed = {split: self._list(folder, left_out) for split, folder in found.items()}
-        folders.report_left_out(left_out, root, found.values())
+        found, unused = folders.find_splits(root), UnusedFiles(root)
+        listed = {split: self._list(folder, unused) for split, folder in found.items()}
+        folders.report_unused(unused, root, found.values())
         return listed
 
     def setup(self, stage: str | None = None) -> None:
@@ -91,8 +91,8 @@ class ImageFolder(ImageFileDataModule[ImageFiles]):
             f"{split}_split above 0, or add images: a split needs at least three per class."
         )
 
-    def _list(self, folder: Path, left_out: LeftOut) -> ImageFiles:
-        files = folders.list_classes(folder, self.class_names, self.on_error, left_out)
+    def _list(self, folder: Path, unused: UnusedFiles) -> ImageFiles:
+        files = folders.list_classes(folder, self.class_names, self.on_error, unused)
         paths = [path for of_class in files for path in of_class]
         labels = [label for label, of_class in enumerate(files) for _ in of_class]
         return ImageFiles(paths, labels, self.value_range)
