@@ -1,4 +1,4 @@
-"""Which files a folder holds, and what is said of the others."""
+"""Which files of a folder are images, and how the others are named."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
-from cuelight.data.finding import IMAGE_SUFFIXES, LeftOut, is_image, walk_images
+from cuelight.data.finding import IMAGE_SUFFIXES, UnusedFiles, is_image, walk_images
 from cuelight.errors import DataError
 
 
@@ -18,9 +18,9 @@ def _files(root: Path, *paths: str) -> Path:
     return root
 
 
-def _walk(folder: Path, root: Path, others=()) -> tuple[list[str], str]:
-    left_out = LeftOut(root)
-    return sorted(str(Path(path).relative_to(root)) for path in walk_images(folder, left_out, others)), str(left_out)
+def _walk(folder: Path, root: Path, read: set[Path] | None = None) -> tuple[list[str], str]:
+    unused = UnusedFiles(root)
+    return sorted(str(Path(path).relative_to(root)) for path in walk_images(folder, unused, read)), str(unused)
 
 
 @pytest.mark.parametrize("suffix", [".gif", ".jp2", ".jfif", ".tga", ".avif", ".qoi", ".JPG"])
@@ -39,34 +39,29 @@ def test_files_of_other_formats_are_counted_by_suffix(tmp_path: Path) -> None:
     assert line == f"{root}: not used: 4 files of other formats (2 .heic, 1 .xml, 1 without suffix)"
 
 
-def test_hidden_files_and_folders_are_named(tmp_path: Path) -> None:
-    root = _files(tmp_path, "a/1.png", "a/.2.png", "a/.ipynb_checkpoints/1.png")
-
-    images, line = _walk(root / "a", root)
-    assert images == ["a/1.png"]
-    assert line.endswith("not used: 2 names beginning with a dot (a/.ipynb_checkpoints, a/.2.png)")
-
-
-def test_nothing_is_said_of_what_operating_systems_write(tmp_path: Path) -> None:
-    root = _files(tmp_path, "a/1.png", "a/._1.png", "a/.DS_Store", "a/Thumbs.db", "a/__MACOSX/1.png")
+def test_hidden_files_and_those_of_operating_systems_are_ignored(tmp_path: Path) -> None:
+    root = _files(tmp_path, "a/1.png", "a/.2.png", "a/.cache/1.png", "a/.DS_Store", "a/Thumbs.db", "a/__MACOSX/1.png")
 
     assert _walk(root / "a", root) == (["a/1.png"], "")
 
 
 def test_many_names_are_cut(tmp_path: Path) -> None:
-    root = _files(tmp_path, *(f"a/.{number}.png" for number in range(7)))
+    unused = UnusedFiles(_files(tmp_path, *(f"{number}.png" for number in range(7))))
+    unused.add_others(tmp_path, [])
 
-    assert _walk(root / "a", root)[1].endswith("and 2 more)")
+    assert str(unused).endswith(
+        "not used: 7 images in no folder of the layout (0.png, 1.png, 2.png, 3.png, 4.png and 2 more)"
+    )
 
 
-@pytest.mark.parametrize("target", ["..", ".", "../../data", "../bee"])
+@pytest.mark.parametrize("target", ["..", ".", "../../data", "../bee", "../bee/deep"])
 def test_a_link_to_above_or_to_another_class_is_not_followed(tmp_path: Path, target: str) -> None:
-    root = _files(tmp_path / "data", "ant/1.png", "bee/2.png")
+    root = _files(tmp_path / "data", "ant/1.png", "bee/deep/2.png")
     (root / "ant" / "loop").symlink_to(target)
 
-    images, line = _walk(root / "ant", root, [root / "bee"])
+    images, line = _walk(root / "ant", root, {root / "ant", root / "bee"})
     assert images == ["ant/1.png"]
-    assert line.endswith("not used: 1 link to folders that are read already or contain it (ant/loop)")
+    assert line.endswith("not used: 1 folder reached twice or in a circle (ant/loop)")
 
 
 def test_a_folder_that_several_links_lead_to_is_read_once(tmp_path: Path) -> None:
@@ -78,7 +73,17 @@ def test_a_folder_that_several_links_lead_to_is_read_once(tmp_path: Path) -> Non
 
     images, line = _walk(root / "ant", root)
     assert images == ["ant/1.png", "ant/b/3.png", "ant/deep/2.png"]
-    assert "3 links to folders that are read already or contain it (ant/c, ant/d, ant/b/back)" in line
+    assert line.endswith("3 folders reached twice or in a circle (ant/c, ant/d, ant/b/back)")
+
+
+def test_a_link_to_a_folder_above_one_that_was_read_loses_no_image(tmp_path: Path) -> None:
+    root = _files(tmp_path, "data/ant/1.png", "elsewhere/2.png", "elsewhere/deep/3.png")
+    (root / "data" / "ant" / "a").symlink_to(root / "elsewhere" / "deep")
+    (root / "data" / "ant" / "b").symlink_to(root / "elsewhere")
+
+    images, line = _walk(root / "data" / "ant", root / "data")
+    assert [Path(image).name for image in images] == ["1.png", "3.png", "2.png"]
+    assert line.endswith("1 folder reached twice or in a circle (ant/b/deep)")
 
 
 def test_a_folder_that_cannot_be_listed_is_an_error(tmp_path: Path) -> None:

@@ -10,6 +10,7 @@ from PIL import Image, TiffImagePlugin
 
 from cuelight.data.base.image_files import ImageFiles
 from cuelight.data.reading import UnreadableImageError, read_image, read_with_header
+from cuelight.errors import DataError
 from cuelight.images.preprocessing import Preprocessing
 from cuelight.images.tensors import to_tensor
 
@@ -54,10 +55,10 @@ SENSOR = np.array([[0, 1000], [4095, 5000]], dtype=np.uint16)
 @pytest.mark.parametrize(
     ("values", "name", "mode", "expected"),
     [
-        (SENSOR, "deep.png", "I;16", r"0 to 5000\. Train .* such as \[0, 16383\]"),
-        (SENSOR, "deep.jp2", "I;16", r"0 to 5000\. Train .* such as \[0, 16383\]"),
-        (SENSOR.astype(np.int32) - 7, "deep.tif", "I", r"-7 to 4993\. Train .* such as \[0, 16383\]"),
-        (SENSOR.astype(np.float32) / 5000, "deep.tif", "F", r"0 to 1\. Train .* such as \[0, 1\]"),
+        (SENSOR, "deep.png", "I;16", r"0 to 5000\. Train .*value_range: \[black, white\]"),
+        (SENSOR, "deep.jp2", "I;16", r"0 to 5000\. Train .*value_range: \[black, white\]"),
+        (SENSOR.astype(np.int32) - 7, "deep.tif", "I", r"-7 to 4993\. Train .*value_range: \[black, white\]"),
+        (SENSOR.astype(np.float32) / 5000, "deep.tif", "F", r"0 to 1\. Train .*value_range: \[black, white\]"),
     ],
 )
 def test_a_deep_image_needs_a_value_range(tmp_path: Path, values, name: str, mode: str, expected: str) -> None:
@@ -77,17 +78,22 @@ def test_a_big_endian_tiff_is_deep(tmp_path: Path) -> None:
     assert np.asarray(read_image(str(tmp_path / "deep.tif"), (0, 4095))).tolist() == SENSOR.tolist()
 
 
-def test_a_pgm_has_the_values_that_are_in_the_file(tmp_path: Path) -> None:
-    (tmp_path / "deep.pgm").write_bytes(b"P5 2 2 4095 " + np.clip(SENSOR, 0, 4095).astype(">u2").tobytes())
+def test_a_pgm_is_read_as_0_to_65535(tmp_path: Path) -> None:
+    for maximum, values in ((4095, SENSOR.clip(0, 4095)), (65535, SENSOR)):
+        (tmp_path / "deep.pgm").write_bytes(b"P5 2 2 %d " % maximum + values.astype(">u2").tobytes())
+        read = np.asarray(read_image(str(tmp_path / "deep.pgm"), (0, 65535)))
+        assert np.abs(read - values * (65535 / maximum)).max() < 1
 
-    assert np.asarray(read_image(str(tmp_path / "deep.pgm"), (0, 4095))).tolist() == [[0, 1000], [4095, 4095]]
 
+@pytest.mark.parametrize("value_range", [None, (0, 1)])
+@pytest.mark.parametrize("value", [np.nan, np.inf, -np.inf])
+def test_values_that_are_not_finite_are_refused(tmp_path: Path, value: float, value_range) -> None:
+    Image.fromarray(np.array([[0.5, value]], dtype=np.float32)).save(tmp_path / "deep.tif")
 
-def test_values_that_are_no_numbers_are_refused(tmp_path: Path) -> None:
-    Image.fromarray(np.array([[0.5, np.nan]], dtype=np.float32)).save(tmp_path / "deep.tif")
-
-    with pytest.raises(UnreadableImageError, match=r"deep\.tif: .* it contains NaN"):
-        read_image(str(tmp_path / "deep.tif"), (0, 1))
+    with pytest.raises(UnreadableImageError, match=r"deep\.tif: .* it contains NaN or infinity"):
+        read_image(str(tmp_path / "deep.tif"), value_range)
+    with pytest.raises(DataError, match="it contains NaN or infinity"), Image.open(tmp_path / "deep.tif") as image:
+        to_tensor(Preprocessing(size=(2, 2), value_range=value_range), image)
 
 
 def _deep_color_png(path: Path) -> None:
@@ -99,14 +105,25 @@ def _deep_color_png(path: Path) -> None:
     path.write_bytes(b"\x89PNG\r\n\x1a\n" + b"".join(parts))
 
 
-def test_a_color_image_of_16_bits_is_read_only_with_their_whole_range(tmp_path: Path) -> None:
-    _deep_color_png(tmp_path / "deep.png")
+def _deep_color_ppm(path: Path) -> None:
+    path.write_bytes(b"P6 2 2 65535 " + np.full((2, 2, 3), 0x0FFF, ">u2").tobytes())
 
-    with pytest.raises(UnreadableImageError, match=r"color image with 16 bits .*value_range: \[0, 65535\]"):
-        read_image(str(tmp_path / "deep.png"))
-    with pytest.raises(UnreadableImageError, match=r"only the upper 8 can be read; .* but it is \[0, 4095\]"):
-        read_image(str(tmp_path / "deep.png"), (0, 4095))
-    assert read_image(str(tmp_path / "deep.png"), (0, 65535)).getpixel((0, 0)) == (15, 15, 15)
+
+@pytest.mark.parametrize("write", [_deep_color_png, _deep_color_ppm])
+def test_a_color_image_of_16_bits_is_read_only_with_their_whole_range(tmp_path: Path, write) -> None:
+    write(tmp_path / "deep.png")
+
+    for value_range, shown in ((None, "not set"), ((0, 4095), r"\[0, 4095\]")):
+        with pytest.raises(UnreadableImageError, match=rf"color image with 16 bits .*\[0, 65535\], but it is {shown}"):
+            read_image(str(tmp_path / "deep.png"), value_range)
+    assert read_image(str(tmp_path / "deep.png"), (0, 65535)).getpixel((0, 0)) in ((15, 15, 15), (16, 16, 16))
+
+
+def test_a_bmp_of_16_bits_per_pixel_has_8_per_channel(tmp_path: Path) -> None:
+    header = struct.pack("<IiiHHIIiiIIIII", 40, 1, 1, 1, 16, 3, 4, 0, 0, 0, 0, 0xF800, 0x07E0, 0x001F)
+    (tmp_path / "565.bmp").write_bytes(b"BM" + struct.pack("<IHHI", 70, 0, 0, 66) + header + b"\x00\xf8\x00\x00")
+
+    assert read_image(str(tmp_path / "565.bmp")).getpixel((0, 0)) == (255, 0, 0)
 
 
 @pytest.mark.parametrize("extension", ["gif", "tiff", "png", "webp"])

@@ -183,8 +183,7 @@ def test_what_a_folder_has_besides_images_is_named(tmp_path, caplog) -> None:
     (line,) = caplog.messages
     assert line.removeprefix(f"{tmp_path}: not used: ").split("; ") == [
         "1 file of other formats (1 .mp4)",
-        "1 name beginning with a dot (.hidden)",
-        "1 link to folders that are read already or contain it (loop)",
+        "1 folder reached twice or in a circle (loop)",
     ]
 
 

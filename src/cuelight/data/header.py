@@ -15,8 +15,8 @@ _SIDEWAYS = 5
 _ONE_PICTURE = frozenset({"MPO", "PSD"})
 _KIND_OF_PAGE, _REDUCED_OR_MASK = 0x00FE, 0b101
 _BITS_PER_SAMPLE = 0x0102
-_SIXTEEN = 16
-_SIXTEEN_BITS = 65535
+_UINT8_MAX = 255
+_16_BITS = (";16L", ";16B", ";16N")
 
 
 class Header(NamedTuple):
@@ -24,14 +24,11 @@ class Header(NamedTuple):
 
     Args:
         orientation: The EXIF orientation, 1 to 8; 1 is upright.
-        colors: How Pillow reads 16 bits per channel of a color image: ``upper`` if it keeps the upper 8,
-            ``unknown`` if it mixes them up; empty for any other image.
-        maximum: The value in the file that Pillow reads as 65535, of a PGM.
+        is_16_bit_color: Whether it is a color image with 16 bits per channel, of which Pillow keeps the upper 8.
     """
 
     orientation: int = _UPRIGHT
-    colors: str = ""
-    maximum: int = _SIXTEEN_BITS
+    is_16_bit_color: bool = False
 
     @property
     def turned(self) -> bool:
@@ -48,9 +45,9 @@ def read_header(image: Image.Image) -> Header:
     """Return the header of an image that was just opened.
 
     Raises:
-        ValueError: The file has several frames.
+        ValueError: The file has several frames, or it is a color image with 16 bits per channel that Pillow mixes up.
     """
-    colors = _colors(image)  # of a PNG, getexif() may load the pixels
+    is_16_bit_color = _is_16_bit_color(image)  # of a PNG, getexif() may load the pixels
     try:
         count = 1 if image.format in _ONE_PICTURE else getattr(image, "n_frames", 1)
         pages = _full_pages(image, count) if count > 1 else count
@@ -60,7 +57,7 @@ def read_header(image: Image.Image) -> Header:
         raise ValueError(f"it contains {pages} frames; save each frame that you need as a file of its own")
     # Of a TIFF, load() turns the image and removes the tag.
     orientation = image.getexif().get(_ORIENTATION, _UPRIGHT)
-    return Header(orientation if orientation in _TURNED else _UPRIGHT, colors, _maximum(image))
+    return Header(orientation if orientation in _TURNED else _UPRIGHT, is_16_bit_color)
 
 
 def _full_pages(image: Image.Image, count: int) -> int:
@@ -79,18 +76,20 @@ def _is_partial(image: Image.Image) -> bool:
     return bool(_tag(image, _KIND_OF_PAGE, 0) & _REDUCED_OR_MASK)
 
 
-def _colors(image: Any) -> str:
+def _is_16_bit_color(image: Any) -> bool:
     if image.mode == "F" or image.mode.startswith("I"):
-        return ""
-    raw_modes = [raw[0] if isinstance(raw, tuple) else raw for raw in (tile.args for tile in image.tile)]
-    if any(isinstance(mode, str) and ";16" in mode for mode in raw_modes):
-        return "upper"
-    bits = _tag(image, _BITS_PER_SAMPLE, (8,)) if image.format == "TIFF" else (8,)
-    return "unknown" if max(bits) >= _SIXTEEN else ""
-
-
-def _maximum(image: Any) -> int:
-    return int(image.tile[0].args[1]) if image.format == "PPM" and image.mode == "I" else _SIXTEEN_BITS
+        return False
+    for _, _, _, args in image.tile:
+        if str(args[0] if isinstance(args, tuple) else args).endswith(_16_BITS):
+            return True
+        if image.format == "PPM" and isinstance(args, tuple) and args[1] > _UINT8_MAX:
+            return True
+    if image.format == "TIFF" and max(_tag(image, _BITS_PER_SAMPLE, (8,))) >= 16:  # noqa: PLR2004
+        raise ValueError(
+            "it is a color image with 16 bits per channel in separate planes, which Pillow cannot read; save it with "
+            "8 bits per channel"
+        )
+    return False
 
 
 def _tag(image: Any, tag: int, default: Any) -> Any:

@@ -6,18 +6,14 @@ import os
 import struct
 import unicodedata
 import zlib
-from collections.abc import Callable
 from pathlib import Path
-from typing import NamedTuple, TypeVar
+from typing import NamedTuple
 
-import numpy as np
 from PIL import Image, ImageOps, UnidentifiedImageError
 
 from cuelight.data.header import Header, read_header
 from cuelight.errors import DataError
-from cuelight.images.value_range import ValueRange, is_deep, value_problem
-
-_Result = TypeVar("_Result")
+from cuelight.images.value_range import ValueRange, has_more_than_8_bits, value_problem
 
 _SIXTEEN_BITS = (0, 65535)
 _MODES = frozenset({"1", "L", "LA", "P", "PA", "RGB", "RGBA", "RGBX", "CMYK", "YCbCr", "HSV"})
@@ -69,18 +65,18 @@ def read_image(path: str, value_range: ValueRange | None = None) -> Image.Image:
 
 def read_with_header(path: str, value_range: ValueRange | None = None) -> tuple[Image.Image, Header]:
     """Do as :func:`read_image`, and return the header too."""
-
-    def checked(image: Image.Image, header: Header) -> tuple[Image.Image, Header]:
+    image, header = open_image(path, "image")
+    try:
         return _with_known_values(image, header, value_range), header
+    except ValueError as error:
+        raise UnreadableImageError(path, str(error)) from error
 
-    return open_image(path, "image", checked)
 
-
-def open_image(path: str, content: str, use: Callable[[Image.Image, Header], _Result]) -> _Result:
-    """Open an image file, turn it upright, and return what ``use`` makes of it and its header.
+def open_image(path: str, content: str) -> tuple[Image.Image, Header]:
+    """Load an image file, turned upright, with any values; return its header too.
 
     A missing or broken file raises ``UnreadableImageError``, which names the ``content``, such as a mask; so does one
-    of several frames, and a ``ValueError`` of ``use``.
+    of several frames.
     """
     try:
         with Image.open(path) as image:
@@ -88,7 +84,7 @@ def open_image(path: str, content: str, use: Callable[[Image.Image, Header], _Re
             image.load()
             if header.turned:
                 ImageOps.exif_transpose(image, in_place=True)
-            return use(image, header)
+            return image, header
     except FileNotFoundError as error:
         raise UnreadableImageError(path, "the file no longer exists", content) from error
     except UnidentifiedImageError as error:
@@ -105,15 +101,16 @@ def portable_name(path: str, root: Path) -> str:
 
 
 def _with_known_values(image: Image.Image, header: Header, value_range: ValueRange | None) -> Image.Image:
-    if is_deep(image):
-        if header.maximum != _SIXTEEN_BITS[1]:
-            stored = np.asarray(image) * (header.maximum / _SIXTEEN_BITS[1])
-            image = Image.fromarray(stored.round().astype(np.int32))
+    if has_more_than_8_bits(image):
         if problem := value_problem(image, value_range):
             raise ValueError(problem)
         return image
-    if header.colors and not (header.colors == "upper" and tuple(value_range or ()) == _SIXTEEN_BITS):
-        raise ValueError(_color_problem(header, value_range))
+    if header.is_16_bit_color and tuple(value_range or ()) != _SIXTEEN_BITS:
+        raise ValueError(
+            "it is a color image with 16 bits per channel, of which only the upper 8 can be read; that needs "
+            f"data.params.value_range: [0, 65535], but it is {list(value_range) if value_range else 'not set'}. If its "
+            "black and white are other values, save it with 8 bits per channel"
+        )
     if image.mode == "P" and "transparency" in image.info:
         return image.convert("RGBA")  # Pillow warns if such a palette is converted to anything else
     if image.mode in _WITH_STRAIGHT_ALPHA:
@@ -121,18 +118,3 @@ def _with_known_values(image: Image.Image, header: Header, value_range: ValueRan
     if image.mode not in _MODES:
         raise ValueError(f"its mode {image.mode} cannot be converted to RGB; save it as an RGB image")
     return image
-
-
-def _color_problem(header: Header, value_range: ValueRange | None) -> str:
-    found = "it is a color image with 16 bits per channel"
-    if header.colors != "upper":
-        return f"{found} in separate planes, which Pillow cannot read; save it with 8 bits per channel"
-    if value_range is None:
-        return (
-            f"{found}, and value_range is not set. Train with data.params.value_range: [0, 65535], or, if its black "
-            "and white are other values, save it with 8 bits per channel"
-        )
-    return (
-        f"{found}, of which only the upper 8 can be read; that needs value_range [0, 65535], but it is "
-        f"{list(value_range)}. Save it with 8 bits per channel"
-    )

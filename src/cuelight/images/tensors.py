@@ -10,7 +10,7 @@ from torch import Tensor
 from torchvision.transforms.v2 import functional
 
 from cuelight.images.preprocessing import Preprocessing
-from cuelight.images.value_range import is_deep, scale_values
+from cuelight.images.value_range import has_more_than_8_bits, scale_values
 
 _PIL_MODES = {"RGB": "RGB", "BGR": "RGB", "GRAY": "L"}
 _UINT8_MAX = 255.0
@@ -49,7 +49,7 @@ def to_tensor(preprocessing: Preprocessing, image: Image.Image | Tensor) -> Tens
 
 
 def _from_pil(preprocessing: Preprocessing, image: Image.Image) -> Tensor:
-    if is_deep(image):
+    if has_more_than_8_bits(image):
         gray = torch.from_numpy(scale_values(image, preprocessing.value_range))
         return gray.expand(preprocessing.channels, *gray.shape)
     mode = _PIL_MODES[preprocessing.color]

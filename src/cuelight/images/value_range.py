@@ -15,10 +15,9 @@ from cuelight.errors import DataError
 ValueRange = tuple[float, float]
 
 _UINT8_MAX = 255
-_USUAL_LIMITS = (255, 1023, 4095, 16383, 65535)
 
 
-def is_deep(image: Image.Image) -> bool:
+def has_more_than_8_bits(image: Image.Image) -> bool:
     """Return whether the pixels are integers of more than 8 bits, or floating-point numbers."""
     return image.mode in {"I", "F"} or image.mode.startswith("I;16")
 
@@ -29,7 +28,7 @@ def scale_values(image: Image.Image, value_range: ValueRange | None) -> NDArray[
     Values outside of ``value_range`` are clipped.
 
     Raises:
-        DataError: There is no range, or a value is NaN.
+        DataError: There is no range, or a value is NaN or infinite.
 
     Examples:
         >>> scale_values(Image.fromarray(np.array([[0, 2, 4, 5]], dtype=np.int32)), (0, 4)).tolist()
@@ -42,25 +41,23 @@ def scale_values(image: Image.Image, value_range: ValueRange | None) -> NDArray[
     return values.clip(0, 1).astype(np.float32)
 
 
-def shown(image: Image.Image, value_range: ValueRange | None) -> Image.Image:
-    """Return a picture of an image: a deep one with 8 bits per pixel, any other unchanged."""
-    if not is_deep(image):
+def to_8_bits(image: Image.Image, value_range: ValueRange | None) -> Image.Image:
+    """Return an image with 8 bits per channel."""
+    if not has_more_than_8_bits(image):
         return image
     return Image.fromarray((scale_values(image, value_range) * _UINT8_MAX).round().astype(np.uint8))
 
 
 def value_problem(image: Image.Image, value_range: ValueRange | None) -> str | None:
     """Return why the values of a deep image cannot be used; ``None`` if they can."""
-    values = np.asarray(image)
-    if np.isnan(values).any():
-        return "it contains NaN, which is neither black nor white"
+    if image.mode == "F" and not np.isfinite(np.asarray(image)).all():
+        return "it contains NaN or infinity, which is neither black nor white"
     if value_range is not None:
         return None
-    least, most = values.min(), values.max()
+    values = np.asarray(image)
     return (
         f"its mode {image.mode} does not say which values are black and white, and value_range is not set; its values "
-        f"are {least:g} to {most:g}. Train with data.params.value_range set to black and white, such as "
-        f"[0, {_likely_limit(image.mode, float(most)):g}]"
+        f"are {values.min():g} to {values.max():g}. Train with data.params.value_range: [black, white]"
     )
 
 
@@ -70,9 +67,3 @@ def range_problem(value_range: Sequence[Any]) -> str | None:
     if len(value_range) == len(numbers) == 2 and numbers[0] != numbers[1]:  # noqa: PLR2004
         return None
     return f"expected two different numbers, the values of black and white, such as [0, 4095]; got {value_range!r}."
-
-
-def _likely_limit(mode: str, most: float) -> float:
-    if mode == "F" and most <= 1:
-        return 1
-    return next((limit for limit in _USUAL_LIMITS if most <= limit), math.ceil(most))

@@ -7,7 +7,7 @@ import logging
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-from cuelight.data.finding import IMAGE_SUFFIXES, LeftOut, is_image, walk_images
+from cuelight.data.finding import IMAGE_SUFFIXES, UnusedFiles, is_image, walk_images
 from cuelight.errors import DataError
 
 logger = logging.getLogger(__name__)
@@ -55,9 +55,9 @@ def _images_of(path: str) -> Iterator[Path]:
 
 
 def _images_in(folder: str) -> list[Path]:
-    left_out = LeftOut(Path(folder))
-    images = sorted(map(Path, walk_images(Path(folder), left_out)))
-    if line := str(left_out):
+    unused = UnusedFiles(Path(folder))
+    images = sorted(map(Path, walk_images(Path(folder), unused)))
+    if line := str(unused):
         logger.warning("%s", line)
     return images
 

@@ -20,7 +20,7 @@ from cuelight.errors import CuelightError, DataError, did_you_mean
 from cuelight.export.model_metadata import ModelMetadata
 from cuelight.images import tensors
 from cuelight.images.preprocessing import Preprocessing
-from cuelight.images.value_range import ValueRange, shown
+from cuelight.images.value_range import ValueRange, to_8_bits
 from cuelight.tasks.lookup import TASKS, Result, Task
 
 logger = logging.getLogger(__name__)
@@ -151,7 +151,7 @@ def read_images(
             report(f"{path}: skipped, because it cannot be read: {error.unreadable.reason}")
             continue
         readable = True
-        yield path, shown(image, value_range), prepare(image)
+        yield path, to_8_bits(image, value_range), prepare(image)
     if not readable:
         raise DataError(
             f"None of {len(files)} files can be read as an image, the first is {next(iter(files), 'none')}."

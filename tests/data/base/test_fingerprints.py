@@ -139,7 +139,9 @@ def test_a_sample_is_small_whatever_the_data(tmp_path, monkeypatch, count, sampl
     sizes = []
     sha256 = hashlib.sha256
     monkeypatch.setattr(fingerprints.hashlib, "sha256", lambda *of: sizes.extend(map(len, of)) or sha256(*of))
-    assert fingerprints.fingerprint_of_files(tmp_path, splits).startswith("sha256-sampled:")
+    hashed = fingerprints.hash_files(tmp_path, splits)
+    assert hashed.fingerprint.startswith("sha256-sampled:")
+    assert hashed.contents == {}  # equal in their first 256 KiB
     assert sizes == [256 * 1024] * sampled
 
 

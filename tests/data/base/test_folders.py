@@ -1,12 +1,13 @@
 from __future__ import annotations
 
+import os
 import re
 from pathlib import Path
 
 import pytest
 
-from cuelight.data.base.folders import find_classes, find_splits, list_classes, report_left_out
-from cuelight.data.finding import LeftOut
+from cuelight.data.base.folders import find_classes, find_splits, list_classes, report_unused
+from cuelight.data.finding import UnusedFiles
 from cuelight.errors import DataError
 
 
@@ -86,11 +87,11 @@ def test_a_class_that_only_the_test_has_is_named_or_skipped(tmp_path: Path, capl
 def test_a_link_to_above_is_no_class(tmp_path: Path) -> None:
     root = _files(tmp_path / "data", "ant/1.png", "bee/2.png")
     (root / "all").symlink_to("..")
-    left_out = LeftOut(root)
+    unused = UnusedFiles(root)
 
     assert find_classes(root) == ["ant", "bee"]
-    list_classes(root, ["ant", "bee"], left_out=left_out)
-    assert str(left_out).endswith("(all)")
+    list_classes(root, ["ant", "bee"], unused=unused)
+    assert str(unused).endswith("(all)")
 
 
 def test_two_classes_that_are_one_folder_are_refused(tmp_path: Path) -> None:
@@ -100,18 +101,39 @@ def test_two_classes_that_are_one_folder_are_refused(tmp_path: Path) -> None:
         list_classes(root, find_classes(root))
 
 
+def test_a_folder_that_two_classes_link_to_belongs_to_the_first(tmp_path: Path) -> None:
+    root = _files(tmp_path / "data", "ant/1.png", "bee/2.png")
+    _files(tmp_path, "more/3.png")
+    for name in ("ant", "bee"):
+        (root / name / "more").symlink_to(tmp_path / "more")
+    unused = UnusedFiles(root)
+
+    assert [len(paths) for paths in list_classes(root, ["ant", "bee"], unused=unused)] == [2, 1]
+    assert str(unused).endswith("not used: 1 folder reached twice or in a circle (bee/more)")
+
+
+def test_the_real_path_of_each_class_is_found_once(tmp_path: Path, monkeypatch) -> None:
+    names = [f"{number:02}" for number in range(30)]
+    root = _files(tmp_path, *(f"{name}/1.png" for name in names))
+    calls = []
+    realpath = os.path.realpath
+    monkeypatch.setattr(os.path, "realpath", lambda path: calls.append(path) or realpath(path))
+    list_classes(root, names)
+
+    assert len(calls) <= 2 * len(names)
+
+
 def test_what_is_beside_the_folders_of_a_layout_is_named(tmp_path: Path, caplog) -> None:
     root = _files(
         tmp_path, "train/a/1.png", "train/2.png", "val/a/3.png", "Test/a/4.png", "5.jpg", "notes.txt", ".git/x"
     )
-    left_out = LeftOut(root)
-    list_classes(root / "train", ["a"], left_out=left_out)
-    report_left_out(left_out, root, [root / "train", root / "val"])
+    unused = UnusedFiles(root)
+    list_classes(root / "train", ["a"], unused=unused)
+    report_unused(unused, root, [root / "train", root / "val"])
 
     (line,) = caplog.messages
     assert line.removeprefix(f"{root}: not used: ").split("; ") == [
         "1 file of other formats (1 .txt)",
         "2 images in no folder of the layout (train/2.png, 5.jpg)",
-        "1 folder that the layout does not know (Test)",
-        "1 name beginning with a dot (.git)",
+        "2 folders that the layout does not know (.git, Test)",
     ]

@@ -3,6 +3,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from cuelight.data.base.image_data_module import ImageDataModule
 from cuelight.data.base.splits import stratified_split
 
 
@@ -33,3 +34,18 @@ def test_large_ratios_leave_a_sample_to_learn_from() -> None:
 
 def test_a_ratio_of_zero_gives_nothing() -> None:
     assert [len(part) for part in stratified_split([0] * 10, [0.2, 0.0], seed=0)] == [8, 2, 0]
+
+
+class _SeveralClassesPerImage:
+    labels = np.array([[0, 1], [1, 1]])
+
+    def __len__(self) -> int:
+        return 2
+
+
+def test_images_may_have_several_classes() -> None:
+    data = ImageDataModule(None, batch_size=2, num_workers=0, seed=0)
+    data.class_names = ["cat", "dog"]
+    data.take_splits({"train": _SeveralClassesPerImage()})
+
+    assert data.split_names == ["train"]

@@ -284,7 +284,7 @@ def test_two_masks_for_one_image_are_refused(folder: Path) -> None:
 def test_a_link_to_above_is_not_followed(folder: Path, caplog) -> None:
     (folder / "images" / "loop").symlink_to("..")
     assert sum(_lengths(_set_up(folder)).values()) == 20
-    assert "1 link to folders that are read already or contain it (images/loop)" in caplog.text
+    assert "1 folder reached twice or in a circle (images/loop)" in caplog.text
 
 
 @pytest.mark.parametrize("num_workers", [0, 2])

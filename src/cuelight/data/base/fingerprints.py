@@ -20,11 +20,11 @@ HEAD = 256 * 1024
 
 
 class HashedFiles(NamedTuple):
-    """What hashing the files of a dataset gives.
+    """The fingerprint of a dataset, and the hash of each file that was read.
 
     Args:
         fingerprint: ``sha256:`` or, if only samples were read, ``sha256-sampled:``, and 64 hexadecimal digits.
-        contents: The size and hash of each file that was read, by its path.
+        contents: The size and hash of each file that was read as a whole, by its path.
     """
 
     fingerprint: str
@@ -33,7 +33,7 @@ class HashedFiles(NamedTuple):
     def also_in_train(self, images: Mapping[str, Iterable[str]]) -> dict[str, int]:
         """Return how many images of each split have the content of a training image; splits without such are left out.
 
-        ``images`` has the paths of each split. Of files that were not read, nothing is known.
+        ``images`` has the paths of each split. Files that were not read as a whole are not compared.
         """
         contents = {split: [self.contents.get(path) for path in paths] for split, paths in images.items()}
         train = set(contents.pop("train", ())) - {None}
@@ -60,17 +60,12 @@ def hash_files(root: Path, splits: Mapping[str, Iterable[tuple[str, str]]]) -> H
         contents = {}
         for position, ((name, split, text, path), size) in enumerate(zip(entries, sizes, strict=True)):
             content = _content_hash(path, None if whole else HEAD) if position % step == 0 else ""
-            if content:
+            if content and (whole or size <= HEAD):
                 contents[path] = (size, content)
             digest.update("\0".join((name, split, text, str(size), content, "")).encode())
     except OSError as error:
         raise DataError(f"{error.filename}: {error.strerror}") from error
     return HashedFiles(f"{'sha256' if whole else 'sha256-sampled'}:{digest.hexdigest()}", contents)
-
-
-def fingerprint_of_files(root: Path, splits: Mapping[str, Iterable[tuple[str, str]]]) -> str:
-    """Return the fingerprint of :func:`hash_files`."""
-    return hash_files(root, splits).fingerprint
 
 
 def fingerprint_of_arrays(splits: Mapping[str, tuple[NDArray[np.uint8], NDArray[np.int64]]]) -> str:

@@ -8,7 +8,7 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Literal
 
-from cuelight.data.finding import IMAGE_SUFFIXES, LeftOut, contains, is_image, walk_images
+from cuelight.data.finding import IMAGE_SUFFIXES, UnusedFiles, is_image, walk_images
 from cuelight.errors import DataError
 
 logger = logging.getLogger(__name__)
@@ -71,24 +71,19 @@ def find_classes(folder: Path, on_error: OnError = "raise") -> list[str]:
 
 
 def list_classes(
-    folder: Path, class_names: Sequence[str], on_error: OnError = "raise", left_out: LeftOut | None = None
+    folder: Path, class_names: Sequence[str], on_error: OnError = "raise", unused: UnusedFiles | None = None
 ) -> list[list[str]]:
     """Return one sorted list of image paths per class; it is empty where the split has no such folder.
 
     A class folder without images or with an unknown name raises ``DataError``. With ``on_error="skip"`` it is left out,
-    an unknown one with a warning. Two classes that are the same folder raise ``DataError``. What else is not used is
-    counted in ``left_out``.
+    an unknown one with a warning. Two classes that are the same folder raise ``DataError``; a folder that two classes
+    link to belongs to the first. Other unused files are counted in ``unused``.
     """
     present = _folders_in(folder)
-    _refuse_aliases(folder, present)
-    if left_out is not None:
-        left_out.add_others(folder, present)
-
-    def images_of(name: str) -> list[str]:
-        others = [folder / other for other in present if other != name]
-        return sorted(walk_images(folder / name, left_out, others)) if name in present else []
-
-    files = [images_of(name) for name in class_names]
+    read = _real_paths(folder, present)
+    unused = unused or UnusedFiles(folder)
+    unused.add_others(folder, present)
+    files = [sorted(walk_images(folder / name, unused, read)) if name in present else [] for name in class_names]
     unknown = [name for name in present if name not in class_names and _holds_images(folder / name)]
     if unknown and on_error == "skip":
         logger.warning("%s: skipped %s: no training images", folder, _named(unknown))
@@ -106,8 +101,8 @@ def list_classes(
     return files
 
 
-def report_left_out(left_out: LeftOut, root: Path, folders: Iterable[Path] = (), known: Sequence[str] = ()) -> None:
-    """Log in one line what is not used, with what is beside the ``folders`` that are, but for ``known`` names."""
+def report_unused(unused: UnusedFiles, root: Path, folders: Iterable[Path] = (), known: Sequence[str] = ()) -> None:
+    """Log the unused files in one line. Files next to the used ``folders`` count too, except ``known`` names."""
     used: dict[Path, set[str]] = {}
     for folder in folders:
         for inner in (folder, *folder.parents):
@@ -115,17 +110,18 @@ def report_left_out(left_out: LeftOut, root: Path, folders: Iterable[Path] = (),
                 break
             used.setdefault(inner.parent, set(known)).add(inner.name)
     for parent, names in used.items():
-        left_out.add_others(parent, names)
-    if line := str(left_out):
+        unused.add_others(parent, names)
+    if line := str(unused):
         logger.warning("%s", line)
 
 
-def _refuse_aliases(folder: Path, names: Sequence[str]) -> None:
-    classes: dict[str, str] = {}
+def _real_paths(folder: Path, names: Sequence[str]) -> set[Path]:
+    classes: dict[Path, str] = {}
     for name in names:
-        first = classes.setdefault(os.path.realpath(folder / name), name)
+        first = classes.setdefault(Path(os.path.realpath(folder / name)), name)
         if first != name:
             raise DataError(f"{folder}: the classes {first} and {name} are the same folder. Remove one of the links.")
+    return set(classes)
 
 
 def _holds_images(folder: Path) -> bool:
@@ -139,7 +135,7 @@ def _folders_in(folder: Path) -> list[str]:
         if entry.is_dir()
         and not entry.name.startswith(".")
         and entry.name != "__MACOSX"
-        and not (entry.is_symlink() and contains(os.path.realpath(entry.path), os.path.realpath(folder)))
+        and not (entry.is_symlink() and Path(os.path.realpath(folder)).is_relative_to(os.path.realpath(entry.path)))
     )
 
 

@@ -8,12 +8,10 @@ from typing import Any, ClassVar, Generic, TypeVar
 import lightning.pytorch as pl
 
 from cuelight.config import Part
-from cuelight.data.base.splits import warn_of_missing_classes
 from cuelight.data.loading.loaders import evaluation_loader, training_loader
 from cuelight.data.loading.prefetching import CheckedLoader, ResumableLoader, SkippedFiles
 from cuelight.data.loading.samples import Images
 from cuelight.data.loading.transforms import build_augmentation, sees_whole_image
-from cuelight.data.protocols import NamesClasses
 from cuelight.data.targets.labels import LABELS
 from cuelight.data.targets.target_kind import TargetKind
 from cuelight.errors import DataError, Problem
@@ -73,14 +71,9 @@ class ImageDataModule(pl.LightningDataModule, Generic[_Images]):
     def take_splits(self, splits: Mapping[str, _Images], skip_unreadable: bool = False) -> None:
         """Use these images of ``train``, ``val`` and ``test``; an empty split counts as missing.
 
-        If the images have ``labels``, a split that lacks a class is logged.
         With ``skip_unreadable``, unreadable images are left out and counted; otherwise they raise an error.
         """
         self._splits = {split: images for split, images in splits.items() if len(images)}
-        data: object = self
-        if isinstance(data, NamesClasses):
-            for split, images in self._splits.items():
-                warn_of_missing_classes(split, images, data.class_names)
         if skip_unreadable:
             self._skipped = {split: SkippedFiles(split, len(images)) for split, images in self._splits.items()}
 

@@ -59,13 +59,13 @@ class MaskFiles:
         image, of_image = read_with_header(path, self.value_range)
         mask, of_mask = _read_mask(mask_path, len(self.class_names))
         height, width = mask.shape
-        turned = _difference(path, of_image, of_mask)
+        problem = _difference(path, of_image, of_mask)
         if (width, height) != image.size:
             reason = f"it has {width} x {height} pixels, but {path} has {image.width} x {image.height}"
-            raise UnreadableImageError(mask_path, f"{reason}; {turned}" if turned else reason, "mask")
+            raise UnreadableImageError(mask_path, f"{reason}; {problem}" if problem else reason, "mask")
         sizes_prove_it = width != height and of_image.is_sideways != of_mask.is_sideways
-        if turned and of_image.turned != of_mask.turned and not sizes_prove_it:
-            raise UnreadableImageError(mask_path, turned, "mask")
+        if problem and of_image.turned != of_mask.turned and not sizes_prove_it:
+            raise UnreadableImageError(mask_path, problem, "mask")
         return image, torch.from_numpy(mask)
 
     def part(self, positions: Iterable[int]) -> MaskFiles:
@@ -91,22 +91,17 @@ def refuse_masks_without_classes(files: MaskFiles) -> None:
 
 
 def _read_mask(path: str, class_count: int) -> tuple[NDArray[np.uint8], Header]:
-    mask, header = open_image(path, "mask", _indices)
+    image, header = open_image(path, "mask")
     expected = f"expected the class index of each pixel, 0 to {class_count - 1}, or {IGNORE_INDEX} to ignore it"
-    if isinstance(mask, str):
-        kind = f"its values are no integers (mode {mask})" if mask == "F" else f"it is a color image ({mask})"
+    if image.mode not in _INDEX_MODES:
+        is_float = image.mode == "F"
+        kind = "its values are no integers (mode F)" if is_float else f"it is a color image ({image.mode})"
         raise UnreadableImageError(path, f"{kind}; {expected}, in grayscale or with a palette", "mask")
+    mask = np.asarray(image)
     foreign = mask[(mask != IGNORE_INDEX) & ((mask >= class_count) | (mask < 0))]
     if foreign.size:
         raise UnreadableImageError(path, f"it contains {_listed(np.unique(foreign))}; {expected}", "mask")
     return mask.astype(np.uint8), header
-
-
-def _indices(image: Image.Image, header: Header) -> tuple[NDArray[Any] | str, Header]:
-    """Return the values of a grey or palette image, the mode of any other; and the header."""
-    if image.mode not in _INDEX_MODES:
-        return image.mode, header
-    return np.asarray(image), header
 
 
 def _difference(path: str, image: Header, mask: Header) -> str:

@@ -7,12 +7,12 @@ import os
 from pathlib import Path
 
 from cuelight.data.base.folders import OnError, require_folder, split_folders
-from cuelight.data.finding import LeftOut, walk_images
+from cuelight.data.finding import UnusedFiles, walk_images
 from cuelight.errors import DataError
 
 logger = logging.getLogger(__name__)
 
-# Lossless formats that keep the values as they are; a GIF is written with other ones.
+# Lossless formats that keep the values as they are; a GIF may renumber the palette.
 _MASK_SUFFIXES = (".png", ".bmp", ".tif", ".tiff")
 LAYOUT = (
     "Expected the folders images and masks in it, or the same in each of train, val and test, or train, val and test "
@@ -49,16 +49,17 @@ def _is_of_voc(name: str) -> bool:
 
 
 def pair_masks(
-    images: Path, masks: Path, on_error: OnError = "raise", left_out: LeftOut | None = None
+    images: Path, masks: Path, on_error: OnError = "raise", unused: UnusedFiles | None = None
 ) -> list[tuple[str, str]]:
     """Pair images and masks by their relative paths without extension; return the sorted pairs.
 
     An image without a mask or a mask without an image raises ``DataError``; with ``on_error="skip"`` it is left out
     with a warning. If there are no pairs, or two masks of one name, ``DataError`` is raised. Files of other formats are
-    counted in ``left_out``.
+    counted in ``unused``.
     """
-    pictures = {path: _key(path, images) for path in sorted(walk_images(images, left_out))}
-    found = _masks_by_name(masks, left_out)
+    unused = unused or UnusedFiles(images)
+    pictures = {path: _key(path, images) for path in sorted(walk_images(images, unused))}
+    found = _masks_by_name(masks, unused)
     if not pictures:
         raise DataError(f"{images}: there is no image in this folder. {LAYOUT}")
     alone = [path for path, key in pictures.items() if key not in found]
@@ -73,12 +74,11 @@ def pair_masks(
     return pairs
 
 
-def _masks_by_name(folder: Path, left_out: LeftOut | None) -> dict[str, str]:
+def _masks_by_name(folder: Path, unused: UnusedFiles) -> dict[str, str]:
     found: dict[str, str] = {}
-    for path in sorted(walk_images(folder, left_out)):
+    for path in sorted(walk_images(folder, unused)):
         if not path.lower().endswith(_MASK_SUFFIXES):
-            if left_out is not None:
-                left_out.add_file(path)
+            unused.add_file(path)
             continue
         first = found.setdefault(_key(path, folder), path)
         if first != path:

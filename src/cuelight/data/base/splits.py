@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Collection, Mapping, Sequence
-from typing import TYPE_CHECKING, Protocol, TypeVar, runtime_checkable
+from collections.abc import Iterable, Mapping, Sequence
+from typing import TYPE_CHECKING, Protocol, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -27,15 +27,6 @@ class Divisible(Protocol):
         """Return the samples at these positions, in this order."""
 
 
-@runtime_checkable
-class HasLabels(Protocol):
-    """Samples with a class each, known without reading them."""
-
-    @property
-    def labels(self) -> Collection[int]:
-        """The class of each sample."""
-
-
 _Samples = TypeVar("_Samples", bound=Divisible)
 
 
@@ -55,11 +46,9 @@ def split_off_missing(
     return {**splits, **taken}
 
 
-def warn_of_missing_classes(split: str, samples: object, class_names: Sequence[str]) -> None:
-    """Log the names of the classes that no sample of a split has, if the samples have labels."""
-    if not isinstance(samples, HasLabels):
-        return
-    present = {int(label) for label in samples.labels}
+def warn_of_missing_classes(split: str, labels: Iterable[int], class_names: Sequence[str]) -> None:
+    """Log the names of the classes that none of a split's ``labels`` has."""
+    present = set(labels)
     missing = [name for label, name in enumerate(class_names) if label not in present]
     if missing:
         shown = ", ".join(missing[:_MOST_NAMED])

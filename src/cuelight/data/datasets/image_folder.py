@@ -9,7 +9,8 @@ from typing import ClassVar
 from cuelight.data.base import folders
 from cuelight.data.base.image_file_data_module import ImageFileDataModule
 from cuelight.data.base.image_files import ImageFiles
-from cuelight.data.finding import LeftOut
+from cuelight.data.base.splits import warn_of_missing_classes
+from cuelight.data.finding import UnusedFiles
 from cuelight.errors import DataError
 
 
@@ -54,10 +55,17 @@ class ImageFolder(ImageFileDataModule[ImageFiles]):
     def list_files(self) -> dict[str, ImageFiles]:
         """Return the files of ``train`` and, where there are such folders, of ``val`` and ``test``."""
         root = Path(self.path)
-        found, left_out = folders.find_splits(root), LeftOut(root)
-        listed = {split: self._list(folder, left_out) for split, folder in found.items()}
-        folders.report_left_out(left_out, root, found.values())
+        found, unused = folders.find_splits(root), UnusedFiles(root)
+        listed = {split: self._list(folder, unused) for split, folder in found.items()}
+        folders.report_unused(unused, root, found.values())
         return listed
+
+    def setup(self, stage: str | None = None) -> None:
+        """List and split the files of all stages at once, and log the classes that a split lacks."""
+        if not self._splits:
+            super().setup(stage)
+            for split, files in self._splits.items():
+                warn_of_missing_classes(split, files.labels, self.class_names)
 
     def stratify_labels(self, train: ImageFiles) -> Sequence[int]:
         """Return the class of each training image."""
@@ -83,8 +91,8 @@ class ImageFolder(ImageFileDataModule[ImageFiles]):
             f"{split}_split above 0, or add images: a split needs at least three per class."
         )
 
-    def _list(self, folder: Path, left_out: LeftOut) -> ImageFiles:
-        files = folders.list_classes(folder, self.class_names, self.on_error, left_out)
+    def _list(self, folder: Path, unused: UnusedFiles) -> ImageFiles:
+        files = folders.list_classes(folder, self.class_names, self.on_error, unused)
         paths = [path for of_class in files for path in of_class]
         labels = [label for label, of_class in enumerate(files) for _ in of_class]
         return ImageFiles(paths, labels, self.value_range)

@@ -5,11 +5,11 @@ from __future__ import annotations
 from itertools import chain
 from pathlib import Path
 
-from cuelight.data.base.folders import report_left_out
+from cuelight.data.base.folders import report_unused
 from cuelight.data.base.mask_file_data_module import MaskFileDataModule, class_name_problem
 from cuelight.data.base.mask_files import MaskFiles
 from cuelight.data.base.mask_pairs import find_mask_splits, pair_masks
-from cuelight.data.finding import LeftOut
+from cuelight.data.finding import UnusedFiles
 from cuelight.errors import DataError
 
 CLASS_FILE = "classes.txt"
@@ -40,9 +40,9 @@ class MaskFolder(MaskFileDataModule):
     def list_files(self) -> dict[str, MaskFiles]:
         """Return the files of ``train`` and, where they exist, of ``val`` and ``test``."""
         root = Path(self.path)
-        found, left_out = find_mask_splits(root), LeftOut(root)
-        listed = {split: self._pair(images, masks, left_out) for split, (images, masks) in found.items()}
-        report_left_out(left_out, root, chain(*found.values()), known=[CLASS_FILE])
+        found, unused = find_mask_splits(root), UnusedFiles(root)
+        listed = {split: self._pair(images, masks, unused) for split, (images, masks) in found.items()}
+        report_unused(unused, root, chain(*found.values()), known=[CLASS_FILE])
         return listed
 
     def missing_split(self, split: str) -> str:
@@ -52,8 +52,8 @@ class MaskFolder(MaskFileDataModule):
             f"{split}_split above 0, or add images: a split needs at least three."
         )
 
-    def _pair(self, images: Path, masks: Path, left_out: LeftOut) -> MaskFiles:
-        pairs = pair_masks(images, masks, self.on_error, left_out)
+    def _pair(self, images: Path, masks: Path, unused: UnusedFiles) -> MaskFiles:
+        pairs = pair_masks(images, masks, self.on_error, unused)
         paths, mask_paths = [image for image, _ in pairs], [mask for _, mask in pairs]
         return MaskFiles(paths, mask_paths, self.class_names, self.value_range)
 

@@ -9,10 +9,10 @@ from typing import Annotated, Any
 
 from pydantic import Field
 
-from cuelight.data.base.folders import report_left_out, require_folder
+from cuelight.data.base.folders import report_unused, require_folder
 from cuelight.data.base.mask_file_data_module import MaskFileDataModule
 from cuelight.data.base.mask_files import MaskFiles
-from cuelight.data.finding import LeftOut, walk_images
+from cuelight.data.finding import UnusedFiles, walk_images
 from cuelight.errors import DataError
 
 logger = logging.getLogger(__name__)
@@ -63,10 +63,10 @@ class VOCSegmentation(MaskFileDataModule):
         names = {split: _read_names(file) for split, file in lists.items() if file.is_file()}
         if not names.get("train"):
             raise DataError(f"{lists['train']}: this file is empty or does not exist. {_LAYOUT}")
-        left_out = LeftOut(root)
-        images = _by_name(root / "JPEGImages", left_out)
-        masks = _by_name(root / "SegmentationClass", left_out)
-        report_left_out(left_out, root)
+        unused = UnusedFiles(root)
+        images = _by_name(root / "JPEGImages", unused)
+        masks = _by_name(root / "SegmentationClass", unused)
+        report_unused(unused, root)
         if not any(name in masks for name in names.get("test", ())):
             names.pop("test", None)
         return {split: self._files(listed, images, masks, lists[split]) for split, listed in names.items()}
@@ -112,9 +112,9 @@ def _read_names(file: Path) -> list[str]:
     return [line.split()[0] for line in file.read_text(encoding="utf-8").splitlines() if line.strip()]
 
 
-def _by_name(folder: Path, left_out: LeftOut) -> dict[str, str]:
+def _by_name(folder: Path, unused: UnusedFiles) -> dict[str, str]:
     found: dict[str, str] = {}
-    for path in sorted(walk_images(folder, left_out)):
+    for path in sorted(walk_images(folder, unused)):
         name = os.path.splitext(os.path.basename(path))[0]  # noqa: PTH119, PTH122 - of 10^5 files
         if (first := found.setdefault(name, path)) != path:
             raise DataError(f"{path}: there is a second file of this name, {first}. Remove one of them.")
