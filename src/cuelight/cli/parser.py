@@ -41,7 +41,7 @@ def _add_before_training(commands: argparse._SubParsersAction[argparse.ArgumentP
     parser.add_argument("task", nargs="?", default="classification", help="the task (default: classification)")
     parser.add_argument("--file", default="model.yaml", help="the file to write (default: model.yaml)")
 
-    parser = _add(commands, "plan", "check a YAML file and show what will run, hook by hook, without reading data")
+    parser = _add(commands, "plan", "check a YAML file and show what will run, hook by hook, without reading images")
     parser.add_argument("config", help="the YAML file")
     parser.add_argument("overrides", nargs="*", metavar="key=value", help=_OVERRIDES)
     _add_source(parser)

@@ -79,7 +79,7 @@ def explain(
         model: The model.
         metadata: The metadata of the model; it must have ``preprocessing``.
         files: The image files.
-        layer: The layer to explain: an index into ``named_modules()``, a name, or ``auto``.
+        layer: The layer to explain: its index in ``cuelight layers``, its name, or ``auto``.
         class_idx: The class to explain: its index, also as text, its name, or ``predicted``.
         method: How activations and gradients are combined into a map.
         output: The output with the class scores, if there are several.

@@ -125,7 +125,7 @@ class Run(TrainedRun):
         return [] if all(problem.on_this_machine for problem in problems) else problems
 
     def plan(self) -> list[PlannedCallback]:
-        """Return every callback of a training in order, without reading data. Warnings and problems are logged."""
+        """Return every callback of a training in order, without reading images. Warnings and problems are logged."""
         _warn_of(self.config.locate([*check(self.config, self._callbacks()), *self._problems_of_model()]))
         return with_display(self._callbacks(), self.display)
 
@@ -146,8 +146,8 @@ class Run(TrainedRun):
                 or the latest one of the run.
 
         Returns:
-            Every module, in the order of ``named_modules()``. Its index or its name can be the ``target_layer`` of a
-            ``GradCamCallback``.
+            Every module but the metrics, in the order of ``named_modules()``. Its index or its name can be the
+            ``target_layer`` of a ``GradCamCallback``.
 
         Raises:
             CheckpointError: If the checkpoint cannot be read.

@@ -173,7 +173,7 @@ class TrainedRun:
         Args:
             images: The image files.
             checkpoint: The file; if left out, the one given to ``Run.load``, or the best one of the run.
-            layer: The layer to explain: an index into ``named_modules()``, a name, or ``auto`` for the last one with a
+            layer: The layer to explain: its index in :meth:`layers`, its name, or ``auto`` for the last one with a
                 spatial map.
             class_idx: The class to explain: its index, its name, or ``predicted``.
             method: How activations and gradients become a map.
