@@ -52,7 +52,7 @@ def test_results_say_which_data_was_measured(trained, folder) -> None:
     data = results_in(trained.directory)["data"]
     assert data["path"] == str(folder)
     assert data["images"] == sum(map(sum, results_in(trained.directory)["confusion_matrix"]))
-    assert data["taken_from_training_images"] is True
+    assert data["split_off"] is True
     assert data["fingerprint"].startswith("sha256:")
 
 
@@ -71,7 +71,7 @@ def test_a_part_of_the_classes_is_measured_by_name(trained, folder, tmp_path) ->
     assert measured["class_names"] == list(CLASSES)
     assert [sum(row) for row in measured["confusion_matrix"]] == [0, 30, 30]
     assert measured["data"]["images"] == 60
-    assert measured["data"]["taken_from_training_images"] is False
+    assert measured["data"]["split_off"] is False
     assert all(check.ok for check in trained.verify())
 
 
@@ -80,7 +80,7 @@ def test_an_unknown_class_is_refused(trained, folder, tmp_path) -> None:
     shutil.copytree(folder, renamed)
     (renamed / "ant").rename(renamed / "zebra")
     before = kept(trained.directory)
-    with pytest.raises(DataError, match=r"the model does not know zebra\. Its classes: ant, bee, cat\."):
+    with pytest.raises(DataError, match=r'the model does not know "zebra"\. Its classes: ant, bee, cat\.'):
         Run.load(trained.directory, {"data.params.path": str(renamed)}).test()
     assert kept(trained.directory) == before
 

@@ -183,3 +183,21 @@ def test_defaults_of_classes_of_ones_own_can_be_read_again() -> None:
     defaults = registry.callbacks.defaults("PassesOn")
     assert defaults == {"label": "a"}  # the others are not of their type, or of the base class
     registry.callbacks.build({"name": "PassesOn", "params": defaults})
+
+
+@pytest.mark.parametrize("override", ["trainer.optimizer.params.lr=0.5", "model.params.dropout=0.1"])
+def test_what_has_no_effect_on_a_complete_training_is_refused(digits, tmp_path, override) -> None:
+    run = Run.from_yaml(experiment(digits, epochs=1, scheduler=None))
+    run.train(tmp_path)
+    before = (run.directory / "config.yaml").read_text()
+    with pytest.raises(ConfigError, match="the training is complete, so this has no effect"):
+        Run.load(run.directory, [override]).resume()
+    assert (run.directory / "config.yaml").read_text() == before
+    Run.load(run.directory, [override, "trainer.epochs=2"]).resume()
+
+
+def test_a_limit_that_was_passed_already_is_refused(digits, tmp_path) -> None:
+    run = Run.from_yaml(experiment(digits, epochs=2, max_steps=7, scheduler=None))
+    run.train(tmp_path)
+    with pytest.raises(ConfigError, match=r"Raise trainer\.epochs or trainer\.max_steps"):
+        Run.load(run.directory, ["trainer.max_steps=6"]).resume()

@@ -12,6 +12,7 @@ from rich.markup import escape
 from cuelight.cli.display import begin, output_console, print_hint, print_summary, report_failures, two_columns
 from cuelight.runs.run import Run
 from cuelight.utils.files import short_path
+from cuelight.utils.journal import lacking
 
 
 def test(arguments: argparse.Namespace) -> int:
@@ -56,6 +57,8 @@ def verify(arguments: argparse.Namespace) -> int:
         output_console().print(table)
     if all_ok:
         return 0
+    if lacking(Run.load(arguments.run).directory or Path(), only_waiting=True):
+        print_hint(f"To send what a tracker lacks: cuelight upload {shlex.quote(arguments.run)}.")
     print_hint(
         f"To repeat the configured steps: cuelight finish {shlex.quote(arguments.run)}. To test another split again: "
         "cuelight test --view."
@@ -65,7 +68,11 @@ def verify(arguments: argparse.Namespace) -> int:
 
 def upload(arguments: argparse.Namespace) -> int:
     """Send the trackers of a run what they lack. The exit code is 1 if this failed."""
-    outcome = _open(arguments).upload()
+    run = _open(arguments)
+    waiting = lacking(run.directory, only_waiting=True) if run.directory else {}
+    outcome = run.upload()
+    for receiver, what in waiting.items():
+        print_hint(f"sent to {receiver}: {what.removesuffix(' not sent yet')}")
     if outcome.status == "failed":
         print_hint(f"error: {outcome.reason}")
         return 1

@@ -16,6 +16,15 @@ _PartType = TypeVar("_PartType", bound=Part)
 _OPTIMIZER = "trainer.optimizer.params."
 _SCHEDULER = "trainer.scheduler"
 _LENGTHS = ("T_max", "total_steps", "total_iters", "epochs", "steps_per_epoch")
+_OF_A_TRAINING = (
+    "model.",
+    "data.",
+    "trainer.optimizer",
+    "trainer.batch_size",
+    "trainer.seed",
+    "trainer.epochs",
+    "trainer.max_steps",
+)
 _ORDER_OF_BATCHES = (
     "trainer.batch_size",
     "trainer.seed",
@@ -64,6 +73,12 @@ def refused_changes(
             "so far was measured on. A resume needs the same preprocessing.",
             "data",
         )
+    without_effect = [key for key in changed if key.startswith(_OF_A_TRAINING)]
+    if without_effect and _is_complete(config, checkpoint):
+        yield Problem(
+            "the training is complete, so this has no effect. Raise trainer.epochs or trainer.max_steps to train on.",
+            without_effect[0],
+        )
     is_open = _is_in_the_middle_of_an_epoch(checkpoint)
     keys = {_reason(key, config, is_open): key for key in reversed(changed)}
     for reason, key in reversed(keys.items()):
@@ -86,9 +101,22 @@ def _reason(key: str, config: Config, is_open: bool) -> str | None:
     return None
 
 
+def _is_complete(config: Config, checkpoint: Mapping[str, Any]) -> bool:
+    limit = config.trainer.max_steps
+    epochs = _progress(checkpoint).get("processed", 0)
+    return epochs >= config.trainer.epochs or (limit is not None and checkpoint.get("global_step", 0) >= limit)
+
+
 def _is_in_the_middle_of_an_epoch(checkpoint: Mapping[str, Any]) -> bool:
-    progress = checkpoint.get("loops", {}).get("fit_loop", {}).get("epoch_progress", {}).get("current", {})
-    return bool(progress.get("started", 0) > progress.get("processed", 0))
+    progress = _progress(checkpoint)
+    return progress.get("started", 0) > progress.get("processed", 0)
+
+
+def _progress(checkpoint: Mapping[str, Any]) -> Mapping[str, int]:
+    found: Mapping[str, int] = (
+        checkpoint.get("loops", {}).get("fit_loop", {}).get("epoch_progress", {}).get("current", {})
+    )
+    return found
 
 
 def _without_parameters(config: Config) -> Config:

@@ -126,7 +126,8 @@ class Run(TrainedRun):
 
     def plan(self) -> list[PlannedCallback]:
         """Return every callback of a training in order, without reading images. Warnings and problems are logged."""
-        _warn_of(self.config.locate([*check(self.config, self._callbacks()), *self._problems_of_model()]))
+        self._refuse(self._problems_of_model())
+        _warn_of(self.config.locate(check(self.config, self._callbacks())))
         return with_display(self._callbacks(), self.display)
 
     def _problems_of_model(self) -> list[Problem]:

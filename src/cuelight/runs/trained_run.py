@@ -98,6 +98,13 @@ class TrainedRun:
             if other := self._other_measurement(self.directory, measured, found):
                 files = write_results(self.directory, found, other)
                 logger.info("The results of the run itself stay: these are in %s.", short_path(files[0]))
+                if found.data.get("split_off"):
+                    logger.warning(
+                        "%s: %d images were measured, which were split off the others, because there is no folder for "
+                        "this split.",
+                        found.data["path"],
+                        found.data["images"],
+                    )
             else:
                 files = write_results(self.directory, found)
                 result = StepResult(measured, found.fingerprint, files, {"metrics": found.metrics})
@@ -351,7 +358,10 @@ class TrainedRun:
             return Path(named)
         best = self.best(prefer) if self.directory else None
         if best is None:
-            raise CheckpointError(f"{self.directory or 'This run'} has no checkpoint to {verb}: train it first.")
+            reason = self._finished(Path()).why_none() if self.directory else None
+            raise CheckpointError(
+                f"{self.directory or 'This run'} has no checkpoint to {verb}: {reason or 'train it first'}."
+            )
         return best.path
 
     def _best_or_none(self) -> BestCheckpoint | None:

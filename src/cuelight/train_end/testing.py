@@ -81,7 +81,7 @@ def _data_measured(data: pl.LightningDataModule, view: Split) -> dict[str, Any]:
         if isinstance(data, LoadsWhole):
             facts["images"] = len(getattr(data.whole_dataloader(view), "dataset", ()))
         if (taken := getattr(data, "taken_from_training", None)) is not None:
-            facts["taken_from_training_images"] = view in taken
+            facts["split_off"] = view in taken
     return facts
 
 

@@ -46,8 +46,9 @@ class ImageFolder(ImageFileDataModule[ImageFiles]):
     def use_classes(self, class_names: Sequence[str]) -> None:
         """Label by these classes; a folder of another class raises ``DataError``."""
         if further := [name for name in self.class_names if name not in class_names]:
+            quoted = ", ".join(f'"{name}"' for name in further)
             raise DataError(
-                f"{self.path}: the model does not know {', '.join(further)}. Its classes: {', '.join(class_names)}. "
+                f"{self.path}: the model does not know {quoted}. Its classes: {', '.join(class_names)}. "
                 "Rename or remove these folders."
             )
         self._class_names, self._splits = list(class_names), {}

@@ -130,7 +130,7 @@ class BackgroundMLFlowLogger(MLFlowLogger):
         """Send the final status, and wait for the queue for a limited time."""
         ending = "FINISHED" if status in {"success", "finished"} else "KILLED" if was_stopped() else "FAILED"
         self.outbox.remove(END)
-        self.outbox.add("the final status", END, {"status": ending})
+        self.outbox.add("the final status", END, {"status": ending, "time": int(time.time() * 1000)})
         self.outbox.drain(self._deadline.seconds_for("mlflow"))
 
     def _find_run(self, client: MlflowClient) -> None:
@@ -155,7 +155,7 @@ class BackgroundMLFlowLogger(MLFlowLogger):
             return
         for entry in entries:
             if entry.kind == END:
-                self.experiment.set_terminated(self.run_id, entry.payload["status"])
+                self.experiment.set_terminated(self.run_id, entry.payload["status"], entry.payload.get("time"))
             else:
                 send_entry(MLflowAdapter(self), entry)
 
