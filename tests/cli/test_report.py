@@ -45,7 +45,7 @@ def test_output_and_quiet(trained, tmp_path) -> None:
 
 def test_missing_run_is_refused(tmp_path) -> None:
     done = cuelight("report", "nowhere", folder=tmp_path)
-    assert (done.code, done.out) == (1, "")
+    assert (done.code, done.out) == (2, "")
     assert "nowhere: there is no such run directory or checkpoint." in done.err
     assert "Traceback" not in done.err
 
