@@ -2,6 +2,7 @@
 
 import sys
 from importlib.metadata import version
+from typing import ClassVar
 
 import lightning.pytorch as pl
 import pytest
@@ -91,7 +92,7 @@ def test_data_that_does_not_tell(tmp_path, repository) -> None:
 
 
 class RepeatingData(Data):
-    images_also_in_train = {"val": 3, "test": 12}  # noqa: RUF012
+    images_also_in_train: ClassVar = {"val": 3, "test": 12}
 
 
 def test_images_that_are_also_in_train_are_said_and_recorded(tmp_path, repository, caplog) -> None:

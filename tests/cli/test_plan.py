@@ -4,10 +4,13 @@ import re
 from functools import partial
 
 import pytest
+import torch
 
+from cuelight import registry
 from cuelight.cli.main import main
 from cuelight.errors import ConfigError
 from cuelight.runs.run import Run
+from cuelight.tasks import ClassificationModel
 from support.experiments import OWN_PARTS, experiment, own_parts, write_yaml
 
 SECRET = "hunter2"
@@ -159,3 +162,16 @@ def test_a_layer_or_class_that_the_model_does_not_have_is_found_before_anything_
         with pytest.raises(ConfigError, match=rf"trainer\.callbacks\.0\.params\.{key}: .*{words}"):
             use(Run.from_yaml(tree))
     assert list(tmp_path.iterdir()) == []
+
+
+@registry.models.register
+class NeedsItsNumbers(ClassificationModel):
+    """Reads values while it is made, which a tensor without values cannot give."""
+
+    def __init__(self, num_classes: int = 10, input_size: tuple[int, int] = (28, 28), in_channels: int = 1) -> None:
+        super().__init__("test_resnet", num_classes=num_classes, input_size=input_size, in_channels=in_channels)
+        self.rates = [rate.item() for rate in torch.linspace(0, 1, 3)]
+
+
+def test_a_model_that_cannot_be_made_without_values_is_planned():
+    assert Run.from_yaml({"model": {"name": "NeedsItsNumbers"}, "data": {"name": "Digits"}}).plan()

@@ -103,3 +103,16 @@ def test_data_without_names_to_map_has_to_have_the_same_classes(trained, monkeyp
     monkeypatch.setattr(ImageFolder, "class_names", ["cat", "bee", "ant"])
     with pytest.raises(DataError, match=r"are cat, bee, ant, but those of the model are ant, bee, cat"):
         Run.load(trained.directory).test()
+
+
+def test_the_results_of_a_run_that_tests_by_the_loss_are_those_of_that_checkpoint(trained, tmp_path) -> None:
+    directory = tmp_path / "run"
+    shutil.copytree(trained.directory, directory)
+    by_loss = {"name": "TestOnTrainEnd", "params": {"preferred_checkpoint": "loss"}}
+    run = Run.load(directory, {"trainer.callbacks": [by_loss]})
+    losses = directory / "checkpoints" / "best_loss.ckpt"
+    before = kept(directory)
+    run.test(directory / "checkpoints" / "best_accuracy.ckpt")
+    assert kept(directory) == before
+    run.test(losses)
+    assert results_in(directory)["checkpoint"] == "checkpoints/best_loss.ckpt"

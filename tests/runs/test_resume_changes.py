@@ -2,17 +2,21 @@
 
 import signal
 from enum import Enum
+from typing import ClassVar
 
 import lightning.pytorch as pl
 import pytest
+import torch
 import yaml
 
 from cuelight import registry
 from cuelight.callbacks.ema.ema_callback import EMACallback
 from cuelight.callbacks.lightning.model_checkpoint import ModelCheckpoint
 from cuelight.config import load_config
+from cuelight.data.spec import DataSpec
 from cuelight.errors import ConfigError, TrainingInterrupted
 from cuelight.runs.defaults import with_defaults
+from cuelight.runs.resume_changes import refused_changes
 from cuelight.runs.run import Run
 from support.experiments import experiment, last, own_parts
 
@@ -201,3 +205,31 @@ def test_a_limit_that_was_passed_already_is_refused(digits, tmp_path) -> None:
     run.train(tmp_path)
     with pytest.raises(ConfigError, match=r"Raise trainer\.epochs or trainer\.max_steps"):
         Run.load(run.directory, ["trainer.max_steps=6"]).resume()
+
+
+@registry.data.register
+class DrawsItsSplit(own_parts().FewDigits):
+    """Draws a number when it is made, as for a random split."""
+
+    drawn: ClassVar[list[float]] = []
+
+    def __init__(self, file: str, batch_size: int = 8, seed: int = 42) -> None:
+        super().__init__(file, batch_size, seed)
+        self.drawn.append(torch.rand(1).item())
+
+
+def test_data_is_made_with_the_seed_of_the_run(digits, tmp_path) -> None:
+    tree = experiment(digits, epochs=1, scheduler=None)
+    tree["data"]["name"] = "DrawsItsSplit"
+    DrawsItsSplit.drawn.clear()
+    for folder in ("first", "second"):
+        torch.rand(1)
+        Run.from_yaml(tree).train(tmp_path / folder)
+    assert len(set(DrawsItsSplit.drawn)) == 1
+
+
+def test_data_may_be_moved_in_the_middle_of_an_epoch(digits, tmp_path) -> None:
+    changed = ["data.params.path", "data.params.on_error"]
+    config = Run.from_yaml(experiment(digits)).config
+    within = {"loops": {"fit_loop": {"epoch_progress": {"current": {"started": 1, "processed": 0}}}}}
+    assert [one.path for one in refused_changes(changed, config, within, DataSpec())] == ["data.params.on_error"]

@@ -44,7 +44,8 @@ def finish(arguments: argparse.Namespace) -> int:
 def verify(arguments: argparse.Namespace) -> int:
     """Check that the shipped weights are the measured ones. The exit code is 1 if not, or with nothing to check."""
     begin(arguments)
-    checks = Run.load(arguments.run).verify()
+    run = Run.load(arguments.run)
+    checks = run.verify()
     if not checks:
         print_hint(f"error: {arguments.run}: no post-training step has written anything. Run: cuelight finish")
         return 1
@@ -57,7 +58,7 @@ def verify(arguments: argparse.Namespace) -> int:
         output_console().print(table)
     if all_ok:
         return 0
-    if lacking(Run.load(arguments.run).directory or Path(), only_waiting=True):
+    if run.directory and lacking(run.directory, only_waiting=True):
         print_hint(f"To send what a tracker lacks: cuelight upload {shlex.quote(arguments.run)}.")
     print_hint(
         f"To repeat the configured steps: cuelight finish {shlex.quote(arguments.run)}. To test another split again: "
@@ -71,8 +72,9 @@ def upload(arguments: argparse.Namespace) -> int:
     run = _open(arguments)
     waiting = lacking(run.directory, only_waiting=True) if run.directory else {}
     outcome = run.upload()
-    for receiver, what in waiting.items():
-        print_hint(f"sent to {receiver}: {what.removesuffix(' not sent yet')}")
+    left = lacking(run.directory, only_waiting=True) if run.directory else {}
+    for receiver in waiting.keys() - left.keys():
+        print_hint(f"sent to {receiver}: {waiting[receiver].removesuffix(' not sent yet')}")
     if outcome.status == "failed":
         print_hint(f"error: {outcome.reason}")
         return 1

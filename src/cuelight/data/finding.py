@@ -10,6 +10,7 @@ from pathlib import Path
 from PIL import Image
 
 from cuelight.errors import DataError
+from cuelight.utils.words import first_of
 
 _USUAL_SUFFIXES = (
     ".jpg", ".jpeg", ".jpe", ".jfif", ".png", ".apng", ".ppm", ".bmp", ".dib", ".pgm", ".pbm", ".pnm", ".pfm",
@@ -40,13 +41,12 @@ class UnusedFiles:
         self._suffixes: Counter[str] = Counter()
         self._names: dict[tuple[str, str], list[str]] = {_IMAGE: [], _FOLDER: [], _REPEATED: []}
 
-    def add_file(self, path: str) -> None:
+    def add_file(self, name: str) -> None:
         """Count a file of another format."""
-        name = os.path.basename(path)  # noqa: PTH119 - of 10^6 files
         if name not in _SYSTEM_FILES and not name.startswith("."):
-            self._suffixes[os.path.splitext(name)[1].lower() or "without suffix"] += 1  # noqa: PTH122
+            self._suffixes[Path(name).suffix.lower() or "without suffix"] += 1
 
-    def add_repeated(self, path: str) -> None:
+    def add_repeated(self, path: Path) -> None:
         """Count a folder that is read by another path, or that contains the link to it."""
         self._add(_REPEATED, path)
 
@@ -60,9 +60,9 @@ class UnusedFiles:
             elif is_image(entry.name):
                 self._add(_IMAGE, entry.path)
             else:
-                self.add_file(entry.path)
+                self.add_file(entry.name)
 
-    def _add(self, reason: tuple[str, str], path: str) -> None:
+    def _add(self, reason: tuple[str, str], path: str | Path) -> None:
         self._names[reason].append(os.path.relpath(path, self._root))
 
     def __str__(self) -> str:
@@ -86,10 +86,10 @@ def walk_images(folder: Path, unused: UnusedFiles | None = None, read: set[Path]
     for parent, folders, names in os.walk(folder, onerror=_refuse, followlinks=True):
         followed = []
         for name in sorted(folders):
-            path = os.path.join(parent, name)  # noqa: PTH118
+            path = Path(parent, name)
             if name.startswith(".") or name in _SYSTEM_FILES:
                 continue
-            target, is_link = Path(os.path.realpath(path)), os.path.islink(path)  # noqa: PTH114
+            target, is_link = path.resolve(), path.is_symlink()
             if target in read or (is_link and (target in start.parents or not read.isdisjoint(target.parents))):
                 unused.add_repeated(path)
                 continue
@@ -101,7 +101,7 @@ def walk_images(folder: Path, unused: UnusedFiles | None = None, read: set[Path]
             if is_image(name):
                 yield os.path.join(parent, name)  # noqa: PTH118 - of 10^6 files
             else:
-                unused.add_file(os.path.join(parent, name))  # noqa: PTH118
+                unused.add_file(name)
 
 
 def is_image(name: str) -> bool:
@@ -124,5 +124,4 @@ def _number(count: int, what: str) -> str:
 
 
 def _listed(what: str, which: str, names: list[str]) -> str:
-    more = f" and {len(names) - _MOST_NAMED} more" if len(names) > _MOST_NAMED else ""
-    return f"{_number(len(names), what)} {which} ({', '.join(names[:_MOST_NAMED])}{more})"
+    return f"{_number(len(names), what)} {which} ({first_of(names, _MOST_NAMED)})"

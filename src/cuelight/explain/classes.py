@@ -10,6 +10,7 @@ from torch import Tensor
 
 from cuelight.errors import ExplainError, did_you_mean
 from cuelight.explain.protocols import TaskScores
+from cuelight.utils.words import first_of
 
 ClassChoice: TypeAlias = int | Literal["predicted", "label"]
 
@@ -67,5 +68,4 @@ def choose_classes(
 
 def _expected(names: Sequence[str], num_classes: int) -> str:
     named = [*(f'{index} "{name}"' for index, name in enumerate(names)), *map(str, range(len(names), num_classes))]
-    more = f" and {len(named) - _MOST_LISTED} more" if len(named) > _MOST_LISTED else ""
-    return f"Expected predicted, label, or one of {num_classes} classes: {', '.join(named[:_MOST_LISTED])}{more}."
+    return f"Expected predicted, label, or one of {num_classes} classes: {first_of(named, _MOST_LISTED)}."

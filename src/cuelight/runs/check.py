@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 
 import lightning.pytorch as pl
+import torch
 from lightning.pytorch.accelerators import AcceleratorRegistry
 from lightning.pytorch.strategies import StrategyRegistry
 
@@ -14,8 +16,9 @@ from cuelight import registry
 from cuelight.callbacks.base.check import ChecksModel, check_callback
 from cuelight.config.schema import Config
 from cuelight.data.base.image_file_data_module import ImageFileDataModule
+from cuelight.data.spec import data_spec_of
 from cuelight.errors import ConfigWarning, Problem, did_you_mean
-from cuelight.runs.build import model_class
+from cuelight.runs.build import build_data, build_model, model_class
 from cuelight.runs.plan import PlannedCallback
 from cuelight.tasks.lookup import TASKS
 from cuelight.tracking.loggers.requirements import tracker_problems
@@ -52,6 +55,16 @@ def check_model(
         if entry.path and isinstance(entry.callback, ChecksModel)
         for problem in entry.callback.check_model(module, class_names)
     ]
+
+
+def check_model_of(config: Config, planned: Sequence[PlannedCallback]) -> list[Problem]:
+    """Return the problems of ``check_model`` before a training; none if the classes of the data are not known."""
+    with suppress(Exception):  # of data that is not here, or of a model that cannot be built on this device
+        data = data_spec_of(build_data(config))
+        with torch.device("meta"):
+            module = build_model(config, data, fresh=False)
+        return check_model(planned, module, data.class_names)
+    return []
 
 
 def _missing_data(config: Config) -> Iterator[Problem]:

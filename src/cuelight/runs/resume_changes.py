@@ -86,6 +86,19 @@ def refused_changes(
             yield Problem(f"this cannot be changed for a resume: {reason} Start a new training instead.", key)
 
 
+def unfit_weights(changed: list[str], module: nn.Module, checkpoint: Mapping[str, Any]) -> Iterator[Problem]:
+    """Yield a problem if parameters of the model were changed so that the saved weights do not fit."""
+    keys = [key for key in changed if key.startswith("model.")]
+    own, saved = module.state_dict(), checkpoint.get("state_dict", {})
+    unfit = [name for name, value in own.items() if name not in saved or saved[name].shape != value.shape]
+    if keys and unfit:
+        yield Problem(
+            f"this cannot be changed for a resume: the weights of the checkpoint do not fit the changed model, such as "
+            f"{unfit[0]}. Start a new training instead.",
+            keys[0],
+        )
+
+
 def _reason(key: str, config: Config, is_open: bool) -> str | None:
     last = key.rpartition(".")[2]
     if key in {"model.name", "trainer.optimizer.name"}:
@@ -96,7 +109,7 @@ def _reason(key: str, config: Config, is_open: bool) -> str | None:
         return "the scheduler sets the learning rate, and its state is that of the checkpoint."
     if key.startswith(_SCHEDULER) and last not in _LENGTHS:
         return "the state of the scheduler is that of the checkpoint."
-    if key.startswith(_ORDER_OF_BATCHES) and is_open:
+    if key.startswith(_ORDER_OF_BATCHES) and key != "data.params.path" and is_open:  # the data may have been moved
         return "the checkpoint was saved in the middle of an epoch, whose other batches would be different ones."
     return None
 
@@ -134,19 +147,6 @@ def _without_parameters(config: Config) -> Config:
             "model": bare(config.model), "data": bare(config.data), "trainer": trainer.model_copy(update=parts),
         }
     )  # fmt: skip
-
-
-def unfit_weights(changed: list[str], module: nn.Module, checkpoint: Mapping[str, Any]) -> Iterator[Problem]:
-    """Yield a problem if parameters of the model were changed so that the saved weights do not fit."""
-    keys = [key for key in changed if key.startswith("model.")]
-    own, saved = module.state_dict(), checkpoint.get("state_dict", {})
-    unfit = [name for name, value in own.items() if name not in saved or saved[name].shape != value.shape]
-    if keys and unfit:
-        yield Problem(
-            f"this cannot be changed for a resume: the weights of the checkpoint do not fit the changed model, such as "
-            f"{unfit[0]}. Start a new training instead.",
-            keys[0],
-        )
 
 
 def _plain(value: Any) -> Any:

@@ -19,7 +19,7 @@ from cuelight.data.spec import DATA_SPEC, data_spec_of
 from cuelight.errors import CheckpointError, ConfigError, ConfigWarning, CuelightError, Problem, TrainingInterrupted
 from cuelight.explain import Layer, list_layers
 from cuelight.runs.build import build_data, build_model, model_class
-from cuelight.runs.check import check, check_model
+from cuelight.runs.check import check, check_model, check_model_of
 from cuelight.runs.defaults import with_defaults
 from cuelight.runs.plan import PlannedCallback, place_model_callbacks, plan_callbacks, with_display
 from cuelight.runs.record import recorded_training, why_it_ended
@@ -126,18 +126,9 @@ class Run(TrainedRun):
 
     def plan(self) -> list[PlannedCallback]:
         """Return every callback of a training in order, without reading images. Warnings and problems are logged."""
-        self._refuse(self._problems_of_model())
+        self._refuse(check_model_of(self.config, self._callbacks()))
         _warn_of(self.config.locate(check(self.config, self._callbacks())))
         return with_display(self._callbacks(), self.display)
-
-    def _problems_of_model(self) -> list[Problem]:
-        """Return what callbacks need and the model does not have; none if the classes of the data are not known."""
-        with suppress(Exception):  # of data that is not here, or of a model that cannot be built on this device
-            description = data_spec_of(build_data(self.config))
-            with torch.device("meta"):
-                module = build_model(self.config, description, fresh=False)
-            return check_model(self._callbacks(), module, description.class_names)
-        return []
 
     def layers(self, checkpoint: str | Path | None = None) -> list[Layer]:
         """List the layers of the model with their output shapes, without training.

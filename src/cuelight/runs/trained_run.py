@@ -2,14 +2,10 @@
 
 from __future__ import annotations
 
-import hashlib
-import json
-import logging
 import math
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Any
 
 import lightning.pytorch as pl
 from lightning.pytorch.loggers import Logger
@@ -20,11 +16,8 @@ from cuelight.callbacks.base.train_end_step import TrainEndStep
 from cuelight.callbacks.test_on_train_end import TestOnTrainEnd
 from cuelight.callbacks.upload_checkpoint import UploadCheckpoint
 from cuelight.config import Config
-from cuelight.config.loading import read_document
-from cuelight.config.schema import TrainerConfig
 from cuelight.errors import CheckpointError, ConfigError, DataError, UploadError
 from cuelight.evaluation.evaluator import Split
-from cuelight.evaluation.results import TEST_FOLDER, Measurement, write_results
 from cuelight.explain import Method
 from cuelight.export.protocols import NamesOutputs
 from cuelight.prediction.explaining import ImageExplanation, explain
@@ -32,6 +25,7 @@ from cuelight.prediction.pytorch_model import PyTorchModel
 from cuelight.report import write_report
 from cuelight.runs.build import model_class
 from cuelight.runs.finish import finish
+from cuelight.runs.measurements import write_measurement
 from cuelight.runs.plan import PlannedCallback, plan_callbacks
 from cuelight.runs.reopen import kept_checkpoints, reopen
 from cuelight.runs.result import Result
@@ -44,14 +38,11 @@ from cuelight.train_end.outcomes import Outcome
 from cuelight.train_end.running import StepResult, record_result
 from cuelight.train_end.testing import measure
 from cuelight.train_end.verifying import Check, verify
-from cuelight.utils.files import short_path
 from cuelight.utils.journal import lacking
-from cuelight.utils.run_directory import CHECKPOINT_FOLDER, CONFIG_FILE, clean_up, is_complete, require_nobody_trains
+from cuelight.utils.run_directory import CHECKPOINT_FOLDER, clean_up, is_complete, require_nobody_trains
 from cuelight.weights.best import BestCheckpoint, Preference, best_checkpoint, main_metric
 from cuelight.weights.checkpoint_io import load_checkpoint
 from cuelight.weights.resuming import latest_checkpoint, step_of
-
-logger = logging.getLogger(__name__)
 
 
 class TrainedRun:
@@ -95,18 +86,11 @@ class TrainedRun:
         except StepSkipped as reason:
             raise DataError(f"{self.config.data.name}: {reason}") from reason
         if self.directory is not None:
-            if other := self._other_measurement(self.directory, measured, found):
-                files = write_results(self.directory, found, other)
-                logger.info("The results of the run itself stay: these are in %s.", short_path(files[0]))
-                if found.data.get("split_off"):
-                    logger.warning(
-                        "%s: %d images were measured, which were split off the others, because there is no folder for "
-                        "this split.",
-                        found.data["path"],
-                        found.data["images"],
-                    )
-            else:
-                files = write_results(self.directory, found)
+            steps = [one.callback for one in self._callbacks() if isinstance(one.callback, TestOnTrainEnd)]
+            prefer: Preference = next((step.preferred_checkpoint for step in steps if step.view == view), "metric")
+            best = self.best(prefer)
+            is_best = best is not None and best.path.resolve() == measured.resolve()
+            if files := write_measurement(self.directory, self.config, found, is_best=is_best):
                 result = StepResult(measured, found.fingerprint, files, {"metrics": found.metrics})
                 record_result(TestOnTrainEnd(view=view).step_name, self.directory, result, began)
         return Result(self.directory, measured, found.metrics, self._best_or_none())
@@ -342,17 +326,6 @@ class TrainedRun:
             loggers = reopen_loggers(self.config.model_copy(update={"tracker": tracker}), directory)
         return reopen(self.config, self.directory or directory, checkpoints, loggers, step or 0)
 
-    def _other_measurement(self, directory: Path, checkpoint: Path, found: Measurement) -> str:
-        """Return a folder for a measurement that is not that of the run: of other weights, data or settings."""
-        steps = [one.callback for one in self._callbacks() if isinstance(one.callback, TestOnTrainEnd)]
-        prefer: Preference = next((step.preferred_checkpoint for step in steps if step.view == found.view), "metric")
-        best, saved = self.best(prefer), read_document(directory / CONFIG_FILE).tree
-        own, now = (_what_is_measured(tree) for tree in (saved, self.config.to_dict()))
-        if best is not None and checkpoint.resolve() == best.path.resolve() and own == now:
-            return ""
-        key = hashlib.sha256(f"{now} {found.fingerprint}".encode()).hexdigest()[:8]
-        return f"{TEST_FOLDER}/other-{key}"
-
     def _chosen(self, checkpoint: str | Path | None, verb: str, prefer: Preference = "metric") -> Path:
         if named := checkpoint or self.checkpoint:
             return Path(named)
@@ -369,8 +342,3 @@ class TrainedRun:
 
     def _console(self) -> Console | None:
         return self.display.console if isinstance(self.display, ProgressDisplay) else None
-
-
-def _what_is_measured(tree: Mapping[str, Any]) -> str:
-    precision = (tree.get("trainer") or {}).get("precision", TrainerConfig().precision)
-    return json.dumps([tree.get("model"), tree.get("data"), precision], sort_keys=True, default=str)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from contextlib import suppress
 from typing import Any
 
 import lightning.pytorch as pl
@@ -77,7 +78,8 @@ def _data_measured(data: pl.LightningDataModule, view: Split) -> dict[str, Any]:
         return facts
     with set_up(data, view):
         if isinstance(data, HasFingerprint):
-            facts["fingerprint"] = data.fingerprint()
+            with suppress(DataError):  # of a file of another split, which was not measured
+                facts["fingerprint"] = data.fingerprint()
         if isinstance(data, LoadsWhole):
             facts["images"] = len(getattr(data.whole_dataloader(view), "dataset", ()))
         if (taken := getattr(data, "taken_from_training", None)) is not None:

@@ -19,6 +19,7 @@ from cuelight.utils.locks import locked
 logger = logging.getLogger(__name__)
 
 OUTBOX_FOLDER = "outbox"
+END = "end"  # kind of the entry with the final status, which is nothing that a tracker lacks
 _ENTRIES, _REFUSED, _ABOUT = "entries.jsonl", "refused.jsonl", "about.json"
 
 
@@ -135,7 +136,7 @@ def lacking(directory: Path, *, only_waiting: bool = False) -> dict[str, str]:
         for line in _lines(folder / _REFUSED):
             refused[str(line.get("what"))] += int(line.get("size", 1))
         for entry in _read(folder):
-            if entry.kind != "end":
+            if entry.kind != END:
                 waiting[entry.what] += _size(entry)
         parts = [f"{_listed(waiting)} not sent yet"] if waiting else []
         parts += [f"{_listed(refused)} refused"] if refused and not only_waiting else []

@@ -10,5 +10,5 @@ if TYPE_CHECKING:
 
 def callbacks_of(trainer: pl.Trainer) -> list[pl.Callback]:
     """Return the list of callbacks of a trainer, an attribute that Lightning sets but does not declare."""
-    callbacks: list[pl.Callback] = trainer.callbacks  # type: ignore[attr-defined]
+    callbacks: list[pl.Callback] = trainer.callbacks  # type: ignore[attr-defined]  # Lightning declares it nowhere
     return callbacks

@@ -16,7 +16,7 @@ logger = logging.getLogger(__name__)
 
 Preference = Literal["metric", "loss"]
 LATEST = ""  # the monitor of a ModelCheckpoint that keeps the latest checkpoint
-_LOSSES = ("val/loss", "val_loss")
+LOSSES = ("val/loss", "val_loss")  # names of the validation loss
 Mode = Literal["min", "max"]
 
 
@@ -88,7 +88,7 @@ def select_best(
     """Choose as :func:`best_checkpoint`, without a warning."""
     by_loss = prefer == "loss"
     order = [
-        (best.monitor == LATEST, best.by_loss != by_loss, best.monitor != main_metric, best.monitor not in _LOSSES)
+        (best.monitor == LATEST, best.by_loss != by_loss, best.monitor != main_metric, best.monitor not in LOSSES)
         for best in kept
     ]
     return kept[order.index(min(order))] if kept else None

@@ -7,6 +7,8 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor, nn
 
+from cuelight.utils.words import first_of
+
 _RUNNING_STATISTICS = ("running_mean", "running_var")
 
 
@@ -30,9 +32,8 @@ def not_finite_tensors(module: nn.Module) -> list[str]:
 
 
 def in_words(names: Sequence[str], shown: int = 3) -> str:
-    """Return "NaN or infinity in a, b and 5 more tensors"."""
-    more = f" and {len(names) - shown} more" if len(names) > shown else ""
-    return f"NaN or infinity in {', '.join(names[:shown])}{more}"
+    """Return "NaN or infinity in a, b, c and 5 more"."""
+    return f"NaN or infinity in {first_of(names, shown)}"
 
 
 def _local(parameter: Tensor) -> Tensor:

@@ -9,6 +9,7 @@ from cuelight.callbacks.ema.ema_callback import EMACallback
 from cuelight.callbacks.lightning.model_checkpoint import ModelCheckpoint
 from cuelight.callbacks.test_on_train_end import TestOnTrainEnd
 from cuelight.train_end.running import TrainEndError
+from cuelight.weights.best import why_none
 from cuelight.weights.checkpoint_io import load_checkpoint
 from support.tiny import TinyModel
 from support.trainers import fit
@@ -114,3 +115,23 @@ def test_the_first_loss_that_is_nan_is_one_warning_with_its_step(tmp_path, caplo
     found = [record.message for record in caplog.records if "training loss" in record.message]
     assert len(found) == 1
     assert "since step 6" in found[0]
+
+
+class WithPartialLoss(Scripted):
+    """Logs a loss of which nothing was seen in the validation."""
+
+    def on_validation_epoch_end(self):
+        super().on_validation_epoch_end()
+        self.log("val/loss_of_rare_class", torch.tensor(NAN))
+
+
+def test_another_loss_that_is_nan_keeps_no_model_back(tmp_path) -> None:
+    checkpoint = ModelCheckpoint(tmp_path, "best", "val/accuracy", mode="max")
+    fit(tmp_path, [checkpoint], WithPartialLoss([0.5], [0.7]), max_epochs=1, num_sanity_val_steps=0)
+    assert checkpoint.best_model_score == pytest.approx(0.7)
+
+
+def test_a_reason_is_of_models_only_that_were_not_saved() -> None:
+    refused = {"refused": "val/loss is nan (step 3)", "best_model_path": ""}
+    assert why_none([refused]) == "val/loss is nan (step 3)"
+    assert why_none([refused | {"best_model_path": "best.ckpt"}]) is None

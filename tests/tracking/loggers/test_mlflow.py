@@ -1,6 +1,7 @@
 """MLflow, on a real server: what its client reads back afterwards."""
 
 import itertools
+import re
 import socket
 import threading
 from pathlib import Path
@@ -273,10 +274,14 @@ def test_server_that_dies_does_not_end_a_training(digits, tmp_path) -> None:
     assert [row["step"] for row in metric_rows(directory) if row["train/loss"]] == [str(step) for step in range(15)]
     told = cuelight("verify", directory, "--source", OWN_PARTS, folder=tmp_path)
     assert (told.code, "metrics" in told.out) == (1, True)
+    assert "To send what a tracker lacks: cuelight upload" in told.err
+    down = cuelight("upload", directory, "--source", OWN_PARTS, folder=tmp_path)
+    assert (down.code, "sent to" in down.err) == (1, False)
     try:
         server.start()
         sent = cuelight("upload", directory, "--source", OWN_PARTS, folder=tmp_path)
         assert sent.code == 0, sent.err
+        assert re.search(rf"sent to MLflow at {server.uri}: \d+ metrics", sent.err)
         client = MlflowClient(server.uri)
         [run] = client.search_runs([client.get_experiment_by_name("tiny").experiment_id])
         assert run.info.status == "FINISHED"

@@ -18,6 +18,7 @@ from cuelight.callbacks.base.check import others_before
 from cuelight.config import Config
 from cuelight.config.durations import read_duration
 from cuelight.errors import ConfigError, ConfigWarning, Problem, did_you_mean
+from cuelight.weights.best import LOSSES
 from cuelight.weights.finite import in_words, not_finite_tensors
 
 logger = logging.getLogger(__name__)
@@ -144,11 +145,8 @@ class ModelCheckpoint(callbacks.ModelCheckpoint):
         return best is not None and bool(current == best) and loss < self._loss_of_best
 
     def _is_finite(self, trainer: pl.Trainer, current: Tensor) -> bool:
-        metrics = {str(self.monitor): current} | {
-            name: value
-            for name, value in trainer.callback_metrics.items()
-            if name.startswith("val") and "loss" in name.lower()
-        }
+        logged = trainer.callback_metrics
+        metrics = {name: logged[name] for name in LOSSES if name in logged} | {str(self.monitor): current}
         bad = [f"{name} is {float(value)}" for name, value in metrics.items() if not bool(value.isfinite())]
         bad += [f"there is {in_words(self._bad_weights)}"] if self._bad_weights else []
         if trainer.strategy.reduce_boolean_decision(not bad):

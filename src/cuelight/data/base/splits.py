@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from cuelight.errors import DataError
+from cuelight.utils.words import first_of
 
 if TYPE_CHECKING:
     from typing_extensions import Self
@@ -51,11 +52,9 @@ def warn_of_missing_classes(split: str, labels: Iterable[int], class_names: Sequ
     present = set(labels)
     missing = [name for label, name in enumerate(class_names) if label not in present]
     if missing:
-        shown = ", ".join(missing[:_MOST_NAMED])
-        more = f" and {len(missing) - _MOST_NAMED} more" if len(missing) > _MOST_NAMED else ""
         logger.warning(
-            "%s: no image of %d of %d classes: %s%s. %s",
-            split, len(missing), len(class_names), shown, more,
+            "%s: no image of %d of %d classes: %s. %s",
+            split, len(missing), len(class_names), first_of(missing, _MOST_NAMED),
             "They cannot be learnt." if split == "train" else "Its metrics do not measure them.",
         )  # fmt: skip
 

@@ -8,6 +8,8 @@ from collections.abc import Sequence
 import lightning.pytorch as pl
 from torch import Tensor
 
+from cuelight.utils.words import first_of
+
 logger = logging.getLogger(__name__)
 
 _MOST_NAMED = 10
@@ -37,8 +39,7 @@ def warn_of_missing_classes(
             split, ignore_index,
         )  # fmt: skip
         return
-    more = f" and {len(missing) - _MOST_NAMED} more" if len(missing) > _MOST_NAMED else ""
     logger.warning(
-        "%s: no pixel of %d of %d classes: %s%s. Its metrics do not measure them.",
-        split, len(missing), len(names), ", ".join(missing[:_MOST_NAMED]), more,
+        "%s: no pixel of %d of %d classes: %s. Its metrics do not measure them.",
+        split, len(missing), len(names), first_of(missing, _MOST_NAMED),
     )  # fmt: skip

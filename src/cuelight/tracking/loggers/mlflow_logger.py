@@ -25,8 +25,8 @@ from cuelight.tracking.loggers.run_ids import (
     remembered_run,
 )
 from cuelight.tracking.outbox.deadline import Deadline, was_stopped
-from cuelight.tracking.outbox.outbox import END, METRICS, Outbox
-from cuelight.utils.journal import Entry
+from cuelight.tracking.outbox.outbox import METRICS, Outbox
+from cuelight.utils.journal import END, Entry
 from cuelight.utils.redaction import redacted
 
 if TYPE_CHECKING:

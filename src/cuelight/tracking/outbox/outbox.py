@@ -12,12 +12,12 @@ from typing import Any
 from cuelight.tracking.outbox.deadline import AT_THE_END
 from cuelight.tracking.outbox.sender import PAUSES, Sender
 from cuelight.tracking.outbox.uploads import how_to_send
-from cuelight.utils.journal import OUTBOX_FOLDER, Entry, Journal, lacking
+from cuelight.utils.journal import END, OUTBOX_FOLDER, Entry, Journal, lacking
 from cuelight.utils.redaction import reason_of
 
 logger = logging.getLogger(__name__)
 
-METRICS, END = "metrics", "end"  # kinds of entries
+METRICS = "metrics"  # kind of entry
 _METRICS_AT_ONCE = 100  # entries
 _ATTEMPTS_AT_THE_END = 3
 
@@ -99,7 +99,7 @@ class Outbox:
                 self._probe(batches, error)
                 try:
                     self._send_batch(batch)
-                except Exception as again:  # noqa: BLE001
+                except Exception as again:  # noqa: BLE001 - as above
                     failure = again
         if failure is not None:
             raise failure
@@ -116,7 +116,7 @@ class Outbox:
         self._probes += 1
         try:
             self._send_batch(other)
-        except Exception:  # noqa: BLE001
+        except Exception:  # noqa: BLE001 - as above
             raise error from None
         batches.remove(other)
         self._probes = 0
