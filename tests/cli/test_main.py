@@ -150,3 +150,13 @@ def test_a_wrong_argument_has_the_exit_code_of_a_wrong_configuration(tmp_path, m
     assert main(arguments) == 2
     assert "error: " in capsys.readouterr().err
     assert list(tmp_path.iterdir()) == []
+
+
+def test_a_name_of_a_megabyte_is_shortened(tmp_path, capsys) -> None:
+    name = "x" * 10**6
+    wrong = write_yaml(tmp_path / "wrong.yaml", {"name": name, "model": {"name": name}, "data": {"name": "Digits"}})
+    for arguments in (["plan", str(wrong)], ["train", "--resume", name], ["report", name]):
+        assert main(arguments) == 2
+        said = capsys.readouterr().err
+        assert said.startswith("error: ")
+        assert len(said) < 2000

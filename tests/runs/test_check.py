@@ -6,9 +6,10 @@ from types import MappingProxyType
 
 import pynvml
 import pytest
+from PIL import Image
 
 from cuelight.callbacks import ExportOnTrainEnd, Timer
-from cuelight.errors import ConfigError
+from cuelight.errors import ConfigError, DataError
 from cuelight.runs.run import Run
 from support.experiments import write_yaml
 from support.nvml_library import GPU, no_nvml_library, nvml_library
@@ -369,3 +370,43 @@ def test_there_is_one_record(tmp_path) -> None:
 def test_a_step_that_is_there_twice_is_one_problem(tmp_path) -> None:
     (problem,) = refuse(tmp_path, [{"name": "UploadCheckpoint"}, {"name": "UploadCheckpoint"}])
     assert "UploadCheckpoint is listed twice" in problem
+
+
+class TestPlanReadsTheDataFolder:
+    @staticmethod
+    def plan(folder, **trainer):
+        data = {"name": "ImageFolder", "params": {"path": str(folder), "size": 32}}
+        Run.from_yaml({"model": CLASSIFICATION, "data": data, "trainer": {"batch_size": 2} | trainer}).plan()
+
+    @staticmethod
+    def write(folder, *classes):
+        for name in classes:
+            (folder / name).mkdir(parents=True)
+            for number in range(5):
+                Image.new("RGB", (32, 32)).save(folder / name / f"{number}.png")
+        return folder
+
+    def test_one_class_is_a_problem_of_the_data(self, tmp_path) -> None:
+        with pytest.raises(ConfigError, match="data: the data has only the class ant; a model needs at least 2"):
+            self.plan(self.write(tmp_path, "ant"))
+
+    def test_a_schedule_shorter_than_the_training(self, tmp_path) -> None:
+        folder = self.write(tmp_path, "ant", "bee")
+        scheduler = {"name": "OneCycleLR", "interval": "step", "params": {"max_lr": 0.1, "total_steps": 8}}
+        self.plan(folder, epochs=2, scheduler=scheduler)  # six training images: three batches
+        with pytest.raises(ConfigError, match="OneCycleLR ends after 8 steps, but the training takes 9 steps"):
+            self.plan(folder, epochs=3, scheduler=scheduler)
+
+    def test_files_that_a_training_would_refuse(self, tmp_path) -> None:
+        (self.write(tmp_path, "ant", "bee") / "cat").mkdir()
+        with pytest.raises(DataError, match="no images in the class cat"):
+            self.plan(tmp_path)
+
+
+@pytest.mark.parametrize("value", ["1e999", ".nan", "-.inf"])
+def test_a_number_must_be_finite(value) -> None:
+    tree = {"model": CLASSIFICATION, "data": {"name": "Digits"}}
+    with pytest.raises(ConfigError, match=r"params\.lr: expected a number .* It must be finite"):
+        Run.from_yaml(tree, [f"trainer.optimizer.params.lr={value}"])
+    with pytest.raises(ConfigError, match=r"gradient_clip_val: expected a number .* It must be finite"):
+        Run.from_yaml(tree, [f"trainer.gradient_clip_val={value}"])

@@ -99,6 +99,40 @@ def test_lengths_of_the_file_are_kept():
     assert rates[-1] > 0.01
 
 
+@pytest.mark.parametrize("params", [{"total_steps": 29}, {"epochs": 3, "steps_per_epoch": 9}])
+def test_one_cycle_that_ends_before_the_training_is_refused(params):
+    part = SchedulerPart(name="OneCycleLR", interval="step", params={"max_lr": 0.1} | params)
+    with pytest.raises(
+        ConfigError, match=r"scheduler.params: OneCycleLR ends after 2. steps, but .* takes 30 steps; it f"
+    ):
+        train(part)
+    with pytest.raises(ConfigError, match=r"OneCycleLR ends after 2. steps, but the training has no known end"):
+        train(part, max_epochs=-1)
+
+
+def test_one_cycle_may_end_with_the_training():
+    train(SchedulerPart(name="OneCycleLR", interval="step", params={"max_lr": 0.1, "total_steps": 30}))
+
+
+@pytest.mark.parametrize(
+    ("name", "params", "said"),
+    [
+        (
+            "CosineAnnealingLR",
+            {"T_max": 20},
+            "ends after 20 steps, but the training takes 30 steps; the learning rate r",
+        ),
+        ("PolynomialLR", {"total_iters": 20}, "the learning rate stays 0. Leave total_iters out"),
+        ("CosineAnnealingLR", {"T_max": 30}, ""),
+        ("LinearLR", {"total_iters": 20}, ""),
+    ],
+)
+def test_a_schedule_that_ends_before_the_training_is_a_warning(name, params, said, caplog):
+    train(SchedulerPart(name=name, interval="step", params=params))
+    assert said in caplog.text
+    assert bool(said) == ("but the training" in caplog.text)
+
+
 def test_constant_lr_keeps_its_own_length():
     rates = train(SchedulerPart(name="ConstantLR", params={"factor": 0.5, "total_iters": 2})).rates
     assert [rates[0], rates[10], rates[20]] == pytest.approx([0.05, 0.05, 0.1])

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import argparse
+import errno
 import logging
 import os
 import pkgutil
+import re
 import signal
 import sys
 from collections.abc import Sequence
@@ -16,6 +18,7 @@ from cuelight.errors import CuelightError, TrainingInterrupted, UsageError
 from cuelight.utils.background import is_busy
 from cuelight.utils.signals import NotedSignal
 
+_LONG_WORD = re.compile(r"\S{1000,}")  # no path, and no name that a person wrote
 EXIT_FAILED = 1
 EXIT_USAGE = 2  # as argparse does
 EXIT_SIGNAL = 128  # as shells do: 130 after SIGINT, 143 after SIGTERM
@@ -61,8 +64,17 @@ def _run(arguments: Sequence[str] | None) -> int:
     except TrainingInterrupted as error:
         return EXIT_SIGNAL + error.signal_number
     except CuelightError as error:
-        sys.stderr.write(f"error: {error}\n")
+        sys.stderr.write(f"error: {_LONG_WORD.sub(_cut, str(error))}\n")
         return EXIT_USAGE if isinstance(error, UsageError) else EXIT_FAILED
+    except OSError as error:
+        if error.errno != errno.ENAMETOOLONG:
+            raise
+        sys.stderr.write(f"error: {_LONG_WORD.sub(_cut, str(error.filename))}: this name is too long for a file.\n")
+        return EXIT_USAGE
+
+
+def _cut(word: re.Match[str]) -> str:
+    return f"{word[0][:60]}... ({len(word[0])} characters)"
 
 
 def _parse(arguments: Sequence[str] | None) -> argparse.Namespace:

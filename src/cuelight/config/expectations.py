@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import collections.abc
 import enum
+import math
 import numbers
 import types
 from collections.abc import Iterable, Iterator, Mapping
@@ -148,6 +149,8 @@ def _hint(annotation: Any, value: object) -> str:
     kinds = list(members(annotation))
     if value is None:
         return " The value after the colon is missing."
+    if isinstance(value, float) and not math.isfinite(value):
+        return " It must be finite."
     if isinstance(value, (int, float)) and str in kinds:
         return f' Write "{_flow(value)}" in quotes if text is meant.'
     if isinstance(value, str) and not isinstance(value, EnvironmentText):

@@ -18,11 +18,13 @@ from pydantic import (
 from cuelight.config.durations import EXPECTED, read_duration
 from cuelight.config.environment import EnvironmentText
 
+_LONGEST_NAME = 200  # bytes; file systems allow 255
+
 
 class Section(BaseModel):
     """A mapping of the file. Unknown keys are an error; instances are immutable."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, strict=True, allow_inf_nan=False)
 
 
 def _keep_hidden(value: object, handler: ValidatorFunctionWrapHandler) -> object:
@@ -32,8 +34,8 @@ def _keep_hidden(value: object, handler: ValidatorFunctionWrapHandler) -> object
 
 
 def _run_name(name: str) -> str:
-    if not re.fullmatch(r"\w[\w .+=-]*", name) or name.endswith((" ", ".")):
-        raise ValueError("expected a folder name of letters, digits, spaces and . _ + = -")
+    if not re.fullmatch(r"\w[\w .+=-]*", name) or name.endswith((" ", ".")) or len(name.encode()) > _LONGEST_NAME:
+        raise ValueError("expected a short folder name of letters, digits, spaces and . _ + = -")
     return name
 
 

@@ -92,7 +92,7 @@ def _adapter(annotation: Any) -> TypeAdapter[Any] | None:
 
 
 def _new_adapter(annotation: Any) -> TypeAdapter[Any] | None:
-    for configuration in (ConfigDict(strict=True, arbitrary_types_allowed=True), None):
+    for configuration in (ConfigDict(strict=True, arbitrary_types_allowed=True, allow_inf_nan=False), None):
         # Pydantic raises for a class with its own configuration, and for a class that it does not know.
         with suppress(PydanticUserError, SchemaError, NameError, TypeError):
             return TypeAdapter(annotation, config=configuration)

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import lightning.pytorch as pl
 import torch
@@ -15,11 +15,13 @@ from lightning.pytorch.strategies import StrategyRegistry
 from cuelight import registry
 from cuelight.callbacks.base.check import ChecksModel, check_callback
 from cuelight.config.schema import Config
+from cuelight.data.base.image_data_module import ImageDataModule
 from cuelight.data.base.image_file_data_module import ImageFileDataModule
 from cuelight.data.spec import data_spec_of
-from cuelight.errors import ConfigWarning, Problem, did_you_mean
+from cuelight.errors import ConfigError, ConfigWarning, DataError, Problem, did_you_mean
 from cuelight.runs.build import build_data, build_model, model_class
 from cuelight.runs.plan import PlannedCallback
+from cuelight.runs.trainer import build_trainer
 from cuelight.tasks.lookup import TASKS
 from cuelight.tracking.loggers.requirements import tracker_problems
 from cuelight.training.schedules import scheduler_problems
@@ -59,12 +61,35 @@ def check_model(
 
 def check_model_of(config: Config, planned: Sequence[PlannedCallback]) -> list[Problem]:
     """Return the problems of ``check_model`` before a training; none if the classes of the data are not known."""
-    with suppress(Exception):  # of data that is not here, or of a model that cannot be built on this device
-        data = data_spec_of(build_data(config))
+    if list(_missing_data(config)):
+        return []
+    try:
+        data = build_data(config)
+        spec = data_spec_of(data)
         with torch.device("meta"):
-            module = build_model(config, data, fresh=False)
-        return check_model(planned, module, data.class_names)
+            module = build_model(config, spec, fresh=False)
+        if problems := check_model(planned, module, spec.class_names):
+            return problems
+        if isinstance(data, ImageDataModule):  # others may read their images in setup
+            _make_optimizers(config, [entry.callback for entry in planned], module, data)
+    except ConfigError as error:
+        return list(error.problems)
+    except DataError:
+        raise
+    except Exception:  # noqa: BLE001 - of data that is not here, or of a model that cannot be built on this device
+        return []
     return []
+
+
+def _make_optimizers(
+    config: Config, callbacks: Sequence[pl.Callback], module: pl.LightningModule, data: ImageDataModule[Any]
+) -> None:
+    """Make the optimizers as a training does; ``ConfigError`` if the schedule does not fit the length of it."""
+    trainer = build_trainer(config.trainer, callbacks, [], Path())
+    module.trainer = data.trainer = trainer
+    trainer.datamodule = data  # type: ignore[attr-defined]  # Lightning declares it nowhere
+    data.setup("fit")
+    module.configure_optimizers()
 
 
 def _missing_data(config: Config) -> Iterator[Problem]:

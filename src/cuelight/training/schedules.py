@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+import logging
 from typing import Any
 
 import lightning.pytorch as pl
@@ -16,12 +17,19 @@ from cuelight.errors import ConfigError, Problem
 from cuelight.training.rescale_on_resume import rescale_on_resume
 from cuelight.training.training_length import TrainingLength, training_length
 
+logger = logging.getLogger(__name__)
+
 _SCHEDULER_PATH = "trainer.scheduler"
 _PLATEAU = "ReduceLROnPlateau"
 # Parameters of torch's schedulers that set the length of the whole schedule.
 _LENGTH_PARAMETERS = ("total_steps", "T_max", "total_iters")
 # Schedulers in which such a parameter is the length of something else.
 _LENGTH_IS_THEIR_OWN = ("ConstantLR",)
+_AFTER_THE_END = {
+    "OneCycleLR": "it fails at the next one",
+    "CosineAnnealingLR": "the learning rate rises again",
+    "PolynomialLR": "the learning rate stays 0",
+}
 _WITHOUT_WARMUP = {
     _PLATEAU: "it has no fixed schedule",
     "OneCycleLR": "it has its own warm-up, set by pct_start",
@@ -64,8 +72,11 @@ def _fitted(
 ) -> LRScheduler:
     parameter = _missing_length(part)
     params: dict[str, Any] = dict(part.params)
-    if parameter or part.warmup:
+    given = _given_length(part)
+    if parameter or part.warmup or given:
         total = _in_intervals(training_length(module, max_steps), part)
+        if given:
+            _compare_lengths(part, given, total)
         if total and part.warmup >= total:
             message = (
                 f"expected a warm-up shorter than the training of {total} {part.interval}s, got {part.warmup}. Make it "
@@ -97,6 +108,29 @@ def _missing_length(part: SchedulerPart) -> str | None:
     accepted = inspect.signature(registry.schedulers.get(part.name)).parameters
     lengths = [name for name in _LENGTH_PARAMETERS if name in accepted]
     return lengths[0] if lengths and part.params.get(lengths[0]) is None else None
+
+
+def _given_length(part: SchedulerPart) -> int | None:
+    """Return the length of a schedule that is set, if something happens at its end."""
+    if part.name not in _AFTER_THE_END:
+        return None
+    epochs, steps = part.params.get("epochs"), part.params.get("steps_per_epoch")
+    lengths = [part.params[name] for name in _LENGTH_PARAMETERS if part.params.get(name) is not None]
+    return lengths[0] if lengths else epochs * steps if epochs and steps else None
+
+
+def _compare_lengths(part: SchedulerPart, given: int, total: int | None) -> None:
+    """Refuse, or warn of, a schedule that ends before the training, whose length ``total`` may be unknown."""
+    left_out = f"Leave {' and '.join(part.params.keys() & {*_LENGTH_PARAMETERS, 'epochs', 'steps_per_epoch'})} out"
+    if total is None or given + part.warmup < total:
+        length = "has no known end" if total is None else f"takes {total} {part.interval}s"
+        message = (
+            f"{part.name} ends after {given} {part.interval}s, but the training {length}; {_AFTER_THE_END[part.name]}. "
+            f"{left_out}, so that the schedule ends with the training."
+        )
+        if part.name == "OneCycleLR":
+            raise ConfigError([Problem(message, f"{_SCHEDULER_PATH}.params")])
+        logger.warning("%s", message)
 
 
 def _in_intervals(length: TrainingLength | None, part: SchedulerPart) -> int | None:

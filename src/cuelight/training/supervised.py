@@ -201,6 +201,10 @@ def count_classes(num_classes: int | None, class_names: Sequence[str] | None) ->
     """
     named = len(class_names) if class_names is not None else None
     count = num_classes if num_classes is not None else named
+    if named is not None and named < MIN_CLASSES and num_classes in (None, named):
+        has = f"only the class {class_names[0]}" if class_names else "no class"
+        message = f"the data has {has}; a model needs at least {MIN_CLASSES} classes to choose between."
+        raise ConfigError([Problem(message, "data")])
     if count is None or count < MIN_CLASSES:
         got = "but neither it nor class_names was given" if count is None else f"got {count}"
         message = f"expected at least {MIN_CLASSES} classes, {got}. Set num_classes, or class_names of the data module."

@@ -195,3 +195,14 @@ def test_masks_in_which_white_stands_for_a_class_are_refused(tmp_path: Path) -> 
 @pytest.mark.parametrize("masks", [([0, 0], [0, 0]), ([0, 255], [1, 0]), ([9, 9],)])
 def test_other_masks_are_not_refused_for_that(masks, tmp_path: Path) -> None:
     refuse_masks_without_classes(_files(tmp_path, *masks))
+
+
+def test_a_class_that_is_in_a_few_masks_only_is_enough(tmp_path: Path) -> None:
+    masks = [[0, 255] for _ in range(80)]
+    for number in range(1, 80, 3):
+        masks[number] = [1, 255]
+    files = _files(tmp_path, *masks)
+
+    refuse_masks_without_classes(files)
+
+    assert [values for values in masks[::3] if 1 in values] == []  # those that are looked at first

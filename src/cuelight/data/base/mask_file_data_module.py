@@ -57,7 +57,7 @@ class MaskFileDataModule(ImageFileDataModule[MaskFiles]):
         """The name of each class, in the order of the values in the masks."""
 
     def check_files(self, train: MaskFiles) -> None:
-        """Read a few training masks; ``DataError`` if they hold no class but 0."""
+        """Read a few training masks; ``DataError`` if 255 was meant as a class in all masks."""
         refuse_masks_without_classes(train)
 
     def fingerprint(self) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from contextlib import suppress
 from typing import Any
 
 import numpy as np
@@ -78,11 +79,12 @@ class MaskFiles:
 def refuse_masks_without_classes(files: MaskFiles) -> None:
     """Raise ``DataError`` for masks in which white was meant as a class: nothing could be learnt from them.
 
-    Some of the masks are read, evenly spaced. They are refused if they hold ``IGNORE_INDEX`` and no class but 0.
+    A few of the masks are read, evenly spaced. If they hold ``IGNORE_INDEX`` and no class but 0, the others are read
+    until one holds a class.
     """
     step = -(-len(files) // _LOOKED_AT) or 1
-    values = {value for path in files.masks[::step] for value in _values_if_readable(path, len(files.class_names))}
-    if values in ({0, IGNORE_INDEX}, {IGNORE_INDEX}):
+    suspicious = ({0, IGNORE_INDEX}, {IGNORE_INDEX})
+    if _values_of(files.masks[::step], files) in suspicious and _values_of(files.masks, files) in suspicious:
         raise DataError(
             f"{files.masks[0]}: this mask and the others contain only class 0, and {IGNORE_INDEX} for pixels to "
             f"ignore. If white marks a class, write the index of the class instead, such as 1 for "
@@ -114,12 +116,14 @@ def _difference(path: str, image: Header, mask: Header) -> str:
     )
 
 
-def _values_if_readable(path: str, class_count: int) -> Iterable[int]:
-    """Return the values of a mask; none if it is unreadable, which is reported when it is loaded."""
-    try:
-        values: list[int] = np.unique(read_mask(path, class_count)).tolist()
-    except UnreadableImageError:
-        return []
+def _values_of(masks: Iterable[str], files: MaskFiles) -> set[int]:
+    """Return the values of the masks up to the first that holds a class; one that is unreadable is left out."""
+    values: set[int] = set()
+    for path in masks:
+        with suppress(UnreadableImageError):  # reported when it is loaded
+            values |= set(np.unique(read_mask(path, len(files.class_names))).tolist())
+        if not values <= {0, IGNORE_INDEX}:
+            break
     return values
 
 

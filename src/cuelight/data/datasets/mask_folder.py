@@ -9,6 +9,7 @@ from cuelight.data.base.folders import report_unused
 from cuelight.data.base.mask_file_data_module import MaskFileDataModule, class_name_problem
 from cuelight.data.base.mask_files import MaskFiles
 from cuelight.data.base.mask_pairs import find_mask_splits, pair_masks
+from cuelight.data.base.text_lines import read_lines
 from cuelight.data.finding import UnusedFiles
 from cuelight.errors import DataError
 
@@ -65,7 +66,7 @@ def _read_class_names(root: Path) -> list[str]:
             f"{root}: the class names are missing. Set data.params.class_names to the name of each mask value, such as "
             f"[background, cat, dog] for 0, 1 and 2, or write the names to {file}, one per line."
         )
-    names = [line.strip() for line in file.read_text(encoding="utf-8").splitlines() if line.strip()]
+    names = read_lines(file)
     if problem := class_name_problem(names):
         raise DataError(f"{file}: {problem}")
     return names

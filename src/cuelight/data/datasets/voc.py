@@ -12,6 +12,7 @@ from pydantic import Field
 from cuelight.data.base.folders import report_unused, require_folder
 from cuelight.data.base.mask_file_data_module import MaskFileDataModule
 from cuelight.data.base.mask_files import MaskFiles
+from cuelight.data.base.text_lines import read_lines
 from cuelight.data.finding import UnusedFiles, walk_images
 from cuelight.errors import DataError
 
@@ -60,7 +61,9 @@ class VOCSegmentation(MaskFileDataModule):
         lists = {split: root / _LISTS / f"{split}.txt" for split in ("train", "val", "test")}
         if not lists["train"].is_file():
             lists = {"train": root / _LISTS / "trainval.txt", "test": lists["test"]}
-        names = {split: _read_names(file) for split, file in lists.items() if file.is_file()}
+        names = {
+            split: [line.split()[0] for line in read_lines(file)] for split, file in lists.items() if file.is_file()
+        }
         if not names.get("train"):
             raise DataError(f"{lists['train']}: this file is empty or does not exist. {_LAYOUT}")
         unused = UnusedFiles(root)
@@ -106,10 +109,6 @@ def _find_root(path: Path) -> Path:
     for name in ("JPEGImages", "SegmentationClass"):
         require_folder(found[0] / name, _LAYOUT)
     return found[0]
-
-
-def _read_names(file: Path) -> list[str]:
-    return [line.split()[0] for line in file.read_text(encoding="utf-8").splitlines() if line.strip()]
 
 
 def _by_name(folder: Path, unused: UnusedFiles) -> dict[str, str]:
