@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 INSTALLED := $(VENV)/.installed
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo test lint types docs unit test-slow test-gpu bench constraints clean
+.PHONY: help install demo test lint types docs unit test-slow test-gpu bench constraints manifest clean
 
 help:  ## Show this list.
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -54,6 +54,9 @@ bench: $(INSTALLED)  ## Measure every claim of the documentation.
 constraints: $(INSTALLED)  ## Write constraints.txt anew, from the newest versions that work together.
 	$(BIN)/uv pip compile pyproject.toml --all-extras --universal --python-version 3.10 --upgrade \
 		--no-header --no-annotate --no-emit-index-url --quiet --output-file constraints.txt
+
+manifest: $(INSTALLED)  ## Write the names and parameters that a YAML file may use anew, from the code.
+	$(BIN)/python -c 'from cuelight.registry.manifest import write_manifest; write_manifest()'
 
 clean:  ## Remove what was built, not what was trained.
 	rm -rf $(VENV) site build .pytest_cache .mypy_cache .ruff_cache

@@ -6,12 +6,15 @@ from pathlib import Path
 
 import pytest
 import yaml
+from jsonschema import Draft202012Validator
 
 from cuelight import Run, registry
 from cuelight.cli.main import main
 from cuelight.config import CallbackPart, Config, ExporterConfig, SchedulerPart, TrackerConfig, TrainerConfig
+from cuelight.config.loading import read_document
 from cuelight.config.tracker import MLflowConfig, TensorBoardConfig, WandbConfig
 from cuelight.errors import ConfigError
+from cuelight.registry.json_schema import make_schema
 
 ROOT = Path(__file__).parent.parent
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
@@ -31,6 +34,12 @@ def whole(part):
     return BASES[tasks[0] if tasks else "classification"] | part
 
 
+@pytest.fixture(scope="module")
+def editor():
+    """What an editor says about a file."""
+    return Draft202012Validator(make_schema())
+
+
 def blocks():
     for page in PAGES:
         for number, found in enumerate(BLOCK.finditer(page.read_text()), start=1):
@@ -39,16 +48,18 @@ def blocks():
 
 
 @pytest.mark.parametrize(("title", "text"), [block for block in blocks() if block.values[0] != MISTAKES])
-def test_yaml_in_the_documentation_can_be_planned(title, text, tmp_path) -> None:
+def test_yaml_in_the_documentation_can_be_planned(title, text, tmp_path, editor) -> None:
     """A block with a title is a whole file, another one a part of one."""
     file = tmp_path / "block.yaml"
     file.write_text(text if title else yaml.safe_dump(whole(yaml.safe_load(text))))
     assert Run.from_yaml(file).plan()
+    assert [error.message for error in editor.iter_errors(read_document(file).tree)] == []
 
 
 @pytest.mark.parametrize("file", [*sorted((ROOT / "examples").glob("*.yaml")), *STARTERS], ids=lambda file: file.stem)
-def test_examples_can_be_planned(file) -> None:
+def test_examples_can_be_planned(file, editor) -> None:
     assert Run.from_yaml(file).plan()
+    assert [error.message for error in editor.iter_errors(read_document(file).tree)] == []
 
 
 def test_example_of_own_parts_can_be_planned(capsys) -> None:
@@ -69,8 +80,8 @@ def test_report_of_mistakes_is_the_real_one(tmp_path) -> None:
 @pytest.mark.parametrize(
     "command",
     [
-        "init", "plan", "callbacks", "layers", "train", "test", "export", "archive", "predict", "explain", "finish",
-        "verify", "report", "upload", "diff",
+        "init", "plan", "callbacks", "schema", "layers", "train", "test", "export", "archive", "predict", "explain",
+        "finish", "verify", "report", "upload", "diff",
     ],
 )  # fmt: skip
 def test_help_in_the_documentation_is_the_real_one(command, capsys, monkeypatch) -> None:

@@ -324,7 +324,8 @@ def test_further_checks_are_given_converted_parameters_and_show_no_secrets():
     token = EnvironmentText("hunter2", "${env:X}")
     for written, found in (("false", []), ("true", ["at.params.token: ${env:X} of no use"])):
         params = {"pretrained": EnvironmentText(written, "${env:P}"), "token": token, "path": "x"}
-        assert problems(own, params, "Picky") == found
+        assert problems(own, params, "Picky") == []
+        assert list(map(str, own.further_problems({"name": "Picky", "params": params}, "at"))) == found
 
 
 def test_a_taken_name_is_refused_and_a_cell_that_runs_again_is_not():
@@ -378,9 +379,9 @@ def test_entry_points_of_an_installed_package(tmp_path, monkeypatch):
 
 
 def test_a_builtin_that_cannot_be_imported_says_why():
-    own = Registry(Kind("callback", "callbacks", {"Gone": "no_such_module_here:Gone"}))
-    assert problems(own, {}, "Gone") == [
-        "at.name: the callback \"Gone\" cannot be imported: No module named 'no_such_module_here'"
+    own = Registry(Kind("callback", "callbacks", {"Timer": "no_such_module_here:Timer"}))
+    assert list(map(str, own.further_problems({"name": "Timer"}, "at"))) == [
+        "at.name: the callback \"Timer\" cannot be imported: No module named 'no_such_module_here'"
     ]
 
 

@@ -6,10 +6,11 @@ import logging
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 import lightning.pytorch as pl
 import numpy as np
+from pydantic import Field
 from torch import Tensor
 
 from cuelight import registry
@@ -26,6 +27,7 @@ from cuelight.explain.protocols import CountsPixels
 from cuelight.explain.targets import Target, find_target
 from cuelight.export.protocols import NamesOutputs
 from cuelight.images.preprocessing import Preprocessing
+from cuelight.registry.checking import misfits
 from cuelight.tasks.class_scores import class_scores
 from cuelight.tasks.lookup import TASKS
 from cuelight.tracking.sending import send_image
@@ -74,13 +76,13 @@ class GradCamCallback(pl.Callback):
     def __init__(
         self,
         target_layer: int | str,
-        class_idx: int | str = 0,
-        log_n_batches: int = 1,
+        class_idx: Annotated[int, Field(ge=0)] | str = 0,
+        log_n_batches: Annotated[int, Field(ge=1)] = 1,
         task: TaskName = "classification",
         method: Method = "gradcam",
         output: int | str | None = None,
     ) -> None:
-        if messages := dict(_out_of_range(log_n_batches, class_idx)):
+        if messages := misfits(GradCamCallback, {"class_idx": class_idx, "log_n_batches": log_n_batches}):
             raise ParameterError("GradCamCallback", messages)
         self.target_layer = target_layer
         self.class_idx = class_idx
@@ -254,14 +256,6 @@ def _name_the_callback() -> Iterator[None]:
         yield
     except ExplainError as error:
         raise type(error)(f"GradCamCallback: {error}") from error
-
-
-def _out_of_range(log_n_batches: int, class_idx: int | str) -> Iterator[tuple[str, str]]:
-    if log_n_batches < 1:
-        off = "To draw nothing, remove the callback (in a YAML file: active: false)."
-        yield "log_n_batches", f"expected at least 1, got {log_n_batches}. {off}"
-    if isinstance(class_idx, int) and class_idx < 0:
-        yield "class_idx", f"expected an index of at least 0, a class name, predicted or label; got {class_idx}."
 
 
 def _class_names(trainer: pl.Trainer, module: pl.LightningModule) -> Sequence[str] | None:

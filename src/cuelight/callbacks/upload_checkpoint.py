@@ -8,10 +8,11 @@ from collections.abc import Callable, Iterator, Sequence
 from datetime import timedelta
 from operator import is_
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
 import lightning.pytorch as pl
 from lightning.pytorch.callbacks import ModelCheckpoint
+from pydantic import Field
 from rich.console import Console
 from torch import Tensor
 
@@ -19,6 +20,7 @@ from cuelight.callbacks.base.train_end_step import TrainEndStep
 from cuelight.config import Config, paths
 from cuelight.config.durations import read_duration
 from cuelight.errors import CheckpointError, ConfigWarning, ParameterError, Problem
+from cuelight.registry.checking import misfits
 from cuelight.tracking.outbox.sender import PAUSES
 from cuelight.tracking.outbox.uploads import Uploads
 from cuelight.train_end.finished_training import FinishedTraining
@@ -52,9 +54,11 @@ class UploadCheckpoint(TrainEndStep):
     preferred_checkpoint: Preference = "loss"
     pauses: Sequence[float] = PAUSES
 
-    def __init__(self, keep: int = 1, timeout: str | dict[str, float] | timedelta = "10m") -> None:
-        if keep < 1:
-            raise ParameterError("UploadCheckpoint", {"keep": f"expected at least 1, got {keep}."})
+    def __init__(
+        self, keep: Annotated[int, Field(ge=1)] = 1, timeout: str | dict[str, float] | timedelta = "10m"
+    ) -> None:
+        if messages := misfits(UploadCheckpoint, {"keep": keep}):
+            raise ParameterError("UploadCheckpoint", messages)
         self.keep = keep
         self.timeout = read_duration(timeout)
         self._training: str | None = None

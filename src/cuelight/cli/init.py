@@ -7,11 +7,13 @@ import sys
 from importlib import resources
 from pathlib import Path
 
+from cuelight.cli.schema import SCHEMA_FILE, schema_text
 from cuelight.errors import CuelightError, UsageError, did_you_mean
+from cuelight.utils.files import write_text
 
 
 def run(arguments: argparse.Namespace) -> int:
-    """Write the starter file of a task."""
+    """Write the starter file of a task, and the schema by which an editor checks it."""
     folder = resources.files("cuelight.cli") / "starters"
     tasks = sorted(entry.name.removesuffix(".yaml") for entry in folder.iterdir() if entry.name.endswith(".yaml"))
     if arguments.task not in tasks:
@@ -27,5 +29,6 @@ def run(arguments: argparse.Namespace) -> int:
         raise CuelightError(f"{target} already exists. Choose another name with --file.") from None
     except OSError as error:
         raise CuelightError(f"{target} cannot be written: {error.strerror}.") from error
+    write_text(target.parent / SCHEMA_FILE, schema_text())
     sys.stdout.write(f"{target} written. Next: cuelight plan {target}, then cuelight train {target}\n")
     return 0

@@ -13,6 +13,7 @@ import sys
 from collections.abc import Sequence
 from typing import NoReturn
 
+from cuelight.cli.check_first import check_first
 from cuelight.cli.parser import build_parser
 from cuelight.errors import CuelightError, TrainingInterrupted, UsageError
 from cuelight.utils.background import is_busy
@@ -59,6 +60,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 def _run(arguments: Sequence[str] | None) -> int:
     parsed = _parse(arguments)
     try:
+        check_first(parsed)
         # The module of a command is imported only when the command runs.
         return int(pkgutil.resolve_name(f"cuelight.cli.{parsed.command}")(parsed))
     except TrainingInterrupted as error:

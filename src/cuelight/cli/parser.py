@@ -50,6 +50,10 @@ def _add_before_training(commands: argparse._SubParsersAction[argparse.ArgumentP
     parser.add_argument("names", nargs="*", metavar="NAME", help="callbacks to show (default: all)")
     _add_source(parser)
 
+    parser = _add(commands, "schema", "write a JSON Schema of the YAML file, for completion and checks in editors")
+    parser.add_argument("--output", metavar="FILE", help="the file to write (default: standard output)")
+    _add_source(parser)
+
     parser = _add(commands, "layers", "list the layers of a model: index, name, type and shape of the output")
     parser.add_argument("config", help="the YAML file, a run directory or a checkpoint")
     parser.add_argument("overrides", nargs="*", metavar="key=value", help=_OVERRIDES)

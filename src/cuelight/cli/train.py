@@ -6,6 +6,7 @@ import argparse
 import shlex
 from pathlib import Path
 
+from cuelight.cli.check_first import overrides_of
 from cuelight.cli.display import begin, print_hint, print_summary, report_failures, source_options
 from cuelight.errors import ConfigError, Problem, TrainingInterrupted
 from cuelight.runs.run import Run
@@ -40,9 +41,4 @@ def _open(arguments: argparse.Namespace) -> Run:
         if arguments.config is None:
             raise ConfigError([Problem("expected a YAML file, or --resume with a run directory", where="command line")])
         return Run.from_yaml(arguments.config, arguments.overrides)
-    overrides = [text for text in (arguments.config, *arguments.overrides) if text is not None]
-    for text in overrides:
-        if "=" not in text:
-            message = f'unexpected "{text}": --resume uses the configuration of the run directory; remove this argument'
-            raise ConfigError([Problem(message, where="command line")])
-    return Run.load(arguments.resume, overrides)
+    return Run.load(arguments.resume, overrides_of(arguments))

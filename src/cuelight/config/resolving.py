@@ -25,6 +25,7 @@ def load_config(
     source: Path | str | Mapping[str, Any],
     overrides: Sequence[str] | Mapping[str, Any] = (),
     check_part: PartCheck | None = None,
+    check_class: PartCheck | None = None,
     check_whole: WholeCheck | None = None,
 ) -> Config:
     """Read and check a configuration.
@@ -33,7 +34,8 @@ def load_config(
         source: A YAML file, or a mapping such as :meth:`Config.to_dict` returns.
         overrides: Texts such as ``trainer.epochs=3``, or a mapping such as ``{"trainer.epochs": 3}``.
         check_part: Checks the name and the parameters of each part; without it, only their form is checked.
-        check_whole: Checks whether the parts work together; some of them may be wrong.
+        check_class: Asks the class of each part, if nothing is wrong so far.
+        check_whole: Checks whether the parts work together, if nothing was wrong before ``check_class``.
 
     Returns:
         The configuration with defaults and environment variables filled in.
@@ -47,13 +49,14 @@ def load_config(
     config, unfitting = check(tree)
     broken = {problem.path for problem in unset}
     problems += [*unset, *(problem for problem in unfitting if problem.path not in broken)]
-    if check_part is not None:
-        for kind, entry, path in _parts(tree):
-            problems += [problem for problem in check_part(kind, entry, path) if problem.path not in broken]
     document.filled_in = tree
+    if check_part is not None:
+        problems += [problem for part in _parts(tree) for problem in check_part(*part) if problem.path not in broken]
     if config is not None:
         config.set_origin(document, templates)
-        problems += check_whole(config) if check_whole is not None else []
+        if not problems:
+            problems += [problem for part in _parts(tree) for problem in check_class(*part)] if check_class else []
+            problems += check_whole(config) if check_whole else []
     if problems or config is None:
         raise ConfigError(document.add_places(problems))
     return config

@@ -9,7 +9,7 @@ from typing import Annotated
 from cuelight.config import Part
 from cuelight.registry.describe import ParameterInfo, PartInfo
 from cuelight.registry.kinds import PartKind
-from cuelight.registry.parts import Registry, check_part, registry_of
+from cuelight.registry.parts import Registry, check_part, further_problems, registry_of
 from cuelight.registry.source import load_source
 
 callbacks = registry_of("callback")
@@ -31,6 +31,7 @@ __all__ = [
     "callbacks",
     "check_part",
     "data",
+    "further_problems",
     "load_source",
     "models",
     "optimizers",

@@ -68,3 +68,10 @@ TRANSFORMS = _all_from(
     "RandomPhotometricDistort RandomPosterize RandomResize RandomResizedCrop RandomRotation RandomShortestSize "
     "RandomSolarize RandomVerticalFlip RandomZoomOut Resize TrivialAugmentWide",
 )
+
+# Further names that a file may use: a function that lists them, by what they are.
+NAME_LISTS = {
+    "network": "cuelight.training.backbones:network_names",
+    "encoder": "cuelight.tasks.segmentation.networks:encoder_names",
+    "architecture": "cuelight.tasks.segmentation.networks:architecture_names",
+}

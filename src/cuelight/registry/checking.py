@@ -3,23 +3,31 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable, Mapping
-from typing import Any
+from collections.abc import Mapping
+from typing import Any, get_args
 
 from cuelight.config import Part, PartCheck
 from cuelight.config.expectations import expected, type_problem
 from cuelight.errors import Problem, did_you_mean
-from cuelight.registry.kinds import Kind
+from cuelight.registry.kinds import Kind, NamesOf
+from cuelight.registry.manifest import manifest
 from cuelight.registry.signatures import parameters_of
 from cuelight.registry.values import UnfitError, convert, part_kind
 
+_MOST_LISTED = 20
+
 
 def check_parameters(
-    name: str, kind: Kind, factory: Callable[..., Any], given: Mapping[Any, Any], path: str, check_part: PartCheck
+    name: str,
+    kind: Kind,
+    parameters: Mapping[str, inspect.Parameter],
+    takes_any: bool,
+    given: Mapping[Any, Any],
+    path: str,
+    check_part: PartCheck,
 ) -> list[Problem]:
     """Return the unknown, reserved, unfit and missing parameters of a part; ``check_part`` checks parts within them."""
     problems: list[Problem] = []
-    parameters, takes_any = parameters_of(factory)
     known = {key: parameter for key, parameter in parameters.items() if key not in kind.reserved}
     for key, value in given.items():
         place = f"{path}.params.{key}"
@@ -36,6 +44,22 @@ def check_parameters(
     return problems
 
 
+def misfits(owner: type, given: Mapping[str, object]) -> dict[str, str]:
+    """Return what is wrong with arguments of a constructor by its annotations: messages by name."""
+    parameters, _ = parameters_of(owner)
+    checked = {name: parameter.annotation for name, parameter in parameters.items() if name in given}
+    wrong = {name: annotation for name, annotation in checked.items() if not _fits(annotation, given[name])}
+    return {name: f"expected {expected(annotation)}, got {given[name]!r}." for name, annotation in wrong.items()}
+
+
+def _fits(annotation: Any, value: object) -> bool:
+    try:
+        convert(annotation, value)
+    except UnfitError:
+        return False
+    return True
+
+
 def _check_value(annotation: Any, value: object, path: str, check_part: PartCheck) -> list[Problem]:
     nested = part_kind(annotation)
     if nested and value is not None:
@@ -46,9 +70,21 @@ def _check_value(annotation: Any, value: object, path: str, check_part: PartChec
         if problems:
             return problems
     try:
-        convert(annotation, value)
+        converted = convert(annotation, value)
     except UnfitError:
         return [Problem(type_problem(annotation, value), path)]
+    return _unknown_name(annotation, converted, path)
+
+
+def _unknown_name(annotation: Any, value: object, path: str) -> list[Problem]:
+    """Find a text that is in none of the lists of names of its type; the class itself checks the whole name."""
+    marks = [mark for mark in get_args(annotation)[1:] if isinstance(mark, NamesOf)]
+    for mark in marks:
+        names = manifest()["names"][mark.name]
+        plain = str(value).partition(".")[0]
+        if plain.lower() not in (name.lower() for name in names):
+            listed = "" if len(names) > _MOST_LISTED else f" Expected one of: {', '.join(names)}."
+            return [Problem(f'unknown {mark.name} "{value}".{did_you_mean(plain, names)}{listed}', path)]
     return []
 
 

@@ -5,13 +5,14 @@ from __future__ import annotations
 import enum
 import inspect
 import types
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Annotated, Any, Literal, Union, get_args, get_origin
 
 from cuelight.registry.kinds import Kind
 from cuelight.registry.signatures import parameter_help, parameters_of, summary
-from cuelight.registry.values import part_kind
+from cuelight.registry.type_codes import decode_type, encode_type
+from cuelight.registry.values import is_plain, part_kind, plain
 
 
 @dataclass(frozen=True)
@@ -48,17 +49,36 @@ class PartInfo:
     parameters: tuple[ParameterInfo, ...]
 
 
-def describe(name: str, factory: Callable[..., Any], kind: Kind) -> PartInfo:
-    """Describe a class, without the parameters that only the run supplies."""
+def describe_class(factory: Callable[..., Any]) -> dict[str, Any]:
+    """Return the entry of a class or function, as in the manifest."""
     texts = parameter_help(factory)
+    parameters, takes_any = parameters_of(factory)
+    described = {
+        name: {"type": encode_type(parameter.annotation), "help": texts.get(name, ""), **_default(parameter.default)}
+        for name, parameter in parameters.items()
+    }
+    return {"summary": summary(factory), "takes_any": takes_any, "parameters": described}
+
+
+def _default(default: object) -> dict[str, Any]:
+    if default is inspect.Parameter.empty:
+        return {}
+    if isinstance(default, enum.Enum):
+        default = default.value
+    return {"default": plain(default) if is_plain(default) else getattr(default, "__name__", str(default))}
+
+
+def describe(name: str, entry: Mapping[str, Any], kind: Kind) -> PartInfo:
+    """Describe a part by its entry in the manifest, without the parameters that only the run supplies."""
     infos = []
-    for key, parameter in parameters_of(factory)[0].items():
+    for key, parameter in entry["parameters"].items():
         if key not in kind.reserved:
-            has_default = parameter.default is not inspect.Parameter.empty
-            default = _default_text(parameter.default) if has_default else ""
+            has_default = "default" in parameter
+            default = _default_text(parameter["default"]) if has_default else ""
             required = not has_default and key not in kind.supplied
-            infos.append(ParameterInfo(key, type_text(parameter.annotation), default, required, texts.get(key, "")))
-    return PartInfo(name, summary(factory), tuple(infos))
+            text = type_text(decode_type(parameter["type"]))
+            infos.append(ParameterInfo(key, text, default, required, parameter["help"]))
+    return PartInfo(name, entry["summary"], tuple(infos))
 
 
 def type_text(annotation: Any) -> str:
@@ -99,12 +119,8 @@ def _member_text(annotation: Any) -> str:
 def _default_text(default: object) -> str:
     if default is None or isinstance(default, bool):
         return {None: "null", True: "true", False: "false"}[default]
-    if isinstance(default, enum.Enum):
-        return str(default.value)
     if isinstance(default, str):
         return default or '""'
     if isinstance(default, (list, tuple)):
         return "[" + ", ".join(map(_default_text, default)) + "]"
-    if callable(default):
-        return getattr(default, "__name__", "a function")
     return repr(default)

@@ -37,6 +37,13 @@ class PartKind:
     name: str
 
 
+@dataclass(frozen=True)
+class NamesOf:
+    """Marks a text that must be in a list of names: a key of ``builtins.NAME_LISTS``."""
+
+    name: str
+
+
 KINDS = (
     Kind("callback", "callbacks", builtins.CALLBACKS),
     Kind(

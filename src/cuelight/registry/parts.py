@@ -14,8 +14,9 @@ from cuelight.config import Part
 from cuelight.config.environment import hide
 from cuelight.errors import ConfigError, CuelightError, ParameterError, Problem, UsageError, did_you_mean
 from cuelight.registry.checking import check_parameters
-from cuelight.registry.describe import PartInfo, describe
+from cuelight.registry.describe import PartInfo, describe, describe_class
 from cuelight.registry.kinds import KINDS, Kind
+from cuelight.registry.manifest import part_of, signature_of
 from cuelight.registry.signatures import parameters_of
 from cuelight.registry.values import UnfitError, convert, is_plain, plain
 
@@ -112,10 +113,34 @@ class Registry:
         Raises:
             CuelightError: The name is unknown, or its class cannot be imported.
         """
-        return describe(name, self.get(name), self.kind)
+        return describe(name, self.entry(name), self.kind)
+
+    def entry(self, name: str) -> Mapping[str, Any]:
+        """Return the description of a part, as in the manifest; the class of a built-in part is not imported.
+
+        Raises:
+            CuelightError: The name is unknown, or a class of your own cannot be imported.
+        """
+        if name in self.kind.builtins:
+            return part_of(self.kind.name, name)
+        return describe_class(self.get(name))
 
     def problems(self, part: Mapping[str, Any], path: str) -> list[Problem]:
-        """Check the name and the parameters of a part against the signature of its class, without building it.
+        """Check the name and the parameters of a part; no class of a built-in part is imported.
+
+        Args:
+            part: An entry with ``name`` and optionally ``params``.
+            path: The dot path of the entry, for the problems.
+        """
+        try:
+            parameters, takes_any = signature_of(self.entry(part["name"]))
+        except CuelightError as error:
+            return [Problem(str(error), f"{path}.name")]
+        given = part.get("params") or {}
+        return check_parameters(str(part["name"]), self.kind, parameters, takes_any, given, path, check_part)
+
+    def further_problems(self, part: Mapping[str, Any], path: str) -> list[Problem]:
+        """Ask the class of a part that has no ``problems``.
 
         A class can check more than types, such as names that a library has, in a class method
         ``parameter_problems(params, path)`` that returns further problems. Its ``params`` are what the constructor
@@ -126,9 +151,10 @@ class Registry:
             path: The dot path of the entry, for the problems.
         """
         parameters = part.get("params") or {}
-        if found := self._signature_problems(part, path):
-            return found
-        factory = self.get(part["name"])
+        try:
+            factory = self.get(part["name"])
+        except CuelightError as error:
+            return [Problem(str(error), f"{path}.name")]
         further = getattr(factory, "parameter_problems", None)
         if further is None:
             return []
@@ -159,7 +185,7 @@ class Registry:
             ConfigError: The part is invalid, or its class rejects the parameters.
         """
         entry = {"name": part.name, "params": part.params} if isinstance(part, Part) else part
-        if found := self._signature_problems(entry, ""):
+        if found := self.problems(entry, ""):
             raise ConfigError([Problem(item.message, item.path.removeprefix(".")) for item in found])
         name = str(entry["name"])
         parameters: Any = entry.get("params") or {}
@@ -174,13 +200,6 @@ class Registry:
         except (TypeError, ValueError) as error:
             reason = hide(str(error), parameters)
             raise ConfigError([Problem(f"invalid parameters for {name}: {reason}")]) from error
-
-    def _signature_problems(self, part: Mapping[str, Any], path: str) -> list[Problem]:
-        try:
-            factory = self.get(part["name"])
-        except CuelightError as error:
-            return [Problem(str(error), f"{path}.name")]
-        return check_parameters(str(part["name"]), self.kind, factory, part.get("params") or {}, path, check_part)
 
     def _add(self, factory: _Registered, name: str | None) -> _Registered:
         chosen = name or str(getattr(factory, "__name__", ""))
@@ -225,6 +244,11 @@ class Registry:
 def check_part(kind: str, part: Mapping[str, Any], path: str) -> list[Problem]:
     """Check one part of a configuration; the ``check_part`` of :func:`cuelight.config.load_config`."""
     return registry_of(kind).problems(part, path)
+
+
+def further_problems(kind: str, part: Mapping[str, Any], path: str) -> list[Problem]:
+    """Ask the class of a part of a configuration that ``check_part`` accepts."""
+    return registry_of(kind).further_problems(part, path)
 
 
 def registry_of(kind: str) -> Registry:

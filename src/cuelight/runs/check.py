@@ -16,9 +16,9 @@ from cuelight import registry
 from cuelight.callbacks.base.check import ChecksModel, check_callback
 from cuelight.config.schema import Config
 from cuelight.data.base.image_data_module import ImageDataModule
-from cuelight.data.base.image_file_data_module import ImageFileDataModule
 from cuelight.data.spec import data_spec_of
 from cuelight.errors import ConfigError, ConfigWarning, DataError, Problem, did_you_mean
+from cuelight.runs.before_imports import missing_data
 from cuelight.runs.build import build_data, build_model, model_class
 from cuelight.runs.plan import PlannedCallback
 from cuelight.runs.trainer import build_trainer
@@ -37,7 +37,7 @@ def check(config: Config, planned: Sequence[PlannedCallback]) -> list[Problem | 
         *tracker_problems(config.tracker),
         *_trackers_of_another_process(config),
         *_data_of_another_task(config),
-        *_missing_data(config),
+        *missing_data(config),
         *_unknown_metrics(config, planned),
         *_wrong_direction(config, planned),
     ]
@@ -61,7 +61,7 @@ def check_model(
 
 def check_model_of(config: Config, planned: Sequence[PlannedCallback]) -> list[Problem]:
     """Return the problems of ``check_model`` before a training; none if the classes of the data are not known."""
-    if list(_missing_data(config)):
+    if list(missing_data(config)):
         return []
     try:
         data = build_data(config)
@@ -90,21 +90,6 @@ def _make_optimizers(
     trainer.datamodule = data  # type: ignore[attr-defined]  # Lightning declares it nowhere
     data.setup("fit")
     module.configure_optimizers()
-
-
-def _missing_data(config: Config) -> Iterator[Problem]:
-    """Find a data folder that does not exist."""
-    path = config.data.params.get("path")
-    kind = registry.data.get(config.data.name)
-    if not path or not (isinstance(kind, type) and issubclass(kind, ImageFileDataModule)) or Path(str(path)).exists():
-        return
-    looked_for = getattr(path, "template", Path(str(path)).absolute())
-    yield Problem(
-        f"there is no such folder (looked for {looked_for}). A relative path starts at the working directory; change "
-        "it with data.params.path=...",
-        "data.params.path",
-        on_this_machine=True,
-    )
 
 
 def _unknown_hardware(config: Config) -> Iterator[Problem]:

@@ -93,7 +93,7 @@ class Run(TrainedRun):
             runs.append(cls(config, directory))
             return runs[0].problems()
 
-        load_config(source, overrides, registry.check_part, check_whole)
+        load_config(source, overrides, registry.check_part, registry.further_problems, check_whole)
         return runs[0]
 
     @classmethod

@@ -47,6 +47,11 @@ def backbone_problems(
     return problems
 
 
+def network_names() -> list[str]:
+    """Return the names of all networks."""
+    return list(timm.list_models())
+
+
 def is_backbone(name: str) -> bool:
     """Return whether timm has a network of this name."""
     return bool(timm.is_model(name.partition(".")[0])) and ":" not in name

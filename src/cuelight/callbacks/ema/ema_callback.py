@@ -6,9 +6,10 @@ import logging
 import weakref
 from collections.abc import Callable, Iterator, Sequence
 from functools import partial
-from typing import Any
+from typing import Annotated, Any
 
 import lightning.pytorch as pl
+from pydantic import Field
 from torch import Tensor
 from torch.nn.parameter import is_lazy
 from torch.optim import Optimizer
@@ -69,16 +70,16 @@ class EMACallback(pl.Callback):
 
     def __init__(
         self,
-        decay: float = 0.5,
+        decay: Annotated[float, Field(ge=0, lt=1)] = 0.5,
         use_dynamic_decay: bool = True,
-        decay_tau: float = 2000,
-        update_every_n_steps: int = 1,
-        update_starting_at_step: int = 0,
+        decay_tau: Annotated[float, Field(gt=0)] = 2000,
+        update_every_n_steps: Annotated[int, Field(ge=1)] = 1,
+        update_starting_at_step: Annotated[int, Field(ge=0)] = 0,
         average_buffers: bool | str | list[str] = True,
         skip_nonfinite: bool = True,
         device: str | None = None,
     ) -> None:
-        require_ranges(locals())
+        require_ranges(EMACallback, locals())
         self.decay = decay
         self.use_dynamic_decay = use_dynamic_decay
         self.decay_tau = decay_tau

@@ -13,6 +13,7 @@ from torchmetrics import MeanMetric, Metric, MetricCollection
 from torchmetrics.classification import MulticlassAccuracy, MulticlassConfusionMatrix, MulticlassF1Score
 
 from cuelight.errors import Problem
+from cuelight.registry.kinds import NamesOf
 from cuelight.tasks.classification.archive import archive_head
 from cuelight.training.backbones import backbone_problems, build_backbone
 from cuelight.training.optimization import Optimization
@@ -64,7 +65,7 @@ class ClassificationModel(SupervisedModel):
 
     def __init__(
         self,
-        backbone: str = "resnet18",
+        backbone: Annotated[str, NamesOf("network")] = "resnet18",
         pretrained: bool = False,
         num_classes: Annotated[int, Field(ge=MIN_CLASSES)] | None = None,
         in_channels: Annotated[int, Field(ge=1)] = 3,

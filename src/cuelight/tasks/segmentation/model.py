@@ -13,6 +13,7 @@ from torchmetrics import Metric, MetricCollection
 
 from cuelight.errors import ConfigError, Problem
 from cuelight.images.preprocessing import IGNORE_INDEX
+from cuelight.registry.kinds import NamesOf
 from cuelight.tasks.segmentation.archive import archive_head
 from cuelight.tasks.segmentation.losses import SegmentationLoss, loss_problems
 from cuelight.tasks.segmentation.metrics import PixelConfusionMatrix, iou_of_classes, pixel_metrics
@@ -76,8 +77,8 @@ class SegmentationModel(SupervisedModel):
 
     def __init__(
         self,
-        architecture: str = _ARCHITECTURE,
-        encoder: str = _ENCODER,
+        architecture: Annotated[str, NamesOf("architecture")] = _ARCHITECTURE,
+        encoder: Annotated[str, NamesOf("encoder")] = _ENCODER,
         pretrained: bool = False,
         num_classes: Annotated[int, Field(ge=MIN_CLASSES)] | None = None,
         in_channels: Annotated[int, Field(ge=1)] = 3,

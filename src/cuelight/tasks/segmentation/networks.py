@@ -18,7 +18,7 @@ from torch import Tensor, nn
 from torch.func import functional_call
 
 from cuelight.errors import ConfigError, CuelightError, Problem, did_you_mean
-from cuelight.training.backbones import is_backbone, is_built_for_one_size, near_names, weight_problems
+from cuelight.training.backbones import is_backbone, is_built_for_one_size, near_names, network_names, weight_problems
 
 ARCHITECTURES = (
     "Unet", "UnetPlusPlus", "MAnet", "Linknet", "FPN", "PSPNet", "DeepLabV3", "DeepLabV3Plus", "PAN", "UPerNet",
@@ -40,6 +40,16 @@ _PARAMS = "architecture_params"
 _USUAL_STRIDE = 32
 # Raised by the two libraries for incompatible parts and arguments.
 _REFUSALS = (TypeError, ValueError, KeyError, AttributeError, AssertionError, IndexError)
+
+
+def architecture_names() -> list[str]:
+    """Return the names of all architectures."""
+    return list(ARCHITECTURES)
+
+
+def encoder_names() -> list[str]:
+    """Return the names of all encoders, those of timm with and without the prefix of the library."""
+    return [*own_encoders, *(f"{prefix}{name}" for name in network_names() for prefix in ("", _TIMM))]
 
 
 def network_problems(

@@ -1,0 +1,60 @@
+"""Report the mistakes in a configuration before the slow imports of a command."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from pathlib import Path
+
+from cuelight.errors import ConfigError, Problem
+from cuelight.utils.run_directory import CONFIG_FILE, find_run_directory, is_first_process
+
+
+def check_first(arguments: argparse.Namespace) -> None:
+    """Check the configuration of a command that has one; show what ``train`` is about to train.
+
+    Raises:
+        ConfigError: With every problem that can be found without importing a class of Cuelight.
+        NoSuchRunError: There is no such run.
+    """
+    if "overrides" not in arguments:
+        return
+    overrides = overrides_of(arguments)
+    source = _configuration(arguments)
+    if source is None:
+        return
+    from cuelight.registry import load_source
+    from cuelight.runs.before_imports import check_names, summary
+
+    for own in arguments.source:
+        load_source(own)
+    trains = arguments.command == "train:run"
+    config = check_names(source, overrides, to_train=trains and not arguments.resume)
+    if trains and not arguments.quiet and is_first_process():
+        sys.stderr.write(f"{summary(config)}\n")
+        sys.stderr.flush()
+
+
+def overrides_of(arguments: argparse.Namespace) -> list[str]:
+    """Return the overrides of a command. With ``--resume``, they begin where the file would be."""
+    if not getattr(arguments, "resume", None) or arguments.config is None:
+        return list(arguments.overrides)
+    if "=" not in arguments.config:
+        message = (
+            f'unexpected "{arguments.config}": --resume uses the configuration of the run directory; remove this '
+            "argument"
+        )
+        raise ConfigError([Problem(message, where="command line")])
+    return [arguments.config, *arguments.overrides]
+
+
+def _configuration(arguments: argparse.Namespace) -> Path | None:
+    """Return the YAML file that a command reads; ``None`` if it has none, or it is inside of a checkpoint."""
+    run = getattr(arguments, "resume", None) or getattr(arguments, "run", None)
+    file = "" if run else arguments.config or ""
+    if arguments.command == "layers:run" and (Path(file).is_dir() or Path(file).suffix == ".ckpt"):
+        run = file
+    if run:
+        directory = find_run_directory(Path(run))
+        return directory / CONFIG_FILE if directory else None
+    return Path(file) if file else None

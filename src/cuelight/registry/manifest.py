@@ -1,0 +1,92 @@
+"""The parameters of all built-in parts, known without importing their classes.
+
+The package brings a file that was made from the code and from certain versions of the libraries. With others, it is
+made again by importing them, and kept in the user's cache folder.
+"""
+
+from __future__ import annotations
+
+import inspect
+import json
+import pkgutil
+from collections.abc import Mapping
+from contextlib import suppress
+from functools import cache
+from hashlib import sha256
+from importlib import metadata, resources
+from pathlib import Path
+from typing import Any
+
+import platformdirs
+
+from cuelight.registry.builtins import NAME_LISTS
+from cuelight.registry.describe import describe_class
+from cuelight.registry.kinds import KINDS
+from cuelight.registry.type_codes import decode_type
+from cuelight.utils.files import write_text
+from cuelight.version import __version__
+
+FILE = "manifest.json"
+LIBRARIES = ("lightning", "torch", "torchvision", "timm", "segmentation-models-pytorch")
+
+
+@cache
+def manifest() -> dict[str, Any]:
+    """Return ``versions``, ``parts`` by kind and name, and lists of ``names`` that a library has."""
+    versions = installed_versions()
+    cached = _cache_file(versions)
+    for read in (resources.files("cuelight.registry") / FILE, cached):
+        with suppress(OSError, ValueError, TypeError, KeyError, RecursionError):
+            found: dict[str, Any] = json.loads(read.read_text(encoding="utf-8"))
+            if found["versions"] == versions and found.keys() >= {"parts", "names"}:
+                return found
+    made = make_manifest()
+    with suppress(OSError):
+        write_text(cached, json.dumps(made))
+    return made
+
+
+def make_manifest() -> dict[str, Any]:
+    """Return the manifest of the installed versions, made from the code; this imports all libraries."""
+    parts = {
+        kind.name: {name: describe_class(pkgutil.resolve_name(place)) for name, place in kind.builtins.items()}
+        for kind in KINDS
+    }
+    names = {name: sorted(pkgutil.resolve_name(place)()) for name, place in NAME_LISTS.items()}
+    return {"versions": installed_versions(), "parts": parts, "names": names}
+
+
+def write_manifest() -> None:
+    """Write the file that the package brings; ``make manifest`` does this."""
+    text = json.dumps(make_manifest(), indent=1, ensure_ascii=False)
+    write_text(Path(__file__).with_name(FILE), f"{text}\n")
+
+
+def part_of(kind: str, name: str) -> Mapping[str, Any]:
+    """Return ``summary``, ``takes_any`` and ``parameters`` of a built-in part."""
+    entry: dict[str, Any] = manifest()["parts"][kind][name]
+    return entry
+
+
+def signature_of(entry: Mapping[str, Any]) -> tuple[dict[str, inspect.Parameter], bool]:
+    """Return the parameters of an entry, and whether other names are accepted, as ``parameters_of`` of the class."""
+    parameters = {
+        name: inspect.Parameter(
+            name,
+            inspect.Parameter.KEYWORD_ONLY,
+            default=described.get("default", inspect.Parameter.empty),
+            annotation=decode_type(described["type"]),
+        )
+        for name, described in entry["parameters"].items()
+    }
+    return parameters, entry["takes_any"]
+
+
+def installed_versions() -> dict[str, str]:
+    """Return the versions of the libraries whose names a file may use; builds for other devices are the same."""
+    return {library: metadata.version(library).partition("+")[0] for library in LIBRARIES}
+
+
+def _cache_file(versions: Mapping[str, str]) -> Path:
+    key = sha256(json.dumps([__version__, versions]).encode()).hexdigest()[:16]
+    return Path(platformdirs.user_cache_dir("cuelight")) / f"manifest-{key}.json"
