@@ -203,3 +203,13 @@ def test_tracking_overhead(benchmark_named, mlflow_uri):
     ((seconds, share),) = benchmark._shares
     assert seconds > 0
     assert 0 < share < 1
+
+
+@pytest.mark.slow
+def test_at_once(benchmark_named, tmp_path):
+    benchmark = benchmark_named("at_once")
+    values = benchmark.measure(tmp_path, rounds=1)
+    assert values.keys() == {peer for peer in benchmark.TARGETS} | {
+        name for targets in benchmark.TARGETS.values() for name in targets
+    }
+    assert all(took[0] > 0 for took in values.values())
