@@ -27,5 +27,6 @@ def run(arguments: argparse.Namespace) -> int:
         raise CuelightError(f"{target} already exists. Choose another name with --file.") from None
     except OSError as error:
         raise CuelightError(f"{target} cannot be written: {error.strerror}.") from error
-    sys.stdout.write(f"{target} written. Next: cuelight plan {target}, then cuelight train {target}\n")
+    sys.stdout.write(f"{target}\n")
+    sys.stderr.write(f"Next: cuelight plan {target}, then cuelight train {target}\n")
     return 0
