@@ -6,9 +6,8 @@ from pathlib import Path
 from typing import Any
 
 from cuelight.errors import CheckpointError
+from cuelight.utils.run_directory import LAST_CHECKPOINT
 from cuelight.weights.checkpoint_io import load_checkpoint
-
-LAST_CHECKPOINT = "last.ckpt"
 
 
 def latest_checkpoint(folder: Path) -> Path | None:
