@@ -280,9 +280,7 @@ def _preprocessing(trainer: pl.Trainer, module: pl.LightningModule) -> Preproces
 
 
 def _step_of_validation(trainer: pl.Trainer) -> int:
-    """Return the step under which Lightning logs the metrics of this validation, if there is one optimizer."""
+    """Return the step under which Lightning logs the metrics of this validation."""
     if trainer.state.fn != "fit":
         return trainer.global_step
-    batches = trainer.fit_loop.epoch_loop.batch_progress
-    stepped = batches.is_last_batch or batches.current.ready % trainer.accumulate_grad_batches == 0
-    return max(0, trainer.global_step - int(stepped))
+    return trainer.fit_loop.epoch_loop._batches_that_stepped  # noqa: SLF001 - Lightning has no other name for it
