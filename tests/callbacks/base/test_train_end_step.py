@@ -28,7 +28,7 @@ from cuelight.train_end import measured_weights
 from cuelight.train_end.from_trainer import finished_by
 from cuelight.train_end.outcomes import read_outcomes
 from cuelight.train_end.running import StepResult, TrainEndError
-from cuelight.weights.best import BestCheckpoint, select_best
+from cuelight.weights.best import BestCheckpoint, best_checkpoint
 from cuelight.weights.checkpoint_io import AtomicCheckpointIO, load_checkpoint
 from cuelight.weights.fingerprint import fingerprint_of_file
 from support.comparing import same
@@ -625,4 +625,4 @@ def test_without_a_monitored_checkpoint_the_latest_one_is_used_and_this_is_said_
 
 def test_val_loss_with_an_underscore_is_the_validation_loss() -> None:
     kept = [BestCheckpoint(Path(name), name, "min", 1.0) for name in ("other_loss", "val_loss")]
-    assert select_best(kept, "loss").monitor == "val_loss"
+    assert best_checkpoint(kept, "loss").monitor == "val_loss"

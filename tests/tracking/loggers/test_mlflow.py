@@ -268,20 +268,23 @@ def test_server_that_dies_does_not_end_a_training(digits, tmp_path) -> None:
         server.stop()
     assert finished.code == 0, finished.err
     directory = only_run(tmp_path / "runs")
-    assert finished.err.count(f"MLflow at {server.uri} did not take what was sent") == 1
+    assert finished.err.count(f"MLflow at {server.uri} did not take what was sent") <= 1  # none if it ends before
     assert finished.err.count(f"MLflow at {server.uri} lacks") == 1
+    assert "the training continues" not in finished.err
     assert "Send it with: cuelight upload runs/tiny/" in finished.err
     assert [row["step"] for row in metric_rows(directory) if row["train/loss"]] == [str(step) for step in range(15)]
     told = cuelight("verify", directory, "--source", OWN_PARTS, folder=tmp_path)
     assert (told.code, "metrics" in told.out) == (1, True)
     assert "To send what a tracker lacks: cuelight upload" in told.err
     down = cuelight("upload", directory, "--source", OWN_PARTS, folder=tmp_path)
-    assert (down.code, "sent to" in down.err) == (1, False)
+    assert (down.code, down.out) == (1, "")
+    [failure] = [line for line in down.err.splitlines() if server.uri in line]
+    assert failure.startswith(f"error: MLflow at {server.uri} lacks ")
     try:
         server.start()
         sent = cuelight("upload", directory, "--source", OWN_PARTS, folder=tmp_path)
         assert sent.code == 0, sent.err
-        assert re.search(rf"sent to MLflow at {server.uri}: \d+ metrics", sent.err)
+        assert re.search(rf"sent to MLflow at {server.uri}: \d+ metrics", sent.out)
         client = MlflowClient(server.uri)
         [run] = client.search_runs([client.get_experiment_by_name("tiny").experiment_id])
         assert run.info.status == "FINISHED"
