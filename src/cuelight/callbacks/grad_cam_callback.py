@@ -33,6 +33,7 @@ from cuelight.train_end.from_trainer import is_sharded
 from cuelight.utils.files import atomic_write
 from cuelight.utils.redaction import reason_of
 from cuelight.utils.trainer_callbacks import callbacks_of
+from cuelight.weights.resuming import logging_step
 
 logger = logging.getLogger(__name__)
 
@@ -223,7 +224,7 @@ class GradCamCallback(pl.Callback):
             found = target.heat_maps(module, images, labels, scores)
         pictures = as_pictures(images, _preprocessing(trainer, module))
         explained = explained_images(found, pictures, scores, _class_names(trainer, module), labels)
-        step, epoch = _step_of_validation(trainer), trainer.current_epoch + 1  # shown epochs count from 1
+        step, epoch = logging_step(trainer), trainer.current_epoch + 1  # shown epochs count from 1
         when = f", epoch {epoch}, step {step}" if trainer.state.fn == "fit" else ""
         title = f"{title_of(self.method, target.layer, found.maps)}{when}"
         picture = draw_grid(explained, title, left_out)
@@ -277,10 +278,3 @@ def _preprocessing(trainer: pl.Trainer, module: pl.LightningModule) -> Preproces
         if isinstance(described, DescribesImages) and isinstance(described.preprocessing, Preprocessing):
             return described.preprocessing
     return None
-
-
-def _step_of_validation(trainer: pl.Trainer) -> int:
-    """Return the step under which Lightning logs the metrics of this validation."""
-    if trainer.state.fn != "fit":
-        return trainer.global_step
-    return trainer.fit_loop.epoch_loop._batches_that_stepped  # noqa: SLF001 - Lightning has no other name for it

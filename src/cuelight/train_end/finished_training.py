@@ -42,7 +42,7 @@ class FinishedTraining:
         name: The name of the run, and of exported files.
         main_metric: The metric that selects the best checkpoint, such as ``val/accuracy``.
         exporter: The export options; a step may have its own.
-        step: The number of optimizer steps, for the loggers.
+        step: The step for the loggers, after all that the training has logged.
     """
 
     directory: Path

@@ -293,3 +293,37 @@ def test_server_that_dies_does_not_end_a_training(digits, tmp_path) -> None:
     finally:
         server.stop()
     assert cuelight("verify", directory, "--source", OWN_PARTS, folder=tmp_path).code == 0
+
+
+def test_exported_files_are_artifacts_also_if_the_server_was_down_when_they_were_written(digits, tmp_path) -> None:
+    server = Server(tmp_path)
+    server.start()
+    callbacks = [
+        {"name": "Events", "params": {"path": str(tmp_path / "pipe")}},
+        {"name": "ExportOnTrainEnd"},
+        {"name": "ArchiveOnTrainEnd"},
+    ]
+    tree = experiment(digits, epochs=1, scheduler=None, callbacks=callbacks)
+    tree["model"] = {"name": "ClassificationModel", "params": {"backbone": "test_resnet"}}
+    tree["tracker"] = {"mlflow": {"tracking_uri": server.uri}}
+    file = write_yaml(tmp_path / "tiny.yaml", tree)
+    try:
+        with named_pipe(tmp_path / "pipe") as pipe:
+            command = Command("train", file, "--source", OWN_PARTS, folder=tmp_path)
+            command.wait_for_lines(pipe, 5)
+            server.stop()
+            done = command.wait(240)
+        assert done.code == 0, done.err
+        directory = only_run(tmp_path / "runs")
+        waiting = lacking(directory)[f"MLflow at {server.uri}"]
+        assert {"file tiny.onnx", "file tiny.tar"} <= set(waiting.removesuffix(" not sent yet").split(", "))
+        server.start()
+        assert cuelight("upload", directory, "--source", OWN_PARTS, folder=tmp_path).code == 0
+        client = MlflowClient(server.uri)
+        [run] = client.search_runs([client.get_experiment_by_name("tiny").experiment_id])
+        assert {"export/tiny.onnx", "archive/tiny.tar"} <= artifacts(client, run.info.run_id)
+        (tmp_path / "got").mkdir()
+        got = Path(client.download_artifacts(run.info.run_id, "export/tiny.onnx", str(tmp_path / "got")))
+        assert got.read_bytes() == (directory / "export" / "tiny.onnx").read_bytes()
+    finally:
+        server.stop()
