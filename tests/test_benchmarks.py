@@ -209,7 +209,5 @@ def test_tracking_overhead(benchmark_named, mlflow_uri):
 def test_at_once(benchmark_named, tmp_path):
     benchmark = benchmark_named("at_once")
     values = benchmark.measure(tmp_path, rounds=1)
-    assert values.keys() == {peer for peer in benchmark.TARGETS} | {
-        name for targets in benchmark.TARGETS.values() for name in targets
-    }
+    assert values.keys() == {*benchmark.TARGETS, *(name for targets in benchmark.TARGETS.values() for name in targets)}
     assert all(took[0] > 0 for took in values.values())

@@ -173,6 +173,41 @@ def test_pictures_of_the_first_batches_of_each_validation_at_the_step_of_its_los
         assert picture.size == (sent[-1].width, sent[-1].height)
 
 
+class TwoOptimizers(DigitModel):
+    """Steps the optimizers of its body and of its head for each batch."""
+
+    def __init__(self):
+        super().__init__()
+        self.automatic_optimization = False
+
+    def training_step(self, batch, batch_idx):
+        loss = super().training_step(batch, batch_idx)
+        self.manual_backward(loss)
+        for optimizer in self.optimizers():
+            optimizer.step()
+            optimizer.zero_grad()
+
+    def configure_optimizers(self):
+        return [torch.optim.SGD(part.parameters(), lr=0.1) for part in (self.body, self.head)]
+
+
+@pytest.mark.parametrize(
+    ("make_model", "settings"),
+    [
+        (TwoOptimizers, {}),
+        (TwoOptimizers, {"val_check_interval": 2}),
+        (TwoOptimizers, {"check_val_every_n_epoch": 2, "max_epochs": 4}),
+        (DigitModel, {"accumulate_grad_batches": 3}),
+        (DigitModel, {"val_check_interval": 3}),
+    ],
+)
+def test_the_step_of_a_picture_is_that_of_the_metrics(make_model, settings, tmp_path) -> None:
+    fit(tmp_path, [GradCamCallback(LAYER)], make_model, logger=csv_logger(tmp_path), **settings)
+    with (tmp_path / "csv" / "metrics.csv").open(newline="") as file:
+        steps = [int(row["step"]) for row in csv.DictReader(file) if row["val/loss"]]
+    assert [int(name.split("_")[3]) for name in pictures_in(tmp_path)] == steps
+
+
 def csv_logger(folder):
     return [pl.loggers.CSVLogger(folder, name="", version="csv")]
 

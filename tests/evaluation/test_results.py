@@ -1,6 +1,7 @@
 """Where results are kept, and how a confusion matrix looks."""
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import lightning.pytorch as pl
@@ -33,6 +34,14 @@ def test_views_are_kept_beside_each_other(tmp_path) -> None:
     results = read_results(results_path(tmp_path, "test")) | read_results(results_path(tmp_path, "val"))
     assert {view: entry["weights_fingerprint"] for view, entry in results.items()} == {"test": "abc", "val": "def"}
     assert results["val"]["metrics"] == {"val/loss": 2.0}
+
+
+def test_a_picture_of_an_earlier_measurement_does_not_stay(tmp_path) -> None:
+    measured = Measurement(tmp_path / "a.ckpt", "abc", "val", examples=Image.new("RGB", (8, 6)))
+    _, picture = write_results(tmp_path, measured)
+    assert picture.name == "predictions_val.png"
+    assert write_results(tmp_path, replace(measured, examples=None)) == [results_path(tmp_path, "val")]
+    assert not picture.exists()
 
 
 @pytest.mark.parametrize("count", [2, 10, 120])

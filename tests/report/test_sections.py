@@ -2,6 +2,7 @@
 
 import math
 import os
+import shutil
 import socket
 
 import psutil
@@ -9,8 +10,15 @@ import pytest
 import yaml
 
 from cuelight.errors import CuelightError
+from cuelight.report import write_report
 from cuelight.report.curves import read_curves
-from cuelight.report.galleries import example_gallery, gradcam_gallery, prediction_gallery
+from cuelight.report.galleries import (
+    EXPLAIN_FOLDER,
+    GRADCAM_FOLDER,
+    example_gallery,
+    newest_gallery,
+    prediction_gallery,
+)
 from cuelight.report.measurements import read_measurements
 from cuelight.report.settings import list_files, read_callbacks, read_config, read_metadata, read_trackers
 from cuelight.report.steps import read_steps
@@ -60,6 +68,8 @@ def test_one_epoch_is_one(run) -> None:
 def test_verdict_names_the_step_that_failed(run) -> None:
     failed = outcome("ExportOnTrainEnd", status="failed", reason="no space left")
     write_json(run / "outcomes.json", {"steps": [outcome("TestOnTrainEnd"), failed]})
+    (run / "checkpoints").mkdir(exist_ok=True)
+    (run / "checkpoints" / "best.ckpt").touch()
     found = verdict(run, record())
     assert (found.tone, found.headline) == ("bad", "ExportOnTrainEnd failed after the training")
     assert "cuelight finish" in found.command
@@ -167,7 +177,7 @@ def test_newest_gradcam_pictures_are_shown_and_the_others_counted(run) -> None:
         os.utime(file, (number + 1, number + 1))
     for number, file in enumerate(sorted((run / "gradcam").glob("epoch_*/*.png"))):
         os.utime(file, (100 + number, 100 + number))
-    gallery = gradcam_gallery(run)
+    gallery = newest_gallery(run, GRADCAM_FOLDER)
     assert [shown["caption"] for shown in gallery.pictures[:3]] == [
         "epoch_1/batch_0.png", "epoch_0/batch_0.png", "step_19/0.png",
     ]  # fmt: skip
@@ -179,9 +189,48 @@ def test_newest_gradcam_pictures_are_shown_and_the_others_counted(run) -> None:
 )
 def test_a_damaged_picture_is_named(run, content) -> None:
     (run / "gradcam" / "bad.png").write_bytes(content)
-    gallery = gradcam_gallery(run)
+    gallery = newest_gallery(run, GRADCAM_FOLDER)
     assert gallery.damaged == ["gradcam/bad.png"]
     assert len(gallery.pictures) == 2
+
+
+def test_pictures_of_explain_are_shown_beside_those_of_the_training(run) -> None:
+    assert "cuelight explain" not in write_report(run).read_text()
+    picture(run / "explain" / "pictures" / "cat.png")
+    picture(run / "explain" / "overview_1.png")
+    assert [shown["path"] for shown in newest_gallery(run, EXPLAIN_FOLDER).pictures] == ["explain/pictures/cat.png"]
+    text = write_report(run).read_text()
+    assert text.count('href="explain/pictures/cat.png"') >= 2  # the picture and the list of files
+    assert "<h3>During the training</h3>" in text
+    shutil.rmtree(run / "gradcam")
+    text = write_report(run).read_text()
+    assert "no Grad-CAM pictures" not in text
+    assert "<figcaption>cat.png" in text
+    shutil.rmtree(run / "explain")
+    assert "cuelight explain" in write_report(run).read_text()
+
+
+def test_without_predictions_the_examples_of_the_test_stand_alone(run) -> None:
+    shutil.rmtree(run / "predictions")
+    picture(run / "test" / "predictions.png")
+    text = write_report(run).read_text()
+    assert "There are no predictions" not in text
+    assert "To predict images: <code>cuelight predict" in text
+
+
+def test_epochs_that_count_from_0_are_told(run) -> None:
+    assert "in the files of the trackers counts from 0" in write_report(run).read_text()
+
+
+def test_a_run_without_a_finite_model_cannot_be_finished(run) -> None:
+    write_json(run / "outcomes.json", {"steps": [outcome("TestOnTrainEnd", status="failed", reason="no model")]})
+    (run / "checkpoints").mkdir(exist_ok=True)
+    for file in (run / "checkpoints").iterdir():
+        file.unlink()
+    (run / "checkpoints" / "last.ckpt").touch()
+    assert verdict(run, record()).command == ""
+    (run / "checkpoints" / "best.ckpt").touch()
+    assert "cuelight finish" in verdict(run, record()).command
 
 
 def test_least_sure_predictions_come_first(run) -> None:
@@ -244,7 +293,7 @@ def test_a_file_that_vanishes_meanwhile_is_left_out(run) -> None:
         (run / name).parent.mkdir(exist_ok=True)
         (run / name).symlink_to("nowhere")  # listed, and not there when it is looked at
     assert list_files(run, run / "report.html").total == 10
-    assert gradcam_gallery(run).total == 2
+    assert newest_gallery(run, GRADCAM_FOLDER).total == 2
     assert read_curves(run).source == "metrics.csv"
 
 

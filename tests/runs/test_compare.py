@@ -48,7 +48,7 @@ def runs(tmp_path):
                 (directory / file).write_text(json.dumps(content))
         return directory
 
-    return lambda **second: (write("first"), write("second", **second))
+    return lambda first=CONFIG, **second: (write("first", first), write("second", **second))
 
 
 def changed(tree, **changes):
@@ -90,6 +90,39 @@ def test_configuration_by_dot_path(runs) -> None:
 def test_callback_that_is_inserted_leaves_the_others_alone(runs) -> None:
     pair = runs(config=with_callbacks({"name": "Timer", "active": True}, EMA, BY_LOSS, BY_ACCURACY))
     assert differences(pair, "configuration") == {"trainer.callbacks.Timer.active": (NOT_SET, True)}
+
+
+def test_defaults_that_only_one_run_has_are_no_difference(runs) -> None:
+    tree = changed(CONFIG, trainer__seed=42, trainer__compile=True)  # 42 is the default, and compiling is not
+    tree["trainer"]["scheduler"] = None
+    stopping = {
+        "name": "EarlyStopping",
+        "active": True,
+        "params": {"monitor": "val/loss", "patience": 3, "mode": "max"},
+    }
+    cosine = {"name": "CosineAnnealingLR", "params": {"eta_min": 0.5}, "interval": "epoch", "warmup": 0}
+    sgd = {"name": "SGD", "params": {"lr": 0.1, "momentum": 0, "nesterov": True}}
+    other = changed(with_callbacks(EMA, BY_LOSS, BY_ACCURACY, stopping), trainer__scheduler=cosine)
+    found = compare_runs(*runs(config=changed(other, trainer__optimizer=sgd), first=tree)).sections["configuration"]
+    assert {entry.key: (entry.first, entry.second) for entry in found} == {
+        "trainer.compile": (True, NOT_SET),
+        "trainer.scheduler.name": (NOT_SET, "CosineAnnealingLR"),
+        "trainer.scheduler.params.eta_min": (NOT_SET, 0.5),
+        "trainer.callbacks.EarlyStopping.active": (NOT_SET, True),
+        "trainer.callbacks.EarlyStopping.params.monitor": (NOT_SET, "val/loss"),
+        "trainer.callbacks.EarlyStopping.params.mode": (NOT_SET, "max"),
+        "trainer.optimizer.name": (NOT_SET, "SGD"),
+        "trainer.optimizer.params.lr": (NOT_SET, 0.1),
+        "trainer.optimizer.params.nesterov": (NOT_SET, True),
+    }
+
+
+def test_results_come_first(runs, capsys) -> None:
+    measured = {"test": {**MEASURED, "metrics": {"test/loss": 0.25}}}
+    pair = runs(results=measured, config=changed(CONFIG, trainer__epochs=5))
+    assert main(["diff", *map(str, pair)]) == 0
+    printed = capsys.readouterr().out
+    assert printed.index("test/loss") < printed.index("trainer.epochs")
 
 
 def test_callback_of_the_same_name_by_its_number(runs) -> None:
@@ -143,7 +176,7 @@ def test_what_a_run_does_not_have_is_not_compared(runs) -> None:
     pair = runs(metadata=None, results=None, outcomes=None)
     found = compare_runs(*pair)
     assert found.is_same
-    assert found.missing == [f"{pair[1]} has no {name}" for name in ("metadata", "outcomes", "results")]
+    assert found.missing == [f"{pair[1]} has no {name}" for name in ("results", "outcomes", "metadata")]
 
 
 @pytest.mark.parametrize("file", ["config.yaml", "metadata.yaml", "test/results.json", "outcomes.json"])
@@ -166,12 +199,12 @@ def test_command_prints_a_line_for_each_difference(runs, capsys) -> None:
     assert main(["diff", *map(str, runs(config=wide))]) == 0
     printed = capsys.readouterr().out
     assert any(line.split() == ["model.params.width", "8", "w" * 300] for line in printed.splitlines())
-    assert "The same: metadata, outcomes, results." in printed
+    assert "The same: results, outcomes, metadata." in printed
 
 
 def test_command_says_that_runs_are_the_same(runs, capsys) -> None:
     assert main(["diff", *map(str, runs())]) == 0
-    assert "The same: configuration, metadata, outcomes, results." in capsys.readouterr().out
+    assert "The same: results, outcomes, configuration, metadata." in capsys.readouterr().out
 
 
 def test_command_prints_json(runs, capsys) -> None:

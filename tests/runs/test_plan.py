@@ -1,6 +1,7 @@
 """The order of the callbacks is that of the file, for every hook, and the plan says what really runs."""
 
 import contextlib
+import logging
 from itertools import groupby
 
 import lightning.pytorch as pl
@@ -212,3 +213,11 @@ def test_a_test_is_added_only_where_the_file_says_nothing_of_it(digits, parts, e
     entries = [("TestOnTrainEnd", "trainer.callbacks.0")] if entry.get("active", True) else []
     plan = run_of(digits, callbacks=[entry]).plan()
     assert [(planned.name, planned.origin) for planned in plan if planned.name == "TestOnTrainEnd"] == entries
+
+
+@pytest.mark.parametrize("compiles", [True, False])
+def test_compiling_which_takes_minutes_is_announced(digits, caplog, compiles) -> None:
+    own_parts()
+    caplog.set_level(logging.INFO, "cuelight")
+    Run.from_yaml(experiment(digits, compile=compiles)).plan()
+    assert caplog.text.count("torch compiles the network at its first step") == compiles

@@ -7,6 +7,7 @@ import signal
 
 import lightning.pytorch as pl
 import pytest
+import torch
 
 from cuelight import registry
 from cuelight.errors import TrainingInterrupted
@@ -54,6 +55,28 @@ def test_early_end_has_a_reason(digits, tmp_path) -> None:
     told = record_of(run.directory)
     assert (told["status"], told["steps"]) == ("complete", 3)
     assert told["reason"].startswith("trainer.max_steps: 3 ended the training")
+
+
+@pytest.mark.parametrize("steps", [3, 8, 10], ids=["in the first", "in the second", "after the second"])
+@pytest.mark.parametrize("limit", ["max_steps", "max_time"])
+def test_a_resume_without_time_left_names_the_epoch_of_the_stop(digits, tmp_path, limit, steps) -> None:
+    run = run_of(digits, epochs=3, max_steps=steps)
+    run.train(tmp_path)
+    stopped = record_of(run.directory)
+    changes = ["trainer.max_steps=null", "trainer.max_time=1s"] if limit == "max_time" else []
+    again = Run.load(run.directory, changes)
+    if limit == "max_time":
+        state = torch.load(run.directory / "checkpoints" / "last.ckpt", weights_only=True)
+        state["callbacks"]["Timer"] = {
+            "time_elapsed": {"train": 5.0, "sanity_check": 0.0, "validate": 0.0, "test": 0.0}
+        }
+        torch.save(state, run.directory / "checkpoints" / "last.ckpt")
+    again.resume()
+    resumed = record_of(run.directory)
+    epoch = 1 if steps == 3 else 2
+    assert (stopped["epochs"], stopped["steps"]) == (resumed["epochs"], resumed["steps"]) == (epoch, steps)
+    assert stopped["reason"].endswith(f" ended the training in epoch {epoch}.")
+    assert resumed["reason"].endswith(f" ended the training in epoch {epoch}.")
 
 
 def test_an_end_in_the_middle_of_the_last_epoch_has_a_reason(digits, tmp_path) -> None:

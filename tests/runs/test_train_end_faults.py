@@ -1,6 +1,7 @@
 """Whatever goes wrong after a training, what was trained is intact, the rest is done, and the command says so."""
 
 import os
+import re
 import signal
 
 import pytest
@@ -148,6 +149,9 @@ def test_model_that_gives_nan_fails_every_step(digits, tmp_path, sources) -> Non
     assert statuses(directory) == ["failed", "failed", "failed"]
     for outcome in read_outcomes(directory).values():
         assert outcome.reason.startswith("No model was saved as the best: val/loss is nan")
+    told = done.out + done.err
+    assert not re.search("cuelight (finish|predict|explain|test|train --resume)", told)
+    assert "cuelight report" in told
     assert finish(directory, sources).code == 1
 
 
@@ -156,6 +160,8 @@ def test_model_that_cannot_be_exported_fails_its_steps_alone(digits, tmp_path, s
     assert done.code == 1
     assert "Traceback" not in done.err
     assert "2 post-training steps failed" in done.err
+    assert "After fixing the cause, run: cuelight finish" in done.err
+    assert "cuelight predict" in done.err
     assert statuses(directory) == ["ok", "failed", "failed"]
     assert "eig" in read_outcomes(directory)["ExportOnTrainEnd"].reason
     assert not (directory / "export" / "tiny.onnx").exists()

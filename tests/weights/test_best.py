@@ -4,7 +4,7 @@ import pytest
 import torch
 from lightning.pytorch.callbacks import ModelCheckpoint
 
-from cuelight.weights.best import LATEST, best_checkpoint, from_callbacks, from_states
+from cuelight.weights.best import LATEST, best_checkpoint, from_callbacks, from_states, not_preferred
 from cuelight.weights.checkpoint_io import load_checkpoint
 from support.tiny import TinyModel
 from support.trainers import fit
@@ -85,7 +85,7 @@ def test_checkpoint_in_a_custom_folder_is_found(tmp_path) -> None:
     assert best_checkpoint(from_states(states, folder)).path.parent == tmp_path / "elsewhere"
 
 
-def test_checkpoints_by_time_or_interval_are_the_best_only_if_there_is_no_other(tmp_path, caplog) -> None:
+def test_checkpoints_by_time_or_interval_are_the_best_only_if_there_is_no_other(tmp_path) -> None:
     by_steps = ModelCheckpoint(every_n_train_steps=2, filename="steps")
     folder, states = train(tmp_path, by_steps, *made(LOSS))
     assert (folder / "steps.ckpt").is_file()
@@ -93,7 +93,7 @@ def test_checkpoints_by_time_or_interval_are_the_best_only_if_there_is_no_other(
     folder, states = train(tmp_path / "other", ModelCheckpoint(every_n_train_steps=2))
     best = best_checkpoint(from_states(states, folder))
     assert (best.monitor, best.path.suffix) == (LATEST, ".ckpt")
-    assert f"using the latest checkpoint: {best.path.name}" in caplog.text
+    assert f"using the latest checkpoint: {best.path.name}" in not_preferred(best, "metric")
 
 
 def test_several_of_the_same_kind_the_first_of_the_list_wins(tmp_path) -> None:
@@ -146,10 +146,11 @@ def test_best_file_of_another_run_does_not_count(tmp_path) -> None:
     assert from_callbacks([second]) == []
 
 
-def test_falling_back_to_the_other_metric_is_logged(tmp_path, caplog) -> None:
+def test_falling_back_to_the_other_metric_is_told(tmp_path) -> None:
     folder, states = train(tmp_path, *made(LOSS))
-    best_checkpoint(from_states(states, folder), "metric")
-    assert "No ModelCheckpoint monitors the main metric; using the best by val/loss: best_loss.ckpt" in caplog.text
+    best = best_checkpoint(from_states(states, folder), "metric")
+    told = "No ModelCheckpoint monitors the main metric; using the best by val/loss: best_loss.ckpt."
+    assert (not_preferred(best, "metric"), not_preferred(best, "loss")) == (told, None)
 
 
 def test_file_of_the_same_name_in_another_folder_is_not_taken_for_it(tmp_path) -> None:

@@ -35,6 +35,7 @@ from cuelight.train_end.from_trainer import is_sharded
 from cuelight.utils.files import atomic_write
 from cuelight.utils.redaction import reason_of
 from cuelight.utils.trainer_callbacks import callbacks_of
+from cuelight.weights.resuming import logging_step
 
 logger = logging.getLogger(__name__)
 
@@ -225,7 +226,7 @@ class GradCamCallback(pl.Callback):
             found = target.heat_maps(module, images, labels, scores)
         pictures = as_pictures(images, _preprocessing(trainer, module))
         explained = explained_images(found, pictures, scores, _class_names(trainer, module), labels)
-        step, epoch = _step_of_validation(trainer), trainer.current_epoch + 1  # shown epochs count from 1
+        step, epoch = logging_step(trainer), trainer.current_epoch + 1  # shown epochs count from 1
         when = f", epoch {epoch}, step {step}" if trainer.state.fn == "fit" else ""
         title = f"{title_of(self.method, target.layer, found.maps)}{when}"
         picture = draw_grid(explained, title, left_out)
@@ -271,12 +272,3 @@ def _preprocessing(trainer: pl.Trainer, module: pl.LightningModule) -> Preproces
         if isinstance(described, DescribesImages) and isinstance(described.preprocessing, Preprocessing):
             return described.preprocessing
     return None
-
-
-def _step_of_validation(trainer: pl.Trainer) -> int:
-    """Return the step under which Lightning logs the metrics of this validation, if there is one optimizer."""
-    if trainer.state.fn != "fit":
-        return trainer.global_step
-    batches = trainer.fit_loop.epoch_loop.batch_progress
-    stepped = batches.is_last_batch or batches.current.ready % trainer.accumulate_grad_batches == 0
-    return max(0, trainer.global_step - int(stepped))

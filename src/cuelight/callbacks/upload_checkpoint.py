@@ -28,7 +28,7 @@ from cuelight.train_end.outcomes import Outcome
 from cuelight.train_end.running import StepResult
 from cuelight.train_end.uploading import TRAINING, is_uploaded, training_id, upload
 from cuelight.utils.redaction import reason_of, redacted
-from cuelight.weights.best import Preference, from_callbacks, main_metric, select_best
+from cuelight.weights.best import Preference, best_checkpoint, from_callbacks, main_metric
 from cuelight.weights.checkpoint_io import load_checkpoint
 
 logger = logging.getLogger(__name__)
@@ -169,7 +169,7 @@ class UploadCheckpoint(TrainEndStep):
         if len(scores) == len(self._scores) and all(map(is_, scores, self._scores)):
             return
         self._scores = scores
-        best = select_best(from_callbacks(checkpoints), "loss", main_metric(module))
+        best = best_checkpoint(from_callbacks(checkpoints), "loss", main_metric(module))
         if best is None:
             return
         try:

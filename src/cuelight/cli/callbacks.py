@@ -8,15 +8,15 @@ from rich.table import Table
 from rich.text import Text
 
 from cuelight import registry
-from cuelight.cli.display import output_console
 from cuelight.registry import load_source
+from cuelight.utils.console import make_console
 
 
 def run(arguments: argparse.Namespace) -> int:
     """Print every registered callback, or those that are named, with its parameters."""
     for source in arguments.source:
         load_source(source)
-    console = output_console()
+    console = make_console()
     for name in arguments.names or registry.callbacks.names():
         info = registry.callbacks.describe(name)
         console.print(Text(name, style="bold"), Text(info.summary))

@@ -9,15 +9,14 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
 from cuelight.runs.compare import Comparison, Difference, compare_runs
+from cuelight.utils.console import make_console
 
 _HASH = re.compile(r"\b[0-9a-f]{40,64}\b")
 _SHOWN = 12
-_WIDEST = 1000
 
 
 def run(arguments: argparse.Namespace) -> int:
@@ -31,9 +30,7 @@ def run(arguments: argparse.Namespace) -> int:
 
 
 def _print(compared: Comparison) -> None:
-    console = Console(highlight=False)
-    if not console.is_terminal:
-        console = Console(highlight=False, width=_WIDEST)  # a line for each difference, for grep and the like
+    console = make_console()  # a line for each difference, for grep and the like
     console.print(f"A  {escape(str(compared.first))}\nB  {escape(str(compared.second))}", soft_wrap=True)
     for name, differences in compared.sections.items():
         if differences:

@@ -8,6 +8,7 @@ import shlex
 import sys
 import warnings
 from collections.abc import Sequence
+from pathlib import Path
 
 from rich.console import Console
 from rich.logging import RichHandler
@@ -19,8 +20,10 @@ from cuelight.registry import load_source
 from cuelight.runs.result import Result
 from cuelight.train_end.outcomes import Outcome
 from cuelight.train_end.running import TrainEndError
+from cuelight.utils.console import make_console
 from cuelight.utils.files import short_path
 
+_NAMES = 17  # the width of a column of names, so that the results and the commands below them are aligned
 # Warnings of Lightning that a YAML file cannot act on, or that Cuelight handles itself.
 _NOISE = (
     r".*does not have many workers.*",
@@ -59,16 +62,10 @@ def begin(arguments: argparse.Namespace) -> ProgressDisplay | None:
     return display
 
 
-def output_console() -> Console:
-    """Return the console for standard output. If it is no terminal, lines are not broken at 80 columns."""
-    console = Console(highlight=False)
-    return console if console.is_terminal else Console(highlight=False, width=200)
-
-
-def two_columns() -> Table:
-    """Return an empty table for names and texts, without lines."""
+def two_columns(least: int | None = None) -> Table:
+    """Return an empty table for names, at least so many characters wide, and texts; without lines."""
     table = Table(show_header=False, box=None, padding=(0, 2, 0, 0))
-    table.add_column(no_wrap=True)
+    table.add_column(no_wrap=True, min_width=least)
     table.add_column(overflow="fold")
     return table
 
@@ -79,39 +76,51 @@ def print_hint(text: str) -> None:
 
 
 def print_summary(result: Result, sources: Sequence[str]) -> None:
-    """Print outcomes, best checkpoint, metrics and next commands of a run; these repeat the ``--source`` files."""
-    table = two_columns()
+    """Print outcomes, best checkpoint and metrics of a run, and to standard error the next commands."""
+    table = two_columns(_NAMES)
     for outcome in result.outcomes:
         table.add_row(outcome.step, _what_became(outcome))
     best = result.best
     if best:
         table.add_row("best checkpoint", f"{short_path(best.path)}  ({best.monitor} {best.score:.4f})")
+    measured = [f"{result.data['images']} images"] if "images" in result.data else []
+    measured += [f"of {short_path(Path(result.data['path']).absolute())}"] if "path" in result.data else []
     if result.checkpoint and (best is None or result.checkpoint != best.path):
-        table.add_row("measured", short_path(result.checkpoint))
+        measured += [f"with {short_path(result.checkpoint)}"]
+    if measured:
+        table.add_row("measured", escape(" ".join(measured).removeprefix("with ")))
     for name, value in result.metrics.items():
         table.add_row(name, f"[bold]{value:.4f}[/bold]")
     if result.directory:
-        run = shlex.quote(short_path(result.directory))
         table.add_row("files", short_path(result.directory))
-        options = source_options(sources)
-        table.add_row("see the curves", f"tensorboard --logdir {run}")
-        table.add_row("see the report", f"cuelight report {run}")
+    hints = make_console(stderr=True)
+    hints.print()
+    make_console().print(table)
+    if result.directory:
+        hints.print(_next_commands(result, shlex.quote(short_path(result.directory)), source_options(sources)))
+
+
+def _next_commands(result: Result, run: str, options: str) -> Table:
+    table = two_columns(_NAMES)
+    table.add_row("see the curves", f"tensorboard --logdir {run}")
+    table.add_row("see the report", f"cuelight report {run}")
+    if result.best:
         table.add_row("test again", f"cuelight test {run}{options}")
         table.add_row("predict images", f"cuelight predict {run} IMAGES{options}")
         table.add_row("explain images", f"cuelight explain {run} IMAGES{options}")
+    if result.best or not result.failed:
         table.add_row("train longer", f"cuelight train --resume {run} trainer.epochs=N{options}")
-    console = output_console()
-    console.print()
-    console.print(table)
+    return table
 
 
 def report_failures(result: Result, sources: Sequence[str]) -> int:
     """Print which steps after the training failed, and how to run them again; return the exit code."""
     if not result.failed or result.directory is None:
         return 0
-    error = TrainEndError(result.outcomes, result.directory)
-    again = f"cuelight finish {shlex.quote(short_path(result.directory))}{source_options(sources)}"
-    print_hint(f"error: {error}\nAfter fixing the cause, run: {again}")
+    print_hint(f"error: {TrainEndError(result.outcomes, result.directory)}")
+    if result.best:  # otherwise there are no weights, such as after a loss of NaN
+        again = f"cuelight finish {shlex.quote(short_path(result.directory))}{source_options(sources)}"
+        print_hint(f"After fixing the cause, run: {again}")
     return 1
 
 

@@ -13,11 +13,12 @@ from rich.table import Table
 
 from cuelight import prediction
 from cuelight.callbacks.added.progress import ProgressDisplay
-from cuelight.cli.display import begin, output_console
+from cuelight.cli.display import begin
 from cuelight.errors import CheckpointError, NoSuchRunError
 from cuelight.prediction import ImageExplanation, ImagePrediction, Network, find_images
 from cuelight.prediction.onnx_model import OnnxModel
 from cuelight.runs.run import Run
+from cuelight.utils.console import make_console
 from cuelight.utils.files import short_path
 
 CHECKPOINT_SUFFIX = ".ckpt"
@@ -88,8 +89,8 @@ def _index_or_name(text: Any) -> Any:
 
 
 def _with_bar(found: Iterator[Found], doing: str, count: int, display: ProgressDisplay | None) -> Iterator[Found]:
-    """Return the results with a progress bar, or unchanged without a display."""
-    if display is None or display.console is None:
+    """Return the results with a progress bar on a terminal, else unchanged."""
+    if display is None or display.console is None or not display.console.is_terminal:
         return found
     return iter(track(found, doing, count, console=display.console, transient=True))
 
@@ -112,7 +113,7 @@ def print_images(rows: Sequence[Mapping[str, Any]], folder: Path) -> None:
     for row in rows[:_MOST_SHOWN]:
         values = [row[name] for name in columns]
         table.add_row(*(escape(f"{value:.4f}" if isinstance(value, float) else str(value)) for value in values))
-    console = output_console()
+    console = make_console()
     console.print(table)
     if len(rows) > _MOST_SHOWN:
         console.print(f"and {len(rows) - _MOST_SHOWN} more images")

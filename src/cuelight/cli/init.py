@@ -30,5 +30,6 @@ def run(arguments: argparse.Namespace) -> int:
     except OSError as error:
         raise CuelightError(f"{target} cannot be written: {error.strerror}.") from error
     write_text(target.parent / SCHEMA_FILE, schema_text())
-    sys.stdout.write(f"{target} written. Next: cuelight plan {target}, then cuelight train {target}\n")
+    sys.stdout.write(f"{target}\n")
+    sys.stderr.write(f"Next: cuelight plan {target}, then cuelight train {target}\n")
     return 0

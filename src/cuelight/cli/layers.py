@@ -9,10 +9,11 @@ from pathlib import Path
 from rich.table import Table
 from rich.text import Text
 
-from cuelight.cli.display import begin, output_console
+from cuelight.cli.display import begin
 from cuelight.cli.images import CHECKPOINT_SUFFIX
 from cuelight.explain import Layer
 from cuelight.runs.run import Run
+from cuelight.utils.console import make_console
 
 
 def run(arguments: argparse.Namespace) -> int:
@@ -22,7 +23,7 @@ def run(arguments: argparse.Namespace) -> int:
     trained = path.is_dir() or path.suffix == CHECKPOINT_SUFFIX
     opened = (Run.load if trained else Run.from_yaml)(path, arguments.overrides)
     layers = opened.layers(path if path.suffix == CHECKPOINT_SUFFIX else None)
-    console = output_console()
+    console = make_console()
     console.print(_table(layers))
     if auto := next((layer for layer in layers if layer.is_auto), None):
         console.print(Text(f"target_layer: auto is {auto.name} ({auto.index})", style="bold"))

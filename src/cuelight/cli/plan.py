@@ -15,13 +15,14 @@ from rich.table import Table
 
 from cuelight.callbacks.base.train_end_step import TrainEndStep
 from cuelight.callbacks.ema.ema_callback import EMACallback
-from cuelight.cli.display import begin, output_console, two_columns
+from cuelight.cli.display import begin, two_columns
 from cuelight.config.environment import hide
 from cuelight.runs.build import model_class
 from cuelight.runs.plan import PlannedCallback, hook_order
 from cuelight.runs.run import Run
+from cuelight.utils.console import make_console
 from cuelight.utils.redaction import redacted
-from cuelight.weights.best import BestCheckpoint, Preference, main_metric, select_best
+from cuelight.weights.best import BestCheckpoint, Preference, best_checkpoint, main_metric
 
 
 def run(arguments: argparse.Namespace) -> int:
@@ -29,7 +30,7 @@ def run(arguments: argparse.Namespace) -> int:
     display = begin(arguments)
     planned = Run.from_yaml(arguments.config, arguments.overrides)
     planned.display = display
-    console = output_console()
+    console = make_console()
     console.print(_settings(planned))
     callbacks = planned.plan()
     console.print("\n[bold]Callbacks[/bold], in the order in which they run for every hook")
@@ -112,7 +113,7 @@ def _checkpoint(planned: Run, callbacks: Sequence[PlannedCallback], prefer: Pref
         for callback in (entry.callback for entry in callbacks)
         if isinstance(callback, ModelCheckpoint) and callback.monitor and callback.save_top_k != 0
     ]
-    best = select_best(kept, prefer, main_metric(model_class(planned.config)))
+    best = best_checkpoint(kept, prefer, main_metric(model_class(planned.config)))
     if best is None:
         return "skipped: no best checkpoint is saved"
     monitor = hide(best.monitor, [part.params for part in planned.config.trainer.callbacks])

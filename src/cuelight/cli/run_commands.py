@@ -9,8 +9,9 @@ from pathlib import Path
 
 from rich.markup import escape
 
-from cuelight.cli.display import begin, output_console, print_hint, print_summary, report_failures, two_columns
+from cuelight.cli.display import begin, print_hint, print_summary, report_failures, two_columns
 from cuelight.runs.run import Run
+from cuelight.utils.console import make_console
 from cuelight.utils.files import short_path
 from cuelight.utils.journal import lacking
 
@@ -55,7 +56,7 @@ def verify(arguments: argparse.Namespace) -> int:
         for check in checks:
             mark = "[green]ok[/green]" if check.ok else "[red]wrong[/red]"
             table.add_row(check.subject, f"{mark}  {escape(check.detail)}")
-        output_console().print(table)
+        make_console().print(table)
     if all_ok:
         return 0
     if run.directory and lacking(run.directory, only_waiting=True):
@@ -73,17 +74,17 @@ def upload(arguments: argparse.Namespace) -> int:
     waiting = lacking(run.directory, only_waiting=True) if run.directory else {}
     outcome = run.upload()
     left = lacking(run.directory, only_waiting=True) if run.directory else {}
-    for receiver in waiting.keys() - left.keys():
-        print_hint(f"sent to {receiver}: {waiting[receiver].removesuffix(' not sent yet')}")
-    if outcome.status == "failed":
-        print_hint(f"error: {outcome.reason}")
+    for receiver in [] if arguments.quiet else waiting.keys() - left.keys():
+        sent = waiting[receiver].removesuffix(" not sent yet")
+        make_console().print(f"sent to {receiver}: {sent}", markup=False)
+    if outcome.status == "failed":  # which is in the log
         return 1
     if outcome.status == "ok" and not arguments.quiet:
         table = two_columns()
         table.add_row("checkpoint", f"{escape(outcome.checkpoint)}  (weights {outcome.weights_fingerprint[:12]})")
         for name, sent in outcome.details["uploads"].items():
             table.add_row(name, f"{escape(sent['where'])}  (step {sent['step']}, sha256 {sent['sha256'][:12]})")
-        output_console().print(table)
+        make_console().print(table)
     return 0
 
 
@@ -104,5 +105,5 @@ def _write(arguments: argparse.Namespace, verb: Callable[..., Path]) -> int:
     """Write a file from a checkpoint with ``verb``, a method of ``Run``, and print its path."""
     path = verb(_open(arguments), _checkpoint(arguments), arguments.output, arguments.prefer)
     if not arguments.quiet:
-        output_console().print(short_path(path.absolute()), highlight=False)
+        make_console().print(short_path(path.absolute()), highlight=False)
     return 0

@@ -29,7 +29,8 @@ def run(arguments: argparse.Namespace) -> int:
             run = shlex.quote(short_path(training.directory or Path()))
             sources = source_options(arguments.source)
             print_hint(f"The training state is saved. To resume: cuelight train --resume {run}{sources}")
-            print_hint(f"To stop here, and test and export the model: cuelight finish {run}{sources}")
+            if training.best():
+                print_hint(f"To stop here, and test and export the model: cuelight finish {run}{sources}")
         raise
     if is_first_process() and not arguments.quiet:
         print_summary(result, arguments.source)

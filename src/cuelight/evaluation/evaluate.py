@@ -32,7 +32,7 @@ def evaluate(
         view: The split: ``test``; ``val``, by ``validation_step``; or ``train``, by ``test_step``. Training images
             come in order and without augmentation if the data supports that.
         settings: Device, precision and limits.
-        callbacks: Progress display.
+        callbacks: Such as a progress display.
         loggers: Loggers of the module.
 
     Returns:

@@ -73,7 +73,7 @@ def evaluator(
 ) -> Iterator[pl.Trainer]:
     """Yield a trainer for evaluation, which writes nothing; afterwards, settings of the process are restored.
 
-    ``callbacks`` display progress. ``loggers`` are what the module finds as its loggers; see
+    ``loggers`` are what the module finds as its loggers; see
     :func:`cuelight.tracking.loggers.readonly.readonly`.
     """
     with _process_settings_kept(), signals_given_back():

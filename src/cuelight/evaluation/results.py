@@ -48,7 +48,7 @@ class Measurement:
 
 
 def write_results(directory: Path, measured: Measurement, folder: str = TEST_FOLDER) -> list[Path]:
-    """Write results to ``test/results.json``, with pictures of the confusion matrix and of predictions.
+    """Write results to ``test/results.json``, with pictures of the confusion matrix and of examples.
 
     Other splits than ``test`` have files of their own, such as ``results_val.json``. Returns the files.
     """
@@ -69,9 +69,12 @@ def write_results(directory: Path, measured: Measurement, folder: str = TEST_FOL
     for name, (columns, *rows) in measured.tables.items():
         entry[name] = {str(row): value for row, value in rows}
         entry.setdefault("columns", {})[name] = list(columns)
-    if measured.examples is not None:
-        files.append(examples_picture(directory, measured.view, folder))
-        with atomic_write(files[-1]) as file:
+    picture = examples_picture(directory, measured.view, folder)
+    if measured.examples is None:
+        picture.unlink(missing_ok=True)  # of an earlier measurement
+    else:
+        files.append(picture)
+        with atomic_write(picture) as file:
             measured.examples.save(file, "PNG")
     write_json(path, {measured.view: entry})
     return files

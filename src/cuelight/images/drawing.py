@@ -1,8 +1,9 @@
-"""Drawing helpers: fonts, text that fits, and readable image sizes."""
+"""Drawing helpers: fonts, text that fits, readable image sizes, and rows of pictures."""
 
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from functools import cache
 from pathlib import Path
 
@@ -59,6 +60,18 @@ def readable_size(size: tuple[int, int], smallest: int, largest: int) -> tuple[i
         return max(1, width * largest // longest), max(1, height * largest // longest)
     factor = min(math.ceil(smallest / width), largest // longest)
     return width * factor, height * factor
+
+
+def tiled(pictures: Sequence[Image.Image], columns: int, gap: tuple[int, int]) -> Image.Image:
+    """Arrange pictures of one size in rows, with a ``gap`` between columns and between rows."""
+    width, height = (side + between for side, between in zip(pictures[0].size, gap, strict=True))
+    columns = min(columns, len(pictures))
+    rows = math.ceil(len(pictures) / columns)
+    whole = Image.new("RGB", (columns * width - gap[0], rows * height - gap[1]), BACKGROUND)
+    for place, picture in enumerate(pictures):
+        row, column = divmod(place, columns)
+        whole.paste(picture, (column * width, row * height))
+    return whole
 
 
 def resized(image: Image.Image, size: tuple[int, int]) -> Image.Image:

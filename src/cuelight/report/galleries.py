@@ -16,6 +16,7 @@ from cuelight.report.reading import files_in, read_json
 
 PREDICTION_FOLDER = "predictions"
 GRADCAM_FOLDER = "gradcam"
+EXPLAIN_FOLDER = "explain/pictures"
 _TEST_FOLDER = "test"
 _MOST_PICTURES = 12
 _MOST_BYTES = 8_000_000  # of all pictures of a gallery; a page of tens of megabytes is slow to open
@@ -39,20 +40,20 @@ class Gallery:
         return self.total - len(self.pictures) - len(self.damaged)
 
 
-def gradcam_gallery(directory: Path) -> Gallery:
-    """Return the newest Grad-CAM pictures; an empty gallery if there are none."""
-    folder = directory / GRADCAM_FOLDER
+def newest_gallery(directory: Path, name: str) -> Gallery:
+    """Return the newest pictures of a folder, such as ``gradcam``; an empty gallery if there are none."""
+    folder = directory / name
     ages = {file: -status.st_mtime_ns for file, status in files_in(folder) if file.suffix.lower() in _ENDINGS}
     newest = sorted(ages, key=lambda file: (ages[file], file.as_posix()))
     captions = [(file, file.relative_to(folder).as_posix()) for file in newest]
-    return _gallery(directory, GRADCAM_FOLDER, captions, "newest first")
+    return _gallery(directory, name, captions, "newest first")
 
 
 def example_gallery(directory: Path) -> Gallery:
-    """Return the pictures of predictions beside the ground truth that a test has written."""
+    """Return the pictures of examples that tests have written."""
     files = sorted((directory / _TEST_FOLDER).glob("predictions*.png"))
     captions = [(file, file.relative_to(directory).as_posix()) for file in files]
-    return _gallery(directory, _TEST_FOLDER, captions, "from the first images of the split")
+    return _gallery(directory, _TEST_FOLDER, captions, "with the true classes")
 
 
 def prediction_gallery(directory: Path) -> Gallery:

@@ -18,7 +18,7 @@ from cuelight.report.steps import Steps
 from cuelight.utils.files import short_path
 from cuelight.utils.journal import lacking
 from cuelight.utils.redaction import redacted_text
-from cuelight.utils.run_directory import TRAINING_FILE, still_runs
+from cuelight.utils.run_directory import CHECKPOINT_FOLDER, LAST_CHECKPOINT, TRAINING_FILE, still_runs
 
 Tone = Literal["good", "warning", "bad"]
 
@@ -56,7 +56,8 @@ def verdict_of(directory: Path, record: Mapping[str, Any], steps: Steps) -> Verd
     elif status in _UNFINISHED:
         verdict = Verdict(*_UNFINISHED[status], details, resume)
     elif steps.failed:
-        verdict = Verdict("bad", f"{' and '.join(steps.failed)} failed after the training", details, finish)
+        failed = f"{' and '.join(steps.failed)} failed after the training"
+        verdict = Verdict("bad", failed, details, finish if _has_model(directory) else "")
     elif steps.agreement is False:
         verdict = Verdict("bad", "The exported weights are not the tested weights", details, finish)
     elif missing := [f"{receiver} lacks {what}." for receiver, what in lacking(directory).items()]:
@@ -88,6 +89,11 @@ def best_of(record: Mapping[str, Any], curves: Curves) -> Best | None:
     step = min(points, key=lambda point: abs(point[1] - found.score) if point[1] == point[1] else float("inf"))[0]
     epoch = next((number for number, last in curves.epochs.items() if step <= last), None)
     return replace(found, step=step, epoch=epoch)
+
+
+def _has_model(directory: Path) -> bool:
+    """Return whether there is a checkpoint for the steps; there is none if no model was finite."""
+    return any(file.name != LAST_CHECKPOINT for file in (directory / CHECKPOINT_FOLDER).rglob("*.ckpt"))
 
 
 def _how_long(record: Mapping[str, Any]) -> str:

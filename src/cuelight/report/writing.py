@@ -13,7 +13,14 @@ from cuelight.errors import CheckpointError, CuelightError, NoSuchRunError
 from cuelight.provenance.record import METADATA_FILE
 from cuelight.report.charts import Best, chart_of
 from cuelight.report.curves import EVENT_FILES, METRICS_FILE, Curves, read_curves
-from cuelight.report.galleries import GRADCAM_FOLDER, Gallery, example_gallery, gradcam_gallery, prediction_gallery
+from cuelight.report.galleries import (
+    EXPLAIN_FOLDER,
+    GRADCAM_FOLDER,
+    Gallery,
+    example_gallery,
+    newest_gallery,
+    prediction_gallery,
+)
 from cuelight.report.grouping import KINDS, panels_of
 from cuelight.report.measurements import read_measurements
 from cuelight.report.reading import Problems
@@ -118,7 +125,8 @@ def _contents(directory: Path, page: Path) -> dict[str, Any]:
         "tiles": _tiles(measured, best),
         "examples": problems.guard("predictions", lambda: example_gallery(directory), Gallery),
         "predictions": problems.guard("predictions", lambda: prediction_gallery(directory), Gallery),
-        "gradcam": problems.guard("gradcam", lambda: gradcam_gallery(directory), Gallery),
+        "gradcam": problems.guard("gradcam", lambda: newest_gallery(directory, GRADCAM_FOLDER), Gallery),
+        "explained": problems.guard("gradcam", lambda: newest_gallery(directory, EXPLAIN_FOLDER), Gallery),
         "steps": steps,
         "callbacks": problems.guard("callbacks", lambda: read_callbacks(directory, record), list),
         "callbacks_recorded": "callbacks" in record,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Collection
 from typing import Any, cast
 
@@ -11,6 +12,8 @@ from cuelight import registry
 from cuelight.config import Config
 from cuelight.data.spec import DataSpec
 from cuelight.training.optimization import Optimization
+
+logger = logging.getLogger(__name__)
 
 
 def build_data(config: Config) -> pl.LightningDataModule:
@@ -51,6 +54,7 @@ def build_model(
     own = set(model.hparams)  # saved by the module, whose code may read them
     model.save_hyperparameters({key: value for key, value in config.to_dict().items() if key not in own}, logger=False)
     if trainer.compile:
+        logger.info("torch compiles the network at its first step, and again for validation, which may take minutes.")
         compile_networks(model)
     return model
 

@@ -12,6 +12,7 @@ from cuelight.config import paths
 from cuelight.config.loading import read_document
 from cuelight.errors import ConfigError, CuelightError, NoSuchRunError
 from cuelight.provenance.record import METADATA_FILE, last_state
+from cuelight.runs.defaults import default_settings
 from cuelight.train_end.outcomes import OUTCOMES_FILE
 from cuelight.utils.redaction import redacted
 from cuelight.utils.run_directory import CONFIG_FILE
@@ -57,7 +58,8 @@ class Comparison:
     Args:
         first: The first run directory.
         second: The second run directory.
-        sections: The differences by section: configuration, metadata, outcomes and results.
+        sections: The differences by section: results, outcomes, configuration and metadata. A default that one run
+            has, and the other has no such setting, is no difference.
         missing: What could not be compared, because a run does not have it.
     """
 
@@ -99,6 +101,7 @@ def compare_runs(first: Path, second: Path) -> Comparison:
             if entries is None:
                 missing.append(f"{directory} has no {name}")
         sections[name] = _differences(one, other) if one is not None and other is not None else []
+    sections["configuration"] = _without_defaults(sections["configuration"], first, second)
     return Comparison(first, second, sections, missing)
 
 
@@ -108,10 +111,10 @@ def _describe(directory: Path) -> dict[str, dict[str, Any] | None]:
         what = "this is not a run directory" if directory.exists() else "there is no such run directory"
         raise NoSuchRunError(f"{directory}: {what}. Expected a folder such as runs/<name>/<time>-<id>.")
     return {
+        "results": _results(directory) or None,
+        "outcomes": _read(directory / OUTCOMES_FILE, _outcomes),
         "configuration": _read(directory / CONFIG_FILE, _configuration),
         "metadata": _read(directory / METADATA_FILE, _metadata),
-        "outcomes": _read(directory / OUTCOMES_FILE, _outcomes),
-        "results": _results(directory) or None,
     }
 
 
@@ -179,6 +182,22 @@ def _differences(first: Mapping[str, Any], second: Mapping[str, Any]) -> list[Di
     keys = [*first, *(key for key in second if key not in first)]
     pairs = (Difference(key, first.get(key, NOT_SET), second.get(key, NOT_SET)) for key in keys)
     return [pair for pair in pairs if pair.first != pair.second and not _same_order(pair)]
+
+
+def _without_defaults(differences: list[Difference], *runs: Path) -> list[Difference]:
+    """Leave out the defaults of settings that only one run has, but not the name of a part or whether it is active."""
+    if all(len(entry.values) == len(runs) for entry in differences):
+        return differences  # without importing the parts
+    defaults = [_read(run / CONFIG_FILE, lambda tree: _configuration(default_settings(tree))) or {} for run in runs]
+
+    def is_default(entry: Difference) -> bool:
+        known = defaults[0] if entry.second == NOT_SET else defaults[1]
+        return known.get(entry.key, NOT_SET) in entry.values.values()
+
+    def is_shown(entry: Difference) -> bool:
+        return len(entry.values) == len(runs) or entry.key.endswith((".name", ".active")) or not is_default(entry)
+
+    return [entry for entry in differences if is_shown(entry)]
 
 
 def _same_order(pair: Difference) -> bool:

@@ -1,11 +1,14 @@
-"""A configuration with the defaults of its parts."""
+"""The defaults of a configuration and of its parts."""
 
 from __future__ import annotations
 
-from typing import TypeVar
+from collections.abc import Mapping
+from contextlib import suppress
+from typing import Any, TypeVar
 
 from cuelight import registry
 from cuelight.config import Config, Part
+from cuelight.errors import CuelightError
 
 _PartType = TypeVar("_PartType", bound=Part)
 
@@ -25,6 +28,24 @@ def with_defaults(config: Config) -> Config:
     )
     parts = {"model": _complete("model", config.model), "data": _complete("data", config.data)}
     return config.model_copy(update={"trainer": complete, **parts})
+
+
+def default_settings(tree: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the configuration of the same parts with all defaults; a part that is not known has no parameters."""
+
+    def bare(kind: str, part: Mapping[str, Any]) -> dict[str, Any]:
+        params: dict[str, Any] = {}
+        with suppress(CuelightError):
+            params = registry.registry_of(kind).defaults(part["name"])
+        return {"name": part["name"], "params": params}
+
+    trainer = tree.get("trainer") or {}
+    parts: dict[str, Any] = {
+        kind: bare(kind, trainer[kind]) for kind in ("optimizer", "scheduler") if trainer.get(kind)
+    }
+    parts["callbacks"] = [bare("callback", part) for part in trainer.get("callbacks") or ()]
+    models = {kind: bare(kind, tree.get(kind) or {"name": kind}) for kind in ("model", "data")}
+    return Config.model_validate({**models, "trainer": parts}).to_dict()
 
 
 def _complete(kind: str, part: _PartType) -> _PartType:

@@ -24,7 +24,7 @@ from cuelight.utils.files import relative_to_run, write_json
 from cuelight.utils.redaction import reason_of
 from cuelight.utils.run_directory import TRAINING_FILE, is_first_process, own_process
 from cuelight.utils.trainer_callbacks import callbacks_of
-from cuelight.weights.best import from_callbacks, select_best
+from cuelight.weights.best import best_checkpoint, from_callbacks
 
 logger = logging.getLogger(__name__)
 
@@ -44,7 +44,8 @@ def recorded_training(
             directory,
             ended,
             lambda: {"reason": reason()},
-            lambda: {"epochs": trainer.current_epoch, "steps": trainer.global_step},
+            lambda: {"epochs": _last_epoch(trainer) if status == "complete" else trainer.current_epoch},
+            lambda: {"steps": trainer.global_step},
             lambda: _best(directory, trainer, main_metric),
         )
 
@@ -66,7 +67,7 @@ def why_it_ended(trainer: pl.Trainer) -> str | None:
         return None
     for callback in callbacks_of(trainer):
         if isinstance(callback, StopAfterSteps) and trainer.global_step >= callback.max_steps:
-            return f"trainer.max_steps: {callback.max_steps} ended the training in epoch {trainer.current_epoch}."
+            return f"trainer.max_steps: {callback.max_steps} ended the training in epoch {_last_epoch(trainer)}."
         if isinstance(callback, EarlyStopping) and callback.stopping_reason in _EARLY_REASONS:
             reason = _EARLY_REASONS[callback.stopping_reason].format(callback)
             return (
@@ -74,8 +75,13 @@ def why_it_ended(trainer: pl.Trainer) -> str | None:
             )
         remaining = callback.time_remaining() if isinstance(callback, Timer) else None
         if remaining is not None and remaining <= 0:
-            return f"The time limit ended the training in epoch {trainer.current_epoch}."
+            return f"The time limit ended the training in epoch {_last_epoch(trainer)}."
     return None
+
+
+def _last_epoch(trainer: pl.Trainer) -> int:
+    """Return the last epoch that was begun, counted from 1; it may have been begun before a resume."""
+    return trainer.fit_loop.epoch_progress.current.ready
 
 
 _EARLY_REASONS = {
@@ -90,7 +96,7 @@ def _best(directory: Path, trainer: pl.Trainer, main_metric: str | None) -> dict
     kept = from_callbacks(
         [callback for callback in trainer.checkpoint_callbacks if isinstance(callback, ModelCheckpoint)]
     )
-    chosen = select_best(kept, main_metric=main_metric)
+    chosen = best_checkpoint(kept, main_metric=main_metric)
     return {
         "best": [
             asdict(best) | {"path": relative_to_run(best.path, directory)}

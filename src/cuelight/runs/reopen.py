@@ -19,9 +19,9 @@ from cuelight.errors import CheckpointError
 from cuelight.runs.build import build_data, build_model, model_class
 from cuelight.runs.trainer import evaluator_settings, take_model_callbacks
 from cuelight.train_end.finished_training import FinishedTraining
+from cuelight.utils.run_directory import LAST_CHECKPOINT
 from cuelight.weights.best import BestCheckpoint, from_states, main_metric, why_none
 from cuelight.weights.checkpoint_io import load_checkpoint
-from cuelight.weights.resuming import LAST_CHECKPOINT
 
 logger = logging.getLogger(__name__)
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 from cuelight.train_end.outcomes import Outcome
 from cuelight.weights.best import BestCheckpoint
@@ -20,6 +21,7 @@ class Result:
         metrics: The metrics by name; empty if there was nothing to measure.
         best: The best checkpoint of the run, if one was kept.
         outcomes: The outcome of each step after the training.
+        data: Path and number of the images that ``test`` has measured, as far as they are known.
     """
 
     directory: Path | None
@@ -27,6 +29,7 @@ class Result:
     metrics: Mapping[str, float] = field(default_factory=dict)
     best: BestCheckpoint | None = None
     outcomes: tuple[Outcome, ...] = ()
+    data: Mapping[str, Any] = field(default_factory=dict)
 
     @property
     def failed(self) -> bool:

@@ -36,6 +36,7 @@ from cuelight.utils.files import write_text
 from cuelight.utils.redaction import redacted
 from cuelight.utils.run_directory import (
     CONFIG_FILE,
+    LAST_CHECKPOINT,
     clean_up,
     find_run_directory,
     is_first_process,
@@ -45,7 +46,7 @@ from cuelight.utils.run_directory import (
 from cuelight.utils.signals import signals_given_back
 from cuelight.weights.best import main_metric
 from cuelight.weights.checkpoint_io import AtomicCheckpointIO, load_checkpoint
-from cuelight.weights.resuming import LAST_CHECKPOINT, epoch_of, latest_checkpoint, logging_step_of
+from cuelight.weights.resuming import epoch_of, latest_checkpoint, logging_step_of
 
 logger = logging.getLogger(__name__)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import math
 import time
 from collections.abc import Iterator, Sequence
@@ -40,9 +41,11 @@ from cuelight.train_end.testing import measure
 from cuelight.train_end.verifying import Check, verify
 from cuelight.utils.journal import lacking
 from cuelight.utils.run_directory import CHECKPOINT_FOLDER, clean_up, is_complete, require_nobody_trains
-from cuelight.weights.best import BestCheckpoint, Preference, best_checkpoint, main_metric
+from cuelight.weights.best import BestCheckpoint, Preference, best_checkpoint, main_metric, not_preferred
 from cuelight.weights.checkpoint_io import load_checkpoint
 from cuelight.weights.resuming import latest_checkpoint, step_of
+
+logger = logging.getLogger(__name__)
 
 
 class TrainedRun:
@@ -93,7 +96,7 @@ class TrainedRun:
             if files := write_measurement(self.directory, self.config, found, is_best=is_best):
                 result = StepResult(measured, found.fingerprint, files, {"metrics": found.metrics})
                 record_result(TestOnTrainEnd(view=view).step_name, self.directory, result, began)
-        return Result(self.directory, measured, found.metrics, self._best_or_none())
+        return Result(self.directory, measured, found.metrics, self._best_or_none(), data=found.data)
 
     def export(
         self, checkpoint: str | Path | None = None, output: str | Path | None = None, prefer: Preference = "metric"
@@ -270,10 +273,12 @@ class TrainedRun:
         step = next((callback for callback in callbacks if isinstance(callback, UploadCheckpoint)), UploadCheckpoint())
         training = self._finished(folder.parent, step_of(last) if last else 0)
         outcome = step.run(training, self._console())
-        leave_trackers(training.loggers, complete=is_complete(training.directory))
+        left = leave_trackers(training.loggers, complete=is_complete(training.directory))
         if outcome.status != "failed" and (missing := lacking(training.directory, only_waiting=True)):
-            what = " ".join(f"{receiver} lacks {entries}." for receiver, entries in missing.items())
-            raise UploadError(f"{what} {how_to_send(training.directory)}")
+            of_another = [f"{receiver} lacks {what}." for receiver, what in missing.items()]  # which was not opened
+            raise UploadError(" ".join(left or [*of_another, how_to_send(training.directory)]))
+        for what in left:
+            logger.warning(what)
         return outcome
 
     def best(self, prefer: Preference = "metric") -> BestCheckpoint | None:
@@ -335,6 +340,8 @@ class TrainedRun:
             raise CheckpointError(
                 f"{self.directory or 'This run'} has no checkpoint to {verb}: {reason or 'train it first'}."
             )
+        if warning := not_preferred(best, prefer):
+            logger.warning(warning)
         return best.path
 
     def _best_or_none(self) -> BestCheckpoint | None:

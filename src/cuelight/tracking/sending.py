@@ -73,17 +73,18 @@ def send_table(
 
 
 @rank_zero_only
-def send_artifact(loggers: Iterable[Logger], file: Path, folder: str = "") -> None:
+def send_artifact(loggers: Iterable[Logger], file: Path, folder: str = "", *, to_folders: bool = True) -> None:
     """Send a file to each tracker that does not have it already, without waiting.
 
     Args:
         loggers: The loggers of a trainer.
         file: The file.
         folder: The folder inside the tracker's ``place``.
+        to_folders: Whether trackers that keep their files in a folder get a copy too.
     """
 
     def send(tracker: LoggerAdapter) -> None:
-        if not tracker.has(file):
+        if not tracker.has(file) and (to_folders or not tracker.is_shared):
             tracker.log_artifact(file, folder, wait=False)
 
     _to_each(loggers, file.name, send)

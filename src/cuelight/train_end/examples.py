@@ -1,73 +1,140 @@
-"""A picture of a few predictions beside their targets."""
+"""A picture of a few images of an evaluation with their targets and results."""
 
 from __future__ import annotations
 
 import logging
 from collections.abc import Sequence
-from itertools import chain, islice
+from dataclasses import dataclass
+from heapq import nlargest
+from operator import attrgetter, itemgetter
 from typing import Any, Protocol, runtime_checkable
 
 import lightning.pytorch as pl
 import torch
 from numpy.typing import NDArray
 from PIL import Image
-from torch import Tensor
+from torch import Tensor, nn
 from torchvision.transforms.v2.functional import to_pil_image
 
-from cuelight.data.protocols import LoadsWhole
 from cuelight.errors import CuelightError
-from cuelight.evaluation.evaluate import set_up
-from cuelight.evaluation.evaluator import Split
+from cuelight.explain.batches import images_and_labels
 from cuelight.export.model_metadata import ModelMetadata
+from cuelight.export.onnx.target import named_tensors
 from cuelight.images import tensors
-from cuelight.prediction.pytorch_model import PyTorchModel
 from cuelight.tasks.lookup import TASKS, Task
+from cuelight.utils.redaction import reason_of
 
 logger = logging.getLogger(__name__)
-
-_IMAGES = 6
 
 
 @runtime_checkable
 class DrawsExamples(Task, Protocol):
-    """A task that can draw images beside their targets and results."""
+    """A task that can draw images with their targets and results."""
+
+    @property
+    def most_examples(self) -> int:
+        """How many images are drawn."""
+        ...
 
     def draw_examples(
-        self, images: Sequence[Image.Image], targets: Sequence[NDArray[Any]], results: Sequence[Any]
+        self,
+        images: Sequence[Image.Image],
+        targets: Sequence[NDArray[Any]],
+        results: Sequence[Any],
+        class_names: Sequence[str] | None,
     ) -> Image.Image:
         """Draw each image with its target and its result."""
         ...
 
 
-def draw_examples(
-    module: pl.LightningModule, metadata: ModelMetadata, data: pl.LightningDataModule, view: Split
-) -> Image.Image | None:
-    """Draw the first images of a split beside their targets and the predictions of a module (eval mode, CPU).
+@runtime_checkable
+class RanksExamples(Protocol):
+    """A task that chooses which images are drawn; otherwise they are the first ones."""
 
-    Returns:
-        The picture; ``None`` if the task cannot draw examples, the preprocessing is unknown, or the outputs cannot be
-        decoded (for example because they are not finite), which is logged.
+    def rank_example(self, target: NDArray[Any], result: Any) -> float | None:
+        """Return the rank of an image, of which the largest ones are drawn; ``None`` if it is not drawn."""
+        ...
+
+
+@dataclass(frozen=True)
+class _Example:
+    image: Tensor
+    target: NDArray[Any]
+    result: Any
+    rank: float
+
+
+class ExampleCollector(pl.Callback):
+    """Collects the images of an evaluation that are drawn, with their targets and the results of the model.
+
+    Nothing is collected if the task cannot draw examples, or the preprocessing is unknown. If an image cannot be
+    collected, for example because the outputs are not finite, this is logged, and there is no picture.
+
+    Args:
+        metadata: The metadata of the module.
     """
-    task = TASKS.get(metadata.task or "")
-    preprocessing = metadata.preprocessing
-    if not isinstance(task, DrawsExamples) or preprocessing is None or not isinstance(data, LoadsWhole):
-        return None
-    with set_up(data, view):
-        images, targets = _first(data, view)
-    network = PyTorchModel(module.float(), metadata)  # as exported, also after a test in half precision
-    # One by one: the logits of six images of two megapixels and many classes take gigabytes.
-    outputs = (network(image[None]) for image in images)
-    try:
-        results = [result for output in outputs for result in task.decode(output, metadata.class_names)]
-    except CuelightError as error:  # the metrics are valid without a picture
-        logger.warning("Predictions cannot be drawn: %s", error)
-        return None
-    pictures = [to_pil_image(picture) for picture in tensors.denormalize(preprocessing, images)]
-    return task.draw_examples(pictures, [target.numpy() for target in targets], results)
 
+    def __init__(self, metadata: ModelMetadata) -> None:
+        task = TASKS.get(metadata.task or "")
+        self._task = task if isinstance(task, DrawsExamples) and metadata.preprocessing else None
+        self._metadata = metadata
+        self._examples: list[_Example] = []
+        self._outputs: Any = None
 
-def _first(data: LoadsWhole, view: Split) -> tuple[Tensor, Sequence[Tensor]]:
-    batches = iter(data.whole_dataloader(view))
-    samples = chain.from_iterable(zip(images, targets, strict=True) for images, targets in batches)
-    images, targets = zip(*islice(samples, _IMAGES), strict=True)
-    return torch.stack(images), targets
+    def setup(self, trainer: pl.Trainer, pl_module: pl.LightningModule, stage: str) -> None:
+        """Look at the outputs of the module, which is used for this evaluation only."""
+        pl_module.register_forward_hook(self._note)
+
+    def on_test_batch_end(
+        self, trainer: pl.Trainer, pl_module: pl.LightningModule, outputs: Any, batch: Any, *_: Any, **__: Any
+    ) -> None:
+        """Collect from the batch."""
+        given, self._outputs = self._outputs, None
+        if self._task is None or given is None or self._needed(self._task) == 0:
+            return
+        try:
+            found = [*self._examples, *self._found(self._task, given, batch)]
+        except Exception as error:  # noqa: BLE001 - the metrics are valid without a picture
+            reason = str(error) if isinstance(error, CuelightError) else reason_of(error)
+            logger.warning("Predictions cannot be drawn: %s", reason)
+            self._task = None
+            return
+        self._examples = nlargest(self._task.most_examples, found, key=attrgetter("rank"))
+
+    on_validation_batch_end = on_test_batch_end
+
+    def picture(self) -> Image.Image | None:
+        """Draw the collected images; ``None`` if there are none."""
+        preprocessing = self._metadata.preprocessing
+        if self._task is None or preprocessing is None or not self._examples:
+            return None
+        images = torch.stack([example.image for example in self._examples])
+        pictures = [to_pil_image(picture) for picture in tensors.denormalize(preprocessing, images)]
+        targets, results = zip(*((example.target, example.result) for example in self._examples), strict=True)
+        return self._task.draw_examples(pictures, targets, results, self._metadata.class_names)
+
+    def _note(self, _module: nn.Module, _inputs: Any, outputs: Any) -> None:
+        self._outputs = outputs
+
+    def _needed(self, task: DrawsExamples) -> int:
+        """Return how many images of the next batch may be drawn."""
+        return task.most_examples - (0 if isinstance(task, RanksExamples) else len(self._examples))
+
+    def _found(self, task: DrawsExamples, outputs: Any, batch: Any) -> list[_Example]:
+        images, targets = images_and_labels(batch)
+        known = [torch.as_tensor(target).cpu().numpy() for target in targets]
+        named = list(named_tensors(outputs))
+
+        def decoded(places: slice) -> Sequence[Any]:
+            arrays = {name: output[places].float().cpu().numpy() for name, output in named}
+            return task.decode(arrays, self._metadata.class_names)
+
+        if isinstance(task, RanksExamples):
+            results = decoded(slice(None))
+            ranks = map(task.rank_example, known, results)
+            ranked = [(rank, place, results[place]) for place, rank in enumerate(ranks) if rank is not None]
+            chosen = nlargest(task.most_examples, ranked, key=itemgetter(0))
+        else:  # one by one: the logits of a batch of two megapixels and many classes take gigabytes
+            first = range(min(self._needed(task), len(images)))
+            chosen = [(0.0, place, decoded(slice(place, place + 1))[0]) for place in first]
+        return [_Example(images[place].float().cpu(), known[place], result, rank) for rank, place, result in chosen]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -20,7 +21,9 @@ from cuelight.export.model_metadata import ModelMetadata
 from cuelight.export.protocols import NamesTask
 from cuelight.images.preprocessing import Preprocessing
 from cuelight.train_end.measured_weights import MakeModule, MeasuredWeights
-from cuelight.weights.best import BestCheckpoint, Preference, best_checkpoint
+from cuelight.weights.best import BestCheckpoint, Preference, best_checkpoint, not_preferred
+
+logger = logging.getLogger(__name__)
 
 
 class StepSkipped(CuelightError):
@@ -39,7 +42,7 @@ class FinishedTraining:
         name: The name of the run, and of exported files.
         main_metric: The metric that selects the best checkpoint, such as ``val/accuracy``.
         exporter: The export options; a step may have its own.
-        step: The number of optimizer steps, for the loggers.
+        step: The step for the loggers, after all that the training has logged.
     """
 
     directory: Path
@@ -53,6 +56,7 @@ class FinishedTraining:
     loggers: Sequence[Logger] = ()
     step: int = 0
     why_none: Callable[[], str | None] = lambda: None
+    _said: set[str] = field(default_factory=set, init=False, repr=False)
     _loaded: tuple[object, MeasuredWeights] | None = field(default=None, init=False, repr=False)
 
     def best(self, prefer: Preference = "metric") -> BestCheckpoint:
@@ -71,6 +75,9 @@ class FinishedTraining:
             raise StepSkipped(
                 "there is no best checkpoint. A ModelCheckpoint with a monitor saves one after the first validation."
             )
+        if (warning := not_preferred(best, prefer)) and warning not in self._said:
+            self._said.add(warning)
+            logger.warning(warning)
         return best
 
     def load(self, checkpoint: Path) -> MeasuredWeights:

@@ -19,6 +19,7 @@ from cuelight.train_end.finished_training import FinishedTraining
 from cuelight.utils.trainer_callbacks import callbacks_of
 from cuelight.weights.best import from_callbacks, main_metric, why_none
 from cuelight.weights.clean_copy import clean_copy
+from cuelight.weights.resuming import logging_step
 
 logger = logging.getLogger(__name__)
 
@@ -86,7 +87,7 @@ def finished_by(trainer: pl.Trainer, module: pl.LightningModule) -> FinishedTrai
         exporter=_exporter(hparams.get("exporter")),
         settings=settings_like(trainer),
         loggers=list(trainer.loggers),
-        step=trainer.global_step,
+        step=logging_step(trainer),
     )
 
 

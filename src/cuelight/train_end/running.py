@@ -33,7 +33,8 @@ class TrainEndError(CuelightError):
         self.outcomes = tuple(outcomes)
         self.directory = directory
         failed = [outcome for outcome in outcomes if outcome.status == "failed"]
-        lines = [f"  {outcome.step}: {outcome.reason}" for outcome in failed]
+        reasons = dict.fromkeys(outcome.reason for outcome in failed)
+        lines = [f"  {', '.join(one.step for one in failed if one.reason == why)}: {why}" for why in reasons]
         steps = "step" if len(failed) == 1 else "steps"
         super().__init__(
             "\n".join(

@@ -19,7 +19,7 @@ from cuelight.evaluation.evaluator import Split
 from cuelight.evaluation.results import Measurement, ReportsTables, class_names, confusion_picture
 from cuelight.tracking.loggers.readonly import open_loggers, readonly
 from cuelight.tracking.sending import send_image, send_metrics, send_table
-from cuelight.train_end.examples import draw_examples
+from cuelight.train_end.examples import ExampleCollector
 from cuelight.train_end.finished_training import FinishedTraining, StepSkipped
 from cuelight.train_end.measured_weights import MeasuredWeights
 from cuelight.utils.redaction import redacted_text
@@ -41,8 +41,9 @@ def measure(
     _use_classes_of(weights, training.data)
     module, described = weights.separate_module(training.settings.precision), training.describe(weights)
     loggers = open_loggers(training.loggers)
+    examples = ExampleCollector(described)
     with readonly(loggers):
-        metrics = evaluate(module, training.data, view, training.settings, callbacks, loggers)
+        metrics = evaluate(module, training.data, view, training.settings, [*callbacks, examples], loggers)
     return Measurement(
         checkpoint=weights.checkpoint,
         fingerprint=weights.fingerprint,
@@ -52,7 +53,7 @@ def measure(
         class_names=described.class_names,
         unit=module.confusion_unit if isinstance(module, NamesConfusionUnit) else "images",
         tables=module.result_tables(described.class_names) if isinstance(module, ReportsTables) else {},
-        examples=draw_examples(module, described, training.data, view),
+        examples=examples.picture(),
         data=_data_measured(training.data, view),
     )
 

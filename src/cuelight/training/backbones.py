@@ -10,7 +10,8 @@ import timm
 from timm.models import get_pretrained_cfg, is_model_pretrained
 from torch import nn
 
-from cuelight.errors import ConfigError, CuelightError, Problem
+from cuelight.errors import ConfigError, Problem
+from cuelight.training.pretrained import downloading
 
 _SET_ELSEWHERE = {
     "num_classes": "num_classes",
@@ -88,22 +89,18 @@ def build_backbone(
         raise ConfigError(problems)
     sized = {"img_size": input_size} if is_built_for_one_size(backbone) else {}
     try:
-        network: nn.Module = timm.create_model(
-            backbone,
-            pretrained=pretrained,
-            num_classes=num_classes,
-            in_chans=in_channels,
-            drop_rate=drop_rate,
-            **(sized | dict(backbone_params)),
-        )
+        with downloading(backbone, pretrained):
+            network: nn.Module = timm.create_model(
+                backbone,
+                pretrained=pretrained,
+                num_classes=num_classes,
+                in_chans=in_channels,
+                drop_rate=drop_rate,
+                **(sized | dict(backbone_params)),
+            )
     except TypeError as error:
         message = f"invalid arguments for {backbone}: {error}"
         raise ConfigError([Problem(message, "backbone_params")]) from error
-    except OSError as error:
-        raise CuelightError(
-            f"The pretrained weights of {backbone} could not be downloaded: {error} Connect to the internet once, or "
-            "set pretrained: false."
-        ) from error
     return network
 
 

@@ -23,6 +23,7 @@ logger = logging.getLogger(__name__)
 CONFIG_FILE = "config.yaml"
 TRAINING_FILE = "training.json"
 CHECKPOINT_FOLDER = "checkpoints"
+LAST_CHECKPOINT = "last.ckpt"
 _SHARED_VARIABLE = "CUELIGHT_RUN_DIRECTORY"
 
 

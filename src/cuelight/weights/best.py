@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 import math
 import re
 from collections.abc import Iterable, Mapping, Sequence
@@ -11,8 +10,6 @@ from pathlib import Path
 from typing import Any, Literal
 
 from lightning.pytorch.callbacks import ModelCheckpoint
-
-logger = logging.getLogger(__name__)
 
 Preference = Literal["metric", "loss"]
 LATEST = ""  # the monitor of a ModelCheckpoint that keeps the latest checkpoint
@@ -67,31 +64,24 @@ def best_checkpoint(
         main_metric: Name of the metric that is preferred to others, such as ``val/accuracy``.
 
     Returns:
-        The preferred one; if there is none, the other one with a warning; ``None`` if there is no checkpoint.
+        The preferred one; if there is none, the other one; ``None`` if there is no checkpoint.
     """
-    best = select_best(kept, prefer, main_metric)
-    if best is not None and best.monitor == LATEST:
-        logger.warning("No ModelCheckpoint monitors a metric; using the latest checkpoint: %s.", best.path.name)
-    elif best is not None and best.by_loss != (prefer == "loss"):
-        logger.warning(
-            "No ModelCheckpoint monitors %s; using the best by %s: %s.",
-            "the validation loss" if prefer == "loss" else "the main metric",
-            best.monitor,
-            best.path.name,
-        )
-    return best
-
-
-def select_best(
-    kept: Sequence[BestCheckpoint], prefer: Preference = "metric", main_metric: str | None = None
-) -> BestCheckpoint | None:
-    """Choose as :func:`best_checkpoint`, without a warning."""
     by_loss = prefer == "loss"
     order = [
         (best.monitor == LATEST, best.by_loss != by_loss, best.monitor != main_metric, best.monitor not in LOSSES)
         for best in kept
     ]
     return kept[order.index(min(order))] if kept else None
+
+
+def not_preferred(best: BestCheckpoint, prefer: Preference) -> str | None:
+    """Return a warning if a checkpoint was selected because there is none by the preferred metric."""
+    if best.monitor == LATEST:
+        return f"No ModelCheckpoint monitors a metric; using the latest checkpoint: {best.path.name}."
+    if best.by_loss == (prefer == "loss"):
+        return None
+    preferred = "the validation loss" if prefer == "loss" else "the main metric"
+    return f"No ModelCheckpoint monitors {preferred}; using the best by {best.monitor}: {best.path.name}."
 
 
 def from_callbacks(callbacks: Iterable[ModelCheckpoint]) -> list[BestCheckpoint]:

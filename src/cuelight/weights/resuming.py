@@ -5,10 +5,11 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from cuelight.errors import CheckpointError
-from cuelight.weights.checkpoint_io import load_checkpoint
+import lightning.pytorch as pl
 
-LAST_CHECKPOINT = "last.ckpt"
+from cuelight.errors import CheckpointError
+from cuelight.utils.run_directory import LAST_CHECKPOINT
+from cuelight.weights.checkpoint_io import load_checkpoint
 
 
 def latest_checkpoint(folder: Path) -> Path | None:
@@ -27,6 +28,11 @@ def epoch_of(checkpoint: Path) -> int:
 def step_of(checkpoint: Path) -> int:
     """Return the number of optimizer steps done; raises ``CheckpointError`` if the file has only weights."""
     return int(_resumable(checkpoint)["global_step"])
+
+
+def logging_step(trainer: pl.Trainer) -> int:
+    """Return the step under which Lightning logs now: it counts batches, ``global_step`` also several optimizers."""
+    return trainer.fit_loop.epoch_loop._batches_that_stepped  # noqa: SLF001 - Lightning has no other name for it
 
 
 def logging_step_of(checkpoint: Path) -> int:

@@ -28,12 +28,13 @@ from cuelight.train_end import measured_weights
 from cuelight.train_end.from_trainer import finished_by
 from cuelight.train_end.outcomes import read_outcomes
 from cuelight.train_end.running import StepResult, TrainEndError
-from cuelight.weights.best import BestCheckpoint, select_best
+from cuelight.weights.best import BestCheckpoint, best_checkpoint
 from cuelight.weights.checkpoint_io import AtomicCheckpointIO, load_checkpoint
 from cuelight.weights.fingerprint import fingerprint_of_file
 from support.comparing import same
 from support.ranks import on_ranks
 from support.tiny import FEATURES, TinyData, TinyModel
+from support.trackers import KeepingLogger, KeepingTracker
 from support.trainers import fit, quiet_trainer
 
 LOSS = {"monitor": "val/loss", "filename": "best_loss"}
@@ -144,9 +145,9 @@ def clone(value):
 
 def train(folder, *callbacks, model=None, epochs=2, data=None, resume=None, **settings):
     torch.manual_seed(0)
-    settings = {"max_epochs": epochs, "num_sanity_val_steps": 2, "log_every_n_steps": 1} | settings
-    logger = CSVLogger(folder, name="", version="")
-    trainer = quiet_trainer(folder, callbacks, logger=logger, plugins=[AtomicCheckpointIO()], **settings)
+    usual = {"max_epochs": epochs, "num_sanity_val_steps": 2, "log_every_n_steps": 1}
+    settings = usual | {"logger": CSVLogger(folder, name="", version="")} | settings
+    trainer = quiet_trainer(folder, callbacks, plugins=[AtomicCheckpointIO()], **settings)
     trainer.callbacks = list(callbacks)  # Lightning moves checkpoints to the end
     trainer.fit(model or Measured(), datamodule=data or TinyData(), ckpt_path=resume, weights_only=True)
     return trainer
@@ -623,6 +624,23 @@ def test_without_a_monitored_checkpoint_the_latest_one_is_used_and_this_is_said_
     assert read_outcomes(tmp_path)["TestOnTrainEnd"].checkpoint == "checkpoints/epoch=1.ckpt"
 
 
+def test_that_another_checkpoint_is_used_is_said_once(tmp_path, caplog) -> None:
+    steps = [TestOnTrainEnd(), TestOnTrainEnd(view="val"), ExportOnTrainEnd(), ArchiveOnTrainEnd()]
+    train(tmp_path, *keep(LOSS), *steps)
+    assert caplog.text.count("No ModelCheckpoint monitors the main metric; using the best by val/loss") == 1
+
+
+@pytest.mark.parametrize(("shared", "count"), [(False, 2), (True, 0)], ids=["a tracker", "a folder of several runs"])
+def test_exported_files_go_to_trackers_that_keep_files_elsewhere(tmp_path, shared, count) -> None:
+    tracker = KeepingTracker(tmp_path / "tracker", shared)
+    train(tmp_path / "run", *keep(LOSS), ExportOnTrainEnd(), ArchiveOnTrainEnd(), logger=KeepingLogger(tracker))
+    assert tracker.names() == ["archive/Measured.tar", "export/Measured.onnx"][:count]
+    assert all(
+        (tmp_path / "run" / name).read_bytes() == content
+        for name, (_, content) in zip(reversed(tracker.names()), tracker.sent, strict=True)
+    )
+
+
 def test_val_loss_with_an_underscore_is_the_validation_loss() -> None:
     kept = [BestCheckpoint(Path(name), name, "min", 1.0) for name in ("other_loss", "val_loss")]
-    assert select_best(kept, "loss").monitor == "val_loss"
+    assert best_checkpoint(kept, "loss").monitor == "val_loss"

@@ -14,7 +14,11 @@ from cuelight.config import Part
 from cuelight.data.datasets.image_folder import ImageFolder
 from cuelight.data.protocols import DescribesImages, NamesClasses
 from cuelight.errors import DataError
+from cuelight.evaluation.evaluate import evaluate
+from cuelight.evaluation.evaluator import EvaluatorSettings
 from cuelight.images.preprocessing import IMAGENET_MEAN
+from cuelight.tasks.classification.model import ClassificationModel
+from support.trainers import quiet_trainer
 
 
 def _set_up(path: Path, **params) -> ImageFolder:
@@ -204,18 +208,35 @@ def test_a_split_that_lacks_classes_is_named(tmp_path: Path, write_digits, caplo
     write_digits(tmp_path / "train")
     write_digits(tmp_path / "val", classes=("one", "two"))
     write_digits(tmp_path / "test", classes=("zero",))
-    _set_up(tmp_path)
+    data = _set_up(tmp_path)
+    data.whole_dataloader("val")  # as the export does, which measures nothing
+    assert caplog.messages == []
+    data.trainer = quiet_trainer()
+    caplog.clear()
+    for _ in range(2):
+        data.test_dataloader()
+    assert caplog.messages == ["test: no image of 2 of 3 classes: one, two. Its metrics do not measure them."]
+    data.val_dataloader()
+    assert caplog.messages[1:] == ["val: no image of 1 of 3 classes: zero. Its metrics do not measure them."]
 
-    assert caplog.messages == [
-        "val: no image of 1 of 3 classes: zero. Its metrics do not measure them.",
-        "test: no image of 2 of 3 classes: one, two. Its metrics do not measure them.",
-    ]
+
+def test_a_test_names_only_the_split_that_it_measures(tmp_path: Path, write_digits, caplog) -> None:
+    write_digits(tmp_path / "train")
+    write_digits(tmp_path / "val", classes=("one", "two"))
+    write_digits(tmp_path / "test", classes=("zero",))
+    model = ClassificationModel("test_resnet", num_classes=3, input_size=(28, 28))
+    evaluate(model, ImageFolder(tmp_path, 28, num_workers=0), "val", EvaluatorSettings("cpu"))
+    lacking = [message for message in caplog.messages if "no image of" in message]
+    assert lacking == ["val: no image of 1 of 3 classes: zero. Its metrics do not measure them."]
 
 
 def test_a_class_too_small_to_split_is_named(digit_files: Path, caplog) -> None:
     for path in sorted((digit_files / "two").iterdir())[2:]:
         path.unlink()
-    _set_up(digit_files)
+    data = _set_up(digit_files)
+    data.trainer = quiet_trainer()
+    caplog.clear()
+    data.train_dataloader(), data.val_dataloader(), data.test_dataloader()
 
     assert [message.split(":")[0] for message in caplog.messages] == ["val", "test"]
     assert all("1 of 3 classes: two" in message for message in caplog.messages)

@@ -286,7 +286,7 @@ def test_place_that_is_gone_does_not_end_a_training_and_gets_its_files_later(tmp
     logger = MirroredTensorBoardLogger(tmp_path / "run", str(tmp_path / "file"))
     logger.log_metrics({"loss": 1.0}, 1)
     logger.finalize("success")
-    assert f"TensorBoard at {tmp_path / 'file'} lacks event files not sent yet." in caplog.text
+    assert f"TensorBoard at {tmp_path / 'file'} lacks event files not sent yet (" in caplog.text
     assert lacking(tmp_path / "run") == {f"TensorBoard at {tmp_path / 'file'}": "event files not sent yet"}
     (tmp_path / "file").unlink()
     later = MirroredTensorBoardLogger(tmp_path / "run", str(tmp_path / "file"))

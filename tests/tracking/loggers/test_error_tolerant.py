@@ -18,7 +18,7 @@ def test_error_is_said_once_and_the_rest_goes_on(tmp_path, caplog) -> None:
         logger.log_metrics({"loss": 1.0}, step)
         logger.save()
     logger.finalize("success")
-    assert caplog.messages == ["FullDisk failed: OSError: no space left. Training continues."]
+    assert caplog.messages == ["FullDisk failed: OSError: no space left."]
     assert len(logger.experiment.metrics) == 3
 
 

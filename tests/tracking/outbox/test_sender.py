@@ -69,6 +69,15 @@ def test_a_pause_can_be_cut_short() -> None:
     assert sender.wait(LONGEST)
 
 
+def test_a_failure_is_left_to_whoever_waits(caplog) -> None:
+    sender = Sender("a tracker", Work(*[ConnectionError("gone")] * 1000), (0.0,))
+    sender.hurry()
+    sender.wake()
+    assert not sender.wait(LONGEST, attempts=3)
+    sender.close()
+    assert (sender.failure, caplog.messages) == ("ConnectionError: gone", [])
+
+
 def test_a_few_attempts_are_enough_where_a_person_waits() -> None:
     work = Work(*[ConnectionError("gone")] * 1000)
     sender = started(work)

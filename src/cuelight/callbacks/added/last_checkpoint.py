@@ -14,9 +14,9 @@ from lightning.pytorch.callbacks import Checkpoint, ModelCheckpoint
 from cuelight.callbacks.added.cut_epoch import is_cut, leave_epoch_open
 from cuelight.config import Config
 from cuelight.errors import ConfigWarning, TrainingInterrupted
+from cuelight.utils.run_directory import LAST_CHECKPOINT
 from cuelight.utils.signals import StopSignal
 from cuelight.weights.accumulated_gradients import restore_gradients, save_gradients, saved_gradients
-from cuelight.weights.resuming import LAST_CHECKPOINT
 
 _METRICS_KEY = "callback_metrics"
 

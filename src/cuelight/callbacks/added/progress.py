@@ -130,7 +130,8 @@ class ProgressDisplay(ProgressBar):
             names = [name for name in metrics if not name.endswith("_step")]
             # training metrics first
             of_epoch = {name: metrics[name] for name in sorted(names, key=lambda name: not name.startswith("train"))}
-            self._console.print(self._finished_epoch.format(_as_text(of_epoch)), highlight=False)
+            line = self._finished_epoch.format(_as_text(of_epoch))
+            self._console.print(line, highlight=False, soft_wrap=True)
         self._finished_epoch = ""
 
     def _open(self, training_batches: int | None = None, done: int = 0) -> None:

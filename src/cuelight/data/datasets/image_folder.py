@@ -30,6 +30,7 @@ class ImageFolder(ImageFileDataModule[ImageFiles]):
     task: ClassVar[str] = "classification"
 
     _class_names: list[str] | None = None
+    _checked: frozenset[str] = frozenset()
 
     @property
     def class_names(self) -> list[str]:
@@ -51,7 +52,7 @@ class ImageFolder(ImageFileDataModule[ImageFiles]):
                 f"{self.path}: the model does not know {quoted}. Its classes: {', '.join(class_names)}. "
                 "Rename or remove these folders."
             )
-        self._class_names, self._splits = list(class_names), {}
+        self._class_names, self._splits, self._checked = list(class_names), {}, frozenset()
 
     def list_files(self) -> dict[str, ImageFiles]:
         """Return the files of ``train`` and, where there are such folders, of ``val`` and ``test``."""
@@ -60,13 +61,6 @@ class ImageFolder(ImageFileDataModule[ImageFiles]):
         listed = {split: self._list(folder, unused) for split, folder in found.items()}
         folders.report_unused(unused, root, found.values())
         return listed
-
-    def setup(self, stage: str | None = None) -> None:
-        """List and split the files of all stages at once, and log the classes that a split lacks."""
-        if not self._splits:
-            super().setup(stage)
-            for split, files in self._splits.items():
-                warn_of_missing_classes(split, files.labels, self.class_names)
 
     def stratify_labels(self, train: ImageFiles) -> Sequence[int]:
         """Return the class of each training image."""
@@ -91,6 +85,14 @@ class ImageFolder(ImageFileDataModule[ImageFiles]):
             f"{self.path}: there are no images for {split}. Add a folder {split} with one folder per class, set "
             f"{split}_split above 0, or add images: a split needs at least three per class."
         )
+
+    def _images(self, split: str) -> ImageFiles:
+        """Return the images, and log once which classes they lack, if a trainer uses them."""
+        images = super()._images(split)
+        if self.trainer is not None and split not in self._checked:
+            self._checked |= {split}
+            warn_of_missing_classes(split, images.labels, self.class_names)
+        return images
 
     def _list(self, folder: Path, unused: UnusedFiles) -> ImageFiles:
         files = folders.list_classes(folder, self.class_names, self.on_error, unused)

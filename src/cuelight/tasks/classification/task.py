@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from cuelight.tasks.classification.archive import PARSER, head_problems
 from cuelight.tasks.classification.decode import decode_classification
+from cuelight.tasks.classification.examples import draw_mistakes, rank_mistake
 from cuelight.tasks.classification.picture import draw_classification
 
 if TYPE_CHECKING:
@@ -21,9 +22,12 @@ class ClassificationTask:
     name = "classification"
     targets = "a class for each image"
     parser = PARSER
+    most_examples = 12
 
     decode = staticmethod(decode_classification)
     draw = staticmethod(draw_classification)
+    draw_examples = staticmethod(draw_mistakes)
+    rank_example = staticmethod(rank_mistake)
     head_problems = staticmethod(head_problems)
 
     def class_scores(self, model: nn.Module, class_names: Sequence[str] | None) -> ClassificationScores:

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageDraw
 
-from cuelight.images.drawing import BACKGROUND, TEXT, font, readable_size, resized
+from cuelight.images.drawing import BACKGROUND, TEXT, font, readable_size, resized, tiled
 from cuelight.tasks.segmentation.decode import UNSEEN, Segmentation
 from cuelight.tasks.segmentation.picture import legend_entry, tinted, with_legend
 
@@ -19,7 +19,10 @@ _ABREAST = 2
 
 
 def draw_segmentation_examples(
-    images: Sequence[Image.Image], targets: Sequence[NDArray[np.int64]], results: Sequence[Segmentation]
+    images: Sequence[Image.Image],
+    targets: Sequence[NDArray[np.int64]],
+    results: Sequence[Segmentation],
+    class_names: Sequence[str] | None = None,  # noqa: ARG001 - the results have them
 ) -> Image.Image:
     """Draw input images, true masks ``(H, W)`` and predicted masks side by side, above a legend.
 
@@ -43,20 +46,14 @@ def draw_segmentation_examples(
 
 def _grid(panels: Sequence[Sequence[Image.Image]]) -> Image.Image:
     """Arrange the panels of the images under their titles."""
-    width, height = panels[0][0].size
-    block = len(_TITLES) * (width + _GAP) - _GAP
-    abreast = min(_ABREAST, len(panels))
-    rows = -(-len(panels) // abreast)
-    grid = Image.new(
-        "RGB", (abreast * (block + _BETWEEN) - _BETWEEN, _TITLE_HEIGHT + rows * (height + _GAP) - _GAP), BACKGROUND
-    )
+    width = panels[0][0].width
+    rows = tiled([tiled(of_image, len(_TITLES), (_GAP, 0)) for of_image in panels], _ABREAST, (_BETWEEN, _GAP))
+    grid = Image.new("RGB", (rows.width, _TITLE_HEIGHT + rows.height), BACKGROUND)
+    grid.paste(rows, (0, _TITLE_HEIGHT))
     draw = ImageDraw.Draw(grid)
-    for place, of_image in enumerate(panels):
-        row, column = divmod(place, abreast)
-        for number, (panel, title) in enumerate(zip(of_image, _TITLES, strict=True)):
-            left = column * (block + _BETWEEN) + number * (width + _GAP)
-            grid.paste(panel, (left, _TITLE_HEIGHT + row * (height + _GAP)))
-            if row == 0:
-                middle = (left + width // 2, _TITLE_HEIGHT // 2)
-                draw.text(middle, title, TEXT, font(_TITLE_SIZE), anchor="mm")
+    block = len(_TITLES) * (width + _GAP) - _GAP + _BETWEEN
+    for number in range(min(_ABREAST, len(panels)) * len(_TITLES)):
+        column, title = divmod(number, len(_TITLES))
+        middle = column * block + title * (width + _GAP) + width // 2
+        draw.text((middle, _TITLE_HEIGHT // 2), _TITLES[title], TEXT, font(_TITLE_SIZE), anchor="mm")
     return grid

@@ -17,8 +17,9 @@ from segmentation_models_pytorch.encoders import encoders as own_encoders
 from torch import Tensor, nn
 from torch.func import functional_call
 
-from cuelight.errors import ConfigError, CuelightError, Problem, did_you_mean
+from cuelight.errors import ConfigError, Problem, did_you_mean
 from cuelight.training.backbones import is_backbone, is_built_for_one_size, near_names, network_names, weight_problems
+from cuelight.training.pretrained import downloading
 
 ARCHITECTURES = (
     "Unet", "UnetPlusPlus", "MAnet", "Linknet", "FPN", "PSPNet", "DeepLabV3", "DeepLabV3Plus", "PAN", "UPerNet",
@@ -117,19 +118,15 @@ def build_network(
     sized = {"img_size": input_size} if name.startswith(_TIMM) and is_built_for_one_size(plain) else {}
     made_of = _words(architecture, encoder)
     try:
-        network: nn.Module = smp.create_model(
-            architecture,
-            encoder_name=name,
-            encoder_weights=_weights(name) if pretrained else None,
-            in_channels=in_channels,
-            classes=num_classes,
-            **(sized | dict(architecture_params)),
-        )
-    except OSError as error:
-        raise CuelightError(
-            f"The pretrained weights of {encoder} could not be downloaded: {error} Connect to the internet once, or "
-            "set pretrained: false."
-        ) from error
+        with downloading(encoder, pretrained):
+            network: nn.Module = smp.create_model(
+                architecture,
+                encoder_name=name,
+                encoder_weights=_weights(name) if pretrained else None,
+                in_channels=in_channels,
+                classes=num_classes,
+                **(sized | dict(architecture_params)),
+            )
     except (*_REFUSALS, RuntimeError) as error:
         raise ConfigError([_refusal(error, architecture, encoder, architecture_params, path)]) from error
     _check_size(network, made_of, in_channels, input_size)
@@ -189,9 +186,9 @@ def _library_name(encoder: str) -> str:
     return f"{_TIMM}{plain}" if is_backbone(plain) else encoder
 
 
-def _weights(name: str) -> str:
+def _weights(name: str) -> str | bool:
     if name.startswith(_TIMM):
-        return "imagenet"  # any text selects the default weights of the encoder
+        return True  # the default weights of the encoder
     known = list(own_encoders[name]["pretrained_settings"])
     return "imagenet" if "imagenet" in known else str(known[0])
 

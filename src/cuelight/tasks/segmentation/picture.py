@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageDraw
 
-from cuelight.images.drawing import BACKGROUND, FAINT, TEXT, font, percent, readable_size, resized, shortened
+from cuelight.images.drawing import BACKGROUND, FAINT, TEXT, font, percent, readable_size, resized, shortened, tiled
 from cuelight.tasks.segmentation.class_colors import class_colors, is_background
 from cuelight.tasks.segmentation.decode import UNSEEN, Segmentation
 
@@ -32,7 +32,7 @@ def draw_segmentation(image: Image.Image, result: Segmentation) -> Image.Image:
     size = readable_size(image.size, _MIN_WIDTH, _MAX_SIDE)
     shown = resized(image.convert("RGB"), size)
     panels = [shown, tinted(shown, result.mask, result.names)]
-    return with_legend(_side_by_side(panels), _legend(result))
+    return with_legend(tiled(panels, len(panels), (_GAP, 0)), _legend(result))
 
 
 def mask_image(result: Segmentation) -> Image.Image:
@@ -89,14 +89,6 @@ def _legend(result: Segmentation) -> list[LegendEntry]:
 
 def _legend_text(name: str, share: float) -> str:
     return f"{name}: {percent(share) if share >= 0.0005 else '<0.1%'}"  # noqa: PLR2004
-
-
-def _side_by_side(panels: Sequence[Image.Image]) -> Image.Image:
-    width, height = panels[0].size
-    row = Image.new("RGB", (len(panels) * (width + _GAP) - _GAP, height), BACKGROUND)
-    for place, panel in enumerate(panels):
-        row.paste(panel, (place * (width + _GAP), 0))
-    return row
 
 
 def _outlines(mask: NDArray[np.uint8]) -> NDArray[np.bool_]:

@@ -23,6 +23,7 @@ class SegmentationTask:
     name = "segmentation"
     targets = "a mask for each image"
     parser = PARSER
+    most_examples = 6
 
     decode = staticmethod(decode_segmentation)
     draw = staticmethod(draw_segmentation)

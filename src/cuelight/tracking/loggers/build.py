@@ -56,7 +56,7 @@ def reopen_loggers(config: Config, directory: Path) -> list[Logger]:
             logger.warning("%s has this run at another address: nothing is sent to this one.", type(one).__name__)
             continue
         if isinstance(one, BackgroundMLFlowLogger | MirroredTensorBoardLogger):
-            one.outbox.send_waiting()
+            one.outbox.send_waiting(is_awaited=True)
         loggers.append(one)
     return loggers
 
@@ -81,13 +81,18 @@ def start_trackers(loggers: Sequence[Logger]) -> None:
         begun.append(one)
 
 
-def leave_trackers(loggers: Sequence[Logger], *, complete: bool) -> None:
-    """Wait until all is sent, and close the W&B run that this has reopened, as one that is ``complete`` or failed."""
+def leave_trackers(loggers: Sequence[Logger], *, complete: bool) -> list[str]:
+    """Wait until all is sent, and close the W&B run that this has reopened, as one that is ``complete`` or failed.
+
+    Returns what trackers lack then, as sentences.
+    """
+    lacking = []
     for one in loggers:
         if isinstance(one, BackgroundMLFlowLogger | MirroredTensorBoardLogger):
-            one.outbox.drain(_UPLOAD_LIMIT)
+            lacking.append(one.outbox.drained(_UPLOAD_LIMIT))
         if isinstance(one, OwnRunWandbLogger):  # any use makes it a running one
             one.finalize("success" if complete else "failed")
+    return list(filter(None, lacking))
 
 
 def _loggers(config: Config, directory: Path, resumed_from: int | None) -> Iterator[Logger]:

@@ -30,4 +30,4 @@ def _report(one: Logger, name: str, said: set[str], *arguments: Any, **options: 
         reason = reason_of(error)
         if reason not in said:
             said.add(reason)
-            logger.warning("%s failed: %s. Training continues.", type(one).__name__, reason)
+            logger.warning("%s failed: %s.", type(one).__name__, reason.rstrip("."))

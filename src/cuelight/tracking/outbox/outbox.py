@@ -70,19 +70,29 @@ class Outbox:
         """Remove the entries of a kind."""
         self._journal.remove(self._journal.waiting(kind))
 
-    def send_waiting(self) -> None:
-        """Have everything sent that an earlier process has left."""
+    def send_waiting(self, is_awaited: bool = False) -> None:
+        """Have everything sent that an earlier process has left; ``is_awaited`` if :meth:`drain` reports a failure."""
+        if is_awaited:
+            self._sender.hurry()
         if self._journal.waiting():
             self._sender.wake()
 
     def drain(self, seconds: float = AT_THE_END) -> None:
         """Wait until all was sent, or until a few attempts have failed, and warn of what the tracker lacks then."""
+        if message := self.drained(seconds):
+            logger.warning(message)
+
+    def drained(self, seconds: float) -> str:
+        """Wait as :meth:`drain`, and return what the tracker lacks then, why, and how to send it; empty if nothing."""
         self._sender.hurry()
         self._sender.wait(seconds, _ATTEMPTS_AT_THE_END)
         self._sender.close()
-        if what := lacking(self._directory).get(self._receiver):
-            waits = self._receiver in lacking(self._directory, only_waiting=True)
-            logger.warning("%s lacks %s.%s", self._receiver, what, f" {how_to_send(self._directory)}" if waits else "")
+        what = lacking(self._directory).get(self._receiver)
+        if what is None:
+            return ""
+        reason = f" ({self._sender.failure})" if self._sender.failure else ""
+        waits = self._receiver in lacking(self._directory, only_waiting=True)
+        return f"{self._receiver} lacks {what}{reason}.{f' {how_to_send(self._directory)}' if waits else ''}"
 
     def _send_waiting(self) -> None:
         if self._journal.waiting():

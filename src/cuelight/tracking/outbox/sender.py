@@ -41,6 +41,7 @@ class Sender:
         self._changed = threading.Condition()
         self._woken, self._served = 0, 0
         self._is_urgent = False
+        self._is_awaited = False
         self._thread: threading.Thread | None = None
 
     def wake(self) -> None:
@@ -52,8 +53,9 @@ class Sender:
             self._changed.notify_all()
 
     def hurry(self) -> None:
-        """Try again now, and begin with short pauses."""
+        """Try again now, and begin with short pauses. Whoever waits then reports a failure."""
         with self._changed:
+            self._is_awaited = True
             self._is_urgent = True
             self.attempts = 0
             self._next_pause = _growing(self._pauses)
@@ -115,7 +117,7 @@ class Sender:
         with self._changed:
             if self.is_closed():
                 return
-            if self.failure is None:
+            if self.failure is None and not self._is_awaited:
                 logger.warning(_FAILED, self._receiver, reason)
             self.failure = reason
             self.attempts += 1
@@ -129,4 +131,4 @@ def _growing(pauses: Sequence[float]) -> Iterator[float]:
 
 
 _IN_USE = "another process, or a training that was stopped just now, is sending what this run has"
-_FAILED = "%s did not take what was sent: %s. It is kept in the run directory and sent again; the training continues."
+_FAILED = "%s did not take what was sent: %s. It is kept in the run directory and sent again."
