@@ -15,8 +15,7 @@ from cuelight.errors import TrainingInterrupted
 from cuelight.tracking.outbox.spool import Spool
 from cuelight.train_end.finished_training import FinishedTraining
 from cuelight.train_end.from_trainer import finished_by
-from cuelight.train_end.outcomes import read_outcomes
-from cuelight.train_end.running import TrainEndError
+from cuelight.train_end.outcomes import TrainEndError, read_outcomes
 from cuelight.train_end.verifying import verify
 from cuelight.utils.files import sha256_of
 from cuelight.weights.best import BestCheckpoint

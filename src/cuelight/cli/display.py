@@ -9,19 +9,20 @@ import sys
 import warnings
 from collections.abc import Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from rich.console import Console
 from rich.logging import RichHandler
 from rich.markup import escape
 from rich.table import Table
 
-from cuelight.callbacks.added.progress import ProgressDisplay
 from cuelight.registry import load_source
-from cuelight.runs.result import Result
-from cuelight.train_end.outcomes import Outcome
-from cuelight.train_end.running import TrainEndError
+from cuelight.train_end.outcomes import Outcome, TrainEndError
 from cuelight.utils.console import make_console
 from cuelight.utils.files import short_path
+
+if TYPE_CHECKING:  # it imports torch
+    from cuelight.runs.result import Result
 
 _NAMES = 17  # the width of a column of names, so that the results and the commands below them are aligned
 # Warnings of Lightning that a YAML file cannot act on, or that Cuelight handles itself.
@@ -34,8 +35,8 @@ _NOISE = (
 )
 
 
-def set_up_display(quiet: bool) -> ProgressDisplay | None:
-    """Send log lines to standard error; return the callback that shows the progress, ``None`` if quiet."""
+def set_up_display(quiet: bool) -> Console | None:
+    """Send log lines to standard error; return the console for the progress, ``None`` if quiet."""
     console = Console(stderr=True, soft_wrap=True)
     handler: logging.Handler = logging.StreamHandler()
     if console.is_terminal:
@@ -51,10 +52,10 @@ def set_up_display(quiet: bool) -> ProgressDisplay | None:
     logging.captureWarnings(capture=True)
     for noise in _NOISE:
         warnings.filterwarnings("ignore", message=noise)
-    return None if quiet else ProgressDisplay(console)
+    return None if quiet else console
 
 
-def begin(arguments: argparse.Namespace) -> ProgressDisplay | None:
+def begin(arguments: argparse.Namespace) -> Console | None:
     """Set up the display and load the ``--source`` files; return what ``set_up_display`` returns."""
     display = set_up_display(arguments.quiet)
     for source in arguments.source:
@@ -73,6 +74,14 @@ def two_columns(least: int | None = None) -> Table:
 def print_hint(text: str) -> None:
     """Print a line to standard error, also when quiet."""
     sys.stderr.write(f"{text}\n")
+
+
+def print_outcomes(outcomes: Sequence[Outcome]) -> None:
+    """Print what became of each step after the training."""
+    table = two_columns(_NAMES)
+    for outcome in outcomes:
+        table.add_row(outcome.step, _what_became(outcome))
+    make_console().print(table)
 
 
 def print_summary(result: Result, sources: Sequence[str]) -> None:

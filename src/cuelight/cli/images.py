@@ -5,35 +5,35 @@ from __future__ import annotations
 import argparse
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
+from rich.console import Console
 from rich.markup import escape
 from rich.progress import track
 from rich.table import Table
 
 from cuelight import prediction
-from cuelight.callbacks.added.progress import ProgressDisplay
 from cuelight.cli.display import begin
 from cuelight.errors import CheckpointError, NoSuchRunError
-from cuelight.prediction import ImageExplanation, ImagePrediction, Network, find_images
-from cuelight.prediction.onnx_model import OnnxModel
-from cuelight.runs.run import Run
 from cuelight.utils.console import make_console
 from cuelight.utils.files import short_path
+
+if TYPE_CHECKING:
+    from cuelight.prediction import ImageExplanation, ImagePrediction, Network
 
 CHECKPOINT_SUFFIX = ".ckpt"
 _MOST_SHOWN = 20
 
-Found = TypeVar("Found", ImagePrediction, ImageExplanation)
+Found = TypeVar("Found", "ImagePrediction", "ImageExplanation")
 
 
 def predict(arguments: argparse.Namespace) -> int:
     """Predict images."""
-    display = begin(arguments)
+    console = begin(arguments)
     network, folder = _network(Path(arguments.model))
-    files = find_images(arguments.images)
+    files = prediction.find_images(arguments.images)
     folder = Path(arguments.output) if arguments.output else folder
-    found = _with_bar(prediction.predict(network, files, arguments.batch_size), "predicting", len(files), display)
+    found = _with_bar(prediction.predict(network, files, arguments.batch_size), "predicting", len(files), console)
     rows: list[dict[str, Any]] = []
     found = _noted(found, rows, lambda one: one.result.summary())
     prediction.write_predictions(found, folder, pictures=None if arguments.no_pictures else "png")
@@ -47,22 +47,28 @@ def _network(model: Path) -> tuple[Network, Path]:
     if not model.exists():
         raise NoSuchRunError(f"{model}: there is no such run directory, checkpoint, ONNX file or NN Archive.")
     if model.is_file() and model.suffix != CHECKPOINT_SUFFIX:
+        from cuelight.prediction.onnx_model import OnnxModel
+
         return OnnxModel.open(model), Path("predictions")
+    from cuelight.runs.run import Run
+
     run = Run.load(model)
     return run.network(model if model.is_file() else None), (run.directory or Path()) / "predictions"
 
 
 def explain(arguments: argparse.Namespace) -> int:
     """Explain images."""
-    display = begin(arguments)
+    console = begin(arguments)
     path = Path(arguments.run)
     if path.is_file() and path.suffix != CHECKPOINT_SUFFIX:
         raise CheckpointError(
             f"{path}: expected a run directory or a checkpoint ({CHECKPOINT_SUFFIX}), because an exported model has no "
             "gradients."
         )
+    from cuelight.runs.run import Run
+
     run = Run.load(path)
-    files = find_images(arguments.images)
+    files = prediction.find_images(arguments.images)
     folder = Path(arguments.output) if arguments.output else (run.directory or Path()) / "explain"
     found = run.explain(
         files,
@@ -73,9 +79,9 @@ def explain(arguments: argparse.Namespace) -> int:
         output=_index_or_name(arguments.model_output),
         batch_size=arguments.batch_size,
     )
-    found = _with_bar(found, "explaining", len(files), display)
+    found = _with_bar(found, "explaining", len(files), console)
     rows: list[dict[str, Any]] = []
-    prediction.write_explanations(_noted(found, rows, ImageExplanation.row), folder)
+    prediction.write_explanations(_noted(found, rows, lambda one: one.row()), folder)
     if not arguments.quiet:
         print_images(rows, folder)
     return 0
@@ -88,11 +94,11 @@ def _index_or_name(text: Any) -> Any:
         return text
 
 
-def _with_bar(found: Iterator[Found], doing: str, count: int, display: ProgressDisplay | None) -> Iterator[Found]:
+def _with_bar(found: Iterator[Found], doing: str, count: int, console: Console | None) -> Iterator[Found]:
     """Return the results with a progress bar on a terminal, else unchanged."""
-    if display is None or display.console is None or not display.console.is_terminal:
+    if console is None or not console.is_terminal:
         return found
-    return iter(track(found, doing, count, console=display.console, transient=True))
+    return iter(track(found, doing, count, console=console, transient=True))
 
 
 def _noted(

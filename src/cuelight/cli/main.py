@@ -14,6 +14,7 @@ from collections.abc import Sequence
 from typing import NoReturn
 
 from cuelight.cli.check_first import check_first
+from cuelight.cli.nothing_to_do import nothing_to_do
 from cuelight.cli.parser import build_parser
 from cuelight.errors import CuelightError, TrainingInterrupted, UsageError
 from cuelight.utils.background import is_busy
@@ -60,6 +61,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
 def _run(arguments: Sequence[str] | None) -> int:
     parsed = _parse(arguments)
     try:
+        if nothing_to_do(parsed):
+            return 0
         check_first(parsed)
         # The module of a command is imported only when the command runs.
         return int(pkgutil.resolve_name(f"cuelight.cli.{parsed.command}")(parsed))

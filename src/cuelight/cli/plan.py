@@ -13,6 +13,7 @@ from lightning.pytorch.callbacks import ModelCheckpoint
 from rich.markup import escape
 from rich.table import Table
 
+from cuelight.callbacks.added.progress import ProgressDisplay
 from cuelight.callbacks.base.train_end_step import TrainEndStep
 from cuelight.callbacks.ema.ema_callback import EMACallback
 from cuelight.cli.display import begin, two_columns
@@ -27,9 +28,9 @@ from cuelight.weights.best import BestCheckpoint, Preference, best_checkpoint, m
 
 def run(arguments: argparse.Namespace) -> int:
     """Check a file and print what will run."""
-    display = begin(arguments)
+    console = begin(arguments)
     planned = Run.from_yaml(arguments.config, arguments.overrides)
-    planned.display = display
+    planned.display = ProgressDisplay(console) if console else None
     console = make_console()
     console.print(_settings(planned))
     callbacks = planned.plan()

@@ -9,6 +9,7 @@ from pathlib import Path
 
 from rich.markup import escape
 
+from cuelight.callbacks.added.progress import ProgressDisplay
 from cuelight.cli.display import begin, print_hint, print_summary, report_failures, two_columns
 from cuelight.runs.run import Run
 from cuelight.utils.console import make_console
@@ -89,9 +90,9 @@ def upload(arguments: argparse.Namespace) -> int:
 
 
 def _open(arguments: argparse.Namespace) -> Run:
-    display = begin(arguments)
+    console = begin(arguments)
     trained = Run.load(arguments.run, arguments.overrides)
-    trained.display = display
+    trained.display = ProgressDisplay(console) if console else None
     return trained
 
 

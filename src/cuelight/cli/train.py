@@ -6,6 +6,7 @@ import argparse
 import shlex
 from pathlib import Path
 
+from cuelight.callbacks.added.progress import ProgressDisplay
 from cuelight.cli.check_first import overrides_of
 from cuelight.cli.display import begin, print_hint, print_summary, report_failures, source_options
 from cuelight.errors import ConfigError, Problem, TrainingInterrupted
@@ -16,9 +17,9 @@ from cuelight.utils.run_directory import is_first_process
 
 def run(arguments: argparse.Namespace) -> int:
     """Train, or resume a training."""
-    display = begin(arguments)
+    console = begin(arguments)
     training = _open(arguments)
-    training.display = display
+    training.display = ProgressDisplay(console) if console else None
     try:
         if arguments.resume:
             result = training.resume(arguments.resume if Path(arguments.resume).is_file() else None)

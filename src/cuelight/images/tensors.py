@@ -2,18 +2,25 @@
 
 from __future__ import annotations
 
+import platform
 from collections.abc import Sequence
 
+import numpy as np
 import torch
 from PIL import Image
 from torch import Tensor
-from torchvision.transforms.v2 import functional
+from torch.nn import functional
 
 from cuelight.images.preprocessing import Preprocessing
 from cuelight.images.value_range import has_more_than_8_bits, scale_values
 
 _PIL_MODES = {"RGB": "RGB", "BGR": "RGB", "GRAY": "L"}
 _UINT8_MAX = 255.0
+_LUMA = (0.2989, 0.587, 0.114)
+# With these, torch resizes bytes as fast as torchvision asks for; elsewhere they are resized as numbers.
+_RESIZES_BYTES = torch.backends.cpu.get_cpu_capability() in ("AVX2", "AVX512") or platform.machine() in (
+    "aarch64", "arm64",
+)  # fmt: skip
 
 
 def prepare(preprocessing: Preprocessing, image: Image.Image | Tensor) -> Tensor:
@@ -43,8 +50,8 @@ def to_tensor(preprocessing: Preprocessing, image: Image.Image | Tensor) -> Tens
     if image.shape[-3] == preprocessing.channels:
         return image
     if preprocessing.channels == 1:
-        gray: Tensor = functional.rgb_to_grayscale(image)
-        return gray
+        red, green, blue = image.unbind(-3)
+        return (red * _LUMA[0]).add_(green, alpha=_LUMA[1]).add_(blue, alpha=_LUMA[2]).to(image.dtype).unsqueeze(-3)
     return image.expand(*image.shape[:-3], 3, *image.shape[-2:])
 
 
@@ -53,8 +60,9 @@ def _from_pil(preprocessing: Preprocessing, image: Image.Image) -> Tensor:
         gray = torch.from_numpy(scale_values(image, preprocessing.value_range))
         return gray.expand(preprocessing.channels, *gray.shape)
     mode = _PIL_MODES[preprocessing.color]
-    # Left in the memory order of PIL (channels last): torchvision resizes that four times faster.
-    channels: Tensor = functional.pil_to_tensor(image if image.mode == mode else image.convert(mode))
+    # Left in the memory order of PIL (channels last): torch resizes that four times faster.
+    pixels = np.array(image if image.mode == mode else image.convert(mode))
+    channels = torch.from_numpy(pixels).view(image.height, image.width, -1).permute(2, 0, 1)
     # A batch has one type of numbers.
     return channels if preprocessing.value_range is None else channels / _UINT8_MAX
 
@@ -70,9 +78,7 @@ def fit(preprocessing: Preprocessing, image: Image.Image | Tensor) -> Tensor:
     if preprocessing.resize == "stretch":
         return _resize(tensor, preprocessing.size)
     scaled = preprocessing.scaled_size(tensor.shape[-2], tensor.shape[-1])
-    # center_crop cuts what is too large and fills what is too small with zeros, each around the middle.
-    fitted: Tensor = functional.center_crop(_resize(tensor, scaled), list(preprocessing.size))
-    return fitted
+    return _center(_resize(tensor, scaled), preprocessing.size)
 
 
 def normalize(preprocessing: Preprocessing, images: Tensor) -> Tensor:
@@ -109,5 +115,23 @@ def _per_channel(values: Sequence[float], device: torch.device) -> Tensor:
 
 
 def _resize(tensor: Tensor, size: tuple[int, int]) -> Tensor:
-    resized: Tensor = functional.resize(tensor, list(size), antialias=True)
-    return resized
+    """Resize images ``(..., C, H, W)``, bilinear and antialiased; bit for bit as torchvision does."""
+    *batch, channels, height, width = tensor.shape
+    images = tensor.reshape(-1, channels, height, width)
+    if len(images) == 1 and images.is_contiguous(memory_format=torch.channels_last):
+        # Otherwise torch may take the batch of one for the usual memory order, which is slower.
+        images = images.as_strided(images.shape, (images.numel(), *images.stride()[1:]))
+    exact = tensor.dtype == torch.uint8 and tensor.device.type == "cpu" and _RESIZES_BYTES
+    resized = functional.interpolate(images if exact else images.float(), size, mode="bilinear", antialias=True)
+    if resized.dtype != tensor.dtype:
+        resized = resized.round_().clamp_(0, _UINT8_MAX).to(tensor.dtype)
+    return resized.reshape(*batch, channels, *size)
+
+
+def _center(tensor: Tensor, size: tuple[int, int]) -> Tensor:
+    """Cut what is too large and fill what is too small with zeros, each around the middle."""
+    padding: list[int] = []
+    for have, want in zip(reversed(tensor.shape[-2:]), reversed(size), strict=True):
+        before = (want - have) // 2 if want > have else -round((have - want) / 2.0)
+        padding += [before, want - have - before]
+    return functional.pad(tensor, padding)

@@ -30,6 +30,7 @@ from cuelight.runs.measurements import write_measurement
 from cuelight.runs.plan import PlannedCallback, plan_callbacks
 from cuelight.runs.reopen import kept_checkpoints, reopen
 from cuelight.runs.result import Result
+from cuelight.runs.settled import settle
 from cuelight.tracking.loggers.build import leave_trackers, reopen_loggers
 from cuelight.tracking.loggers.requirements import tracker_problems, usable_trackers
 from cuelight.tracking.outbox.uploads import how_to_send, is_sending, spooled_trainings
@@ -216,6 +217,8 @@ class TrainedRun:
         outcomes = finish(steps, training, self._console())
         for one in training.loggers:
             one.finalize("success")
+        if all(outcome.status != "failed" for outcome in outcomes):
+            settle(training.directory, self.config.to_yaml(), "finish")
         return self._result(outcomes)
 
     def verify(self) -> list[Check]:
@@ -279,6 +282,8 @@ class TrainedRun:
             raise UploadError(" ".join(left or [*of_another, how_to_send(training.directory)]))
         for what in left:
             logger.warning(what)
+        if outcome.status != "failed":
+            settle(training.directory, self.config.to_yaml(), "upload")
         return outcome
 
     def best(self, prefer: Preference = "metric") -> BestCheckpoint | None:

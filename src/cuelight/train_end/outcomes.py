@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, Literal
@@ -63,6 +63,35 @@ class Outcome:
             (directory / path).is_file() and sha256_of(directory / path) == recorded
             for path, recorded in self.files.items()
         )
+
+
+class TrainEndError(CuelightError):
+    """Steps after a training failed. The training itself is complete and saved.
+
+    Args:
+        outcomes: The outcomes of all steps.
+        directory: The run directory.
+    """
+
+    def __init__(self, outcomes: Sequence[Outcome], directory: Path) -> None:
+        self.outcomes = tuple(outcomes)
+        self.directory = directory
+        failed = [outcome for outcome in outcomes if outcome.status == "failed"]
+        reasons = dict.fromkeys(outcome.reason for outcome in failed)
+        lines = [f"  {', '.join(one.step for one in failed if one.reason == why)}: {why}" for why in reasons]
+        steps = "step" if len(failed) == 1 else "steps"
+        super().__init__(
+            "\n".join(
+                [
+                    f"The training is complete and saved, but {len(failed)} post-training {steps} failed:",
+                    *lines,
+                    f"Details are in {directory / OUTCOMES_FILE}.",
+                ]
+            )
+        )
+
+    def __reduce__(self) -> tuple[type[TrainEndError], tuple[Sequence[Outcome], Path]]:
+        return type(self), (self.outcomes, self.directory)
 
 
 def read_outcomes(directory: Path) -> dict[str, Outcome]:

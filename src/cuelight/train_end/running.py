@@ -21,35 +21,6 @@ from cuelight.utils.redaction import reason_of, redacted_text
 logger = logging.getLogger(__name__)
 
 
-class TrainEndError(CuelightError):
-    """Steps after a training failed. The training itself is complete and saved.
-
-    Args:
-        outcomes: The outcomes of all steps.
-        directory: The run directory.
-    """
-
-    def __init__(self, outcomes: Sequence[Outcome], directory: Path) -> None:
-        self.outcomes = tuple(outcomes)
-        self.directory = directory
-        failed = [outcome for outcome in outcomes if outcome.status == "failed"]
-        reasons = dict.fromkeys(outcome.reason for outcome in failed)
-        lines = [f"  {', '.join(one.step for one in failed if one.reason == why)}: {why}" for why in reasons]
-        steps = "step" if len(failed) == 1 else "steps"
-        super().__init__(
-            "\n".join(
-                [
-                    f"The training is complete and saved, but {len(failed)} post-training {steps} failed:",
-                    *lines,
-                    f"Details are in {directory / 'outcomes.json'}.",
-                ]
-            )
-        )
-
-    def __reduce__(self) -> tuple[type[TrainEndError], tuple[Sequence[Outcome], Path]]:
-        return type(self), (self.outcomes, self.directory)
-
-
 @dataclass(frozen=True)
 class StepResult:
     """The result of a successful step: the checkpoint it used, the files it wrote, and details as JSON values."""

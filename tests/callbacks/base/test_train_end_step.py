@@ -26,8 +26,8 @@ from cuelight.errors import CuelightError, ExportError
 from cuelight.prediction.onnx_model import OnnxModel
 from cuelight.train_end import measured_weights
 from cuelight.train_end.from_trainer import finished_by
-from cuelight.train_end.outcomes import read_outcomes
-from cuelight.train_end.running import StepResult, TrainEndError
+from cuelight.train_end.outcomes import TrainEndError, read_outcomes
+from cuelight.train_end.running import StepResult
 from cuelight.weights.best import BestCheckpoint, best_checkpoint
 from cuelight.weights.checkpoint_io import AtomicCheckpointIO, load_checkpoint
 from cuelight.weights.fingerprint import fingerprint_of_file

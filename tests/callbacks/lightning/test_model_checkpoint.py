@@ -8,7 +8,7 @@ from cuelight.callbacks.added.watch_loss import WatchLoss
 from cuelight.callbacks.ema.ema_callback import EMACallback
 from cuelight.callbacks.lightning.model_checkpoint import ModelCheckpoint
 from cuelight.callbacks.test_on_train_end import TestOnTrainEnd
-from cuelight.train_end.running import TrainEndError
+from cuelight.train_end.outcomes import TrainEndError
 from cuelight.weights.best import why_none
 from cuelight.weights.checkpoint_io import load_checkpoint
 from support.tiny import TinyModel

@@ -19,9 +19,9 @@ from cuelight.errors import ConfigWarning, Problem
 from cuelight.train_end.display import showing
 from cuelight.train_end.finished_training import FinishedTraining, StepSkipped
 from cuelight.train_end.from_trainer import finished_by, is_sharded
-from cuelight.train_end.outcomes import Outcome
+from cuelight.train_end.outcomes import Outcome, TrainEndError
 from cuelight.train_end.ranks import on_first_rank
-from cuelight.train_end.running import StepResult, TrainEndError, run_step
+from cuelight.train_end.running import StepResult, run_step
 from cuelight.utils.trainer_callbacks import callbacks_of
 from cuelight.utils.wrap_method import wrap_method
 from cuelight.weights.best import Preference

@@ -1,0 +1,85 @@
+"""``finish`` and ``upload`` with nothing to do answer without importing torch, and never when there is something."""
+
+import json
+import os
+import subprocess
+import sys
+
+import pytest
+
+from cuelight.runs.run import Run
+from cuelight.runs.settled import settled_outcomes
+from support.experiments import experiment, own_parts
+
+CODE = """
+import sys
+from cuelight.cli.main import main
+code = main(sys.argv[1:])
+heavy = {"torch", "lightning", "timm", "torchvision", "torchmetrics", "numpy"} & sys.modules.keys()
+sys.exit(code or (str(heavy) if heavy else 0))
+"""
+
+
+@pytest.fixture(scope="module")
+def trained(digits, tmp_path_factory):
+    own_parts()
+    steps = [{"name": "TestOnTrainEnd"}, {"name": "ExportOnTrainEnd"}]
+    run = Run.from_yaml(experiment(digits, epochs=1, callbacks=steps))
+    run.train(tmp_path_factory.mktemp("runs"))
+    return run.directory
+
+
+@pytest.fixture
+def run(trained, tmp_path):
+    """A copy that keeps the times of the files."""
+    subprocess.run(["cp", "-a", trained, tmp_path / "run"], check=True)
+    return tmp_path / "run"
+
+
+@pytest.mark.parametrize("command", ["finish", "upload"])
+def test_nothing_to_do_needs_no_torch(run, command) -> None:
+    done = subprocess.run([sys.executable, "-c", CODE, command, run], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    assert "Nothing to do" in done.stderr
+    assert ("ExportOnTrainEnd" in done.stdout) == (command == "finish")
+
+
+def change_a_file(run):
+    next(run.glob("export/*.onnx")).write_bytes(b"damaged")
+
+
+def fail_a_step(run):
+    content = json.loads((run / "outcomes.json").read_text())
+    content["steps"][0]["status"] = "failed"
+    (run / "outcomes.json").write_text(json.dumps(content))
+
+
+def change_the_configuration(run):
+    (run / "config.yaml").write_text((run / "config.yaml").read_text().replace("opset: 17", "opset: 18"))
+
+
+def save_a_checkpoint(run):
+    os.utime(run / "checkpoints" / "last.ckpt")
+
+
+def damage_the_record(run):
+    (run / "outcomes.json").write_text("[")
+
+
+@pytest.mark.parametrize(
+    "change", [change_a_file, fail_a_step, change_the_configuration, save_a_checkpoint, damage_the_record]
+)
+def test_any_change_is_looked_at(run, change) -> None:
+    assert settled_outcomes(run, "finish") is not None
+    change(run)
+    assert settled_outcomes(run, "finish") is None
+
+
+def test_finish_settles_and_a_new_outcome_unsettles(run) -> None:
+    loaded = Run.load(run)
+    loaded.export()
+    assert settled_outcomes(run, "finish") is None
+    Run.load(run).finish()
+    assert settled_outcomes(run, "finish") is not None
+    Run.load(run, ["exporter.opset=18"]).finish()
+    assert settled_outcomes(run, "finish") is None
