@@ -14,9 +14,10 @@ from collections.abc import Sequence
 from typing import NoReturn
 
 from cuelight.cli.check_first import check_first
+from cuelight.cli.completion import complete
 from cuelight.cli.nothing_to_do import nothing_to_do
 from cuelight.cli.parser import build_parser
-from cuelight.errors import CuelightError, TrainingInterrupted, UsageError
+from cuelight.errors import CuelightError, TrainingInterrupted, UsageError, did_you_mean
 from cuelight.utils.background import is_busy
 from cuelight.utils.signals import NotedSignal
 
@@ -85,10 +86,28 @@ def _cut(word: re.Match[str]) -> str:
 def _parse(arguments: Sequence[str] | None) -> argparse.Namespace:
     """Parse the command line; ``key=value`` may also follow an option, which argparse alone does not accept."""
     parser = build_parser()
+    complete(parser)
+    if not (sys.argv[1:] if arguments is None else arguments):
+        parser.print_help()
+        sys.exit(EXIT_USAGE)
     parsed, rest = parser.parse_known_args(arguments)
     unknown = [text for text in rest if text.startswith("-") or "=" not in text or "overrides" not in parsed]
     if unknown:
-        parser.error(f"unrecognized arguments: {' '.join(unknown)}")
+        parser.error(f"unrecognized arguments: {' '.join(unknown)}{_meant(unknown)}")
     if rest:
         parsed.overrides = [*parsed.overrides, *rest]
     return parsed
+
+
+def _meant(unknown: Sequence[str]) -> str:
+    """Return the override that an option such as ``--epochs 3`` stands for."""
+    from cuelight.config import ExporterConfig, TrainerConfig  # a mistake may wait for pydantic
+
+    option, _, value = unknown[0].partition("=")
+    keys = {key: f"trainer.{key}" for key in TrainerConfig.model_fields} | {"lr": "trainer.optimizer.params.lr"}
+    keys |= {key: f"exporter.{key}" for key in ExporterConfig.model_fields if key not in keys}
+    word = option.lstrip("-").replace("-", "_")
+    near = word if word in keys else did_you_mean(word, keys)[len(' Did you mean "') : -len('"?')]
+    if not option.startswith("--") or not near:
+        return ""
+    return f". Did you mean {keys[near]}={value or next((text for text in unknown[1:] if text[:1] != '-'), '...')}?"

@@ -3,7 +3,11 @@
 from __future__ import annotations
 
 import argparse
+import re
+from typing import NoReturn
 
+from cuelight.cli.completion import callback_names, override_keys
+from cuelight.errors import did_you_mean
 from cuelight.version import __version__
 
 _OVERRIDES = "values to override, such as trainer.epochs=3 or trainer.callbacks.0.params.patience=5"
@@ -19,9 +23,21 @@ first steps:
 """
 
 
+class Parser(argparse.ArgumentParser):
+    """A parser that says which command was meant."""
+
+    def error(self, message: str) -> NoReturn:
+        """Print the usage and the error, and exit."""
+        wrong = re.match(r"argument COMMAND: invalid choice: '(.*?)' \(choose from (.*)\)", message)
+        if wrong:
+            names = re.findall(r"[a-z]+", wrong[2])
+            message = f'unknown command "{wrong[1]}".{did_you_mean(wrong[1], names)} Commands: {", ".join(names)}.'
+        super().error(message)
+
+
 def build_parser() -> argparse.ArgumentParser:
     """Return the parser of all commands. Its result names the function to call, as ``module:function``."""
-    parser = argparse.ArgumentParser(
+    parser = Parser(
         prog="cuelight",
         description="Train, test, export and archive a vision model from one YAML file.",
         epilog=_EPILOG,
@@ -36,18 +52,19 @@ def build_parser() -> argparse.ArgumentParser:
     return parser
 
 
-def _add_before_training(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+def _add_before_training(commands: argparse._SubParsersAction[Parser]) -> None:
     parser = _add(commands, "init", "write a commented starter file")
     parser.add_argument("task", nargs="?", default="classification", help="the task (default: classification)")
     parser.add_argument("--file", default="model.yaml", help="the file to write (default: model.yaml)")
 
     parser = _add(commands, "plan", "check a YAML file and show what will run, hook by hook, without reading images")
     parser.add_argument("config", help="the YAML file")
-    parser.add_argument("overrides", nargs="*", metavar="key=value", help=_OVERRIDES)
+    _add_overrides(parser)
     _add_source(parser)
 
     parser = _add(commands, "callbacks", "list the available callbacks and their parameters")
-    parser.add_argument("names", nargs="*", metavar="NAME", help="callbacks to show (default: all)")
+    names = parser.add_argument("names", nargs="*", metavar="NAME", help="callbacks to show (default: all)")
+    names.completer = callback_names  # type: ignore[attr-defined]  # read by argcomplete
     _add_source(parser)
 
     parser = _add(commands, "schema", "write a JSON Schema of the YAML file, for completion and checks in editors")
@@ -56,14 +73,14 @@ def _add_before_training(commands: argparse._SubParsersAction[argparse.ArgumentP
 
     parser = _add(commands, "layers", "list the layers of a model: index, name, type and shape of the output")
     parser.add_argument("config", help="the YAML file, a run directory or a checkpoint")
-    parser.add_argument("overrides", nargs="*", metavar="key=value", help=_OVERRIDES)
+    _add_overrides(parser)
     _add_source(parser)
 
 
-def _add_training(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+def _add_training(commands: argparse._SubParsersAction[Parser]) -> None:
     parser = _add(commands, "train", "train a model, or resume an interrupted training")
     parser.add_argument("config", nargs="?", help="the YAML file; omit it with --resume")
-    parser.add_argument("overrides", nargs="*", metavar="key=value", help=_OVERRIDES)
+    _add_overrides(parser)
     parser.add_argument("--resume", metavar="RUN", help="resume this run directory, or from this checkpoint in it")
     parser.add_argument("--output", default="runs", help="the folder of all runs (default: runs)")
     _add_source(parser)
@@ -82,7 +99,7 @@ def _add_training(commands: argparse._SubParsersAction[argparse.ArgumentParser])
     _add_choice(parser, "archive/<name>.tar")
 
 
-def _add_images(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+def _add_images(commands: argparse._SubParsersAction[Parser]) -> None:
     parser = _add(commands, "predict", "run inference on images with a run, checkpoint, ONNX file or NN Archive")
     parser.add_argument("model", help="a run directory, a checkpoint, an ONNX file or an NN Archive")
     parser.add_argument("images", nargs="+", metavar="IMAGE", help="an image, a folder, or a pattern such as '*.png'")
@@ -118,7 +135,7 @@ def _add_images(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -
     _add_quiet(parser)
 
 
-def _add_after_training(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+def _add_after_training(commands: argparse._SubParsersAction[Parser]) -> None:
     parser = _add(commands, "finish", "run the post-training steps that are missing or failed")
     _add_run(parser, "a run directory, or a checkpoint in it")
 
@@ -145,9 +162,14 @@ def _add_after_training(commands: argparse._SubParsersAction[argparse.ArgumentPa
 
 def _add_run(parser: argparse.ArgumentParser, what: str = "a run directory or a checkpoint") -> None:
     parser.add_argument("run", help=what)
-    parser.add_argument("overrides", nargs="*", metavar="key=value", help=_OVERRIDES)
+    _add_overrides(parser)
     _add_source(parser)
     _add_quiet(parser)
+
+
+def _add_overrides(parser: argparse.ArgumentParser) -> None:
+    overrides = parser.add_argument("overrides", nargs="*", metavar="key=value", help=_OVERRIDES)
+    overrides.completer = override_keys  # type: ignore[attr-defined]  # read by argcomplete
 
 
 def _add_choice(parser: argparse.ArgumentParser, default: str) -> None:
@@ -158,9 +180,7 @@ def _add_choice(parser: argparse.ArgumentParser, default: str) -> None:
     )  # fmt: skip
 
 
-def _add(
-    commands: argparse._SubParsersAction[argparse.ArgumentParser], name: str, summary: str
-) -> argparse.ArgumentParser:
+def _add(commands: argparse._SubParsersAction[Parser], name: str, summary: str) -> argparse.ArgumentParser:
     parser = commands.add_parser(name, help=summary, description=f"{summary[0].upper()}{summary[1:]}.")
     shared = next((module for module, names in _MODULES.items() if name in names), None)
     parser.set_defaults(command=f"{shared}:{name}" if shared else f"{name}:run", quiet=False)

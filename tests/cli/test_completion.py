@@ -1,0 +1,55 @@
+"""What a person types by habit is completed, or understood well enough to say what was meant."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from cuelight.cli import main
+
+CUELIGHT = Path(sys.executable).with_name("cuelight")
+
+
+@pytest.mark.parametrize(
+    ("line", "completed"),
+    [
+        ("cuelight tr", ["train"]),
+        ("cuelight callbacks Ea", ["EarlyStopping"]),
+        ("cuelight train x.yaml trainer.ep", ["trainer.epochs="]),
+        ("cuelight export run exporter.op", ["exporter.opset="]),
+        ("cuelight test run --vi", ["--view"]),
+    ],
+)
+def test_the_tab_key(line, completed, tmp_path) -> None:
+    answer = tmp_path / "answer"
+    asked = {"_ARGCOMPLETE": "1", "_ARGCOMPLETE_SUPPRESS_SPACE": "1", "_ARGCOMPLETE_STDOUT_FILENAME": str(answer)}
+    asked |= {"COMP_LINE": line, "COMP_POINT": str(len(line)), "COMP_TYPE": "9"}
+    subprocess.run([CUELIGHT], env=os.environ | asked, capture_output=True, check=False)
+    assert answer.read_text().split("\013") == completed
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (["trian", "x.yaml"], 'unknown command "trian". Did you mean "train"?'),
+        (["train", "x.yaml", "--epochs", "3"], "--epochs 3. Did you mean trainer.epochs=3?"),
+        (["train", "x.yaml", "--batch=8"], "--batch=8. Did you mean trainer.batch_size=8?"),
+        (["train", "x.yaml", "--lr", "0.1"], "Did you mean trainer.optimizer.params.lr=0.1?"),
+        (["export", "x", "--opset", "18"], "Did you mean exporter.opset=18?"),
+        (["train", "x.yaml", "--zzz"], "unrecognized arguments: --zzz\n"),
+    ],
+    ids=lambda value: " ".join(value) if isinstance(value, list) else "",
+)
+def test_what_was_meant(arguments, said, capsys) -> None:
+    with pytest.raises(SystemExit) as ended:
+        main(arguments)
+    assert ended.value.code == 2
+    assert said in capsys.readouterr().err
+
+
+def test_no_command_shows_the_help(capsys) -> None:
+    with pytest.raises(SystemExit):
+        main([])
+    assert "first steps:" in capsys.readouterr().out
