@@ -9,10 +9,10 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
+from cuelight.cli.console import HidingConsole
 from cuelight.runs.compare import Comparison, Difference, compare_runs
 
 _HASH = re.compile(r"\b[0-9a-f]{40,64}\b")
@@ -31,9 +31,9 @@ def run(arguments: argparse.Namespace) -> int:
 
 
 def _print(compared: Comparison) -> None:
-    console = Console(highlight=False)
+    console = HidingConsole(highlight=False)
     if not console.is_terminal:
-        console = Console(highlight=False, width=_WIDEST)  # a line for each difference, for grep and the like
+        console = HidingConsole(highlight=False, width=_WIDEST)  # a line for each difference, for grep and the like
     console.print(f"A  {escape(str(compared.first))}\nB  {escape(str(compared.second))}", soft_wrap=True)
     for name, differences in compared.sections.items():
         if differences:

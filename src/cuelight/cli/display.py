@@ -15,6 +15,8 @@ from rich.markup import escape
 from rich.table import Table
 
 from cuelight.callbacks.added.progress import ProgressDisplay
+from cuelight.cli.console import HidingConsole
+from cuelight.cli.screen import HidingFormatter
 from cuelight.registry import load_source
 from cuelight.runs.result import Result
 from cuelight.train_end.outcomes import Outcome
@@ -33,11 +35,12 @@ _NOISE = (
 
 def set_up_display(quiet: bool) -> ProgressDisplay | None:
     """Send log lines to standard error; return the callback that shows the progress, ``None`` if quiet."""
-    console = Console(stderr=True, soft_wrap=True)
+    console = HidingConsole(stderr=True, soft_wrap=True)
     handler: logging.Handler = logging.StreamHandler()
     if console.is_terminal:
         handler = RichHandler(console=console, show_time=False, show_path=False, markup=False)
-    logging.basicConfig(level=logging.WARNING, handlers=[handler], format="%(message)s", force=True)
+    handler.setFormatter(HidingFormatter("%(message)s"))
+    logging.basicConfig(level=logging.WARNING, handlers=[handler], force=True)
     logging.getLogger("cuelight").setLevel(logging.WARNING if quiet else logging.INFO)
     for name in ("lightning", "lightning.pytorch", "lightning.fabric"):
         library = logging.getLogger(name)
@@ -61,8 +64,8 @@ def begin(arguments: argparse.Namespace) -> ProgressDisplay | None:
 
 def output_console() -> Console:
     """Return the console for standard output. If it is no terminal, lines are not broken at 80 columns."""
-    console = Console(highlight=False)
-    return console if console.is_terminal else Console(highlight=False, width=200)
+    console = HidingConsole(highlight=False)
+    return console if console.is_terminal else HidingConsole(highlight=False, width=200)
 
 
 def two_columns() -> Table:

@@ -8,10 +8,12 @@ import os
 import pkgutil
 import signal
 import sys
+import traceback
 from collections.abc import Sequence
 from typing import NoReturn
 
 from cuelight.cli.parser import build_parser
+from cuelight.cli.screen import secrets_hidden
 from cuelight.errors import CuelightError, TrainingInterrupted, UsageError
 from cuelight.utils.background import is_busy
 from cuelight.utils.signals import NotedSignal
@@ -42,7 +44,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     The exit code is 0, 1 after a failure, 2 after a mistake in the arguments or the configuration, and 130 or 143 after
     SIGINT or SIGTERM.
     """
-    with NotedSignal() as noted:
+    with NotedSignal() as noted, secrets_hidden():
         try:
             code = _run(arguments)
         except (KeyboardInterrupt, SystemExit) as ending:
@@ -63,6 +65,9 @@ def _run(arguments: Sequence[str] | None) -> int:
     except CuelightError as error:
         sys.stderr.write(f"error: {error}\n")
         return EXIT_USAGE if isinstance(error, UsageError) else EXIT_FAILED
+    except Exception:  # noqa: BLE001 - outside of this function, Python would print it with its secrets
+        sys.stderr.write(traceback.format_exc())
+        return EXIT_FAILED
 
 
 def _parse(arguments: Sequence[str] | None) -> argparse.Namespace:

@@ -50,7 +50,6 @@ def load_config(
     if check_part is not None:
         for kind, entry, path in _parts(tree):
             problems += [problem for problem in check_part(kind, entry, path) if problem.path not in broken]
-    document.filled_in = tree
     if config is not None:
         config.set_origin(document, templates)
         problems += check_whole(config) if check_whole is not None else []

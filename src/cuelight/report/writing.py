@@ -20,6 +20,7 @@ from cuelight.report.reading import Problems
 from cuelight.report.rendering import render
 from cuelight.report.settings import (
     Files,
+    hide_variables,
     list_files,
     read_callbacks,
     read_config,
@@ -99,6 +100,7 @@ def _directory_of(path: Path) -> Path:
 def _contents(directory: Path, page: Path) -> dict[str, Any]:
     """Return the variables of the template."""
     problems = Problems()
+    problems.guard("config", lambda: hide_variables(directory), lambda: None)
     record: dict[str, Any] = problems.guard("record", lambda: read_record(directory), dict)
     elsewhere = problems.guard("config", lambda: read_trackers(directory), str)
     curves = problems.guard("curves", lambda: read_curves(directory, elsewhere), Curves)

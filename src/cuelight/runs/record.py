@@ -18,6 +18,7 @@ from lightning.pytorch.callbacks.early_stopping import EarlyStoppingReason
 
 from cuelight.callbacks.added.cut_epoch import is_cut
 from cuelight.callbacks.added.stop_after_steps import StopAfterSteps
+from cuelight.config.environment import with_references
 from cuelight.errors import TrainingInterrupted
 from cuelight.runs.plan import PlannedCallback
 from cuelight.utils.files import relative_to_run, write_json
@@ -93,7 +94,7 @@ def _best(directory: Path, trainer: pl.Trainer, main_metric: str | None) -> dict
     chosen = select_best(kept, main_metric=main_metric)
     return {
         "best": [
-            asdict(best) | {"path": relative_to_run(best.path, directory)}
+            asdict(best) | {"path": with_references(relative_to_run(best.path, directory))}
             for best in sorted(kept, key=lambda best: best is not chosen)
             if best.monitor  # the best comes first
         ]

@@ -21,6 +21,7 @@ from cuelight.train_end.measured_weights import MeasuredWeights
 from cuelight.train_end.outcomes import Outcome, read_outcomes
 from cuelight.train_end.running import StepResult
 from cuelight.utils.files import relative_to_run
+from cuelight.utils.redaction import reason_of
 
 logger = logging.getLogger(__name__)
 
@@ -135,7 +136,7 @@ def _images(training: FinishedTraining) -> tuple[Tensor | None, list[str]]:
     try:
         images = training.validation_inputs()
     except (CuelightError, OSError) as error:
-        return None, [f"the validation images cannot be read: {error}"]
+        return None, [f"the validation images cannot be read: {reason_of(error)}"]
     return images[:2] if images is not None else None, []
 
 

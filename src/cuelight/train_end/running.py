@@ -66,7 +66,7 @@ def run_step(name: str, directory: Path, work: Callable[[], StepResult]) -> Outc
         with isolate_rng():
             outcome = _succeeded(name, directory, work())
     except StepSkipped as reason:
-        outcome = Outcome(name, "skipped", reason=str(reason))
+        outcome = Outcome(name, "skipped", reason=redacted_text(str(reason)))
     except Exception as error:  # noqa: BLE001 - any failure is recorded
         outcome = _failed(name, error)
     outcome = _timed(outcome, began)
