@@ -6,6 +6,7 @@ import argparse
 import logging
 import shlex
 import sys
+import threading
 import warnings
 from collections.abc import Sequence
 
@@ -22,6 +23,9 @@ from cuelight.runs.result import Result
 from cuelight.train_end.outcomes import Outcome
 from cuelight.train_end.running import TrainEndError
 from cuelight.utils.files import short_path
+from cuelight.utils.redaction import reason_of
+
+logger = logging.getLogger(__name__)
 
 # Warnings of Lightning that a YAML file cannot act on, or that Cuelight handles itself.
 _NOISE = (
@@ -49,9 +53,18 @@ def set_up_display(quiet: bool) -> ProgressDisplay | None:
         library.setLevel(logging.WARNING)
     logging.getLogger("urllib3").setLevel(logging.ERROR)  # it logs every retry; the tracker reports the failure
     logging.captureWarnings(capture=True)
+    threading.excepthook = _report_thread
     for noise in _NOISE:
         warnings.filterwarnings("ignore", message=noise)
     return None if quiet else ProgressDisplay(console)
+
+
+def _report_thread(failure: threading.ExceptHookArgs) -> None:
+    """Log the end of a thread by a file that cannot be written, such as that of TensorBoard; else print a traceback."""
+    if isinstance(failure.exc_value, OSError):
+        logger.warning("A background thread failed: %s", reason_of(failure.exc_value))
+    else:
+        threading.__excepthook__(failure)
 
 
 def begin(arguments: argparse.Namespace) -> ProgressDisplay | None:

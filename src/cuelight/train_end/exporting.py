@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -112,8 +113,8 @@ def archive(
             checksum=checksum,
         )
     finally:  # a rejected file stays in the folder
-        own.unlink(missing_ok=True)
-        if own.parent.is_dir() and not any(own.parent.iterdir()):
+        with suppress(OSError):
+            own.unlink(missing_ok=True)
             own.parent.rmdir()
     details |= {"heads": len(heads or ()), "options": options.model_dump()}
     return StepResult(weights.checkpoint, weights.fingerprint, [path], details)

@@ -66,7 +66,7 @@ def is_sharded(trainer: pl.Trainer) -> bool:
     return isinstance(trainer.strategy, (FSDPStrategy, ModelParallelStrategy, DeepSpeedStrategy))
 
 
-def finished_by(trainer: pl.Trainer, module: pl.LightningModule) -> FinishedTraining:
+def finished_by(trainer: pl.Trainer, module: pl.LightningModule, directory: Path) -> FinishedTraining:
     """Describe the finished training of a trainer, which is not changed.
 
     The ``name`` and ``exporter`` come from the ``hparams`` of the module, if they hold a configuration.
@@ -77,7 +77,7 @@ def finished_by(trainer: pl.Trainer, module: pl.LightningModule) -> FinishedTrai
     shared = [trainer, data, *trainer.loggers, *callbacks]
     hparams, _, _ = fill_in({key: value for key, value in module.hparams.items() if key in ("name", "exporter")})
     return FinishedTraining(
-        directory=Path(trainer.default_root_dir),
+        directory=directory,
         make_module=lambda _: _in_single_precision(clean_copy(module, shared), str(trainer.precision)),
         kept=lambda: from_callbacks(checkpoints),
         why_none=lambda: why_none(callback.state_dict() for callback in checkpoints),

@@ -142,7 +142,7 @@ def _write_error(path: Path, error: BaseException) -> CheckpointError:
     kept = "The previous checkpoint is unchanged." if path.exists() else "No partial file remains."
     return CheckpointError(
         f"{path}: the checkpoint could not be written: {reason}. {kept} "
-        "Free some space or choose another folder, then resume with `cuelight train --resume`."
+        "Free some space or choose another folder, then resume the training."
     )
 
 

@@ -93,6 +93,11 @@ class BackgroundMLFlowLogger(MLFlowLogger):
         return self._mlflow_client
 
     @property
+    def log_dir(self) -> str:
+        """The run directory."""
+        return str(self._directory)
+
+    @property
     def page(self) -> str:
         """The address of the run's page."""
         if not self.shown_uri.startswith("http"):
