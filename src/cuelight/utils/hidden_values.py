@@ -37,7 +37,7 @@ def without_hidden_values(text: str) -> str:
     Common words, short numbers and values shorter than four characters are in many texts: they are replaced only where
     they are quoted or are the whole text. Another word of letters is replaced only where it is not a part of a word.
     """
-    found = {value: shown for value, shown in _shown.items() if value in text and value not in _public}
+    found = {value: shown for value, shown in list(_shown.items()) if value in text and value not in _public}
     if not found:
         return text
     # All at once: one value may be a part of another one, or of a reference.

@@ -38,7 +38,7 @@ class ResumableCSVLogger(CSVLogger):
     @rank_zero_experiment
     def experiment(self) -> Any:
         """The writer of the file, created at the first use."""
-        with no_experiment_on_error():
+        with no_experiment_on_error(self._directory):
             self._open()
         return self._experiment
 

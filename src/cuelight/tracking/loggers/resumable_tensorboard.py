@@ -43,7 +43,7 @@ class ResumableTensorBoardLogger(TensorBoardLogger):
     @rank_zero_experiment
     def experiment(self) -> Any:
         """The writer of the file, created at the first use."""
-        with no_experiment_on_error():
+        with no_experiment_on_error(self.save_dir):
             if self._experiment is None:
                 tempfile.TemporaryFile(dir=self.log_dir).close()  # the thread that writes would fail with a traceback
             writer = super().experiment
