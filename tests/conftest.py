@@ -8,6 +8,15 @@ import pytest
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 
+@pytest.fixture(autouse=True)
+def _hidden_values(monkeypatch):
+    """Let no test hide the values of another one."""
+    from cuelight.utils import hidden_values
+
+    monkeypatch.setattr(hidden_values, "_shown", {})
+    monkeypatch.setattr(hidden_values, "_public", set())
+
+
 @pytest.fixture(scope="session")
 def digits(tmp_path_factory):
     """A file of few digits, for the data part FewDigits."""

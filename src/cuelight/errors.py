@@ -102,6 +102,17 @@ class NoSuchRunError(CheckpointError, UsageError):
     """There is no run directory, checkpoint or model file at a path."""
 
 
+class WriteError(CuelightError, OSError):
+    """A file cannot be written. Made as an ``OSError``, of its number, the reason and the file."""
+
+    def __str__(self) -> str:
+        """Return what cannot be written, and why."""
+        return (
+            f"{self.filename}: this file cannot be written: {self.strerror}. Correct this, free some space or choose "
+            "another place, then try again."
+        )
+
+
 class ExportError(CuelightError):
     """A model cannot be exported, or the exported model gives different outputs."""
 

@@ -109,7 +109,7 @@ def test_what_was_uploaded_is_recorded_and_can_be_verified(tmp_path) -> None:
             "where": str(tracker.folder / "checkpoints" / "best.ckpt"),
         }
     }  # fmt: skip
-    training = finished_by(trainer, trainer.lightning_module)
+    training = finished_by(trainer, trainer.lightning_module, tmp_path)
     assert callback.is_done(training, outcome)
     assert [check.ok for check in verify(training)] == [True, True]
     file.write_bytes(file.read_bytes() + b"x")

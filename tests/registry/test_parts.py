@@ -19,6 +19,7 @@ from cuelight.config.environment import EnvironmentText
 from cuelight.errors import ConfigError, CuelightError, Problem
 from cuelight.registry import Registry, TransformPart
 from cuelight.registry.kinds import KINDS, Kind
+from cuelight.utils.hidden_values import hide_value
 
 WEIGHTS = [torch.nn.Parameter(torch.zeros(2))]
 
@@ -305,6 +306,7 @@ def test_a_constructor_that_refuses_is_reported_without_secrets():
         def __init__(self, token: str) -> None:
             raise ValueError(f"bad token {token}")
 
+    hide_value("hunter2", "${env:X}")
     with pytest.raises(ConfigError, match=r"bad token \$\{env:X\}"):
         own.build({"name": "Refuses", "params": {"token": EnvironmentText("hunter2", "${env:X}")}})
 
@@ -322,6 +324,7 @@ def test_further_checks_are_given_converted_parameters_and_show_no_secrets():
             return [Problem(f"{params['token']} of no use", f"{path}.token")] if params["pretrained"] else []
 
     token = EnvironmentText("hunter2", "${env:X}")
+    hide_value("hunter2", "${env:X}")
     for written, found in (("false", []), ("true", ["at.params.token: ${env:X} of no use"])):
         params = {"pretrained": EnvironmentText(written, "${env:P}"), "token": token, "path": "x"}
         assert problems(own, params, "Picky") == []

@@ -82,6 +82,7 @@ def test_verdict_without_anything_says_so(tmp_path) -> None:
 def test_a_command_of_the_verdict_can_be_pasted(tmp_path) -> None:
     folder = tmp_path / "it's a run"
     folder.mkdir()
+    (folder / "config.yaml").touch()
     assert "'\"'\"'" in verdict(folder, record(status="failed")).command
 
 

@@ -34,7 +34,7 @@ from cuelight.tracking.sending import send_image
 from cuelight.train_end.from_trainer import is_sharded
 from cuelight.utils.files import atomic_write
 from cuelight.utils.redaction import reason_of
-from cuelight.utils.trainer_callbacks import callbacks_of
+from cuelight.utils.trainer_callbacks import callbacks_of, directory_of
 from cuelight.weights.resuming import logging_step
 
 logger = logging.getLogger(__name__)
@@ -50,7 +50,7 @@ class GradCamCallback(pl.Callback):
 
     For each of these batches a picture with up to 12 of its images goes to the trackers, as ``gradcam/val_<batch>``
     (with ``_dataloader_<number>`` and ``_callback_<number>`` appended for all but the first of several), and into the
-    folder ``gradcam`` of the trainer's ``default_root_dir``. With EMACallback, the averaged weights are used. The
+    folder ``gradcam`` beside the checkpoints. With EMACallback, the averaged weights are used. The
     callback does not change the training: results are bit-identical without it. Only rank 0 draws. An error during the
     training is logged once, and training continues.
 
@@ -93,6 +93,7 @@ class GradCamCallback(pl.Callback):
         self.output = output
         self._target: Target | None = None
         self._said: set[str] = set()
+        self._directory = Path()
 
     def check(self, config: Config | None, callbacks: Sequence[pl.Callback]) -> Iterator[Problem]:
         """Find out whether ``task`` is the task of the model."""
@@ -121,6 +122,7 @@ class GradCamCallback(pl.Callback):
         """Reset the state, and raise a ``CuelightError`` under a strategy that shards the weights."""
         self._target = None
         self._said = set()
+        self._directory = directory_of(trainer)
         if stage in ("fit", "validate") and is_sharded(trainer):
             raise CuelightError(
                 f"GradCamCallback does not support {type(trainer.strategy).__name__}, because no process has all "
@@ -231,7 +233,7 @@ class GradCamCallback(pl.Callback):
         title = f"{title_of(self.method, target.layer, found.maps)}{when}"
         picture = draw_grid(explained, title, left_out)
         send_image(trainer.loggers, f"{FOLDER}/{name}", np.asarray(picture), step, title)
-        file = Path(trainer.default_root_dir) / FOLDER / f"epoch_{epoch:04}_step_{step:08}_{name}.jpg"
+        file = self._directory / FOLDER / f"epoch_{epoch:04}_step_{step:08}_{name}.jpg"
         with atomic_write(file) as opened:
             picture.save(opened, "JPEG", quality=_QUALITY, subsampling=0)
 

@@ -21,7 +21,7 @@ from cuelight.provenance.record import Provenance, collect, for_trackers, resume
 from cuelight.provenance.record_files import read_record, write_record
 from cuelight.tracking.sending import send_artifact, send_hyperparams
 from cuelight.utils.redaction import reason_of
-from cuelight.utils.trainer_callbacks import callbacks_of
+from cuelight.utils.trainer_callbacks import callbacks_of, directory_of
 
 logger = logging.getLogger(__name__)
 
@@ -31,7 +31,7 @@ CHECKPOINT_KEY = "run_metadata"
 class MetadataLogger(pl.Callback):
     """Records the hyperparameters, code, packages, machine, data and seed of a run.
 
-    The record is written to ``metadata.yaml`` in the trainer's ``default_root_dir``, into every checkpoint, and to the
+    The record is written to ``metadata.yaml`` in the run directory, into every checkpoint, and to the
     trackers as hyperparameters and as a file. It has the git hashes of the user's repository, of Cuelight and of
     luxonis-ml. A resumed run keeps its record and adds the changes since under ``resumed``. Secrets are replaced, and
     neither the command line nor the environment is recorded. Unknown values are recorded with the reason. A
@@ -86,9 +86,9 @@ class MetadataLogger(pl.Callback):
         This comes after Lightning has sent the ``hparams`` of the module, because MLflow rejects a second, different
         spelling of the same value.
         """
+        directory = directory_of(trainer)
         if not trainer.is_global_zero or trainer.fast_dev_run:  # type: ignore[attr-defined]  # Lightning sets it by setattr
             return
-        directory = Path(trainer.default_root_dir)
         try:
             found = self._collect(trainer, pl_module)
             record = found.record

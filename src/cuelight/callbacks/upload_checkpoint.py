@@ -7,7 +7,6 @@ import secrets
 from collections.abc import Callable, Iterator, Sequence
 from datetime import timedelta
 from operator import is_
-from pathlib import Path
 from typing import Annotated, Any
 
 import lightning.pytorch as pl
@@ -28,6 +27,7 @@ from cuelight.train_end.outcomes import Outcome
 from cuelight.train_end.running import StepResult
 from cuelight.train_end.uploading import TRAINING, is_uploaded, training_id, upload
 from cuelight.utils.redaction import reason_of, redacted
+from cuelight.utils.trainer_callbacks import directory_of
 from cuelight.weights.best import Preference, best_checkpoint, from_callbacks, main_metric
 from cuelight.weights.checkpoint_io import load_checkpoint
 
@@ -41,7 +41,7 @@ class UploadCheckpoint(TrainEndStep):
 
     Each new best checkpoint is sent in the background, and the training does not wait; of several waiting checkpoints
     only the newest is sent. A failed upload is retried. After the training, the last upload is awaited. Checkpoints
-    that cannot be sent stay in the folder ``spool`` of the trainer's ``default_root_dir``, for ``cuelight upload``.
+    that cannot be sent stay in the folder ``spool`` of the run directory, for ``cuelight upload``.
 
     Args:
         keep: How many uploaded checkpoints stay at the tracker; with more than one, each has its step in its name.
@@ -98,8 +98,8 @@ class UploadCheckpoint(TrainEndStep):
 
     def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Send the checkpoints that an interrupted training left in the spool."""
+        directory = directory_of(trainer)
         if trainer.is_global_zero and not trainer.fast_dev_run:  # type: ignore[attr-defined]  # set by setattr
-            directory = Path(trainer.default_root_dir)
             self._uploads = Uploads(directory, str(self._training), trainer.loggers, self.keep, self.pauses)
             self._scores = []
             self._uploads.resume()

@@ -6,6 +6,7 @@ import argparse
 import logging
 import shlex
 import sys
+import threading
 import warnings
 from collections.abc import Sequence
 from pathlib import Path
@@ -16,10 +17,14 @@ from rich.logging import RichHandler
 from rich.markup import escape
 from rich.table import Table
 
+from cuelight.cli.screen import HidingFormatter
 from cuelight.registry import load_source
 from cuelight.train_end.outcomes import Outcome, TrainEndError
-from cuelight.utils.console import make_console
+from cuelight.utils.console import HidingConsole, make_console
 from cuelight.utils.files import short_path
+from cuelight.utils.redaction import reason_of
+
+logger = logging.getLogger(__name__)
 
 if TYPE_CHECKING:  # it imports torch
     from cuelight.runs.result import Result
@@ -37,11 +42,12 @@ _NOISE = (
 
 def set_up_display(quiet: bool) -> Console | None:
     """Send log lines to standard error; return the console for the progress, ``None`` if quiet."""
-    console = Console(stderr=True, soft_wrap=True)
+    console = HidingConsole(stderr=True, soft_wrap=True)
     handler: logging.Handler = logging.StreamHandler()
     if console.is_terminal:
         handler = RichHandler(console=console, show_time=False, show_path=False, markup=False)
-    logging.basicConfig(level=logging.WARNING, handlers=[handler], format="%(message)s", force=True)
+    handler.setFormatter(HidingFormatter("%(message)s"))
+    logging.basicConfig(level=logging.WARNING, handlers=[handler], force=True)
     logging.getLogger("cuelight").setLevel(logging.WARNING if quiet else logging.INFO)
     for name in ("lightning", "lightning.pytorch", "lightning.fabric"):
         library = logging.getLogger(name)
@@ -50,9 +56,18 @@ def set_up_display(quiet: bool) -> Console | None:
         library.setLevel(logging.WARNING)
     logging.getLogger("urllib3").setLevel(logging.ERROR)  # it logs every retry; the tracker reports the failure
     logging.captureWarnings(capture=True)
+    threading.excepthook = _report_thread
     for noise in _NOISE:
         warnings.filterwarnings("ignore", message=noise)
     return None if quiet else console
+
+
+def _report_thread(failure: threading.ExceptHookArgs) -> None:
+    """Log the end of a thread by a file that cannot be written, such as that of TensorBoard; else print a traceback."""
+    if isinstance(failure.exc_value, OSError):
+        logger.warning("A background thread failed: %s", reason_of(failure.exc_value))
+    else:
+        threading.__excepthook__(failure)
 
 
 def begin(arguments: argparse.Namespace) -> Console | None:

@@ -10,6 +10,7 @@ import pkgutil
 import re
 import signal
 import sys
+import traceback
 from collections.abc import Sequence
 from typing import NoReturn
 
@@ -17,6 +18,7 @@ from cuelight.cli.check_first import check_first
 from cuelight.cli.completion import complete
 from cuelight.cli.nothing_to_do import nothing_to_do
 from cuelight.cli.parser import build_parser
+from cuelight.cli.screen import secrets_hidden
 from cuelight.errors import CuelightError, TrainingInterrupted, UsageError, did_you_mean
 from cuelight.utils.background import is_busy
 from cuelight.utils.signals import NotedSignal
@@ -48,7 +50,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     The exit code is 0, 1 after a failure, 2 after a mistake in the arguments or the configuration, and 130 or 143 after
     SIGINT or SIGTERM.
     """
-    with NotedSignal() as noted:
+    with NotedSignal() as noted, secrets_hidden():
         try:
             code = _run(arguments)
         except (KeyboardInterrupt, SystemExit) as ending:
@@ -72,9 +74,10 @@ def _run(arguments: Sequence[str] | None) -> int:
     except CuelightError as error:
         sys.stderr.write(f"error: {_LONG_WORD.sub(_cut, str(error))}\n")
         return EXIT_USAGE if isinstance(error, UsageError) else EXIT_FAILED
-    except OSError as error:
-        if error.errno != errno.ENAMETOOLONG:
-            raise
+    except Exception as error:  # noqa: BLE001 - outside of this function, Python would print it with its secrets
+        if not isinstance(error, OSError) or error.errno != errno.ENAMETOOLONG:
+            sys.stderr.write(traceback.format_exc())
+            return EXIT_FAILED
         sys.stderr.write(f"error: {_LONG_WORD.sub(_cut, str(error.filename))}: this name is too long for a file.\n")
         return EXIT_USAGE
 

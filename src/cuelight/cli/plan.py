@@ -17,7 +17,6 @@ from cuelight.callbacks.added.progress import ProgressDisplay
 from cuelight.callbacks.base.train_end_step import TrainEndStep
 from cuelight.callbacks.ema.ema_callback import EMACallback
 from cuelight.cli.display import begin, two_columns
-from cuelight.config.environment import hide
 from cuelight.runs.build import model_class
 from cuelight.runs.plan import PlannedCallback, hook_order
 from cuelight.runs.run import Run
@@ -117,5 +116,4 @@ def _checkpoint(planned: Run, callbacks: Sequence[PlannedCallback], prefer: Pref
     best = best_checkpoint(kept, prefer, main_metric(model_class(planned.config)))
     if best is None:
         return "skipped: no best checkpoint is saved"
-    monitor = hide(best.monitor, [part.params for part in planned.config.trainer.callbacks])
-    return f"the checkpoint with the {'lowest' if best.by_loss else 'best'} {monitor}"
+    return f"the checkpoint with the {'lowest' if best.by_loss else 'best'} {best.monitor}"

@@ -7,19 +7,20 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
 from cuelight.config.paths import join
 from cuelight.errors import Problem
+from cuelight.utils.hidden_values import hide_value, show_values, without_hidden_values
+from cuelight.utils.redaction import hide_users
 
 if TYPE_CHECKING:
     from typing_extensions import Self
 
 _REFERENCE = re.compile(r"\$\$\{|\$\{(?P<inside>[^{}]*)(?P<end>\}?)")
+_NAME = re.compile(r"(?<!\$)\$\{env:(\w+)")
 _VARIABLE = re.compile(r"env:(?P<name>[A-Za-z_][A-Za-z0-9_]*)(:-(?P<default>.*))?", re.DOTALL)
-_SHORTEST_SECRET = 4
-_COMMON_WORDS = frozenset({"true", "false", "null", "none", "auto", "text", "name", "list", "number"})
 
 
 class EnvironmentText(str):
@@ -48,8 +49,10 @@ def fill_in(
 ) -> tuple[Any, dict[tuple[str | int, ...], str], list[Problem]]:
     """Replace references to environment variables in the texts of a tree. ``$${`` stands for ``${``.
 
-    Keys are not changed, and values are not expanded again. Returns the new tree, the original text of each changed
-    path, and the problems.
+    Keys are not changed, and values are not expanded again. From now on, the values of variables and the users in URLs
+    are hidden in messages, except in a name, which may be that of a file.
+
+    Returns the new tree, the original text of each changed path, and the problems.
     """
     variables = os.environ if environment is None else environment
     templates: dict[tuple[str | int, ...], str] = {}
@@ -60,17 +63,46 @@ def fill_in(
             return {key: fill(value, (*path, key)) for key, value in node.items()}
         if isinstance(node, list):
             return [fill(value, (*path, index)) for index, value in enumerate(node)]
-        if not isinstance(node, str) or "${" not in node:
+        if not isinstance(node, str):
+            return node
+        if "${" not in node:
+            hide_users(node)
             return node
         try:
             text = _REFERENCE.sub(lambda match: _value(match, variables), node)
         except ValueError as error:
             problems.append(Problem(str(error), join(path)))
             return node
+        used = {name: variables[name] for name in _NAME.findall(node) if name in variables}  # a default is in the file
+        if path[-1:] == ("name",) and "params" not in path:
+            show_values(text, *used.values())
+        elif used:
+            hide_value(text, node)
+            for name, value in used.items():
+                hide_value(value, f"${{env:{name}}}")
+        hide_users(text)
         templates[path] = node
         return EnvironmentText(text, node)
 
     return fill(tree, ()), templates, problems
+
+
+def with_references(tree: object) -> Any:
+    """Return a tree with references in place of hidden values, also in its keys, as it may be written to a file."""
+    return _mapped(tree, without_hidden_values)
+
+
+def without_references(tree: object) -> Any:
+    """Return what :func:`with_references` was given; a reference to a variable that is not set stays."""
+    return _mapped(tree, lambda text: str(fill_in(text)[0]))
+
+
+def _mapped(tree: Any, change: Callable[[str], str]) -> Any:
+    if isinstance(tree, str):
+        return change(tree)
+    if isinstance(tree, dict):
+        return {_mapped(key, change): _mapped(value, change) for key, value in tree.items()}
+    return type(tree)(_mapped(value, change) for value in tree) if type(tree) in (list, tuple) else tree
 
 
 def has_reference(node: object) -> bool:
@@ -78,36 +110,11 @@ def has_reference(node: object) -> bool:
     return next(_texts(node), None) is not None
 
 
-def hide(message: str, node: object) -> str:
-    """Replace the values of environment variables in ``node`` by their templates in a message from elsewhere.
-
-    Common words and values shorter than four characters appear in many messages: they are replaced only where they are
-    quoted or are the whole message.
-    """
-    templates: dict[str, str] = {}
-    for text in _texts(node):
-        for shown in (str(text), repr(str(text))[1:-1]):
-            templates.setdefault(shown, text.template)
-    templates.pop("", None)
-    if not templates:
-        return message
-    # All at once: one value may be a part of another one, or of a template.
-    longest_first = sorted(templates, key=len, reverse=True)
-    return re.sub("|".join(map(_occurrence, longest_first)), lambda match: templates[match[0]], message)
-
-
 def _texts(node: object) -> Iterator[EnvironmentText]:
     if isinstance(node, EnvironmentText):
         yield node
     for child in node.values() if isinstance(node, Mapping) else node if isinstance(node, list) else ():
         yield from _texts(child)
-
-
-def _occurrence(value: str) -> str:
-    """Return the pattern that finds a value in a message."""
-    if len(value) >= _SHORTEST_SECRET and value.lower() not in _COMMON_WORDS:
-        return re.escape(value)
-    return rf"(?<![^\"']){re.escape(value)}(?![^\"'])"
 
 
 def _value(match: re.Match[str], variables: Mapping[str, str]) -> str:

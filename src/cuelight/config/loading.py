@@ -13,9 +13,9 @@ from typing import Any, NamedTuple, TypeVar
 import yaml
 
 from cuelight.config.composing import Composer
-from cuelight.config.environment import hide
 from cuelight.config.syntax import explain
 from cuelight.errors import ConfigError, ConfigWarning, Problem
+from cuelight.utils.hidden_values import without_hidden_values
 
 Message = TypeVar("Message", bound=Problem | ConfigWarning)
 
@@ -43,14 +43,12 @@ class Location(NamedTuple):
 class Document:
     """A tree of plain data, and where each key and list entry was written. Paths in ``locations`` are all text.
 
-    ``filled_in`` is the tree with the values of environment variables, which must not appear in messages. All documents
-    are equal, because configurations are compared without them.
+    All documents are equal, because configurations are compared without them.
     """
 
     tree: Any = field(compare=False)
     locations: dict[tuple[str, ...], Location] = field(default_factory=dict, compare=False)
     source: str = field(default="", compare=False)
-    filled_in: Any = field(default=None, compare=False)
 
     def locate(self, path: tuple[str, ...]) -> Location:
         """Return the place of a path, or of the nearest key above it."""
@@ -69,7 +67,7 @@ class Document:
         location = Location(message.where)
         if not message.where:
             location = self.locate(tuple(message.path.split(".")) if message.path else ())
-        text, path = printable(hide(message.message, self.filled_in)), printable(message.path)
+        text, path = printable(without_hidden_values(message.message)), printable(message.path)
         return location, replace(message, message=text, path=path, where=str(location))
 
 

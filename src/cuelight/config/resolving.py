@@ -49,7 +49,6 @@ def load_config(
     config, unfitting = check(tree)
     broken = {problem.path for problem in unset}
     problems += [*unset, *(problem for problem in unfitting if problem.path not in broken)]
-    document.filled_in = tree
     if check_part is not None:
         problems += [problem for part in _parts(tree) for problem in check_part(*part) if problem.path not in broken]
     if config is not None:

@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
+from cuelight.config.environment import with_references
 from cuelight.errors import CuelightError
 from cuelight.evaluation.confusion_matrix import draw_confusion_matrix
 from cuelight.evaluation.evaluator import Split
@@ -54,7 +55,7 @@ def write_results(directory: Path, measured: Measurement, folder: str = TEST_FOL
     """
     path = results_path(directory, measured.view, folder)
     entry: dict[str, Any] = {
-        "checkpoint": relative_to_run(measured.checkpoint, directory),
+        "checkpoint": with_references(relative_to_run(measured.checkpoint, directory)),
         "weights_fingerprint": measured.fingerprint,
         "metrics": measured.metrics,
         "data": dict(measured.data),

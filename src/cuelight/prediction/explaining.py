@@ -160,26 +160,20 @@ def write_explanations(explanations: Iterable[ImageExplanation], folder: Path) -
         The number of images.
 
     Raises:
-        CuelightError: The files cannot be written.
+        WriteError: The files cannot be written.
     """
     names, count, overviews = UnusedNames(), 0, 0
     remaining = iter(explanations)
-    try:
-        for page in iter(lambda: list(islice(remaining, MOST_IN_GRID)), []):
-            for one in page:
-                save_picture(one.picture(), folder / PICTURES / f"{names.take(one.path.stem)}.png")
-            count += len(page)
-            if count > 1:
-                overviews += 1
-                save_picture(draw_grid([one.explained for one in page], page[0].title), _overview(folder, overviews))
-        while (old := _overview(folder, overviews + 1)).is_file():  # of an earlier call
-            old.unlink()
+    for page in iter(lambda: list(islice(remaining, MOST_IN_GRID)), []):
+        for one in page:
+            save_picture(one.picture(), folder / PICTURES / f"{names.take(one.path.stem)}.png")
+        count += len(page)
+        if count > 1:
             overviews += 1
-    except OSError as error:
-        raise CuelightError(
-            f"{folder}: the pictures cannot be written: {error.strerror or error}. Free some space, or choose a "
-            "folder that you may write to."
-        ) from error
+            save_picture(draw_grid([one.explained for one in page], page[0].title), _overview(folder, overviews))
+    while (old := _overview(folder, overviews + 1)).is_file():  # of an earlier call
+        old.unlink()
+        overviews += 1
     return count
 
 

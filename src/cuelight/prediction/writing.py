@@ -12,7 +12,6 @@ from typing import Any, Literal
 
 from PIL import Image
 
-from cuelight.errors import CuelightError
 from cuelight.prediction.predicting import ImagePrediction
 from cuelight.utils.files import atomic_write, write_text
 
@@ -39,35 +38,29 @@ def write_predictions(
         The number of images.
 
     Raises:
-        CuelightError: The files cannot be written.
+        WriteError: The files cannot be written.
     """
     rows: list[dict[str, Any]] = []
     details: list[dict[str, Any]] = []
     names = UnusedNames()
-    try:
-        for prediction in predictions:
-            where: dict[str, Any] = {"path": str(prediction.path)}
-            drawn = {}
-            name = names.take(prediction.path.stem)
-            if (mask := prediction.mask()) is not None:
-                drawn["mask"] = f"{_MASKS}/{name}.png"
-                save_picture(mask, folder / drawn["mask"])
-            if pictures is not None:
-                drawn["picture"] = f"{PICTURES}/{name}.{pictures}"
-                save_picture(prediction.picture(), folder / drawn["picture"])
-            rows.append(where | prediction.result.row() | drawn)
-            details.append(where | prediction.result.details() | drawn)
-        table = io.StringIO()
-        writer = csv.DictWriter(table, fieldnames=list(rows[0]) if rows else ["path"])
-        writer.writeheader()
-        writer.writerows(rows)
-        write_text(folder / "predictions.csv", _as_utf8(table.getvalue()))
-        write_text(folder / "predictions.json", _as_utf8(json.dumps(details, indent=2, ensure_ascii=False) + "\n"))
-    except OSError as error:
-        raise CuelightError(
-            f"{folder}: the predictions cannot be written: {error.strerror or error}. Free some space, or choose a "
-            "folder that you may write to."
-        ) from error
+    for prediction in predictions:
+        where: dict[str, Any] = {"path": str(prediction.path)}
+        drawn = {}
+        name = names.take(prediction.path.stem)
+        if (mask := prediction.mask()) is not None:
+            drawn["mask"] = f"{_MASKS}/{name}.png"
+            save_picture(mask, folder / drawn["mask"])
+        if pictures is not None:
+            drawn["picture"] = f"{PICTURES}/{name}.{pictures}"
+            save_picture(prediction.picture(), folder / drawn["picture"])
+        rows.append(where | prediction.result.row() | drawn)
+        details.append(where | prediction.result.details() | drawn)
+    table = io.StringIO()
+    writer = csv.DictWriter(table, fieldnames=list(rows[0]) if rows else ["path"])
+    writer.writeheader()
+    writer.writerows(rows)
+    write_text(folder / "predictions.csv", _as_utf8(table.getvalue()))
+    write_text(folder / "predictions.json", _as_utf8(json.dumps(details, indent=2, ensure_ascii=False) + "\n"))
     return len(rows)
 
 

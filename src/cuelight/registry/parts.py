@@ -11,7 +11,6 @@ from importlib.metadata import EntryPoint, entry_points
 from typing import Any, TypeVar, overload
 
 from cuelight.config import Part
-from cuelight.config.environment import hide
 from cuelight.errors import ConfigError, CuelightError, ParameterError, Problem, UsageError, did_you_mean
 from cuelight.registry.checking import check_parameters
 from cuelight.registry.describe import PartInfo, describe, describe_class
@@ -19,6 +18,7 @@ from cuelight.registry.kinds import KINDS, Kind
 from cuelight.registry.manifest import part_of, signature_of
 from cuelight.registry.signatures import parameters_of
 from cuelight.registry.values import UnfitError, convert, is_plain, plain
+from cuelight.utils.hidden_values import without_hidden_values
 
 Factory = Callable[..., Any]
 _Registered = TypeVar("_Registered", bound=Factory)
@@ -159,7 +159,7 @@ class Registry:
         if further is None:
             return []
         found = further(_converted(factory, parameters), f"{path}.params".removeprefix("."))
-        return [replace(problem, message=hide(problem.message, parameters)) for problem in found]
+        return [replace(problem, message=without_hidden_values(problem.message)) for problem in found]
 
     def defaults(self, name: str) -> dict[str, Any]:
         """Return the default of each parameter that a file may set and the run does not supply, as plain values."""
@@ -195,10 +195,12 @@ class Registry:
         try:
             return factory(**(arguments | _converted(factory, parameters)))
         except ParameterError as error:
-            found = [Problem(hide(message, parameters), f"params.{key}") for key, message in error.messages.items()]
+            found = [
+                Problem(without_hidden_values(message), f"params.{key}") for key, message in error.messages.items()
+            ]
             raise ConfigError(found) from error
         except (TypeError, ValueError) as error:
-            reason = hide(str(error), parameters)
+            reason = without_hidden_values(str(error))
             raise ConfigError([Problem(f"invalid parameters for {name}: {reason}")]) from error
 
     def _add(self, factory: _Registered, name: str | None) -> _Registered:

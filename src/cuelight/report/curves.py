@@ -15,6 +15,7 @@ from cuelight.report.reading import files_in
 METRICS_FILE = "metrics.csv"
 EVENT_FILES = "events.out.tfevents.*"
 MOST_POINTS = 800
+_PLACEHOLDER = ("hp_metric", -1.0)  # which Lightning's logger writes for TensorBoard
 
 Point = tuple[int, float]
 
@@ -85,7 +86,8 @@ def _scalars(folder: Path) -> Iterable[tuple[int, dict[str, float]]]:
     accumulator.Reload()
     for name in accumulator.Tags()["scalars"]:
         for event in accumulator.Scalars(name):
-            yield event.step, {name: event.value}
+            if (name, event.value) != _PLACEHOLDER:
+                yield event.step, {name: event.value}
 
 
 def _collected(rows: Iterable[tuple[int, Mapping[str, float]]], source: str) -> Curves:

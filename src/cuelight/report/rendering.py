@@ -18,6 +18,7 @@ from markupsafe import Markup
 
 from cuelight.report import charts
 from cuelight.report.numbers import number
+from cuelight.utils.hidden_values import without_hidden_values
 from cuelight.version import __version__
 
 
@@ -53,11 +54,17 @@ def _environment() -> Environment:
         loader=PackageLoader("cuelight.report", "page"),
         autoescape=True,
         undefined=StrictUndefined,
+        finalize=_without_secrets,
         trim_blocks=True,
         lstrip_blocks=True,
     )
     environment.filters |= {"number": number, "id": lambda text: re.sub(r"\W+", "-", text.lower())}
     return environment
+
+
+def _without_secrets(value: Any) -> Any:
+    """Hide the values of environment variables, except in the code of a picture."""
+    return without_hidden_values(value) if type(value) is str and not value.startswith("data:") else value
 
 
 def _hash(text: str) -> str:

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from cuelight.config.dumping import to_yaml
+from cuelight.config.environment import fill_in
 from cuelight.config.paths import flattened
 from cuelight.provenance.record import METADATA_FILE
 from cuelight.report.numbers import number, size
@@ -59,6 +60,11 @@ def read_config(directory: Path) -> str:
     """Return the configuration as YAML, without secrets because reports are shared; empty if there is none."""
     tree = read_yaml(directory / CONFIG_FILE)
     return "" if tree is None else to_yaml(redacted(tree))
+
+
+def hide_variables(directory: Path) -> None:
+    """Hide the values of the environment variables that the configuration names: earlier files may show them."""
+    fill_in(read_yaml(directory / CONFIG_FILE))
 
 
 def read_name(directory: Path) -> str:

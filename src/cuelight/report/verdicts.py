@@ -18,7 +18,7 @@ from cuelight.report.steps import Steps
 from cuelight.utils.files import short_path
 from cuelight.utils.journal import lacking
 from cuelight.utils.redaction import redacted_text
-from cuelight.utils.run_directory import CHECKPOINT_FOLDER, LAST_CHECKPOINT, TRAINING_FILE, still_runs
+from cuelight.utils.run_directory import CHECKPOINT_FOLDER, CONFIG_FILE, LAST_CHECKPOINT, TRAINING_FILE, still_runs
 
 Tone = Literal["good", "warning", "bad"]
 
@@ -69,7 +69,7 @@ def verdict_of(directory: Path, record: Mapping[str, Any], steps: Steps) -> Verd
         verdict = Verdict("good", "The training has ended, and the steps after it ran")
     else:
         verdict = Verdict(details=[f"There is no {TRAINING_FILE}."])
-    return verdict
+    return verdict if (directory / CONFIG_FILE).is_file() else replace(verdict, command="")  # no command can open it
 
 
 def best_of(record: Mapping[str, Any], curves: Curves) -> Best | None:

@@ -27,6 +27,7 @@ from cuelight.report.reading import Problems
 from cuelight.report.rendering import render
 from cuelight.report.settings import (
     Files,
+    hide_variables,
     list_files,
     read_callbacks,
     read_config,
@@ -65,19 +66,13 @@ def write_report(run: str | Path, output: str | Path | None = None) -> Path:
 
     Raises:
         CheckpointError: If there is no run at that path.
-        CuelightError: If the page cannot be written.
+        WriteError: If the page cannot be written.
     """
     directory = _directory_of(Path(run))
     page = Path(output) if output is not None else directory / REPORT_FILE
     if page.is_dir():
         raise CuelightError(f"{page}: this is a folder. Pass the file to write, such as {page / REPORT_FILE}.")
-    text = render(_contents(directory, page.absolute()))
-    try:
-        write_text(page, text)
-    except OSError as error:
-        raise CuelightError(
-            f"{page}: the report cannot be written: {error.strerror}. Choose another place with --output."
-        ) from error
+    write_text(page, render(_contents(directory, page.absolute())))
     return page
 
 
@@ -106,6 +101,7 @@ def _directory_of(path: Path) -> Path:
 def _contents(directory: Path, page: Path) -> dict[str, Any]:
     """Return the variables of the template."""
     problems = Problems()
+    problems.guard("config", lambda: hide_variables(directory), lambda: None)
     record: dict[str, Any] = problems.guard("record", lambda: read_record(directory), dict)
     elsewhere = problems.guard("config", lambda: read_trackers(directory), str)
     curves = problems.guard("curves", lambda: read_curves(directory, elsewhere), Curves)
@@ -116,6 +112,7 @@ def _contents(directory: Path, page: Path) -> dict[str, Any]:
         "name": problems.guard("config", lambda: read_name(directory), lambda: directory.name),
         "directory": directory,
         "run": shlex.quote(short_path(directory)),
+        "has_commands": (directory / CONFIG_FILE).is_file(),  # they cannot open the folder of another Trainer
         "links": os.path.relpath(directory, page.parent),
         "verdict": problems.guard("record", lambda: verdict_of(directory, record, steps), Verdict),
         "best": best,

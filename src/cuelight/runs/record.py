@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import shlex
 import signal
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -18,11 +19,20 @@ from lightning.pytorch.callbacks.early_stopping import EarlyStoppingReason
 
 from cuelight.callbacks.added.cut_epoch import is_cut
 from cuelight.callbacks.added.stop_after_steps import StopAfterSteps
-from cuelight.errors import TrainingInterrupted
+from cuelight.config import Config
+from cuelight.config.environment import with_references
+from cuelight.errors import CheckpointError, TrainingInterrupted
 from cuelight.runs.plan import PlannedCallback
-from cuelight.utils.files import relative_to_run, write_json
+from cuelight.utils.files import relative_to_run, short_path, write_json, write_text
 from cuelight.utils.redaction import reason_of
-from cuelight.utils.run_directory import TRAINING_FILE, is_first_process, own_process
+from cuelight.utils.run_directory import (
+    CHECKPOINT_FOLDER,
+    CONFIG_FILE,
+    LAST_CHECKPOINT,
+    TRAINING_FILE,
+    is_first_process,
+    own_process,
+)
 from cuelight.utils.trainer_callbacks import callbacks_of
 from cuelight.weights.best import best_checkpoint, from_callbacks
 
@@ -59,6 +69,43 @@ def recorded_training(
         record_end("failed" if isinstance(error, Exception) else "interrupted", partial(reason_of, error))
         raise
     record_end("complete", lambda: why_it_ended(trainer) or "")
+
+
+@contextmanager
+def lasting_directory(directory: Path, trainer: pl.Trainer, config: Config) -> Iterator[None]:
+    """If the run directory is deleted during the training, write the configuration and the last checkpoint again.
+
+    Raises:
+        CheckpointError: At the end of a training whose directory was deleted.
+    """
+    try:
+        yield
+    except BaseException:
+        if _is_lost(directory):
+            with _log_errors("%s cannot be written: %s.", directory / CONFIG_FILE):
+                logger.warning("%s", _restored(directory, config))
+        raise
+    if _is_lost(directory):
+        last = directory / CHECKPOINT_FOLDER / LAST_CHECKPOINT
+        if not last.exists() and trainer.world_size == 1:  # several processes would have to save together
+            trainer.save_checkpoint(last)
+        path = shlex.quote(short_path(last))
+        raise CheckpointError(f"{_restored(directory, config)} To export the last weights: cuelight export {path}")
+
+
+def _is_lost(directory: Path) -> bool:
+    return is_first_process() and not (directory / CONFIG_FILE).exists()
+
+
+def _restored(directory: Path, config: Config) -> str:
+    """Write the configuration, which later commands need, and return what happened."""
+    write_text(directory / CONFIG_FILE, config.to_yaml())
+    checkpoints = any((directory / CHECKPOINT_FOLDER).glob("*.ckpt"))
+    kept = "The configuration and the last checkpoint are" if checkpoints else "Only the configuration is"
+    return (
+        f"{directory}: the run directory was deleted or emptied during the training. {kept} written again; earlier "
+        "files, such as the best checkpoint, may be lost."
+    )
 
 
 def why_it_ended(trainer: pl.Trainer) -> str | None:
@@ -99,7 +146,7 @@ def _best(directory: Path, trainer: pl.Trainer, main_metric: str | None) -> dict
     chosen = best_checkpoint(kept, main_metric=main_metric)
     return {
         "best": [
-            asdict(best) | {"path": relative_to_run(best.path, directory)}
+            asdict(best) | {"path": with_references(relative_to_run(best.path, directory))}
             for best in sorted(kept, key=lambda best: best is not chosen)
             if best.monitor  # the best comes first
         ]
@@ -115,16 +162,16 @@ def _record(directory: Path, entry: dict[str, Any], *find: Callable[[], dict[str
     if not is_first_process():
         return entry
     for one in find:
-        with _log_errors("%s is incomplete: %s.", directory):
+        with _log_errors("%s is incomplete: %s.", directory / TRAINING_FILE):
             entry |= one()
-    with _log_errors("%s cannot be written: %s.", directory):
+    with _log_errors("%s cannot be written: %s.", directory / TRAINING_FILE):
         write_json(directory / TRAINING_FILE, entry)
     return entry
 
 
 @contextmanager
-def _log_errors(message: str, directory: Path) -> Iterator[None]:
+def _log_errors(message: str, file: Path) -> Iterator[None]:
     try:
         yield
     except Exception as error:  # noqa: BLE001 - no error in the record may end the training
-        logger.warning(message, directory / TRAINING_FILE, reason_of(error))
+        logger.warning(message, file, reason_of(error).rstrip("."))

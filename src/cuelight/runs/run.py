@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterable, Mapping, Sequence
-from contextlib import suppress
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -22,7 +22,7 @@ from cuelight.runs.build import build_data, build_model, model_class
 from cuelight.runs.check import check, check_model, check_model_of
 from cuelight.runs.defaults import with_defaults
 from cuelight.runs.plan import PlannedCallback, place_model_callbacks, plan_callbacks, with_display
-from cuelight.runs.record import recorded_training, why_it_ended
+from cuelight.runs.record import lasting_directory, recorded_training, why_it_ended
 from cuelight.runs.reopen import model_and_example
 from cuelight.runs.result import Result
 from cuelight.runs.resume_changes import changed_optimizer_parameters, changed_settings, refused_changes, unfit_weights
@@ -42,6 +42,7 @@ from cuelight.utils.run_directory import (
     find_run_directory,
     is_first_process,
     make_run_directory,
+    remove_run_directory,
     require_nobody_trains,
 )
 from cuelight.utils.signals import signals_given_back
@@ -207,19 +208,26 @@ class Run(TrainedRun):
         if found := list(problems):
             raise ConfigError(self.config.locate(found))
 
-    def _prepare_directory(self, output: Path) -> Path:
-        if self.directory is None:
-            self.directory = make_run_directory(output, self.config.name)
-        if is_first_process():
-            require_nobody_trains(self.directory)
-            clean_up(self.directory)
-            write_text(self.directory / CONFIG_FILE, self.config.to_yaml())
-        return self.directory
+    @contextmanager
+    def _prepared_directory(self, output: Path) -> Iterator[Path]:
+        """Prepare the run directory. One that is created for this is removed if the training does not begin."""
+        is_new, had_output = self.directory is None, output.exists()
+        directory = self.directory = self.directory or make_run_directory(output, self.config.name)
+        try:
+            if is_first_process():
+                require_nobody_trains(directory)
+                clean_up(directory)
+                write_text(directory / CONFIG_FILE, self.config.to_yaml())
+            yield directory
+        except BaseException:
+            if is_new and is_first_process():
+                remove_run_directory(directory, directory.parent.parent if had_output else None)
+                self.directory = None
+            raise
 
     def _train(self, output: Path, resume: Path | None) -> Result:
         found = self.config.locate(check(self.config, self._callbacks()))
-        if problems := [one for one in found if isinstance(one, Problem)]:
-            raise ConfigError(problems)
+        self._refuse(one for one in found if isinstance(one, Problem))
         _warn_of(found)
         planned = with_display(self._callbacks(), self.display)
         self._planned = None  # these belong to this training
@@ -234,20 +242,20 @@ class Run(TrainedRun):
         self.config = with_defaults(self.config)
         model = build_model(self.config, description, resume is None, changed_optimizer_parameters(changed))
         self._refuse([*check_model(planned, model, description.class_names), *unfit_weights(changed, model, content)])
-        directory = self._prepare_directory(output)
-        if resume is None and is_first_process():
-            remove_spools(directory)  # of a training that ended before its first checkpoint
-        planned = place_model_callbacks(planned, take_model_callbacks(model))
-        callbacks = [entry.callback for entry in planned]
-        loggers = build_loggers(self.config, directory, resumed_from)
-        saved_with = AtomicCheckpointIO(self.config.to_dict(), {DATA_SPEC: description.to_dict()})
-        trainer = build_trainer(self.config.trainer, callbacks, loggers, directory, saved_with)
+        with self._prepared_directory(output) as directory, signals_given_back():
+            if resume is None and is_first_process():
+                remove_spools(directory)  # of a training that ended before its first checkpoint
+            planned = place_model_callbacks(planned, take_model_callbacks(model))
+            callbacks = [entry.callback for entry in planned]
+            loggers = build_loggers(self.config, directory, resumed_from)
+            saved_with = AtomicCheckpointIO(self.config.to_dict(), {DATA_SPEC: description.to_dict()})
+            trainer = build_trainer(self.config.trainer, callbacks, loggers, directory, saved_with)
+            start_trackers(loggers)
         steps = train_end_steps(trainer)
         for step in steps:
             step.raise_at_the_end = False  # failures are part of the result
-        metric = main_metric(model_class(self.config))
-        with signals_given_back(), recorded_training(directory, trainer, planned, metric):
-            start_trackers(loggers)
+        recorded = recorded_training(directory, trainer, planned, main_metric(model_class(self.config)))
+        with signals_given_back(), recorded, lasting_directory(directory, trainer, self.config):
             send_hyperparams(loggers, redacted(self.config.to_dict()))
             trainer.fit(model, datamodule=data, ckpt_path=resume, weights_only=True)
             _raise_if_stopped(callbacks)

@@ -7,11 +7,12 @@ from pathlib import Path
 
 import lightning.pytorch as pl
 import torch
-from lightning.pytorch.callbacks import Checkpoint, ProgressBar
+from lightning.pytorch.callbacks import Checkpoint, ModelCheckpoint, ProgressBar
 from lightning.pytorch.loggers import Logger
 
 from cuelight.config.schema import TrainerConfig
 from cuelight.evaluation.evaluator import EvaluatorSettings, make_trainer
+from cuelight.utils.run_directory import CHECKPOINT_FOLDER
 from cuelight.weights.checkpoint_io import AtomicCheckpointIO
 
 
@@ -50,6 +51,9 @@ def build_trainer(
     )
     # Lightning moves checkpoint and tuner callbacks and adds those of installed plug-ins; here the list is as given.
     trainer.callbacks = list(callbacks)  # type: ignore[attr-defined]  # Lightning declares it nowhere
+    for callback in callbacks:
+        if isinstance(callback, ModelCheckpoint) and callback.dirpath is None:  # else in a folder of the first logger
+            callback.dirpath = str(directory / CHECKPOINT_FOLDER)
     return trainer
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +22,7 @@ from cuelight.train_end.measured_weights import MeasuredWeights
 from cuelight.train_end.outcomes import Outcome, read_outcomes
 from cuelight.train_end.running import StepResult
 from cuelight.utils.files import relative_to_run
+from cuelight.utils.redaction import reason_of
 
 logger = logging.getLogger(__name__)
 
@@ -111,8 +113,8 @@ def archive(
             checksum=checksum,
         )
     finally:  # a rejected file stays in the folder
-        own.unlink(missing_ok=True)
-        if own.parent.is_dir() and not any(own.parent.iterdir()):
+        with suppress(OSError):
+            own.unlink(missing_ok=True)
             own.parent.rmdir()
     details |= {"heads": len(heads or ()), "options": options.model_dump()}
     return StepResult(weights.checkpoint, weights.fingerprint, [path], details)
@@ -135,7 +137,7 @@ def _images(training: FinishedTraining) -> tuple[Tensor | None, list[str]]:
     try:
         images = training.validation_inputs()
     except (CuelightError, OSError) as error:
-        return None, [f"the validation images cannot be read: {error}"]
+        return None, [f"the validation images cannot be read: {reason_of(error)}"]
     return images[:2] if images is not None else None, []
 
 

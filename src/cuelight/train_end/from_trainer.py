@@ -5,14 +5,15 @@ from __future__ import annotations
 import logging
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import lightning.pytorch as pl
 from lightning.pytorch.callbacks import ModelCheckpoint
 from lightning.pytorch.strategies import DeepSpeedStrategy, FSDPStrategy, ModelParallelStrategy
 from lightning.pytorch.utilities.model_helpers import is_overridden
-from pydantic import ValidationError
 
+from cuelight.config.checking import check_section
+from cuelight.config.environment import fill_in
 from cuelight.config.schema import ExporterConfig
 from cuelight.evaluation.evaluator import settings_like
 from cuelight.train_end.finished_training import FinishedTraining
@@ -66,7 +67,7 @@ def is_sharded(trainer: pl.Trainer) -> bool:
     return isinstance(trainer.strategy, (FSDPStrategy, ModelParallelStrategy, DeepSpeedStrategy))
 
 
-def finished_by(trainer: pl.Trainer, module: pl.LightningModule) -> FinishedTraining:
+def finished_by(trainer: pl.Trainer, module: pl.LightningModule, directory: Path) -> FinishedTraining:
     """Describe the finished training of a trainer, which is not changed.
 
     The ``name`` and ``exporter`` come from the ``hparams`` of the module, if they hold a configuration.
@@ -75,9 +76,9 @@ def finished_by(trainer: pl.Trainer, module: pl.LightningModule) -> FinishedTrai
     callbacks = callbacks_of(trainer)
     checkpoints = [callback for callback in callbacks if isinstance(callback, ModelCheckpoint)]
     shared = [trainer, data, *trainer.loggers, *callbacks]
-    hparams = dict(module.hparams)
+    hparams, _, _ = fill_in({key: value for key, value in module.hparams.items() if key in ("name", "exporter")})
     return FinishedTraining(
-        directory=Path(trainer.default_root_dir),
+        directory=directory,
         make_module=lambda _: _in_single_precision(clean_copy(module, shared), str(trainer.precision)),
         kept=lambda: from_callbacks(checkpoints),
         why_none=lambda: why_none(callback.state_dict() for callback in checkpoints),
@@ -99,8 +100,7 @@ def _in_single_precision(module: pl.LightningModule, precision: str) -> pl.Light
 def _exporter(section: Any) -> ExporterConfig:
     if not isinstance(section, Mapping):
         return ExporterConfig()
-    try:
-        return ExporterConfig(**section)
-    except ValidationError:
+    options, problems = check_section("exporter", section)
+    if problems:
         logger.warning("hparams contain an `exporter` that is not a valid exporter section: it is ignored.")
-        return ExporterConfig()
+    return cast("ExporterConfig", options) if options else ExporterConfig()

@@ -8,6 +8,7 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
+from cuelight.config.environment import with_references, without_references
 from cuelight.errors import CuelightError
 from cuelight.utils.files import relative_to_run, sha256_of, write_json
 
@@ -110,7 +111,7 @@ def read_outcomes(directory: Path) -> dict[str, Outcome]:
     if not path.is_file():
         return {}
     try:
-        return {entry["step"]: Outcome(**entry) for entry in json.loads(path.read_text())["steps"]}
+        return {entry["step"]: _outcome(entry) for entry in json.loads(path.read_text())["steps"]}
     except (ValueError, KeyError, TypeError) as error:
         raise CuelightError(
             f"{path}: this file is damaged: {error}. Delete it, then run `cuelight finish` on the run directory."
@@ -125,7 +126,12 @@ def measured_fingerprints(outcomes: Iterable[Outcome]) -> list[str]:
 def record_outcome(directory: Path, outcome: Outcome) -> None:
     """Write an outcome to ``outcomes.json``, in place of an earlier one of the same step."""
     outcomes = read_outcomes(directory) | {outcome.step: outcome}
-    write_json(directory / OUTCOMES_FILE, {"steps": [asdict(entry) for entry in outcomes.values()]})
+    entries = [asdict(entry) | {"checkpoint": with_references(entry.checkpoint)} for entry in outcomes.values()]
+    write_json(directory / OUTCOMES_FILE, {"steps": entries})
+
+
+def _outcome(entry: dict[str, Any]) -> Outcome:
+    return Outcome(**{**entry, "checkpoint": without_references(entry.get("checkpoint", ""))})
 
 
 def hashes(files: Iterable[Path], directory: Path) -> dict[str, str]:

@@ -38,18 +38,22 @@ def run_step(name: str, directory: Path, work: Callable[[], StepResult]) -> Outc
         with isolate_rng():
             outcome = _succeeded(name, directory, work())
     except StepSkipped as reason:
-        outcome = Outcome(name, "skipped", reason=str(reason))
+        outcome = Outcome(name, "skipped", reason=redacted_text(str(reason)))
     except Exception as error:  # noqa: BLE001 - any failure is recorded
         outcome = _failed(name, error)
     outcome = _timed(outcome, began)
+    try:
+        record_outcome(directory, outcome)
+    except (OSError, CuelightError, TypeError, ValueError) as error:
+        told = f"{outcome.reason} The outcome cannot be recorded: {reason_of(error)}".strip()
+        outcome = replace(outcome, status="failed", reason=told)
     _log(outcome)
-    _record(directory, outcome)
     return outcome
 
 
 def record_result(name: str, directory: Path, result: StepResult, began: float) -> None:
     """Record the result of a command as the outcome of a step; ``began`` is a time of ``time.monotonic()``."""
-    _record(directory, _timed(_succeeded(name, directory, result), began))
+    record_outcome(directory, _timed(_succeeded(name, directory, result), began))
 
 
 def _succeeded(name: str, directory: Path, result: StepResult) -> Outcome:
@@ -81,10 +85,3 @@ def _log(outcome: Outcome) -> None:
         logger.warning("%s was skipped: %s", outcome.step, outcome.reason)
     else:
         logger.info("%s: %s (%.1f s)", outcome.step, ", ".join(outcome.files) or "done", outcome.seconds)
-
-
-def _record(directory: Path, outcome: Outcome) -> None:
-    try:
-        record_outcome(directory, outcome)
-    except (OSError, CuelightError, TypeError, ValueError) as error:
-        logger.error("The outcome of %s cannot be written to %s: %s", outcome.step, directory, error)  # noqa: TRY400

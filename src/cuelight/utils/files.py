@@ -9,9 +9,11 @@ import math
 import os
 import secrets
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import IO, Any, BinaryIO
+
+from cuelight.errors import WriteError
 
 TEMPORARY_SUFFIX = ".partial"
 _BLOCK = 1024**2
@@ -23,7 +25,21 @@ def atomic_write(path: Path) -> Iterator[BinaryIO]:
 
     The bytes go to a temporary file in the same folder, which is flushed to disk and renamed. Until then, and after any
     error, an existing file of that name is unchanged. Missing parent folders are created.
+
+    Raises:
+        WriteError: If the file cannot be written.
     """
+    try:
+        with _renamed_when_complete(path) as file:
+            yield file
+    except OSError as error:
+        occupied = next((parent for parent in path.parents if parent.is_file()), None)
+        reason = f"{occupied} is a file, and a folder is needed" if occupied else error.strerror or str(error)
+        raise WriteError(error.errno, reason, str(path)) from error
+
+
+@contextmanager
+def _renamed_when_complete(path: Path) -> Iterator[BinaryIO]:
     path.parent.mkdir(parents=True, exist_ok=True)
     # Not tempfile: only the owner can read its files, and the usual mode is known only from os.umask, which has to
     # change it for all threads.
@@ -95,4 +111,5 @@ def remove_partial_files(folder: Path, name: str | None = None) -> None:
     """Remove the temporary files of ``name``, or of any file, that a killed process left directly in a folder."""
     of_one = f"{glob.escape(name)}." if name else ""
     for leftover in folder.glob(f".{of_one}*{TEMPORARY_SUFFIX}"):
-        leftover.unlink(missing_ok=True)
+        with suppress(OSError):
+            leftover.unlink()

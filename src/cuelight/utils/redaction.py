@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import hashlib
 import re
 from collections.abc import Mapping
 from typing import Any
 
+from cuelight.utils.hidden_values import hide_value, without_hidden_values
 from cuelight.utils.secret_names import WORDS, last_word, names_secret
 
 REDACTED = "REDACTED"
@@ -45,12 +47,17 @@ _KNOWN_FORMS = re.compile(
 )
 
 
+def hidden(text: str) -> str:
+    """Return a text as it may be shown: without values from the environment, and users of URLs."""
+    return without_users(without_hidden_values(text))
+
+
 def redacted(tree: Any, above: str = "") -> Any:
     """Copy a tree without the secrets in it.
 
     The whole value under a key that names a secret, such as ``password`` or ``api_key``, is replaced; in a list, also
     the entry after such a name or option. In all other text, passwords and signatures in URLs, bearer tokens, and keys
-    of well-known forms are replaced. Text from an environment variable shows the name of the variable.
+    of well-known forms are replaced, and the values of environment variables that a configuration names.
 
     Args:
         tree: Mappings, lists, tuples and scalars; the copy has dicts for mappings.
@@ -77,11 +84,33 @@ def redacted(tree: Any, above: str = "") -> Any:
 
 def redacted_text(text: str) -> str:
     """Replace the secrets in a text of one or more lines."""
-    shown = str(getattr(text, "template", text))  # EnvironmentText
-    shown = _KNOWN_FORMS.sub(REDACTED, shown)
-    shown = _USER.sub(_without_password, shown)
+    return without_secrets(without_hidden_values(str(getattr(text, "template", text))))  # EnvironmentText
+
+
+def without_secrets(text: str) -> str:
+    """Replace the secrets in a text, but no value of an environment variable."""
+    shown = without_users(_KNOWN_FORMS.sub(REDACTED, text))
     shown = _QUERY.sub(_without_signature, shown)
     return _without_values(_BEARER.sub(rf"\g<scheme> {REDACTED}", shown))
+
+
+def hide_users(text: str) -> None:
+    """From now on, hide the users in the URLs of a text: libraries name them without the rest of the URL."""
+    for match in _USER.finditer(text):
+        if _without_password(match) != match[0]:
+            hide_value(match["user"], REDACTED)
+            hide_value(match["user"].partition(":")[2], REDACTED)
+
+
+def without_users(text: str) -> str:
+    """Replace the users in the URLs of a text, and nothing else."""
+    return _USER.sub(_without_password, text)
+
+
+def identity_of(address: str) -> str:
+    """Return a text without secrets that tells an address from others: a hidden value is replaced by its digest."""
+    known, shown = without_secrets(address), redacted_text(address)
+    return known if shown == known else f"{shown} {hashlib.sha256(known.encode()).hexdigest()[:12]}"
 
 
 def reason_of(error: BaseException) -> str:
@@ -92,7 +121,7 @@ def reason_of(error: BaseException) -> str:
         'ConnectionError: nobody at https://REDACTED@example.org'
     """
     error = _cause_of_no_answer(error)
-    reason = redacted_text(" ".join(f"{type(error).__name__}: {error}".split()))
+    reason = " ".join(redacted_text(f"{type(error).__name__}: {error}").split())
     return reason if len(reason) <= _LONGEST_REASON else f"{reason[:_LONGEST_REASON]} ..."
 
 

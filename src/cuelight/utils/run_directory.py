@@ -6,6 +6,7 @@ import json
 import logging
 import os
 import secrets
+import shutil
 import socket
 from collections.abc import Mapping
 from contextlib import suppress
@@ -50,6 +51,15 @@ def make_run_directory(root: Path, name: str) -> Path:
     directory = directory.resolve()
     os.environ[_SHARED_VARIABLE] = str(directory)  # for the processes that Lightning starts from this one
     return directory
+
+
+def remove_run_directory(directory: Path, existing: Path | None) -> None:
+    """Remove a run directory, and the folders around it that are empty then, up to ``existing`` if it was there."""
+    shutil.rmtree(directory, ignore_errors=True)
+    for parent in (directory.parent, directory.parent.parent):
+        with suppress(OSError):
+            if parent != existing:
+                parent.rmdir()
 
 
 def find_run_directory(path: Path) -> Path | None:

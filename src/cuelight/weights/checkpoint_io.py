@@ -15,6 +15,7 @@ import torch
 from lightning.fabric.plugins import TorchCheckpointIO
 from lightning.fabric.utilities.cloud_io import get_filesystem
 
+from cuelight.config.environment import with_references, without_references
 from cuelight.errors import CheckpointError
 from cuelight.utils.files import atomic_write
 
@@ -63,7 +64,8 @@ class AtomicCheckpointIO(TorchCheckpointIO):
         if self.hyper_parameters is not None:
             checkpoint = {key: value for key, value in checkpoint.items() if key not in _HYPER_PARAMETERS}
             checkpoint["hyper_parameters"] = self.hyper_parameters
-        checkpoint = checkpoint | self.extra_entries
+        callbacks = {"callbacks": with_references(checkpoint["callbacks"])} if "callbacks" in checkpoint else {}
+        checkpoint = checkpoint | callbacks | self.extra_entries
         if _is_remote(path):
             super().save_checkpoint(checkpoint, path, storage_options)
             return
@@ -127,7 +129,7 @@ def _read(path: str | Path, map_location: Any, mmap: bool = False) -> Any:
 def _checked(path: str | Path, content: Any) -> dict[str, Any]:
     if not isinstance(content, dict) or "state_dict" not in content:
         raise CheckpointError(f"{path}: this file has no `state_dict`, so it is not a Lightning checkpoint.")
-    return content
+    return content | {"callbacks": without_references(content["callbacks"])} if "callbacks" in content else content
 
 
 def _is_remote(path: str | Path) -> bool:
@@ -140,7 +142,7 @@ def _write_error(path: Path, error: BaseException) -> CheckpointError:
     kept = "The previous checkpoint is unchanged." if path.exists() else "No partial file remains."
     return CheckpointError(
         f"{path}: the checkpoint could not be written: {reason}. {kept} "
-        "Free some space or choose another folder, then resume with `cuelight train --resume`."
+        "Free some space or choose another folder, then resume the training."
     )
 
 

@@ -604,7 +604,7 @@ def test_two_processes_with_loaders_measure_every_image_once(tmp_path) -> None:
 def test_a_test_is_done_as_long_as_the_best_weights_are_those_it_measured(tmp_path) -> None:
     step = TestOnTrainEnd()
     trainer = train(tmp_path, *keep(LOSS), step)
-    training = finished_by(trainer, trainer.lightning_module)
+    training = finished_by(trainer, trainer.lightning_module, Path(trainer.default_root_dir))
     assert step.is_done(training, step.outcome)
     content = load_checkpoint(tmp_path / "checkpoints" / "best_loss.ckpt")
     content["state_dict"]["network.0.bias"] += 1

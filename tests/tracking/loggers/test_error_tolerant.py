@@ -5,6 +5,10 @@ import pickle
 from lightning.pytorch.loggers import CSVLogger
 
 from cuelight.tracking.loggers.error_tolerant import error_tolerant
+from cuelight.tracking.loggers.readonly import open_loggers
+from cuelight.tracking.loggers.resumable_csv import ResumableCSVLogger
+from cuelight.tracking.loggers.resumable_tensorboard import ResumableTensorBoardLogger
+from support.trainers import fit
 
 
 class FullDisk(CSVLogger):
@@ -44,3 +48,16 @@ def test_it_can_be_sent_to_another_process(tmp_path, caplog) -> None:
     there.save()
     assert len(there.experiment.metrics) == 1
     assert len(caplog.messages) == 1
+
+
+def test_folder_that_cannot_be_written_ends_neither_training_nor_evaluation(tmp_path, caplog, capfd) -> None:
+    (tmp_path / "file").touch()
+    kinds = ResumableTensorBoardLogger, ResumableCSVLogger
+    loggers = [error_tolerant(kind(tmp_path / "file" / "run")) for kind in kinds]
+    trainer, _ = fit(tmp_path, logger=loggers, log_every_n_steps=1)
+    assert trainer.global_step == 10
+    for kind in kinds:
+        said = f"{kind.__name__} failed: {tmp_path / 'file' / 'run'} cannot be written: Not a directory"
+        assert [message.partition(". Training")[0] for message in caplog.messages].count(said) == 1
+    assert "Traceback" not in capfd.readouterr().err
+    assert open_loggers(loggers) == []

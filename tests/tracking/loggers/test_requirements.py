@@ -83,3 +83,21 @@ def test_nothing_is_left_out_where_nothing_is_missing(caplog) -> None:
     section = TrackerConfig(mlflow={"tracking_uri": "http://localhost:5000"})
     assert usable_trackers(section) is section
     assert caplog.messages == []
+
+
+@pytest.mark.parametrize(
+    ("uri", "reason"),
+    [
+        ("http://localhost:5000", None),
+        ("sqlite:///mlflow.db", None),
+        ("databricks", None),
+        ("folder/of/runs", None),
+        ("foo://server", "foo:// cannot be used: NoSuchModuleError"),
+        ("mysql+nodriver://ada:hunter2@db/runs", "mysql+nodriver:// cannot be used: NoSuchModuleError"),
+        ("mssql://ada:hunter2@db/runs", "mssql:// cannot be used: ModuleNotFoundError"),
+    ],
+)
+def test_store_whose_package_is_missing(uri, reason) -> None:
+    found = problems(mlflow={"tracking_uri": uri})
+    assert len(found) == (reason is not None)
+    assert all(reason in problem and "hunter2" not in problem for problem in found)

@@ -14,8 +14,9 @@ from lightning.pytorch.callbacks import Checkpoint, ModelCheckpoint
 from cuelight.callbacks.added.cut_epoch import is_cut, leave_epoch_open
 from cuelight.config import Config
 from cuelight.errors import ConfigWarning, TrainingInterrupted
-from cuelight.utils.run_directory import LAST_CHECKPOINT
+from cuelight.utils.run_directory import CHECKPOINT_FOLDER, LAST_CHECKPOINT
 from cuelight.utils.signals import StopSignal
+from cuelight.utils.trainer_callbacks import directory_of
 from cuelight.weights.accumulated_gradients import restore_gradients, save_gradients, saved_gradients
 
 _METRICS_KEY = "callback_metrics"
@@ -33,7 +34,7 @@ class LastCheckpoint(Checkpoint):
     It must be the last callback: a checkpoint holds the states of the callbacks at the time of saving.
 
     Args:
-        dirpath: The folder; ``checkpoints`` in the trainer's ``default_root_dir`` if left out.
+        dirpath: The folder; ``checkpoints`` in that of the first logger, or of the trainer without one, if left out.
 
     Raises:
         TrainingInterrupted: From ``trainer.fit``, once the state is saved after a signal.
@@ -41,6 +42,7 @@ class LastCheckpoint(Checkpoint):
 
     def __init__(self, dirpath: str | None = None) -> None:
         self.dirpath = dirpath
+        self._file = Path(LAST_CHECKPOINT)
         self._stop = StopSignal()
         self._step_before_batch = 0
         self._saved_to_stop = False
@@ -74,6 +76,8 @@ class LastCheckpoint(Checkpoint):
         """Remember the current signal handlers; in a test within a training they are this callback's own."""
         if stage == "fit":
             self._stop.note_owners()
+            folder = Path(self.dirpath) if self.dirpath else directory_of(trainer) / CHECKPOINT_FOLDER
+            self._file = folder / LAST_CHECKPOINT
 
     def on_sanity_check_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Listen for signals from the sanity check on."""
@@ -135,6 +139,11 @@ class LastCheckpoint(Checkpoint):
         if _was_last_epoch(trainer):
             self._stop_if_saved()  # or the steps after the training would run
 
+    def on_train_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        """Save once more if the file was deleted since the last epoch."""
+        if _anywhere(trainer, trainer.is_global_zero and not self._file.exists()):
+            self._save(trainer)
+
     def on_save_checkpoint(
         self, trainer: pl.Trainer, pl_module: pl.LightningModule, checkpoint: dict[str, Any]
     ) -> None:
@@ -170,8 +179,7 @@ class LastCheckpoint(Checkpoint):
     def _save(self, trainer: pl.Trainer) -> None:
         if trainer.fast_dev_run:  # type: ignore[attr-defined]  # Lightning sets it by setattr
             return
-        folder = Path(self.dirpath) if self.dirpath else Path(trainer.default_root_dir) / "checkpoints"
-        trainer.save_checkpoint(folder / LAST_CHECKPOINT)
+        trainer.save_checkpoint(self._file)
 
     def _stop_if_saved(self) -> None:
         if self._saved_to_stop:

@@ -22,7 +22,7 @@ from cuelight.train_end.from_trainer import finished_by, is_sharded
 from cuelight.train_end.outcomes import Outcome, TrainEndError
 from cuelight.train_end.ranks import on_first_rank
 from cuelight.train_end.running import StepResult, run_step
-from cuelight.utils.trainer_callbacks import callbacks_of
+from cuelight.utils.trainer_callbacks import callbacks_of, directory_of
 from cuelight.utils.wrap_method import wrap_method
 from cuelight.weights.best import Preference
 
@@ -33,7 +33,7 @@ class TrainEndStep(pl.Callback, ABC):
     """A step after a complete training.
 
     It runs in ``on_train_end``, on rank 0, while the other ranks wait. Its outcome is recorded in ``outcomes.json`` in
-    the trainer's ``default_root_dir``. After a failure the next steps still run, and the error is raised when
+    the run directory. After a failure the next steps still run, and the error is raised when
     everything has been torn down.
 
     Attributes:
@@ -47,6 +47,7 @@ class TrainEndStep(pl.Callback, ABC):
     outcome: Outcome | None = None
     training: FinishedTraining | None = None
     preferred_checkpoint: Preference = "metric"
+    _directory = Path()
 
     @property
     def step_name(self) -> str:
@@ -97,7 +98,8 @@ class TrainEndStep(pl.Callback, ABC):
         """Run the step, unless the training was stopped by a signal."""
         for callback in _last_checkpoints(trainer):
             callback.release_signals()
-        self.outcome = on_first_rank(lambda: self._run_in(trainer, pl_module))
+        self._directory = directory_of(trainer)
+        self.outcome = on_first_rank(lambda: self._run_in(trainer, pl_module, self._directory))
 
     def teardown(self, trainer: pl.Trainer, pl_module: pl.LightningModule, stage: str) -> None:
         """In the last step: schedule the error of all failed steps, to be raised after teardown."""
@@ -106,15 +108,14 @@ class TrainEndStep(pl.Callback, ABC):
         outcomes = [step.outcome for step in steps if step.outcome is not None]
         failed = any(outcome.status == "failed" for outcome in outcomes)
         if stage == "fit" and failed and steps[-1] is self and self.raise_at_the_end:
-            _raise_after_teardown(trainer, TrainEndError(outcomes, Path(trainer.default_root_dir)))
+            _raise_after_teardown(trainer, TrainEndError(outcomes, self._directory))
 
-    def _run_in(self, trainer: pl.Trainer, module: pl.LightningModule) -> Outcome:
-        directory = Path(trainer.default_root_dir)
+    def _run_in(self, trainer: pl.Trainer, module: pl.LightningModule, directory: Path) -> Outcome:
         if trainer.fast_dev_run:  # type: ignore[attr-defined]  # Lightning sets it by setattr
             return Outcome(self.step_name, "skipped", "fast_dev_run saves no checkpoint.")
         if reason := _why_not(trainer):
             return run_step(self.step_name, directory, lambda: _skip(reason))
-        return self._run(directory, lambda: _finished(trainer, module), _console(trainer))
+        return self._run(directory, lambda: _finished(trainer, module, directory), _console(trainer))
 
 
 def _warn_without_best_checkpoint(trainer: pl.Trainer) -> None:
@@ -129,11 +130,11 @@ def _warn_without_best_checkpoint(trainer: pl.Trainer) -> None:
     )
 
 
-def _finished(trainer: pl.Trainer, module: pl.LightningModule) -> FinishedTraining:
+def _finished(trainer: pl.Trainer, module: pl.LightningModule, directory: Path) -> FinishedTraining:
     """Return the same finished training for all steps, so that they load the weights once."""
     first = train_end_steps(trainer)[0]
     if first.training is None:
-        first.training = finished_by(trainer, module)
+        first.training = finished_by(trainer, module, directory)
     return first.training
 
 
@@ -157,7 +158,7 @@ def _why_not(trainer: pl.Trainer) -> str | None:
     if is_sharded(trainer):
         return "the strategy shards the weights over the devices. Run the missing steps after the training."
     if any(callback.received_signal is not None for callback in _last_checkpoints(trainer)):
-        return "the training was stopped by a signal. Run the missing steps with: cuelight finish <run directory>"
+        return "the training was stopped by a signal. Resume it, or run the missing steps later."
     return None
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from pathlib import Path
 from typing import Any, Literal
 
 import lightning.pytorch as pl
@@ -13,6 +12,8 @@ from torch.optim.swa_utils import get_ema_avg_fn
 
 from cuelight.config import Config
 from cuelight.errors import ConfigWarning
+from cuelight.utils.run_directory import CHECKPOINT_FOLDER
+from cuelight.utils.trainer_callbacks import directory_of
 
 SWA_CHECKPOINT = "swa.ckpt"
 AVERAGING_FUNCTIONS = {"average": None, "ema": get_ema_avg_fn()}  # type: ignore[no-untyped-call]
@@ -22,8 +23,8 @@ class StochasticWeightAveraging(callbacks.StochasticWeightAveraging):
     """Averages the weights of the last epochs, which have a learning rate of their own.
 
     The average replaces the weights when training ends (P. Izmailov et al., 2018, "Averaging Weights Leads to Wider
-    Optima and Better Generalization"), and is saved as ``swa.ckpt`` in ``checkpoints`` of the trainer's
-    ``default_root_dir``, if checkpoints are saved at all. Earlier checkpoints hold the trained weights.
+    Optima and Better Generalization"), and is saved as ``swa.ckpt`` in ``checkpoints`` of the run directory or
+    of that of the first logger, if checkpoints are saved at all. Earlier checkpoints hold the trained weights.
 
     Args:
         swa_lrs: Learning rate while averaging; one for all parameter groups, or a list with one for each.
@@ -74,10 +75,11 @@ class StochasticWeightAveraging(callbacks.StochasticWeightAveraging):
     def on_train_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Put the average into the model, and save it, because all other checkpoints were saved before."""
         super().on_train_end(trainer, pl_module)
+        folder = directory_of(trainer) / CHECKPOINT_FOLDER
         last_epoch = self.swa_end + int(bool(self._model_contains_batch_norm))  # one more updates the statistics
         ended = self._max_epochs == -1 or trainer.current_epoch - 1 == last_epoch
         if ended and self.n_averaged is not None and trainer.checkpoint_callbacks and not trainer.fast_dev_run:  # type: ignore[attr-defined]  # Lightning sets it by setattr
-            trainer.save_checkpoint(Path(trainer.default_root_dir) / "checkpoints" / SWA_CHECKPOINT)
+            trainer.save_checkpoint(folder / SWA_CHECKPOINT)
 
     def state_dict(self) -> dict[str, Any]:
         """Return the state; until averaging continues after a resume, this is the loaded state."""

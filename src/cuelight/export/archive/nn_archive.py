@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import bz2
-import errno
 import gzip
 import io
 import json
@@ -72,8 +71,8 @@ def write_archive(
         The path.
 
     Raises:
-        ArchiveError: luxonis-ml is not installed, the configuration does not fit the model, or the archive cannot be
-            written.
+        ArchiveError: luxonis-ml is not installed, or the configuration does not fit the model.
+        WriteError: The archive cannot be written.
     """
     config = build_config(onnx, name=name, heads=heads)
     if problems := find_problems(config["model"], check_head):
@@ -87,17 +86,14 @@ def write_archive(
             onnx.name,
             path.name,
         )
-    try:
-        with atomic_write(path) as file:
-            with _COMPRESSORS[compression](file) as stream:
-                _write_tar(stream, config, onnx)
-            file.flush()
-            with os.fdopen(os.dup(file.fileno()), "rb") as written:
-                written.seek(0)
-                if scan_archive(written, path, sha256_of) != (config, checksum):
-                    raise ArchiveError(f"{path}: the archive differs from what was written. Write it again.")
-    except OSError as error:
-        raise ArchiveError(_explain(error, path)) from error
+    with atomic_write(path) as file:
+        with _COMPRESSORS[compression](file) as stream:
+            _write_tar(stream, config, onnx)
+        file.flush()
+        with os.fdopen(os.dup(file.fileno()), "rb") as written:
+            written.seek(0)
+            if scan_archive(written, path, sha256_of) != (config, checksum):
+                raise ArchiveError(f"{path}: the archive differs from what was written. Write it again.")
     return path
 
 
@@ -109,14 +105,3 @@ def _write_tar(stream: IO[bytes], config: Mapping[str, Any], onnx: Path) -> None
         described.size, included.size = len(text), onnx.stat().st_size
         tar.addfile(described, io.BytesIO(text))
         tar.addfile(included, model)
-
-
-def _explain(error: OSError, path: Path) -> str:
-    advice = {
-        errno.ENOSPC: "The disk is full: free some space, or choose another folder.",
-        errno.EDQUOT: "The quota of the disk is used up: free some space, or choose another folder.",
-        errno.EACCES: "Choose a folder that you may write to.",
-        errno.EPERM: "Choose a folder that you may write to.",
-        errno.EROFS: "The disk is read-only: choose another folder.",
-    }.get(error.errno or 0, "Choose another folder, or fix this one.")
-    return f"{path}: the archive cannot be written: {error.strerror or error}. {advice}"

@@ -7,7 +7,7 @@ import gc
 import json
 import os
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -104,8 +104,10 @@ def export_onnx(
                 "again."
             ) from error
         finally:
-            temporary.unlink(missing_ok=True)
-    rejected.unlink(missing_ok=True)
+            with suppress(OSError):
+                temporary.unlink(missing_ok=True)
+    with suppress(OSError):
+        rejected.unlink(missing_ok=True)
     names = target.input_names, target.output_names
     return Exported(path, exporter, options.opset, *names, simplified, differences, (*found, *notes))
 

@@ -27,7 +27,7 @@ from cuelight.tracking.loggers.run_ids import (
 from cuelight.tracking.outbox.deadline import Deadline, was_stopped
 from cuelight.tracking.outbox.outbox import METRICS, Outbox
 from cuelight.utils.journal import END, Entry
-from cuelight.utils.redaction import redacted
+from cuelight.utils.redaction import hide_users, redacted_text, without_secrets
 
 if TYPE_CHECKING:
     from mlflow.entities import Metric
@@ -59,20 +59,20 @@ class BackgroundMLFlowLogger(MLFlowLogger):
     ) -> None:
         for variable, value in _CLIENT.items():
             os.environ.setdefault(variable, value)
-        self.shown_uri = str(redacted(uri))
-        kept = remembered_run(directory, "mlflow", self.shown_uri)
+        hide_users(uri)  # it may be from MLFLOW_TRACKING_URI
+        self.shown_uri = redacted_text(uri)
+        self._address = without_secrets(uri)
+        kept = remembered_run(directory, "mlflow", self._address)
         self._unusable: Exception | None = None
         try:
             super().__init__(experiment, run_name=run_name, tracking_uri=uri, tags=dict(tags or {}), run_id=kept)
         except Exception as error:  # noqa: BLE001 - the client cannot open the store
             self._unusable = error  # raised at the first use, as if the server were not reachable
-        self.outbox = Outbox(
-            directory, "mlflow", self.shown_uri, f"MLflow at {self.shown_uri}", self._send, _is_refusal
-        )
+        self.outbox = Outbox(directory, "mlflow", self._address, f"MLflow at {self.shown_uri}", self._send, _is_refusal)
         self._directory = directory
         self._lock = threading.RLock()
         self._names = MetricNames(remembered_names(directory))
-        self.is_elsewhere = is_elsewhere(directory, "mlflow", self.shown_uri)
+        self.is_elsewhere = is_elsewhere(directory, "mlflow", self._address)
         self._sent_before: dict[str, set[tuple[int, str]]] = {}
         self._goes_on = kept is not None
         self._deadline = deadline or Deadline()
@@ -89,8 +89,13 @@ class BackgroundMLFlowLogger(MLFlowLogger):
                 if self._run_id is None:
                     _make_experiment(self._mlflow_client, self._experiment_name)
                 _ = super().experiment
-                remember_run(self._directory, "mlflow", self.shown_uri, str(self._run_id))
+                remember_run(self._directory, "mlflow", self._address, str(self._run_id))
         return self._mlflow_client
+
+    @property
+    def log_dir(self) -> str:
+        """The run directory."""
+        return str(self._directory)
 
     @property
     def page(self) -> str:

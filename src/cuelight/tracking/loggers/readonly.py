@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
+from operator import attrgetter
 
 from lightning.pytorch.loggers import Logger
 
@@ -41,7 +42,8 @@ def open_loggers(loggers: Sequence[Logger], limit: float = _OPEN_LIMIT) -> list[
 
 def _is_open(one: Logger, limit: float) -> bool:
     try:
-        run_with_timeout(limit, lambda: getattr(one, "experiment", None))
+        if hasattr(type(one), "experiment"):
+            run_with_timeout(limit, lambda: attrgetter("experiment")(one))
     except Exception as error:  # noqa: BLE001 - a tracker may raise anything, and must not end the evaluation
         reason = reason_of(error).rstrip(".")
         logger.warning("%s cannot be used: %s. The evaluation continues without it.", type(one).__name__, reason)

@@ -13,6 +13,7 @@ from lightning.fabric.loggers.logger import rank_zero_experiment
 from lightning.pytorch.loggers import CSVLogger
 from lightning.pytorch.loggers.csv_logs import ExperimentWriter
 
+from cuelight.tracking.loggers.error_tolerant import no_experiment_on_error
 from cuelight.tracking.loggers.measured_names import is_measurement
 from cuelight.utils.files import write_text
 
@@ -37,6 +38,11 @@ class ResumableCSVLogger(CSVLogger):
     @rank_zero_experiment
     def experiment(self) -> Any:
         """The writer of the file, created at the first use."""
+        with no_experiment_on_error(self._directory):
+            self._open()
+        return self._experiment
+
+    def _open(self) -> None:
         if self._experiment is None:
             path, before = self._directory / METRICS_FILE, self._directory / _FILE_BEFORE
             if path.is_file() and not before.is_file():
@@ -49,7 +55,6 @@ class ResumableCSVLogger(CSVLogger):
                 writer.metrics_keys = list(rows[0])
                 _write_rows(path, rows, writer.metrics_keys)
             before.unlink(missing_ok=True)
-        return self._experiment
 
     def _keeps(self, row: dict[str, str]) -> bool:
         if self._resumed_from is None or int(row["step"]) < self._resumed_from:

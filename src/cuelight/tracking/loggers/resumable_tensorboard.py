@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -12,6 +13,7 @@ from tensorboard.backend.event_processing.event_file_loader import LegacyEventFi
 from tensorboard.compat.proto.event_pb2 import Event
 from tensorboard.compat.proto.summary_pb2 import Summary
 
+from cuelight.tracking.loggers.error_tolerant import no_experiment_on_error
 from cuelight.tracking.loggers.measured_names import is_measurement, is_picture_of_measurement
 from cuelight.utils.run_directory import is_first_process
 
@@ -41,7 +43,10 @@ class ResumableTensorBoardLogger(TensorBoardLogger):
     @rank_zero_experiment
     def experiment(self) -> Any:
         """The writer of the file, created at the first use."""
-        writer = super().experiment
+        with no_experiment_on_error(self.save_dir):
+            if self._experiment is None:
+                tempfile.TemporaryFile(dir=self.log_dir).close()  # the thread that writes would fail with a traceback
+            writer = super().experiment
         again, self._written_again = self._written_again, []
         for event in again:
             writer.file_writer.add_event(event, walltime=event.wall_time)

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from cuelight.utils.files import write_json
+from cuelight.utils.redaction import identity_of
 
 TRACKERS_FILE = "trackers.json"
 _NAMES = "metric names"
@@ -17,18 +18,18 @@ _WRITING = threading.Lock()
 
 def remembered_run(directory: Path, tracker: str, at: str) -> str | None:
     """Return the stored run id of a tracker ``at`` a place, such as a server or project; ``None`` if there is none."""
-    return _runs(directory, tracker).get(at)
+    return _runs(directory, tracker).get(identity_of(at))
 
 
 def is_elsewhere(directory: Path, tracker: str, at: str) -> bool:
     """Return whether a tracker has runs of this run directory, but none at this place."""
     runs = _runs(directory, tracker)
-    return bool(runs) and at not in runs
+    return bool(runs) and identity_of(at) not in runs
 
 
 def remember_run(directory: Path, tracker: str, at: str, run: str) -> None:
     """Store the run id of a tracker, one for each place."""
-    _write(directory, {tracker: {"runs": {**_runs(directory, tracker), at: run}}})
+    _write(directory, {tracker: {"runs": {**_runs(directory, tracker), identity_of(at): run}}})
 
 
 def remembered_names(directory: Path) -> dict[str, str]:
@@ -44,7 +45,7 @@ def remember_names(directory: Path, names: Mapping[str, str]) -> None:
 def _runs(directory: Path, tracker: str) -> dict[str, str]:
     entry = _read(directory).get(tracker, {})
     earlier = {entry["at"]: entry["run"]} if "run" in entry else {}  # as version 0.1 stored it
-    return {str(at): str(run) for at, run in {**earlier, **entry.get("runs", {})}.items()}
+    return {identity_of(str(at)): str(run) for at, run in {**earlier, **entry.get("runs", {})}.items()}
 
 
 def _write(directory: Path, entries: Mapping[str, Any]) -> None:

@@ -17,7 +17,7 @@ from cuelight.tracking.loggers.tensorboard_adapter import TensorBoardAdapter
 from cuelight.tracking.outbox.deadline import Deadline
 from cuelight.tracking.outbox.outbox import Outbox
 from cuelight.utils.journal import Entry
-from cuelight.utils.redaction import redacted
+from cuelight.utils.redaction import redacted_text, without_secrets
 
 _SECONDS_BETWEEN_COPIES = 30.0
 _EVENTS = "events"  # kind of entry
@@ -36,7 +36,9 @@ class MirroredTensorBoardLogger(ResumableTensorBoardLogger):
     ) -> None:
         super().__init__(directory, resumed_from)
         self.mirror = mirror
-        self.outbox = Outbox(directory, "tensorboard", self.page, f"TensorBoard at {self.page}", self._send)
+        self.outbox = Outbox(
+            directory, "tensorboard", without_secrets(mirror), f"TensorBoard at {self.page}", self._send
+        )
         self._copied_at = time.monotonic()
         self._copied: dict[str, int] = {}
         self._deadline = deadline or Deadline()
@@ -51,7 +53,7 @@ class MirroredTensorBoardLogger(ResumableTensorBoardLogger):
     @property
     def page(self) -> str:
         """The folder or URL of the copies, without secrets."""
-        return str(redacted(self.mirror))
+        return redacted_text(self.mirror)
 
     @rank_zero_only
     def save(self) -> None:

@@ -76,6 +76,11 @@ class OwnRunWandbLogger(WandbLogger):
             self._experiment = run
         return self._experiment
 
+    @property
+    def log_dir(self) -> str | None:
+        """The run directory."""
+        return self.save_dir
+
     @rank_zero_only
     def begin(self) -> None:
         """Start or continue the run."""

@@ -10,7 +10,7 @@ from cuelight.tracking.logger_adapter import LoggerAdapter
 from cuelight.tracking.outbox.sender import PAUSES, Sender
 from cuelight.tracking.outbox.spool import Sent, Spool, Waiting
 from cuelight.utils.files import sha256_of
-from cuelight.utils.redaction import redacted_text
+from cuelight.utils.redaction import identity_of, redacted_text
 
 logger = logging.getLogger(__name__)
 
@@ -75,7 +75,7 @@ class Uploader:
         sha256 = sha256_of(waiting.file)
         if self.sender.is_closed():
             return  # the tracker's run may have ended in the meantime, and would be opened again
-        place = redacted_text(self.tracker.place)
+        place = identity_of(self.tracker.place)
         sent = self.spool.read_sent() if self._unwritten is None else self._unwritten
         there = next((entry for entry in sent if (entry.place, entry.sha256) == (place, sha256)), None)
         if there is None:

@@ -1,0 +1,40 @@
+"""Standard output and error without secrets."""
+
+from __future__ import annotations
+
+import logging
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager, redirect_stderr, redirect_stdout
+from typing import Any
+
+from cuelight.utils.redaction import hidden
+
+
+@contextmanager
+def secrets_hidden() -> Iterator[None]:
+    """Hide secrets in all that is written to standard output and error, also in tracebacks and by libraries."""
+    with redirect_stdout(_Screen(sys.stdout)), redirect_stderr(_Screen(sys.stderr)):
+        yield
+
+
+class _Screen:
+    """A stream that hides secrets; all else is that of the stream below."""
+
+    def __init__(self, stream: Any) -> None:
+        self._stream = stream
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._stream, name)
+
+    def write(self, text: str) -> int:
+        self._stream.write(hidden(text))
+        return len(text)
+
+
+class HidingFormatter(logging.Formatter):
+    """Hides secrets before a handler breaks lines and sets colors."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        """Return the message with its traceback."""
+        return hidden(super().format(record))
