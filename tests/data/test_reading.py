@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import os
 import struct
 import zlib
 from pathlib import Path
@@ -9,7 +10,7 @@ import pytest
 from PIL import Image, TiffImagePlugin
 
 from cuelight.data.base.image_files import ImageFiles
-from cuelight.data.reading import UnreadableImageError, read_image, read_with_header
+from cuelight.data.reading import UnreadableImageError, read_image, read_lines, read_with_header
 from cuelight.errors import DataError
 from cuelight.images.preprocessing import Preprocessing
 from cuelight.images.tensors import to_tensor
@@ -218,3 +219,11 @@ def test_a_missing_file_and_no_image_are_told_apart(tmp_path: Path) -> None:
     (tmp_path / "page.png").write_text("<html>not found</html>")
     with pytest.raises(UnreadableImageError, match="it is not an image, or Pillow does not support its format"):
         read_image(str(tmp_path / "page.png"))
+
+
+@pytest.mark.parametrize("content", [b"\xff\xfe", None], ids=["no text", "a pipe"])
+def test_a_list_that_cannot_be_read_is_named(content, tmp_path: Path) -> None:
+    file = tmp_path / "train.txt"
+    os.mkfifo(file) if content is None else file.write_bytes(content)
+    with pytest.raises(DataError, match=r"train\.txt: .* Expected text in UTF-8\."):
+        read_lines(file)

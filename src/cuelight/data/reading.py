@@ -1,4 +1,4 @@
-"""Read image files upright, and refuse those whose values are not known."""
+"""Read image files upright, and refuse those whose values are not known; read lists of names."""
 
 from __future__ import annotations
 
@@ -92,6 +92,20 @@ def open_image(path: str, content: str) -> tuple[Image.Image, Header]:
         raise UnreadableImageError(path, reason, content) from error
     except _UNREADABLE as error:
         raise UnreadableImageError(path, str(error) or type(error).__name__, content) from error
+
+
+def read_lines(path: Path) -> list[str]:
+    """Read the lines of a text file without spaces around them; empty ones are left out.
+
+    A file that is not text in UTF-8 raises ``DataError``.
+    """
+    if not path.is_file():
+        raise DataError(f"{path}: this is not a file. Expected text in UTF-8.")
+    try:
+        lines = path.read_text(encoding="utf-8-sig").splitlines()
+    except (OSError, UnicodeDecodeError) as error:
+        raise DataError(f"{path}: this file cannot be read: {error}. Expected text in UTF-8.") from error
+    return [line.strip() for line in lines if line.strip()]
 
 
 def portable_name(path: str, root: Path) -> str:

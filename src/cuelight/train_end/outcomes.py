@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
+from pydantic import TypeAdapter, ValidationError
+
 from cuelight.errors import CuelightError
-from cuelight.utils.files import relative_to_run, sha256_of, write_json
+from cuelight.utils.files import read_json, relative_to_run, sha256_of, write_json
 
 OUTCOMES_FILE = "outcomes.json"
 
@@ -77,15 +78,15 @@ def read_outcomes(directory: Path) -> dict[str, Outcome]:
     Raises:
         CuelightError: If the file is damaged.
     """
-    path = directory / OUTCOMES_FILE
-    if not path.is_file():
-        return {}
+    path, remedy = directory / OUTCOMES_FILE, "Delete it, then run `cuelight finish` on the run directory."
+    content = read_json(path, remedy)
     try:
-        return {entry["step"]: Outcome(**entry) for entry in json.loads(path.read_text())["steps"]}
-    except (ValueError, KeyError, TypeError) as error:
-        raise CuelightError(
-            f"{path}: this file is damaged: {error}. Delete it, then run `cuelight finish` on the run directory."
-        ) from error
+        steps = TypeAdapter(list[Outcome]).validate_python(content.get("steps") if content is not None else [])
+    except ValidationError as error:
+        first = error.errors()[0]
+        place = ".".join(map(str, ("steps", *first["loc"])))
+        raise CuelightError(f"{path}: this file is damaged: {place}: {first['msg']}. {remedy}") from error
+    return {outcome.step: outcome for outcome in steps}
 
 
 def measured_fingerprints(outcomes: Iterable[Outcome]) -> list[str]:

@@ -10,6 +10,7 @@ from cuelight.data.base.mask_file_data_module import MaskFileDataModule, class_n
 from cuelight.data.base.mask_files import MaskFiles
 from cuelight.data.base.mask_pairs import find_mask_splits, pair_masks
 from cuelight.data.finding import UnusedFiles
+from cuelight.data.reading import read_lines
 from cuelight.errors import DataError
 
 CLASS_FILE = "classes.txt"
@@ -60,12 +61,12 @@ class MaskFolder(MaskFileDataModule):
 
 def _read_class_names(root: Path) -> list[str]:
     file = root / CLASS_FILE
-    if not file.is_file():
+    if not file.exists():
         raise DataError(
             f"{root}: the class names are missing. Set data.params.class_names to the name of each mask value, such as "
             f"[background, cat, dog] for 0, 1 and 2, or write the names to {file}, one per line."
         )
-    names = [line.strip() for line in file.read_text(encoding="utf-8").splitlines() if line.strip()]
+    names = read_lines(file)
     if problem := class_name_problem(names):
         raise DataError(f"{file}: {problem}")
     return names

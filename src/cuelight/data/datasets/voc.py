@@ -13,6 +13,7 @@ from cuelight.data.base.folders import report_unused, require_folder
 from cuelight.data.base.mask_file_data_module import MaskFileDataModule
 from cuelight.data.base.mask_files import MaskFiles
 from cuelight.data.finding import UnusedFiles, walk_images
+from cuelight.data.reading import read_lines
 from cuelight.errors import DataError
 
 logger = logging.getLogger(__name__)
@@ -58,9 +59,9 @@ class VOCSegmentation(MaskFileDataModule):
         """Return the files of ``train`` and, where they exist, of ``val`` and ``test``."""
         root = _find_root(Path(self.path))
         lists = {split: root / _LISTS / f"{split}.txt" for split in ("train", "val", "test")}
-        if not lists["train"].is_file():
+        if not lists["train"].exists():
             lists = {"train": root / _LISTS / "trainval.txt", "test": lists["test"]}
-        names = {split: _read_names(file) for split, file in lists.items() if file.is_file()}
+        names = {split: _read_names(file) for split, file in lists.items() if file.exists()}
         if not names.get("train"):
             raise DataError(f"{lists['train']}: this file is empty or does not exist. {_LAYOUT}")
         unused = UnusedFiles(root)
@@ -109,7 +110,7 @@ def _find_root(path: Path) -> Path:
 
 
 def _read_names(file: Path) -> list[str]:
-    return [line.split()[0] for line in file.read_text(encoding="utf-8").splitlines() if line.strip()]
+    return [line.split()[0] for line in read_lines(file)]
 
 
 def _by_name(folder: Path, unused: UnusedFiles) -> dict[str, str]:
