@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import pytest
@@ -89,3 +90,14 @@ def test_a_link_to_a_folder_above_one_that_was_read_loses_no_image(tmp_path: Pat
 def test_a_folder_that_cannot_be_listed_is_an_error(tmp_path: Path) -> None:
     with pytest.raises(DataError, match=r"gone: this folder cannot be read: No such file"):
         list(walk_images(tmp_path / "gone"))
+
+
+def test_special_files_are_counted_and_links_to_nothing_are_images(tmp_path: Path) -> None:
+    root = _files(tmp_path, "a/1.png")
+    os.mkfifo(root / "a" / "2.png")
+    (root / "a" / "3.png").symlink_to("/dev/zero")
+    (root / "a" / "4.png").symlink_to("gone")
+
+    images, line = _walk(root / "a", root)
+    assert images == ["a/1.png", "a/4.png"]
+    assert "not used: 2 special files such as a pipe (a/" in line

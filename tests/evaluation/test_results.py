@@ -105,7 +105,8 @@ def test_a_metric_that_is_made_of_a_confusion_matrix_is_none() -> None:
     assert confusion_matrix(module).tolist() == [[1, 1], [0, 0]]
 
 
-def test_damaged_results_are_said(tmp_path) -> None:
-    write_results(tmp_path, Measurement(tmp_path / "a.ckpt", "abc", "test"))[0].write_text("{")
+@pytest.mark.parametrize("text", ["{", "[]", "[" * 100_000, '{"test": 3}', '{"test": {"weights_fingerprint": 3}}'])
+def test_damaged_results_are_said(tmp_path, text) -> None:
+    write_results(tmp_path, Measurement(tmp_path / "a.ckpt", "abc", "test"))[0].write_text(text)
     with pytest.raises(CuelightError, match="is damaged"):
         read_results(results_path(tmp_path, "test"))

@@ -103,6 +103,14 @@ def test_everything_that_is_not_there_is_named(tmp_path) -> None:
         find_images([])
 
 
+def test_a_pipe_is_no_image(tmp_path) -> None:
+    path = save_image(tmp_path / "a.png")
+    os.mkfifo(tmp_path / "x.png")
+    assert find_images([str(tmp_path)]) == find_images([str(tmp_path / "*.png")]) == [path]
+    with pytest.raises(DataError, match=r"x\.png: this is neither a file nor a folder"):
+        find_images([str(tmp_path / "x.png")])
+
+
 # What the model sees.
 
 

@@ -80,3 +80,10 @@ def test_a_file_with_nothing_in_it_says_so(tmp_path) -> None:
     (tmp_path / "metrics.csv").write_text("")
     with pytest.raises(CuelightError, match=r"metrics\.csv has no logged values yet"):
         read_curves(tmp_path)
+
+
+def test_a_file_without_lines_is_refused_before_it_fills_the_memory(tmp_path) -> None:
+    with (tmp_path / "metrics.csv").open("wb") as file:
+        file.truncate(64 * 1024**2)
+    with pytest.raises(CuelightError, match="a line has more than 16777216 characters"):
+        read_curves(tmp_path)

@@ -59,3 +59,14 @@ def test_a_stage_has_the_same_color_in_every_chart() -> None:
 def test_curve_of_steps_is_faint_only_beside_another_curve() -> None:
     assert [series.faint for series in panels("train/loss_step")[0].series] == [False]
     assert [series.faint for series in panels("train/loss_step", "val/loss")[0].series] == [True, False]
+
+
+def test_many_curves_are_cut_and_the_most_important_stay() -> None:
+    drawn = panels("val/loss", "train/loss", *(f"lr-{index}" for index in range(300)), *map(str, range(50_000)))
+    assert [panel.quantity for panel in drawn[:2]] == ["loss", "learning rate"]
+    assert sum(len(panel.series) for panel in drawn) == 400
+
+
+def test_many_curves_of_one_chart_are_cut() -> None:
+    (panel,) = panels(*(f"lr-{index}" for index in range(50_000)))
+    assert len(panel.series) == 400

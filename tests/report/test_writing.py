@@ -1,5 +1,6 @@
 """The page as a whole: from any run directory, whatever is missing, damaged or hostile."""
 
+import os
 import re
 import shutil
 
@@ -83,9 +84,9 @@ def test_a_damaged_file_prevents_no_page(run, file, content) -> None:
     ("file", "told"),
     [
         ("outcomes.json", "this file is damaged"),
-        ("training.json", "training.json is damaged"),
-        ("test/results.json", "results.json is damaged"),
-        ("predictions/predictions.json", "predictions.json is damaged"),
+        ("training.json", "training.json: this file is damaged"),
+        ("test/results.json", "results.json: this file is damaged"),
+        ("predictions/predictions.json", "predictions.json: this file is damaged"),
     ],
 )
 def test_damage_is_told(run, file, told) -> None:
@@ -180,3 +181,16 @@ def test_a_page_that_cannot_be_written_is_told_and_the_old_one_stays(run, tmp_pa
     (tmp_path / "file").touch()
     with pytest.raises(CuelightError, match="cannot be written"):
         write_report(run, tmp_path / "file" / "page.html")
+
+
+def test_curves_that_are_not_drawn_are_counted(run) -> None:
+    write_metrics(run, [*metric_rows(), {"step": 1} | {f"count {index}": 1.0 for index in range(2000)}])
+    text = text_of(write_report(run))
+    assert "Only 400 of 2006 curves are drawn" in text
+    assert "<figcaption>loss" in text
+
+
+def test_a_pipe_in_place_of_a_picture_is_refused(run) -> None:
+    os.mkfifo(run / "test" / "predictions.png")
+    with pytest.raises(CheckpointError, match=r"predictions\.png: this is a pipe or a device"):
+        write_report(run)

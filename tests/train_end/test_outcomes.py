@@ -46,7 +46,20 @@ def test_what_a_step_did_with_the_weights(status, details, is_measurement, is_sh
     assert measured_fingerprints([outcome]) == (["ab"] if is_measurement else [])
 
 
-@pytest.mark.parametrize("text", ["{", '{"steps": [{"name": 1}]}', "[]"])
+@pytest.mark.parametrize(
+    "text",
+    [
+        "{",
+        "[]",
+        "[" * 100_000,
+        "{}",
+        '{"steps": 3}',
+        '{"steps": [{"name": 1}]}',
+        '{"steps": [{"step": 3, "status": "ok"}]}',
+        '{"steps": [{"step": "Test", "status": "ok", "files": [1]}]}',
+        '{"steps": [{"step": "Test", "status": "done"}]}',
+    ],
+)
 def test_damaged_file_is_said(tmp_path, text) -> None:
     (tmp_path / "outcomes.json").write_text(text)
     with pytest.raises(CuelightError, match=r"outcomes\.json: this file is damaged"):

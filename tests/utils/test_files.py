@@ -8,7 +8,8 @@ import sys
 
 import pytest
 
-from cuelight.utils.files import atomic_write, remove_partial_files, short_path, write_text
+from cuelight.errors import CuelightError
+from cuelight.utils.files import atomic_write, read_json, remove_partial_files, short_path, write_text
 
 OLD, NEW = b"old " * 1000, b"new " * 50_000
 
@@ -110,3 +111,31 @@ def test_path_as_it_can_be_typed(tmp_path, monkeypatch) -> None:
     monkeypatch.chdir(tmp_path)
     assert short_path(tmp_path / "runs" / "a") == "runs/a"
     assert short_path(tmp_path.parent / "b") == str(tmp_path.parent / "b")
+
+
+def test_json_that_is_not_there(tmp_path) -> None:
+    assert read_json(tmp_path / "a.json", "") is None
+
+
+@pytest.mark.parametrize(
+    ("content", "reason"),
+    [
+        (b"", "Expecting value"),
+        (b"\xff{", "decode"),
+        (b"[" * 100_000, "recursion"),
+        (b"[1]", "expected a dict, got a list"),
+        (b"9" * 5000, "integer string"),
+    ],
+    ids=["empty", "no text", "deep", "a list", "a long number"],
+)
+def test_damaged_json_is_named_with_a_remedy(tmp_path, content, reason) -> None:
+    (tmp_path / "a.json").write_bytes(content)
+    with pytest.raises(CuelightError, match=rf"a\.json: this file is damaged: .*{reason}.*\. Delete it\."):
+        read_json(tmp_path / "a.json", "Delete it.")
+
+
+def test_large_json_is_refused_before_it_is_read(tmp_path) -> None:
+    with (tmp_path / "a.json").open("wb") as file:
+        file.truncate(2**40)
+    with pytest.raises(CuelightError, match="more than 256 MiB"):
+        read_json(tmp_path / "a.json", "Delete it.")

@@ -1,7 +1,9 @@
 """The folder of a run is made once for all processes, never shared by two runs, and found again."""
 
+import json
 import os
 import re
+import socket
 import sys
 from concurrent.futures import ThreadPoolExecutor
 from subprocess import PIPE, Popen
@@ -9,7 +11,15 @@ from subprocess import PIPE, Popen
 import pytest
 
 from cuelight.errors import CheckpointError
-from cuelight.utils.run_directory import find_run_directory, is_complete, is_first_process, make_run_directory
+from cuelight.utils.run_directory import (
+    find_run_directory,
+    is_complete,
+    is_first_process,
+    make_run_directory,
+    require_nobody_trains,
+)
+
+HOST = socket.gethostname()
 
 MAKE = """
 import sys
@@ -135,3 +145,37 @@ def test_a_training_is_complete_unless_its_record_says_otherwise(tmp_path, recor
     if record is not None:
         (tmp_path / "training.json").write_text(record)
     assert is_complete(tmp_path) == complete
+
+
+@pytest.mark.parametrize("place", ["training.json", "checkpoints/last.ckpt", "gradcam/epoch_1/x.png"])
+@pytest.mark.parametrize("linked", [False, True])
+def test_a_pipe_in_a_run_directory_is_refused(tmp_path, place, linked) -> None:
+    run = tmp_path / "run"
+    (run / place).parent.mkdir(parents=True)
+    (run / "config.yaml").touch()
+    os.mkfifo(tmp_path / "pipe")
+    if linked:
+        (run / place).symlink_to(tmp_path / "pipe")
+    else:
+        (tmp_path / "pipe").rename(run / place)
+    with pytest.raises(CheckpointError, match=f"{place}: this is a pipe or a device, not a file"):
+        find_run_directory(run)
+
+
+def test_a_link_to_nothing_is_no_pipe(tmp_path) -> None:
+    (tmp_path / "config.yaml").touch()
+    (tmp_path / "latest").symlink_to("gone")
+    assert find_run_directory(tmp_path) == tmp_path
+
+
+@pytest.mark.parametrize("process", [None, 3, {}, {"host": HOST, "pid": "x"}, {"host": HOST, "pid": 10**30}])
+def test_a_damaged_record_of_a_process_is_none_that_trains(tmp_path, process) -> None:
+    (tmp_path / "training.json").write_text(json.dumps({"status": "running", "process": process}))
+    require_nobody_trains(tmp_path)
+
+
+@pytest.mark.parametrize("text", ["[" * 100_000, "[]", "3"])
+def test_a_damaged_record_of_a_training_is_none(tmp_path, text) -> None:
+    (tmp_path / "training.json").write_text(text)
+    require_nobody_trains(tmp_path)
+    assert is_complete(tmp_path)

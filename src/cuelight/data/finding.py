@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections import Counter
 from collections.abc import Collection, Iterator
+from contextlib import AbstractContextManager
 from pathlib import Path
 
 from PIL import Image
@@ -21,6 +22,7 @@ _SYSTEM_FILES = frozenset({"Thumbs.db", "desktop.ini", "__MACOSX"})
 _MOST_NAMED = 5
 
 _IMAGE = ("image", "in no folder of the layout")
+_SPECIAL = ("special file", "such as a pipe")
 _FOLDER = ("folder", "that the layout does not know")
 _REPEATED = ("folder", "reached twice or in a circle")
 
@@ -39,7 +41,7 @@ class UnusedFiles:
     def __init__(self, root: Path) -> None:
         self._root = root
         self._suffixes: Counter[str] = Counter()
-        self._names: dict[tuple[str, str], list[str]] = {_IMAGE: [], _FOLDER: [], _REPEATED: []}
+        self._names: dict[tuple[str, str], list[str]] = {_IMAGE: [], _SPECIAL: [], _FOLDER: [], _REPEATED: []}
 
     def add_file(self, name: str) -> None:
         """Count a file of another format."""
@@ -49,6 +51,10 @@ class UnusedFiles:
     def add_repeated(self, path: Path) -> None:
         """Count a folder that is read by another path, or that contains the link to it."""
         self._add(_REPEATED, path)
+
+    def add_special(self, path: str) -> None:
+        """Count a pipe, a device or a socket with the name of an image: reading it may never end."""
+        self._add(_SPECIAL, path)
 
     def add_others(self, folder: Path, used: Collection[str]) -> None:
         """Count what a folder contains besides the ``used`` names."""
@@ -83,25 +89,32 @@ def walk_images(folder: Path, unused: UnusedFiles | None = None, read: set[Path]
     unused = unused or UnusedFiles(folder)
     start = Path(os.path.realpath(folder))
     read = {start} if read is None else read
-    for parent, folders, names in os.walk(folder, onerror=_refuse, followlinks=True):
+    waiting = [Path(folder)]
+    while waiting:
+        folders = []
+        with _scan(waiting.pop()) as entries:
+            for entry in entries:
+                if entry.is_dir():
+                    folders.append(entry)
+                elif not is_image(entry.name):
+                    unused.add_file(entry.name)
+                elif entry.is_file() or not os.path.exists(entry.path):  # noqa: PTH110 - of 10^6 files
+                    yield entry.path  # also a link to nothing, which is reported when it is read
+                else:
+                    unused.add_special(entry.path)
         followed = []
-        for name in sorted(folders):
-            path = Path(parent, name)
-            if name.startswith(".") or name in _SYSTEM_FILES:
+        for entry in sorted(folders, key=lambda entry: entry.name):
+            if entry.name.startswith(".") or entry.name in _SYSTEM_FILES:
                 continue
-            target, is_link = path.resolve(), path.is_symlink()
+            path, is_link = Path(entry.path), entry.is_symlink()
+            target = path.resolve()
             if target in read or (is_link and (target in start.parents or not read.isdisjoint(target.parents))):
                 unused.add_repeated(path)
                 continue
             if is_link:
                 read.add(target)
-            followed.append(name)
-        folders[:] = followed
-        for name in names:
-            if is_image(name):
-                yield os.path.join(parent, name)  # noqa: PTH118 - of 10^6 files
-            else:
-                unused.add_file(name)
+            followed.append(path)
+        waiting += reversed(followed)
 
 
 def is_image(name: str) -> bool:
@@ -109,10 +122,11 @@ def is_image(name: str) -> bool:
     return name.lower().endswith(IMAGE_SUFFIXES) and not name.startswith(".")
 
 
-def _refuse(error: OSError) -> None:
-    raise DataError(
-        f"{error.filename}: this folder cannot be read: {error.strerror}. Change its permissions."
-    ) from error
+def _scan(folder: Path) -> AbstractContextManager[Iterator[os.DirEntry[str]]]:
+    try:
+        return os.scandir(folder)
+    except OSError as error:
+        raise DataError(f"{folder}: this folder cannot be read: {error.strerror}. Change its permissions.") from error
 
 
 def _rank(entry: tuple[str, int]) -> tuple[int, str]:

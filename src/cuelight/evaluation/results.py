@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -16,7 +15,7 @@ from cuelight.config.environment import with_references
 from cuelight.errors import CuelightError
 from cuelight.evaluation.confusion_matrix import draw_confusion_matrix
 from cuelight.evaluation.evaluator import Split
-from cuelight.utils.files import atomic_write, relative_to_run, write_json
+from cuelight.utils.files import atomic_write, read_json, relative_to_run, write_json
 
 TEST_FOLDER = "test"
 
@@ -112,8 +111,9 @@ def read_results(path: Path) -> dict[str, Any]:
     Raises:
         CuelightError: The file is damaged.
     """
-    try:
-        results: dict[str, Any] = json.loads(path.read_text())
-    except ValueError as error:
-        raise CuelightError(f"{path}: this file is damaged: {error}. Delete it and test again.") from error
+    remedy = "Delete it and test again."
+    results = read_json(path, remedy) or {}
+    for view, entry in results.items():
+        if not isinstance(entry, dict) or not isinstance(entry.get("weights_fingerprint"), str):
+            raise CuelightError(f"{path}: this file is damaged: {view} has no weights_fingerprint. {remedy}")
     return results

@@ -50,7 +50,7 @@ def _images_of(path: str) -> Iterator[Path]:
         for match in sorted(glob.glob(path, recursive=True)):  # noqa: PTH207 - a pattern may be absolute
             if Path(match).is_dir():
                 yield from _images_in(match)
-            elif is_image(Path(match).name):
+            elif is_image(Path(match).name) and Path(match).is_file():
                 yield Path(match)
 
 
@@ -68,4 +68,6 @@ def _why_nothing(path: str) -> str:
         return f"{path}: there are no images {expected} in this folder."
     if glob.has_magic(path):
         return f"{path}: no images {expected} match this pattern."
+    if Path(path).exists():
+        return f"{path}: this is neither a file nor a folder."
     return f"{path}: there is no such file or folder (looked for {Path(path).absolute()})."

@@ -5,9 +5,10 @@ from __future__ import annotations
 import csv
 import math
 from collections import defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import TextIO
 
 from cuelight.errors import CuelightError
 from cuelight.report.reading import files_in
@@ -16,6 +17,7 @@ METRICS_FILE = "metrics.csv"
 EVENT_FILES = "events.out.tfevents.*"
 MOST_POINTS = 800
 _PLACEHOLDER = ("hp_metric", -1.0)  # which Lightning's logger writes for TensorBoard
+_LONGEST_LINE = 16 * 1024**2
 
 Point = tuple[int, float]
 
@@ -61,13 +63,20 @@ def _newest_first(directory: Path, pattern: str) -> list[Path]:
 def _rows(table: Path) -> Iterable[tuple[int, dict[str, float]]]:
     try:
         with table.open(newline="", encoding="utf-8", errors="replace") as file:
-            for row in csv.DictReader(file):
+            for row in csv.DictReader(_lines(file)):
                 values = {name: _float(text) for name, text in row.items() if name and isinstance(text, str)}
                 step = values.pop("step", None)
                 if step is not None and math.isfinite(step):  # the last line of a killed run may be cut
                     yield int(step), {name: value for name, value in values.items() if value is not None}
     except (OSError, csv.Error) as error:
         raise CuelightError(f"{table.name} cannot be read: {error}. Fix its permissions, or delete it.") from error
+
+
+def _lines(file: TextIO) -> Iterator[str]:
+    while line := file.readline(_LONGEST_LINE):
+        if len(line) == _LONGEST_LINE:
+            raise csv.Error(f"a line has more than {_LONGEST_LINE} characters")
+        yield line
 
 
 def _float(text: str) -> float | None:

@@ -12,7 +12,8 @@ from typing import Any
 
 from PIL import Image
 
-from cuelight.report.reading import files_in, read_json
+from cuelight.report.reading import files_in
+from cuelight.utils.files import read_json
 
 PREDICTION_FOLDER = "predictions"
 GRADCAM_FOLDER = "gradcam"
@@ -59,7 +60,7 @@ def example_gallery(directory: Path) -> Gallery:
 def prediction_gallery(directory: Path) -> Gallery:
     """Return the pictures of predictions, the lowest scores first."""
     folder = directory / PREDICTION_FOLDER
-    told = read_json(folder / "predictions.json", "Run `cuelight predict` again.") or []
+    told = read_json(folder / "predictions.json", "Run `cuelight predict` again.", list) or []
     entries = [entry for entry in told if "picture" in entry and (folder / entry["picture"]).is_file()]
     entries.sort(key=_by_score)
     captions = [(folder / entry["picture"], Path(str(entry.get("path", ""))).name) for entry in entries]

@@ -23,6 +23,7 @@ _GPU = re.compile(r"device_id: (\d+)/(.+)$")
 _DEVICE = re.compile(r"\w+\.on_\w+_batch_(start|end)/(.+)$")
 _COLORS = {"train": 1, "val": 2, "test": 3}
 _NUMBER_OF_COLORS = 8
+_MOST_CURVES = 400  # a page of more takes minutes to write, and is slow to open
 
 
 @dataclass(frozen=True)
@@ -49,7 +50,7 @@ def panels_of(curves: Curves, main_metric: str = "") -> list[Panel]:
     """Put all stages of a metric into one chart, and likewise all learning rates and all devices.
 
     Learning comes first, then the schedule, the hardware and the rest. In learning, the loss is first, then
-    ``main_metric``, such as ``val/accuracy``.
+    ``main_metric``, such as ``val/accuracy``. After so many curves that a page would be slow, the others are left out.
     """
     grouped: dict[tuple[Kind, str], list[tuple[str, str, bool]]] = defaultdict(list)
     for name in curves.points:
@@ -57,7 +58,13 @@ def panels_of(curves: Curves, main_metric: str = "") -> list[Panel]:
         grouped[kind, quantity].append((name, label, faint))
     order = {"loss": 0, _place(main_metric)[1]: 1}
     places = sorted(grouped, key=lambda place: (list(KINDS).index(place[0]), order.get(place[1], 2), place[1]))
-    return [Panel(kind, name, tuple(_series(curves, kind, grouped[kind, name]))) for kind, name in places]
+    panels, room = [], _MOST_CURVES
+    for kind, name in places:
+        entries = sorted(grouped[kind, name], key=_drawing_order)[:room]
+        room -= len(entries)
+        if entries:
+            panels.append(Panel(kind, name, tuple(_series(curves, kind, entries))))
+    return panels
 
 
 def _place(name: str) -> tuple[Kind, str, str, bool]:
@@ -80,15 +87,15 @@ def _place(name: str) -> tuple[Kind, str, str, bool]:
 
 def _series(curves: Curves, kind: Kind, entries: Sequence[tuple[str, str, bool]]) -> list[Series]:
     taken = len(_COLORS) if kind == "learning" else 0
+    alone = all(faint for *_, faint in entries)  # there is no curve to be the background of
     series = []
-    for name, label, faint in sorted(entries, key=_drawing_order):
+    for name, label, faint in entries:
         stage = re.match("train|val|test", label)
         if stage and not re.search(r"\d", label):
             color = _COLORS[stage[0]]
         else:
             taken += 1
             color = (taken - 1) % _NUMBER_OF_COLORS + 1
-        alone = all(entry[2] for entry in entries)  # there is no curve to be the background of
         series.append(Series(name, label, color, curves.points[name], faint and not alone))
     return series
 

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from cuelight.report.numbers import number
-from cuelight.report.reading import read_json
+from cuelight.utils.files import read_json
 
 _MOST_CLASSES = 40  # above, cells are smaller than a letter
 _MOST_MISTAKES = 8

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import stat
 from collections.abc import Callable, Iterator
@@ -30,15 +29,6 @@ class Problems(dict[str, str]):
         except Exception as error:  # noqa: BLE001 - a damaged file may hold anything; the page shows the error
             self[section] = f"This section cannot be read from the files of the run: {reason_of(error)}"
         return otherwise()
-
-
-def read_json(path: Path, remedy: str) -> Any:
-    """Read a JSON file; ``None`` if it does not exist. ``remedy`` ends the error message for a damaged one."""
-    text = read_text(path)
-    try:
-        return None if text is None else json.loads(text)
-    except (ValueError, RecursionError) as error:
-        raise CuelightError(f"{path.name} is damaged: {error}. {remedy}") from error
 
 
 def read_yaml(path: Path) -> Any:

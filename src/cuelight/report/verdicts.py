@@ -13,9 +13,8 @@ from typing import Any, Literal
 from cuelight.report.charts import Best
 from cuelight.report.curves import Curves
 from cuelight.report.numbers import duration
-from cuelight.report.reading import read_json
 from cuelight.report.steps import Steps
-from cuelight.utils.files import short_path
+from cuelight.utils.files import read_json, short_path
 from cuelight.utils.journal import lacking
 from cuelight.utils.redaction import redacted_text
 from cuelight.utils.run_directory import CHECKPOINT_FOLDER, CONFIG_FILE, LAST_CHECKPOINT, TRAINING_FILE, still_runs
@@ -41,8 +40,7 @@ class Verdict:
 
 def read_record(directory: Path) -> dict[str, Any]:
     """Read ``training.json``; empty if there is none, as for your own Trainer."""
-    found = read_json(directory / TRAINING_FILE, "The next training in this run directory replaces it.")
-    return dict(found or {})
+    return read_json(directory / TRAINING_FILE, "The next training in this run directory replaces it.") or {}
 
 
 def verdict_of(directory: Path, record: Mapping[str, Any], steps: Steps) -> Verdict:

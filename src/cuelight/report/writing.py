@@ -39,7 +39,9 @@ from cuelight.report.steps import Steps, read_steps
 from cuelight.report.verdicts import Verdict, best_of, read_record, verdict_of
 from cuelight.train_end.outcomes import OUTCOMES_FILE
 from cuelight.utils.files import short_path, write_text
-from cuelight.utils.run_directory import CHECKPOINT_FOLDER, CONFIG_FILE, TRAINING_FILE
+from cuelight.utils.run_directory import CHECKPOINT_FOLDER, CONFIG_FILE, TRAINING_FILE, refuse_special_files
+
+Charts = dict[str, list[dict[str, Any]]]
 
 REPORT_FILE = "report.html"
 _MOST_TILES = 3
@@ -69,6 +71,7 @@ def write_report(run: str | Path, output: str | Path | None = None) -> Path:
         WriteError: If the page cannot be written.
     """
     directory = _directory_of(Path(run))
+    refuse_special_files(directory)
     page = Path(output) if output is not None else directory / REPORT_FILE
     if page.is_dir():
         raise CuelightError(f"{page}: this is a folder. Pass the file to write, such as {page / REPORT_FILE}.")
@@ -106,6 +109,7 @@ def _contents(directory: Path, page: Path) -> dict[str, Any]:
     elsewhere = problems.guard("config", lambda: read_trackers(directory), str)
     curves = problems.guard("curves", lambda: read_curves(directory, elsewhere), Curves)
     best = problems.guard("best", lambda: best_of(record, curves), lambda: None)
+    charts: Charts = problems.guard("curves", lambda: _charts(curves, best, problems), dict)
     steps = problems.guard("steps", lambda: read_steps(directory), Steps)
     measured: list[dict[str, Any]] = problems.guard("measurements", lambda: read_measurements(directory), list)
     return {
@@ -117,7 +121,8 @@ def _contents(directory: Path, page: Path) -> dict[str, Any]:
         "verdict": problems.guard("record", lambda: verdict_of(directory, record, steps), Verdict),
         "best": best,
         "curves": curves,
-        "charts": problems.guard("curves", lambda: _charts(curves, best, problems), dict),
+        "charts": charts,
+        "drawn": sum(len(chart["lines"]) for drawn in charts.values() for chart in drawn),
         "measurements": measured,
         "tiles": _tiles(measured, best),
         "examples": problems.guard("predictions", lambda: example_gallery(directory), Gallery),
@@ -134,9 +139,9 @@ def _contents(directory: Path, page: Path) -> dict[str, Any]:
     }
 
 
-def _charts(curves: Curves, best: Best | None, problems: Problems) -> dict[str, list[dict[str, Any]]]:
+def _charts(curves: Curves, best: Best | None, problems: Problems) -> Charts:
     """Return the charts by heading, without those that cannot be drawn."""
-    charts: dict[str, list[dict[str, Any]]] = {}
+    charts: Charts = {}
     for panel in panels_of(curves, best.monitor if best else ""):
         draw = partial(chart_of, panel, curves.last_step, curves.epochs, best)
         chart: dict[str, Any] = problems.guard(f"chart of {panel.quantity}", draw, dict)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,8 +13,9 @@ from cuelight.errors import ConfigError, CuelightError, NoSuchRunError
 from cuelight.provenance.record import METADATA_FILE, last_state
 from cuelight.runs.defaults import default_settings
 from cuelight.train_end.outcomes import OUTCOMES_FILE
+from cuelight.utils.files import read_json
 from cuelight.utils.redaction import redacted
-from cuelight.utils.run_directory import CONFIG_FILE
+from cuelight.utils.run_directory import CONFIG_FILE, refuse_special_files
 
 NOT_SET = "(not set)"
 _RESULTS_FILES = "test/results*.json"
@@ -110,6 +110,7 @@ def _describe(directory: Path) -> dict[str, dict[str, Any] | None]:
     if not (directory / CONFIG_FILE).is_file():
         what = "this is not a run directory" if directory.exists() else "there is no such run directory"
         raise NoSuchRunError(f"{directory}: {what}. Expected a folder such as runs/<name>/<time>-<id>.")
+    refuse_special_files(directory)
     return {
         "results": _results(directory) or None,
         "outcomes": _read(directory / OUTCOMES_FILE, _outcomes),
@@ -122,7 +123,7 @@ def _read(path: Path, values: Callable[[Any], dict[str, Any]]) -> dict[str, Any]
     if not path.is_file():
         return None
     try:
-        return values(json.loads(path.read_text()) if path.suffix == ".json" else read_document(path).tree)
+        return values(read_json(path, "Delete it.") if path.suffix == ".json" else read_document(path).tree)
     except ConfigError as error:
         raise CuelightError("; ".join(map(str, error.problems))) from error
     except (ValueError, LookupError, TypeError, AttributeError) as error:

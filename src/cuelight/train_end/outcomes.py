@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any, Literal
 
+from pydantic import TypeAdapter, ValidationError
+
 from cuelight.config.environment import with_references, without_references
 from cuelight.errors import CuelightError
-from cuelight.utils.files import relative_to_run, sha256_of, write_json
+from cuelight.utils.files import read_json, relative_to_run, sha256_of, write_json
 
 OUTCOMES_FILE = "outcomes.json"
 
@@ -107,15 +108,15 @@ def read_outcomes(directory: Path) -> dict[str, Outcome]:
     Raises:
         CuelightError: If the file is damaged.
     """
-    path = directory / OUTCOMES_FILE
-    if not path.is_file():
-        return {}
+    path, remedy = directory / OUTCOMES_FILE, "Delete it, then run `cuelight finish` on the run directory."
+    content = read_json(path, remedy)
     try:
-        return {entry["step"]: _outcome(entry) for entry in json.loads(path.read_text())["steps"]}
-    except (ValueError, KeyError, TypeError) as error:
-        raise CuelightError(
-            f"{path}: this file is damaged: {error}. Delete it, then run `cuelight finish` on the run directory."
-        ) from error
+        steps = TypeAdapter(list[Outcome]).validate_python(content.get("steps") if content is not None else [])
+    except ValidationError as error:
+        first = error.errors()[0]
+        place = ".".join(map(str, ("steps", *first["loc"])))
+        raise CuelightError(f"{path}: this file is damaged: {place}: {first['msg']}. {remedy}") from error
+    return {one.step: replace(one, checkpoint=without_references(one.checkpoint)) for one in steps}
 
 
 def measured_fingerprints(outcomes: Iterable[Outcome]) -> list[str]:
@@ -128,10 +129,6 @@ def record_outcome(directory: Path, outcome: Outcome) -> None:
     outcomes = read_outcomes(directory) | {outcome.step: outcome}
     entries = [asdict(entry) | {"checkpoint": with_references(entry.checkpoint)} for entry in outcomes.values()]
     write_json(directory / OUTCOMES_FILE, {"steps": entries})
-
-
-def _outcome(entry: dict[str, Any]) -> Outcome:
-    return Outcome(**{**entry, "checkpoint": without_references(entry.get("checkpoint", ""))})
 
 
 def hashes(files: Iterable[Path], directory: Path) -> dict[str, str]:

@@ -1,4 +1,4 @@
-"""Write files whole or not at all, hash them, and write their paths."""
+"""Write files whole or not at all, read JSON, hash files, and write their paths."""
 
 from __future__ import annotations
 
@@ -13,10 +13,11 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import IO, Any, BinaryIO
 
-from cuelight.errors import WriteError
+from cuelight.errors import CuelightError, WriteError
 
 TEMPORARY_SUFFIX = ".partial"
 _BLOCK = 1024**2
+_LARGEST_JSON = 256 * 1024**2  # bytes; a confusion matrix of 4,000 classes
 
 
 @contextmanager
@@ -79,6 +80,30 @@ def _finite(value: Any) -> Any:
     if isinstance(value, (list, tuple)):
         return [_finite(entry) for entry in value]
     return value
+
+
+def read_json(path: Path, remedy: str, kind: type = dict) -> Any:
+    """Read a JSON file that holds one ``kind`` of value; ``None`` if there is no such file.
+
+    Raises:
+        CuelightError: It cannot be read, or is damaged; ``remedy`` ends the message.
+    """
+    try:
+        if path.stat().st_size > _LARGEST_JSON:
+            raise CuelightError(f"{path}: this file has more than {_LARGEST_JSON // 1024**2} MiB. {remedy}")
+        content = json.loads(path.read_bytes())
+    except FileNotFoundError:
+        return None
+    except OSError as error:
+        raise CuelightError(
+            f"{path}: this file cannot be read: {error.strerror}. Fix its permissions or its disk."
+        ) from error
+    except (ValueError, RecursionError) as error:
+        raise CuelightError(f"{path}: this file is damaged: {error}. {remedy}") from error
+    if not isinstance(content, kind):
+        found = type(content).__name__
+        raise CuelightError(f"{path}: this file is damaged: expected a {kind.__name__}, got a {found}. {remedy}")
+    return content
 
 
 def sha256_of(source: Path | IO[bytes]) -> str:

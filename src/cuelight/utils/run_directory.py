@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import json
 import logging
 import os
 import secrets
 import shutil
 import socket
+import stat
 from collections.abc import Mapping
 from contextlib import suppress
 from datetime import datetime
@@ -16,8 +16,8 @@ from typing import Any
 
 import psutil
 
-from cuelight.errors import CheckpointError, NoSuchRunError
-from cuelight.utils.files import remove_partial_files
+from cuelight.errors import CheckpointError, CuelightError, NoSuchRunError
+from cuelight.utils.files import read_json, remove_partial_files
 
 logger = logging.getLogger(__name__)
 
@@ -72,14 +72,26 @@ def find_run_directory(path: Path) -> Path | None:
         raise NoSuchRunError(f"{path}: there is no such run directory or checkpoint.")
     path = path.resolve()
     if path.is_file():
-        inside = path.parent.name == CHECKPOINT_FOLDER and (path.parent.parent / CONFIG_FILE).is_file()
-        return path.parent.parent if inside else None
+        if path.parent.name != CHECKPOINT_FOLDER or not (path.parent.parent / CONFIG_FILE).is_file():
+            return None
+        path = path.parent.parent
+    refuse_special_files(path)
     if not (path / CONFIG_FILE).is_file():
         raise NoSuchRunError(
             f"{path}: this is not a run directory: it contains no {CONFIG_FILE}. Expected a folder such as "
             "runs/<name>/<time>-<id>, or a checkpoint."
         )
     return path
+
+
+def refuse_special_files(directory: Path) -> None:
+    """Raise CheckpointError for a pipe or a device anywhere in a run directory: reading it may never end."""
+    for parent, _, names in os.walk(directory):
+        for file in (Path(parent, name) for name in names):
+            with suppress(OSError):  # deleted meanwhile, or a link to nothing
+                mode = file.stat().st_mode
+                if stat.S_ISFIFO(mode) or stat.S_ISCHR(mode) or stat.S_ISBLK(mode):
+                    raise CheckpointError(f"{file}: this is a pipe or a device, not a file. Remove it.")
 
 
 def clean_up(directory: Path) -> None:
@@ -102,7 +114,7 @@ def still_runs(process: Mapping[str, Any]) -> bool | None:
         found = psutil.Process(int(process["pid"]))
         killed = found.status() == psutil.STATUS_ZOMBIE  # its parent does not reap it, as in many containers
         return not killed and bool(abs(found.create_time() - float(process["created"])) < 1)
-    except psutil.NoSuchProcess:
+    except (psutil.NoSuchProcess, LookupError, TypeError, ValueError, OverflowError):  # the record may be damaged
         return False
 
 
@@ -111,31 +123,34 @@ def require_nobody_trains(directory: Path) -> None:
 
     Only warns if that process is on another machine.
     """
-    try:
-        record = json.loads((directory / TRAINING_FILE).read_text())
-        process, running = record["process"], record["status"] == "running"
-        alive = still_runs(process) if running and process["pid"] != os.getpid() else False
-    except (OSError, ValueError, KeyError, TypeError):
-        return  # there is no record, or it does not say
+    record = _read_record(directory)
+    process = record.get("process")
+    if record.get("status") != "running" or not isinstance(process, dict) or process.get("pid") == os.getpid():
+        return
+    alive = still_runs(process)
     if alive is None:
         logger.warning(
             "%s was last being trained on %s. Make sure that the training there has ended.",
-            directory, process["host"],
+            directory, process.get("host", "another machine"),
         )  # fmt: skip
     if alive:
         raise CheckpointError(
-            f"{directory} is being trained by process {process['pid']} since {record['began']}. Wait until it ends, or "
-            f"stop it with: kill {process['pid']}, which saves its training state."
+            f"{directory} is being trained by process {process['pid']} since {record.get('began')}. Wait until it "
+            f"ends, or stop it with: kill {process['pid']}, which saves its training state."
         )
 
 
 def is_complete(directory: Path) -> bool:
     """Return whether the training of a run ended by itself; also if there is no record of how it ended."""
+    return bool(_read_record(directory).get("status", "complete") == "complete")
+
+
+def _read_record(directory: Path) -> dict[str, Any]:
+    """Return ``training.json``; empty if there is none, or it is damaged: the next training replaces it."""
     try:
-        status = json.loads((directory / TRAINING_FILE).read_text())["status"]
-    except (OSError, ValueError, KeyError, TypeError):
-        return True
-    return bool(status == "complete")
+        return read_json(directory / TRAINING_FILE, "") or {}
+    except CuelightError:
+        return {}
 
 
 def _make_new(parent: Path) -> Path:

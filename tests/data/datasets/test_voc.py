@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import logging
+import os
 from pathlib import Path
 
 import pytest
@@ -155,3 +156,11 @@ def test_deep_images_need_a_value_range(voc: Path) -> None:
     with pytest.raises(DataError, match="value_range is not set"):
         list(_set_up(voc).val_dataloader())
     assert next(iter(_set_up(voc, value_range=[0, 255]).val_dataloader()))[0].shape == (2, 3, 24, 24)
+
+
+def test_a_list_that_is_a_pipe_is_not_replaced_by_another(voc: Path) -> None:
+    file = voc / "ImageSets" / "Segmentation" / "train.txt"
+    file.unlink()
+    os.mkfifo(file)
+    with pytest.raises(DataError, match=r"train\.txt: this is not a file"):
+        _set_up(voc)

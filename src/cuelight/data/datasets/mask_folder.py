@@ -61,7 +61,7 @@ class MaskFolder(MaskFileDataModule):
 
 def _read_class_names(root: Path) -> list[str]:
     file = root / CLASS_FILE
-    if not file.is_file():
+    if not file.exists():
         raise DataError(
             f"{root}: the class names are missing. Set data.params.class_names to the name of each mask value, such as "
             f"[background, cat, dog] for 0, 1 and 2, or write the names to {file}, one per line."

@@ -59,10 +59,10 @@ class VOCSegmentation(MaskFileDataModule):
         """Return the files of ``train`` and, where they exist, of ``val`` and ``test``."""
         root = _find_root(Path(self.path))
         lists = {split: root / _LISTS / f"{split}.txt" for split in ("train", "val", "test")}
-        if not lists["train"].is_file():
+        if not lists["train"].exists():
             lists = {"train": root / _LISTS / "trainval.txt", "test": lists["test"]}
         names = {
-            split: [line.split()[0] for line in read_lines(file)] for split, file in lists.items() if file.is_file()
+            split: [line.split()[0] for line in read_lines(file)] for split, file in lists.items() if file.exists()
         }
         if not names.get("train"):
             raise DataError(f"{lists['train']}: this file is empty or does not exist. {_LAYOUT}")
