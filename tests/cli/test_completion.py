@@ -53,3 +53,14 @@ def test_no_command_shows_the_help(capsys) -> None:
     with pytest.raises(SystemExit):
         main([])
     assert "first steps:" in capsys.readouterr().out
+
+
+def test_the_name_of_a_run_means_its_newest(tmp_path, monkeypatch, capsys) -> None:
+    monkeypatch.chdir(tmp_path)
+    for time in ("20260101-100000-aaaa", "20260102-100000-bbbb"):
+        (tmp_path / "runs" / "digits" / time).mkdir(parents=True)
+        (tmp_path / "runs" / "digits" / time / "config.yaml").write_text("name: digits")
+    assert main(["report", "runs/digits/latest"]) == 0
+    shown = capsys.readouterr()
+    assert shown.err.startswith("runs/digits/latest: the newest run is 20260102-100000-bbbb\n")
+    assert shown.out == "runs/digits/20260102-100000-bbbb/report.html\n"

@@ -16,6 +16,7 @@ from cuelight.utils.run_directory import (
     is_complete,
     is_first_process,
     make_run_directory,
+    newest_run,
     require_nobody_trains,
 )
 
@@ -179,3 +180,16 @@ def test_a_damaged_record_of_a_training_is_none(tmp_path, text) -> None:
     (tmp_path / "training.json").write_text(text)
     require_nobody_trains(tmp_path)
     assert is_complete(tmp_path)
+
+
+def test_a_folder_of_runs_means_the_newest_that_can_be_used(tmp_path) -> None:
+    for name in ("20260101-100000-aaaa", "20260102-100000-bbbb", "20260103-100000-cccc"):
+        (tmp_path / name / "checkpoints").mkdir(parents=True)
+        (tmp_path / name / "config.yaml").touch()
+    assert newest_run(tmp_path, with_checkpoint=True).name == "20260103-100000-cccc"
+    (tmp_path / "20260102-100000-bbbb" / "checkpoints" / "last.ckpt").touch()
+    for path in (tmp_path, tmp_path / "latest"):
+        assert newest_run(path, with_checkpoint=True).name == "20260102-100000-bbbb"
+        assert newest_run(path, with_checkpoint=False).name == "20260103-100000-cccc"
+    assert newest_run(tmp_path / "20260102-100000-bbbb", with_checkpoint=True) is None
+    assert newest_run(tmp_path / "nothing", with_checkpoint=True) is None

@@ -7,7 +7,9 @@ import sys
 from pathlib import Path
 
 from cuelight.errors import ConfigError, Problem
-from cuelight.utils.run_directory import CONFIG_FILE, find_run_directory, is_first_process
+from cuelight.utils.run_directory import CONFIG_FILE, find_run_directory, is_first_process, newest_run
+
+_RUNS = ("run", "resume", "model", "first", "second")  # arguments that may be a run directory
 
 
 def check_first(arguments: argparse.Namespace) -> None:
@@ -33,6 +35,16 @@ def check_first(arguments: argparse.Namespace) -> None:
     if trains and not arguments.quiet and is_first_process():
         sys.stderr.write(f"{summary(config)}\n")
         sys.stderr.flush()
+
+
+def use_newest_runs(arguments: argparse.Namespace) -> None:
+    """Replace each folder of runs in the arguments by the newest run in it, and say which it is."""
+    for name in _RUNS:
+        given = getattr(arguments, name, None)
+        anything = arguments.command.partition(":")[0] in ("report", "diff")
+        if given and (newest := newest_run(Path(given), with_checkpoint=not anything)):
+            setattr(arguments, name, str(newest))
+            sys.stderr.write(f"{given}: the newest run is {newest.name}\n")
 
 
 def overrides_of(arguments: argparse.Namespace) -> list[str]:

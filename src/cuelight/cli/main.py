@@ -14,7 +14,7 @@ import traceback
 from collections.abc import Sequence
 from typing import NoReturn
 
-from cuelight.cli.check_first import check_first
+from cuelight.cli.check_first import check_first, use_newest_runs
 from cuelight.cli.completion import complete
 from cuelight.cli.nothing_to_do import nothing_to_do
 from cuelight.cli.parser import build_parser
@@ -63,6 +63,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def _run(arguments: Sequence[str] | None) -> int:
     parsed = _parse(arguments)
+    use_newest_runs(parsed)
     try:
         if nothing_to_do(parsed):
             return 0

@@ -84,6 +84,19 @@ def find_run_directory(path: Path) -> Path | None:
     return path
 
 
+def newest_run(path: Path, with_checkpoint: bool) -> Path | None:
+    """Return the newest run in a folder of runs, such as ``runs/digits`` or ``runs/digits/latest``.
+
+    With ``with_checkpoint`` it is the newest that has one, if any has. ``None`` if the path is no such folder.
+    """
+    folder = path.parent if path.name == "latest" and not path.exists() else path
+    if not folder.is_dir() or (folder / CONFIG_FILE).exists():
+        return None
+    runs = sorted(config.parent for config in folder.glob(f"*/{CONFIG_FILE}"))
+    trained = [run for run in runs if any((run / CHECKPOINT_FOLDER).glob("*.ckpt"))]
+    return next(reversed((with_checkpoint and trained) or runs), None)
+
+
 def refuse_special_files(directory: Path) -> None:
     """Raise CheckpointError for a pipe or a device anywhere in a run directory: reading it may never end."""
     for parent, _, names in os.walk(directory):
