@@ -1,5 +1,6 @@
 """What a person types by habit is completed, or understood well enough to say what was meant."""
 
+import json
 import os
 import subprocess
 import sys
@@ -64,3 +65,17 @@ def test_the_name_of_a_run_means_its_newest(tmp_path, monkeypatch, capsys) -> No
     shown = capsys.readouterr()
     assert shown.err.startswith("runs/digits/latest: the newest run is 20260102-100000-bbbb\n")
     assert shown.out == "runs/digits/20260102-100000-bbbb/report.html\n"
+
+
+def test_tables_can_be_json_and_have_no_blanks_at_the_end_of_their_lines(capsys) -> None:
+    assert main(["callbacks", "Timer", "--json"]) == 0
+    [timer] = json.loads(capsys.readouterr().out)
+    assert timer["name"] == "Timer"
+    assert "duration" in [parameter["name"] for parameter in timer["parameters"]]
+    done = subprocess.run([CUELIGHT, "callbacks", "EMACallback"], capture_output=True, text=True, check=True)
+    assert [line for line in done.stdout.splitlines() if line.endswith(" ")] == []
+    narrow = os.environ | {"COLUMNS": "70"}
+    done = subprocess.run(
+        [CUELIGHT, "callbacks", "EMACallback"], env=narrow, capture_output=True, text=True, check=True
+    )
+    assert max(map(len, done.stdout.splitlines())) <= 70

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import argparse
+from dataclasses import asdict
 
 from rich.table import Table
 from rich.text import Text
 
 from cuelight import registry
+from cuelight.cli.display import print_json
 from cuelight.registry import load_source
 from cuelight.utils.console import make_console
 
@@ -16,10 +18,13 @@ def run(arguments: argparse.Namespace) -> int:
     """Print every registered callback, or those that are named, with its parameters."""
     for source in arguments.source:
         load_source(source)
+    described = [registry.callbacks.describe(name) for name in arguments.names or registry.callbacks.names()]
+    if arguments.json:
+        print_json([asdict(info) for info in described])
+        return 0
     console = make_console()
-    for name in arguments.names or registry.callbacks.names():
-        info = registry.callbacks.describe(name)
-        console.print(Text(name, style="bold"), Text(info.summary))
+    for info in described:
+        console.print(Text(info.name, style="bold"), Text(info.summary))
         table = Table(show_header=False, box=None, padding=(0, 2, 0, 2))
         for parameter in info.parameters:
             default = Text("required", style="yellow") if parameter.required else Text(str(parameter.default))

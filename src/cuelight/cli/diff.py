@@ -5,13 +5,13 @@ from __future__ import annotations
 import argparse
 import json
 import re
-import sys
 from pathlib import Path
 from typing import Any
 
 from rich.markup import escape
 from rich.table import Table
 
+from cuelight.cli.display import print_json
 from cuelight.runs.compare import Comparison, Difference, compare_runs
 from cuelight.utils.console import make_console
 
@@ -23,7 +23,7 @@ def run(arguments: argparse.Namespace) -> int:
     """Print what differs between two runs. The exit code is 0 also if they differ."""
     compared = compare_runs(Path(arguments.first), Path(arguments.second))
     if arguments.json:
-        sys.stdout.write(json.dumps(compared.to_dict(), indent=2) + "\n")
+        print_json(compared.to_dict())
     else:
         _print(compared)
     return 0

@@ -9,8 +9,9 @@ import sys
 import threading
 import warnings
 from collections.abc import Sequence
+from dataclasses import asdict
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from rich.console import Console
 from rich.logging import RichHandler
@@ -21,7 +22,7 @@ from cuelight.cli.screen import HidingFormatter
 from cuelight.registry import load_source
 from cuelight.train_end.outcomes import Outcome, TrainEndError
 from cuelight.utils.console import HidingConsole, make_console
-from cuelight.utils.files import short_path
+from cuelight.utils.files import as_json, short_path
 from cuelight.utils.redaction import reason_of
 
 logger = logging.getLogger(__name__)
@@ -91,12 +92,25 @@ def print_hint(text: str) -> None:
     sys.stderr.write(f"{text}\n")
 
 
+def print_json(value: Any) -> None:
+    """Print plain data; paths become texts, and numbers that are not finite become null."""
+    sys.stdout.write(as_json(value))
+
+
 def print_outcomes(outcomes: Sequence[Outcome]) -> None:
     """Print what became of each step after the training."""
     table = two_columns(_NAMES)
     for outcome in outcomes:
         table.add_row(outcome.step, _what_became(outcome))
     make_console().print(table)
+
+
+def print_result(result: Result, arguments: argparse.Namespace) -> None:
+    """Print a result as a table, as JSON with ``--json``, or not at all with ``--quiet``."""
+    if arguments.json:
+        print_json(asdict(result))
+    elif not arguments.quiet:
+        print_summary(result, arguments.source)
 
 
 def print_summary(result: Result, sources: Sequence[str]) -> None:

@@ -13,7 +13,7 @@ from rich.progress import track
 from rich.table import Table
 
 from cuelight import prediction
-from cuelight.cli.display import begin
+from cuelight.cli.display import begin, print_json
 from cuelight.errors import CheckpointError, NoSuchRunError
 from cuelight.utils.console import make_console
 from cuelight.utils.files import short_path
@@ -37,7 +37,9 @@ def predict(arguments: argparse.Namespace) -> int:
     rows: list[dict[str, Any]] = []
     found = _noted(found, rows, lambda one: one.result.summary())
     prediction.write_predictions(found, folder, pictures=None if arguments.no_pictures else "png")
-    if not arguments.quiet:
+    if arguments.json:
+        print_json(rows)
+    elif not arguments.quiet:
         print_images(rows, folder)
     return 0
 
@@ -82,7 +84,9 @@ def explain(arguments: argparse.Namespace) -> int:
     found = _with_bar(found, "explaining", len(files), console)
     rows: list[dict[str, Any]] = []
     prediction.write_explanations(_noted(found, rows, lambda one: one.row()), folder)
-    if not arguments.quiet:
+    if arguments.json:
+        print_json(rows)
+    elif not arguments.quiet:
         print_images(rows, folder)
     return 0
 

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import argparse
 from collections.abc import Sequence
+from dataclasses import asdict
 from pathlib import Path
 
 from rich.table import Table
 from rich.text import Text
 
-from cuelight.cli.display import begin
+from cuelight.cli.display import begin, print_json
 from cuelight.cli.images import CHECKPOINT_SUFFIX
 from cuelight.explain import Layer
 from cuelight.runs.run import Run
@@ -23,6 +24,9 @@ def run(arguments: argparse.Namespace) -> int:
     trained = path.is_dir() or path.suffix == CHECKPOINT_SUFFIX
     opened = (Run.load if trained else Run.from_yaml)(path, arguments.overrides)
     layers = opened.layers(path if path.suffix == CHECKPOINT_SUFFIX else None)
+    if arguments.json:
+        print_json([asdict(layer) for layer in layers])
+        return 0
     console = make_console()
     console.print(_table(layers))
     if auto := next((layer for layer in layers if layer.is_auto), None):

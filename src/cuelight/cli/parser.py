@@ -61,11 +61,13 @@ def _add_before_training(commands: argparse._SubParsersAction[Parser]) -> None:
     parser.add_argument("config", help="the YAML file")
     _add_overrides(parser)
     _add_source(parser)
+    _add_json(parser)
 
     parser = _add(commands, "callbacks", "list the available callbacks and their parameters")
     names = parser.add_argument("names", nargs="*", metavar="NAME", help="callbacks to show (default: all)")
     names.completer = callback_names  # type: ignore[attr-defined]  # read by argcomplete
     _add_source(parser)
+    _add_json(parser)
 
     parser = _add(commands, "schema", "write a JSON Schema of the YAML file, for completion and checks in editors")
     parser.add_argument("--output", metavar="FILE", help="the file to write (default: standard output)")
@@ -75,6 +77,7 @@ def _add_before_training(commands: argparse._SubParsersAction[Parser]) -> None:
     parser.add_argument("config", help="the YAML file, a run directory or a checkpoint")
     _add_overrides(parser)
     _add_source(parser)
+    _add_json(parser)
 
 
 def _add_training(commands: argparse._SubParsersAction[Parser]) -> None:
@@ -85,10 +88,12 @@ def _add_training(commands: argparse._SubParsersAction[Parser]) -> None:
     parser.add_argument("--output", default="runs", help="the folder of all runs (default: runs)")
     _add_source(parser)
     _add_quiet(parser)
+    _add_json(parser)
 
     parser = _add(commands, "test", "evaluate the best checkpoint of a run, or any checkpoint")
     _add_run(parser)
     parser.add_argument("--view", choices=("test", "val", "train"), default="test", help="the split (default: test)")
+    _add_json(parser)
 
     parser = _add(commands, "export", "export the best checkpoint of a run, or any checkpoint, as ONNX and check it")
     _add_run(parser)
@@ -108,6 +113,7 @@ def _add_images(commands: argparse._SubParsersAction[Parser]) -> None:
     parser.add_argument("--no-pictures", action="store_true", help="write only the table")
     _add_source(parser)
     _add_quiet(parser)
+    _add_json(parser)
 
     parser = _add(commands, "explain", "explain the predictions of a run or a checkpoint with heat maps")
     parser.add_argument("run", help="a run directory or a checkpoint")
@@ -133,16 +139,19 @@ def _add_images(commands: argparse._SubParsersAction[Parser]) -> None:
     parser.add_argument("--batch-size", type=_positive, default=16, help="images per batch (default: 16)")
     _add_source(parser)
     _add_quiet(parser)
+    _add_json(parser)
 
 
 def _add_after_training(commands: argparse._SubParsersAction[Parser]) -> None:
     parser = _add(commands, "finish", "run the post-training steps that are missing or failed")
     _add_run(parser, "a run directory, or a checkpoint in it")
+    _add_json(parser)
 
     parser = _add(commands, "verify", "check that the exported and archived weights are the tested ones")
     parser.add_argument("run", help="a run directory")
     _add_source(parser)
     _add_quiet(parser)
+    _add_json(parser)
 
     parser = _add(commands, "report", "write a report of a run as one HTML page: curves, results, images, files")
     parser.add_argument("run", help="a run directory, finished or not, or a checkpoint in it")
@@ -157,7 +166,7 @@ def _add_after_training(commands: argparse._SubParsersAction[Parser]) -> None:
     parser = _add(commands, "diff", "compare two runs: configuration, metadata, outcomes, results")
     parser.add_argument("first", metavar="RUN_A", help="a run directory")
     parser.add_argument("second", metavar="RUN_B", help="another run directory")
-    parser.add_argument("--json", action="store_true", help="print JSON")
+    _add_json(parser)
 
 
 def _add_run(parser: argparse.ArgumentParser, what: str = "a run directory or a checkpoint") -> None:
@@ -202,6 +211,10 @@ def _add_source(parser: argparse.ArgumentParser) -> None:
         metavar="FILE.py",
         help="a Python file that registers your own classes; may be given more than once",
     )
+
+
+def _add_json(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--json", action="store_true", help="print JSON instead of a table")
 
 
 def _add_quiet(parser: argparse.ArgumentParser) -> None:

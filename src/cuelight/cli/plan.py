@@ -16,7 +16,7 @@ from rich.table import Table
 from cuelight.callbacks.added.progress import ProgressDisplay
 from cuelight.callbacks.base.train_end_step import TrainEndStep
 from cuelight.callbacks.ema.ema_callback import EMACallback
-from cuelight.cli.display import begin, two_columns
+from cuelight.cli.display import begin, print_json, two_columns
 from cuelight.runs.build import model_class
 from cuelight.runs.plan import PlannedCallback, hook_order
 from cuelight.runs.run import Run
@@ -31,13 +31,19 @@ def run(arguments: argparse.Namespace) -> int:
     planned = Run.from_yaml(arguments.config, arguments.overrides)
     planned.display = ProgressDisplay(console) if console else None
     console = make_console()
-    console.print(_settings(planned))
+    if not arguments.json:
+        console.print(_settings(planned))
     callbacks = planned.plan()
+    order = hook_order([entry.callback for entry in callbacks], model_class(planned.config))
+    if arguments.json:
+        listed = [{"name": entry.name, "origin": entry.origin} for entry in callbacks]
+        print_json({"config": redacted(planned.config.to_dict()), "callbacks": listed, "hooks": order})
+        return 0
     console.print("\n[bold]Callbacks[/bold], in the order in which they run for every hook")
     console.print(_listing(planned, callbacks))
     console.print("\n[bold]Hook by hook[/bold]")
     hooks = two_columns()
-    for hook, names in hook_order([entry.callback for entry in callbacks], model_class(planned.config)).items():
+    for hook, names in order.items():
         hooks.add_row(hook, " → ".join(names))
     console.print(hooks)
     console.print("\n[bold]After the training[/bold]")

@@ -5,12 +5,13 @@ from __future__ import annotations
 import argparse
 import shlex
 from collections.abc import Callable
+from dataclasses import asdict
 from pathlib import Path
 
 from rich.markup import escape
 
 from cuelight.callbacks.added.progress import ProgressDisplay
-from cuelight.cli.display import begin, print_hint, print_summary, report_failures, two_columns
+from cuelight.cli.display import begin, print_hint, print_json, print_result, report_failures, two_columns
 from cuelight.runs.run import Run
 from cuelight.utils.console import make_console
 from cuelight.utils.files import short_path
@@ -19,9 +20,7 @@ from cuelight.utils.journal import lacking
 
 def test(arguments: argparse.Namespace) -> int:
     """Evaluate a checkpoint."""
-    result = _open(arguments).test(_checkpoint(arguments), arguments.view)
-    if not arguments.quiet:
-        print_summary(result, arguments.source)
+    print_result(_open(arguments).test(_checkpoint(arguments), arguments.view), arguments)
     return 0
 
 
@@ -38,8 +37,7 @@ def archive(arguments: argparse.Namespace) -> int:
 def finish(arguments: argparse.Namespace) -> int:
     """Run the missing steps after a training. The exit code is 1 if one failed."""
     result = _open(arguments).finish()
-    if not arguments.quiet:
-        print_summary(result, arguments.source)
+    print_result(result, arguments)
     return report_failures(result, arguments.source)
 
 
@@ -52,7 +50,9 @@ def verify(arguments: argparse.Namespace) -> int:
         print_hint(f"error: {arguments.run}: no post-training step has written anything. Run: cuelight finish")
         return 1
     all_ok = all(check.ok for check in checks)
-    if not arguments.quiet or not all_ok:
+    if arguments.json:
+        print_json([asdict(check) for check in checks])
+    elif not arguments.quiet or not all_ok:
         table = two_columns()
         for check in checks:
             mark = "[green]ok[/green]" if check.ok else "[red]wrong[/red]"

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import logging
+import re
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager, redirect_stderr, redirect_stdout
 from typing import Any
 
 from cuelight.utils.redaction import hidden
+
+_BLANKS_AT_THE_END = re.compile(r" +(?=\n)")  # of the rows of a table
 
 
 @contextmanager
@@ -28,7 +31,8 @@ class _Screen:
         return getattr(self._stream, name)
 
     def write(self, text: str) -> int:
-        self._stream.write(hidden(text))
+        shown = hidden(text)
+        self._stream.write(shown if self._stream.isatty() else _BLANKS_AT_THE_END.sub("", shown))
         return len(text)
 
 

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from cuelight.callbacks.added.progress import ProgressDisplay
 from cuelight.cli.check_first import overrides_of
-from cuelight.cli.display import begin, print_hint, print_summary, report_failures, source_options
+from cuelight.cli.display import begin, print_hint, print_result, report_failures, source_options
 from cuelight.errors import ConfigError, Problem, TrainingInterrupted
 from cuelight.runs.run import Run
 from cuelight.utils.files import short_path
@@ -33,8 +33,8 @@ def run(arguments: argparse.Namespace) -> int:
             if training.best():
                 print_hint(f"To stop here, and test and export the model: cuelight finish {run}{sources}")
         raise
-    if is_first_process() and not arguments.quiet:
-        print_summary(result, arguments.source)
+    if is_first_process():
+        print_result(result, arguments)
     return report_failures(result, arguments.source)
 
 

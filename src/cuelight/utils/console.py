@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from typing import Any
 
 from rich.console import Console
@@ -21,6 +22,7 @@ class HidingConsole(Console):
 
 
 def make_console(stderr: bool = False) -> Console:
-    """Return a console for standard output, or standard error. If it is no terminal, no line is broken."""
+    """Return a console for standard output, or standard error. Without a terminal and COLUMNS, no line is broken."""
     console = HidingConsole(stderr=stderr, highlight=False)
-    return console if console.is_terminal else HidingConsole(stderr=stderr, highlight=False, width=_WIDEST)
+    fits = console.is_terminal or "COLUMNS" in os.environ
+    return console if fits else HidingConsole(stderr=stderr, highlight=False, width=_WIDEST)

@@ -69,7 +69,12 @@ def write_text(path: Path, text: str) -> None:
 
 def write_json(path: Path, value: Any) -> None:
     """Write plain data as JSON, whole or not at all. Numbers that are not finite become null."""
-    write_text(path, json.dumps(_finite(value), indent=2, allow_nan=False) + "\n")
+    write_text(path, as_json(value))
+
+
+def as_json(value: Any) -> str:
+    """Return plain data as JSON. Numbers that are not finite become null, and paths texts."""
+    return json.dumps(_finite(value), indent=2, allow_nan=False, default=str) + "\n"
 
 
 def _finite(value: Any) -> Any:
