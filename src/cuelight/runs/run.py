@@ -45,7 +45,7 @@ from cuelight.utils.run_directory import (
 from cuelight.utils.signals import signals_given_back
 from cuelight.weights.best import main_metric
 from cuelight.weights.checkpoint_io import AtomicCheckpointIO, load_checkpoint
-from cuelight.weights.resuming import LAST_CHECKPOINT, epoch_of, latest_checkpoint, logging_step_of
+from cuelight.weights.resuming import LAST_CHECKPOINT, epoch_of, latest_checkpoint, logging_step_of, restoring
 
 logger = logging.getLogger(__name__)
 
@@ -244,7 +244,7 @@ class Run(TrainedRun):
         for step in steps:
             step.raise_at_the_end = False  # failures are part of the result
         metric = main_metric(model_class(self.config))
-        with signals_given_back(), recorded_training(directory, trainer, planned, metric):
+        with signals_given_back(), recorded_training(directory, trainer, planned, metric), restoring(resume):
             start_trackers(loggers)
             send_hyperparams(loggers, redacted(self.config.to_dict()))
             trainer.fit(model, datamodule=data, ckpt_path=resume, weights_only=True)
