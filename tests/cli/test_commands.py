@@ -253,6 +253,22 @@ class TestResume:
         done = cuelight("train", "--resume", begun, *SOURCE, folder=tmp_path)
         assert_refused(done, 1, f"{path}: this checkpoint cannot be read")
 
+    @pytest.mark.parametrize(
+        ("entry", "value", "text"),
+        [
+            ("optimizer_states", [{"state": 3}], "the training cannot be restored from this checkpoint: "),
+            ("pytorch-lightning_version", 3, "the training cannot be restored from this checkpoint: "),
+            ("hyper_parameters", None, "hyper_parameters: expected a mapping, got NoneType"),
+        ],
+    )
+    def test_checkpoint_with_an_entry_of_another_kind_is_refused(self, begun, tmp_path, entry, value, text) -> None:
+        import torch
+
+        path = begun / "checkpoints" / "last.ckpt"
+        torch.save(last(begun) | {entry: value}, path)
+        done = cuelight("train", "--resume", begun, "trainer.epochs=2", *SOURCE, folder=tmp_path)
+        assert_refused(done, 1, f"error: {path}: ", text)
+
 
 class TestTest:
     """``cuelight test``."""

@@ -1,5 +1,7 @@
 """An ONNX file or archive gives what PyTorch gives, whatever the number of images."""
 
+import json
+
 import numpy as np
 import onnx
 import pytest
@@ -110,13 +112,41 @@ def test_a_model_with_two_inputs_is_refused(tmp_path) -> None:
         OnnxModel.open(tmp_path / "sum.onnx")
 
 
-def test_a_damaged_description_is_named(tmp_path) -> None:
+@pytest.mark.parametrize(
+    ("key", "value"),
+    [
+        ("class_names", "[1"),
+        ("class_names", "[1, 2]"),
+        ("class_names", "[" * 100_000),
+        ("class_names", json.dumps(["a" * 10**6])),
+        ("preprocessing", '{"size": [32, 48], "mean": ["x"]}'),
+        ("preprocessing", '{"size": [1000000, 1000000]}'),
+        ("preprocessing", "[" * 100_000),
+        ("preprocessing_inside", "[" * 100_000),
+    ],
+)
+def test_a_damaged_description_is_named(tmp_path, key, value) -> None:
     path = make_onnx(tmp_path)
     model = onnx.load(path)
-    next(entry for entry in model.metadata_props if entry.key == "class_names").value = "[1"
+    next(entry for entry in model.metadata_props if entry.key == key).value = value
     onnx.save(model, path)
     with pytest.raises(CuelightError, match=r"model\.onnx: its metadata is damaged"):
         OnnxModel.open(path)
+
+
+def test_a_description_of_images_of_another_size_is_refused(tmp_path) -> None:
+    path = write_onnx(tmp_path / "a.onnx", network(), torch.zeros(1, 3, 16, 16), describe())
+    with pytest.raises(CuelightError, match=r"describes images of \(3, 32, 48\), but its input is \(1, 3, 16, 16\)"):
+        OnnxModel.open(path)
+
+
+def test_a_huge_batch_is_refused(tmp_path) -> None:
+    shapes = [onnx.helper.make_tensor_value_info(name, onnx.TensorProto.FLOAT, [10**6, 3, 32, 32]) for name in "ab"]
+    graph = onnx.helper.make_graph([onnx.helper.make_node("Identity", ["a"], ["b"])], "g", shapes[:1], shapes[1:])
+    opset = onnx.helper.make_opsetid("", 17)
+    onnx.save(onnx.helper.make_model(graph, opset_imports=[opset], ir_version=8), tmp_path / "a.onnx")
+    with pytest.raises(CuelightError, match="is too large for images"):
+        OnnxModel.open(tmp_path / "a.onnx")
 
 
 # What the outputs mean.

@@ -58,6 +58,9 @@ def test_what_a_step_did_with_the_weights(status, details, is_measurement, is_sh
         '{"steps": [{"step": 3, "status": "ok"}]}',
         '{"steps": [{"step": "Test", "status": "ok", "files": [1]}]}',
         '{"steps": [{"step": "Test", "status": "done"}]}',
+        '{"steps": [{"step": "Test", "status": "ok", "details": {"metrics": 3}}]}',
+        '{"steps": [{"step": "Test", "status": "ok", "details": {"uploads": {"mlflow": {"sha256": "a"}}}}]}',
+        '{"steps": [{"step": "Test", "status": "ok", "details": {"traceback": 3}}]}',
     ],
 )
 def test_damaged_file_is_said(tmp_path, text) -> None:

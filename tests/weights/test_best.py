@@ -159,3 +159,12 @@ def test_file_of_the_same_name_in_another_folder_is_not_taken_for_it(tmp_path) -
     metric = best_checkpoint(from_states(states, folder), "metric")
     assert metric.path == tmp_path / "other" / "best.ckpt"
     assert from_callbacks([elsewhere])[0].path == metric.path
+
+
+@pytest.mark.parametrize("changed", [{"best_model_path": 3}, {"best_model_score": "x"}, {"monitor": 3}])
+def test_a_damaged_state_is_named_and_the_others_are_used(tmp_path, caplog, changed) -> None:
+    (tmp_path / "a.ckpt").touch()
+    state = {"monitor": "val/loss", "best_model_score": 0.5, "best_model_path": str(tmp_path / "a.ckpt")}
+    states = {"First": state | changed, "Second": state, "Third": [1], "Fourth": 3}
+    assert [best.score for best in from_states(states, tmp_path)] == [0.5]
+    assert "the state of First is damaged" in caplog.text

@@ -3,6 +3,7 @@
 import pytest
 import torch
 
+from cuelight.errors import CheckpointError
 from cuelight.weights.fingerprint import fingerprint, fingerprint_of_file
 
 STATE = {"layer.weight": torch.arange(6.0).reshape(2, 3), "layer.count": torch.tensor(3)}
@@ -46,3 +47,14 @@ def test_tensors_of_any_type_have_a_fingerprint(dtype) -> None:
 def test_fingerprint_of_a_file_is_that_of_its_weights(tmp_path) -> None:
     torch.save({"state_dict": STATE}, tmp_path / "a.ckpt")
     assert fingerprint_of_file(tmp_path / "a.ckpt") == fingerprint(STATE)
+
+
+def test_a_conjugate_view_is_hashed_by_its_values() -> None:
+    values = torch.tensor([1 + 2j, 3 - 1j])
+    assert fingerprint({"w": values.conj()}) == fingerprint({"w": torch.tensor([1 - 2j, 3 + 1j])})
+
+
+@pytest.mark.parametrize("tensor", [torch.eye(3).to_sparse(), torch.zeros(3, device="meta")], ids=["sparse", "meta"])
+def test_what_has_no_dense_values_is_named(tensor) -> None:
+    with pytest.raises(CheckpointError, match="layer: this tensor is sparse, quantized or without values"):
+        fingerprint({"layer": tensor})

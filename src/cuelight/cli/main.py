@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import errno
+import io
 import logging
 import os
 import pkgutil
@@ -50,6 +51,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     The exit code is 0, 1 after a failure, 2 after a mistake in the arguments or the configuration, and 130 or 143 after
     SIGINT or SIGTERM.
     """
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")  # the name of a file need not be text in its encoding
     with NotedSignal() as noted, secrets_hidden():
         try:
             code = _run(arguments)

@@ -6,7 +6,7 @@ import os
 from collections.abc import Mapping
 from typing import Any
 
-from cuelight.config.composing import DEEPEST
+from cuelight.config.composing import DEEPEST, MOST_VALUES
 from cuelight.config.environment import EnvironmentText
 from cuelight.config.paths import join
 from cuelight.errors import Problem
@@ -17,6 +17,9 @@ def to_plain(value: object, problems: list[Problem], where: str = "", path: tupl
 
     What YAML cannot hold becomes None and is added to ``problems``, with ``where`` as its source.
     """
+    if not path and _is_too_large(value):
+        problems.append(Problem(f"there are more than {MOST_VALUES} values", where=where))
+        return None
     if value is None or isinstance(value, (bool, int, float, str, os.PathLike)):
         return _plain_scalar(value)
     if len(path) > DEEPEST:
@@ -32,6 +35,17 @@ def to_plain(value: object, problems: list[Problem], where: str = "", path: tupl
         message = f"a value of the type {kind} cannot be written in YAML; expected text, numbers, lists and mappings"
     problems.append(Problem(message, join(path), where))
     return None
+
+
+def _is_too_large(value: object) -> bool:
+    """Return whether a tree has too many values, each counted as often as it occurs."""
+    waiting, count = [value], 0
+    while waiting and count <= MOST_VALUES:
+        node = waiting.pop()
+        count += 1
+        if isinstance(node, (Mapping, list, tuple)):
+            waiting += node.values() if isinstance(node, Mapping) else node
+    return count > MOST_VALUES
 
 
 def _plain_scalar(value: str | float | os.PathLike[str] | None) -> Any:

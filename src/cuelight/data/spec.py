@@ -9,9 +9,12 @@ from typing import Any
 import lightning.pytorch as pl
 
 from cuelight.data.protocols import DescribesImages, NamesClasses
-from cuelight.images.preprocessing import Preprocessing
+from cuelight.errors import CheckpointError
+from cuelight.images.preprocessing import DAMAGED, Preprocessing
+from cuelight.utils.words import checked_names
 
 DATA_SPEC = "data_description"
+_MOST_CHANNELS = 1024
 
 
 @dataclass(frozen=True)
@@ -43,10 +46,13 @@ class DataSpec:
     def from_dict(cls, values: Mapping[str, Any]) -> DataSpec:
         """Restore from the values of :meth:`to_dict`."""
         names, size, preprocessing = values.get("class_names"), values.get("size"), values.get("preprocessing")
+        channels = values.get("channels")
+        if channels is not None and not 1 <= channels <= _MOST_CHANNELS:
+            raise ValueError(f"channels: expected a number from 1 to {_MOST_CHANNELS}, got {channels}")
         return cls(
-            class_names=tuple(names) if names is not None else None,
-            channels=values.get("channels"),
-            size=(int(size[0]), int(size[1])) if size is not None else None,
+            class_names=checked_names(names) if names is not None else None,
+            channels=channels,
+            size=Preprocessing(tuple(size)).size if size is not None else None,
             preprocessing=Preprocessing.from_dict(preprocessing) if preprocessing else None,
         )
 
@@ -65,6 +71,9 @@ def data_spec_of(data: pl.LightningDataModule) -> DataSpec:
 
 
 def saved_spec(checkpoint: Mapping[str, Any]) -> DataSpec | None:
-    """Return the spec in a checkpoint; ``None`` if it has none."""
+    """Return the spec in a checkpoint; ``None`` if it has none. Raises ``CheckpointError`` if it is damaged."""
     saved = checkpoint.get(DATA_SPEC)
-    return DataSpec.from_dict(saved) if isinstance(saved, Mapping) else None
+    try:
+        return None if saved is None else DataSpec.from_dict(saved)
+    except DAMAGED as error:
+        raise CheckpointError(f"{DATA_SPEC} in the checkpoint is damaged: {error}. Use another checkpoint.") from error

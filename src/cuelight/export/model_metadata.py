@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from importlib.metadata import version as version_of
 
 from cuelight.images.preprocessing import Preprocessing
+from cuelight.utils.words import checked_names
 from cuelight.version import __version__
 
 _FINGERPRINT = "weights_fingerprint"
@@ -64,7 +65,7 @@ class ModelMetadata:
             fingerprint=metadata[_FINGERPRINT],
             checkpoint=metadata.get("checkpoint", ""),
             task=metadata.get("task"),
-            class_names=tuple(json.loads(names)) if names else None,
+            class_names=checked_names(json.loads(names)) if names else None,
             preprocessing=Preprocessing.from_dict(json.loads(preprocessing)) if preprocessing else None,
             preprocessing_inside=bool(json.loads(metadata.get("preprocessing_inside", "false"))),
         )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any, Literal, get_args
@@ -14,6 +15,11 @@ ResizeMode = Literal["stretch", "crop", "letterbox"]
 
 IMAGENET_MEAN = (0.485, 0.456, 0.406)
 IMAGENET_STD = (0.229, 0.224, 0.225)
+
+DAMAGED = (ValueError, TypeError, AttributeError, LookupError, OverflowError, RecursionError, ConfigError)
+"""Raised by :meth:`Preprocessing.from_dict`, and by whatever reads its values from a file, if they are damaged."""
+
+_LARGEST_SIDE = 16_384  # pixels; a single image in float32 has 3 GB then
 
 IGNORE_INDEX = 255
 """Mask value of pixels that belong to no class and are ignored."""
@@ -93,8 +99,8 @@ class Preprocessing:
 
 def _size_and_choice_problems(preprocessing: Preprocessing) -> Iterator[Problem]:
     size: Sequence[int] = preprocessing.size
-    if len(size) != 2 or not all(isinstance(side, int) and side >= 1 for side in size):  # noqa: PLR2004
-        yield Problem(f"size: expected height and width in pixels of at least 1, got {size!r}.")
+    if len(size) != 2 or not all(isinstance(side, int) and 1 <= side <= _LARGEST_SIDE for side in size):  # noqa: PLR2004
+        yield Problem(f"size: expected height and width in pixels, from 1 to {_LARGEST_SIDE}, got {size!r}.")
     for name, choices in (("color", ColorOrder), ("resize", ResizeMode)):
         if (value := getattr(preprocessing, name)) not in get_args(choices):
             yield Problem(f"{name}: expected one of {', '.join(get_args(choices))}; got {value!r}.")
@@ -111,5 +117,7 @@ def _channel_problems(preprocessing: Preprocessing) -> Iterator[Problem]:
         if (count := len(getattr(preprocessing, name))) != channels:
             each = f"one for each channel of {preprocessing.color}, or a single one"
             yield Problem(f"{name}: expected {channels} numbers, {each}; got {count}.")
-    if any(value <= 0 for value in preprocessing.std):
+    if not all(map(math.isfinite, preprocessing.mean)):
+        yield Problem(f"mean: expected finite numbers, got {list(preprocessing.mean)}.")
+    if not all(0 < value < math.inf for value in preprocessing.std):
         yield Problem(f"std: expected numbers greater than 0, got {list(preprocessing.std)}.")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import tarfile
+from math import prod
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +15,8 @@ from cuelight.errors import CuelightError
 from cuelight.export.archive.config import read_metadata
 from cuelight.export.archive.reading import read_archive
 from cuelight.export.onnx.sessions import RUNTIME_ERRORS, numpy_type, open_session
+
+_LARGEST_INPUT = 2**28  # numbers in a batch of a fixed size
 
 
 class OnnxModel:
@@ -48,6 +51,7 @@ class OnnxModel:
         self.input_name: str = inputs[0].name
         self.input_shape = tuple(size if isinstance(size, int) else None for size in inputs[0].shape)
         self.input_dtype = numpy_type(inputs[0].type)
+        self._refuse_other_images()
         self.output_names: list[str] = [entry.name for entry in session.get_outputs()]
 
     @classmethod
@@ -89,6 +93,20 @@ class OnnxModel:
             name: np.concatenate([part[index] for part in parts]) if len(parts) > 1 else parts[0][index]
             for index, name in enumerate(self.output_names)
         }
+
+    def _refuse_other_images(self) -> None:
+        """Raise ``CuelightError`` if the input is huge, or the metadata describes images of another size."""
+        if prod(size or 1 for size in self.input_shape) > _LARGEST_INPUT:
+            raise CuelightError(f"{self.source}: its input {self.input_shape} is too large for images.")
+        described = self.metadata.preprocessing if self.metadata else None
+        if described is None:
+            return
+        own, images = self.input_shape[1:], (described.channels, *described.size)
+        if len(own) != len(images) or any(size not in (None, wanted) for size, wanted in zip(own, images, strict=True)):
+            raise CuelightError(
+                f"{self.source}: its metadata describes images of {images}, but its input is {self.input_shape}. "
+                "Export it again."
+            )
 
     def _fitting(self, batch: NDArray[Any]) -> NDArray[Any]:
         """The images in the data type of the input, if they fit it."""

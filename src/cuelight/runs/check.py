@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 import lightning.pytorch as pl
 import torch
@@ -70,8 +69,7 @@ def check_model_of(config: Config, planned: Sequence[PlannedCallback]) -> list[P
             module = build_model(config, spec, fresh=False)
         if problems := check_model(planned, module, spec.class_names):
             return problems
-        if isinstance(data, ImageDataModule):  # others may read their images in setup
-            _make_optimizers(config, [entry.callback for entry in planned], module, data)
+        try_optimizers(config, planned, module, data)
     except ConfigError as error:
         return list(error.problems)
     except DataError:
@@ -81,11 +79,16 @@ def check_model_of(config: Config, planned: Sequence[PlannedCallback]) -> list[P
     return []
 
 
-def _make_optimizers(
-    config: Config, callbacks: Sequence[pl.Callback], module: pl.LightningModule, data: ImageDataModule[Any]
+def try_optimizers(
+    config: Config, planned: Sequence[PlannedCallback], module: pl.LightningModule, data: pl.LightningDataModule
 ) -> None:
-    """Make the optimizers as a training does; ``ConfigError`` if the schedule does not fit the length of it."""
-    trainer = build_trainer(config.trainer, callbacks, [], Path())
+    """Make the optimizers as a training does; ``ConfigError`` if the schedule does not fit the length of it.
+
+    Data of other kinds is left alone: it may read its images in ``setup``.
+    """
+    if not isinstance(data, ImageDataModule):
+        return
+    trainer = build_trainer(config.trainer, [entry.callback for entry in planned], [], Path())
     module.trainer = data.trainer = trainer
     trainer.datamodule = data  # type: ignore[attr-defined]  # Lightning declares it nowhere
     data.setup("fit")

@@ -8,8 +8,9 @@ from typing import Any, TypeVar
 from torch import nn
 
 from cuelight.config import Config, Part, paths
+from cuelight.config.plain import to_plain
 from cuelight.data.spec import DataSpec, saved_spec
-from cuelight.errors import Problem
+from cuelight.errors import CheckpointError, Problem
 from cuelight.runs.defaults import with_defaults
 
 _PartType = TypeVar("_PartType", bound=Part)
@@ -37,9 +38,11 @@ _ORDER_OF_BATCHES = (
 
 def changed_settings(config: Config, checkpoint: Mapping[str, Any]) -> list[str]:
     """Return the dot paths of the settings that differ from those of a checkpoint."""
-    sections = ("model", "data", "trainer")
+    sections, problems = ("model", "data", "trainer"), list[Problem]()
     saved = checkpoint.get("hyper_parameters", {})
-    before = paths.flattened({name: saved[name] for name in sections if name in saved})
+    before = paths.flattened(to_plain({name: saved[name] for name in sections if name in saved}, problems) or {})
+    if problems:
+        raise CheckpointError(f"hyper_parameters in the checkpoint are damaged: {problems[0]}. Use another checkpoint.")
     if not any(name in saved for name in sections):
         return []
     given, complete, defaults = (

@@ -19,7 +19,7 @@ from cuelight.data.spec import DATA_SPEC, data_spec_of
 from cuelight.errors import CheckpointError, ConfigError, ConfigWarning, CuelightError, Problem, TrainingInterrupted
 from cuelight.explain import Layer, list_layers
 from cuelight.runs.build import build_data, build_model, model_class
-from cuelight.runs.check import check, check_model, check_model_of
+from cuelight.runs.check import check, check_model, check_model_of, try_optimizers
 from cuelight.runs.defaults import with_defaults
 from cuelight.runs.plan import PlannedCallback, place_model_callbacks, plan_callbacks, with_display
 from cuelight.runs.record import lasting_directory, recorded_training, why_it_ended
@@ -48,7 +48,7 @@ from cuelight.utils.run_directory import (
 from cuelight.utils.signals import signals_given_back
 from cuelight.weights.best import main_metric
 from cuelight.weights.checkpoint_io import AtomicCheckpointIO, load_checkpoint
-from cuelight.weights.resuming import epoch_of, latest_checkpoint, logging_step_of
+from cuelight.weights.resuming import epoch_of, latest_checkpoint, logging_step_of, restoring
 
 logger = logging.getLogger(__name__)
 
@@ -242,6 +242,8 @@ class Run(TrainedRun):
         self.config = with_defaults(self.config)
         model = build_model(self.config, description, resume is None, changed_optimizer_parameters(changed))
         self._refuse([*check_model(planned, model, description.class_names), *unfit_weights(changed, model, content)])
+        if resume is None:
+            try_optimizers(self.config, planned, model, data)
         with self._prepared_directory(output) as directory, signals_given_back():
             if resume is None and is_first_process():
                 remove_spools(directory)  # of a training that ended before its first checkpoint
@@ -255,7 +257,8 @@ class Run(TrainedRun):
         for step in steps:
             step.raise_at_the_end = False  # failures are part of the result
         recorded = recorded_training(directory, trainer, planned, main_metric(model_class(self.config)))
-        with signals_given_back(), recorded, lasting_directory(directory, trainer, self.config):
+        lasting = lasting_directory(directory, trainer, self.config)
+        with signals_given_back(), recorded, lasting, restoring(resume):
             send_hyperparams(loggers, redacted(self.config.to_dict()))
             trainer.fit(model, datamodule=data, ckpt_path=resume, weights_only=True)
             _raise_if_stopped(callbacks)

@@ -39,7 +39,10 @@ class MeasuredWeights:
     def __init__(self, checkpoint: Path, make_module: MakeModule) -> None:
         content = load_checkpoint(checkpoint)
         self.checkpoint = checkpoint
-        self.fingerprint = fingerprint(content["state_dict"])
+        try:
+            self.fingerprint = fingerprint(content["state_dict"])
+        except CheckpointError as error:
+            raise CheckpointError(f"{checkpoint}: {error}") from error
         self.data = saved_spec(content) or DataSpec()
         self.step: int | None = content.get("global_step")
         self.callback_states: Mapping[str, Any] = content.get("callbacks", {})

@@ -7,7 +7,7 @@ from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any, Literal
 
-from pydantic import TypeAdapter, ValidationError
+from pydantic import BaseModel, TypeAdapter, ValidationError
 
 from cuelight.config.environment import with_references, without_references
 from cuelight.errors import CuelightError
@@ -16,6 +16,24 @@ from cuelight.utils.files import read_json, relative_to_run, sha256_of, write_js
 OUTCOMES_FILE = "outcomes.json"
 
 Status = Literal["ok", "failed", "skipped"]
+
+
+class _Sent(BaseModel):
+    """What an upload records of each tracker."""
+
+    name: str
+    where: str
+    sha256: str
+    step: int
+
+
+class _Details(BaseModel):
+    """The details of a step that other modules read."""
+
+    metrics: dict[str, float | None] = {}
+    uploads: dict[str, _Sent] = {}
+    differences: list[dict[str, Any]] = []
+    traceback: list[str] = []
 
 
 @dataclass(frozen=True)
@@ -112,6 +130,8 @@ def read_outcomes(directory: Path) -> dict[str, Outcome]:
     content = read_json(path, remedy)
     try:
         steps = TypeAdapter(list[Outcome]).validate_python(content.get("steps") if content is not None else [])
+        for outcome in steps:
+            _Details.model_validate(outcome.details)
     except ValidationError as error:
         first = error.errors()[0]
         place = ".".join(map(str, ("steps", *first["loc"])))

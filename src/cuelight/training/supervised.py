@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 from abc import abstractmethod
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, ClassVar
 
 import lightning.pytorch as pl
@@ -13,8 +13,9 @@ from torch import Tensor, nn
 from torchmetrics import Metric, MetricCollection
 
 from cuelight.config.schema import Part
-from cuelight.errors import ConfigError, Problem
+from cuelight.errors import CheckpointError, ConfigError, Problem
 from cuelight.training.optimization import Optimization
+from cuelight.utils.words import checked_names
 
 logger = logging.getLogger(__name__)
 
@@ -153,11 +154,16 @@ class SupervisedModel(pl.LightningModule):
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         """Restore the training metrics, and the class names if this model has none."""
         counted, metrics = checkpoint.get(_TRAINING_METRICS, {}), self._counted_in_training()
-        if counted.keys() == metrics.keys():  # otherwise it is of another task, and loading its weights fails
-            # Only the counts of the first process are saved; each process continues with them in place of its own.
-            for name, metric in metrics.items():
-                metric.load_state_dict(counted[name])
-        saved = checkpoint.get(_CLASS_NAMES)
+        try:
+            saved = None if (names := checkpoint.get(_CLASS_NAMES)) is None else list(checked_names(names))
+            if counted.keys() == metrics.keys():  # otherwise it is of another task, and loading its weights fails
+                # Only the counts of the first process are saved; each process continues with them in place of its own.
+                for name, metric in metrics.items():
+                    _restore(metric, counted[name])
+        except (ValueError, TypeError, AttributeError, LookupError) as error:
+            raise CheckpointError(
+                f"{_TRAINING_METRICS} or {_CLASS_NAMES} in the checkpoint is damaged: {error}. Use another checkpoint."
+            ) from error
         if self.class_names is None:
             self.class_names = saved
         elif saved is not None and saved != self.class_names:
@@ -221,3 +227,11 @@ def _state(metric: Metric) -> dict[str, Tensor]:
     state = {name: value.clone() for name, value in metric.state_dict().items()}
     metric.persistent(False)
     return state
+
+
+def _restore(metric: Metric, state: Mapping[str, Tensor]) -> None:
+    """Load what :func:`_state` returned."""
+    own = _state(metric)
+    if {name: value.shape for name, value in state.items()} != {name: value.shape for name, value in own.items()}:
+        raise ValueError(f"the counts of {type(metric).__name__} have other names or shapes")
+    metric.load_state_dict(state)

@@ -1,8 +1,10 @@
-"""Lists of names in messages."""
+"""Lists of names."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+
+_LONGEST = 1000
 
 
 def first_of(names: Sequence[str], most: int) -> str:
@@ -14,3 +16,16 @@ def first_of(names: Sequence[str], most: int) -> str:
     """
     more = f" and {len(names) - most} more" if len(names) > most else ""
     return f"{', '.join(names[:most])}{more}"
+
+
+def checked_names(names: object) -> tuple[str, ...]:
+    """Return class names, which were read from a file, as a tuple.
+
+    Raises:
+        ValueError: They are not a list of texts, or one is too long to be shown.
+    """
+    if not isinstance(names, (list, tuple)) or not all(isinstance(name, str) for name in names):
+        raise ValueError("class_names: expected a list of texts")
+    if (longest := max(map(len, names), default=0)) > _LONGEST:
+        raise ValueError(f"class_names: expected at most {_LONGEST} characters for each, got {longest}")
+    return tuple(names)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import math
 import re
 from collections.abc import Iterable, Mapping, Sequence
@@ -10,6 +11,8 @@ from pathlib import Path
 from typing import Any, Literal
 
 from lightning.pytorch.callbacks import ModelCheckpoint
+
+logger = logging.getLogger(__name__)
 
 Preference = Literal["metric", "loss"]
 LATEST = ""  # the monitor of a ModelCheckpoint that keeps the latest checkpoint
@@ -95,13 +98,22 @@ def from_states(callback_states: Mapping[str, Mapping[str, Any]], folder: Path) 
 
     Files of a run that was moved are found in ``folder``, its checkpoint folder.
     """
-    kept = (_existing(state, _mode_of(key), folder) for key, state in callback_states.items())
+    kept = (_existing_of(key, state, folder) for key, state in callback_states.items() if isinstance(state, Mapping))
     return [best for best in kept if best is not None]
 
 
 def why_none(states: Iterable[Mapping[str, Any]]) -> str | None:
     """Return why a ModelCheckpoint with one of these states did not save a model as the best; ``None`` if it did."""
-    return next((str(one["refused"]) for one in states if one.get("refused") and not one.get("best_model_path")), None)
+    known = (one for one in states if isinstance(one, Mapping))
+    return next((str(one["refused"]) for one in known if one.get("refused") and not one.get("best_model_path")), None)
+
+
+def _existing_of(key: str, state: Mapping[str, Any], folder: Path) -> BestCheckpoint | None:
+    try:
+        return _existing(state, _mode_of(key), folder)
+    except (TypeError, ValueError, AttributeError, OverflowError) as error:
+        logger.warning("Its best checkpoint is not known: the state of %s is damaged: %s.", key, error)
+        return None
 
 
 def _existing(state: Mapping[str, Any], mode: str | None, folder: Path) -> BestCheckpoint | None:

@@ -18,11 +18,12 @@ from lightning.fabric.utilities.cloud_io import get_filesystem
 from cuelight.config.environment import with_references, without_references
 from cuelight.errors import CheckpointError
 from cuelight.utils.files import atomic_write
+from cuelight.weights.checkpoint_content import content_problem, size_problem
 
 # Raised by torch.load for files that are truncated or of another format.
 _UNREADABLE = (
     RuntimeError, EOFError, OSError, ValueError, LookupError, TypeError, AttributeError, AssertionError,
-    ArithmeticError, MemoryError, struct.error,
+    ArithmeticError, MemoryError, struct.error, zipfile.BadZipFile,
 )  # fmt: skip
 
 # Lightning's spawned processes return the plain state dict to the main process in this file.
@@ -116,14 +117,20 @@ def _read(path: str | Path, map_location: Any, mmap: bool = False) -> Any:
     if not filesystem.isfile(str(path)):
         raise CheckpointError(f"{path}: there is no such checkpoint file.")
     try:
-        if mmap and zipfile.is_zipfile(path):
-            return torch.load(path, map_location=map_location, weights_only=True, mmap=True)
+        size = filesystem.size(str(path))
         with filesystem.open(str(path), "rb") as file:
-            return torch.load(file, map_location=map_location, weights_only=True)
+            if problem := size_problem(file, size):
+                raise _unreadable(path, problem)
+            file.seek(0)
+            mapped = mmap and zipfile.is_zipfile(path)
+            content = torch.load(path if mapped else file, map_location=map_location, weights_only=True, mmap=mapped)
     except pickle.UnpicklingError as error:
         raise _unsafe_content(path, error) from error
     except _UNREADABLE as error:
         raise _unreadable(path, _first_line(error)) from error
+    if problem := content_problem(content, size):
+        raise _unreadable(path, problem)
+    return content
 
 
 def _checked(path: str | Path, content: Any) -> dict[str, Any]:

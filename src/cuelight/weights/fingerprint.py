@@ -10,6 +10,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from cuelight.errors import CheckpointError
 from cuelight.weights.checkpoint_io import load_checkpoint
 
 
@@ -22,6 +23,9 @@ def fingerprint(state_dict: Mapping[str, Any]) -> str:
     Returns:
         64 hexadecimal digits, the same on every machine and in any order of the names.
 
+    Raises:
+        CheckpointError: If a tensor is sparse, quantized, or has no values.
+
     Examples:
         >>> fingerprint({"weight": torch.zeros(2)}) == fingerprint({"weight": torch.zeros(2)})
         True
@@ -32,6 +36,10 @@ def fingerprint(state_dict: Mapping[str, Any]) -> str:
     for name in sorted(state_dict):
         value = state_dict[name]
         if isinstance(value, Tensor):
+            if value.layout is not torch.strided or value.is_quantized or value.is_meta:
+                raise CheckpointError(
+                    f"{name}: this tensor is sparse, quantized or without values; expected a dense one."
+                )
             digest.update(f"{name}\0{value.dtype}\0{tuple(value.shape)}\0".encode())
             digest.update(_bytes(value))
     return digest.hexdigest()
@@ -47,5 +55,5 @@ def fingerprint_of_file(checkpoint: Path) -> str:
 
 
 def _bytes(tensor: Tensor) -> memoryview:
-    flat = tensor.detach().cpu().contiguous().reshape(-1)
+    flat = tensor.detach().cpu().resolve_conj().resolve_neg().contiguous().reshape(-1)
     return flat.view(torch.uint8).numpy().data

@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+import traceback
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import lightning.pytorch as pl
+from lightning.pytorch.trainer.connectors import checkpoint_connector
 
-from cuelight.errors import CheckpointError
+from cuelight.errors import CheckpointError, CuelightError
+from cuelight.utils.redaction import reason_of
 from cuelight.utils.run_directory import LAST_CHECKPOINT
 from cuelight.weights.checkpoint_io import load_checkpoint
 
@@ -45,9 +50,26 @@ def logging_step_of(checkpoint: Path) -> int:
     batches = int(loop.get("epoch_loop.state_dict", {}).get("_batches_that_stepped", steps))
     if batches in (steps - 1, steps):
         return steps
-    epoch = loop["epoch_progress"]["current"]
-    within_epoch = epoch["processed"] < epoch["ready"]
+    epoch = loop.get("epoch_progress", {}).get("current", {})
+    within_epoch = epoch.get("processed", 0) < epoch.get("ready", 0)
     return batches + 1 if within_epoch else batches  # the batch is counted after the checkpoint was saved
+
+
+@contextmanager
+def restoring(checkpoint: Path | None) -> Iterator[None]:
+    """Raise ``CheckpointError`` for any other error while Lightning restores a training from a checkpoint."""
+    try:
+        yield
+    except CuelightError:
+        raise
+    except Exception as error:
+        modules = {frame.f_globals.get("__name__") for frame, _ in traceback.walk_tb(error.__traceback__)}
+        if checkpoint is None or checkpoint_connector.__name__ not in modules:
+            raise
+        raise CheckpointError(
+            f"{checkpoint}: the training cannot be restored from this checkpoint: {reason_of(error)}. Resume from "
+            "another one: cuelight train --resume CHECKPOINT."
+        ) from error
 
 
 def _resumable(checkpoint: Path) -> dict[str, Any]:

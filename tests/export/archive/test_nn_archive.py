@@ -1,9 +1,12 @@
 """NN Archives: what is written, by whom it can be read, and what is refused."""
 
+import bz2
 import errno
+import gzip
 import hashlib
 import io
 import json
+import lzma
 import os
 import re
 import resource
@@ -447,6 +450,17 @@ def test_a_member_that_claims_to_be_huge_is_not_read(tmp_path) -> None:
     member.size = 1 << 40
     (tmp_path / "a.tar").write_bytes(member.tobuf() + bytes(10240))
     with pytest.raises(ArchiveError, match="too large for an NN Archive"):
+        read_archive(tmp_path / "a.tar")
+
+
+@pytest.mark.parametrize("kind", [tarfile.REGTYPE, tarfile.XHDTYPE, tarfile.GNUTYPE_LONGNAME])
+@pytest.mark.parametrize("opener", [gzip.open, bz2.open, lzma.open])
+def test_what_unpacks_to_much_more_is_not_read(tmp_path, kind, opener) -> None:
+    member = tarfile.TarInfo("bomb")
+    member.size, member.type = 300 * 1024**2, kind
+    with opener(tmp_path / "a.tar", "wb") as file:
+        file.write(member.tobuf(tarfile.GNU_FORMAT) + bytes(1024))
+    with pytest.raises(ArchiveError, match="more than 268435456 bytes, too large for an NN Archive"):
         read_archive(tmp_path / "a.tar")
 
 

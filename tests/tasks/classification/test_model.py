@@ -7,7 +7,7 @@ import torch
 from torch.utils.data import DataLoader, TensorDataset
 
 from cuelight.config.schema import Part, SchedulerPart
-from cuelight.errors import ConfigError
+from cuelight.errors import CheckpointError, ConfigError
 from cuelight.tasks.classification.model import ClassificationModel
 from cuelight.training.optimization import Optimization
 from support.trainers import quiet_trainer
@@ -148,6 +148,21 @@ def test_other_class_names_are_warned_about(caplog):
         model.on_load_checkpoint({"class_names": ["dog", "cat", "bird"]})
     assert "['dog', 'cat', 'bird']" in caplog.text
     assert model.class_names == NAMES
+
+
+@pytest.mark.parametrize(
+    "damaged",
+    [
+        {"training_metrics": "x"},
+        {"training_metrics": {"loss": 3, "accuracy": 3}},
+        {"training_metrics": {"loss": {"total": torch.zeros(2)}, "accuracy": {}}},
+        {"class_names": 3},
+        {"class_names": [1, 2, 3]},
+    ],
+)
+def test_damaged_entries_of_a_checkpoint_are_named(damaged):
+    with pytest.raises(CheckpointError, match="training_metrics or class_names in the checkpoint is damaged"):
+        ClassificationModel(**SMALL).on_load_checkpoint(damaged)
 
 
 def test_class_count_comes_from_the_names():

@@ -13,6 +13,7 @@ from cuelight.data.reading import portable_name
 from cuelight.data.targets.masks import MASKS
 from cuelight.errors import Problem
 from cuelight.images.preprocessing import IGNORE_INDEX
+from cuelight.utils.words import checked_names
 
 
 class MaskFileDataModule(ImageFileDataModule[MaskFiles]):
@@ -73,9 +74,12 @@ class MaskFileDataModule(ImageFileDataModule[MaskFiles]):
 
 def class_name_problem(names: Sequence[str]) -> str | None:
     """Return what is wrong with the names of the classes; ``None`` if nothing is."""
-    twice = sorted({name for name in names if list(names).count(name) > 1})
     if not names or len(names) > IGNORE_INDEX:
         return f"expected 1 to {IGNORE_INDEX} class names, got {len(names)}."
+    try:
+        twice = sorted({name for name in checked_names(names) if list(names).count(name) > 1})
+    except ValueError as error:
+        return f"{error}."
     return f"duplicate class names: {', '.join(twice)}. Expected a different name for each class." if twice else None
 
 

@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from cuelight.errors import ArchiveError, ConfigError
+from cuelight.errors import ArchiveError
 from cuelight.export.archive.schema import knows_resize_mode, validate
 from cuelight.export.model_metadata import ModelMetadata
 from cuelight.export.onnx.info import TensorInfo, fixed_batch, read_onnx_info
 from cuelight.export.onnx.sessions import output_tensors
+from cuelight.images.preprocessing import DAMAGED
 from cuelight.version import __version__
 
 _FORMAT_VERSION = "1.0"
@@ -59,7 +59,7 @@ def read_metadata(text: Mapping[str, str], source: Path) -> ModelMetadata | None
     """Read Cuelight's entries in the metadata of an ONNX file; ``None`` if Cuelight did not write the file."""
     try:
         return ModelMetadata.from_metadata(text)
-    except (json.JSONDecodeError, AttributeError, TypeError, ConfigError) as error:
+    except DAMAGED as error:
         raise ArchiveError(f"{source}: its metadata is damaged: {error}. Export it again.") from error
 
 

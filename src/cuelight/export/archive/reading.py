@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import bz2
+import gzip
 import hashlib
 import json
 import lzma
+import os
 import tarfile
 import zlib
 from collections.abc import Callable, Iterator
@@ -20,7 +23,10 @@ CHECKSUM = "onnx_sha256"
 
 _MAX_MEMBERS = 1000
 _MAX_CONFIG_BYTES = 16 * 1024**2
-_MAX_BYTES = 4 * 1024**3  # of all members; an ONNX file cannot be larger than 2 GiB
+_MAX_BYTES = 2 * 1024**3 + _MAX_CONFIG_BYTES  # unpacked; an ONNX file cannot be larger than 2 GiB
+_MAX_RATIO = 100  # of the unpacked to the packed size; weights hardly compress
+_ALWAYS_ALLOWED = 256 * 1024**2  # unpacked, for small models
+_DECOMPRESSORS: dict[bytes, Callable[[BinaryIO], Any]] = {b"\x1f\x8b": gzip.open, b"BZ": bz2.open, b"\xfd7": lzma.open}
 _DAMAGED = (tarfile.TarError, OSError, EOFError, zlib.error, lzma.LZMAError, ValueError, RecursionError)
 
 
@@ -30,11 +36,30 @@ def scan_archive(file: BinaryIO, source: Path, consume: Callable[[IO[bytes]], T]
     Returns the content of ``config.json``, and what ``consume`` returned for the model that it names; ``consume`` also
     reads other members that come before the configuration. Raises ArchiveError if it is not a whole NN Archive.
     """
+    magic = file.read(2)
+    file.seek(0)
+    stream: Any = _Limited(
+        _DECOMPRESSORS[magic](file) if magic in _DECOMPRESSORS else file, os.fstat(file.fileno()).st_size
+    )
     try:
-        with tarfile.open(fileobj=file, mode="r:*") as tar:
+        with tarfile.open(fileobj=stream, mode="r:") as tar:
             return _scan(tar, source, consume)
     except _DAMAGED as error:
         raise ArchiveError(f"{source}: this is not a whole NN Archive: {error}. Write or copy it again.") from error
+
+
+class _Limited:
+    """A stream that is not read beyond what an archive of ``stored`` bytes can hold."""
+
+    def __init__(self, stream: Any, stored: int) -> None:
+        self._stream = stream
+        self._limit = min(_MAX_BYTES, max(_ALWAYS_ALLOWED, _MAX_RATIO * stored))
+        self.seek, self.tell = stream.seek, stream.tell
+
+    def read(self, size: int) -> bytes:
+        if self.tell() + size > self._limit:
+            raise tarfile.ReadError(f"unpacked it has more than {self._limit} bytes, too large for an NN Archive")
+        return bytes(self._stream.read(size))
 
 
 def _scan(tar: tarfile.TarFile, source: Path, consume: Callable[[IO[bytes]], T]) -> tuple[dict[str, Any], T]:
@@ -59,11 +84,9 @@ def _scan(tar: tarfile.TarFile, source: Path, consume: Callable[[IO[bytes]], T])
 
 def _members(tar: tarfile.TarFile, source: Path) -> Iterator[tarfile.TarInfo]:
     names: set[str] = set()
-    total = 0
     for member in tar:
-        total += member.size
-        if total > _MAX_BYTES or len(names) >= _MAX_MEMBERS:
-            raise ArchiveError(f"{source}: it is too large for an NN Archive, or has too many files; it was not read.")
+        if len(names) >= _MAX_MEMBERS:
+            raise ArchiveError(f"{source}: it has too many files, too large for an NN Archive; it was not read.")
         if member.name in names:
             raise ArchiveError(f"{source}: it contains {member.name!r} twice; expected it once.")
         names.add(member.name)
