@@ -6,6 +6,7 @@ import gc
 import logging
 import resource
 import signal
+from pathlib import Path
 from types import SimpleNamespace
 
 import lightning.pytorch as pl
@@ -164,12 +165,13 @@ def test_pictures_of_the_first_batches_of_each_validation_at_the_step_of_its_los
     with (tmp_path / "csv" / "metrics.csv").open(newline="") as file:
         steps = [int(row["step"]) for row in csv.DictReader(file) if row["val/loss"]]
     assert steps == [STEPS - 1, 2 * STEPS - 1]
-    assert pictures_in(tmp_path) == [f"epoch_000{n}_step_0000000{step}_val_0.jpg" for n, step in enumerate(steps, 1)]
+    folder = Path(tensorboard.log_dir)
+    assert pictures_in(folder) == [f"epoch_000{n}_step_0000000{step}_val_0.jpg" for n, step in enumerate(steps, 1)]
     events = EventAccumulator(tensorboard.log_dir, size_guidance={"images": 0}).Reload()
     assert events.Tags()["images"] == ["gradcam/val_0"]
     sent = events.Images("gradcam/val_0")
     assert [image.step for image in sent] == steps
-    with Image.open(tmp_path / "gradcam" / pictures_in(tmp_path)[-1]) as picture:
+    with Image.open(folder / "gradcam" / pictures_in(folder)[-1]) as picture:
         assert picture.size == (sent[-1].width, sent[-1].height)
 
 
@@ -507,7 +509,7 @@ def test_several_callbacks_do_not_write_over_each_other(tmp_path) -> None:
     tensorboard = TensorBoardLogger(tmp_path / "logs")
     callbacks = [GradCamCallback("body.0", "label"), EMACallback(), GradCamCallback(LAYER, "label")]
     fit(tmp_path, callbacks, logger=tensorboard, max_epochs=1)
-    first, second = pictures_in(tmp_path)
+    first, second = pictures_in(Path(tensorboard.log_dir))
     assert (first[-9:], second[-20:]) == ("val_0.jpg", "val_0_callback_1.jpg")
     events = EventAccumulator(tensorboard.log_dir, size_guidance={"images": 0}).Reload()
     assert sorted(events.Tags()["images"]) == ["gradcam/val_0", "gradcam/val_0_callback_1"]

@@ -235,12 +235,16 @@ def test_patch_of_another_origin_stays_as_it_is(tmp_path, repository, caplog, di
     assert ("is not from this run" in caplog.text) == bool(diff)
 
 
+def loggers(*folders):
+    return [TensorBoardLogger(folder, name="", version="") for folder in folders]
+
+
 def test_large_diff_is_neither_searched_nor_sent(tmp_path, repository, caplog, monkeypatch) -> None:
     repository["diff"] = b"+1,2,3,4\n" * 600_000
     searched = []
     monkeypatch.setattr(record_files, "redacted_text", lambda text: searched.append(text) or text)
     elsewhere = tmp_path / "elsewhere"
-    train(tmp_path / "run", MetadataLogger(save_diff=True), logger=TensorBoardLogger(elsewhere, name="", version=""))
+    train(tmp_path / "run", MetadataLogger(save_diff=True), logger=loggers(tmp_path / "run", elsewhere))
     assert (tmp_path / "run" / "diff.patch").read_bytes() == repository["diff"]
     assert not searched
     assert not list(elsewhere.rglob("*.patch"))
@@ -251,7 +255,7 @@ def test_large_diff_is_neither_searched_nor_sent(tmp_path, repository, caplog, m
 def test_diff_with_a_secret_stays_here(tmp_path, repository, caplog, diff, files) -> None:
     repository["diff"] = diff
     elsewhere = tmp_path / "elsewhere"
-    train(tmp_path / "run", MetadataLogger(save_diff=True), logger=TensorBoardLogger(elsewhere, name="", version=""))
+    train(tmp_path / "run", MetadataLogger(save_diff=True), logger=loggers(tmp_path / "run", elsewhere))
     assert (tmp_path / "run" / "diff.patch").read_bytes() == diff
     assert [path.name for path in elsewhere.rglob("*.patch")] == files
     assert [path.name for path in elsewhere.rglob("metadata.yaml")] == ["metadata.yaml"]

@@ -84,13 +84,18 @@ class DigitModel(pl.LightningModule):
 
 
 def trainer_for(folder, callbacks, **settings):
-    usual = {"max_epochs": 2, "num_sanity_val_steps": 2, "logger": CSVLogger(folder), "log_every_n_steps": 1}
+    usual = {
+        "max_epochs": 2,
+        "num_sanity_val_steps": 2,
+        "logger": CSVLogger(folder, name="", version=""),
+        "log_every_n_steps": 1,
+    }
     return trainers.quiet_trainer(folder, callbacks, **usual | settings)
 
 
 def fit(folder, callbacks, make_model=DigitModel, data=None, **settings):
     """Train on few digits; return the trainer and the model."""
-    usual = {"logger": CSVLogger(folder), "log_every_n_steps": 1}
+    usual = {"logger": CSVLogger(folder, name="", version=""), "log_every_n_steps": 1}
     return trainers.fit(folder, callbacks, make_model, data or DigitData(), **usual | settings)
 
 

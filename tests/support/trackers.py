@@ -66,11 +66,11 @@ class KeepingLogger(Logger):
 
     @property
     def name(self):
-        return "keeping"
+        return ""
 
     @property
     def version(self):
-        return 0
+        return ""
 
     def log_metrics(self, metrics, step=None):
         pass

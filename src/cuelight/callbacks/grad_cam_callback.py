@@ -122,7 +122,6 @@ class GradCamCallback(pl.Callback):
         """Reset the state, and raise a ``CuelightError`` under a strategy that shards the weights."""
         self._target = None
         self._said = set()
-        self._directory = directory_of(trainer)
         if stage in ("fit", "validate") and is_sharded(trainer):
             raise CuelightError(
                 f"GradCamCallback does not support {type(trainer.strategy).__name__}, because no process has all "
@@ -134,7 +133,8 @@ class GradCamCallback(pl.Callback):
         self._check(trainer, pl_module)
 
     def on_validation_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        """Check the same before a validation without a training."""
+        """Check the same before a validation without a training, and find the folder for the pictures."""
+        self._directory = directory_of(trainer)
         if trainer.state.fn != "fit":
             self._check(trainer, pl_module)
 

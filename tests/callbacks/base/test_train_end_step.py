@@ -402,12 +402,12 @@ def test_the_same_step_twice_is_refused_before_the_training(tmp_path) -> None:
     assert model.trace == []
 
 
-def test_outcomes_that_cannot_be_written_stop_nothing(tmp_path, caplog) -> None:
+def test_outcomes_that_cannot_be_written_are_failures_that_stop_nothing(tmp_path) -> None:
     (tmp_path / "outcomes.json").mkdir()
     steps = [TestOnTrainEnd(), ExportOnTrainEnd()]
-    train(tmp_path, *keep(LOSS), *steps)
-    assert {step.outcome.status for step in steps} == {"ok"}
-    assert "The outcome of TestOnTrainEnd cannot be written" in caplog.text
+    with pytest.raises(TrainEndError, match=r"The outcome cannot be recorded: WriteError: .*Is a directory"):
+        train(tmp_path, *keep(LOSS), *steps)
+    assert all(step.outcome.files for step in steps)
 
 
 def test_a_module_may_draw_into_its_logger_while_it_is_tested(tmp_path) -> None:

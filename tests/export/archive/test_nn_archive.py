@@ -24,7 +24,7 @@ import torch
 from luxonis_ml.nn_archive import ArchiveGenerator, Config, is_nn_archive
 from torch import nn
 
-from cuelight.errors import ArchiveError
+from cuelight.errors import ArchiveError, WriteError
 from cuelight.export.archive import nn_archive
 from cuelight.export.archive import schema as archive_schema
 from cuelight.export.archive.check import find_problems
@@ -193,9 +193,7 @@ def test_a_full_disk_leaves_the_older_archive(model, archive) -> None:
     signal.signal(signal.SIGXFSZ, signal.SIG_IGN)  # as Python does, unless a library changed it
     resource.setrlimit(resource.RLIMIT_FSIZE, (4096, limits[1]))
     try:
-        with pytest.raises(
-            ArchiveError, match=r"model\.tar: the archive cannot be written: .*[Cc]hoose another folder"
-        ):
+        with pytest.raises(WriteError, match=r"model\.tar: this file cannot be written: File too large"):
             write_archive(model, archive, name="b", heads=HEADS)
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, limits)
@@ -203,23 +201,20 @@ def test_a_full_disk_leaves_the_older_archive(model, archive) -> None:
     assert [entry.name for entry in archive.parent.iterdir()] == ["model.tar"]
 
 
-@pytest.mark.parametrize(
-    ("number", "advice"),
-    [(errno.ENOSPC, "disk is full"), (errno.EACCES, "may write to"), (errno.EROFS, "read-only")],
-)
-def test_what_to_do_when_a_disk_refuses(model, tmp_path, monkeypatch, number, advice) -> None:
+@pytest.mark.parametrize("number", [errno.ENOSPC, errno.EACCES, errno.EROFS])
+def test_reason_is_named_when_a_disk_refuses(model, tmp_path, monkeypatch, number) -> None:
     def refuse(descriptor):
         raise OSError(number, os.strerror(number))
 
     monkeypatch.setattr(os, "fsync", refuse)
-    with pytest.raises(ArchiveError, match=f"{os.strerror(number)}.*{advice}"):
+    with pytest.raises(WriteError, match=f"a.tar: this file cannot be written: {os.strerror(number)}"):
         write_archive(model, tmp_path / "a.tar", name="a", heads=None)
     assert not list(tmp_path.iterdir())
 
 
 def test_a_folder_that_cannot_be_made(model, tmp_path) -> None:
     (tmp_path / "file").touch()
-    with pytest.raises(ArchiveError, match=r"a\.tar: the archive cannot be written"):
+    with pytest.raises(WriteError, match=r"a\.tar: this file cannot be written: .*file is a file"):
         write_archive(model, tmp_path / "file" / "a.tar", name="a", heads=None)
 
 

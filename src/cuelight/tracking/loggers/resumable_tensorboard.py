@@ -45,6 +45,7 @@ class ResumableTensorBoardLogger(TensorBoardLogger):
         """The writer of the file, created at the first use."""
         with no_experiment_on_error(self.save_dir):
             if self._experiment is None:
+                Path(self.log_dir).mkdir(parents=True, exist_ok=True)
                 tempfile.TemporaryFile(dir=self.log_dir).close()  # the thread that writes would fail with a traceback
             writer = super().experiment
         again, self._written_again = self._written_again, []
