@@ -11,6 +11,7 @@ from cuelight.utils.lazy_imports import lazy_imports
 if TYPE_CHECKING:
     from cuelight.data.base.image_file_data_module import ImageFileDataModule as ImageFileDataModule
     from cuelight.data.base.mask_file_data_module import MaskFileDataModule as MaskFileDataModule
+    from cuelight.data.datasets.digit_boxes import DigitBoxes as DigitBoxes
     from cuelight.data.datasets.digit_scenes import DigitScenes as DigitScenes
     from cuelight.data.datasets.digits import Digits as Digits
     from cuelight.data.datasets.image_folder import ImageFolder as ImageFolder

@@ -40,6 +40,7 @@ MODELS = {
 
 DATA = {
     "Digits": "cuelight.data.datasets.digits:Digits",
+    "DigitBoxes": "cuelight.data.datasets.digit_boxes:DigitBoxes",
     "DigitScenes": "cuelight.data.datasets.digit_scenes:DigitScenes",
     "ImageFolder": "cuelight.data.datasets.image_folder:ImageFolder",
     "MaskFolder": "cuelight.data.datasets.mask_folder:MaskFolder",

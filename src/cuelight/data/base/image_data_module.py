@@ -33,12 +33,12 @@ class ImageDataModule(pl.LightningDataModule, Generic[_Images]):
 
     Attributes:
         in_memory: Whether images are available so fast that workers would only slow loading down, except to augment.
-        target_kind: How targets are transformed with their images: ``LABELS``, ``MASKS`` or one of your own.
+        target_kind: How targets are transformed with their images: ``LABELS``, ``MASKS``, ``BOXES`` or one of your own.
         task: The task of the targets; models of another task are refused.
     """
 
     in_memory = False
-    target_kind: ClassVar[TargetKind] = LABELS
+    target_kind: TargetKind = LABELS
     task: ClassVar[str | None] = None
 
     def __init__(self, transforms: Sequence[Part] | None, batch_size: int, num_workers: int, seed: int) -> None:
