@@ -82,7 +82,8 @@ def _read_yaml(file: Path) -> dict[str, Any]:
     try:
         settings = yaml.safe_load(read_text(file))
     except (yaml.YAMLError, RecursionError, ValueError) as error:
-        raise DataError(f"{file}: this is not YAML: {str(error) or 'it is nested too deeply'}") from error
+        reason = "it is nested too deeply" if isinstance(error, RecursionError) else error
+        raise DataError(f"{file}: this is not YAML: {reason}") from error
     if not isinstance(settings, dict):
         raise DataError(f"{file}: expected a mapping of keys. {_LAYOUT}")
     return settings
