@@ -12,6 +12,7 @@ from torch import Tensor
 from cuelight.data.base.scenes import MOST_DIGITS, Scene
 from cuelight.data.datasets.digit_scenes import Count, DigitScenes, SceneImages, SceneSize
 from cuelight.data.datasets.digits import CLASS_NAMES
+from cuelight.data.targets.box_mixing import BoxMixing, Probability
 from cuelight.data.targets.boxes import Boxes, BoxTarget, box_target
 
 
@@ -43,7 +44,10 @@ class DigitBoxes(DigitScenes):
         train_scenes: Number of scenes for training.
         val_scenes: Number of scenes for validation.
         test_scenes: Number of scenes for test.
-        min_visible: A box is dropped if ``transforms`` leave less than this share of its area inside the image.
+        min_visible: A box is dropped if less than this share of its area is left inside the image.
+        mosaic: Probability that a training scene is a mosaic of four.
+        mixup: Probability that a training scene is the mean of two.
+        close_mosaic: Number of epochs at the end of the training without mosaic and mixup.
         **options: As for :class:`~cuelight.data.datasets.digit_scenes.DigitScenes`. What moves the image moves its
             boxes.
     """
@@ -61,11 +65,15 @@ class DigitBoxes(DigitScenes):
         train_scenes: Count = 800,
         val_scenes: Count = 200,
         test_scenes: Count = 200,
-        min_visible: Annotated[float, Field(ge=0, le=1)] = 0.1,
+        min_visible: Probability = 0.1,
+        mosaic: Probability = 0.0,
+        mixup: Probability = 0.0,
+        close_mosaic: Annotated[int, Field(ge=0)] = 10,
         **options: Any,
     ) -> None:
         super().__init__(size, digits_per_scene, train_scenes, val_scenes, test_scenes, **options)
-        self.target_kind = Boxes(min_visible)
+        self.target_kind = kind = Boxes(min_visible)
+        self.mixing = BoxMixing(kind, mosaic, mixup, close_mosaic) if mosaic or mixup else None
 
     @property
     def class_names(self) -> list[str]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import TypedDict
 
 import torch
@@ -60,10 +60,12 @@ class Boxes:
         height, width = boxes.canvas_size  # type: ignore[attr-defined]
         if (height, width) == preprocessing.size:
             return target
-        whole = functional.resize(_unclipped(boxes), list(preprocessing.scaled_size(height, width)))
-        if preprocessing.resize != "stretch":
-            whole = functional.center_crop(whole, list(preprocessing.size))
-        return self._visible(target, functional.clamp_bounding_boxes(whole, clamping_mode="hard"), whole)
+
+        def resize(boxes: Tensor) -> Tensor:
+            scaled: Tensor = functional.resize(boxes, list(preprocessing.scaled_size(height, width)))
+            return scaled if preprocessing.resize == "stretch" else _center_crop(scaled, preprocessing.size)
+
+        return self.move(target, resize)
 
     def augment(self, augmentation: Augmentation, image: Tensor, target: BoxTarget) -> tuple[Tensor, BoxTarget]:
         """Transform the image and its boxes alike."""
@@ -90,6 +92,11 @@ class Boxes:
         """Report the transforms that torchvision cannot repeat on boxes."""
         return problems_of_images_alone(transforms, path, "boxes")
 
+    def move(self, target: BoxTarget, transform: Callable[[Tensor], Tensor]) -> BoxTarget:
+        """Apply a transform of torchvision to the boxes, and cut them off at the edge of the image."""
+        whole = transform(_unclipped(target["boxes"]))
+        return self._visible(target, functional.clamp_bounding_boxes(whole, clamping_mode="hard"), whole)
+
     def _visible(self, target: BoxTarget, boxes: Tensor, whole: Tensor) -> BoxTarget:
         area = box_area(boxes.as_subclass(Tensor))
         share = area / box_area(whole.as_subclass(Tensor)).clamp(min=torch.finfo(torch.float32).tiny)
@@ -107,6 +114,15 @@ BOXES = Boxes()
 def _on_canvas(boxes: Tensor, size: tuple[int, int]) -> Tensor:
     placed: Tensor = tv_tensors.BoundingBoxes(boxes, format="XYXY", canvas_size=size)
     return placed
+
+
+def _center_crop(boxes: Tensor, size: tuple[int, int]) -> Tensor:
+    # center_crop rounds an odd padding of boxes up, and that of images down.
+    height, width = boxes.canvas_size  # type: ignore[attr-defined]
+    rows, columns = max(0, size[0] - height), max(0, size[1] - width)
+    padded = functional.pad(boxes, [columns // 2, rows // 2, (columns + 1) // 2, (rows + 1) // 2])
+    cropped: Tensor = functional.center_crop(padded, list(size))
+    return cropped
 
 
 def _unclipped(boxes: Tensor) -> Tensor:

@@ -18,6 +18,15 @@ Augmentation = Callable[..., Any]
 _OF_IMAGES_ALONE = frozenset({"AugMix", "AutoAugment", "RandAugment", "RandomErasing", "TrivialAugmentWide"})
 
 
+class Mixing(Protocol):
+    """Joins training images and their targets at their final size, in all but the last ``plain_epochs`` epochs."""
+
+    plain_epochs: int
+
+    def __call__(self, sample: tuple[Tensor, Any], draw: Callable[[], tuple[Tensor, Any]]) -> tuple[Tensor, Any]:
+        """Return the sample, or one of it and of other random ones, which ``draw`` returns."""
+
+
 class TargetKind(Protocol):
     """How targets are resized and augmented with their images, and collated into a batch."""
 
