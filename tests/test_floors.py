@@ -43,7 +43,7 @@ INNER_FLOORS = {
     "tracking": ["", "outbox", "loggers"],
 }
 MAX_ROOT_MODULES = 6
-TASK_NAMES = {"classification", "segmentation", "detection", "detection", "keypoints"}
+TASK_NAMES = {"classification", "segmentation", "detection", "keypoints"}
 # Where a task may be named outside of its folder, and why.
 NAMES_OF_TASKS = {
     "callbacks/grad_cam_callback.py": "the values and the default of its parameter `task` are fixed",
