@@ -23,6 +23,7 @@ _MOST_NAMED = 5
 _IMAGE = ("image", "in no folder of the layout")
 _FOLDER = ("folder", "that the layout does not know")
 _REPEATED = ("folder", "reached twice or in a circle")
+_UNLISTED = ("image", "without annotation")
 
 
 def _readable(suffix: str) -> bool:
@@ -34,21 +35,32 @@ IMAGE_SUFFIXES = tuple(filter(_readable, _USUAL_SUFFIXES))
 
 
 class UnusedFiles:
-    """Counts the files and folders of a dataset that are not used; hidden files are ignored."""
+    """Counts the files and folders of a dataset that are not used; hidden files are ignored.
 
-    def __init__(self, root: Path) -> None:
+    Args:
+        root: The folder of the dataset.
+        ignored: Suffixes of further files that are not counted, in lower case.
+    """
+
+    def __init__(self, root: Path, ignored: Collection[str] = ()) -> None:
         self._root = root
+        self._ignored = ignored
         self._suffixes: Counter[str] = Counter()
-        self._names: dict[tuple[str, str], list[str]] = {_IMAGE: [], _FOLDER: [], _REPEATED: []}
+        self._names: dict[tuple[str, str], list[str]] = {_IMAGE: [], _FOLDER: [], _REPEATED: [], _UNLISTED: []}
 
     def add_file(self, name: str) -> None:
         """Count a file of another format."""
-        if name not in _SYSTEM_FILES and not name.startswith("."):
-            self._suffixes[Path(name).suffix.lower() or "without suffix"] += 1
+        suffix = Path(name).suffix.lower()
+        if name not in _SYSTEM_FILES and not name.startswith(".") and suffix not in self._ignored:
+            self._suffixes[suffix or "without suffix"] += 1
 
     def add_repeated(self, path: Path) -> None:
         """Count a folder that is read by another path, or that contains the link to it."""
         self._add(_REPEATED, path)
+
+    def add_without_annotation(self, path: str) -> None:
+        """Count an image that no annotation file lists."""
+        self._add(_UNLISTED, path)
 
     def add_others(self, folder: Path, used: Collection[str]) -> None:
         """Count what a folder contains besides the ``used`` names."""

@@ -7,19 +7,27 @@ from pathlib import Path
 from cuelight.errors import DataError
 
 
-def read_lines(file: Path) -> list[str]:
-    """Return the lines that are not blank, without the spaces around them, of a UTF-8 file with or without a mark.
-
-    Raises:
-        DataError: The file cannot be read, or has another encoding.
-    """
+def read_bytes(file: Path) -> bytes:
+    """Return the content of a file; ``DataError`` if it cannot be read, or is a pipe, which could block for ever."""
     try:
-        text = file.read_text(encoding="utf-8-sig")
+        if file.exists() and not file.is_file() and not file.is_dir():
+            raise DataError(f"{file}: cannot be read: it is a pipe or a device, not a file.")
+        return file.read_bytes()
+    except OSError as error:
+        raise DataError(f"{file}: cannot be read: {error.strerror or error}") from error
+
+
+def read_text(file: Path) -> str:
+    """Return the text of a UTF-8 file with or without a mark; ``DataError`` if it is unreadable or not UTF-8."""
+    try:
+        return read_bytes(file).decode("utf-8-sig")
     except UnicodeDecodeError as error:
         raise DataError(
             f"{file}: this file is not UTF-8 (byte {error.start} is 0x{error.object[error.start]:02x}). Save it as "
             "UTF-8; editors call this the encoding."
         ) from error
-    except OSError as error:
-        raise DataError(f"{file}: cannot be read: {error.strerror or error}") from error
-    return [line.strip() for line in text.splitlines() if line.strip()]
+
+
+def read_lines(file: Path) -> list[str]:
+    """Return the lines that are not blank, without the spaces around them, of a file as for :func:`read_text`."""
+    return [line.strip() for line in read_text(file).splitlines() if line.strip()]
