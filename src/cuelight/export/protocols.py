@@ -39,6 +39,14 @@ class BringsHeads(Protocol):
 
 
 @runtime_checkable
+class BringsDecoding(Protocol):
+    """A module whose task needs settings to decode the outputs of the exported file."""
+
+    def decoding(self) -> Mapping[str, Any]:
+        """Return the settings in plain types, such as thresholds; they are written into the file."""
+
+
+@runtime_checkable
 class BringsExport(Protocol):
     """A module that exports another module in its place, such as one with an extra or a missing last layer."""
 

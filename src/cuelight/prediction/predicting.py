@@ -122,7 +122,7 @@ def predict(
         )
     prepare = partial(_fit_in_8_bits if metadata.preprocessing_inside else tensors.prepare, preprocessing)
     images = read_images(files, prepare, report, preprocessing.value_range)
-    return _predict(network, images, task, preprocessing, metadata.class_names, batch_size)
+    return _predict(network, images, task, preprocessing, metadata, batch_size)
 
 
 def _fit_in_8_bits(preprocessing: Preprocessing, image: Image.Image) -> Tensor:
@@ -163,12 +163,12 @@ def _predict(
     images: Iterator[tuple[Path, Image.Image, Tensor]],
     task: Task,
     preprocessing: Preprocessing,
-    class_names: Sequence[str] | None,
+    metadata: ModelMetadata,
     batch_size: int,
 ) -> Iterator[ImagePrediction]:
     while batch := list(islice(images, batch_size)):
         outputs = network(torch.stack([tensor for _, _, tensor in batch]))
-        for (path, image, _), decoded in zip(batch, task.decode(outputs, class_names), strict=True):
+        for (path, image, _), decoded in zip(batch, task.decode(outputs, metadata), strict=True):
             result = decoded
             if isinstance(task, ResizesResults):
                 result = task.resize_to_image(decoded, preprocessing, image.size)

@@ -36,6 +36,7 @@ CALLBACKS = {
 MODELS = {
     "ClassificationModel": "cuelight.tasks.classification.model:ClassificationModel",
     "SegmentationModel": "cuelight.tasks.segmentation.model:SegmentationModel",
+    "DetectionModel": "cuelight.tasks.detection.model:DetectionModel",
 }
 
 DATA = {

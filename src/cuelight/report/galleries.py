@@ -49,10 +49,12 @@ def gradcam_gallery(directory: Path) -> Gallery:
 
 
 def example_gallery(directory: Path) -> Gallery:
-    """Return the pictures of predictions beside the ground truth that a test has written."""
-    files = sorted((directory / _TEST_FOLDER).glob("predictions*.png"))
+    """Return the pictures that a test has written, but the confusion matrix, which the page draws itself."""
+    files = sorted(
+        file for file in (directory / _TEST_FOLDER).glob("*.png") if not file.name.startswith("confusion_matrix")
+    )
     captions = [(file, file.relative_to(directory).as_posix()) for file in files]
-    return _gallery(directory, _TEST_FOLDER, captions, "from the first images of the split")
+    return _gallery(directory, _TEST_FOLDER, captions, "by name")
 
 
 def prediction_gallery(directory: Path) -> Gallery:

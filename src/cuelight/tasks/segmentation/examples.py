@@ -6,16 +6,14 @@ from collections.abc import Sequence
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image, ImageDraw
+from PIL import Image
 
-from cuelight.images.drawing import BACKGROUND, TEXT, font, readable_size, resized
+from cuelight.images.drawing import panel_grid, readable_size, resized
 from cuelight.tasks.segmentation.decode import UNSEEN, Segmentation
 from cuelight.tasks.segmentation.picture import legend_entry, tinted, with_legend
 
 _TITLES = ("image", "truth", "prediction")
 _MIN_WIDTH, _MAX_SIDE = 176, 256
-_GAP, _BETWEEN, _TITLE_HEIGHT, _TITLE_SIZE = 4, 20, 26, 14
-_ABREAST = 2
 
 
 def draw_segmentation_examples(
@@ -38,25 +36,4 @@ def draw_segmentation_examples(
     entries = [legend_entry(index, names, names[index]) for index in present if index != UNSEEN]
     if UNSEEN in present:
         entries.append(legend_entry(UNSEEN, names, "without a label"))
-    return with_legend(_grid(panels), entries)
-
-
-def _grid(panels: Sequence[Sequence[Image.Image]]) -> Image.Image:
-    """Arrange the panels of the images under their titles."""
-    width, height = panels[0][0].size
-    block = len(_TITLES) * (width + _GAP) - _GAP
-    abreast = min(_ABREAST, len(panels))
-    rows = -(-len(panels) // abreast)
-    grid = Image.new(
-        "RGB", (abreast * (block + _BETWEEN) - _BETWEEN, _TITLE_HEIGHT + rows * (height + _GAP) - _GAP), BACKGROUND
-    )
-    draw = ImageDraw.Draw(grid)
-    for place, of_image in enumerate(panels):
-        row, column = divmod(place, abreast)
-        for number, (panel, title) in enumerate(zip(of_image, _TITLES, strict=True)):
-            left = column * (block + _BETWEEN) + number * (width + _GAP)
-            grid.paste(panel, (left, _TITLE_HEIGHT + row * (height + _GAP)))
-            if row == 0:
-                middle = (left + width // 2, _TITLE_HEIGHT // 2)
-                draw.text(middle, title, TEXT, font(_TITLE_SIZE), anchor="mm")
-    return grid
+    return with_legend(panel_grid(panels, _TITLES), entries)
