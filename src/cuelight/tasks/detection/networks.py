@@ -11,7 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from cuelight.errors import ConfigError, Problem
-from cuelight.training.backbones import build_feature_maps, feature_strides
+from cuelight.training.backbones import backbone_problems, build_feature_maps, feature_strides
 
 NeckName = Literal["fpn", "pan"]
 ActivationName = Literal["relu", "hardswish", "silu"]
@@ -153,10 +153,12 @@ def build_detector(
             are no multiples of the largest one.
         CuelightError: If the pretrained weights cannot be fetched.
     """
-    if problems := [
-        *stride_problems(backbone, strides, "model.params"),
-        *_size_problems(input_size, strides),
-    ]:
+    path = "model.params"
+    if problems := (
+        backbone_problems(backbone, pretrained, backbone_params, path)
+        or stride_problems(backbone, strides, path)
+        or _size_problems(input_size, strides)
+    ):
         raise ConfigError(problems)
     features, channels = build_feature_maps(backbone, pretrained, in_channels, input_size, strides, backbone_params)
     return DetectionNetwork(features, channels, strides, **head)
@@ -167,6 +169,8 @@ def stride_problems(backbone: str, strides: Sequence[int], path: str) -> list[Pr
     where = f"{path}.strides" if path else "strides"
     if not strides or list(strides) != sorted(set(strides)):
         return [Problem(f"expected strides in ascending order, such as [8, 16, 32]; got {list(strides)}.", where)]
+    if any(coarse % fine for fine, coarse in pairwise(strides)):
+        return [Problem(f"expected each stride to be a multiple of the one before; got {list(strides)}.", where)]
     available = feature_strides(backbone)
     if available is None:
         message = f"{backbone} gives no feature maps. Choose a network such as resnet18 or mobilenetv3_small_100."
