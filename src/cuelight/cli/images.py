@@ -35,7 +35,7 @@ def predict(arguments: argparse.Namespace) -> int:
     found = _with_bar(prediction.predict(network, files, arguments.batch_size), "predicting", len(files), display)
     rows: list[dict[str, Any]] = []
     found = _noted(found, rows, lambda one: one.result.summary())
-    prediction.write_predictions(found, folder, pictures=None if arguments.no_pictures else "png")
+    prediction.write_predictions(found, folder, pictures=None if arguments.no_pictures else "png", coco=arguments.coco)
     if not arguments.quiet:
         print_images(rows, folder)
     return 0

@@ -60,6 +60,14 @@ class MakesMasks(Protocol):
         """Return the class indices of a result as an image."""
 
 
+@runtime_checkable
+class HasCocoResults(Protocol):
+    """A result with boxes."""
+
+    def coco(self, image_id: int | str) -> list[dict[str, Any]]:
+        """Return the boxes in the format of COCO results."""
+
+
 @dataclass(frozen=True)
 class ImagePrediction:
     """The prediction for an image file.

@@ -13,7 +13,7 @@ from typing import Any, Literal
 from PIL import Image
 
 from cuelight.errors import CuelightError
-from cuelight.prediction.predicting import ImagePrediction
+from cuelight.prediction.predicting import HasCocoResults, ImagePrediction
 from cuelight.utils.files import atomic_write, write_text
 
 PictureFormat = Literal["png", "jpg"]
@@ -24,7 +24,11 @@ _QUALITY = 92
 
 
 def write_predictions(
-    predictions: Iterable[ImagePrediction], folder: Path, *, pictures: PictureFormat | None = "png"
+    predictions: Iterable[ImagePrediction],
+    folder: Path,
+    *,
+    pictures: PictureFormat | None = "png",
+    coco: bool = False,
 ) -> int:
     """Write ``predictions.csv``, ``predictions.json`` and, in ``pictures``, one picture for each image.
 
@@ -34,15 +38,18 @@ def write_predictions(
         predictions: The result of :func:`predict`; only one batch of images is in memory at a time.
         folder: The output folder; it is created if missing.
         pictures: Format of the pictures; none are drawn if ``None``.
+        coco: Whether to write boxes to ``predictions_coco.json`` too, in the format of COCO results. ``image_id`` is
+            the name of the file without its ending, as a number if it is one.
 
     Returns:
         The number of images.
 
     Raises:
-        CuelightError: The files cannot be written.
+        CuelightError: The files cannot be written, or the results for ``coco`` have no boxes.
     """
     rows: list[dict[str, Any]] = []
     details: list[dict[str, Any]] = []
+    coco_results: list[dict[str, Any]] = []
     names = UnusedNames()
     try:
         for prediction in predictions:
@@ -57,18 +64,31 @@ def write_predictions(
                 save_picture(prediction.picture(), folder / drawn["picture"])
             rows.append(where | prediction.result.row() | drawn)
             details.append(where | prediction.result.details() | drawn)
+            if coco:
+                coco_results += _coco(prediction)
         table = io.StringIO()
         writer = csv.DictWriter(table, fieldnames=list(rows[0]) if rows else ["path"])
         writer.writeheader()
         writer.writerows(rows)
         write_text(folder / "predictions.csv", _as_utf8(table.getvalue()))
         write_text(folder / "predictions.json", _as_utf8(json.dumps(details, indent=2, ensure_ascii=False) + "\n"))
+        if coco:
+            write_text(folder / "predictions_coco.json", _as_utf8(json.dumps(coco_results, ensure_ascii=False) + "\n"))
     except OSError as error:
         raise CuelightError(
             f"{folder}: the predictions cannot be written: {error.strerror or error}. Free some space, or choose a "
             "folder that you may write to."
         ) from error
     return len(rows)
+
+
+def _coco(prediction: ImagePrediction) -> list[dict[str, Any]]:
+    if not isinstance(prediction.result, HasCocoResults):
+        raise CuelightError(
+            f"A model for {prediction.task.name} has no boxes, so there are no COCO results. Leave --coco out."
+        )
+    name = prediction.path.stem
+    return prediction.result.coco(int(name) if name.isdecimal() else name)
 
 
 class UnusedNames:
