@@ -130,7 +130,7 @@ def test_labels_follow_the_classes_of_a_model(yolo: Path) -> None:
 
     assert data.class_names == ["red", "violet", "blue"]
     assert set(data._splits["train"].seen_labels()) == {0, 2}
-    with pytest.raises(DataError, match="the model does not know green, yellow. Its classes: red, blue"):
+    with pytest.raises(DataError, match=r"the model does not know green, yellow\. Its classes: red, blue"):
         YoloDetection(yolo).use_classes(["red", "blue"])
 
 
