@@ -116,6 +116,11 @@ def walk_images(folder: Path, unused: UnusedFiles | None = None, read: set[Path]
                 unused.add_file(name)
 
 
+def is_file(path: str | Path) -> bool:
+    """Return whether there is a file at a path; at one that no file can have, such as a very long one, there is not."""
+    return os.path.isfile(path)  # noqa: PTH113 - Path.is_file raises OSError
+
+
 def is_image(name: str) -> bool:
     """Return whether a file is read as an image, by its name."""
     return name.lower().endswith(IMAGE_SUFFIXES) and not name.startswith(".")

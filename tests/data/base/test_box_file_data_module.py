@@ -130,7 +130,7 @@ def test_labels_follow_the_classes_of_a_model(yolo: Path) -> None:
 
     assert data.class_names == ["red", "violet", "blue"]
     assert set(data._splits["train"].seen_labels()) == {0, 2}
-    with pytest.raises(DataError, match="the model does not know green, yellow. Its classes: red, blue"):
+    with pytest.raises(DataError, match=r"the model does not know green, yellow\. Its classes: red, blue"):
         YoloDetection(yolo).use_classes(["red", "blue"])
 
 
@@ -178,6 +178,8 @@ def test_a_file_may_set_every_parameter() -> None:
         assert registry.data.problems({"name": name, "params": params}, "data") == []
         assert registry.data.build({"name": name, "params": params}, batch_size=3).mixing.plain_epochs == 3
 
+    (problem,) = registry.data.problems({"name": "YoloDetection", "params": {"path": "x", "classes": []}}, "data")
+    assert problem.path == "data.params.classes"
     wrong = {"path": "x", "classes": 3, "mosaic": 2, "min_visible": -1, "close_mosaic": -1, "resize": "pad"}
     problems = registry.data.problems({"name": "YoloDetection", "params": wrong}, "data")
     assert {problem.path.rpartition(".")[2] for problem in problems} == wrong.keys() - {"path"}

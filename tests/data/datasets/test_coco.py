@@ -64,6 +64,7 @@ def _roboflow(root: Path) -> None:
         write_coco_file(file, root / folder, {"train": range(4), "val": [4], "test": [5]}[split])
         group = {"id": 0, "name": "colors", "supercategory": "none"}
         _change(file, lambda content, group=group: content["categories"].insert(0, group))
+        _change(file, lambda content: content["categories"][1].update(supercategory=["odd"]))
 
 
 def _cvat(root: Path) -> None:
@@ -129,6 +130,10 @@ def test_categories_are_matched_by_name(coco: Path) -> None:
 
 WRONG = {
     "box of no size": (lambda c: c["annotations"][2].update(bbox=[5, 5, 0, 9]), "annotation 3: its box has no size"),
+    "almost no size": (
+        lambda c: c["annotations"][2].update(bbox=[90, 5, 1e-9, 9]),
+        "annotation 3: its box has no size",
+    ),
     "NaN": (lambda c: c["annotations"][2].update(bbox=[5, 5, float("nan"), 9]), "annotation 3: the coordinates"),
     "infinity": (lambda c: c["annotations"][2].update(bbox=[5, 5, 10**400, 9]), "annotation 3: the coordinates"),
     "text": (lambda c: c["annotations"][2].update(bbox="5 5 8 9"), "annotation 3: the coordinates"),

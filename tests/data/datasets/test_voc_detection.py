@@ -117,6 +117,7 @@ WRONG = {
     "missing edge": (_object().replace("xmax", "xmin"), "object 1: the coordinates of its box"),
     "NaN": (_object(box=("5", "5", "nan", "9")), "object 1: the coordinates of its box"),
     "outside": (_object(box=("500", "5", "520", "9")), "object 1: its box, .*, is outside of the image"),
+    "another root": ("<html></html>", "this is not an annotation in XML: it begins with <html>"),
     "not XML": ("<annotation><object>", "this is not an annotation in XML: no element found"),
     "empty": ("", "this is not an annotation in XML"),
     "entities": (BOMB, "this is not an annotation in XML: it has a document type"),
@@ -149,11 +150,20 @@ def test_deep_nesting_and_other_encodings_are_read(voc: Path) -> None:
     assert "r\u00f6t" in _set_up(voc).class_names
 
 
+def test_names_in_lists_may_have_spaces_folders_and_flags(voc: Path) -> None:
+    (voc / "JPEGImages" / "000.png").rename(voc / "JPEGImages" / "a b.png")
+    (voc / "Annotations" / "000.xml").rename(voc / "Annotations" / "a b.xml")
+    (voc / "ImageSets" / "Main" / "train.txt").write_text("a b\r\nsub/001\n002  1\n003 -1\n")
+
+    assert _names(_set_up(voc))["train"] == ["a b", "001", "002", "003"]
+
+
 def test_a_pipe_is_refused(voc: Path) -> None:
     (voc / "Annotations" / "001.xml").unlink()
     os.mkfifo(voc / "Annotations" / "001.xml")
     with pytest.raises(DataError, match=r"001\.xml: cannot be read: it is a pipe"):
         _set_up(voc)
+    assert "001" not in _names(_set_up(voc, on_error="skip"))["train"]
 
 
 @pytest.mark.parametrize(

@@ -183,6 +183,7 @@ def test_label_files_that_are_no_text_are_named(yolo: Path) -> None:
     os.mkfifo(file)
     with pytest.raises(DataError, match=r"007\.txt: cannot be read: it is a pipe"):
         _set_up(yolo)
+    assert _names(_set_up(yolo, on_error="skip"))["val"] == ["006", "008"]
 
 
 def test_a_list_names_images_that_exist_and_each_once(yolo: Path, caplog: Any) -> None:

@@ -17,6 +17,7 @@ RELATIVE = (1, 1)
 """The size of an image whose boxes are given as shares of its width and height."""
 
 _MOST_NAMED = 3
+_PRECISION = 1e-6
 _MOST_OUTSIDE = 0.01  # of a side; less is rounding
 
 
@@ -77,6 +78,12 @@ class AnnotationErrors:
             raise DataError(f"{where}: {problem}. Correct or remove it, or set on_error: skip to leave it out.")
         self._skipped.append(f"{where} ({problem})")
 
+    def add_file(self, error: DataError) -> None:
+        """Note an annotation file that cannot be read."""
+        if self.on_error == "raise":
+            raise error
+        self._skipped.append(str(error))
+
     def usable(self, image: AnnotatedImage) -> AnnotatedImage:
         """Return the image with the objects whose boxes can be used."""
         return image._replace(objects=list(self._usable(image.objects, image.size)))
@@ -105,7 +112,7 @@ def _box_problem(box: tuple[float, float, float, float], size: tuple[int, int] |
     left, top, right, bottom = box
     if not all(map(math.isfinite, box)):
         return "the coordinates of its box are not all finite numbers"
-    if right <= left or bottom <= top:
+    if _are_equal(left, right) or _are_equal(top, bottom):
         return f"its box has no size: {right - left:g} wide and {bottom - top:g} high"
     if size is not None and (left >= size[0] or top >= size[1] or right <= 0 or bottom <= 0):
         edges = f"from {left:g}, {top:g} to {right:g}, {bottom:g}"
@@ -113,6 +120,11 @@ def _box_problem(box: tuple[float, float, float, float], size: tuple[int, int] |
             return f"its box, {edges}, is outside of the image; expected shares of width and height from 0 to 1"
         return f"its box, {edges}, is outside of the image, which has {size[0]} x {size[1]} pixels"
     return None
+
+
+def _are_equal(first: float, last: float) -> bool:
+    """Return whether ``last`` is not above ``first`` in single precision."""
+    return last - first <= _PRECISION * max(abs(first), abs(last))
 
 
 def _extends_beyond(box: tuple[float, float, float, float], size: tuple[int, int]) -> bool:

@@ -52,7 +52,7 @@ class BoxFileDataModule(ImageFileDataModule[BoxFiles]):
     def __init__(
         self,
         path: str | Path,
-        classes: list[str] | dict[str, str] | None = None,
+        classes: Annotated[list[str] | dict[str, str], Field(min_length=1)] | None = None,
         keep_empty: bool = True,
         size: Annotated[int, Field(ge=1)] | tuple[int, int] = 416,
         resize: ResizeMode = "letterbox",

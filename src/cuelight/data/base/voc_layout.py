@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 from pathlib import Path
 
 from cuelight.data.base.text_lines import read_lines
@@ -33,10 +34,15 @@ def read_lists(folder: Path, layout: str) -> dict[str, list[str]]:
     else:
         whole = [folder / "default.txt", folder / "trainval.txt"]
         files = {"train": next(filter(Path.is_file, whole), whole[1]), "test": folder / "test.txt"}
-    names = {split: [line.split()[0] for line in read_lines(file)] for split, file in files.items() if file.is_file()}
+    names = {split: list(map(_name, read_lines(file))) for split, file in files.items() if file.is_file()}
     if not names.get("train"):
         raise DataError(f"{files['train']}: this file is empty or does not exist. {layout}")
     return names
+
+
+def _name(line: str) -> str:
+    """Return the name in a line of a list, which may have a folder before it and a flag of -1 to 1 behind it."""
+    return re.sub(r"\s+(-1|0|1)$", "", line).rpartition("/")[2]
 
 
 def images_by_name(folder: Path, unused: UnusedFiles) -> dict[str, str]:

@@ -13,7 +13,7 @@ from cuelight.data.base.box_annotations import AnnotatedImage, AnnotatedObject, 
 from cuelight.data.base.box_file_data_module import BoxFileDataModule
 from cuelight.data.base.folders import report_unused, require_folder, split_folders
 from cuelight.data.base.text_lines import read_text
-from cuelight.data.finding import UnusedFiles, walk_images
+from cuelight.data.finding import UnusedFiles, is_file, walk_images
 from cuelight.errors import DataError
 
 _LAYOUT = (
@@ -23,6 +23,7 @@ _LAYOUT = (
 _SPLIT_IN_NAME = re.compile(r"(?:^|[^a-z])(train|validation|valid|val|test)(?:[^a-z]|$)")
 _SPLITS = {"train": "train", "validation": "val", "valid": "val", "val": "val", "test": "test"}
 _TRIED = 20
+_ID = int | float | str
 
 PerSplit = dict[Literal["train", "val", "test"], str]
 
@@ -94,11 +95,9 @@ class _CocoFile:
 
     def class_names(self) -> list[str]:
         """Return the names of the categories by their ids, without those that only group others."""
-        groups = {
-            category.get("supercategory") for category in self._categories.values()
-            if category.get("supercategory") != category["name"]
-        }  # fmt: skip
-        ordered = sorted(self._categories.items(), key=lambda entry: (str(type(entry[0])), entry[0]))
+        named = [(category["name"], category.get("supercategory")) for category in self._categories.values()]
+        groups = [group for name, group in named if group != name]
+        ordered = sorted(self._categories.items(), key=lambda entry: (isinstance(entry[0], str), entry[0]))
         names = [category["name"] for _, category in ordered]
         return list(dict.fromkeys(name for name in names if name in self._used or name not in groups))
 
@@ -110,7 +109,7 @@ class _CocoFile:
         candidates = list(dict.fromkeys([self.file.parent, *named, *above]))
         first = [_file_name(image) for image in list(self._images.values())[:_TRIED]]
         for folder in candidates:
-            if any((folder / name).is_file() for name in first):
+            if any(is_file(folder / name) for name in first):
                 return folder
         example = first[0] if first else "an image"
         raise DataError(
@@ -122,7 +121,7 @@ class _CocoFile:
         """Yield the images that exist."""
         for number, image in self._images.items():
             path = folder / _file_name(image)
-            if not path.is_file():
+            if not is_file(path):
                 self.errors.add(f"{self.file}: image {number}", f"there is no file {path}")
                 continue
             yield AnnotatedImage(str(path), _size(image), self._objects.get(number, []))
@@ -145,7 +144,7 @@ class _CocoFile:
         for entry in self._entries(content, key):
             number, name = entry.get("id"), entry.get(needed)
             where = f"{self.file}: {key}: entry {number}"
-            if not isinstance(number, int | str) or not isinstance(name, str) or not name:
+            if not isinstance(number, _ID) or not isinstance(name, str) or not name:
                 self.errors.add(where, f"expected an id and a {needed}, got {str(entry)[:80]}")
             elif number in found:
                 self.errors.add(where, "there are two entries of this id")
@@ -209,7 +208,7 @@ def _size(image: Mapping[str, Any]) -> tuple[int, int] | None:
 
 
 def _lookup(entries: Mapping[object, dict[str, Any]], key: object) -> dict[str, Any] | None:
-    return entries.get(key) if isinstance(key, int | str) else None
+    return entries.get(key) if isinstance(key, _ID) else None
 
 
 def _to_box(values: Any) -> tuple[float, float, float, float]:

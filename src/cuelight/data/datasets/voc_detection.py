@@ -94,6 +94,8 @@ def _pair(
         else:
             try:
                 yield _read_image(images[name], annotations[name], errors)
+            except DataError as error:
+                errors.add_file(error)
             except (ET.ParseError, LookupError, ValueError) as error:
                 errors.add(str(annotations[name]), f"this is not an annotation in XML: {error}")
 
@@ -101,6 +103,8 @@ def _pair(
 def _read_image(path: str, file: Path, errors: AnnotationErrors) -> AnnotatedImage:
     parser = ET.XMLParser(target=_WithoutEntities())  # noqa: S314 - which refuses them
     root = ET.fromstring(read_bytes(file), parser)  # noqa: S314
+    if root.tag != "annotation":
+        raise ValueError(f"it begins with <{root.tag}>, not with <annotation>")
     objects = []
     for number, element in enumerate(root.findall("object"), 1):
         where, name = f"{file}: object {number}", (element.findtext("name") or "").strip()

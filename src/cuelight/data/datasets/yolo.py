@@ -20,7 +20,7 @@ from cuelight.data.base.box_annotations import (
 from cuelight.data.base.box_file_data_module import BoxFileDataModule
 from cuelight.data.base.folders import report_unused
 from cuelight.data.base.text_lines import read_lines, read_text
-from cuelight.data.finding import UnusedFiles, walk_images
+from cuelight.data.finding import UnusedFiles, is_file, walk_images
 from cuelight.errors import DataError
 
 logger = logging.getLogger(__name__)
@@ -118,7 +118,7 @@ def _find_place(place: str, roots: Sequence[Path], file: Path, split: str) -> Pa
     # Roboflow writes ../train/images for train/images.
     candidates = [root / each for each in (place, place.removeprefix("../")) for root in roots]
     for candidate in candidates:
-        if candidate.exists():
+        if candidate.is_dir() or is_file(candidate):
             return candidate
     raise DataError(f"{file}: {split}: there is no {candidates[0]}. Correct the entry, or the path in this file.")
 
@@ -131,7 +131,7 @@ def _list_images(place: Path, roots: Sequence[Path], unused: UnusedFiles, errors
         name = line.replace("\\", "/")
         # CVAT writes data/images/1.jpg for images/1.jpg.
         candidates = [root / each for root in (*roots, place.parent) for each in (name, name.removeprefix("data/"))]
-        found = next((path for path in candidates if path.is_file()), None)
+        found = next((path for path in candidates if is_file(path)), None)
         if found is None:
             errors.add(f"{place}: entry {number}", f"there is no image {line}")
         else:
@@ -147,7 +147,11 @@ def _label(paths: Sequence[str], names: Mapping[int, str], errors: AnnotationErr
             raise DataError(f"{alone[0]}: {expected}. The labels of images/1.jpg are expected in labels/1.txt.")
         logger.warning("%s: they count as images without objects: %s", alone[0], expected)
     for path in paths:
-        lines = read_lines(files[path]) if files[path].exists() else []
+        try:
+            lines = read_lines(files[path]) if files[path].exists() else []
+        except DataError as error:
+            errors.add_file(error)
+            continue
         objects = [_parse(line, f"{files[path]}: line {number}", names, errors) for number, line in enumerate(lines, 1)]
         yield AnnotatedImage(path, RELATIVE, [each for each in objects if each])
 
