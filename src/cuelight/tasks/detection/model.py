@@ -19,8 +19,7 @@ from cuelight.errors import ConfigWarning, Problem
 from cuelight.tasks.detection.archive import USUAL_STRIDES, archive_head, output_names
 from cuelight.tasks.detection.curves import WITHOUT_HITS
 from cuelight.tasks.detection.curves_picture import draw_curves
-from cuelight.tasks.detection.decode import Decoding, candidates
-from cuelight.tasks.detection.examples import objects_of
+from cuelight.tasks.detection.decode import Decoding
 from cuelight.tasks.detection.explain import DetectionScores
 from cuelight.tasks.detection.losses import (
     DEFAULT_LOSS,
@@ -31,7 +30,7 @@ from cuelight.tasks.detection.losses import (
 from cuelight.tasks.detection.matching import Objects
 from cuelight.tasks.detection.metrics import BoxConfusionMatrix, DetectionMetrics, Found, PaperMetrics
 from cuelight.tasks.detection.networks import ActivationName, NeckName, build_detector, stride_problems
-from cuelight.tasks.detection.suppression import suppress, suppress_by_class
+from cuelight.tasks.detection.outputs import ForParser, found_in, objects_in
 from cuelight.training.backbones import backbone_problems
 from cuelight.training.mean_loss import WeightedMeanLoss
 from cuelight.training.optimization import Optimization
@@ -212,16 +211,7 @@ class DetectionModel(SupervisedModel):
     def compared(self, logits: Sequence[Tensor], targets: BoxTarget) -> tuple[list[Found], list[Objects]]:
         """Return detections above a score of 0.01, and the objects of each image."""
         how = Decoding(self.strides, FLOOR, self.iou_threshold, self.max_det)
-        maps = [values.float().cpu().numpy() for values in map(with_probabilities, logits)]
-        found = [candidates(of_image, how) for of_image in zip(*maps, strict=True)]
-        limits = self.iou_threshold, self.max_det
-        return [
-            Found(
-                one[suppress(one.boxes, one.scores, *limits)],
-                one[suppress_by_class(one.boxes, one.scores, one.labels, *limits)],
-            )
-            for one in found
-        ], _objects(targets)
+        return found_in(logits, how), objects_in(targets)
 
     def on_validation_epoch_start(self) -> None:
         """Reset the validation metrics."""
@@ -315,32 +305,7 @@ class DetectionModel(SupervisedModel):
         self.confusion_matrix.threshold = self.conf_threshold
 
 
-class ForParser(nn.Module):
-    """Computes ``(N, 5 + classes, H, W)`` for each stride: distances, the largest probability, all probabilities."""
-
-    def __init__(self, model: nn.Module) -> None:
-        super().__init__()
-        self.model = model
-
-    def forward(self, images: Tensor) -> tuple[Tensor, ...]:
-        """Compute the outputs."""
-        return tuple(map(with_probabilities, self.model(images)))
-
-
-def with_probabilities(maps: Tensor) -> Tensor:
-    """Return ``(N, 5 + classes, H, W)``, as the parser reads it, for an output ``(N, 4 + classes, H, W)``."""
-    probabilities = maps[:, 4:].sigmoid()
-    return torch.cat([maps[:, :4], probabilities.amax(1, keepdim=True), probabilities], 1)
-
-
 def _boxes(metrics: MetricCollection) -> DetectionMetrics:
     found: Any = metrics["boxes"]
     measured: DetectionMetrics = found
     return measured
-
-
-def _objects(targets: BoxTarget) -> list[Objects]:
-    arrays = {name: targets[name].cpu().numpy() for name in ("boxes", "labels", "crowd")}
-    return [
-        objects_of({name: values[place] for name, values in arrays.items()}) for place in range(len(arrays["labels"]))
-    ]
