@@ -102,12 +102,9 @@ def build_feature_maps(
     return ChannelsFirst(network), network.feature_info.channels()  # type: ignore[operator, union-attr]
 
 
-def feature_strides(backbone: str) -> list[int] | None:
-    """Return the strides of the feature maps of a network, ascending; ``None`` if it gives none."""
-    try:
-        return sorted(set(_feature_info(backbone).reduction()))
-    except (RuntimeError, ValueError, TypeError, AttributeError, AssertionError):
-        return None
+def feature_strides(backbone: str) -> list[int]:
+    """Return the strides of the feature maps of a network, ascending."""
+    return sorted(set(_feature_info(backbone).reduction()))
 
 
 class ChannelsFirst(nn.Module):

@@ -5,7 +5,6 @@ import torch
 
 from cuelight.errors import ConfigError
 from cuelight.tasks.detection.model import DetectionModel
-from cuelight.tasks.detection.networks import stride_problems
 
 
 @pytest.mark.parametrize(
@@ -47,9 +46,3 @@ def test_wrong_parameters_are_refused(given, said) -> None:
     with pytest.raises(ConfigError) as refused:
         DetectionModel(**usual | given)
     assert said in str(refused.value)
-
-
-def test_a_network_without_feature_maps_is_refused() -> None:
-    (problem,) = stride_problems("naflexvit_base_patch16_gap", [16], "model.params")
-    assert problem.path == "model.params.backbone"
-    assert "gives no feature maps" in problem.message

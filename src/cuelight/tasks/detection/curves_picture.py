@@ -33,7 +33,7 @@ def draw_curves(curves: Curves, class_names: Sequence[str], threshold: float) ->
     title = f"threshold {threshold:.2f}: precision {chosen['precision']:.3f}, recall {chosen['recall']:.3f}"
     axes.set(xlabel="recall", ylabel="precision", title=title, xlim=(0, 1.02), ylim=(0, 1.02))
     if len(class_names) <= _MOST_NAMED:
-        axes.legend(fontsize=8, ncols=2, loc="lower left")
+        figure.legend(fontsize=8, loc="outside right upper")
     file = io.BytesIO()
     figure.savefig(file, format="png", dpi=110)
     file.seek(0)

@@ -51,12 +51,11 @@ class DetectionModel(SupervisedModel):
     """Detects objects with a backbone of timm, a feature pyramid, and a head without anchors for each stride.
 
     Objects are assigned to cells as in TOOD (C. Feng et al., 2021), as in YOLOv6 (C. Li et al., 2022) and PP-YOLOE
-    (S. Xu et al., 2022). Batches are images ``(N, C, H, W)`` and boxes, as
-    :class:`~cuelight.data.targets.boxes.BoxTarget`. Logged are ``train/loss`` of each epoch, ``train/loss_step`` every
-    ``log_every_n_steps``, and for validation and test ``loss``, ``map`` (mean average precision over the IoUs 0.5 to
-    0.95), ``map_50``, ``map_75``, and ``precision``, ``recall`` and ``f1`` at ``conf_threshold``; a test adds
-    ``map_class_nms`` and ``map_50_class_nms``, which are measured as in papers. All others are measured after the
-    suppression of an OAK, whose boxes suppress each other whatever their classes.
+    (S. Xu et al., 2022). Batches are images ``(N, C, H, W)`` and a
+    :class:`~cuelight.data.targets.boxes.BoxTarget`. Logged are ``train/loss``, ``train/loss_step``, and for validation
+    and test ``loss``, ``map`` (mean average precision over the IoUs 0.5 to 0.95), ``map_50``, ``map_75``, and
+    ``precision``, ``recall`` and ``f1`` at ``conf_threshold``; a test adds ``map_class_nms`` and ``map_50_class_nms``,
+    measured as in papers. All others are measured after the suppression of an OAK, whatever the classes.
 
     Args:
         backbone: Name of a network of timm that gives feature maps, with or without a tag of its weights.
@@ -213,15 +212,13 @@ class DetectionModel(SupervisedModel):
         how = Decoding(self.strides, FLOOR, self.iou_threshold, self.max_det)
         return found_in(logits, how), objects_in(targets)
 
-    def on_validation_epoch_start(self) -> None:
-        """Reset the validation metrics."""
-        super().on_validation_epoch_start()
-        self._set_thresholds()
+    def on_validation_start(self) -> None:
+        """Set the threshold of the metrics: in a training, the best one unless it is given."""
+        self._set_thresholds(self.given_threshold if self.trainer.state.fn == "fit" else self.conf_threshold)
 
-    def on_test_epoch_start(self) -> None:
-        """Reset the test metrics."""
-        super().on_test_epoch_start()
-        self._set_thresholds()
+    def on_test_start(self) -> None:
+        """Set the threshold of the metrics to that of the model."""
+        self._set_thresholds(self.conf_threshold)
 
     def on_validation_epoch_end(self) -> None:
         """Log the validation metrics, and take the threshold with the best F1 in a training."""
@@ -297,11 +294,8 @@ class DetectionModel(SupervisedModel):
         tested = _boxes(self.test_metrics)
         return tested if tested.precisions is not None else _boxes(self.val_metrics)
 
-    def _set_thresholds(self) -> None:
-        """Measure at the threshold of the model; a validation in a training chooses its own, unless one is given."""
-        in_training = self.trainer.state.fn == "fit"
-        for metrics in (self.val_metrics, self.test_metrics):
-            _boxes(metrics).threshold = self.given_threshold if in_training else self.conf_threshold
+    def _set_thresholds(self, threshold: float | None) -> None:
+        _boxes(self.val_metrics).threshold = _boxes(self.test_metrics).threshold = threshold
         self.confusion_matrix.threshold = self.conf_threshold
 
 

@@ -172,9 +172,6 @@ def stride_problems(backbone: str, strides: Sequence[int], path: str) -> list[Pr
     if any(coarse % fine for fine, coarse in pairwise(strides)):
         return [Problem(f"expected each stride to be a multiple of the one before; got {list(strides)}.", where)]
     available = feature_strides(backbone)
-    if available is None:
-        message = f"{backbone} gives no feature maps. Choose a network such as resnet18 or mobilenetv3_small_100."
-        return [Problem(message, f"{path}.backbone" if path else "backbone")]
     if missing := [stride for stride in strides if stride not in available]:
         has = ", ".join(map(str, available))
         return [Problem(f"{backbone} has no feature map of stride {missing[0]}. It has those of {has}.", where)]
