@@ -32,6 +32,8 @@ def test_each_stride_has_a_map_of_its_size(backbone, strides, neck, activation) 
     ("given", "said"),
     [
         ({"strides": [16, 8]}, "expected strides in ascending order, such as [8, 16, 32]; got [16, 8]."),
+        ({"strides": []}, "expected strides in ascending order, such as [8, 16, 32]; got []."),
+        ({"loss": {}}, "expected one of varifocal and bce, got none."),
         ({"strides": [8, 12]}, "expected each stride to be a multiple of the one before; got [8, 12]."),
         ({"strides": [8, 8]}, "expected strides in ascending order"),
         ({"strides": [8, 64]}, "test_resnet has no feature map of stride 64. It has those of 2, 4, 8, 16, 32."),
@@ -46,3 +48,17 @@ def test_wrong_parameters_are_refused(given, said) -> None:
     with pytest.raises(ConfigError) as refused:
         DetectionModel(**usual | given)
     assert said in str(refused.value)
+
+
+@pytest.mark.parametrize("given", [{"strides": []}, {"strides": [8, 64]}, {"loss": {}}, {"backbone": "resnet1"}])
+def test_wrong_parameters_of_a_file_are_found_without_a_network(given) -> None:
+    assert DetectionModel.parameter_problems({"backbone": "test_resnet"} | given, "model.params")
+    assert not DetectionModel.parameter_problems({"backbone": "test_resnet"}, "model.params")
+
+
+def test_strides_that_older_devices_do_not_read_are_a_warning() -> None:
+    (warning,) = DetectionModel.parameter_warnings({"strides": [8, 16]}, "model.params")
+    assert warning.path == "model.params.strides"
+    assert "depthai before 3.12 assumes the strides 8, 16 and 32" in warning.message
+    assert list(DetectionModel.parameter_warnings({"strides": [8, 16, 32]}, "model.params")) == []
+    assert list(DetectionModel.parameter_warnings({}, "model.params")) == []

@@ -97,16 +97,8 @@ class DetectionModel(SupervisedModel):
     main_metric_mode: ClassVar[str] = "max"
     confusion_unit: ClassVar[str] = "boxes"
     logged_metrics: ClassVar[tuple[str, ...]] = (
-        "train/loss",
-        "train/loss_step",
-        "val/loss",
-        "val/map",
-        "val/map_50",
-        "val/map_75",
-        "val/precision",
-        "val/recall",
-        "val/f1",
-        "val/conf_threshold",
+        *("train/loss", "train/loss_step", "val/loss", "val/map", "val/map_50", "val/map_75"),
+        *("val/precision", "val/recall", "val/f1", "val/conf_threshold"),
     )
 
     def __init__(
@@ -133,7 +125,7 @@ class DetectionModel(SupervisedModel):
         optimization: Optimization | None = None,
     ) -> None:
         super().__init__(count_classes(num_classes, class_names, least=1), class_names, optimization)
-        self.strides = tuple(strides or USUAL_STRIDES)
+        self.strides = USUAL_STRIDES if strides is None else tuple(strides)
         height, width = input_size
         self.network = build_detector(
             backbone,
@@ -150,7 +142,7 @@ class DetectionModel(SupervisedModel):
         )
         self.output_names = tuple(output_names(len(self.strides)))
         self.example_input_array = torch.zeros(1, in_channels, height, width)
-        self.loss = DetectionLoss(loss or DEFAULT_LOSS, self.strides, topk, alpha, beta)
+        self.loss = DetectionLoss(DEFAULT_LOSS if loss is None else loss, self.strides, topk, alpha, beta)
         self.given_threshold, self.chosen_threshold = conf_threshold, WITHOUT_HITS
         self.iou_threshold, self.max_det = iou_threshold, max_det
         self.train_loss, self.val_loss, self.test_loss = WeightedMeanLoss(), WeightedMeanLoss(), WeightedMeanLoss()
@@ -163,15 +155,15 @@ class DetectionModel(SupervisedModel):
     def parameter_problems(cls, params: Mapping[str, Any], path: str) -> list[Problem]:
         """Check backbone, strides and loss in the parameters of a YAML file; ``path`` is their key path."""
         backbone = params.get("backbone", _BACKBONE)
+        strides, loss = _given(params, "strides", USUAL_STRIDES), _given(params, "loss", DEFAULT_LOSS)
         found = backbone_problems(backbone, bool(params.get("pretrained")), params.get("backbone_params"), path)
-        if not found:
-            found = stride_problems(backbone, params.get("strides") or USUAL_STRIDES, path)
-        return [*found, *loss_problems(params.get("loss") or DEFAULT_LOSS, f"{path}.loss" if path else "loss")]
+        found = found or stride_problems(backbone, strides, path)
+        return [*found, *loss_problems(loss, f"{path}.loss" if path else "loss")]
 
     @classmethod
     def parameter_warnings(cls, params: Mapping[str, Any], path: str) -> Iterator[ConfigWarning]:
         """Warn of strides that older devices do not read; ``path`` is the key path of the parameters."""
-        if tuple(params.get("strides") or USUAL_STRIDES) != USUAL_STRIDES:
+        if tuple(_given(params, "strides", USUAL_STRIDES)) != USUAL_STRIDES:
             yield ConfigWarning(
                 "depthai before 3.12 assumes the strides 8, 16 and 32 in an NN Archive, and decodes others to wrong "
                 "boxes. Leave strides out, or use depthai 3.12 or newer on the device.",
@@ -303,3 +295,7 @@ def _boxes(metrics: MetricCollection) -> DetectionMetrics:
     found: Any = metrics["boxes"]
     measured: DetectionMetrics = found
     return measured
+
+
+def _given(params: Mapping[str, Any], name: str, default: Any) -> Any:
+    return default if params.get(name) is None else params[name]
