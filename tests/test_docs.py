@@ -23,6 +23,7 @@ OWN_PARTS = ROOT / "examples" / "own_parts"
 BASES = {
     "classification": {"model": {"name": "ClassificationModel"}, "data": {"name": "Digits"}},
     "segmentation": {"model": {"name": "SegmentationModel"}, "data": {"name": "DigitScenes"}},
+    "detection": {"model": {"name": "DetectionModel"}, "data": {"name": "DigitBoxes"}},
 }
 BLOCK = re.compile(r'^```yaml(?: title="(?P<title>[^"]+)")?\n(?P<text>.*?)^```', re.MULTILINE | re.DOTALL)
 MISTAKES = "mistakes.yaml"

@@ -39,7 +39,7 @@ INNER_FLOORS = {
     "callbacks": ["added", "base", "ema", "lightning", ""],
     "data": ["", "targets", "loading", "base", "datasets"],
     "export": ["", "onnx", "archive"],
-    "tasks": ["classification", "segmentation", ""],
+    "tasks": ["classification", "segmentation", "detection", ""],
     "tracking": ["", "outbox", "loggers"],
 }
 MAX_ROOT_MODULES = 6

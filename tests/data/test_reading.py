@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import os
 import struct
 import zlib
 from pathlib import Path
@@ -218,3 +219,9 @@ def test_a_missing_file_and_no_image_are_told_apart(tmp_path: Path) -> None:
     (tmp_path / "page.png").write_text("<html>not found</html>")
     with pytest.raises(UnreadableImageError, match="it is not an image, or Pillow does not support its format"):
         read_image(str(tmp_path / "page.png"))
+
+
+def test_a_pipe_is_refused(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "image.png")
+    with pytest.raises(DataError, match=r"image\.png: the image cannot be read: it is a folder, a pipe or a device"):
+        read_image(str(tmp_path / "image.png"))

@@ -70,7 +70,7 @@ def test_pixels_are_written_as_shares_and_tables_by_their_names(tmp_path) -> Non
     names = ("background", "cat", "dog")
     measured = Measurement(
         tmp_path / "a.ckpt", "abc", "test", confusion=counts, class_names=names, unit="pixels",
-        examples=Image.new("RGB", (5, 4)),
+        pictures={"predictions": Image.new("RGB", (5, 4))},
         tables={"class_iou": [["class", "IoU"], ["background", 0.75], ["cat", 0.25], ["dog", None]]},
     )  # fmt: skip
     results, matrix, examples = write_results(tmp_path, measured)

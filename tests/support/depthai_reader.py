@@ -12,7 +12,7 @@ import json, sys, time
 import depthai as dai
 import numpy as np
 
-def decode(archive, parser_node, logits, size):
+def decode(archive, parser_node, outputs, size):
     with dai.Pipeline(createImplicitDevice=False) as pipeline:
         parser = pipeline.create(parser_node)
         parser.setRunOnHost(True)
@@ -20,29 +20,30 @@ def decode(archive, parser_node, logits, size):
         source, results = parser.input.createInputQueue(), parser.out.createOutputQueue()
         pipeline.start()
         message = dai.NNData()
-        message.addTensor("logits", np.array(logits, np.float32))
+        for name, values in (outputs if isinstance(outputs, dict) else {"logits": outputs}).items():
+            message.addTensor(name, np.array(values, np.float32))
         message.setTransformation(dai.ImgTransformation(*size))
         source.send(message)
         while (result := results.tryGet()) is None:
             time.sleep(0.005)
         return answer_of(result)
 
-answers = [read(dai.NNArchive(path), logits) for path, logits in json.load(sys.stdin)]
+answers = [read(dai.NNArchive(path), outputs) for path, outputs in json.load(sys.stdin)]
 print("\\n" + json.dumps(answers))
 """
 
 
 def read_with_depthai(program, *jobs, **environment):
-    """What depthai says of each job, an archive and logits, in one process for all.
+    """What depthai says of each job, an archive and logits or outputs by name, in one process for all.
 
-    The program defines ``answer_of``, which takes what a parser gave, and ``read``, which takes an archive and logits
-    and may call ``decode``.
+    The program defines ``answer_of``, which takes what a parser gave, and ``read``, which takes an archive and the
+    outputs and may call ``decode``.
     """
     head, rest = PIPELINE.split("answers = ")
     done = subprocess.run(
         [sys.executable, "-c", f"{head}{program}\nanswers = {rest}"],
         check=False,
-        input=json.dumps([(str(path), logits) for path, logits in jobs]),
+        input=json.dumps([(str(path), outputs) for path, outputs in jobs]),
         capture_output=True,
         text=True,
         timeout=LONGEST,

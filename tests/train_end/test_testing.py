@@ -39,7 +39,7 @@ def test_confusion_matrix_is_a_table_and_a_picture(tmp_path) -> None:
 
 def test_a_task_has_tables_and_a_picture_of_predictions(tmp_path) -> None:
     tables = {"class_iou": [["class", "IoU"], ["background", 0.818], ["bee", None]]}
-    events = sent(tmp_path, "val", tables=tables, examples=Image.new("RGB", (8, 6), "red"))
+    events = sent(tmp_path, "val", tables=tables, pictures={"predictions": Image.new("RGB", (8, 6), "red")})
     [table] = events.Tensors("val/class_iou/text_summary")
     lines = table.tensor_proto.string_val[0].decode().splitlines()
     assert lines[0] == "| class | IoU |"

@@ -36,7 +36,7 @@ def predict(arguments: argparse.Namespace) -> int:
     found = _with_bar(prediction.predict(network, files, arguments.batch_size), "predicting", len(files), console)
     rows: list[dict[str, Any]] = []
     found = _noted(found, rows, lambda one: one.result.summary())
-    prediction.write_predictions(found, folder, pictures=None if arguments.no_pictures else "png")
+    prediction.write_predictions(found, folder, pictures=None if arguments.no_pictures else "png", coco=arguments.coco)
     if arguments.json:
         print_json(rows)
     elif not arguments.quiet:

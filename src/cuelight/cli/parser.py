@@ -111,6 +111,7 @@ def _add_images(commands: argparse._SubParsersAction[Parser]) -> None:
     parser.add_argument("--output", help="the folder for table and images (default: predictions, in the run if any)")
     parser.add_argument("--batch-size", type=_positive, default=16, help="images per batch (default: 16)")
     parser.add_argument("--no-pictures", action="store_true", help="write only the table")
+    parser.add_argument("--coco", action="store_true", help="write boxes as COCO results too")
     _add_source(parser)
     _add_quiet(parser)
     _add_json(parser)

@@ -1,4 +1,4 @@
-"""Data modules for images with labels or masks, prepared alike for training, export and archive.
+"""Data modules for images with labels, masks or boxes, prepared alike for training, export and archive.
 
 Classes are imported on first use.
 """
@@ -9,18 +9,24 @@ from cuelight.registry.builtins import DATA
 from cuelight.utils.lazy_imports import lazy_imports
 
 if TYPE_CHECKING:
+    from cuelight.data.base.box_file_data_module import BoxFileDataModule as BoxFileDataModule
     from cuelight.data.base.image_file_data_module import ImageFileDataModule as ImageFileDataModule
     from cuelight.data.base.mask_file_data_module import MaskFileDataModule as MaskFileDataModule
+    from cuelight.data.datasets.coco import CocoDetection as CocoDetection
+    from cuelight.data.datasets.digit_boxes import DigitBoxes as DigitBoxes
     from cuelight.data.datasets.digit_scenes import DigitScenes as DigitScenes
     from cuelight.data.datasets.digits import Digits as Digits
     from cuelight.data.datasets.image_folder import ImageFolder as ImageFolder
     from cuelight.data.datasets.mask_folder import MaskFolder as MaskFolder
     from cuelight.data.datasets.voc import VOCSegmentation as VOCSegmentation
+    from cuelight.data.datasets.voc_detection import VOCDetection as VOCDetection
+    from cuelight.data.datasets.yolo import YoloDetection as YoloDetection
     from cuelight.data.loading.prefetching import ResumableLoader as ResumableLoader
     from cuelight.images.preprocessing import Preprocessing as Preprocessing
 else:
     # For data modules of your own.
     _LOCATIONS = DATA | {
+        "BoxFileDataModule": "cuelight.data.base.box_file_data_module:BoxFileDataModule",
         "ImageFileDataModule": "cuelight.data.base.image_file_data_module:ImageFileDataModule",
         "MaskFileDataModule": "cuelight.data.base.mask_file_data_module:MaskFileDataModule",
         "Preprocessing": "cuelight.images.preprocessing:Preprocessing",

@@ -25,6 +25,7 @@ _IMAGE = ("image", "in no folder of the layout")
 _SPECIAL = ("special file", "such as a pipe")
 _FOLDER = ("folder", "that the layout does not know")
 _REPEATED = ("folder", "reached twice or in a circle")
+_UNLISTED = ("image", "without annotation")
 
 
 def _readable(suffix: str) -> bool:
@@ -36,17 +37,25 @@ IMAGE_SUFFIXES = tuple(filter(_readable, _USUAL_SUFFIXES))
 
 
 class UnusedFiles:
-    """Counts the files and folders of a dataset that are not used; hidden files are ignored."""
+    """Counts the files and folders of a dataset that are not used; hidden files are ignored.
 
-    def __init__(self, root: Path) -> None:
+    Args:
+        root: The folder of the dataset.
+        ignored: Suffixes of further files that are not counted, in lower case.
+    """
+
+    def __init__(self, root: Path, ignored: Collection[str] = ()) -> None:
         self._root = root
+        self._ignored = ignored
         self._suffixes: Counter[str] = Counter()
-        self._names: dict[tuple[str, str], list[str]] = {_IMAGE: [], _SPECIAL: [], _FOLDER: [], _REPEATED: []}
+        kinds = (_IMAGE, _SPECIAL, _FOLDER, _REPEATED, _UNLISTED)
+        self._names: dict[tuple[str, str], list[str]] = {kind: [] for kind in kinds}
 
     def add_file(self, name: str) -> None:
         """Count a file of another format."""
-        if name not in _SYSTEM_FILES and not name.startswith("."):
-            self._suffixes[Path(name).suffix.lower() or "without suffix"] += 1
+        suffix = Path(name).suffix.lower()
+        if name not in _SYSTEM_FILES and not name.startswith(".") and suffix not in self._ignored:
+            self._suffixes[suffix or "without suffix"] += 1
 
     def add_repeated(self, path: Path) -> None:
         """Count a folder that is read by another path, or that contains the link to it."""
@@ -55,6 +64,10 @@ class UnusedFiles:
     def add_special(self, path: str) -> None:
         """Count a pipe, a device or a socket with the name of an image: reading it may never end."""
         self._add(_SPECIAL, path)
+
+    def add_without_annotation(self, path: str) -> None:
+        """Count an image that no annotation file lists."""
+        self._add(_UNLISTED, path)
 
     def add_others(self, folder: Path, used: Collection[str]) -> None:
         """Count what a folder contains besides the ``used`` names."""
@@ -115,6 +128,11 @@ def walk_images(folder: Path, unused: UnusedFiles | None = None, read: set[Path]
                 read.add(target)
             followed.append(path)
         waiting += reversed(followed)
+
+
+def is_file(path: str | Path) -> bool:
+    """Return whether there is a file at a path; at one that no file can have, such as a very long one, there is not."""
+    return os.path.isfile(path)  # noqa: PTH113 - Path.is_file raises OSError
 
 
 def is_image(name: str) -> bool:

@@ -79,6 +79,8 @@ def open_image(path: str, content: str) -> tuple[Image.Image, Header]:
     of several frames.
     """
     try:
+        if os.path.exists(path) and not os.path.isfile(path):  # noqa: PTH110, PTH113 - for each of 10^6 files
+            raise UnreadableImageError(path, "it is a folder, a pipe or a device, not a file", content)
         with Image.open(path) as image:
             header = read_header(image)
             image.load()

@@ -32,6 +32,15 @@ class NamesConfusionUnit(Protocol):
         """A plural, such as ``pixels``."""
 
 
+@runtime_checkable
+class NamesConfusionClasses(Protocol):
+    """A module whose confusion matrix has other rows than its classes, such as one for the background."""
+
+    @property
+    def confusion_classes(self) -> Sequence[str]:
+        """The name of each row."""
+
+
 def confusion_matrix(module: LightningModule) -> NDArray[np.int64] | None:
     """Return the confusion matrix of an evaluated module.
 

@@ -18,6 +18,8 @@ from cuelight.evaluation.evaluator import Split
 from cuelight.utils.files import atomic_write, read_json, relative_to_run, write_json
 
 TEST_FOLDER = "test"
+EXAMPLES = "predictions"
+"""The name of the picture of examples."""
 
 Table = Sequence[Sequence[Any]]
 """A row with the names of both columns, then rows of a name and a value."""
@@ -29,6 +31,14 @@ class ReportsTables(Protocol):
 
     def result_tables(self, class_names: Sequence[str] | None) -> Mapping[str, Table]:
         """Return each table by its name, a key of ``test/results.json``; none if nothing was counted."""
+
+
+@runtime_checkable
+class DrawsResults(Protocol):
+    """A module that draws results of an evaluation, such as curves."""
+
+    def result_pictures(self) -> Mapping[str, Image.Image]:
+        """Return each picture by the name of its file, without an ending; none if nothing was counted."""
 
 
 @dataclass(frozen=True)
@@ -43,7 +53,7 @@ class Measurement:
     class_names: tuple[str, ...] | None = None
     unit: str = "images"  # what the confusion matrix counts
     tables: Mapping[str, Table] = field(default_factory=dict)  # such as a value for each class
-    examples: Image.Image | None = None
+    pictures: Mapping[str, Image.Image] = field(default_factory=dict)  # such as predictions, beside their targets
     data: Mapping[str, Any] = field(default_factory=dict)  # path, fingerprint and number of images
 
 
@@ -69,13 +79,11 @@ def write_results(directory: Path, measured: Measurement, folder: str = TEST_FOL
     for name, (columns, *rows) in measured.tables.items():
         entry[name] = {str(row): value for row, value in rows}
         entry.setdefault("columns", {})[name] = list(columns)
-    picture = examples_picture(directory, measured.view, folder)
-    if measured.examples is None:
-        picture.unlink(missing_ok=True)  # of an earlier measurement
-    else:
-        files.append(picture)
-        with atomic_write(picture) as file:
-            measured.examples.save(file, "PNG")
+    picture_path(directory, EXAMPLES, measured.view, folder).unlink(missing_ok=True)  # of an earlier measurement
+    for name, picture in measured.pictures.items():
+        files.append(picture_path(directory, name, measured.view, folder))
+        with atomic_write(files[-1]) as file:
+            picture.save(file, "PNG")
     write_json(path, {measured.view: entry})
     return files
 
@@ -90,9 +98,9 @@ def confusion_picture(directory: Path, view: Split, folder: str = TEST_FOLDER) -
     return directory / folder / f"confusion_matrix_{view}.png"
 
 
-def examples_picture(directory: Path, view: Split, folder: str = TEST_FOLDER) -> Path:
-    """Return the file of the example predictions of a split."""
-    return directory / folder / ("predictions.png" if view == "test" else f"predictions_{view}.png")
+def picture_path(directory: Path, name: str, view: Split, folder: str = TEST_FOLDER) -> Path:
+    """Return the file of a picture of a split."""
+    return directory / folder / (f"{name}.png" if view == "test" else f"{name}_{view}.png")
 
 
 def class_names(measured: Measurement) -> list[str]:

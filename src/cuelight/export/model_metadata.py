@@ -6,6 +6,7 @@ import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from importlib.metadata import version as version_of
+from typing import Any
 
 from cuelight.images.preprocessing import Preprocessing
 from cuelight.utils.words import checked_names
@@ -24,6 +25,7 @@ class ModelMetadata:
         task: Such as ``classification``; ``None`` if unknown.
         class_names: The name of each class.
         preprocessing: How an image is prepared for the model.
+        decoding: Settings by which the task decodes the outputs, such as thresholds; ``None`` if it needs none.
         preprocessing_inside: Whether the graph normalizes by itself, and takes uint8 images in RGB or grey.
     """
 
@@ -32,6 +34,7 @@ class ModelMetadata:
     task: str | None = None
     class_names: tuple[str, ...] | None = None
     preprocessing: Preprocessing | None = None
+    decoding: Mapping[str, Any] | None = None
     preprocessing_inside: bool = False
 
     def to_metadata(self) -> dict[str, str]:
@@ -53,6 +56,8 @@ class ModelMetadata:
             metadata["class_names"] = json.dumps(list(self.class_names), ensure_ascii=False)
         if self.preprocessing is not None:
             metadata["preprocessing"] = json.dumps(self.preprocessing.to_dict())
+        if self.decoding is not None:
+            metadata["decoding"] = json.dumps(dict(self.decoding))
         return metadata
 
     @classmethod
@@ -60,12 +65,13 @@ class ModelMetadata:
         """Read what :meth:`to_metadata` returned; ``None`` if Cuelight did not write the file."""
         if _FINGERPRINT not in metadata:
             return None
-        names, preprocessing = metadata.get("class_names"), metadata.get("preprocessing")
+        names, preprocessing, decoding = map(metadata.get, ("class_names", "preprocessing", "decoding"))
         return cls(
             fingerprint=metadata[_FINGERPRINT],
             checkpoint=metadata.get("checkpoint", ""),
             task=metadata.get("task"),
             class_names=checked_names(json.loads(names)) if names else None,
             preprocessing=Preprocessing.from_dict(json.loads(preprocessing)) if preprocessing else None,
+            decoding=json.loads(decoding) if decoding else None,
             preprocessing_inside=bool(json.loads(metadata.get("preprocessing_inside", "false"))),
         )

@@ -39,8 +39,24 @@ class BringsHeads(Protocol):
 
 
 @runtime_checkable
+class BringsDecoding(Protocol):
+    """A module whose task needs settings to decode the outputs of the exported file."""
+
+    def decoding(self) -> Mapping[str, Any]:
+        """Return the settings in plain types, such as thresholds; they are written into the file."""
+
+
+@runtime_checkable
 class BringsExport(Protocol):
     """A module that exports another module in its place, such as one with an extra or a missing last layer."""
 
     def for_export(self) -> nn.Module:
         """Return the module to export: it has the weights of this one, and takes the same inputs."""
+
+
+@runtime_checkable
+class ConvertsOutputs(Protocol):
+    """A module whose exported file has other outputs than its ``forward``."""
+
+    def exported(self, outputs: Any) -> Any:
+        """Return the outputs of the exported file for those of ``forward``."""

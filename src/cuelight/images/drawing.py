@@ -8,10 +8,20 @@ from functools import cache
 from pathlib import Path
 
 import matplotlib as mpl
-from PIL import Image, ImageFont
+from PIL import Image, ImageDraw, ImageFont
 
 BACKGROUND, TEXT, FAINT = "#ffffff", "#1f2933", "#52606d"
 _ELLIPSIS = "…"
+_GAP, _BETWEEN, _TITLE_HEIGHT, _TITLE_SIZE = 4, 20, 26, 14
+_ABREAST = 2
+
+# Each has the largest distance in OKLab from all before it, for normal vision, protanopia and deuteranopia
+# (G. M. Machado et al., 2009, "A Physiologically-based Model for Simulation of Color Vision Deficiency").
+COLORS = (
+    "#ee9900", "#55bbee", "#6600ff", "#bb0055", "#aaffbb", "#7766aa", "#ee7788", "#99ff00", "#997700", "#5588ff",
+    "#00eeee", "#9900bb", "#ddcc77", "#dd33dd", "#ffaabb", "#cc77bb", "#ee1177", "#ff4455", "#bb1188", "#bb1111",
+)  # fmt: skip
+"""Colors of classes that color-blind readers can distinguish."""
 
 
 @cache
@@ -80,3 +90,24 @@ def resized(image: Image.Image, size: tuple[int, int]) -> Image.Image:
         return image
     shrinks = size[0] * size[1] < image.width * image.height
     return image.resize(size, Image.Resampling.LANCZOS if shrinks else Image.Resampling.NEAREST)
+
+
+def panel_grid(panels: Sequence[Sequence[Image.Image]], titles: Sequence[str]) -> Image.Image:
+    """Arrange panels of one size under their titles: for each image a block, two blocks in a row."""
+    width, height = panels[0][0].size
+    block = len(titles) * (width + _GAP) - _GAP
+    abreast = min(_ABREAST, len(panels))
+    rows = -(-len(panels) // abreast)
+    grid = Image.new(
+        "RGB", (abreast * (block + _BETWEEN) - _BETWEEN, _TITLE_HEIGHT + rows * (height + _GAP) - _GAP), BACKGROUND
+    )
+    draw = ImageDraw.Draw(grid)
+    for place, of_image in enumerate(panels):
+        row, column = divmod(place, abreast)
+        for number, (panel, title) in enumerate(zip(of_image, titles, strict=True)):
+            left = column * (block + _BETWEEN) + number * (width + _GAP)
+            grid.paste(panel, (left, _TITLE_HEIGHT + row * (height + _GAP)))
+            if row == 0:
+                middle = (left + width // 2, _TITLE_HEIGHT // 2)
+                draw.text(middle, title, TEXT, font(_TITLE_SIZE), anchor="mm")
+    return grid

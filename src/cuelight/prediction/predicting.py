@@ -60,6 +60,14 @@ class MakesMasks(Protocol):
         """Return the class indices of a result as an image."""
 
 
+@runtime_checkable
+class HasCocoResults(Protocol):
+    """A result with boxes."""
+
+    def coco(self, image_id: int | str) -> list[dict[str, Any]]:
+        """Return the boxes in the format of COCO results."""
+
+
 @dataclass(frozen=True)
 class ImagePrediction:
     """The prediction for an image file.
@@ -122,7 +130,7 @@ def predict(
         )
     prepare = partial(_fit_in_8_bits if metadata.preprocessing_inside else tensors.prepare, preprocessing)
     images = read_images(files, prepare, report, preprocessing.value_range)
-    return _predict(network, images, task, preprocessing, metadata.class_names, batch_size)
+    return _predict(network, images, task, preprocessing, metadata, batch_size)
 
 
 def _fit_in_8_bits(preprocessing: Preprocessing, image: Image.Image) -> Tensor:
@@ -163,12 +171,12 @@ def _predict(
     images: Iterator[tuple[Path, Image.Image, Tensor]],
     task: Task,
     preprocessing: Preprocessing,
-    class_names: Sequence[str] | None,
+    metadata: ModelMetadata,
     batch_size: int,
 ) -> Iterator[ImagePrediction]:
     while batch := list(islice(images, batch_size)):
         outputs = network(torch.stack([tensor for _, _, tensor in batch]))
-        for (path, image, _), decoded in zip(batch, task.decode(outputs, class_names), strict=True):
+        for (path, image, _), decoded in zip(batch, task.decode(outputs, metadata), strict=True):
             result = decoded
             if isinstance(task, ResizesResults):
                 result = task.resize_to_image(decoded, preprocessing, image.size)

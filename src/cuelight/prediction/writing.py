@@ -12,7 +12,8 @@ from typing import Any, Literal
 
 from PIL import Image
 
-from cuelight.prediction.predicting import ImagePrediction
+from cuelight.errors import CuelightError
+from cuelight.prediction.predicting import HasCocoResults, ImagePrediction
 from cuelight.utils.files import atomic_write, write_text
 
 PictureFormat = Literal["png", "jpg"]
@@ -23,7 +24,11 @@ _QUALITY = 92
 
 
 def write_predictions(
-    predictions: Iterable[ImagePrediction], folder: Path, *, pictures: PictureFormat | None = "png"
+    predictions: Iterable[ImagePrediction],
+    folder: Path,
+    *,
+    pictures: PictureFormat | None = "png",
+    coco: bool = False,
 ) -> int:
     """Write ``predictions.csv``, ``predictions.json`` and, in ``pictures``, one picture for each image.
 
@@ -33,15 +38,19 @@ def write_predictions(
         predictions: The result of :func:`predict`; only one batch of images is in memory at a time.
         folder: The output folder; it is created if missing.
         pictures: Format of the pictures; none are drawn if ``None``.
+        coco: Whether to write boxes to ``predictions_coco.json`` too, in the format of COCO results. ``image_id`` is
+            the name of the file without its ending, as a number if it is one.
 
     Returns:
         The number of images.
 
     Raises:
         WriteError: The files cannot be written.
+        CuelightError: The results have no boxes, for ``coco``.
     """
     rows: list[dict[str, Any]] = []
     details: list[dict[str, Any]] = []
+    coco_results: list[dict[str, Any]] = []
     names = UnusedNames()
     for prediction in predictions:
         where: dict[str, Any] = {"path": str(prediction.path)}
@@ -55,13 +64,26 @@ def write_predictions(
             save_picture(prediction.picture(), folder / drawn["picture"])
         rows.append(where | prediction.result.row() | drawn)
         details.append(where | prediction.result.details() | drawn)
+        if coco:
+            coco_results += _coco(prediction)
     table = io.StringIO()
     writer = csv.DictWriter(table, fieldnames=list(rows[0]) if rows else ["path"])
     writer.writeheader()
     writer.writerows(rows)
     write_text(folder / "predictions.csv", _as_utf8(table.getvalue()))
     write_text(folder / "predictions.json", _as_utf8(json.dumps(details, indent=2, ensure_ascii=False) + "\n"))
+    if coco:
+        write_text(folder / "predictions_coco.json", _as_utf8(json.dumps(coco_results, ensure_ascii=False) + "\n"))
     return len(rows)
+
+
+def _coco(prediction: ImagePrediction) -> list[dict[str, Any]]:
+    if not isinstance(prediction.result, HasCocoResults):
+        raise CuelightError(
+            f"A model for {prediction.task.name} has no boxes, so there are no COCO results. Leave --coco out."
+        )
+    name = prediction.path.stem
+    return prediction.result.coco(int(name) if name.isdecimal() else name)
 
 
 class UnusedNames:

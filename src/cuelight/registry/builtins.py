@@ -36,11 +36,16 @@ CALLBACKS = {
 MODELS = {
     "ClassificationModel": "cuelight.tasks.classification.model:ClassificationModel",
     "SegmentationModel": "cuelight.tasks.segmentation.model:SegmentationModel",
+    "DetectionModel": "cuelight.tasks.detection.model:DetectionModel",
 }
 
 DATA = {
     "Digits": "cuelight.data.datasets.digits:Digits",
+    "DigitBoxes": "cuelight.data.datasets.digit_boxes:DigitBoxes",
     "DigitScenes": "cuelight.data.datasets.digit_scenes:DigitScenes",
+    "CocoDetection": "cuelight.data.datasets.coco:CocoDetection",
+    "YoloDetection": "cuelight.data.datasets.yolo:YoloDetection",
+    "VOCDetection": "cuelight.data.datasets.voc_detection:VOCDetection",
     "ImageFolder": "cuelight.data.datasets.image_folder:ImageFolder",
     "MaskFolder": "cuelight.data.datasets.mask_folder:MaskFolder",
     "VOCSegmentation": "cuelight.data.datasets.voc:VOCSegmentation",

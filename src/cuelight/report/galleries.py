@@ -51,8 +51,10 @@ def newest_gallery(directory: Path, name: str) -> Gallery:
 
 
 def example_gallery(directory: Path) -> Gallery:
-    """Return the pictures of examples that tests have written."""
-    files = sorted((directory / _TEST_FOLDER).glob("predictions*.png"))
+    """Return the pictures that a test has written, but the confusion matrix, which the page draws itself."""
+    files = sorted(
+        file for file in (directory / _TEST_FOLDER).glob("*.png") if not file.name.startswith("confusion_matrix")
+    )
     captions = [(file, file.relative_to(directory).as_posix()) for file in files]
     return _gallery(directory, _TEST_FOLDER, captions, "with the true classes")
 

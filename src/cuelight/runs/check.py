@@ -38,6 +38,7 @@ def check(config: Config, planned: Sequence[PlannedCallback]) -> list[Problem | 
         *_data_of_another_task(config),
         *missing_data(config),
         *_unknown_metrics(config, planned),
+        *_model_warnings(config),
         *_wrong_direction(config, planned),
     ]
     for entry in planned:
@@ -150,6 +151,13 @@ def _unknown_metrics(config: Config, planned: Sequence[PlannedCallback]) -> Iter
                 f"{', '.join(logged)}.",
                 path,
             )
+
+
+def _model_warnings(config: Config) -> Iterator[ConfigWarning]:
+    """Ask the class of the model, which may have a class method ``parameter_warnings(params, path)``."""
+    warnings = getattr(model_class(config), "parameter_warnings", None)
+    if warnings is not None:
+        yield from warnings(config.model.params, "model.params")
 
 
 def _wrong_direction(config: Config, planned: Sequence[PlannedCallback]) -> Iterator[ConfigWarning]:

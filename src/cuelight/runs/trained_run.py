@@ -20,7 +20,6 @@ from cuelight.config import Config
 from cuelight.errors import CheckpointError, ConfigError, DataError, UploadError
 from cuelight.evaluation.evaluator import Split
 from cuelight.explain import Method
-from cuelight.export.protocols import NamesOutputs
 from cuelight.prediction.explaining import ImageExplanation, explain
 from cuelight.prediction.pytorch_model import PyTorchModel
 from cuelight.report import write_report
@@ -148,8 +147,7 @@ class TrainedRun:
         """
         training = self._finished(Path())
         weights = training.load(self._chosen(checkpoint, "predict with", prefer))
-        names = weights.module.output_names if isinstance(weights.module, NamesOutputs) else None
-        return PyTorchModel(weights.module, training.describe(weights), names)
+        return PyTorchModel(weights.module, training.describe(weights))
 
     def explain(
         self,

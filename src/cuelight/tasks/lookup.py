@@ -8,7 +8,9 @@ from typing import TYPE_CHECKING, Any, Protocol
 from numpy.typing import NDArray
 from PIL import Image
 
+from cuelight.export.model_metadata import ModelMetadata
 from cuelight.tasks.classification.task import ClassificationTask
+from cuelight.tasks.detection.task import DetectionTask
 from cuelight.tasks.segmentation.task import SegmentationTask
 
 if TYPE_CHECKING:
@@ -51,7 +53,7 @@ class Task(Protocol):
         """The depthai parser that decodes its outputs on a device."""
         ...
 
-    def decode(self, outputs: Mapping[str, NDArray[Any]], class_names: Sequence[str] | None) -> Sequence[Result]:
+    def decode(self, outputs: Mapping[str, NDArray[Any]], metadata: ModelMetadata) -> Sequence[Result]:
         """Return one result for each image from the outputs of a model."""
         ...
 
@@ -70,7 +72,7 @@ class Task(Protocol):
 
 DEFAULT_TASK = ClassificationTask.name
 
-TASKS: dict[str, Task] = {task.name: task for task in (ClassificationTask(), SegmentationTask())}
+TASKS: dict[str, Task] = {task.name: task for task in (ClassificationTask(), SegmentationTask(), DetectionTask())}
 
 
 def head_problems(head: Mapping[str, Any], shapes: Mapping[str, Sequence[int | None]]) -> list[str]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from heapq import nlargest
 from operator import attrgetter, itemgetter
@@ -20,6 +20,7 @@ from cuelight.errors import CuelightError
 from cuelight.explain.batches import images_and_labels
 from cuelight.export.model_metadata import ModelMetadata
 from cuelight.export.onnx.target import named_tensors
+from cuelight.export.protocols import ConvertsOutputs
 from cuelight.images import tensors
 from cuelight.tasks.lookup import TASKS, Task
 from cuelight.utils.redaction import reason_of
@@ -39,11 +40,11 @@ class DrawsExamples(Task, Protocol):
     def draw_examples(
         self,
         images: Sequence[Image.Image],
-        targets: Sequence[NDArray[Any]],
+        targets: Sequence[Any],
         results: Sequence[Any],
         class_names: Sequence[str] | None,
     ) -> Image.Image:
-        """Draw each image with its target and its result."""
+        """Draw each image with its target, an array or a mapping of arrays, and its result."""
         ...
 
 
@@ -51,7 +52,7 @@ class DrawsExamples(Task, Protocol):
 class RanksExamples(Protocol):
     """A task that chooses which images are drawn; otherwise they are the first ones."""
 
-    def rank_example(self, target: NDArray[Any], result: Any) -> float | None:
+    def rank_example(self, target: Any, result: Any) -> float | None:
         """Return the rank of an image, of which the largest ones are drawn; ``None`` if it is not drawn."""
         ...
 
@@ -59,7 +60,7 @@ class RanksExamples(Protocol):
 @dataclass(frozen=True)
 class _Example:
     image: Tensor
-    target: NDArray[Any]
+    target: Any
     result: Any
     rank: float
 
@@ -113,21 +114,21 @@ class ExampleCollector(pl.Callback):
         targets, results = zip(*((example.target, example.result) for example in self._examples), strict=True)
         return self._task.draw_examples(pictures, targets, results, self._metadata.class_names)
 
-    def _note(self, _module: nn.Module, _inputs: Any, outputs: Any) -> None:
-        self._outputs = outputs
+    def _note(self, module: nn.Module, _inputs: Any, outputs: Any) -> None:
+        self._outputs = module.exported(outputs) if isinstance(module, ConvertsOutputs) else outputs
 
     def _needed(self, task: DrawsExamples) -> int:
         """Return how many images of the next batch may be drawn."""
         return task.most_examples - (0 if isinstance(task, RanksExamples) else len(self._examples))
 
     def _found(self, task: DrawsExamples, outputs: Any, batch: Any) -> list[_Example]:
-        images, targets = images_and_labels(batch)
-        known = [torch.as_tensor(target).cpu().numpy() for target in targets]
+        images, targets = batch if _has_mappings(batch) else images_and_labels(batch)
+        known = [_target_of(targets, place) for place in range(len(images))]
         named = list(named_tensors(outputs))
 
         def decoded(places: slice) -> Sequence[Any]:
             arrays = {name: output[places].float().cpu().numpy() for name, output in named}
-            return task.decode(arrays, self._metadata.class_names)
+            return task.decode(arrays, self._metadata)
 
         if isinstance(task, RanksExamples):
             results = decoded(slice(None))
@@ -138,3 +139,15 @@ class ExampleCollector(pl.Callback):
             first = range(min(self._needed(task), len(images)))
             chosen = [(0.0, place, decoded(slice(place, place + 1))[0]) for place in first]
         return [_Example(images[place].float().cpu(), known[place], result, rank) for rank, place, result in chosen]
+
+
+def _has_mappings(batch: Any) -> bool:
+    return isinstance(batch, (list, tuple)) and len(batch) == 2 and isinstance(batch[1], Mapping)  # noqa: PLR2004
+
+
+def _target_of(targets: Any, place: int) -> Any:
+    """Return the target of an image of a batch, an array or a mapping of arrays."""
+    if isinstance(targets, Mapping):
+        return {name: _target_of(values, place) for name, values in targets.items()}
+    target: NDArray[Any] = torch.as_tensor(targets[place]).cpu().numpy()
+    return target

@@ -18,7 +18,7 @@ from cuelight.errors import CheckpointError, CuelightError
 from cuelight.evaluation.evaluate import set_up
 from cuelight.evaluation.evaluator import EvaluatorSettings
 from cuelight.export.model_metadata import ModelMetadata
-from cuelight.export.protocols import NamesTask
+from cuelight.export.protocols import BringsDecoding, NamesTask
 from cuelight.images.preprocessing import Preprocessing
 from cuelight.train_end.measured_weights import MakeModule, MeasuredWeights
 from cuelight.weights.best import BestCheckpoint, Preference, best_checkpoint, not_preferred
@@ -108,6 +108,7 @@ class FinishedTraining:
             task=module.task if isinstance(module, NamesTask) else None,
             class_names=tuple(names) if names else None,
             preprocessing=preprocessing if isinstance(preprocessing, Preprocessing) else None,
+            decoding=module.decoding() if isinstance(module, BringsDecoding) else None,
         )
 
     def validation_inputs(self) -> Tensor | None:

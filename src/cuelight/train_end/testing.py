@@ -13,10 +13,17 @@ from PIL import Image
 
 from cuelight.data.protocols import HasFingerprint, LabelsByName, LoadsWhole, NamesClasses
 from cuelight.errors import DataError
-from cuelight.evaluation.confusion_matrix import NamesConfusionUnit, confusion_matrix
+from cuelight.evaluation.confusion_matrix import NamesConfusionClasses, NamesConfusionUnit, confusion_matrix
 from cuelight.evaluation.evaluate import evaluate, has_split, set_up
 from cuelight.evaluation.evaluator import Split
-from cuelight.evaluation.results import Measurement, ReportsTables, class_names, confusion_picture
+from cuelight.evaluation.results import (
+    EXAMPLES,
+    DrawsResults,
+    Measurement,
+    ReportsTables,
+    class_names,
+    confusion_picture,
+)
 from cuelight.tracking.loggers.readonly import open_loggers, readonly
 from cuelight.tracking.sending import send_image, send_metrics, send_table
 from cuelight.train_end.examples import ExampleCollector
@@ -50,12 +57,21 @@ def measure(
         view=view,
         metrics=metrics,
         confusion=confusion_matrix(module),
-        class_names=described.class_names,
+        class_names=tuple(
+            module.confusion_classes if isinstance(module, NamesConfusionClasses) else described.class_names or ()
+        )
+        or None,
         unit=module.confusion_unit if isinstance(module, NamesConfusionUnit) else "images",
         tables=module.result_tables(described.class_names) if isinstance(module, ReportsTables) else {},
-        examples=examples.picture(),
+        pictures=_pictures(module, examples),
         data=_data_measured(training.data, view),
     )
+
+
+def _pictures(module: pl.LightningModule, examples: ExampleCollector) -> dict[str, Image.Image]:
+    own = dict(module.result_pictures()) if isinstance(module, DrawsResults) else {}
+    drawn = examples.picture()
+    return own | ({EXAMPLES: drawn} if drawn else {})
 
 
 def _use_classes_of(weights: MeasuredWeights, data: pl.LightningDataModule) -> None:
@@ -104,8 +120,8 @@ def send_measurement(training: FinishedTraining, measured: Measurement) -> None:
         send_image(loggers, f"{view}/confusion_matrix", np.asarray(picture), step)
     for name, (columns, *table_rows) in measured.tables.items():
         send_table(loggers, f"{view}/{name}", columns, table_rows, step)
-    if measured.examples is not None:
-        send_image(loggers, f"{view}/predictions", np.asarray(measured.examples.convert("RGB")), step)
+    for name, drawn in measured.pictures.items():
+        send_image(loggers, f"{view}/{name}", np.asarray(drawn.convert("RGB")), step)
 
 
 def not_finite(measured: Measurement) -> list[str]:

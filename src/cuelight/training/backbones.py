@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import difflib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import timm
+import torch
 from timm.models import get_pretrained_cfg, is_model_pretrained
-from torch import nn
+from torch import Tensor, nn
 
 from cuelight.errors import ConfigError, Problem
 from cuelight.training.pretrained import downloading
@@ -85,23 +86,72 @@ def build_backbone(
     built for one size; ``drop_rate`` is the dropout before the classifier. An unknown name or argument raises
     ``ConfigError``, a failed download ``CuelightError``.
     """
+    own = {"num_classes": num_classes, "drop_rate": drop_rate}
+    return _create(backbone, pretrained, in_channels, input_size, backbone_params, **own)
+
+
+def build_feature_maps(
+    backbone: str,
+    pretrained: bool,
+    in_channels: int,
+    input_size: tuple[int, int],
+    strides: Sequence[int],
+    backbone_params: Mapping[str, Any],
+) -> tuple[nn.Module, list[int]]:
+    """Build a network from images ``(N, C, H, W)`` to a list of feature maps, one for each stride, and their channels.
+
+    ``strides`` are some of :func:`feature_strides`; for the rest see :func:`build_backbone`.
+    """
+    places = {stride: index for index, stride in enumerate(_feature_info(backbone).reduction())}
+    own = {"features_only": True, "out_indices": tuple(places[stride] for stride in strides)}
+    network = _create(backbone, pretrained, in_channels, input_size, backbone_params, **own)
+    return ChannelsFirst(network), network.feature_info.channels()  # type: ignore[operator, union-attr]
+
+
+def feature_strides(backbone: str) -> list[int]:
+    """Return the strides of the feature maps of a network, ascending."""
+    return sorted(set(_feature_info(backbone).reduction()))
+
+
+class ChannelsFirst(nn.Module):
+    """Returns the feature maps of a network as ``(N, C, H, W)``; a few networks have ``(N, H, W, C)``."""
+
+    def __init__(self, network: nn.Module) -> None:
+        super().__init__()
+        self.network = network
+        self.channels_last = str(getattr(network, "output_fmt", "")).endswith("NHWC")
+
+    def forward(self, images: Tensor) -> list[Tensor]:
+        """Compute the feature maps, finest first."""
+        maps: list[Tensor] = self.network(images)
+        return [values.permute(0, 3, 1, 2) for values in maps] if self.channels_last else maps
+
+
+def _create(
+    backbone: str,
+    pretrained: bool,
+    in_channels: int,
+    input_size: tuple[int, int],
+    backbone_params: Mapping[str, Any],
+    **own: Any,
+) -> nn.Module:
     if problems := backbone_problems(backbone, pretrained, backbone_params):
         raise ConfigError(problems)
     sized = {"img_size": input_size} if is_built_for_one_size(backbone) else {}
     try:
         with downloading(backbone, pretrained):
             network: nn.Module = timm.create_model(
-                backbone,
-                pretrained=pretrained,
-                num_classes=num_classes,
-                in_chans=in_channels,
-                drop_rate=drop_rate,
-                **(sized | dict(backbone_params)),
+                backbone, pretrained=pretrained, in_chans=in_channels, **own, **(sized | dict(backbone_params))
             )
     except TypeError as error:
         message = f"invalid arguments for {backbone}: {error}"
         raise ConfigError([Problem(message, "backbone_params")]) from error
     return network
+
+
+def _feature_info(backbone: str) -> Any:
+    with torch.device("meta"):
+        return timm.create_model(backbone, features_only=True).feature_info
 
 
 def is_built_for_one_size(backbone: str) -> bool:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 from abc import abstractmethod
 from collections.abc import Mapping, Sequence
-from typing import Any, ClassVar
+from typing import Any
 
 import lightning.pytorch as pl
 from lightning.pytorch.utilities.types import OptimizerLRScheduler
@@ -26,7 +26,7 @@ _TRAINING_METRICS = "training_metrics"
 
 
 class SupervisedModel(pl.LightningModule):
-    """Base of the models whose batches are images and targets, and whose one output is logits.
+    """Base of the models whose batches are images and targets.
 
     Losses and metrics are exact over all images of all processes, continue after a resume in the middle of an epoch,
     and are logged only where the trainer logs. The class names are saved in every checkpoint.
@@ -48,7 +48,7 @@ class SupervisedModel(pl.LightningModule):
         confusion_matrix: Updated in a test, and in a validation outside of a training.
     """
 
-    output_names: ClassVar[tuple[str, ...]] = ("logits",)
+    output_names: tuple[str, ...] = ("logits",)
 
     train_loss: Metric
     val_loss: Metric
@@ -67,7 +67,7 @@ class SupervisedModel(pl.LightningModule):
         self.optimization = optimization or Optimization(Part(name="AdamW", params={"lr": 1e-3}))
 
     @abstractmethod
-    def update_loss(self, mean_loss: Metric, logits: Tensor, targets: Tensor, training: bool) -> Tensor:
+    def update_loss(self, mean_loss: Metric, logits: Any, targets: Any, training: bool) -> Tensor:
         """Compute the loss of a batch and add it to the mean.
 
         Args:
@@ -80,22 +80,26 @@ class SupervisedModel(pl.LightningModule):
             The loss of the batch, a scalar.
         """
 
-    def predictions(self, logits: Tensor) -> Tensor:
-        """Convert logits to what the metrics compare with the targets."""
-        return logits
+    def compared(self, logits: Any, targets: Any) -> tuple[Any, Any]:
+        """Convert logits and targets to what the metrics compare."""
+        return logits, targets
 
-    def images_and_targets(self, batch: Sequence[Tensor]) -> tuple[Tensor, Tensor]:
+    def log_metrics(self, metrics: MetricCollection, **options: Any) -> None:
+        """Log metrics with further arguments of Lightning's ``log_dict``."""
+        self.log_dict(metrics, **options)
+
+    def images_and_targets(self, batch: Sequence[Any]) -> tuple[Tensor, Any]:
         """Split a batch into images ``(N, C, H, W)`` and targets."""
         images, targets = batch
         return images, targets
 
-    def training_step(self, batch: Sequence[Tensor], batch_idx: int) -> Tensor:
+    def training_step(self, batch: Sequence[Any], batch_idx: int) -> Tensor:
         """Return the mean loss of a batch, and update the metrics."""
         images, targets = self.images_and_targets(batch)
         logits = self(images)
         loss = self.update_loss(self.train_loss, logits, targets, training=True)
         for metric in self._training_metrics().values():
-            metric.update(self.predictions(logits.detach()), targets)
+            metric.update(*self.compared(logits.detach(), targets))
         # Logging in Lightning takes several times as long as the metrics, so it happens only where it is needed.
         log_every_n_steps = self.trainer.log_every_n_steps  # type: ignore[attr-defined]
         if batch_idx == 0 or (log_every_n_steps and (self.global_step + 1) % log_every_n_steps == 0):
@@ -120,27 +124,28 @@ class SupervisedModel(pl.LightningModule):
         self.val_metrics.reset()
         self.confusion_matrix.reset()
 
-    def validation_step(self, batch: Sequence[Tensor], batch_idx: int) -> None:
+    def validation_step(self, batch: Sequence[Any], batch_idx: int) -> None:
         """Update the validation metrics with a batch."""
         self._evaluate(self.val_loss, self.val_metrics, batch)
 
     def on_validation_epoch_end(self) -> None:
         """Log the validation metrics; here, so that a process without a batch of its own takes part."""
         self.log("val/loss", self.val_loss, prog_bar=True)
-        self.log_dict(self.val_metrics, prog_bar=True)
+        self.log_metrics(self.val_metrics, prog_bar=True)
 
     def on_test_epoch_start(self) -> None:
-        """Reset the confusion matrix."""
+        """Reset the test metrics; a logged metric is reset by Lightning, its values are not."""
+        self.test_metrics.reset()
         self.confusion_matrix.reset()
 
-    def test_step(self, batch: Sequence[Tensor], batch_idx: int) -> None:
+    def test_step(self, batch: Sequence[Any], batch_idx: int) -> None:
         """Update the test metrics with a batch."""
         self._evaluate(self.test_loss, self.test_metrics, batch)
 
     def on_test_epoch_end(self) -> None:
         """Log the test metrics."""
         self.log("test/loss", self.test_loss)
-        self.log_dict(self.test_metrics)
+        self.log_metrics(self.test_metrics)
 
     def configure_optimizers(self) -> OptimizerLRScheduler:
         """Return the optimizer and the scheduler."""
@@ -189,31 +194,32 @@ class SupervisedModel(pl.LightningModule):
         for name, metric in self._counted_in_training().items():
             self.log(f"train/{name}", metric, prog_bar=True, on_step=False, on_epoch=True)
 
-    def _evaluate(self, mean_loss: Metric, metrics: MetricCollection, batch: Sequence[Tensor]) -> None:
+    def _evaluate(self, mean_loss: Metric, metrics: MetricCollection, batch: Sequence[Any]) -> None:
         images, targets = self.images_and_targets(batch)
         logits = self(images)
         self.update_loss(mean_loss, logits, targets, training=False)
-        predictions = self.predictions(logits)
-        metrics.update(predictions, targets)
+        compared = self.compared(logits, targets)
+        metrics.update(*compared)
         if self.trainer.state.fn != "fit":  # it is not shown during training
-            self.confusion_matrix.update(predictions, targets)
+            self.confusion_matrix.update(*compared)
 
 
-def count_classes(num_classes: int | None, class_names: Sequence[str] | None) -> int:
-    """Return the number of outputs of a model: ``num_classes``, or one for each of ``class_names``.
+def count_classes(num_classes: int | None, class_names: Sequence[str] | None, least: int = MIN_CLASSES) -> int:
+    """Return the number of classes of a model: ``num_classes``, or one for each of ``class_names``.
 
     Raises:
-        ConfigError: If it is not known, below two, or less than there are names.
+        ConfigError: If it is not known, below ``least``, or less than there are names.
     """
     named = len(class_names) if class_names is not None else None
     count = num_classes if num_classes is not None else named
-    if named is not None and named < MIN_CLASSES and num_classes in (None, named):
+    if class_names is not None and named is not None and named < least and num_classes in (None, named):
         has = f"only the class {class_names[0]}" if class_names else "no class"
-        message = f"the data has {has}; a model needs at least {MIN_CLASSES} classes to choose between."
-        raise ConfigError([Problem(message, "data")])
-    if count is None or count < MIN_CLASSES:
+        needs = f"needs at least {least} classes to choose between" if least > 1 else "needs at least 1 class"
+        raise ConfigError([Problem(f"the data has {has}; a model {needs}.", "data")])
+    if count is None or count < least:
         got = "but neither it nor class_names was given" if count is None else f"got {count}"
-        message = f"expected at least {MIN_CLASSES} classes, {got}. Set num_classes, or class_names of the data module."
+        classes = f"{least} classes" if least > 1 else "1 class"
+        message = f"expected at least {classes}, {got}. Set num_classes, or class_names of the data module."
         raise ConfigError([Problem(message, "model.params.num_classes")])
     if named is not None and named > count:
         message = f"the data has {named} classes, but num_classes is {count}. Leave num_classes out, or raise it."

@@ -15,7 +15,7 @@ from cuelight.data.datasets.digits import load_digits
 def draw() -> SceneDrawer:
     images, labels = load_digits()
     photographs = load_photographs(["coffee", "rocket", "china"], 160)
-    return SceneDrawer(images[:, 0], labels, photographs, (64, 80), (2, 5), (3, 1))
+    return SceneDrawer(images[:, 0], labels, photographs, (64, 80), (2, 5), (3, 1), (0.34, 0.48))
 
 
 def test_every_pixel_belongs_to_the_ground_or_to_one_digit(draw: SceneDrawer) -> None:
@@ -67,7 +67,7 @@ def test_digits_hardly_cover_each_other(draw: SceneDrawer) -> None:
     """The first digit of a scene is the same where it is the only one: what it has lost there is seen."""
     images, labels = load_digits()
     photographs = load_photographs(["coffee"], 160)
-    alone = SceneDrawer(images[:, 0], labels, photographs, (64, 80), (1, 1), (3, 1))
+    alone = SceneDrawer(images[:, 0], labels, photographs, (64, 80), (1, 1), (3, 1), (0.34, 0.48))
     touched = 0
     for index in range(80):
         _, instances, digits = draw(index)
@@ -84,7 +84,10 @@ def test_digits_hardly_cover_each_other(draw: SceneDrawer) -> None:
 def test_a_scene_depends_on_seed_and_index_alone(draw: SceneDrawer) -> None:
     images, labels = load_digits()
     photographs = load_photographs(["coffee", "rocket", "china"], 160)
-    same, other = (SceneDrawer(images[:, 0], labels, photographs, (64, 80), (2, 5), seed) for seed in ((3, 1), (3, 2)))
+    same, other = (
+        SceneDrawer(images[:, 0], labels, photographs, (64, 80), (2, 5), seed, (0.34, 0.48))
+        for seed in ((3, 1), (3, 2))
+    )
     before = torch.get_rng_state(), np.random.get_state()[1].tolist()  # noqa: NPY002
     backwards = [same(index) for index in reversed(range(5))]
 

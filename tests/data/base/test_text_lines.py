@@ -1,4 +1,5 @@
 import codecs
+import os
 
 import pytest
 
@@ -22,3 +23,9 @@ def test_another_encoding_is_named(encoding, tmp_path) -> None:
 def test_a_folder_is_no_text_file(tmp_path) -> None:
     with pytest.raises(DataError, match="cannot be read: Is a directory"):
         read_lines(tmp_path)
+
+
+def test_a_pipe_is_refused(tmp_path) -> None:
+    os.mkfifo(tmp_path / "names.txt")
+    with pytest.raises(DataError, match=r"names\.txt: cannot be read: it is a pipe or a device"):
+        read_lines(tmp_path / "names.txt")

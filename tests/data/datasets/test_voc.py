@@ -92,7 +92,7 @@ def test_other_classes_have_names_of_their_own(voc: Path) -> None:
 
 def test_a_name_without_image_or_mask_is_told_or_left_out(voc: Path, caplog) -> None:
     (voc / "SegmentationClass" / "001.png").unlink()
-    message = r"train\.txt: 1 of 4 names have no image or no mask, such as 001, which is missing in Segmentation"
+    message = r"train: 1 of 4 names have no image or no mask, such as 001, which is missing in Segmentation"
     with pytest.raises(DataError, match=message):
         _set_up(voc)
 

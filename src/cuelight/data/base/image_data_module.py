@@ -13,7 +13,7 @@ from cuelight.data.loading.prefetching import CheckedLoader, ResumableLoader, Sk
 from cuelight.data.loading.samples import Images
 from cuelight.data.loading.transforms import build_augmentation, sees_whole_image
 from cuelight.data.targets.labels import LABELS
-from cuelight.data.targets.target_kind import TargetKind
+from cuelight.data.targets.target_kind import Mixing, TargetKind
 from cuelight.errors import DataError, Problem
 from cuelight.images.preprocessing import Preprocessing
 
@@ -33,12 +33,14 @@ class ImageDataModule(pl.LightningDataModule, Generic[_Images]):
 
     Attributes:
         in_memory: Whether images are available so fast that workers would only slow loading down, except to augment.
-        target_kind: How targets are transformed with their images: ``LABELS``, ``MASKS`` or one of your own.
+        target_kind: How targets are transformed with their images: ``LABELS``, ``MASKS``, ``BOXES`` or one of your own.
+        mixing: Joins training images with each other before they are augmented; ``None`` does not.
         task: The task of the targets; models of another task are refused.
     """
 
     in_memory = False
-    target_kind: ClassVar[TargetKind] = LABELS
+    target_kind: TargetKind = LABELS
+    mixing: Mixing | None = None
     task: ClassVar[str | None] = None
 
     def __init__(self, transforms: Sequence[Part] | None, batch_size: int, num_workers: int, seed: int) -> None:
@@ -86,12 +88,13 @@ class ImageDataModule(pl.LightningDataModule, Generic[_Images]):
             self._images("train"),
             self.preprocessing,
             batch_size=self.batch_size,
-            num_workers=0 if self.in_memory and not self.transforms else self.num_workers,
+            num_workers=0 if self.in_memory and not (self.transforms or self.mixing) else self.num_workers,
             seed=self.seed,
             target_kind=self.target_kind,
             trainer=self.trainer,
             augmentation=build_augmentation(self.transforms),
             augment_first=sees_whole_image(self.transforms),
+            mixing=self.mixing,
             skipped=self._skipped.get("train"),
         )
 

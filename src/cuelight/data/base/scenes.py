@@ -19,7 +19,6 @@ MOST_DIGITS = 20
 _MOST_COVERED = 0.05
 _TRIES = 6
 
-_HEIGHT = (0.34, 0.48)  # of a digit, relative to the shorter side of the scene
 _INK = 20  # height or width of the ink of a digit, in pixels of 28
 _DEGREES = 10
 _GROUND = (30, 100)  # mean brightness of a background; a lighter one is darkened
@@ -59,6 +58,8 @@ class SceneDrawer:
         size: Height and width of a scene in pixels.
         digits_per_scene: Least and greatest number of digits; fewer where there is no room left.
         seed: Any two 64-bit numbers, such as one for the dataset and one for the split.
+        heights: Least and greatest height of a digit, relative to the shorter side of the scene.
+        apart: Whether the bounding boxes of digits are kept apart, too.
     """
 
     def __init__(
@@ -69,12 +70,16 @@ class SceneDrawer:
         size: tuple[int, int],
         digits_per_scene: tuple[int, int],
         seed: tuple[int, int],
+        heights: tuple[float, float],
+        apart: bool = False,
     ) -> None:
         self.digits = [Image.fromarray(digit) for digit in digits]
         self.labels = np.asarray(labels, dtype=np.uint8)
         self.photographs = [Image.fromarray(photograph) for photograph in photographs]
         self.size = size
         self.digits_per_scene = digits_per_scene
+        self.heights = heights
+        self.apart = apart
         self._key = int(np.random.SeedSequence(seed).generate_state(1, np.uint64)[0])
 
     def __call__(self, index: int) -> Scene:
@@ -85,19 +90,21 @@ class SceneDrawer:
         numbers = np.random.Generator(np.random.Philox(key=key)).random(1 + _OF_BACKGROUND + most * _OF_DIGIT)
         count = least + _below(numbers[0], most - least + 1)
         image = self._background(numbers[1 : 1 + _OF_BACKGROUND])
-        instances = np.zeros(self.size, dtype=np.uint8)
+        instances, claims = np.zeros((2, *self.size), dtype=np.uint8)
         areas: list[int] = []
         labels: list[int] = []
         for of_digit in numbers[1 + _OF_BACKGROUND :].reshape(most, _OF_DIGIT)[:count]:
             chosen = _below(of_digit[0], len(self.digits))
             stroke = self._stroke(chosen, of_digit[1:4])
-            place = _free_place(instances, areas, stroke, of_digit[8:])
+            shown = stroke > _SHOWN
+            claimed = np.ones_like(shown) if self.apart else shown
+            place = _free_place(claims, areas, claimed, of_digit[8:], 0 if self.apart else _MOST_COVERED)
             if place is None:
                 continue
             _paint(image[place], stroke, of_digit[4:8])
-            shown = stroke > _SHOWN
-            instances[place][shown] = len(areas) + 1
-            areas.append(int(shown.sum()))
+            for taken, region in ((instances, shown), (claims, claimed)):
+                taken[place][region] = len(areas) + 1
+            areas.append(int(claimed.sum()))
             labels.append(int(self.labels[chosen]))
         return Scene(image, instances, np.array(labels, dtype=np.uint8))
 
@@ -118,7 +125,7 @@ class SceneDrawer:
 
     def _stroke(self, chosen: int, numbers: Numbers) -> Pixels:
         """The share of ink in each pixel, 0 to 255: a digit, slanted, scaled and cropped to its edges."""
-        low, high = _HEIGHT
+        low, high = self.heights
         height = (low + numbers[0] * (high - low)) * min(self.size)
         angle = math.radians(round((2 * numbers[1] - 1) * _DEGREES))
         stretch = 0.85 + 0.3 * numbers[2]
@@ -149,19 +156,18 @@ def _below(number: float, bound: int) -> int:
 
 
 def _free_place(
-    instances: Pixels, areas: Sequence[int], stroke: Pixels, numbers: Numbers
+    claims: Pixels, areas: Sequence[int], claimed: NDArray[np.bool_], numbers: Numbers, most_covered: float
 ) -> tuple[slice, slice] | None:
     """Return the first of a few random places where a digit covers almost nothing of the others."""
-    height, width = stroke.shape
-    room = instances.shape[0] - height + 1, instances.shape[1] - width + 1
+    height, width = claimed.shape
+    room = claims.shape[0] - height + 1, claims.shape[1] - width + 1
     if min(room) < 1:
         return None
-    shown = stroke > _SHOWN
-    limits = np.array([shown.sum(), *areas]) * _MOST_COVERED
+    limits = np.array([claimed.sum(), *areas]) * most_covered
     for down, right in numbers.reshape(_TRIES, 2):
         top, left = _below(down, room[0]), _below(right, room[1])
         place = slice(top, top + height), slice(left, left + width)
-        covered = np.bincount(instances[place][shown], minlength=len(limits))
+        covered = np.bincount(claims[place][claimed], minlength=len(limits))
         covered[0] = covered[1:].sum()
         if (covered <= limits).all():
             return place

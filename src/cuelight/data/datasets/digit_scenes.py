@@ -16,6 +16,7 @@ from cuelight.data.base.packaged import load_photographs
 from cuelight.data.base.scenes import MOST_DIGITS, Scene, SceneDrawer
 from cuelight.data.datasets.digits import CLASS_NAMES, split_digits
 from cuelight.data.targets.masks import MASKS
+from cuelight.data.targets.target_kind import TargetKind
 from cuelight.errors import Problem
 from cuelight.images.preprocessing import Preprocessing
 from cuelight.registry import TransformPart
@@ -39,6 +40,8 @@ _ROOM = 2.5
 _HASHED_SCENES = 8
 
 Count = Annotated[int, Field(ge=1)]
+SceneSide = Annotated[int, Field(ge=32)]
+SceneSize = SceneSide | tuple[SceneSide, SceneSide]
 
 
 class SceneImages:
@@ -51,7 +54,7 @@ class SceneImages:
     def __len__(self) -> int:
         return self.count
 
-    def __getitem__(self, index: int) -> tuple[Tensor, Tensor]:
+    def __getitem__(self, index: int) -> tuple[Tensor, Any]:
         """Draw a scene, uint8 ``(3, H, W)``, and its :func:`semantic_mask`."""
         scene = self.draw(index)
         return torch.from_numpy(scene.image).permute(2, 0, 1), torch.from_numpy(semantic_mask(scene))
@@ -90,11 +93,14 @@ class DigitScenes(ImageDataModule[SceneImages]):
 
     in_memory = True
     task: ClassVar[str] = "segmentation"
-    target_kind = MASKS
+    target_kind: TargetKind = MASKS
+    scene_images: ClassVar[type[SceneImages]] = SceneImages
+    heights = (0.34, 0.48)  # of a digit, relative to the shorter side of the scene
+    apart = False
 
     def __init__(
         self,
-        size: Annotated[int, Field(ge=32)] | tuple[Annotated[int, Field(ge=32)], Annotated[int, Field(ge=32)]] = 64,
+        size: SceneSize = 64,
         digits_per_scene: tuple[Annotated[int, Field(ge=1)], Annotated[int, Field(le=MOST_DIGITS)]] = (3, 5),
         train_scenes: Count = 5000,
         val_scenes: Count = 500,
@@ -142,7 +148,7 @@ class DigitScenes(ImageDataModule[SceneImages]):
         digits = split_digits(self.split_seed)
         self.take_splits(
             {
-                split: SceneImages(
+                split: self.scene_images(
                     SceneDrawer(
                         digits[split].images[:, 0].numpy(),
                         digits[split].labels.numpy(),
@@ -150,6 +156,8 @@ class DigitScenes(ImageDataModule[SceneImages]):
                         self.size,
                         self.digits_per_scene,
                         (self.split_seed, number),
+                        self.heights,
+                        self.apart,
                     ),
                     count,
                 )

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import os
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -12,8 +11,8 @@ from pydantic import Field
 from cuelight.data.base.folders import report_unused, require_folder
 from cuelight.data.base.mask_file_data_module import MaskFileDataModule
 from cuelight.data.base.mask_files import MaskFiles
-from cuelight.data.base.text_lines import read_lines
-from cuelight.data.finding import UnusedFiles, walk_images
+from cuelight.data.base.voc_layout import find_root, images_by_name, read_lists
+from cuelight.data.finding import UnusedFiles
 from cuelight.errors import DataError
 
 logger = logging.getLogger(__name__)
@@ -57,22 +56,22 @@ class VOCSegmentation(MaskFileDataModule):
 
     def list_files(self) -> dict[str, MaskFiles]:
         """Return the files of ``train`` and, where they exist, of ``val`` and ``test``."""
-        root = _find_root(Path(self.path))
-        lists = {split: root / _LISTS / f"{split}.txt" for split in ("train", "val", "test")}
-        if not lists["train"].exists():
-            lists = {"train": root / _LISTS / "trainval.txt", "test": lists["test"]}
-        names = {
-            split: [line.split()[0] for line in read_lines(file)] for split, file in lists.items() if file.exists()
-        }
-        if not names.get("train"):
-            raise DataError(f"{lists['train']}: this file is empty or does not exist. {_LAYOUT}")
+        path = Path(self.path)
+        require_folder(path, _LAYOUT)
+        root = find_root(path, _LISTS)
+        if root is None:
+            raise DataError(f"{path}: there is no {_LISTS}. {_LAYOUT}")
+        for folder in ("JPEGImages", "SegmentationClass"):
+            require_folder(root / folder, _LAYOUT)
+        names = read_lists(root / _LISTS, _LAYOUT)
         unused = UnusedFiles(root)
-        images = _by_name(root / "JPEGImages", unused)
-        masks = _by_name(root / "SegmentationClass", unused)
+        images = images_by_name(root / "JPEGImages", unused)
+        masks = images_by_name(root / "SegmentationClass", unused)
         report_unused(unused, root)
         if not any(name in masks for name in names.get("test", ())):
             names.pop("test", None)
-        return {split: self._files(listed, images, masks, lists[split]) for split, listed in names.items()}
+        lists = root / _LISTS
+        return {split: self._files(listed, images, masks, f"{lists}: {split}") for split, listed in names.items()}
 
     def missing_split(self, split: str) -> str:
         """Return the message for a split without images."""
@@ -81,7 +80,7 @@ class VOCSegmentation(MaskFileDataModule):
             f"masks, or set {split}_split above 0."
         )
 
-    def _files(self, names: list[str], images: dict[str, str], masks: dict[str, str], source: Path) -> MaskFiles:
+    def _files(self, names: list[str], images: dict[str, str], masks: dict[str, str], source: str) -> MaskFiles:
         whole = [name for name in names if name in images and name in masks]
         if len(whole) < len(names):
             first = next(name for name in names if name not in images or name not in masks)
@@ -96,25 +95,3 @@ class VOCSegmentation(MaskFileDataModule):
         return MaskFiles(
             [images[name] for name in whole], [masks[name] for name in whole], self.class_names, self.value_range
         )
-
-
-def _find_root(path: Path) -> Path:
-    require_folder(path, _LAYOUT)
-    candidates = [path, *sorted(path.glob("VOC*/")), *sorted(path.glob("VOCdevkit/VOC*/"))]
-    found = [folder for folder in candidates if (folder / _LISTS).is_dir()]
-    if not found:
-        raise DataError(f"{path}: there is no {_LISTS}. {_LAYOUT}")
-    if len(found) > 1 and found[0] != path:
-        raise DataError(f"{path}: it contains {' and '.join(map(str, found))}. Set data.params.path to one of them.")
-    for name in ("JPEGImages", "SegmentationClass"):
-        require_folder(found[0] / name, _LAYOUT)
-    return found[0]
-
-
-def _by_name(folder: Path, unused: UnusedFiles) -> dict[str, str]:
-    found: dict[str, str] = {}
-    for path in sorted(walk_images(folder, unused)):
-        name = os.path.splitext(os.path.basename(path))[0]  # noqa: PTH119, PTH122 - of 10^5 files
-        if (first := found.setdefault(name, path)) != path:
-            raise DataError(f"{path}: there is a second file of this name, {first}. Remove one of them.")
-    return found

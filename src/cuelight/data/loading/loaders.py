@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import logging
+import math
 from functools import partial
 from typing import Any
 
@@ -11,8 +13,10 @@ from cuelight.data.loading.prefetching import CheckedLoader, ResumableLoader, Sk
 from cuelight.data.loading.samples import Collate, Images, SeededDataset
 from cuelight.data.loading.sampling import EpochSampler, EvaluationSampler
 from cuelight.data.targets.labels import LABELS
-from cuelight.data.targets.target_kind import Augmentation, TargetKind
+from cuelight.data.targets.target_kind import Augmentation, Mixing, TargetKind
 from cuelight.images.preprocessing import Preprocessing
+
+logger = logging.getLogger(__name__)
 
 
 def training_loader(
@@ -26,17 +30,21 @@ def training_loader(
     trainer: pl.Trainer | None = None,
     augmentation: Augmentation | None = None,
     augment_first: bool = False,
+    mixing: Mixing | None = None,
     skipped: SkippedFiles | None = None,
 ) -> ResumableLoader:
     """Return a loader for training: shuffled, augmented, resumable.
 
     ``batch_size`` is per rank. ``trainer`` provides the rank, the number of ranks and the first epoch. With
-    ``augment_first``, images are augmented at their original size. Unreadable files are collected in ``skipped``;
-    without it they raise an error.
+    ``augment_first``, images are augmented at their original size. The length of the training says when ``mixing``
+    ends. Unreadable files are collected in ``skipped``; without it they raise an error.
     """
     world_size, rank = _ranks(trainer)
-    dataset = SeededDataset(images, preprocessing, augmentation, augment_first, skipped is not None, target_kind)
-    sampler = EpochSampler(dataset, batch_size, seed, world_size, rank)
+    dataset = SeededDataset(
+        images, preprocessing, augmentation, augment_first, skipped is not None, target_kind, mixing
+    )
+    mixed_epochs = _mixed_epochs(mixing, trainer)
+    sampler = EpochSampler(dataset, batch_size, seed, world_size, rank, mixed_epochs=mixed_epochs)
     used_batches = None
     if trainer is not None:
         # On a resume, Lightning calls iter() before it sets the epoch; set here, that pass is not started again.
@@ -82,6 +90,21 @@ def evaluation_loader(
         pin_memory=_on_cuda(trainer),
         skipped=skipped,
     )
+
+
+def _mixed_epochs(mixing: Mixing | None, trainer: pl.Trainer | None) -> float:
+    if mixing is None:
+        return 0
+    epochs = trainer.max_epochs if trainer is not None else None
+    if epochs is None or epochs < 0:  # the end is not known
+        return math.inf
+    if epochs <= mixing.plain_epochs:
+        logger.warning(
+            "no training images are mixed: they are mixed until %d epochs before the end, but there are only %d.",
+            mixing.plain_epochs,
+            epochs,
+        )
+    return epochs - mixing.plain_epochs
 
 
 def _processed(progress: Any) -> int:

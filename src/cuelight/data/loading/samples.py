@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import random
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import Any, NamedTuple, Protocol
 
 import numpy as np
@@ -16,7 +16,7 @@ from torch.utils.data import Dataset, default_collate, get_worker_info
 from cuelight.data.loading.sampling import NO_SAMPLE, SampleKey
 from cuelight.data.reading import Unreadable, UnreadableImageError
 from cuelight.data.targets.labels import LABELS
-from cuelight.data.targets.target_kind import Augmentation, TargetKind
+from cuelight.data.targets.target_kind import Augmentation, Mixing, TargetKind
 from cuelight.images import tensors
 from cuelight.images.preprocessing import Preprocessing
 
@@ -69,6 +69,7 @@ class SeededDataset(Dataset[Sample]):
         augment_first: Whether images are augmented at their original size, before they are resized.
         replace_unreadable: Whether the next readable image replaces an unreadable one, so that batches keep their size.
         target_kind: How targets are transformed with their images.
+        mixing: Joins images and targets before they are augmented.
     """
 
     def __init__(
@@ -79,38 +80,43 @@ class SeededDataset(Dataset[Sample]):
         augment_first: bool = False,
         replace_unreadable: bool = False,
         target_kind: TargetKind = LABELS,
+        mixing: Mixing | None = None,
     ) -> None:
         self.images = images
         self.preprocessing = preprocessing
         self.target_kind = target_kind
         self.augmentation = augmentation
         self.augment_first = augment_first
-        self.replace_unreadable = replace_unreadable
+        self.mixing = mixing
+        self._attempts = min(len(images), _ATTEMPTS) if replace_unreadable else 1
 
     def __len__(self) -> int:
         return len(self.images)
 
     def __getitem__(self, key: SampleKey | int) -> Sample:
         """Make one sample; a plain index is its own seed."""
-        index, seed = key if isinstance(key, SampleKey) else (key, key)
         with _random_state_kept():
-            return self._sample(index, seed)
+            return self._sample(key if isinstance(key, SampleKey) else SampleKey(key, key))
 
     def __getitems__(self, keys: Sequence[SampleKey | int]) -> list[Sample | Unreadable]:
         """Make the samples of a batch; unreadable files are among them."""
         samples: list[Sample | Unreadable] = []
         with _random_state_kept():
-            for key in keys:
-                index, seed = key if isinstance(key, SampleKey) else (key, key)
-                if index != NO_SAMPLE:
-                    samples.extend(self._sample_or_unreadable(index, seed))
+            for each in keys:
+                key = each if isinstance(each, SampleKey) else SampleKey(each, each)
+                if key.position != NO_SAMPLE:
+                    samples.extend(self._sample_or_unreadable(key))
         return samples
 
-    def _sample(self, index: int, seed: int) -> Sample:
-        image, target = self.images[index]
+    def _sample(self, key: SampleKey) -> Sample:
+        image, target = self.images[key.position]
+        mixing = self.mixing if key.mixed else None
+        if mixing is not None or self.augmentation is not None:
+            _seed_transforms(key.seed)
+        if mixing is not None:
+            image, target = mixing(self._fit(image, target), self._draw)
         if self.augmentation is None:
             return self._fit(image, target)
-        _seed_transforms(seed)
         if self.augment_first:
             image = tensors.to_tensor(self.preprocessing, image)
             return self._fit(*self.target_kind.augment(self.augmentation, image, target))
@@ -119,17 +125,24 @@ class SeededDataset(Dataset[Sample]):
     def _fit(self, image: Image.Image | Tensor, target: Any) -> Sample:
         return Sample(tensors.fit(self.preprocessing, image), self.target_kind.fit(target, self.preprocessing))
 
-    def _sample_or_unreadable(self, index: int, seed: int) -> Iterator[Sample | Unreadable]:
-        attempts = min(len(self), _ATTEMPTS) if self.replace_unreadable else 1
-        for offset in range(attempts):
-            sample = self._try_sample((index + offset) % len(self), seed)
+    def _draw(self) -> Sample:
+        """Return a random sample, not augmented."""
+        first = int(torch.randint(len(self), ()))
+        for offset in range(self._attempts - 1):
+            with suppress(UnreadableImageError):
+                return self._fit(*self.images[(first + offset) % len(self)])
+        return self._fit(*self.images[(first + self._attempts - 1) % len(self)])
+
+    def _sample_or_unreadable(self, key: SampleKey) -> Iterator[Sample | Unreadable]:
+        for offset in range(self._attempts):
+            sample = self._try_sample(key._replace(position=(key.position + offset) % len(self)))
             yield sample
             if isinstance(sample, Sample):
                 return
 
-    def _try_sample(self, index: int, seed: int) -> Sample | Unreadable:
+    def _try_sample(self, key: SampleKey) -> Sample | Unreadable:
         try:
-            return self._sample(index, seed)
+            return self._sample(key)
         except UnreadableImageError as error:
             return error.unreadable
 

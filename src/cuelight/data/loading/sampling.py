@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sized
+from itertools import repeat
 from typing import NamedTuple
 
 import numpy as np
@@ -20,10 +21,12 @@ class SampleKey(NamedTuple):
     Args:
         position: Index in the dataset; ``NO_SAMPLE`` takes up a place in the batch, but nothing is read.
         seed: Seed of the random transforms of this sample; 64 bits.
+        mixed: Whether the sample may be mixed with others.
     """
 
     position: int
     seed: int
+    mixed: bool = False
 
 
 class EpochSampler(DistributedSampler[SampleKey]):
@@ -39,6 +42,7 @@ class EpochSampler(DistributedSampler[SampleKey]):
         num_replicas: Number of ranks. If it does not divide the number of samples, the first of the order are repeated.
         rank: The rank of this process.
         shuffle: If false, every epoch has the order of the dataset.
+        mixed_epochs: Number of epochs, from the first, in which samples may be mixed.
 
     Attributes:
         first_batch: The batch at which the next pass starts; earlier samples get no keys.
@@ -52,9 +56,11 @@ class EpochSampler(DistributedSampler[SampleKey]):
         num_replicas: int = 1,
         rank: int = 0,
         shuffle: bool = True,
+        mixed_epochs: float = 0,
     ) -> None:
         super().__init__(dataset, num_replicas=num_replicas, rank=rank, shuffle=shuffle, seed=seed)  # type: ignore[arg-type]
         self.batch_size = batch_size
+        self.mixed_epochs = mixed_epochs
         self.first_batch = 0
 
     def __len__(self) -> int:
@@ -70,7 +76,7 @@ class EpochSampler(DistributedSampler[SampleKey]):
             np.random.default_rng((self.seed, self.epoch)).shuffle(order)
         padded = np.resize(order, self.total_size)
         indices = padded[self.rank :: self.num_replicas][: len(self)][self.first_batch * self.batch_size :]
-        return _keys(indices, self.seed, self.epoch)
+        return _keys(indices, self.seed, self.epoch, self.epoch < self.mixed_epochs)
 
 
 class EvaluationSampler(DistributedSampler[SampleKey]):
@@ -127,8 +133,8 @@ def _refuse_unequal_batches(count: int, batch_size: int, num_replicas: int) -> N
         )
 
 
-def _keys(indices: NDArray[np.int64], seed: int, epoch: int) -> Iterator[SampleKey]:
-    return map(SampleKey, indices.tolist(), _sample_seeds(indices, seed, epoch).tolist())
+def _keys(indices: NDArray[np.int64], seed: int, epoch: int, mixed: bool = False) -> Iterator[SampleKey]:
+    return map(SampleKey, indices.tolist(), _sample_seeds(indices, seed, epoch).tolist(), repeat(mixed))
 
 
 def _sample_seeds(indices: NDArray[np.int64], seed: int, epoch: int) -> NDArray[np.uint64]:

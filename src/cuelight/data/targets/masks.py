@@ -12,12 +12,9 @@ from torchvision.transforms import InterpolationMode
 from torchvision.transforms.v2 import functional
 
 from cuelight.config import Part
-from cuelight.data.targets.target_kind import Augmentation
+from cuelight.data.targets.target_kind import Augmentation, problems_of_images_alone
 from cuelight.errors import Problem
 from cuelight.images.preprocessing import IGNORE_INDEX, Preprocessing
-
-# They move or cut the image, and torchvision leaves the mask as it is.
-_OF_IMAGES_ALONE = frozenset({"AugMix", "AutoAugment", "RandAugment", "RandomErasing", "TrivialAugmentWide"})
 
 
 class Masks:
@@ -44,15 +41,7 @@ class Masks:
 
     def transform_problems(self, transforms: Iterable[Part] | None, path: str) -> list[Problem]:
         """Report the transforms that torchvision cannot repeat on a mask."""
-        return [
-            Problem(
-                f"{part.name} would change the image but not its mask. Use single transforms instead, such as "
-                "RandomAffine, which moves both, or ColorJitter, which does not change the mask.",
-                f"{path}.{index}.name",
-            )
-            for index, part in enumerate(transforms or ())
-            if part.name in _OF_IMAGES_ALONE
-        ]
+        return problems_of_images_alone(transforms, path, "mask")
 
 
 MASKS = Masks()

@@ -14,6 +14,18 @@ from cuelight.images.preprocessing import Preprocessing
 Augmentation = Callable[..., Any]
 """Random transforms of an image ``(C, H, W)``; given a target too, they return both."""
 
+# They move or cut the image, and torchvision leaves its target as it is.
+_OF_IMAGES_ALONE = frozenset({"AugMix", "AutoAugment", "RandAugment", "RandomErasing", "TrivialAugmentWide"})
+
+
+class Mixing(Protocol):
+    """Joins training images and their targets at their final size, in all but the last ``plain_epochs`` epochs."""
+
+    plain_epochs: int
+
+    def __call__(self, sample: tuple[Tensor, Any], draw: Callable[[], tuple[Tensor, Any]]) -> tuple[Tensor, Any]:
+        """Return the sample, or one of it and of other random ones, which ``draw`` returns."""
+
 
 class TargetKind(Protocol):
     """How targets are resized and augmented with their images, and collated into a batch."""
@@ -29,3 +41,16 @@ class TargetKind(Protocol):
 
     def transform_problems(self, transforms: Iterable[Part] | None, path: str) -> list[Problem]:
         """Report transforms that change an image but not its target; ``path`` is their key path."""
+
+
+def problems_of_images_alone(transforms: Iterable[Part] | None, path: str, target: str) -> list[Problem]:
+    """Report the transforms that change an image but not its ``target``, such as "mask"; ``path`` as above."""
+    return [
+        Problem(
+            f"{part.name} would change the image but not its {target}. Use single transforms instead, such as "
+            f"RandomAffine, which moves both, or ColorJitter, which does not change the {target}.",
+            f"{path}.{index}.name",
+        )
+        for index, part in enumerate(transforms or ())
+        if part.name in _OF_IMAGES_ALONE
+    ]

@@ -1,4 +1,4 @@
-"""Colors of classes that color-blind readers can distinguish."""
+"""Colors of the classes in masks."""
 
 from __future__ import annotations
 
@@ -7,14 +7,9 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
+from cuelight.images.drawing import COLORS
 from cuelight.tasks.segmentation.decode import UNSEEN
 
-# Each has the largest distance in OKLab from all before it, for normal vision, protanopia and deuteranopia
-# (G. M. Machado et al., 2009, "A Physiologically-based Model for Simulation of Color Vision Deficiency").
-_COLORS = (
-    "#ee9900", "#55bbee", "#6600ff", "#bb0055", "#aaffbb", "#7766aa", "#ee7788", "#99ff00", "#997700", "#5588ff",
-    "#00eeee", "#9900bb", "#ddcc77", "#dd33dd", "#ffaabb", "#cc77bb", "#ee1177", "#ff4455", "#bb1188", "#bb1111",
-)  # fmt: skip
 _BACKGROUND_NAMES = ("background", "_background_")
 _UNSEEN_COLOR = (224, 224, 224)
 
@@ -27,7 +22,7 @@ def class_colors(names: Sequence[str]) -> NDArray[np.uint8]:
     table = np.zeros((256, 3), np.uint8)
     colored = [index for index, name in enumerate(names) if not is_background(name)]
     for place, index in enumerate(colored):
-        table[index] = list(bytes.fromhex(_COLORS[place % len(_COLORS)][1:]))
+        table[index] = list(bytes.fromhex(COLORS[place % len(COLORS)][1:]))
     table[UNSEEN] = _UNSEEN_COLOR
     return table
 

@@ -165,9 +165,9 @@ class SegmentationModel(SupervisedModel):
         super().on_test_epoch_end()
         self._warn_of_missing_classes("test", self.test_metrics)
 
-    def predictions(self, logits: Tensor) -> Tensor:
-        """Return the class of each pixel, int64 ``(N, H, W)``."""
-        return logits.argmax(dim=1)
+    def compared(self, logits: Tensor, targets: Tensor) -> tuple[Tensor, Tensor]:
+        """Return the predicted and the true class of each pixel, int64 ``(N, H, W)``."""
+        return logits.argmax(dim=1), targets
 
     def _warn_of_missing_classes(self, split: str, metrics: MetricCollection) -> None:
         counts: Any = metrics["mean_iou"]

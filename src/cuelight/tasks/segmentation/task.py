@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
 
+from numpy.typing import NDArray
+
+from cuelight.export.model_metadata import ModelMetadata
 from cuelight.tasks.segmentation.archive import PARSER, head_problems
-from cuelight.tasks.segmentation.decode import decode_segmentation
+from cuelight.tasks.segmentation.decode import Segmentation, decode_segmentation
 from cuelight.tasks.segmentation.examples import draw_segmentation_examples
 from cuelight.tasks.segmentation.picture import draw_segmentation, mask_image
 from cuelight.tasks.segmentation.resize_to_image import resize_to_image
@@ -25,12 +28,15 @@ class SegmentationTask:
     parser = PARSER
     most_examples = 6
 
-    decode = staticmethod(decode_segmentation)
     draw = staticmethod(draw_segmentation)
     draw_examples = staticmethod(draw_segmentation_examples)
     head_problems = staticmethod(head_problems)
     mask_image = staticmethod(mask_image)
     resize_to_image = staticmethod(resize_to_image)
+
+    def decode(self, outputs: Mapping[str, NDArray[Any]], metadata: ModelMetadata) -> list[Segmentation]:
+        """Return one result for each image from the outputs of a model."""
+        return decode_segmentation(outputs, metadata.class_names)
 
     def class_scores(self, model: nn.Module, class_names: Sequence[str] | None) -> SegmentationScores:
         """Return the class scores; this imports torch, unlike the rest."""

@@ -1,0 +1,55 @@
+"""The folders and lists of Pascal VOC."""
+
+from __future__ import annotations
+
+import os
+import re
+from pathlib import Path
+
+from cuelight.data.base.text_lines import read_lines
+from cuelight.data.finding import UnusedFiles, walk_images
+from cuelight.errors import DataError
+
+
+def find_root(path: Path, lists: Path) -> Path | None:
+    """Return the folder that holds the folder ``lists``: ``path``, or one in or below VOCdevkit; ``None`` without any.
+
+    ``DataError`` is raised if there is more than one.
+    """
+    candidates = [path, *sorted(path.glob("VOC*/")), *sorted(path.glob("VOCdevkit/VOC*/"))]
+    found = [folder for folder in candidates if (folder / lists).is_dir()]
+    if len(found) > 1 and found[0] != path:
+        raise DataError(f"{path}: it contains {' and '.join(map(str, found))}. Set data.params.path to one of them.")
+    return found[0] if found else None
+
+
+def read_lists(folder: Path, layout: str) -> dict[str, list[str]]:
+    """Return the names in the lists of ``train`` and, where they exist, of ``val`` and ``test``.
+
+    Without ``train.txt``, those of ``trainval.txt`` or ``default.txt`` are for training. ``DataError`` is raised if
+    there are none; its message ends with the expected ``layout``.
+    """
+    if (folder / "train.txt").is_file():
+        files = {split: folder / f"{split}.txt" for split in ("train", "val", "test")}
+    else:
+        whole = [folder / "default.txt", folder / "trainval.txt"]
+        files = {"train": next(filter(Path.is_file, whole), whole[1]), "test": folder / "test.txt"}
+    names = {split: list(map(_name, read_lines(file))) for split, file in files.items() if file.is_file()}
+    if not names.get("train"):
+        raise DataError(f"{files['train']}: this file is empty or does not exist. {layout}")
+    return names
+
+
+def _name(line: str) -> str:
+    """Return the name in a line of a list, which may have a folder before it and a flag of -1 to 1 behind it."""
+    return re.sub(r"\s+(-1|0|1)$", "", line).rpartition("/")[2]
+
+
+def images_by_name(folder: Path, unused: UnusedFiles) -> dict[str, str]:
+    """Return the images in a folder and its subfolders by their names without extension."""
+    found: dict[str, str] = {}
+    for path in sorted(walk_images(folder, unused)):
+        name = os.path.splitext(os.path.basename(path))[0]  # noqa: PTH119, PTH122 - of 10^5 files
+        if (first := found.setdefault(name, path)) != path:
+            raise DataError(f"{path}: there is a second file of this name, {first}. Remove one of them.")
+    return found

@@ -1,0 +1,219 @@
+"""Images and boxes in the format of COCO."""
+
+from __future__ import annotations
+
+import json
+import math
+import re
+from collections.abc import Iterable, Iterator, Mapping
+from pathlib import Path
+from typing import Any, Literal
+
+from cuelight.data.base.box_annotations import AnnotatedImage, AnnotatedObject, AnnotationErrors, Annotations
+from cuelight.data.base.box_file_data_module import BoxFileDataModule
+from cuelight.data.base.folders import report_unused, require_folder, split_folders
+from cuelight.data.base.text_lines import read_text
+from cuelight.data.finding import UnusedFiles, is_file, walk_images
+from cuelight.errors import DataError
+
+_LAYOUT = (
+    "Expected JSON files in it or in its folder annotations, such as instances_train.json and instances_val.json, or "
+    "one in each of the folders train, valid and test. Otherwise set data.params.annotations."
+)
+_SPLIT_IN_NAME = re.compile(r"(?:^|[^a-z])(train|validation|valid|val|test)(?:[^a-z]|$)")
+_SPLITS = {"train": "train", "validation": "val", "valid": "val", "val": "val", "test": "test"}
+_TRIED = 20
+_ID = int | float | str
+
+PerSplit = dict[Literal["train", "val", "test"], str]
+
+
+class CocoDetection(BoxFileDataModule):
+    """Images with boxes in JSON files of the format of COCO (Lin et al., 2014, Microsoft COCO).
+
+    The layout of COCO itself and the exports of Roboflow, CVAT and others are found in ``path``; others are set with
+    ``annotations`` and ``images``. Regions marked ``iscrowd`` are ignored. A missing val or test split is taken
+    from the training images.
+
+    Args:
+        path: The folder.
+        annotations: The JSON file of each of ``train``, ``val`` and ``test``, or that of ``train``, relative to
+            ``path``; found by its name if left out.
+        images: The folder to which the names of images in a JSON file are relative, for each split or for all; found if
+            left out.
+        **options: As for :class:`~cuelight.data.base.box_file_data_module.BoxFileDataModule`.
+    """
+
+    def __init__(
+        self,
+        path: str | Path,
+        annotations: str | PerSplit | None = None,
+        images: str | PerSplit | None = None,
+        **options: Any,
+    ) -> None:
+        super().__init__(path, **options)
+        self.annotations = annotations
+        self.images = images
+
+    def read_annotations(self, errors: AnnotationErrors) -> Annotations:
+        """Return the images of ``train`` and, where there are such files, of ``val`` and ``test``."""
+        root = Path(self.path)
+        require_folder(root, _LAYOUT)
+        files = _given(root, self.annotations, "train") or _find_annotation_files(root)
+        folders = _given(root, self.images, *files)
+        unused = UnusedFiles(root, ignored=(".json",))
+        splits: dict[str, list[AnnotatedImage]] = {}
+        read = {split: _CocoFile(file, errors) for split, file in files.items()}
+        walked: dict[Path, set[str]] = {}
+        for split, coco in read.items():
+            folder = folders.get(split) or coco.find_images(root, split)
+            if folder not in walked:
+                walked[folder] = set(walk_images(folder, unused))
+            splits[split] = list(coco.annotated_images(folder))
+        used = {image.path for images in splits.values() for image in images}
+        for path in sorted(set().union(*walked.values()) - used):
+            unused.add_without_annotation(path)
+        report_unused(unused, root, [*walked, *(file.parent for file in files.values() if file.parent != root)])
+        return Annotations(read["train"].class_names(), splits)
+
+
+class _CocoFile:
+    """A JSON file of COCO: its images, categories and annotations, each checked as it is used."""
+
+    def __init__(self, file: Path, errors: AnnotationErrors) -> None:
+        self.file = file
+        self.errors = errors
+        content = _read_json(file)
+        if not isinstance(content, dict):
+            raise DataError(f"{file}: expected an object with images, annotations and categories. Is it of COCO?")
+        self._images = self._by_id(content, "images", "file_name")
+        self._categories = self._by_id(content, "categories", "name")
+        self._objects: dict[object, list[AnnotatedObject]] = {}
+        self._used: set[str] = set()
+        for annotation in self._entries(content, "annotations"):
+            self._add(annotation)
+
+    def class_names(self) -> list[str]:
+        """Return the names of the categories by their ids, without those that only group others."""
+        named = [(category["name"], category.get("supercategory")) for category in self._categories.values()]
+        groups = [group for name, group in named if group != name]
+        ordered = sorted(self._categories.items(), key=lambda entry: (isinstance(entry[0], str), entry[0]))
+        names = [category["name"] for _, category in ordered]
+        return list(dict.fromkeys(name for name in names if name in self._used or name not in groups))
+
+    def find_images(self, root: Path, split: str) -> Path:
+        """Return the folder to which the names of the images are relative."""
+        subset = self.file.stem.removeprefix("instances_")
+        named = [folder for name in dict.fromkeys((subset, split)) for folder in (root / "images" / name, root / name)]
+        above = [split_folders(root).get(split, root), root / "images", root, self.file.parent / "images"]
+        candidates = list(dict.fromkeys([self.file.parent, *named, *above]))
+        first = [_file_name(image) for image in list(self._images.values())[:_TRIED]]
+        for folder in candidates:
+            if any(is_file(folder / name) for name in first):
+                return folder
+        example = first[0] if first else "an image"
+        raise DataError(
+            f"{self.file}: {example} is in none of the folders {', '.join(map(str, candidates))}. Set "
+            "data.params.images to the folder of the images."
+        )
+
+    def annotated_images(self, folder: Path) -> Iterator[AnnotatedImage]:
+        """Yield the images that exist."""
+        for number, image in self._images.items():
+            path = folder / _file_name(image)
+            if not is_file(path):
+                self.errors.add(f"{self.file}: image {number}", f"there is no file {path}")
+                continue
+            yield AnnotatedImage(str(path), _size(image), self._objects.get(number, []))
+
+    def _add(self, annotation: Mapping[str, Any]) -> None:
+        where = f"{self.file}: annotation {annotation.get('id', 'without id')}"
+        category = _lookup(self._categories, annotation.get("category_id"))
+        if _lookup(self._images, annotation.get("image_id")) is None:
+            self.errors.add(where, f"there is no image {annotation.get('image_id')}")
+        elif category is None:
+            self.errors.add(where, f"there is no category {annotation.get('category_id')}")
+        else:
+            self._used.add(category["name"])
+            box = _to_box(annotation.get("bbox"))
+            each = AnnotatedObject(category["name"], box, bool(annotation.get("iscrowd")), where)
+            self._objects.setdefault(annotation["image_id"], []).append(each)
+
+    def _by_id(self, content: Mapping[str, Any], key: str, needed: str) -> dict[object, dict[str, Any]]:
+        found: dict[object, dict[str, Any]] = {}
+        for entry in self._entries(content, key):
+            number, name = entry.get("id"), entry.get(needed)
+            where = f"{self.file}: {key}: entry {number}"
+            if not isinstance(number, _ID) or not isinstance(name, str) or not name:
+                self.errors.add(where, f"expected an id and a {needed}, got {str(entry)[:80]}")
+            elif number in found:
+                self.errors.add(where, "there are two entries of this id")
+            else:
+                found[number] = entry
+        return found
+
+    def _entries(self, content: Mapping[str, Any], key: str) -> Iterable[dict[str, Any]]:
+        entries = content.get(key)
+        if not isinstance(entries, list) or not all(isinstance(entry, dict) for entry in entries):
+            raise DataError(f"{self.file}: expected a list of objects under {key}. Is it a detection file of COCO?")
+        return entries
+
+
+def _given(root: Path, places: str | PerSplit | None, *splits: str) -> dict[str, Path]:
+    """Return the paths that were set, by split; one for all applies to ``splits``."""
+    if places is None:
+        return {}
+    if isinstance(places, str):
+        return dict.fromkeys(splits, root / places)
+    return {split: root / place for split, place in places.items()}
+
+
+def _find_annotation_files(root: Path) -> dict[str, Path]:
+    in_folders = {split: sorted(folder.glob("*.json")) for split, folder in split_folders(root).items()}
+    found = {split: files for split, files in in_folders.items() if files}
+    if not found:
+        listed = sorted([*root.glob("*.json"), *root.glob("annotations/*.json")])
+        files = [file for file in listed if file.stem.startswith("instances")] or listed
+        for file in files:
+            match = _SPLIT_IN_NAME.search(file.stem.lower())
+            found.setdefault(_SPLITS[match[1]] if match else "train", []).append(file)
+    for split, files in found.items():
+        if len(files) > 1:
+            names = " or ".join(str(file.relative_to(root)) for file in files[:5])
+            raise DataError(f"{root}: is {names} the file of {split}? Set data.params.annotations.")
+    if "train" not in found:
+        raise DataError(f"{root}: there is no JSON file for train. {_LAYOUT}")
+    return {split: found[split][0] for split in ("train", "val", "test") if split in found}
+
+
+def _read_json(file: Path) -> Any:
+    try:
+        return json.loads(read_text(file))
+    except RecursionError as error:
+        raise DataError(f"{file}: it is nested too deeply. Is it a detection file of COCO?") from error
+    except ValueError as error:
+        raise DataError(f"{file}: this is not JSON: {error}") from error
+
+
+def _file_name(image: Mapping[str, Any]) -> str:
+    name: str = image["file_name"]
+    return name.replace("\\", "/")
+
+
+def _size(image: Mapping[str, Any]) -> tuple[int, int] | None:
+    width, height = image.get("width"), image.get("height")
+    if isinstance(width, int) and isinstance(height, int) and width > 0 and height > 0:
+        return width, height
+    return None
+
+
+def _lookup(entries: Mapping[object, dict[str, Any]], key: object) -> dict[str, Any] | None:
+    return entries.get(key) if isinstance(key, _ID) else None
+
+
+def _to_box(values: Any) -> tuple[float, float, float, float]:
+    try:
+        left, top, width, height = map(float, values)
+    except (TypeError, ValueError, OverflowError):
+        return math.nan, math.nan, math.nan, math.nan
+    return left, top, left + width, top + height

@@ -1,0 +1,69 @@
+"""Precision and recall at every threshold."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from cuelight.tasks.detection.decode import Candidates
+from cuelight.tasks.detection.matching import IGNORED, Objects
+
+THRESHOLDS = (np.arange(1, 100) / 100).astype(np.float32)
+"""Thresholds from which the best one is chosen."""
+
+WITHOUT_HITS = 0.5
+"""The threshold of a model that finds nothing."""
+
+
+class Curves(NamedTuple):
+    """Counts of each class ``(classes, thresholds)`` of detections with at least each of ``THRESHOLDS``.
+
+    ``objects`` is the number of objects ``(classes,)``.
+    """
+
+    hits: NDArray[np.int64]
+    false: NDArray[np.int64]
+    objects: NDArray[np.int64]
+    scores: NDArray[np.float32]  # of the detections that are not ignored
+    is_hit: NDArray[np.bool_]
+
+    @classmethod
+    def of(
+        cls, images: Sequence[tuple[Candidates, Objects]], matches: Sequence[NDArray[np.int64]], num_classes: int
+    ) -> Curves:
+        """Count the detections of all images."""
+        found = np.concatenate([np.zeros(0, np.int64), *matches])
+        scores, labels = (
+            np.concatenate([np.zeros(0), *(getattr(one, name) for one, _ in images)]) for name in ("scores", "labels")
+        )
+        kept = found != IGNORED
+        scores, labels, is_hit = scores[kept].astype(np.float32), labels[kept].astype(np.int64), found[kept] >= 0
+        true = np.concatenate([np.zeros(0, np.int64), *(objects.counted.labels for _, objects in images)])
+        bins = np.searchsorted(THRESHOLDS, scores, side="right")  # the number of thresholds that it reaches
+        counts = np.zeros((2, num_classes, len(THRESHOLDS) + 1), np.int64)
+        np.add.at(counts, (is_hit.astype(np.int64), labels, bins), 1)
+        false, hits = counts[..., ::-1].cumsum(axis=-1)[..., ::-1][..., 1:]
+        return cls(hits, false, np.bincount(true, minlength=num_classes), scores, is_hit)
+
+    def best_threshold(self) -> float:
+        """Return the threshold with the best F1 of all classes together; 0.5 if nothing is right."""
+        hits, false = self.hits.sum(axis=0), self.false.sum(axis=0)
+        f1 = 2 * hits / np.maximum(hits + false + self.objects.sum(), 1)
+        return round(float(THRESHOLDS[f1.argmax()]), 2) if f1.any() else WITHOUT_HITS
+
+    def at(self, threshold: float) -> dict[str, float]:
+        """Return precision, recall and F1 of all classes together; NaN if there is nothing to count."""
+        reached = self.scores >= np.float32(threshold)
+        hits, count, objects = int(self.is_hit[reached].sum()), int(reached.sum()), int(self.objects.sum())
+        return {
+            "precision": _ratio(hits, count) if count or not objects else 0.0,
+            "recall": _ratio(hits, objects),
+            "f1": _ratio(2 * hits, count + objects),
+        }
+
+
+def _ratio(part: int, whole: int) -> float:
+    return part / whole if whole else float("nan")

@@ -1,0 +1,221 @@
+"""Detection metrics, computed from the boxes of all images of all processes."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any, NamedTuple
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+from torchmetrics import Metric
+from torchmetrics.classification import MulticlassConfusionMatrix
+from torchmetrics.detection import MeanAveragePrecision
+
+from cuelight.tasks.detection.curves import WITHOUT_HITS, Curves
+from cuelight.tasks.detection.decode import Candidates
+from cuelight.tasks.detection.matching import NONE, Objects, match
+
+SIZES = ("small", "medium", "large")
+_COLUMNS = 7  # image, four sides, score or whether it is an ignored region, class
+_COCO_MOST = 100  # detections of an image
+
+
+class Found(NamedTuple):
+    """The detections of an image above the floor: suppressed as the device does, and by class."""
+
+    on_device: Candidates
+    by_class: Candidates
+
+
+class StoredBoxes(Metric):
+    """Keeps detections and objects of each image, in flat states that are gathered whatever each process has."""
+
+    full_state_update = False
+    detections: list[Tensor]
+    objects: list[Tensor]
+    images: Tensor
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.add_state("detections", [], dist_reduce_fx="cat")
+        self.add_state("objects", [], dist_reduce_fx="cat")
+        self.add_state("images", torch.tensor(0), dist_reduce_fx="sum")
+
+    def update(self, preds: Sequence[Found], target: Sequence[Objects]) -> None:
+        """Add the images of a batch."""
+        rank, ranks = _rank()
+        for found, objects in zip(map(self.of, preds), target, strict=True):
+            # As in the order of the data, in which the ranks take turns: equal scores stay in the same order.
+            place = int(self.images) * ranks + rank
+            self.detections.append(self._rows(place, found.boxes, found.scores, found.labels))
+            self.objects.append(self._rows(place, objects.boxes, objects.crowd, objects.labels))
+            self.images += 1
+
+    def of(self, found: Found) -> Candidates:
+        """Return the detections to keep."""
+        return found.on_device
+
+    def stored(self) -> list[tuple[Candidates, Objects]]:
+        """Return detections and objects of each image, in the order of the data."""
+        found, objects = (self._table(state) for state in (self.detections, self.objects))
+        places = np.arange(max(found[:, 0].max(initial=-1), objects[:, 0].max(initial=-1)) + 1)
+        return [
+            (
+                Candidates(rows[:, 1:5], rows[:, 5], rows[:, 6].astype(np.int64)),
+                Objects(true[:, 1:5], true[:, 6].astype(np.int64), true[:, 5].astype(bool)),
+            )
+            for rows, true in zip(_split(found, places), _split(objects, places), strict=True)
+        ]
+
+    def _rows(self, place: int, boxes: NDArray[Any], values: NDArray[Any], labels: NDArray[Any]) -> Tensor:
+        columns = np.column_stack([np.full(len(labels), place), boxes, values, labels]).astype(np.float32)
+        return torch.from_numpy(columns).flatten().to(self.device)
+
+    def _table(self, state: Any) -> NDArray[np.float32]:
+        parts = [state] if isinstance(state, Tensor) else state  # a tensor once the processes have been joined
+        table: NDArray[np.float32] = torch.cat([*parts, torch.zeros(0, device=self.device)]).cpu().float().numpy()
+        return table.reshape(-1, _COLUMNS)
+
+
+class Precisions(NamedTuple):
+    """Average precisions, 0 to 1; NaN where there is no object."""
+
+    whole: dict[str, float]  # map, map_50, map_75
+    by_class: dict[int, float]
+    by_size: dict[str, float]
+
+
+class DetectionMetrics(StoredBoxes):
+    """Mean average precision, and precision, recall and F1 at a threshold.
+
+    ``map`` is the mean over the IoUs 0.5 to 0.95 (T.-Y. Lin et al., 2014, "Microsoft COCO") and over the classes that
+    have objects. Precision, recall and F1 are of the detections of all classes.
+
+    Args:
+        num_classes: Number of classes.
+        max_det: The largest number of detections of an image.
+
+    Attributes:
+        threshold: The least score for precision, recall and F1; if ``None``, the one with the best F1 is taken.
+        best_threshold: The one with the best F1, after ``compute``.
+        precisions: Average precisions of classes and sizes, after ``compute``.
+        curves: Recall and precision of each class at each threshold, after ``compute``.
+    """
+
+    def __init__(self, num_classes: int, max_det: int) -> None:
+        super().__init__()
+        self.num_classes = num_classes
+        self.max_det = max_det
+        self.threshold: float | None = None
+        self.best_threshold = WITHOUT_HITS
+        self.precisions: Precisions | None = None
+        self.curves: Curves | None = None
+
+    def compute(self) -> dict[str, Tensor]:
+        """Return ``map``, ``map_50``, ``map_75``, ``precision``, ``recall``, ``f1`` and their ``conf_threshold``."""
+        images = self.stored()
+        matches = [match(found, objects) for found, objects in images]
+        self.precisions = average_precisions(images, self.max_det)
+        self.curves = Curves.of(images, matches, self.num_classes)
+        self.best_threshold = self.curves.best_threshold()
+        threshold = self.best_threshold if self.threshold is None else self.threshold
+        values = self.precisions.whole | self.curves.at(threshold) | {"conf_threshold": threshold}
+        return {name: torch.tensor(value, dtype=torch.float32) for name, value in values.items()}
+
+
+class PaperMetrics(StoredBoxes):
+    """Mean average precision as papers report it: suppressed by class, at most 100 detections of an image."""
+
+    def of(self, found: Found) -> Candidates:
+        """Return the detections after the suppression by class."""
+        return found.by_class
+
+    def compute(self) -> dict[str, Tensor]:
+        """Return ``map_class_nms`` and ``map_50_class_nms``."""
+        whole = average_precisions(self.stored(), _COCO_MOST).whole
+        return {f"{name}_class_nms": torch.tensor(whole[name]) for name in ("map", "map_50")}
+
+
+class BoxConfusionMatrix(MulticlassConfusionMatrix):
+    """Confusion matrix of boxes, a row for each true class and one for the background, which has the false alarms.
+
+    Detections find objects of any class with an IoU of at least 0.5; the column of the background has the misses.
+    """
+
+    confmat: Tensor
+
+    def __init__(self, num_classes: int) -> None:
+        super().__init__(num_classes + 1, validate_args=False)
+        self.background = num_classes
+        self.threshold = WITHOUT_HITS
+
+    def update(self, preds: Sequence[Found], target: Sequence[Objects]) -> None:  # type: ignore[override]
+        """Count the detections of a batch that have at least the threshold, and the objects."""
+        for found, objects in zip(preds, target, strict=True):
+            self.confmat += torch.from_numpy(self._counts(found.on_device, objects)).to(self.confmat)
+
+    def _counts(self, found: Candidates, objects: Objects) -> NDArray[np.int64]:
+        sure = found[found.scores >= np.float32(self.threshold)]
+        matches, real = match(sure, objects, by_class=False), objects.counted
+        missed = np.setdiff1d(np.arange(len(real.labels)), matches)
+        hit, false = matches >= 0, matches == NONE
+        counts = np.zeros((self.background + 1,) * 2, np.int64)
+        np.add.at(counts, (real.labels[matches[hit]], sure.labels[hit]), 1)
+        np.add.at(counts[self.background], sure.labels[false], 1)
+        np.add.at(counts[:, self.background], real.labels[missed], 1)
+        return counts
+
+
+def average_precisions(images: Sequence[tuple[Candidates, Objects]], max_det: int) -> Precisions:
+    """Return the average precisions of COCO, computed by faster-coco-eval."""
+    metric = MeanAveragePrecision(
+        backend="faster_coco_eval",
+        extended_summary=True,
+        max_detection_thresholds=[min(1, max_det), min(10, max_det), max_det],
+        distributed_available_fn=lambda: False,
+    )
+    metric.warn_on_many_detections = False
+    preds, target = zip(*map(_as_tensors, images), strict=True) if images else ((), ())
+    metric.update(list(preds), list(target))
+    present = sorted({int(label) for _, objects in images for label in objects.counted.labels})
+    if not present:
+        empty = dict.fromkeys(("map", "map_50", "map_75"), float("nan"))
+        return Precisions(empty, {}, dict.fromkeys(SIZES, float("nan")))
+    result: Mapping[str, Any] = metric.compute()
+    classes = np.atleast_1d(result["classes"].numpy()).tolist()
+    table = result["precision"].numpy()[:, :, :, :, -1]  # IoUs, recalls, classes, sizes
+    return Precisions(
+        {"map": _mean(table[..., 0]), "map_50": _mean(table[0, ..., 0]), "map_75": _mean(table[5, ..., 0])},
+        {label: _mean(table[:, :, classes.index(label), 0]) for label in present},
+        {name: _mean(table[..., place]) for place, name in enumerate(SIZES, start=1)},
+    )
+
+
+def _as_tensors(image: tuple[Candidates, Objects]) -> tuple[dict[str, Tensor], dict[str, Tensor]]:
+    found, objects = image
+    boxes, scores, labels = map(torch.from_numpy, (found.boxes, found.scores, found.labels))
+    true = {"boxes": objects.boxes, "labels": objects.labels, "iscrowd": objects.crowd.astype(np.int64)}
+    return {"boxes": boxes, "scores": scores, "labels": labels}, {
+        name: torch.from_numpy(values) for name, values in true.items()
+    }
+
+
+def _mean(table: NDArray[Any]) -> float:
+    """Return the mean without the entries of -1, which have no object."""
+    known = table[table > -1]
+    return float(known.mean()) if known.size else float("nan")
+
+
+def _split(table: NDArray[np.float32], places: NDArray[np.float32]) -> list[NDArray[np.float32]]:
+    """Return the rows of each place, in their order."""
+    ordered = table[np.argsort(table[:, 0], kind="stable")]
+    return np.split(ordered, np.searchsorted(ordered[:, 0], places[1:]))
+
+
+def _rank() -> tuple[int, int]:
+    distributed = torch.distributed
+    if distributed.is_available() and distributed.is_initialized():
+        return distributed.get_rank(), distributed.get_world_size()
+    return 0, 1

@@ -1,0 +1,62 @@
+"""Non-maximum suppression as the YOLO parser of depthai does it."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+Boxes = NDArray[np.float32]
+
+_BLOCK = 128  # boxes that are compared with each other at once
+
+
+def suppress(boxes: Boxes, scores: NDArray[np.float32], iou_threshold: float, max_det: int) -> NDArray[np.int64]:
+    """Return the indices of the boxes to keep, the highest score first; of equal scores the first one wins.
+
+    A box is dropped if its IoU with a kept one is at least ``iou_threshold``, whatever the classes.
+
+    Args:
+        boxes: ``(K, 4)``, left, top, right and bottom.
+        scores: ``(K,)``.
+        iou_threshold: 0 to 1.
+        max_det: The largest number of boxes to keep.
+    """
+    order = np.argsort(-scores, kind="stable")
+    ordered = boxes[order]
+    kept: list[int] = []
+    for start in range(0, len(order), _BLOCK):
+        block = ordered[start : start + _BLOCK]
+        dropped: NDArray[np.bool_] = np.any(iou(block, ordered[kept]) >= np.float32(iou_threshold), axis=1)
+        overlaps = iou(block, block) >= np.float32(iou_threshold)
+        for place, row in enumerate(overlaps):
+            if len(kept) == max_det:
+                return np.asarray(order[kept])
+            if not dropped[place]:
+                kept.append(start + place)
+                dropped |= row
+    return np.asarray(order[kept])
+
+
+def iou(boxes: Boxes, others: Boxes) -> NDArray[np.float32]:
+    """Return the intersection over union of each pair, ``(K, L)``, of boxes ``(K, 4)`` and others ``(L, 4)``."""
+    (left, top, right, bottom), (lefts, tops, rights, bottoms) = boxes.T[..., None], others.T
+    width = np.minimum(right, rights) - np.maximum(left, lefts)
+    height = np.minimum(bottom, bottoms) - np.maximum(top, tops)
+    shared = np.maximum(width, np.float32(0)) * np.maximum(height, np.float32(0))
+    union = (right - left) * (bottom - top) + (rights - lefts) * (bottoms - tops) - shared
+    share: NDArray[np.float32] = shared / union
+    return share
+
+
+def suppress_by_class(
+    boxes: Boxes, scores: NDArray[np.float32], labels: NDArray[np.int64], iou_threshold: float, max_det: int
+) -> NDArray[np.int64]:
+    """Return the indices of the boxes to keep, the highest score first, if only boxes of one class suppress each other.
+
+    The usual way of the papers; the device does not do it. ``labels`` is ``(K,)``; see :func:`suppress`.
+    """
+    groups = (np.flatnonzero(labels == label) for label in np.unique(labels))
+    kept = [group[suppress(boxes[group], scores[group], iou_threshold, max_det)] for group in groups]
+    indices = np.concatenate(kept) if kept else np.empty(0, np.int64)
+    best: NDArray[np.int64] = indices[np.argsort(-scores[indices], kind="stable")][:max_det]
+    return best

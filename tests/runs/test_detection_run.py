@@ -1,0 +1,148 @@
+"""Detection from a configuration to what is shipped: every step with the same weights and the same boxes."""
+
+import csv
+import json
+
+import numpy as np
+import pytest
+from PIL import Image
+from torchvision.transforms.v2.functional import to_pil_image
+
+from cuelight.data import DigitBoxes
+from cuelight.prediction import find_images, predict, write_explanations, write_predictions
+from cuelight.prediction.onnx_model import OnnxModel
+from cuelight.report import write_report
+from cuelight.runs.run import Run
+from support.comparing import same
+from support.experiments import last
+
+pytestmark = pytest.mark.slow
+
+SCENES = {"size": 64, "train_scenes": 48, "val_scenes": 16, "test_scenes": 16}
+HEAT_MAPS = {"target_layer": "auto", "task": "detection", "class_idx": "label"}
+SMALL = {"backbone": "test_resnet", "strides": [8, 16], "neck_channels": 16, "head_depth": 1}
+
+
+def experiment(**trainer):
+    settings = {
+        "epochs": 3,
+        "batch_size": 8,
+        "accelerator": "cpu",
+        "devices": 1,
+        "log_every_n_steps": 1,
+        "optimizer": {"name": "AdamW", "params": {"lr": 0.01}},
+        "callbacks": [
+            {"name": "EMACallback", "params": {"decay": 0.9}},
+            {"name": "GradCamCallback", "params": HEAT_MAPS},
+            {"name": "TestOnTrainEnd"},
+            {"name": "ExportOnTrainEnd"},
+            {"name": "ArchiveOnTrainEnd"},
+        ],
+    }
+    return {
+        "name": "boxes",
+        "model": {"name": "DetectionModel", "params": SMALL},
+        "data": {"name": "DigitBoxes", "params": SCENES},
+        "trainer": settings | trainer,
+    }
+
+
+@pytest.fixture(scope="module")
+def run(tmp_path_factory):
+    run = Run.from_yaml(experiment())
+    result = run.train(tmp_path_factory.mktemp("runs"))
+    assert not result.failed
+    return run
+
+
+@pytest.fixture(scope="module")
+def files(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("images")
+    data = DigitBoxes(size=64, test_scenes=3)
+    data.setup("test")
+    for number, size in enumerate([(64, 64), (120, 80), (50, 90)]):
+        image, _ = data._images("test")[number]
+        to_pil_image(image).resize(size).save(folder / f"{number}.png")
+    return find_images([str(folder)])
+
+
+def test_the_test_measures_boxes(run) -> None:
+    found = json.loads((run.directory / "test" / "results.json").read_text())["test"]
+    names = "loss map map_50 map_75 precision recall f1 conf_threshold map_class_nms map_50_class_nms"
+    assert set(found["metrics"]) == {f"test/{name}" for name in names.split()}
+    assert found["confusion_unit"] == "boxes"
+    assert found["class_names"] == [*map(str, range(10)), "background"]
+    assert len(found["class_ap"]) == 10
+    assert list(found["size_ap"]) == ["small", "medium", "large"]
+    pictures = {path.name for path in (run.directory / "test").glob("*.png")}
+    assert pictures == {"confusion_matrix_test.png", "predictions.png", "precision_recall.png"}
+    assert list((run.directory / "gradcam").glob("*.jpg"))
+
+
+def test_every_step_has_the_same_weights_and_threshold(run) -> None:
+    assert all(check.ok for check in run.verify())
+    tested = json.loads((run.directory / "test" / "results.json").read_text())["test"]["metrics"]
+    shipped = OnnxModel.open(run.directory / "archive" / "boxes.tar").metadata.decoding
+    assert shipped["conf_threshold"] == pytest.approx(tested["test/conf_threshold"])
+    assert shipped["strides"] == [8, 16]
+
+
+def test_checkpoint_onnx_and_archive_predict_the_same_boxes(run, files) -> None:
+    models = [
+        run.network(),
+        OnnxModel.open(run.directory / "export" / "boxes.onnx"),
+        OnnxModel.open(run.directory / "archive" / "boxes.tar"),
+    ]
+    for model in models:  # the model is hardly trained
+        model.metadata.decoding.update(conf_threshold=0.02)
+    first, *others = (list(predict(model, files, batch_size=2)) for model in models)
+    assert sum(len(one.result.found) for one in first)
+    for other in others:
+        for ours, theirs in zip(first, other, strict=True):
+            assert ours.result.found.labels.tolist() == theirs.result.found.labels.tolist()
+            np.testing.assert_allclose(ours.result.found.boxes, theirs.result.found.boxes, atol=0.05)
+            np.testing.assert_allclose(ours.result.found.scores, theirs.result.found.scores, atol=1e-3)
+
+
+def test_predictions_become_files(run, files, tmp_path) -> None:
+    network = run.network()
+    network.metadata.decoding.update(conf_threshold=0.02)
+    predictions = list(predict(network, files))
+    write_predictions(predictions, tmp_path, coco=True)
+    with (tmp_path / "predictions.csv").open(newline="") as file:
+        rows = list(csv.DictReader(file))
+    assert list(rows[0]) == ["path", "objects", "classes", "score", "picture"]
+    assert [int(row["objects"]) for row in rows] == [len(one.result.found) for one in predictions]
+    with Image.open(tmp_path / rows[1]["picture"]) as picture:
+        assert picture.size[0] / picture.size[1] == pytest.approx(120 / 80)
+    details = json.loads((tmp_path / "predictions.json").read_text())
+    coco = json.loads((tmp_path / "predictions_coco.json").read_text())
+    boxes = [entry for image in details for entry in image["objects"]]
+    assert [entry["score"] for entry in coco] == [entry["score"] for entry in boxes]
+    assert {entry["image_id"] for entry in coco} <= {0, 1, 2}
+    assert [entry["category_id"] for entry in coco] == [entry["index"] + 1 for entry in boxes]
+
+
+def test_heat_maps_of_images_are_drawn(run, files, tmp_path) -> None:
+    assert write_explanations(run.explain(files, class_idx="3"), tmp_path) == 3
+
+
+def test_the_report_shows_all(run) -> None:
+    page = write_report(run.directory).read_text()
+    assert "boxes right" in page
+    assert '<th scope="col" class="figure">AP</th>' in page
+    for name in ("predictions.png", "precision_recall.png"):
+        assert f"test/{name}" in page
+
+
+def test_resumed_in_the_middle_of_an_epoch_equals_uninterrupted(tmp_path) -> None:
+    settings = {"scheduler": None, "callbacks": [{"name": "EMACallback", "params": {"decay": 0.9}}]}
+    whole = Run.from_yaml(experiment(epochs=2, **settings))
+    whole.train(tmp_path / "whole")
+    stopped = Run.from_yaml(experiment(epochs=2, max_steps=8, **settings))
+    stopped.train(tmp_path / "stopped")
+    resumed = Run.load(stopped.directory, ["trainer.max_steps=null"])
+    resumed.resume()
+    first, second = last(resumed.directory), last(whole.directory)
+    for key in ("state_dict", "optimizer_states", "global_step", "epoch", "callback_metrics", "conf_threshold"):
+        assert same(first[key], second[key]), key
