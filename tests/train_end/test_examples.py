@@ -48,6 +48,23 @@ def test_the_first_images_of_a_split_are_drawn(data, view, rows) -> None:
     assert (truth[~background] != shown[1::3, 1::3][~background]).any(axis=1).mean() > 0.9
 
 
+def test_a_module_may_choose_the_images(data) -> None:
+    class Chooses(Fixed):
+        chosen = (1, 6)
+
+        def example_indices(self, count):
+            return self.chosen
+
+    picture = draw_examples(Chooses(), describe(data), data, "test")
+    images = torch.cat([images for images, _ in data.whole_dataloader("test")])
+    for place, left in ((1, 0), (6, 3 * 192 + 2 * 4 + 20)):
+        shown = np.asarray(picture)[26 : 26 + 192, left : left + 192]
+        expected = tensors.denormalize(data.preprocessing, images[place]).permute(1, 2, 0).numpy() * 255
+        np.testing.assert_allclose(shown[1::3, 1::3], expected.round(), atol=1)
+    Chooses.chosen = ()
+    assert draw_examples(Chooses(), describe(data), data, "test") is None
+
+
 def test_images_are_computed_one_by_one(data) -> None:
     sizes = []
     network = Fixed()

@@ -63,6 +63,8 @@ def draw_examples(
         return None
     with set_up(data, view):
         chosen = module.example_indices(_IMAGES) if isinstance(module, ChoosesExamples) else range(_IMAGES)
+        if not chosen:
+            return None
         images, targets = _samples(data, view, chosen)
     network = PyTorchModel(module.float(), metadata)  # as exported, also after a test in half precision
     # One by one: the logits of six images of two megapixels and many classes take gigabytes.
