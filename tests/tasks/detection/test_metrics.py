@@ -97,6 +97,21 @@ def test_two_processes_measure_as_one(count) -> None:
         assert errors == metric.errors
 
 
+def alone_on_one_rank(count):
+    metric = DetectionMetrics(CLASSES, 100)
+    metric.distributed_available_fn = lambda: False  # as for an evaluation by one process of a training
+    values = updated(metric, images(count)).compute()
+    return {name: value.item() for name, value in values.items()}, metric.errors
+
+
+def test_one_process_of_several_can_measure_alone() -> None:
+    values, metric = computed(images(6))
+    for theirs, errors in on_ranks(alone_on_one_rank, 6):
+        assert theirs == values
+        assert errors == metric.errors
+    assert len(metric.errors) == 6
+
+
 def test_metrics_can_be_reset() -> None:
     metric = updated(DetectionMetrics(CLASSES, 100), images(seed=1))
     metric.compute()

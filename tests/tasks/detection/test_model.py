@@ -1,6 +1,7 @@
 """The detection model in real trainings."""
 
 import math
+import time
 
 import pytest
 import torch
@@ -9,6 +10,7 @@ from torch.utils.data import DataLoader
 from cuelight.config.schema import Part
 from cuelight.data.targets.boxes import BOXES, box_target
 from cuelight.tasks.detection.model import DetectionModel
+from cuelight.training.mean_loss import WeightedMeanLoss
 from cuelight.training.optimization import Optimization
 from support.ranks import on_ranks
 from support.trainers import quiet_trainer
@@ -173,3 +175,31 @@ def test_two_processes_have_the_gradient_of_one() -> None:
     for part in on_ranks(on_one_rank, images, dict(targets)):
         for one, other in zip(part, whole, strict=True):
             torch.testing.assert_close(one, other, rtol=1e-3, atol=1e-5)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("objects", [6, 100])
+def test_the_loss_costs_little_beside_the_network(objects) -> None:
+    torch.manual_seed(0)
+    model = DetectionModel("resnet10t", num_classes=10, input_size=(160, 160))
+    corners = torch.rand(8, objects, 2) * 110
+    targets = {
+        "boxes": torch.cat([corners, corners + 10 + 40 * torch.rand_like(corners)], -1),
+        "labels": torch.randint(10, (8, objects)),
+        "crowd": torch.zeros(8, objects, dtype=torch.bool),
+    }
+    images, unused = torch.randn(8, 3, 160, 160), WeightedMeanLoss()
+
+    def seconds(step):
+        start = time.process_time()
+        step()
+        return time.process_time() - start
+
+    def bare():
+        sum(maps.sum() for maps in model(images)).backward()
+
+    def whole():
+        model.update_loss(unused, model(images), targets, training=True).backward()
+
+    pairs = [(seconds(bare), seconds(whole)) for _ in range(6)][1:]
+    assert min(one for _, one in pairs) < 1.35 * min(one for one, _ in pairs)

@@ -45,7 +45,7 @@ class StoredBoxes(Metric):
 
     def update(self, preds: Sequence[Found], target: Sequence[Objects]) -> None:
         """Add the images of a batch."""
-        rank, ranks = _rank()
+        rank, ranks = self._place()
         for found, objects in zip(map(self.of, preds), target, strict=True):
             # As in the order of the data, in which the ranks take turns: equal scores stay in the same order.
             place = int(self.images) * ranks + rank
@@ -60,7 +60,7 @@ class StoredBoxes(Metric):
     def stored(self) -> list[tuple[Candidates, Objects]]:
         """Return detections and objects of each image, in the order of the data."""
         found, objects = (self._table(state) for state in (self.detections, self.objects))
-        places = np.arange(max(found[:, 0].max(initial=-1), objects[:, 0].max(initial=-1)) + 1)
+        places = np.arange(int(self.images))
         return [
             (
                 Candidates(rows[:, 1:5], rows[:, 5], rows[:, 6].astype(np.int64)),
@@ -68,6 +68,12 @@ class StoredBoxes(Metric):
             )
             for rows, true in zip(_split(found, places), _split(objects, places), strict=True)
         ]
+
+    def _place(self) -> tuple[int, int]:
+        """Return the rank and their number; one process may also measure alone in a distributed training."""
+        if not self.distributed_available_fn():
+            return 0, 1
+        return torch.distributed.get_rank(), torch.distributed.get_world_size()
 
     def _rows(self, place: int, boxes: NDArray[Any], values: NDArray[Any], labels: NDArray[Any]) -> Tensor:
         columns = np.column_stack([np.full(len(labels), place), boxes, values, labels]).astype(np.float32)
@@ -208,14 +214,7 @@ def _mean(table: NDArray[Any]) -> float:
     return float(known.mean()) if known.size else float("nan")
 
 
-def _split(table: NDArray[np.float32], places: NDArray[np.float32]) -> list[NDArray[np.float32]]:
+def _split(table: NDArray[np.float32], places: NDArray[np.signedinteger]) -> list[NDArray[np.float32]]:
     """Return the rows of each place, in their order."""
     ordered = table[np.argsort(table[:, 0], kind="stable")]
     return np.split(ordered, np.searchsorted(ordered[:, 0], places[1:]))
-
-
-def _rank() -> tuple[int, int]:
-    distributed = torch.distributed
-    if distributed.is_available() and distributed.is_initialized():
-        return distributed.get_rank(), distributed.get_world_size()
-    return 0, 1
