@@ -111,10 +111,10 @@ def test_what_was_uploaded_is_recorded_and_can_be_verified(tmp_path) -> None:
     }  # fmt: skip
     training = finished_by(trainer, trainer.lightning_module, tmp_path)
     assert callback.is_done(training, outcome)
-    assert [check.ok for check in verify(training)] == [True, True]
+    assert [check.ok for check in verify(training.directory)] == [True, True]
     file.write_bytes(file.read_bytes() + b"x")
     assert not callback.is_done(training, outcome)
-    assert [check.subject for check in verify(training) if not check.ok] == ["Keeping: best.ckpt"]
+    assert [check.subject for check in verify(training.directory) if not check.ok] == ["Keeping: best.ckpt"]
 
 
 def test_only_the_state_of_the_uploads_remains(tmp_path) -> None:

@@ -14,7 +14,8 @@ from torchmetrics.classification import MulticlassConfusionMatrix, MulticlassJac
 
 from cuelight.errors import CuelightError
 from cuelight.evaluation.confusion_matrix import confusion_matrix, draw_confusion_matrix
-from cuelight.evaluation.results import Measurement, read_results, results_path, write_results
+from cuelight.evaluation.read_results import read_results
+from cuelight.evaluation.results import Measurement, results_path, write_results
 
 
 def test_results_do_not_depend_on_the_working_directory(tmp_path, monkeypatch) -> None:

@@ -7,7 +7,7 @@ import signal
 import pytest
 import yaml
 
-from cuelight.weights.checkpoint_io import load_checkpoint
+from cuelight.weights.reading import load_checkpoint
 from support.experiments import OWN_PARTS, experiment, last, metric_rows, only_run, same_training, write_yaml
 from support.processes import Command, cuelight, named_pipe
 

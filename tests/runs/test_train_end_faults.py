@@ -7,8 +7,8 @@ import signal
 import pytest
 
 from cuelight.train_end.outcomes import read_outcomes
-from cuelight.weights.checkpoint_io import load_checkpoint
 from cuelight.weights.fingerprint import fingerprint_of_file
+from cuelight.weights.reading import load_checkpoint
 from support.experiments import OWN_PARTS, experiment, last, only_run, same_training, write_yaml
 from support.processes import cuelight
 

@@ -10,7 +10,7 @@ import yaml
 
 from cuelight.data.datasets.digits import load_digits
 from cuelight.registry import load_source
-from cuelight.weights.checkpoint_io import load_checkpoint
+from cuelight.weights.reading import load_checkpoint
 from support.comparing import same
 
 OWN_PARTS = Path(__file__).with_name("own_parts.py")

@@ -9,8 +9,8 @@ from torch.nn import functional
 from cuelight.callbacks.export_on_train_end import ExportOnTrainEnd
 from cuelight.callbacks.test_on_train_end import TestOnTrainEnd
 from cuelight.runs.run import Run
-from cuelight.weights.checkpoint_io import load_checkpoint
 from cuelight.weights.fingerprint import fingerprint_of_file
+from cuelight.weights.reading import load_checkpoint
 from support.experiments import experiment, own_parts
 from support.tiny import FEATURES, TinyData, TinyModel
 from support.trainers import quiet_trainer

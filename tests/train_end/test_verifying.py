@@ -20,7 +20,7 @@ def run_with(folder, **used):
 
 
 def found(folder, **used):
-    return [(check.subject, check.ok) for check in verify(run_with(folder, **used))]
+    return [(check.subject, check.ok) for check in verify(run_with(folder, **used).directory)]
 
 
 def test_the_same_weights(tmp_path) -> None:
@@ -34,7 +34,7 @@ def test_other_weights_than_those_that_were_measured(tmp_path) -> None:
 
 
 def test_nothing_was_measured(tmp_path) -> None:
-    checks = verify(run_with(tmp_path, ExportOnTrainEnd="a"))
+    checks = verify(run_with(tmp_path, ExportOnTrainEnd="a").directory)
     assert all(check.ok for check in checks)
     assert "no weights were tested" in checks[-1].detail
 
@@ -42,4 +42,4 @@ def test_nothing_was_measured(tmp_path) -> None:
 def test_checkpoint_was_replaced(tmp_path) -> None:
     training = run_with(tmp_path, TestOnTrainEnd="a")
     (tmp_path / "a.ckpt").write_bytes((tmp_path / "b.ckpt").read_bytes())
-    assert [check.ok for check in verify(training)] == [False]
+    assert [check.ok for check in verify(training.directory)] == [False]

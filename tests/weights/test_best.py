@@ -5,7 +5,7 @@ import torch
 from lightning.pytorch.callbacks import ModelCheckpoint
 
 from cuelight.weights.best import LATEST, best_checkpoint, from_callbacks, from_states, not_preferred
-from cuelight.weights.checkpoint_io import load_checkpoint
+from cuelight.weights.reading import load_checkpoint
 from support.tiny import TinyModel
 from support.trainers import fit
 

@@ -6,7 +6,8 @@ import pytest
 import torch
 
 from cuelight.errors import CheckpointError
-from cuelight.weights.checkpoint_io import AtomicCheckpointIO, load_checkpoint
+from cuelight.weights.checkpoint_io import AtomicCheckpointIO
+from cuelight.weights.reading import load_checkpoint
 
 WEIGHTS = {"weight": torch.arange(6.0)}
 

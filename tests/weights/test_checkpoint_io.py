@@ -10,7 +10,8 @@ import pytest
 import torch
 
 from cuelight.errors import CheckpointError
-from cuelight.weights.checkpoint_io import AtomicCheckpointIO, load_checkpoint
+from cuelight.weights.checkpoint_io import AtomicCheckpointIO
+from cuelight.weights.reading import load_checkpoint
 from support.trainers import fit
 
 CONTENT = {"state_dict": {"weight": torch.arange(6.0)}, "global_step": 3}

@@ -29,7 +29,7 @@ from cuelight.train_end.uploading import TRAINING, is_uploaded, training_id, upl
 from cuelight.utils.redaction import reason_of, redacted
 from cuelight.utils.trainer_callbacks import directory_of
 from cuelight.weights.best import Preference, best_checkpoint, from_callbacks, main_metric
-from cuelight.weights.checkpoint_io import load_checkpoint
+from cuelight.weights.reading import load_checkpoint
 
 logger = logging.getLogger(__name__)
 

@@ -13,7 +13,7 @@ from cuelight.version import __version__
 _OVERRIDES = "values to override, such as trainer.epochs=3 or trainer.callbacks.0.params.patience=5"
 _MODULES = {
     "images": ("predict", "explain"),
-    "run_commands": ("test", "export", "archive", "finish", "verify", "upload"),
+    "run_commands": ("test", "export", "archive", "finish", "upload"),
 }  # other commands have a module of their own
 _EPILOG = """\
 first steps:

@@ -1,17 +1,15 @@
-"""The commands on a trained run: ``test``, ``export``, ``archive``, ``finish``, ``verify`` and ``upload``."""
+"""The commands on a trained run: ``test``, ``export``, ``archive``, ``finish`` and ``upload``."""
 
 from __future__ import annotations
 
 import argparse
-import shlex
 from collections.abc import Callable
-from dataclasses import asdict
 from pathlib import Path
 
 from rich.markup import escape
 
 from cuelight.callbacks.added.progress import ProgressDisplay
-from cuelight.cli.display import begin, print_hint, print_json, print_result, report_failures, two_columns
+from cuelight.cli.display import begin, print_result, report_failures, two_columns
 from cuelight.runs.run import Run
 from cuelight.utils.console import make_console
 from cuelight.utils.files import short_path
@@ -39,34 +37,6 @@ def finish(arguments: argparse.Namespace) -> int:
     result = _open(arguments).finish()
     print_result(result, arguments)
     return report_failures(result, arguments.source)
-
-
-def verify(arguments: argparse.Namespace) -> int:
-    """Check that the shipped weights are the measured ones. The exit code is 1 if not, or with nothing to check."""
-    begin(arguments)
-    run = Run.load(arguments.run)
-    checks = run.verify()
-    if not checks:
-        print_hint(f"error: {arguments.run}: no post-training step has written anything. Run: cuelight finish")
-        return 1
-    all_ok = all(check.ok for check in checks)
-    if arguments.json:
-        print_json([asdict(check) for check in checks])
-    elif not arguments.quiet or not all_ok:
-        table = two_columns()
-        for check in checks:
-            mark = "[green]ok[/green]" if check.ok else "[red]wrong[/red]"
-            table.add_row(check.subject, f"{mark}  {escape(check.detail)}")
-        make_console().print(table)
-    if all_ok:
-        return 0
-    if run.directory and lacking(run.directory, only_waiting=True):
-        print_hint(f"To send what a tracker lacks: cuelight upload {shlex.quote(arguments.run)}.")
-    print_hint(
-        f"To repeat the configured steps: cuelight finish {shlex.quote(arguments.run)}. To test another split again: "
-        "cuelight test --view."
-    )
-    return 1
 
 
 def upload(arguments: argparse.Namespace) -> int:

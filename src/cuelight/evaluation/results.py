@@ -12,10 +12,9 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from cuelight.config.environment import with_references
-from cuelight.errors import CuelightError
 from cuelight.evaluation.confusion_matrix import draw_confusion_matrix
 from cuelight.evaluation.evaluator import Split
-from cuelight.utils.files import atomic_write, read_json, relative_to_run, write_json
+from cuelight.utils.files import atomic_write, relative_to_run, write_json
 
 TEST_FOLDER = "test"
 EXAMPLES = "predictions"
@@ -108,20 +107,3 @@ def class_names(measured: Measurement) -> list[str]:
     count = len(measured.confusion) if measured.confusion is not None else 0
     given = list(measured.class_names or ())
     return [*given[:count], *(str(index) for index in range(len(given), count))]
-
-
-def read_results(path: Path) -> dict[str, Any]:
-    """Read a results file.
-
-    Returns:
-        The results by split.
-
-    Raises:
-        CuelightError: The file is damaged.
-    """
-    remedy = "Delete it and test again."
-    results = read_json(path, remedy) or {}
-    for view, entry in results.items():
-        if not isinstance(entry, dict) or not isinstance(entry.get("weights_fingerprint"), str):
-            raise CuelightError(f"{path}: this file is damaged: {view} has no weights_fingerprint. {remedy}")
-    return results

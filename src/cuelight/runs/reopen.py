@@ -21,7 +21,7 @@ from cuelight.runs.trainer import evaluator_settings, take_model_callbacks
 from cuelight.train_end.finished_training import FinishedTraining
 from cuelight.utils.run_directory import LAST_CHECKPOINT
 from cuelight.weights.best import BestCheckpoint, from_states, main_metric, why_none
-from cuelight.weights.checkpoint_io import load_checkpoint
+from cuelight.weights.reading import load_checkpoint
 
 logger = logging.getLogger(__name__)
 

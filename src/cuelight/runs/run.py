@@ -47,7 +47,8 @@ from cuelight.utils.run_directory import (
 )
 from cuelight.utils.signals import signals_given_back
 from cuelight.weights.best import main_metric
-from cuelight.weights.checkpoint_io import AtomicCheckpointIO, load_checkpoint
+from cuelight.weights.checkpoint_io import AtomicCheckpointIO
+from cuelight.weights.reading import load_checkpoint
 from cuelight.weights.resuming import epoch_of, latest_checkpoint, logging_step_of, restoring
 
 logger = logging.getLogger(__name__)

@@ -42,7 +42,7 @@ from cuelight.train_end.verifying import Check, verify
 from cuelight.utils.journal import lacking
 from cuelight.utils.run_directory import CHECKPOINT_FOLDER, clean_up, is_complete, require_nobody_trains
 from cuelight.weights.best import BestCheckpoint, Preference, best_checkpoint, main_metric, not_preferred
-from cuelight.weights.checkpoint_io import load_checkpoint
+from cuelight.weights.reading import load_checkpoint
 from cuelight.weights.resuming import latest_checkpoint, step_of
 
 logger = logging.getLogger(__name__)
@@ -228,7 +228,7 @@ class TrainedRun:
         Raises:
             CheckpointError: If this run has no directory.
         """
-        return verify(self._finished(self._checkpoint_folder().parent))
+        return verify(self._checkpoint_folder().parent)
 
     def report(self, output: str | Path | None = None) -> Path:
         """Write this run as one HTML page that needs no other file and no network.

@@ -11,10 +11,10 @@ import lightning.pytorch as pl
 
 from cuelight.data.spec import DataSpec, saved_spec
 from cuelight.errors import CheckpointError
-from cuelight.weights.checkpoint_io import load_checkpoint
 from cuelight.weights.clean_copy import load_weights
 from cuelight.weights.fingerprint import fingerprint
 from cuelight.weights.finite import in_words, not_finite_tensors
+from cuelight.weights.reading import load_checkpoint
 
 MakeModule = Callable[[Mapping[str, Any]], pl.LightningModule]
 """Makes the module of a checkpoint (its content) in eval mode and single precision on the CPU, without its weights."""

@@ -7,12 +7,12 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from cuelight.errors import CuelightError
-from cuelight.evaluation.results import read_results
+from cuelight.evaluation.read_results import read_results
 from cuelight.prediction.onnx_model import OnnxModel
-from cuelight.train_end.finished_training import FinishedTraining
 from cuelight.train_end.outcomes import Outcome, measured_fingerprints, read_outcomes
 from cuelight.utils.files import sha256_of
 from cuelight.utils.journal import lacking
+from cuelight.weights.fingerprint import fingerprint_of_file
 
 _SHOWN = 12  # digits of a fingerprint
 
@@ -32,7 +32,7 @@ class Check:
     detail: str
 
 
-def verify(training: FinishedTraining) -> list[Check]:
+def verify(directory: Path) -> list[Check]:
     """Compare every file that the steps of a run wrote with its checkpoint.
 
     Returns:
@@ -40,18 +40,18 @@ def verify(training: FinishedTraining) -> list[Check]:
         whether it names the weights that the checkpoint holds now. For each upload, whether it was that checkpoint.
         For each export and archive, whether its weights were measured.
     """
-    outcomes = [outcome for outcome in read_outcomes(training.directory).values() if outcome.status == "ok"]
+    outcomes = [outcome for outcome in read_outcomes(directory).values() if outcome.status == "ok"]
     checks = []
     weights: dict[str, str] = {}
     for outcome in outcomes:
-        checks += [_bytes(training.directory, path, recorded) for path, recorded in outcome.files.items()]
+        checks += [_bytes(directory, path, recorded) for path, recorded in outcome.files.items()]
         if outcome.checkpoint not in weights:
-            check, weights[outcome.checkpoint] = _weights(training, outcome)
+            check, weights[outcome.checkpoint] = _weights(directory, outcome)
             checks.append(check)
         expected = weights[outcome.checkpoint] or outcome.weights_fingerprint
-        checks += _made_of(training.directory, outcome, expected)
-        checks += _uploaded(training.directory, outcome)
-    waiting = [Check(receiver, False, f"lacks {what}") for receiver, what in lacking(training.directory).items()]
+        checks += _made_of(directory, outcome, expected)
+        checks += _uploaded(directory, outcome)
+    waiting = [Check(receiver, False, f"lacks {what}") for receiver, what in lacking(directory).items()]
     return [*checks, *_measured(outcomes), *waiting]
 
 
@@ -80,9 +80,9 @@ def _bytes(directory: Path, path: str, recorded: str) -> Check:
     return Check(path, False, f"the file was changed: sha256 {found[:_SHOWN]}, expected {recorded[:_SHOWN]}")
 
 
-def _weights(training: FinishedTraining, outcome: Outcome) -> tuple[Check, str]:
+def _weights(directory: Path, outcome: Outcome) -> tuple[Check, str]:
     try:
-        found = training.load(training.directory / outcome.checkpoint).fingerprint
+        found = fingerprint_of_file(directory / outcome.checkpoint)
     except CuelightError as error:
         return Check(outcome.checkpoint, False, str(error)), ""
     if found == outcome.weights_fingerprint:

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from cuelight.errors import CheckpointError
-from cuelight.weights.checkpoint_io import load_checkpoint
+from cuelight.weights.reading import load_checkpoint
 
 
 def fingerprint(state_dict: Mapping[str, Any]) -> str:

@@ -14,7 +14,7 @@ from lightning.pytorch.trainer.connectors import checkpoint_connector
 from cuelight.errors import CheckpointError, CuelightError
 from cuelight.utils.redaction import reason_of
 from cuelight.utils.run_directory import LAST_CHECKPOINT
-from cuelight.weights.checkpoint_io import load_checkpoint
+from cuelight.weights.reading import load_checkpoint
 
 
 def latest_checkpoint(folder: Path) -> Path | None:

@@ -29,8 +29,9 @@ from cuelight.train_end.from_trainer import finished_by
 from cuelight.train_end.outcomes import TrainEndError, read_outcomes
 from cuelight.train_end.running import StepResult
 from cuelight.weights.best import BestCheckpoint, best_checkpoint
-from cuelight.weights.checkpoint_io import AtomicCheckpointIO, load_checkpoint
+from cuelight.weights.checkpoint_io import AtomicCheckpointIO
 from cuelight.weights.fingerprint import fingerprint_of_file
+from cuelight.weights.reading import load_checkpoint
 from support.comparing import same
 from support.ranks import on_ranks
 from support.tiny import FEATURES, TinyData, TinyModel

@@ -10,7 +10,7 @@ from cuelight.callbacks.lightning.model_checkpoint import ModelCheckpoint
 from cuelight.callbacks.test_on_train_end import TestOnTrainEnd
 from cuelight.train_end.outcomes import TrainEndError
 from cuelight.weights.best import why_none
-from cuelight.weights.checkpoint_io import load_checkpoint
+from cuelight.weights.reading import load_checkpoint
 from support.tiny import TinyModel
 from support.trainers import fit
 
