@@ -15,7 +15,7 @@ heavy = set(sys.argv[1].split(",")) & sys.modules.keys()
 sys.exit(code or (f"imported: {sorted(heavy)}" if heavy else 0))
 """
 LIGHT = "torch,torchvision,torchmetrics,timm,lightning,numpy,scipy,onnx,onnxruntime,matplotlib"
-FRAMEWORKS = "torchvision,torchmetrics,timm,lightning,scipy,matplotlib"
+FRAMEWORKS = "torchvision,torchmetrics,timm,lightning,scipy"
 
 
 @pytest.fixture(scope="module")
