@@ -179,3 +179,14 @@ def test_a_damaged_record_of_a_training_is_none(tmp_path, text) -> None:
     (tmp_path / "training.json").write_text(text)
     require_nobody_trains(tmp_path)
     assert is_complete(tmp_path)
+
+
+def test_a_path_that_is_no_text_is_refused_before_anything_is_written(tmp_path) -> None:
+    folder = tmp_path / os.fsdecode(b"r\xff")
+    with pytest.raises(CheckpointError, match="this path is not text in UTF-8"):
+        make_run_directory(folder, "tiny")
+    assert not folder.exists()
+    folder.mkdir()
+    (folder / "config.yaml").touch()
+    with pytest.raises(CheckpointError, match="this path is not text in UTF-8"):
+        find_run_directory(folder)
