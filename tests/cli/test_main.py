@@ -1,5 +1,6 @@
 """The exit code tells what ended a command, whatever Lightning made of it."""
 
+import os
 import signal
 import subprocess
 import sys
@@ -10,6 +11,7 @@ import pytest
 from cuelight.cli import main
 from support.experiments import OWN_PARTS, experiment, only_run, write_yaml
 from support.processes import cuelight
+from support.run_files import make_run
 
 INTERRUPTED_NET = """
 import os
@@ -160,3 +162,11 @@ def test_a_name_of_a_megabyte_is_shortened(tmp_path, capsys) -> None:
         said = capsys.readouterr().err
         assert said.startswith("error: ")
         assert len(said) < 2000
+
+
+def test_a_name_that_is_no_text_is_printed_with_its_bytes(tmp_path) -> None:
+    make_run(tmp_path / os.fsdecode(b"r\xff"))
+    done = subprocess.run(
+        [sys.executable, "-m", "cuelight", "report", b"r\xff"], cwd=tmp_path, capture_output=True, check=False
+    )
+    assert (done.returncode, done.stdout, done.stderr) == (0, b"r\\udcff/report.html\n", b"")

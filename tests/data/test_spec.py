@@ -24,6 +24,7 @@ def test_what_was_saved_is_read() -> None:
         ({"channels": 10**9}, "channels: expected a number from 1 to 1024"),
         ({"channels": "x"}, "not supported"),
         ({"class_names": [1, 2]}, "class_names: expected a list of texts"),
+        ({"class_names": ["\ud800"]}, "class_names: expected text in UTF-8"),
         ({"class_names": "ab"}, "class_names: expected a list of texts"),
         ({"class_names": ["a" * 10**6]}, "at most 1000 characters for each, got 1000000"),
         ({"preprocessing": {"size": [10**6, 10**6]}}, "from 1 to 16384"),

@@ -23,7 +23,7 @@ def test_a_value_range_is_written_only_if_there_is_one() -> None:
 @pytest.mark.parametrize(
     ("params", "message"),
     [
-        ({"size": (0, 5)}, "size: expected height and width in pixels of at least 1, got (0, 5)"),
+        ({"size": (0, 5)}, "size: expected height and width in pixels, from 1 to 16384, got (0, 5)"),
         ({"size": (5,)}, "size: expected height and width"),
         ({"color": "rgb"}, "color: expected one of RGB, BGR, GRAY; got 'rgb'"),
         ({"resize": "pad"}, "resize: expected one of stretch, crop, letterbox; got 'pad'"),

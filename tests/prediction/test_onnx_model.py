@@ -1,6 +1,7 @@
 """An ONNX file or archive gives what PyTorch gives, whatever the number of images."""
 
 import json
+import os
 
 import numpy as np
 import onnx
@@ -138,6 +139,11 @@ def test_a_description_of_images_of_another_size_is_refused(tmp_path) -> None:
     path = write_onnx(tmp_path / "a.onnx", network(), torch.zeros(1, 3, 16, 16), describe())
     with pytest.raises(CuelightError, match=r"describes images of \(3, 32, 48\), but its input is \(1, 3, 16, 16\)"):
         OnnxModel.open(path)
+
+
+def test_a_file_whose_name_is_no_text(tmp_path) -> None:
+    path = make_onnx(tmp_path).rename(tmp_path / os.fsdecode(b"m\xff.onnx"))
+    assert OnnxModel.open(path).metadata == describe()
 
 
 def test_a_huge_batch_is_refused(tmp_path) -> None:

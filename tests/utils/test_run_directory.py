@@ -193,3 +193,14 @@ def test_a_folder_of_runs_means_the_newest_that_can_be_used(tmp_path) -> None:
         assert newest_run(path, with_checkpoint=False).name == "20260103-100000-cccc"
     assert newest_run(tmp_path / "20260102-100000-bbbb", with_checkpoint=True) is None
     assert newest_run(tmp_path / "nothing", with_checkpoint=True) is None
+
+
+def test_a_path_that_is_no_text_is_refused_before_anything_is_written(tmp_path) -> None:
+    folder = tmp_path / os.fsdecode(b"r\xff")
+    with pytest.raises(CheckpointError, match="this path is not text in UTF-8"):
+        make_run_directory(folder, "tiny")
+    assert not folder.exists()
+    folder.mkdir()
+    (folder / "config.yaml").touch()
+    with pytest.raises(CheckpointError, match="this path is not text in UTF-8"):
+        find_run_directory(folder)

@@ -14,6 +14,7 @@ from cuelight.train_end.exporting import EXPORT_STEP, archive, archive_path, exp
 from cuelight.train_end.finished_training import FinishedTraining
 from cuelight.train_end.running import record_result
 from cuelight.utils.files import relative_to_run
+from cuelight.utils.words import is_text
 
 _KINDS = {"export": (EXPORT_STEP, onnx_path, export), "archive": ("ArchiveOnTrainEnd", archive_path, archive)}
 
@@ -45,6 +46,8 @@ def write_now(
     step, default_path, write = _KINDS[kind]
     if output is not None and Path(output).is_dir():
         raise ExportError(f"{output}: this is a folder. Expected a file, such as {Path(output) / 'model.onnx'}.")
+    if output is not None and not is_text(output):
+        raise ExportError(f"{output}: this path is not text in UTF-8. Choose another one.")
     path = Path(output) if output is not None else default_path(training, training.exporter)
     with showing(kind, console) as report:
         result = write(training, training.load(checkpoint), path, training.exporter, report)

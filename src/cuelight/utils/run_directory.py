@@ -18,6 +18,7 @@ import psutil
 
 from cuelight.errors import CheckpointError, CuelightError, NoSuchRunError
 from cuelight.utils.files import read_json, remove_partial_files
+from cuelight.utils.words import is_text
 
 logger = logging.getLogger(__name__)
 
@@ -35,6 +36,7 @@ def make_run_directory(root: Path, name: str) -> Path:
     """
     if _SHARED_VARIABLE in os.environ and int(os.environ.get("LOCAL_RANK", "0")) > 0:  # started by Lightning's launcher
         return Path(os.environ[_SHARED_VARIABLE])
+    _refuse_other_than_text(root / name)
     try:
         if os.environ.get("TORCHELASTIC_RUN_ID") and int(os.environ.get("WORLD_SIZE", "1")) > 1:
             directory = _agree_under_torchrun(root / name)
@@ -71,6 +73,7 @@ def find_run_directory(path: Path) -> Path | None:
     if not path.exists():
         raise NoSuchRunError(f"{path}: there is no such run directory or checkpoint.")
     path = path.resolve()
+    _refuse_other_than_text(path)
     if path.is_file():
         if path.parent.name != CHECKPOINT_FOLDER or not (path.parent.parent / CONFIG_FILE).is_file():
             return None
@@ -105,6 +108,14 @@ def refuse_special_files(directory: Path) -> None:
                 mode = file.stat().st_mode
                 if stat.S_ISFIFO(mode) or stat.S_ISCHR(mode) or stat.S_ISBLK(mode):
                     raise CheckpointError(f"{file}: this is a pipe or a device, not a file. Remove it.")
+
+
+def _refuse_other_than_text(path: Path) -> None:
+    if not is_text(path):
+        raise CheckpointError(
+            f"{path}: this path is not text in UTF-8, so that PyTorch, ONNX Runtime and TensorBoard cannot open it. "
+            "Rename the folder or the file, or choose another one."
+        )
 
 
 def clean_up(directory: Path) -> None:

@@ -1,4 +1,4 @@
-"""Lists of names."""
+"""Names, and lists of them."""
 
 from __future__ import annotations
 
@@ -18,6 +18,15 @@ def first_of(names: Sequence[str], most: int) -> str:
     return f"{', '.join(names[:most])}{more}"
 
 
+def is_text(name: object) -> bool:
+    """Return whether a name or a path is text; that of a file may have any bytes, which Python keeps as surrogates."""
+    try:
+        str(name).encode()
+    except UnicodeEncodeError:
+        return False
+    return True
+
+
 def checked_names(names: object) -> tuple[str, ...]:
     """Return class names, which were read from a file, as a tuple.
 
@@ -26,6 +35,8 @@ def checked_names(names: object) -> tuple[str, ...]:
     """
     if not isinstance(names, (list, tuple)) or not all(isinstance(name, str) for name in names):
         raise ValueError("class_names: expected a list of texts")
+    if not all(map(is_text, names)):
+        raise ValueError("class_names: expected text in UTF-8")
     if (longest := max(map(len, names), default=0)) > _LONGEST:
         raise ValueError(f"class_names: expected at most {_LONGEST} characters for each, got {longest}")
     return tuple(names)

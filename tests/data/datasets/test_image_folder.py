@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import logging
+import os
 from itertools import chain
 from pathlib import Path
 
@@ -303,3 +304,9 @@ def test_the_fingerprint_is_that_of_earlier_versions(tmp_path: Path) -> None:
 
     expected = "sha256:e4c6a6d376d36a421e6372086d87b2f1198899ca9010ea2d49d40507c8aae8b9"
     assert _set_up(tmp_path, val_split=0.3, test_split=0).fingerprint() == expected
+
+
+def test_a_class_whose_name_is_no_text_is_refused(digit_files: Path) -> None:
+    (digit_files / "zero").rename(digit_files / os.fsdecode(b"zero\xff"))
+    with pytest.raises(DataError, match="the name of this class is not text in UTF-8"):
+        _ = ImageFolder(digit_files, size=24).class_names

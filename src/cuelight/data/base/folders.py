@@ -10,6 +10,7 @@ from typing import Literal
 
 from cuelight.data.finding import IMAGE_SUFFIXES, UnusedFiles, is_image, walk_images
 from cuelight.errors import DataError
+from cuelight.utils.words import is_text
 
 logger = logging.getLogger(__name__)
 
@@ -59,6 +60,8 @@ def find_classes(folder: Path, on_error: OnError = "raise") -> list[str]:
         loose = next((entry.name for entry in os.scandir(folder) if is_image(entry.name)), None)
         seen = f"it contains images, such as {loose}, but no folders" if loose else "it contains no folders"
         raise DataError(f"{folder}: {seen}. {_LAYOUT}")
+    if bytes_in_it := next((name for name in names if not is_text(name)), None):
+        raise DataError(f"{folder / bytes_in_it}: the name of this class is not text in UTF-8. Rename the folder.")
     if on_error == "raise":
         return names
     filled = [name for name in names if _holds_images(folder / name)]

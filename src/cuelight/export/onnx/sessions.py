@@ -10,6 +10,7 @@ from onnxruntime.capi import onnxruntime_pybind11_state as runtime  # type: igno
 
 from cuelight.errors import ArchiveError, CuelightError
 from cuelight.export.onnx.info import OnnxInfo, TensorInfo, fixed_batch
+from cuelight.utils.words import is_text
 
 _ONLY_ERRORS = 3
 _NUMPY_TYPES = {"tensor(float)": "float32", "tensor(float16)": "float16", "tensor(double)": "float64"}
@@ -29,7 +30,9 @@ def open_session(model: bytes | Path, source: Path) -> onnxruntime.InferenceSess
     """Open a model, a file or its content, in ONNX Runtime on the CPU; ``source`` is its name in an error."""
     options = onnxruntime.SessionOptions()
     options.log_severity_level = _ONLY_ERRORS
-    content = str(model) if isinstance(model, Path) else model
+    content: str | bytes | Path = model
+    if isinstance(model, Path):
+        content = str(model) if is_text(model) else model.read_bytes()  # ONNX Runtime opens no other name
     try:
         return onnxruntime.InferenceSession(content, options, providers=["CPUExecutionProvider"])
     except RUNTIME_ERRORS as error:
