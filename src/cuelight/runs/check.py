@@ -9,6 +9,7 @@ from pathlib import Path
 import lightning.pytorch as pl
 import torch
 from lightning.pytorch.accelerators import AcceleratorRegistry
+from lightning.pytorch.callbacks import GradientAccumulationScheduler
 from lightning.pytorch.strategies import StrategyRegistry
 
 from cuelight import registry
@@ -89,7 +90,8 @@ def try_optimizers(
     """
     if not isinstance(data, ImageDataModule):
         return
-    trainer = build_trainer(config.trainer, [entry.callback for entry in planned], [], Path())
+    accumulation = [one.callback for one in planned if isinstance(one.callback, GradientAccumulationScheduler)]
+    trainer = build_trainer(config.trainer, accumulation, [], Path())
     module.trainer = data.trainer = trainer
     trainer.datamodule = data  # type: ignore[attr-defined]  # Lightning declares it nowhere
     data.setup("fit")
