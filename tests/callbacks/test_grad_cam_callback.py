@@ -207,7 +207,7 @@ def test_the_step_of_a_picture_is_that_of_the_metrics(make_model, settings, tmp_
     fit(tmp_path, [GradCamCallback(LAYER)], make_model, logger=csv_logger(tmp_path), **settings)
     with (tmp_path / "csv" / "metrics.csv").open(newline="") as file:
         steps = [int(row["step"]) for row in csv.DictReader(file) if row["val/loss"]]
-    assert [int(name.split("_")[3]) for name in pictures_in(tmp_path)] == steps
+    assert [int(name.split("_")[3]) for name in pictures_in(tmp_path / "csv")] == steps
 
 
 def csv_logger(folder):

@@ -51,8 +51,7 @@ def test_program_and_module_are_the_same() -> None:
 @pytest.mark.parametrize(
     ("arguments", "text"),
     [
-        ([], "COMMAND"),
-        (["trian"], "invalid choice: 'trian'"),
+        (["trian"], 'unknown command "trian". Did you mean "train"?'),
         (["train", "a.yaml", "--epochs", "3"], "unrecognized arguments: --epochs"),
         (["train", "a.yaml", "--epochs=3"], "unrecognized arguments: --epochs=3"),
         (["train"], "expected a YAML file, or --resume"),
@@ -102,8 +101,9 @@ class TestInit:
 
     def test_writes_a_file_that_can_be_planned(self, tmp_path) -> None:
         done = cuelight("init", folder=tmp_path)
-        assert (done.code, done.err) == (0, "")
-        assert "cuelight train model.yaml" in done.out
+        assert (done.code, done.out) == (0, "model.yaml\n")
+        assert "cuelight train model.yaml" in done.err
+        assert json.loads((tmp_path / "cuelight.schema.json").read_text())["title"] == "Cuelight"
         assert yaml.safe_load((tmp_path / "model.yaml").read_text())["trainer"]
         assert cuelight("plan", "model.yaml", folder=tmp_path).code == 0
 

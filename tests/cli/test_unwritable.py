@@ -70,7 +70,7 @@ def test_outcome_that_cannot_be_recorded_is_a_failure(run, command) -> None:
         (run / "outcomes.json").rmdir()
     assert done.code == 1, done.err
     assert "Traceback" not in done.err
-    assert f"{run / 'outcomes.json'}: this file cannot be written: Is a directory" in done.err
+    assert f"{run / 'outcomes.json'}: this file cannot be read: Is a directory" in done.err
 
 
 def test_upload_that_cannot_be_queued(run) -> None:

@@ -99,15 +99,16 @@ def test_a_mapping_may_hold_what_python_has(tmp_path):
 
 
 def test_a_mapping_may_not_hold_what_yaml_cannot_write():
-    endless = {}
-    endless["a"] = endless
-    bad = {"model": {"name": "M", "params": {"f": print, "loop": endless}}, "data": {1.5: 2}}
+    bad = {"model": {"name": "M", "params": {"f": print}}, "data": {1.5: 2}}
     with pytest.raises(ConfigError) as caught:
         load_config(bad)
     messages = [str(problem) for problem in caught.value.problems]
     assert messages[0].startswith("model.params.f: a value of the type builtin_function_or_method cannot be")
-    assert "nested more than 50 levels deep" in messages[1]
-    assert messages[2] == "data: a key is neither text nor a whole number"
+    assert messages[1] == "data: a key is neither text nor a whole number"
+    endless = {}
+    endless["a"] = endless
+    with pytest.raises(ConfigError, match="there are more than 100000 values"):
+        load_config({"model": {"name": "M", "params": endless}, "data": {"name": "D"}})
 
 
 def test_places_of_what_is_missing(tmp_path):

@@ -38,10 +38,10 @@ def test_views_are_kept_beside_each_other(tmp_path) -> None:
 
 
 def test_a_picture_of_an_earlier_measurement_does_not_stay(tmp_path) -> None:
-    measured = Measurement(tmp_path / "a.ckpt", "abc", "val", examples=Image.new("RGB", (8, 6)))
+    measured = Measurement(tmp_path / "a.ckpt", "abc", "val", pictures={"predictions": Image.new("RGB", (8, 6))})
     _, picture = write_results(tmp_path, measured)
     assert picture.name == "predictions_val.png"
-    assert write_results(tmp_path, replace(measured, examples=None)) == [results_path(tmp_path, "val")]
+    assert write_results(tmp_path, replace(measured, pictures={})) == [results_path(tmp_path, "val")]
     assert not picture.exists()
 
 

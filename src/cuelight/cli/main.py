@@ -67,8 +67,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def _run(arguments: Sequence[str] | None) -> int:
     parsed = _parse(arguments)
-    use_newest_runs(parsed)
     try:
+        use_newest_runs(parsed)
         if nothing_to_do(parsed):
             return 0
         check_first(parsed)

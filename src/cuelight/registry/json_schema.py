@@ -23,7 +23,10 @@ _SIMPLE: dict[str, Schema] = {
     "mapping": {"type": "object"}, "list": {"type": "array"}, "tuple": {"type": "array"},
     "iterable": {"type": "array"}, "sequence": {"type": "array"},
 }  # fmt: skip
-_BOUNDS = {"ge": "minimum", "gt": "exclusiveMinimum", "le": "maximum", "lt": "exclusiveMaximum"}
+_BOUNDS = {
+    "ge": "minimum", "gt": "exclusiveMinimum", "le": "maximum", "lt": "exclusiveMaximum",
+    "min_length": "minItems", "max_length": "maxItems",
+}  # fmt: skip
 _PLACES = {
     "Config": {"model": "model", "data": "data"},
     "TrainerConfig": {"optimizer": "optimizer", "scheduler": "scheduler", "callbacks": "callback"},

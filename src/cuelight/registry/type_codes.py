@@ -25,7 +25,7 @@ _GENERIC: dict[str, Any] = {
     "dict": dict, "iterable": collections.abc.Iterable, "list": list, "mapping": collections.abc.Mapping,
     "sequence": collections.abc.Sequence, "tuple": tuple,
 }  # fmt: skip
-_BOUNDS = ("ge", "gt", "le", "lt")
+_BOUNDS = ("ge", "gt", "le", "lt", "min_length", "max_length")
 
 
 def encode_type(annotation: Any) -> Any:
@@ -35,7 +35,8 @@ def encode_type(annotation: Any) -> Any:
         return known
     origin, args = get_origin(annotation), get_args(annotation)
     if origin is Annotated:
-        return {"type": encode_type(args[0]), **_encode_marks(args[1:])}
+        marks = _encode_marks(args[1:])
+        return {"type": encode_type(args[0]), **marks} if marks else encode_type(args[0])
     if origin in (Union, types.UnionType):
         return {"any_of": [encode_type(arg) for arg in args]}
     if isinstance(annotation, type) and issubclass(annotation, enum.Enum):

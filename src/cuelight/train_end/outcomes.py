@@ -22,9 +22,9 @@ class _Sent(BaseModel):
     """What an upload records of each tracker."""
 
     name: str
-    where: str
+    where: str = ""
     sha256: str
-    step: int
+    step: int = 0
 
 
 class _Details(BaseModel):

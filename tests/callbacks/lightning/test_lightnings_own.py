@@ -144,4 +144,4 @@ def test_numbers_keep_their_type():
 
 def test_summary_shows_the_layers(capsys):
     train(build("RichModelSummary", max_depth=2), epochs=1)
-    assert "layer" in capsys.readouterr().out
+    assert "layer" in capsys.readouterr().err

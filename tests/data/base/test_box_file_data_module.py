@@ -18,6 +18,7 @@ from cuelight.data.datasets.yolo import YoloDetection
 from cuelight.data.protocols import CountsRepeatedImages, DescribesImages, HasFingerprint, LabelsByName, NamesClasses
 from cuelight.errors import DataError
 from support.box_files import NAMES, write_coco, write_voc, write_yolo
+from support.checks import data_problems
 
 
 def _set_up(path: Path, **params: Any) -> YoloDetection:
@@ -173,11 +174,11 @@ def test_a_file_may_set_every_parameter() -> None:
         "min_visible": 0.2, "mixup": 0.1, "close_mosaic": 3, "on_error": "skip", "color": "GRAY", "val_split": 0.3,
     }  # fmt: skip
     for name in ("YoloDetection", "CocoDetection", "VOCDetection"):
-        assert registry.data.problems({"name": name, "params": params}, "data") == []
+        assert data_problems({"name": name, "params": params}) == []
         assert registry.data.build({"name": name, "params": params}, batch_size=3).mixing.plain_epochs == 3
 
-    (problem,) = registry.data.problems({"name": "YoloDetection", "params": {"path": "x", "classes": []}}, "data")
+    (problem,) = data_problems({"name": "YoloDetection", "params": {"path": "x", "classes": []}})
     assert problem.path == "data.params.classes"
     wrong = {"path": "x", "classes": 3, "mosaic": 2, "min_visible": -1, "close_mosaic": -1, "resize": "pad"}
-    problems = registry.data.problems({"name": "YoloDetection", "params": wrong}, "data")
+    problems = data_problems({"name": "YoloDetection", "params": wrong})
     assert {problem.path.rpartition(".")[2] for problem in problems} == wrong.keys() - {"path"}

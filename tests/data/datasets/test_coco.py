@@ -10,11 +10,11 @@ import pytest
 import torch
 from PIL import Image
 
-from cuelight import registry
 from cuelight.data.datasets.coco import CocoDetection
 from cuelight.errors import DataError
 from support.box_files import NAMES, write_coco, write_coco_file
 from support.box_scenes import overlapping_scene
+from support.checks import data_problems
 
 
 def _set_up(path: Path, **params: Any) -> CocoDetection:
@@ -104,7 +104,7 @@ def test_files_and_folders_can_be_set(tmp_path: Path) -> None:
     data = _set_up(tmp_path, annotations={"train": "a.json", "val": "b.json"}, images={"train": "x", "val": "y"})
     assert _names(data)["val"] == ["004", "005"]
     params = {"path": "x", "annotations": {"training": "a.json"}}
-    (problem,) = registry.data.problems({"name": "CocoDetection", "params": params}, "data")
+    (problem,) = data_problems({"name": "CocoDetection", "params": params})
     assert problem.path.startswith("data.params.annotations")
 
 

@@ -6,6 +6,7 @@ import torch
 from cuelight import registry
 from cuelight.config import Part
 from cuelight.data.datasets.digit_boxes import DigitBoxes, digit_boxes
+from support.checks import data_problems
 
 FEW = {"train_scenes": 40, "val_scenes": 12, "test_scenes": 10, "num_workers": 0}
 
@@ -70,7 +71,7 @@ def test_what_moves_a_scene_moves_its_boxes(scenes: DigitBoxes) -> None:
 
 def test_wrong_parameters_are_found_before_anything_is_read() -> None:
     params = {"min_visible": 1.5, "size": 16}
-    problems = [str(p) for p in registry.data.problems({"name": "DigitBoxes", "params": params}, "data")]
+    problems = [str(p) for p in data_problems({"name": "DigitBoxes", "params": params})]
     assert {problem.partition(":")[0] for problem in problems} == {"data.params.size", "data.params.min_visible"}
 
     (problem,) = registry.data.problems(

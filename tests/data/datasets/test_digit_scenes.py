@@ -5,11 +5,11 @@ import sys
 import pytest
 import torch
 
-from cuelight import registry
 from cuelight.config import Part
 from cuelight.data.datasets.digit_scenes import PHOTOGRAPHS, DigitScenes, semantic_mask
 from cuelight.data.protocols import DescribesImages, HasFingerprint, NamesClasses
 from cuelight.errors import DataError
+from support.checks import data_problems
 
 FEW = {"train_scenes": 40, "val_scenes": 12, "test_scenes": 10}
 
@@ -119,11 +119,11 @@ def test_wrong_parameters_are_found_before_anything_is_read() -> None:
         "digits_per_scene": [5, 2],
         "transforms": [{"name": "RandomInvert"}, {"name": "RandAugment"}],
     }
-    problems = [str(p) for p in registry.data.problems({"name": "DigitScenes", "params": params}, "data")]
+    problems = [str(p) for p in data_problems({"name": "DigitScenes", "params": params})]
     assert [problem.partition(":")[0] for problem in problems] == ["data.params.size", "data.params.train_scenes"]
 
     params = {name: params[name] for name in ("digits_per_scene", "transforms")}
-    transform, count = map(str, registry.data.problems({"name": "DigitScenes", "params": params}, "data"))
+    transform, count = map(str, data_problems({"name": "DigitScenes", "params": params}))
     assert transform.startswith("data.params.transforms.1.name: RandAugment would change the image but not its mask.")
     assert count.startswith("data.params.digits_per_scene: expected [minimum, maximum] number of digits, got [5, 2].")
 

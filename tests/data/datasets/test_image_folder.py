@@ -10,7 +10,6 @@ import pytest
 import torch
 from PIL import Image
 
-from cuelight import registry
 from cuelight.config import Part
 from cuelight.data.datasets.image_folder import ImageFolder
 from cuelight.data.protocols import DescribesImages, NamesClasses
@@ -19,6 +18,7 @@ from cuelight.evaluation.evaluate import evaluate
 from cuelight.evaluation.evaluator import EvaluatorSettings
 from cuelight.images.preprocessing import IMAGENET_MEAN
 from cuelight.tasks.classification.model import ClassificationModel
+from support.checks import data_problems
 from support.trainers import quiet_trainer
 
 
@@ -170,7 +170,7 @@ def test_shares_that_leave_nothing_are_refused(digit_files: Path) -> None:
 
 def test_wrong_params_are_found_before_the_folder_is_looked_at() -> None:
     params = {"path": "nowhere", "val_split": 1.5, "on_error": "ignore", "color": "rgb", "sise": 3}
-    problems = "\n".join(map(str, registry.data.problems({"name": "ImageFolder", "params": params}, "data")))
+    problems = "\n".join(map(str, data_problems({"name": "ImageFolder", "params": params})))
 
     for name in ("val_split", "on_error", "color", "sise"):
         assert f"data.params.{name}" in problems
@@ -288,13 +288,13 @@ def test_a_deep_image_without_value_range_stops_the_training(sensor_files: Path)
 def test_transforms_that_cannot_be_used_with_a_value_range_are_found_before() -> None:
     transforms = [{"name": "JPEG", "params": {"quality": 50}}, {"name": "RandomSolarize", "params": {"threshold": 128}}]
     params = {"path": "nowhere", "value_range": [3, 3], "transforms": transforms}
-    problems = "\n".join(map(str, registry.data.problems({"name": "ImageFolder", "params": params}, "data")))
+    problems = "\n".join(map(str, data_problems({"name": "ImageFolder", "params": params})))
 
     assert "data.params.value_range: expected two different numbers" in problems
     assert "data.params.transforms.0.name: JPEG needs images of 8 bits" in problems
     assert "data.params.transforms.1.params.threshold: expected at most 1" in problems
     params = {"path": "nowhere", "transforms": transforms}
-    assert registry.data.problems({"name": "ImageFolder", "params": params}, "data") == []
+    assert data_problems({"name": "ImageFolder", "params": params}) == []
 
 
 def test_the_fingerprint_is_that_of_earlier_versions(tmp_path: Path) -> None:

@@ -9,13 +9,13 @@ import pytest
 import torch
 from PIL import Image
 
-from cuelight import registry
 from cuelight.config import Part
 from cuelight.data.datasets.mask_folder import MaskFolder
 from cuelight.data.protocols import DescribesImages, NamesClasses
 from cuelight.errors import DataError
 from cuelight.images import tensors
 from cuelight.images.preprocessing import IGNORE_INDEX
+from support.checks import data_problems
 
 NAMES = ["dark", "medium", "bright"]
 
@@ -231,13 +231,13 @@ def test_any_change_of_a_mask_or_an_image_is_another_fingerprint(change, folder:
 
 def test_wrong_parameters_are_found_before_anything_is_read() -> None:
     params = {"path": "nowhere", "class_names": ["a", "b", "a"], "transforms": [{"name": "TrivialAugmentWide"}]}
-    problems = list(map(str, registry.data.problems({"name": "MaskFolder", "params": params}, "data")))
+    problems = list(map(str, data_problems({"name": "MaskFolder", "params": params})))
 
     assert [problem.partition(":")[0] for problem in problems] == [
         "data.params.transforms.0.name",
         "data.params.class_names",
     ]
-    missing = registry.data.problems({"name": "MaskFolder", "params": {"sise": 3}}, "data")
+    missing = data_problems({"name": "MaskFolder", "params": {"sise": 3}})
     assert [problem.path for problem in missing] == ["data.params.sise", "data.params.path"]
 
 

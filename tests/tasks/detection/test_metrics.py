@@ -63,7 +63,7 @@ def computed(made, batch_size=4):
 def on_one_rank(count):
     rank, ranks = torch.distributed.get_rank(), torch.distributed.get_world_size()
     metric = updated(DetectionMetrics(CLASSES, 100), images(count)[rank::ranks])
-    return {name: value.item() for name, value in metric.compute().items()}, metric.errors
+    return {name: value.item() for name, value in metric.compute().items()}
 
 
 def test_average_precisions_are_those_of_torchmetrics_and_pycocotools_rules() -> None:
@@ -91,25 +91,20 @@ def test_values_do_not_depend_on_the_batch_size(batch_size) -> None:
 
 @pytest.mark.parametrize("count", [6, 11])
 def test_two_processes_measure_as_one(count) -> None:
-    values, metric = computed(images(count))
-    for theirs, errors in on_ranks(on_one_rank, count):
-        assert theirs == values
-        assert errors == metric.errors
+    values, _ = computed(images(count))
+    assert all(theirs == values for theirs in on_ranks(on_one_rank, count))
 
 
 def alone_on_one_rank(count):
     metric = DetectionMetrics(CLASSES, 100)
     metric.distributed_available_fn = lambda: False  # as for an evaluation by one process of a training
     values = updated(metric, images(count)).compute()
-    return {name: value.item() for name, value in values.items()}, metric.errors
+    return {name: value.item() for name, value in values.items()}
 
 
 def test_one_process_of_several_can_measure_alone() -> None:
-    values, metric = computed(images(6))
-    for theirs, errors in on_ranks(alone_on_one_rank, 6):
-        assert theirs == values
-        assert errors == metric.errors
-    assert len(metric.errors) == 6
+    values, _ = computed(images(6))
+    assert all(theirs == values for theirs in on_ranks(alone_on_one_rank, 6))
 
 
 def test_metrics_can_be_reset() -> None:
@@ -130,7 +125,6 @@ def test_a_model_that_finds_nothing_has_the_value_0() -> None:
     values, metric = computed([(found(), objects([1, 1, 9, 9, 0, 0]))])
     assert [values[name] for name in ("map", "precision", "recall", "f1")] == [0, 0, 0, 0]
     assert metric.best_threshold == 0.5
-    assert metric.errors == [1]
 
 
 def test_the_threshold_with_the_best_f1_is_found() -> None:
@@ -182,15 +176,3 @@ def test_the_value_of_papers_is_of_the_suppression_by_class() -> None:
     device = DetectionMetrics(2, 100)
     device.update([Found(both[:1], both)], [true])
     assert device.compute()["map"] == pytest.approx(0.5)
-
-
-def test_the_error_of_an_image_counts_misses_and_sure_false_alarms() -> None:
-    true = objects([0, 0, 10, 10, 0, 0], [40, 40, 50, 50, 1, 0])
-    made = [
-        (found([0, 0, 10, 10, 0.9, 0], [70, 70, 80, 80, 0.75, 0], [80, 0, 90, 9, 0.1, 0]), true),
-        (found([0, 0, 9, 9, 0.4, 0]), objects()),
-    ]
-    metric = updated(DetectionMetrics(CLASSES, 100), made)
-    metric.threshold = 0.5
-    metric.compute()
-    assert metric.errors == [1.75, 0]

@@ -29,12 +29,12 @@ def read_lists(folder: Path, layout: str) -> dict[str, list[str]]:
     Without ``train.txt``, those of ``trainval.txt`` or ``default.txt`` are for training. ``DataError`` is raised if
     there are none; its message ends with the expected ``layout``.
     """
-    if (folder / "train.txt").is_file():
+    if (folder / "train.txt").exists():
         files = {split: folder / f"{split}.txt" for split in ("train", "val", "test")}
     else:
         whole = [folder / "default.txt", folder / "trainval.txt"]
-        files = {"train": next(filter(Path.is_file, whole), whole[1]), "test": folder / "test.txt"}
-    names = {split: list(map(_name, read_lines(file))) for split, file in files.items() if file.is_file()}
+        files = {"train": next(filter(Path.exists, whole), whole[1]), "test": folder / "test.txt"}
+    names = {split: list(map(_name, read_lines(file))) for split, file in files.items() if file.exists()}
     if not names.get("train"):
         raise DataError(f"{files['train']}: this file is empty or does not exist. {layout}")
     return names
