@@ -6,6 +6,7 @@ import pytest
 
 # Two test processes share two cores, and threads that wait for each other's cores take many times as long.
 os.environ.setdefault("OMP_NUM_THREADS", "1")
+os.environ.pop("COLUMNS", None)  # pytest-xdist sets it, and tables would be made for that width
 
 
 @pytest.fixture(autouse=True)

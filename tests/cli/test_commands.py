@@ -161,7 +161,7 @@ class TestTrain:
         assert f"{relative}/checkpoints/best_accuracy.ckpt" in done.out
         assert any(line.split() == ["test/accuracy", f"{accuracy:.4f}"] for line in done.out.splitlines())
         for command in (f"cuelight test {relative}", f"cuelight train --resume {relative}", "tensorboard --logdir"):
-            assert command in done.out
+            assert command in done.err
         assert results["checkpoint"] == "checkpoints/best_accuracy.ckpt"
 
     def test_directory_holds_what_is_promised(self, trained) -> None:
