@@ -74,9 +74,7 @@ def test_wrong_parameters_are_found_before_anything_is_read() -> None:
     problems = [str(p) for p in data_problems({"name": "DigitBoxes", "params": params})]
     assert {problem.partition(":")[0] for problem in problems} == {"data.params.size", "data.params.min_visible"}
 
-    (problem,) = registry.data.problems(
-        {"name": "DigitBoxes", "params": {"transforms": [{"name": "RandomErasing"}]}}, "data"
-    )
+    (problem,) = data_problems({"name": "DigitBoxes", "params": {"transforms": [{"name": "RandomErasing"}]}})
     assert str(problem).startswith("data.params.transforms.0.name: RandomErasing would change the image but not its")
 
 

@@ -162,5 +162,5 @@ def test_a_list_that_is_a_pipe_is_not_replaced_by_another(voc: Path) -> None:
     file = voc / "ImageSets" / "Segmentation" / "train.txt"
     file.unlink()
     os.mkfifo(file)
-    with pytest.raises(DataError, match=r"train\.txt: this is not a file"):
+    with pytest.raises(DataError, match=r"train\.txt: .* not a file"):
         _set_up(voc)
