@@ -102,8 +102,8 @@ class TestInit:
 
     def test_writes_a_file_that_can_be_planned(self, tmp_path) -> None:
         done = cuelight("init", folder=tmp_path)
-        assert (done.code, done.err) == (0, "")
-        assert "cuelight train model.yaml" in done.out
+        assert (done.code, done.out) == (0, "model.yaml\n")
+        assert "cuelight train model.yaml" in done.err
         assert yaml.safe_load((tmp_path / "model.yaml").read_text())["trainer"]
         assert cuelight("plan", "model.yaml", folder=tmp_path).code == 0
 
@@ -161,7 +161,7 @@ class TestTrain:
         assert f"{relative}/checkpoints/best_accuracy.ckpt" in done.out
         assert any(line.split() == ["test/accuracy", f"{accuracy:.4f}"] for line in done.out.splitlines())
         for command in (f"cuelight test {relative}", f"cuelight train --resume {relative}", "tensorboard --logdir"):
-            assert command in done.out
+            assert command in done.err
         assert results["checkpoint"] == "checkpoints/best_accuracy.ckpt"
 
     def test_directory_holds_what_is_promised(self, trained) -> None:

@@ -21,7 +21,7 @@ def trained(digits, tmp_path_factory):
 
 def test_training_ends_with_the_way_to_its_report(trained) -> None:
     directory, done = trained
-    assert f"cuelight report runs/tiny/{directory.name}" in " ".join(done.out.split())
+    assert f"cuelight report runs/tiny/{directory.name}" in " ".join(done.err.split())
 
 
 def test_page_of_a_real_run(trained) -> None:
