@@ -27,8 +27,8 @@ def build(name, **parameters):
     return registry.callbacks.build({"name": name, "params": parameters})
 
 
-def train(callback, epochs=3, resume=None):
-    limits = {"limit_train_batches": 4, "limit_val_batches": 1}
+def train(callback, epochs=3, resume=None, **settings):
+    limits = {"limit_train_batches": 4, "limit_val_batches": 1} | settings
     trainer, _ = fit(None, [callback], BoringModel, None, resume, max_epochs=epochs, **limits)
     return trainer
 
@@ -144,4 +144,8 @@ def test_numbers_keep_their_type():
 
 def test_summary_shows_the_layers(capsys):
     train(build("RichModelSummary", max_depth=2), epochs=1)
-    assert "layer" in capsys.readouterr().err
+    assert capsys.readouterr() == ("", "")  # as with --quiet
+    train(build("RichModelSummary", max_depth=2), epochs=1, enable_progress_bar=True)
+    shown = capsys.readouterr()
+    assert "Linear" not in shown.out
+    assert any("layer" in line and "Linear" in line and "66" in line for line in shown.err.splitlines())
