@@ -148,3 +148,13 @@ def test_callbacks_of_a_module_are_asked_for_once() -> None:
     (brought,) = take_model_callbacks(module)
     assert isinstance(brought, pl.callbacks.LearningRateMonitor)
     assert take_model_callbacks(module) == []
+
+
+def test_files_are_in_the_run_directory_also_if_no_tracker_writes_there(digits, tmp_path) -> None:
+    tracker = {"tensorboard": False, "csv": False, "mlflow": {"tracking_uri": f"sqlite:///{tmp_path / 'mlflow.db'}"}}
+    run = Run.from_yaml(experiment(digits, epochs=1, scheduler=None) | {"tracker": tracker})
+    directory = run.train(tmp_path / "runs").directory
+    checkpoints = {path.name for path in (directory / "checkpoints").iterdir()}
+    assert checkpoints == {"best_accuracy.ckpt", "best_loss.ckpt", "last.ckpt"}
+    assert (directory / "test" / "results.json").is_file()
+    assert (directory / "outcomes.json").is_file()
