@@ -1,5 +1,6 @@
 """The page as a whole: from any run directory, whatever is missing, damaged or hostile."""
 
+import json
 import os
 import re
 import shutil
@@ -194,3 +195,14 @@ def test_a_pipe_in_place_of_a_picture_is_refused(run) -> None:
     os.mkfifo(run / "test" / "predictions.png")
     with pytest.raises(CheckpointError, match=r"predictions\.png: this is a pipe or a device"):
         write_report(run)
+
+
+@pytest.mark.parametrize("matrix", [[[1, 2], [3]], [[1, 2], [3, 4]], [[1, 2, 3]] * 4])
+def test_a_confusion_matrix_that_does_not_fit_its_classes_is_named(run, matrix) -> None:
+    path = run / "test" / "results.json"
+    results = json.loads(path.read_text())
+    results["test"]["confusion_matrix"] = matrix
+    path.write_text(json.dumps(results))
+    text = text_of(write_report(run))
+    assert text.count("Not shown:") == 1
+    assert "<h2>Files</h2>" in text

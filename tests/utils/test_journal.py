@@ -5,6 +5,8 @@ import signal
 import subprocess
 import sys
 
+import pytest
+
 from cuelight.utils.journal import Journal, lacking
 
 KILLED = """
@@ -96,3 +98,28 @@ def test_a_folder_that_was_only_locked_gets_its_receiver(tmp_path) -> None:
         pass
     journal.add("a", "text", {})
     assert lacking(tmp_path) == {"MLflow at x": "a not sent yet"}
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "[" * 100_000,
+        '{"number": 7}',
+        '{"removed": 3}',
+        '{"number": "x", "what": "a", "kind": "b", "payload": {}, "file": null}',
+        '{"number": 7, "what": "a", "kind": "b", "payload": 3, "file": null}',
+        '{"number": 7, "what": "a", "kind": "b", "payload": {}, "file": 3}',
+        '{"number": [7], "what": "a", "kind": "b", "payload": {}, "file": null}',
+    ],
+    ids=["deep", "short", "removed", "number", "payload", "file", "list"],
+)
+def test_a_damaged_line_loses_no_other(tmp_path, line) -> None:
+    folder = tmp_path / "outbox" / "server"
+    Journal(folder, "server").add("point", "metrics", {"points": [1, 2]})
+    with (folder / "entries.jsonl").open("a") as file:
+        file.write(f"{line}\n")
+    (folder / "refused.jsonl").write_text(f'{line}\n{{"what": "image", "size": "x"}}\n')
+    journal = Journal(folder, "server")
+    journal.add("image", "image", {"points": 3})
+    assert [entry.what for entry in journal.waiting()] == ["point", "image"]
+    assert lacking(tmp_path)["server"].startswith("2 point, image not sent yet")

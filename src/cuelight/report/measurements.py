@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from cuelight.errors import CuelightError
 from cuelight.report.numbers import number
 from cuelight.utils.files import read_json
 
@@ -30,6 +31,8 @@ def _measured(view: str, entry: Mapping[str, Any]) -> dict[str, Any]:
     metrics = [(str(name), _value(value)) for name, value in entry.get("metrics", {}).items()]
     counts = [[int(count) for count in row] for row in entry.get("confusion_matrix") or []]
     names = [str(name) for name in entry.get("class_names") or range(len(counts))]
+    if counts and {len(names), *map(len, counts)} != {len(counts)}:
+        raise CuelightError(f"The confusion matrix of {view} is damaged: expected a row and a column for each class.")
     unit = str(entry.get("confusion_unit", "images"))
     drawn = counts and len(counts) <= _MOST_CLASSES
     mistakes = _mistakes(counts, names)

@@ -9,7 +9,7 @@ import shutil
 import threading
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -134,7 +134,7 @@ def lacking(directory: Path, *, only_waiting: bool = False) -> dict[str, str]:
         about = next(_lines(folder / _ABOUT), {})
         refused, waiting = Counter[str](), Counter[str]()
         for line in _lines(folder / _REFUSED):
-            refused[str(line.get("what"))] += int(line.get("size", 1))
+            refused[str(line.get("what"))] += size if isinstance(size := line.get("size"), int) else 1
         for entry in _read(folder):
             if entry.kind != END:
                 waiting[entry.what] += _size(entry)
@@ -154,28 +154,36 @@ def _listed(counts: Mapping[str, int]) -> str:
 
 
 def _size(entry: Entry) -> int:
-    return len(entry.payload.get("points", [None]))
+    points = entry.payload.get("points")
+    return len(points) if isinstance(points, list) else 1
 
 
 def _read(folder: Path) -> list[Entry]:
     entries: dict[int, Entry] = {}
     for line in _lines(folder / _ENTRIES):
-        for number in line.get("removed", ()):
-            entries.pop(number, None)
-        if "number" in line:
-            number, name = line["number"], line["file"]
-            file = folder / f"{number:06}" / name if name else None
-            entries[number] = Entry(number, line["what"], line["kind"], line["payload"], file)
+        with suppress(LookupError, TypeError, ValueError):  # a damaged line stays in the file, and is not sent
+            for number in line.get("removed", ()):
+                entries.pop(number, None)
+            if "number" in line:
+                entry = _entry(folder, **line)
+                entries[entry.number] = entry
     return list(entries.values())
+
+
+def _entry(folder: Path, number: int, what: str, kind: str, payload: dict[str, Any], file: str | None) -> Entry:
+    for value, expected in ((number, int), (what, str), (kind, str), (payload, dict)):
+        if not isinstance(value, expected):
+            raise TypeError(f"expected {expected.__name__}")
+    return Entry(number, what, kind, payload, folder / f"{number:06}" / file if file else None)
 
 
 def _lines(file: Path) -> Iterator[dict[str, Any]]:
     if not file.is_file():
         return
-    for text in file.read_text().splitlines():
+    for text in file.read_text(encoding="utf-8", errors="replace").splitlines():
         try:
             line = json.loads(text)
-        except ValueError:  # of a killed process, the last one may be cut
+        except (ValueError, RecursionError):  # of a killed process, the last one may be cut
             continue
         if isinstance(line, dict):
             yield line

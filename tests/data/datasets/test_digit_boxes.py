@@ -3,7 +3,6 @@ from __future__ import annotations
 import pytest
 import torch
 
-from cuelight import registry
 from cuelight.config import Part
 from cuelight.data.datasets.digit_boxes import DigitBoxes, digit_boxes
 from support.checks import data_problems

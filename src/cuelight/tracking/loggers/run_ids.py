@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import json
 import threading
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from cuelight.utils.files import write_json
+from cuelight.utils.files import read_json, write_json
 from cuelight.utils.redaction import identity_of
 
 TRACKERS_FILE = "trackers.json"
@@ -54,6 +53,5 @@ def _write(directory: Path, entries: Mapping[str, Any]) -> None:
 
 
 def _read(directory: Path) -> dict[str, Any]:
-    path = directory / TRACKERS_FILE
-    content: dict[str, Any] = json.loads(path.read_text()) if path.is_file() else {}
+    content: dict[str, Any] = read_json(directory / TRACKERS_FILE, "Restore it from a backup, or delete it.") or {}
     return content

@@ -11,7 +11,7 @@ from contextlib import AbstractContextManager
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-from cuelight.utils.files import atomic_write, write_json
+from cuelight.utils.files import atomic_write, read_json, write_json
 from cuelight.utils.locks import locked
 
 STATE_FILE = "state.json"
@@ -104,10 +104,8 @@ class Spool:
 
     def read_sent(self) -> list[Sent]:
         """Return the files that the tracker has: sent, and neither replaced nor removed since; the oldest first."""
-        try:
-            return [Sent(**entry) for entry in json.loads((self.folder / STATE_FILE).read_text())["sent"]]
-        except FileNotFoundError:
-            return []
+        content = read_json(self.folder / STATE_FILE, "Delete it; what it names may be sent again.")
+        return [Sent(**entry) for entry in content["sent"]] if content else []
 
     def write_sent(self, sent: Sequence[Sent]) -> None:
         """Record what the tracker has."""
