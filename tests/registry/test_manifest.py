@@ -72,6 +72,7 @@ def test_a_cache_does_not_widen_the_lists(fresh) -> None:
     module.manifest.cache_clear()
     problems = registry.callbacks.problems({"name": "Backdoor"}, "x")
     assert 'unknown callback "Backdoor"' in problems[0].message
+    assert registry.callbacks.problems({"name": "Timer", "params": {"duration": "1h"}}, "x") == []
 
 
 FIVE_MISTAKES = {

@@ -7,8 +7,9 @@ import sys
 
 import pytest
 
+from cuelight.config import load_config
 from cuelight.runs.run import Run
-from cuelight.runs.settled import settled_outcomes
+from cuelight.runs.settled import settle, settled_outcomes
 from support.experiments import experiment, own_parts
 
 CODE = """
@@ -62,24 +63,40 @@ def save_a_checkpoint(run):
     os.utime(run / "checkpoints" / "last.ckpt")
 
 
+def skip_a_step(run):
+    """What is skipped may become possible, such as a test once there is a split for it."""
+    content = json.loads((run / "outcomes.json").read_text())
+    content["steps"][0]["status"] = "skipped"
+    (run / "outcomes.json").write_text(json.dumps(content))
+
+
 def damage_the_record(run):
     (run / "outcomes.json").write_text("[")
 
 
 @pytest.mark.parametrize(
-    "change", [change_a_file, fail_a_step, change_the_configuration, save_a_checkpoint, damage_the_record]
+    "change", [change_a_file, fail_a_step, skip_a_step, change_the_configuration, save_a_checkpoint, damage_the_record]
 )
 def test_any_change_is_looked_at(run, change) -> None:
-    assert settled_outcomes(run, "finish") is not None
+    assert settled_outcomes(run) is not None
     change(run)
-    assert settled_outcomes(run, "finish") is None
+    assert settled_outcomes(run) is None
+
+
+@pytest.mark.parametrize("line", ["tracker: {mlflow: {tracking_uri: 'sqlite:///x.db'}}", "name: '${env:NAME:-tiny}'"])
+def test_what_depends_on_more_than_files_is_never_settled(run, line) -> None:
+    key = line.partition(":")[0]
+    config = load_config(run / "config.yaml", [f"{key}={line.partition(': ')[2]}"])
+    (run / "config.yaml").write_text(config.to_yaml())
+    settle(run, config)
+    assert settled_outcomes(run) is None
 
 
 def test_finish_settles_and_a_new_outcome_unsettles(run) -> None:
     loaded = Run.load(run)
     loaded.export()
-    assert settled_outcomes(run, "finish") is None
+    assert settled_outcomes(run) is None
     Run.load(run).finish()
-    assert settled_outcomes(run, "finish") is not None
+    assert settled_outcomes(run) is not None
     Run.load(run, ["exporter.opset=18"]).finish()
-    assert settled_outcomes(run, "finish") is None
+    assert settled_outcomes(run) is None

@@ -7,7 +7,6 @@ import sys
 from pathlib import Path
 
 from cuelight.errors import ConfigError, Problem
-from cuelight.utils.run_directory import CONFIG_FILE, find_run_directory, is_first_process, newest_run
 
 _RUNS = ("run", "resume", "model", "first", "second")  # arguments that may be a run directory
 
@@ -27,6 +26,7 @@ def check_first(arguments: argparse.Namespace) -> None:
         return
     from cuelight.registry import load_source
     from cuelight.runs.before_imports import check_names, summary
+    from cuelight.utils.run_directory import is_first_process
 
     for own in arguments.source:
         load_source(own)
@@ -39,6 +39,8 @@ def check_first(arguments: argparse.Namespace) -> None:
 
 def use_newest_runs(arguments: argparse.Namespace) -> None:
     """Replace each folder of runs in the arguments by the newest run in it, and say which it is."""
+    from cuelight.utils.run_directory import newest_run
+
     for name in _RUNS:
         given = getattr(arguments, name, None)
         anything = arguments.command.partition(":")[0] in ("report", "diff")
@@ -62,6 +64,8 @@ def overrides_of(arguments: argparse.Namespace) -> list[str]:
 
 def _configuration(arguments: argparse.Namespace) -> Path | None:
     """Return the YAML file that a command reads; ``None`` if it has none, or it is inside of a checkpoint."""
+    from cuelight.utils.run_directory import CONFIG_FILE, find_run_directory
+
     run = getattr(arguments, "resume", None) or getattr(arguments, "run", None)
     file = "" if run else arguments.config or ""
     if arguments.command == "layers:run" and (Path(file).is_dir() or Path(file).suffix == ".ckpt"):

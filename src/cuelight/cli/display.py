@@ -99,10 +99,14 @@ def print_json(value: Any) -> None:
 
 def print_outcomes(outcomes: Sequence[Outcome]) -> None:
     """Print what became of each step after the training."""
+    make_console().print(_table_of(outcomes))
+
+
+def _table_of(outcomes: Sequence[Outcome]) -> Table:
     table = two_columns(_NAMES)
     for outcome in outcomes:
         table.add_row(outcome.step, _what_became(outcome))
-    make_console().print(table)
+    return table
 
 
 def print_result(result: Result, arguments: argparse.Namespace) -> None:
@@ -115,9 +119,7 @@ def print_result(result: Result, arguments: argparse.Namespace) -> None:
 
 def print_summary(result: Result, sources: Sequence[str]) -> None:
     """Print outcomes, best checkpoint and metrics of a run, and to standard error the next commands."""
-    table = two_columns(_NAMES)
-    for outcome in result.outcomes:
-        table.add_row(outcome.step, _what_became(outcome))
+    table = _table_of(result.outcomes)
     best = result.best
     if best:
         table.add_row("best checkpoint", f"{short_path(best.path)}  ({best.monitor} {best.score:.4f})")

@@ -15,9 +15,7 @@ import traceback
 from collections.abc import Sequence
 from typing import NoReturn
 
-from cuelight.cli.check_first import check_first, use_newest_runs
 from cuelight.cli.completion import complete
-from cuelight.cli.nothing_to_do import nothing_to_do
 from cuelight.cli.parser import build_parser
 from cuelight.cli.screen import secrets_hidden
 from cuelight.errors import CuelightError, TrainingInterrupted, UsageError, did_you_mean
@@ -67,6 +65,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def _run(arguments: Sequence[str] | None) -> int:
     parsed = _parse(arguments)
+    from cuelight.cli.check_first import check_first, use_newest_runs  # a help text need not wait for these
+    from cuelight.cli.nothing_to_do import nothing_to_do
+
     try:
         use_newest_runs(parsed)
         if nothing_to_do(parsed):

@@ -9,8 +9,6 @@ from collections.abc import Iterator
 from contextlib import contextmanager, redirect_stderr, redirect_stdout
 from typing import Any
 
-from cuelight.utils.redaction import hidden
-
 _BLANKS_AT_THE_END = re.compile(r" +(?=\n)")  # of the rows of a table
 
 
@@ -31,7 +29,7 @@ class _Screen:
         return getattr(self._stream, name)
 
     def write(self, text: str) -> int:
-        shown = hidden(text)
+        shown = _hidden(text)
         self._stream.write(shown if self._stream.isatty() else _BLANKS_AT_THE_END.sub("", shown))
         return len(text)
 
@@ -41,4 +39,13 @@ class HidingFormatter(logging.Formatter):
 
     def format(self, record: logging.LogRecord) -> str:
         """Return the message with its traceback."""
-        return hidden(super().format(record))
+        return _hidden(super().format(record))
+
+
+def _hidden(text: str) -> str:
+    """Hide secrets; without importing what hides them if there can be none, as in a help text."""
+    if "@" not in text and "cuelight.utils.hidden_values" not in sys.modules:
+        return text
+    from cuelight.utils.redaction import hidden
+
+    return hidden(text)

@@ -48,11 +48,12 @@ def misfits(owner: type, given: Mapping[str, object]) -> dict[str, str]:
     """Return what is wrong with arguments of a constructor by its annotations: messages by name."""
     parameters, _ = parameters_of(owner)
     checked = {name: parameter.annotation for name, parameter in parameters.items() if name in given}
-    wrong = {name: annotation for name, annotation in checked.items() if not _fits(annotation, given[name])}
+    wrong = {name: annotation for name, annotation in checked.items() if not fits(annotation, given[name])}
     return {name: f"expected {expected(annotation)}, got {given[name]!r}." for name, annotation in wrong.items()}
 
 
-def _fits(annotation: Any, value: object) -> bool:
+def fits(annotation: Any, value: object) -> bool:
+    """Return whether a value is of a type, as a file can express it."""
     try:
         convert(annotation, value)
     except UnfitError:

@@ -36,14 +36,19 @@ def manifest() -> dict[str, Any]:
     versions = installed_versions()
     cached = _cache_file(versions)
     for read in (resources.files("cuelight.registry") / FILE, cached):
-        with suppress(OSError, ValueError, TypeError, KeyError, RecursionError):
+        with suppress(OSError, ValueError, TypeError, KeyError, AttributeError, RecursionError):
             found: dict[str, Any] = json.loads(read.read_text(encoding="utf-8"))
-            if found["versions"] == versions and found.keys() >= {"parts", "names"}:
+            if found["versions"] == versions and _is_complete(found):
                 return found
     made = make_manifest()
     with suppress(OSError):
         write_text(cached, json.dumps(made))
     return made
+
+
+def _is_complete(found: Mapping[str, Any]) -> bool:
+    parts, names = found["parts"], found["names"]
+    return names.keys() >= NAME_LISTS.keys() and all(kind.builtins.keys() <= parts[kind.name].keys() for kind in KINDS)
 
 
 def make_manifest() -> dict[str, Any]:

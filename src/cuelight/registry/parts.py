@@ -12,12 +12,12 @@ from typing import Any, TypeVar, overload
 
 from cuelight.config import Part
 from cuelight.errors import ConfigError, CuelightError, ParameterError, Problem, UsageError, did_you_mean
-from cuelight.registry.checking import check_parameters
+from cuelight.registry.checking import check_parameters, fits
 from cuelight.registry.describe import PartInfo, describe, describe_class
 from cuelight.registry.kinds import KINDS, Kind
 from cuelight.registry.manifest import part_of, signature_of
 from cuelight.registry.signatures import parameters_of
-from cuelight.registry.values import UnfitError, convert, is_plain, plain
+from cuelight.registry.values import convert, is_plain, plain
 from cuelight.utils.hidden_values import without_hidden_values
 
 Factory = Callable[..., Any]
@@ -171,7 +171,9 @@ class Registry:
         return {
             key: plain(parameter.default)
             for key, parameter in parameters.items()
-            if key not in not_in_file and is_plain(parameter.default) and _fits(parameter)
+            if key not in not_in_file
+            and is_plain(parameter.default)
+            and fits(parameter.annotation, plain(parameter.default))
         }
 
     def build(self, part: Part | Mapping[str, Any], /, **provided: Any) -> Any:
@@ -258,15 +260,6 @@ def registry_of(kind: str) -> Registry:
     if kind not in _REGISTRIES:
         raise CuelightError(f'unknown kind "{kind}"; expected one of: {", ".join(_REGISTRIES)}')
     return _REGISTRIES[kind]
-
-
-def _fits(parameter: inspect.Parameter) -> bool:
-    """Whether a file may have the default of a parameter."""
-    try:
-        convert(parameter.annotation, plain(parameter.default))
-    except UnfitError:
-        return False
-    return True
 
 
 def _converted(factory: Factory, parameters: Mapping[str, Any]) -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""Whether a command has nothing left to do in a run directory, known without importing torch."""
+"""Whether ``finish`` has nothing left to do in a run directory, known without importing torch."""
 
 from __future__ import annotations
 
@@ -6,8 +6,8 @@ import json
 from contextlib import suppress
 from hashlib import sha256
 from pathlib import Path
-from typing import Literal
 
+from cuelight.config import Config
 from cuelight.errors import CuelightError
 from cuelight.train_end.outcomes import OUTCOMES_FILE, Outcome, read_outcomes
 from cuelight.utils.files import write_json
@@ -15,31 +15,32 @@ from cuelight.utils.journal import lacking
 from cuelight.utils.run_directory import CHECKPOINT_FOLDER, CONFIG_FILE
 from cuelight.version import __version__
 
-Command = Literal["finish", "upload"]
-
 _KEY = "settled"
 
 
-def settle(directory: Path, config: str, *commands: Command) -> None:
-    """Record that these commands have nothing left to do, unless ``config`` is not that of the run.
+def settle(directory: Path, config: Config) -> None:
+    """Record that all steps of a run are done, in ``outcomes.json``: the next outcome removes the record.
 
-    The record is part of ``outcomes.json``: the next outcome removes it.
+    Nothing is recorded if that depends on more than files: on the address of a tracker, on an environment variable, or
+    on a ``config`` that is not the one in the run directory.
     """
+    text = config.to_yaml()
+    if config.tracker.senders or "${env:" in text:
+        return
     with suppress(OSError, ValueError):
         path = directory / OUTCOMES_FILE
-        if (directory / CONFIG_FILE).read_text(encoding="utf-8") == config:
-            content = json.loads(path.read_text(encoding="utf-8")) if path.is_file() else {"steps": []}
-            content[_KEY] = content.get(_KEY, {}) | dict.fromkeys(commands, _state(directory))
-            write_json(path, content)
+        if (directory / CONFIG_FILE).read_text(encoding="utf-8") == text:
+            content = json.loads(path.read_text(encoding="utf-8"))
+            write_json(path, content | {_KEY: _state(directory)})
 
 
-def settled_outcomes(directory: Path, command: Command) -> list[Outcome] | None:
-    """Return the outcomes of a run in which a command has nothing left to do; ``None`` if that is not known."""
+def settled_outcomes(directory: Path) -> list[Outcome] | None:
+    """Return the outcomes of a run in which nothing has changed since all steps were done; else ``None``."""
     with suppress(OSError, ValueError, TypeError, KeyError, AttributeError, CuelightError):
         content = json.loads((directory / OUTCOMES_FILE).read_text(encoding="utf-8"))
         outcomes = list(read_outcomes(directory).values())
-        whole = all(one.status == "skipped" or (one.status == "ok" and one.is_intact(directory)) for one in outcomes)
-        if content[_KEY][command] == _state(directory) and whole and not lacking(directory):
+        whole = all(one.status == "ok" and one.is_intact(directory) for one in outcomes)
+        if content[_KEY] == _state(directory) and whole and not lacking(directory):
             return outcomes
     return None
 

@@ -215,8 +215,8 @@ class TrainedRun:
         outcomes = finish(steps, training, self._console())
         for one in training.loggers:
             one.finalize("success")
-        if all(outcome.status != "failed" for outcome in outcomes):
-            settle(training.directory, self.config.to_yaml(), "finish")
+        if all(outcome.status == "ok" for outcome in outcomes):
+            settle(training.directory, self.config)
         return self._result(outcomes)
 
     def verify(self) -> list[Check]:
@@ -280,8 +280,6 @@ class TrainedRun:
             raise UploadError(" ".join(left or [*of_another, how_to_send(training.directory)]))
         for what in left:
             logger.warning(what)
-        if outcome.status != "failed":
-            settle(training.directory, self.config.to_yaml(), "upload")
         return outcome
 
     def best(self, prefer: Preference = "metric") -> BestCheckpoint | None:

@@ -14,8 +14,6 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
-import psutil
-
 from cuelight.errors import CheckpointError, CuelightError, NoSuchRunError
 from cuelight.utils.files import read_json, remove_partial_files
 from cuelight.utils.words import is_text
@@ -126,6 +124,8 @@ def clean_up(directory: Path) -> None:
 
 def own_process() -> dict[str, Any]:
     """Return ``host``, ``pid`` and ``created`` (a time) of this process; a later process can have the same pid."""
+    import psutil  # noqa: PLC0415 - slow, and most commands look at no process
+
     own = psutil.Process()
     return {"host": socket.gethostname(), "pid": own.pid, "created": own.create_time()}
 
@@ -134,6 +134,8 @@ def still_runs(process: Mapping[str, Any]) -> bool | None:
     """Return whether a process from :func:`own_process` still runs; None if it is on another machine."""
     if process.get("host") != socket.gethostname():
         return None
+    import psutil  # noqa: PLC0415 - as above
+
     try:
         found = psutil.Process(int(process["pid"]))
         killed = found.status() == psutil.STATUS_ZOMBIE  # its parent does not reap it, as in many containers
