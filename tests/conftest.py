@@ -1,8 +1,11 @@
 """Fixtures of several rooms."""
 
+import logging
 import os
 
 import pytest
+
+from cuelight.cli.screen import HidingFormatter
 
 # Two test processes share two cores, and threads that wait for each other's cores take many times as long.
 os.environ.setdefault("OMP_NUM_THREADS", "1")
@@ -16,6 +19,17 @@ def _hidden_values(monkeypatch):
 
     monkeypatch.setattr(hidden_values, "_shown", {})
     monkeypatch.setattr(hidden_values, "_public", set())
+
+
+@pytest.fixture(autouse=True)
+def _log_lines():
+    """Let no command that ran in a test write the log lines of the next one, to a stream that is closed by then."""
+    yield
+    root = logging.getLogger()
+    for handler in list(root.handlers):
+        if isinstance(handler.formatter, HidingFormatter):
+            root.removeHandler(handler)
+    logging.getLogger("cuelight").setLevel(logging.NOTSET)
 
 
 @pytest.fixture(scope="session")

@@ -2,6 +2,7 @@
 
 import csv
 import json
+from importlib.util import find_spec
 
 import numpy as np
 import pytest
@@ -9,11 +10,18 @@ from PIL import Image
 from torchvision.transforms.v2.functional import to_pil_image
 
 from cuelight.data import DigitBoxes
+from cuelight.export.archive.nn_archive import write_archive
 from cuelight.prediction import find_images, predict, write_explanations, write_predictions
 from cuelight.prediction.onnx_model import OnnxModel
 from cuelight.report import write_report
 from cuelight.runs.run import Run
+from cuelight.tasks.detection.archive import archive_head, output_names
+from cuelight.tasks.detection.decode import Candidates, Decoding
+from cuelight.tasks.detection.metrics import DetectionMetrics, Found
+from cuelight.tasks.detection.model import FLOOR
+from cuelight.tasks.detection.outputs import objects_in
 from support.comparing import same
+from support.depthai_reader import read_with_depthai
 from support.experiments import last
 
 pytestmark = pytest.mark.slow
@@ -21,6 +29,14 @@ pytestmark = pytest.mark.slow
 SCENES = {"size": 64, "train_scenes": 48, "val_scenes": 16, "test_scenes": 16}
 HEAT_MAPS = {"target_layer": "auto", "task": "detection", "class_idx": "label"}
 SMALL = {"backbone": "test_resnet", "strides": [8, 16], "neck_channels": 16, "head_depth": 1}
+
+READER = """
+def answer_of(result):
+    return [[d.label, d.confidence, d.xmin, d.ymin, d.xmax, d.ymax] for d in result.detections]
+
+def read(archive, job):
+    return decode(archive, dai.node.DetectionParser, job["outputs"], job["size"])
+"""
 
 
 def experiment(**trainer):
@@ -85,6 +101,38 @@ def test_every_step_has_the_same_weights_and_threshold(run) -> None:
     shipped = OnnxModel.open(run.directory / "archive" / "boxes.tar").metadata.decoding
     assert shipped["conf_threshold"] == pytest.approx(tested["test/conf_threshold"])
     assert shipped["strides"] == [8, 16]
+
+
+@pytest.mark.skipif(find_spec("depthai") is None, reason="depthai is not installed")
+def test_the_archive_decoded_by_depthai_has_the_measured_map(run, tmp_path) -> None:
+    onnx = run.directory / "export" / "boxes.onnx"
+    model, archive = OnnxModel.open(onnx), tmp_path / "all.tar"
+    # the boxes that are measured, not only those above the threshold of the archive
+    how = Decoding(**model.metadata.decoding | {"conf_threshold": FLOOR})
+    names = output_names(len(how.strides))
+    write_archive(onnx, archive, name="boxes", heads=[archive_head([*map(str, range(10))], names, vars(how))])
+    data = DigitBoxes(**SCENES)
+    data.setup("test")
+    jobs, objects = [], []
+    for images, targets in data.test_dataloader():
+        outputs = model(images)
+        objects += objects_in(targets)
+        jobs += [
+            {"size": [64, 64], "outputs": {name: outputs[name][place].tolist() for name in names}}
+            for place in range(len(images))
+        ]
+    answers = read_with_depthai(READER, *((archive, job) for job in jobs))
+    assert min(map(len, answers)) > 0
+    measured = DetectionMetrics(num_classes=10, max_det=how.max_det)
+    for answer, truth in zip(answers, objects, strict=True):
+        table = np.float32(answer[: how.max_det])  # depthai has no such limit
+        found = Candidates(table[:, 2:] * 64, table[:, 1], table[:, 0].astype(np.int64))
+        measured.update([Found(found, found)], [truth])
+    values = measured.compute()
+    tested = json.loads((run.directory / "test" / "results.json").read_text())["test"]["metrics"]
+    assert tested["test/map_50"] > 0.2
+    for name in ("map", "map_50", "map_75"):
+        assert float(values[name]) == pytest.approx(tested[f"test/{name}"], abs=1e-3)
 
 
 def test_checkpoint_onnx_and_archive_predict_the_same_boxes(run, files) -> None:

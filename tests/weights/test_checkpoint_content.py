@@ -42,6 +42,20 @@ def test_a_tensor_larger_than_its_file_is_refused(tmp_path, legacy, entry) -> No
     assert "a tensor of the shape (2000000000,) needs 8000000000 bytes" in refused(tmp_path / "a.ckpt")
 
 
+class Asking:
+    """Pickled as a call that makes a bytearray of a million bytes."""
+
+    def __reduce__(self):
+        return bytearray, (10**6,)
+
+
+@pytest.mark.parametrize("legacy", [False, True])
+def test_a_bytearray_is_refused(tmp_path, legacy) -> None:
+    content = {"state_dict": WEIGHTS, "own": Asking()}
+    torch.save(content, tmp_path / "a.ckpt", _use_new_zipfile_serialization=not legacy)
+    assert "it makes a bytearray" in refused(tmp_path / "a.ckpt")
+
+
 def test_a_small_expanded_buffer_is_read(tmp_path) -> None:
     path = saved(tmp_path / "a.ckpt", state_dict={"mask": torch.ones(1, 1).expand(1024, 1024)})
     assert load_checkpoint(path)["state_dict"]["mask"].shape == (1024, 1024)

@@ -14,12 +14,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from rich.console import Console
-from rich.logging import RichHandler
 from rich.markup import escape
 from rich.table import Table
 
 from cuelight.cli.screen import HidingFormatter
-from cuelight.registry import load_source
 from cuelight.train_end.outcomes import Outcome, TrainEndError
 from cuelight.utils.console import HidingConsole, make_console
 from cuelight.utils.files import as_json, short_path
@@ -46,6 +44,8 @@ def set_up_display(quiet: bool) -> Console | None:
     console = HidingConsole(stderr=True, soft_wrap=True)
     handler: logging.Handler = logging.StreamHandler()
     if console.is_terminal:
+        from rich.logging import RichHandler  # slow
+
         handler = RichHandler(console=console, show_time=False, show_path=False, markup=False)
     handler.setFormatter(HidingFormatter("%(message)s"))
     logging.basicConfig(level=logging.WARNING, handlers=[handler], force=True)
@@ -73,6 +73,8 @@ def _report_thread(failure: threading.ExceptHookArgs) -> None:
 
 def begin(arguments: argparse.Namespace) -> Console | None:
     """Set up the display and load the ``--source`` files; return what ``set_up_display`` returns."""
+    from cuelight.registry import load_source  # slow, and `finish` with nothing to do loads no file
+
     display = set_up_display(arguments.quiet)
     for source in arguments.source:
         load_source(source)

@@ -9,9 +9,6 @@ from collections.abc import Callable
 from contextlib import suppress
 from typing import Any
 
-import docstring_parser
-from docstring_parser import DocstringStyle, ParseError
-
 _MARKUP = (
     (re.compile(r":\w+:`~?(?:[\w.]+\.)?([^`<]+?)(?:\s*<[^>]+>)?`"), r"\1"),  # :class:`~torch.Tensor` -> Tensor
     (re.compile(r"`([^`<]+?)\s*<[^>]+>`_+"), r"\1"),  # `text <url>`_ -> text
@@ -45,12 +42,14 @@ def parameters_of(factory: Callable[..., Any]) -> tuple[dict[str, inspect.Parame
 
 def parameter_help(factory: Callable[..., Any]) -> dict[str, str]:
     """Return the first paragraph of each parameter's description, without markup; base classes included."""
+    from docstring_parser import DocstringStyle, ParseError, parse  # noqa: PLC0415 - the manifest has most texts
+
     texts: dict[str, str] = {}
     for source in factory.__mro__ if isinstance(factory, type) else (factory,):
         own = vars(source).get("__init__") if isinstance(source, type) else None
         for docstring in (source.__doc__, getattr(own, "__doc__", None)):
             with suppress(ParseError):  # some docstrings of torchvision are malformed
-                for entry in docstring_parser.parse(docstring or "", style=DocstringStyle.GOOGLE).params:
+                for entry in parse(docstring or "", style=DocstringStyle.GOOGLE).params:
                     if entry.args[0] != "attribute":
                         paragraph = (entry.description or "").partition("\n\n")[0].partition("\n..")[0]
                         texts.setdefault(entry.arg_name.lstrip("*"), _without_markup(paragraph))

@@ -26,12 +26,21 @@ _NAMES = {dict: "a mapping", int: "a number from 0", list: "a list"}
 
 
 def size_problem(file: BinaryIO, size: int) -> str | None:
-    """Return a problem if a zip file of ``size`` bytes unpacks to more than it stores; ``None`` if it does not."""
-    if not zipfile.is_zipfile(file):
-        return None
+    """Return a problem if a file of ``size`` bytes makes more than it stores when it is read; ``None`` if not."""
+    if not zipfile.is_zipfile(file):  # torch's format before version 1.6
+        file.seek(0)
+        return _bytearray_problem(file.read())
     with zipfile.ZipFile(file) as content:
         unpacked = sum(entry.file_size for entry in content.infolist())
-    return f"it has {size} bytes, but unpacks to {unpacked}" if unpacked > size else None
+        if unpacked > size:
+            return f"it has {size} bytes, but unpacks to {unpacked}"
+        pickles = [entry for entry in content.infolist() if entry.filename.endswith("data.pkl")]
+        return next((problem for entry in pickles if (problem := _bytearray_problem(content.read(entry)))), None)
+
+
+def _bytearray_problem(pickled: bytes) -> str | None:
+    """Refuse the one function that torch calls with what a pickle says and that can take any amount of memory."""
+    return "it makes a bytearray, which can be of any size" if b"\nbytearray\n" in pickled else None
 
 
 def content_problem(content: object, size: int) -> str | None:

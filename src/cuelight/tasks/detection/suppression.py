@@ -22,30 +22,37 @@ def suppress(boxes: Boxes, scores: NDArray[np.float32], iou_threshold: float, ma
         max_det: The largest number of boxes to keep.
     """
     order = np.argsort(-scores, kind="stable")
-    ordered = boxes[order]
-    kept: list[int] = []
+    ordered, threshold = boxes[order], np.float32(iou_threshold)
+    kept = np.empty(0, np.int64)
     for start in range(0, len(order), _BLOCK):
+        if len(kept) >= max_det:
+            break
         block = ordered[start : start + _BLOCK]
-        dropped: NDArray[np.bool_] = np.any(iou(block, ordered[kept]) >= np.float32(iou_threshold), axis=1)
-        overlaps = iou(block, block) >= np.float32(iou_threshold)
-        for place, row in enumerate(overlaps):
-            if len(kept) == max_det:
-                return np.asarray(order[kept])
-            if not dropped[place]:
-                kept.append(start + place)
-                dropped |= row
-    return np.asarray(order[kept])
+        free = ~np.any(iou(block, ordered[kept]) >= threshold, axis=1)
+        overlaps = iou(block, block) >= threshold
+        np.fill_diagonal(overlaps, val=False)
+        for place in np.flatnonzero(overlaps.any(axis=1)):
+            if free[place]:
+                free[place + 1 :] &= ~overlaps[place, place + 1 :]
+        kept = np.concatenate([kept, start + np.flatnonzero(free)])
+    best: NDArray[np.int64] = order[kept[:max_det]]
+    return best
 
 
 def iou(boxes: Boxes, others: Boxes) -> NDArray[np.float32]:
     """Return the intersection over union of each pair, ``(K, L)``, of boxes ``(K, 4)`` and others ``(L, 4)``."""
     (left, top, right, bottom), (lefts, tops, rights, bottoms) = boxes.T[..., None], others.T
-    width = np.minimum(right, rights) - np.maximum(left, lefts)
-    height = np.minimum(bottom, bottoms) - np.maximum(top, tops)
-    shared = np.maximum(width, np.float32(0)) * np.maximum(height, np.float32(0))
-    union = (right - left) * (bottom - top) + (rights - lefts) * (bottoms - tops) - shared
-    share: NDArray[np.float32] = shared / union
-    return share
+    # In place, because making arrays takes most of the time.
+    shared: NDArray[np.float32] = np.minimum(right, rights)
+    shared -= np.maximum(left, lefts)
+    height = np.minimum(bottom, bottoms)
+    height -= np.maximum(top, tops)
+    shared.clip(min=0, out=shared)
+    shared *= height.clip(min=0, out=height)
+    union = (right - left) * (bottom - top) + (rights - lefts) * (bottoms - tops)
+    union -= shared
+    shared /= union
+    return shared
 
 
 def suppress_by_class(
