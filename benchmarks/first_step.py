@@ -1,11 +1,14 @@
-"""From the command to the end of the first training step takes at most 1.15 times what a script by hand takes.
+"""From the command to the end of the first training step takes at most 1.05 times what a script by hand takes.
 
 The script, `peers/digits_by_hand.py`, imports the same libraries and does the same as `cuelight train
-examples/digits.yaml`. Both write a line when the first step is done, and are timed until that line comes.
+examples/digits.yaml`. Both write a line when the first step is done, and are timed until that line comes. Of this,
+Cuelight's own work may take 0.3 s of CPU, as `peers/own_work.py` measures it.
 """
 
 from __future__ import annotations
 
+import json
+import statistics
 import subprocess
 import sys
 import tempfile
@@ -19,6 +22,7 @@ from common import Measurements, Target, interleave, parse_options, report
 PEER = "script by hand"
 OWN = "cuelight train"
 DONE = "first step"
+MOST_SECONDS = 0.3
 PEERS = Path(__file__).with_name("peers")
 EXAMPLE = Path(__file__).parent.parent / "examples" / "digits.yaml"
 CALLBACKS = "[{name: LearningRateMonitor}, {name: EarlyStopping, params: {monitor: val/loss}}, {name: FirstStep}]"
@@ -73,9 +77,20 @@ def _seconds(command: Sequence[str]) -> float:
     return took
 
 
+def own_work_missed(rounds: int) -> bool:
+    """Print how long Cuelight's own work takes; return whether that is too long."""
+    command = [sys.executable, str(PEERS / "own_work.py"), str(EXAMPLE), str(rounds)]
+    done = subprocess.run(command, check=True, capture_output=True, text=True)
+    seconds = statistics.median(json.loads(done.stdout.splitlines()[-1]))
+    print(f"Cuelight's own work: {seconds:.2f} s of CPU (at most {MOST_SECONDS} s)")
+    return seconds > MOST_SECONDS
+
+
 def main() -> int:
     options = parse_options("Time from command to first training step.", rounds=7)
-    return report("Time to the first training step", "s", measure(options.rounds), PEER, {OWN: Target(1.15)})
+    values = measure(options.rounds)
+    missed = report("Time to the first training step", "s", values, PEER, {OWN: Target(1.05)})
+    return int(own_work_missed(options.rounds) or missed)
 
 
 if __name__ == "__main__":

@@ -150,6 +150,13 @@ def make_segmentation(folder: Path) -> None:
     shutil.copy(directory / "test" / "predictions.png", PICTURES / "segmentation.png")
 
 
+def make_detection(folder: Path) -> None:
+    """Keep the predictions and the curves that the test of the example of a detection draws."""
+    directory = Run.from_yaml(folder / "examples" / "detection.yaml").train(folder / "detection").directory
+    for name, kept in {"predictions.png": "detection.png", "precision_recall.png": "precision_recall.png"}.items():
+        shutil.copy(directory / "test" / name, PICTURES / kept)
+
+
 def make_gradcam(folder: Path) -> None:
     """Draw heat maps of a training on digits, and of a network with weights of ImageNet on photographs."""
     params = {"target_layer": "backbone.layer2", "class_idx": "predicted", "log_n_batches": 4}
@@ -246,12 +253,13 @@ def main(names: list[str]) -> None:
 
     Args:
         names: Some of training, plan, callbacks, augmentation, digit_scenes, averaging, train_end, report,
-            gradcam and segmentation.
+            gradcam, segmentation and detection.
     """
     makers = {
         "training": make_training, "plan": make_plan, "callbacks": make_callbacks, "augmentation": make_augmentation,
         "digit_scenes": make_digit_scenes, "averaging": make_averaging, "train_end": make_train_end,
         "report": make_report, "gradcam": make_gradcam, "segmentation": make_segmentation,
+        "detection": make_detection,
     }  # fmt: skip
     with tempfile.TemporaryDirectory() as folder:
         shutil.copytree(ROOT / "examples", Path(folder, "examples"))

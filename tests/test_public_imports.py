@@ -81,6 +81,7 @@ def test_a_room_costs_nothing_heavy() -> None:
     ],
     ids=["callbacks and data", "tasks"],
 )
+@pytest.mark.slow
 def test_a_name_does_not_import_what_another_needs(code, own, others) -> None:
     modules = modules_after(code)
     assert own <= modules

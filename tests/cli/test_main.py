@@ -126,6 +126,7 @@ run()
 """
 
 
+@pytest.mark.slow
 def test_process_ends_while_a_server_does_not_answer() -> None:
     done = subprocess.run([sys.executable, "-c", HANGING], capture_output=True, text=True, timeout=120, check=False)
     assert done.returncode == 2, done.stderr

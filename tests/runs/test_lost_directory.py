@@ -113,6 +113,7 @@ def test_a_file_in_its_place_is_named(tmp_path, train) -> None:
     assert "the checkpoint could not be written: Not a directory" in done.err.rstrip().splitlines()[-1]
 
 
+@pytest.mark.slow
 def test_resumed_training_is_not_deleted_by_a_tracker_that_is_down(digits, tmp_path) -> None:
     source = ("--source", OWN_PARTS)
     file = write_yaml(tmp_path / "tiny.yaml", experiment(digits, epochs=1))

@@ -155,6 +155,7 @@ def test_model_that_gives_nan_fails_every_step(digits, tmp_path, sources) -> Non
     assert finish(directory, sources).code == 1
 
 
+@pytest.mark.slow
 def test_model_that_cannot_be_exported_fails_its_steps_alone(digits, tmp_path, sources) -> None:
     done, directory = train(digits, tmp_path, sources, ALL, fault="export")
     assert done.code == 1

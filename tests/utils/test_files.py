@@ -134,6 +134,15 @@ def test_damaged_json_is_named_with_a_remedy(tmp_path, content, reason) -> None:
         read_json(tmp_path / "a.json", "Delete it.")
 
 
+@pytest.mark.parametrize("content", ["[1]", '{"a": 1}', '{"a": ["b"]}'])
+def test_what_is_inside_of_json_is_checked(tmp_path, content) -> None:
+    (tmp_path / "a.json").write_text(content)
+    with pytest.raises(CuelightError, match=r"a\.json: this file is damaged: .*Input should be .*\. Delete it\."):
+        read_json(tmp_path / "a.json", "Delete it.", dict[str, dict[str, str]])
+    (tmp_path / "a.json").write_text('{"a": {"b": "c"}}')
+    assert read_json(tmp_path / "a.json", "Delete it.", dict[str, dict[str, str]]) == {"a": {"b": "c"}}
+
+
 def test_large_json_is_refused_before_it_is_read(tmp_path) -> None:
     with (tmp_path / "a.json").open("wb") as file:
         file.truncate(2**40)

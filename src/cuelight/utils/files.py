@@ -87,8 +87,8 @@ def _finite(value: Any) -> Any:
     return value
 
 
-def read_json(path: Path, remedy: str, kind: type = dict) -> Any:
-    """Read a JSON file that holds one ``kind`` of value; ``None`` if there is no such file.
+def read_json(path: Path, remedy: str, kind: Any = dict) -> Any:
+    """Read a JSON file that holds one ``kind`` of value, a class or any annotation; ``None`` if there is no such file.
 
     Raises:
         CuelightError: It cannot be read, or is damaged; ``remedy`` ends the message.
@@ -105,10 +105,23 @@ def read_json(path: Path, remedy: str, kind: type = dict) -> Any:
         ) from error
     except (ValueError, RecursionError) as error:
         raise CuelightError(f"{path}: this file is damaged: {error}. {remedy}") from error
+    if not isinstance(kind, type):
+        return _fitting(content, kind, path, remedy)
     if not isinstance(content, kind):
         found = type(content).__name__
         raise CuelightError(f"{path}: this file is damaged: expected a {kind.__name__}, got a {found}. {remedy}")
     return content
+
+
+def _fitting(content: Any, annotation: Any, path: Path, remedy: str) -> Any:
+    from pydantic import TypeAdapter, ValidationError  # noqa: PLC0415 - slow, and most files are not checked so closely
+
+    try:
+        return TypeAdapter(annotation).validate_python(content)
+    except ValidationError as error:
+        first = error.errors()[0]
+        place = ".".join(map(str, first["loc"]))
+        raise CuelightError(f"{path}: this file is damaged: {place}: {first['msg']}. {remedy}") from error
 
 
 def sha256_of(source: Path | IO[bytes]) -> str:

@@ -79,7 +79,7 @@ def train(
     return model.trace, weights_of(model), scores, watcher.moments
 
 
-@pytest.mark.parametrize("trouble", [interrupt, crash])
+@pytest.mark.parametrize("trouble", [interrupt, pytest.param(crash, marks=pytest.mark.slow)])
 @pytest.mark.parametrize(
     "options",
     [

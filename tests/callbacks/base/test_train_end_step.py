@@ -598,6 +598,7 @@ def measured_by_two(folder):
     return step.outcome.details["metrics"]["val/images"]
 
 
+@pytest.mark.slow
 def test_two_processes_with_loaders_measure_every_image_once(tmp_path) -> None:
     assert on_ranks(measured_by_two, str(tmp_path)) == [15.0, 15.0]
 

@@ -419,6 +419,7 @@ class TestWithOthers:
         assert torch.equal(module.network[0].weight, frozen)
         assert module.again.weight is module.network[4].weight
 
+    @pytest.mark.slow
     def test_compiled_module_holds_the_average(self, tmp_path):
         model, by_hand = TinyModel(), AverageByHand()
         torch.manual_seed(0)

@@ -12,6 +12,7 @@ from cuelight.utils.redaction import identity_of
 
 TRACKERS_FILE = "trackers.json"
 _NAMES = "metric names"
+_Entry = str | dict[str, str]
 _WRITING = threading.Lock()
 
 
@@ -53,5 +54,6 @@ def _write(directory: Path, entries: Mapping[str, Any]) -> None:
 
 
 def _read(directory: Path) -> dict[str, Any]:
-    content: dict[str, Any] = read_json(directory / TRACKERS_FILE, "Restore it from a backup, or delete it.") or {}
+    remedy = "Restore it from a backup, or delete it."
+    content: dict[str, Any] = read_json(directory / TRACKERS_FILE, remedy, dict[str, dict[str, _Entry]]) or {}
     return content

@@ -104,8 +104,9 @@ class Spool:
 
     def read_sent(self) -> list[Sent]:
         """Return the files that the tracker has: sent, and neither replaced nor removed since; the oldest first."""
-        content = read_json(self.folder / STATE_FILE, "Delete it; what it names may be sent again.")
-        return [Sent(**entry) for entry in content["sent"]] if content else []
+        remedy = "Delete it; what it names may be sent again."
+        content: dict[str, list[Sent]] = read_json(self.folder / STATE_FILE, remedy, dict[str, list[Sent]]) or {}
+        return content.get("sent", [])
 
     def write_sent(self, sent: Sequence[Sent]) -> None:
         """Record what the tracker has."""
@@ -138,7 +139,7 @@ def _read(folder: Path) -> Waiting | None:
         about = json.loads((folder / _DESCRIPTION).read_text())
         file = folder / about["name"]
         return Waiting(file, about["step"], about["score"]) if file.is_file() else None
-    except (FileNotFoundError, ValueError):
+    except (FileNotFoundError, ValueError, LookupError, TypeError):
         return None
 
 
