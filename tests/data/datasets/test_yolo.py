@@ -52,6 +52,7 @@ NAMED = "names: {0: red, 1: green, 2: blue, 3: yellow}"
 ENTRIES = {
     "file": f"train: images/train\nval: images/val\ntest: images/test\n{NAMED}",
     "roboflow": f"train: ../images/train\nval: ../images/val\ntest: ../images/test\nnc: 4\n{NAMED}",
+    "roboflow api": f"train: yolo/images/train\nval: yolo/images/val\ntest: ../images/test\nnc: 4\n{NAMED}",
     "valid": f"train: images/train\nvalid: images/val\ntest: images/test\n{NAMED}",
     "lists": f"path: .\ntrain: [images/train]\nval: ['images/val']\ntest: images/test\n{NAMED}",
     "elsewhere": f"path: ../datasets/yolo\ntrain: images/train\nval: images/val\ntest: images/test\n{NAMED}",

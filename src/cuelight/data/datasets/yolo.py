@@ -115,8 +115,9 @@ def _as_list(entry: object, file: Path, split: str) -> list[str]:
 
 def _find_place(place: str, roots: Sequence[Path], file: Path, split: str) -> Path:
     place = place.replace("\\", "/")
-    # Roboflow writes ../train/images for train/images.
-    candidates = [root / each for each in (place, place.removeprefix("../")) for root in roots]
+    # Roboflow writes ../train/images for train/images, or the name of the folder with data.yaml before it.
+    forms = (place, place.removeprefix("../"), place.removeprefix(f"{file.parent.name}/"))
+    candidates = [root / each for each in forms for root in roots]
     for candidate in candidates:
         if candidate.is_dir() or is_file(candidate):
             return candidate
