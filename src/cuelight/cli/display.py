@@ -36,6 +36,7 @@ _NOISE = (
     r".*Checkpoint directory .* exists and is not empty.*",
     r".*Experiment logs directory .* exists and is not empty.*",
     r".*isinstance\(treespec, LeafSpec\).*",
+    r"Found \d+ module\(s\) in eval mode at the start of training.*",  # as model.freeze wants it
 )
 
 

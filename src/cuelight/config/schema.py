@@ -43,10 +43,43 @@ class Part(Section):
     params: Annotated[dict[str, Any], EMPTY_IF_NULL] = Field(default_factory=dict)
 
 
+class ModelPart(Part):
+    """Network and loss.
+
+    Attributes:
+        init_from: The weights to begin with: a run directory, a checkpoint, or a file with a state dict.
+        freeze: What is not trained: names of layers or parameters, or patterns such as ``backbone.layer*``.
+    """
+
+    init_from: Name | None = None
+    freeze: Annotated[list[Name], NO_ENTRIES_IF_NULL] = Field(default_factory=list)
+
+
+class ParameterGroup(Section):
+    """Parameters of the model with settings of their own.
+
+    Attributes:
+        match: The name of a layer or parameter, or a pattern such as ``backbone.layer*``.
+        params: Parameters of the optimizer for them, such as ``lr`` or ``weight_decay``.
+    """
+
+    match: Name
+    params: dict[str, Any]
+
+
 class OptimizerPart(Part):
-    """The optimizer; AdamW by default."""
+    """The optimizer; AdamW by default.
+
+    Attributes:
+        groups: Settings for some parameters of the model; of several that match, the last one counts.
+        layer_decay: The learning rate of each layer of the backbone as a share of that of the layer after it.
+        decay_norms: Whether weight decay applies to normalization layers and biases too.
+    """
 
     name: Name = "AdamW"
+    groups: Annotated[list[ParameterGroup], NO_ENTRIES_IF_NULL] = Field(default_factory=list)
+    layer_decay: Annotated[float, Field(gt=0, le=1)] = 1.0
+    decay_norms: bool = True
 
 
 class CallbackPart(Part):
@@ -160,7 +193,7 @@ class Config(Section):
     """
 
     name: RunName = "run"
-    model: Part
+    model: ModelPart
     data: Part
     trainer: Annotated[TrainerConfig, EMPTY_IF_NULL] = TrainerConfig()
     tracker: Annotated[TrackerConfig, EMPTY_IF_NULL] = TrackerConfig()

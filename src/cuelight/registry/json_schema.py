@@ -31,7 +31,9 @@ _PLACES = {
     "Config": {"model": "model", "data": "data"},
     "TrainerConfig": {"optimizer": "optimizer", "scheduler": "scheduler", "callbacks": "callback"},
 }
-_MODELS = {"optimizer": "OptimizerPart", "scheduler": "SchedulerPart", "callback": "CallbackPart"}
+_MODELS = {
+    "model": "ModelPart", "optimizer": "OptimizerPart", "scheduler": "SchedulerPart", "callback": "CallbackPart",
+}  # fmt: skip
 
 
 def make_schema() -> Schema:

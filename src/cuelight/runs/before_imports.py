@@ -17,7 +17,7 @@ def check_names(source: Path, overrides: Sequence[str], to_train: bool) -> Confi
         ConfigError: With every problem found.
     """
     config = load_config(source, overrides, registry.check_part)
-    if to_train and (problems := list(missing_data(config))):
+    if to_train and (problems := [*missing_data(config), *missing_weights(config)]):
         raise ConfigError(config.locate(problems))
     return config
 
@@ -35,6 +35,13 @@ def missing_data(config: Config) -> Iterator[Problem]:
         "data.params.path",
         on_this_machine=True,
     )
+
+
+def missing_weights(config: Config) -> Iterator[Problem]:
+    """Find weights to begin with that do not exist."""
+    if config.model.init_from and not Path(config.model.init_from).exists():
+        looked_for = getattr(config.model.init_from, "template", Path(config.model.init_from).absolute())
+        yield Problem(f"there is no such run directory or file (looked for {looked_for}).", "model.init_from")
 
 
 def summary(config: Config) -> str:

@@ -26,6 +26,19 @@ _OF_A_TRAINING = (
     "trainer.epochs",
     "trainer.max_steps",
 )
+_OTHER_CLASS = "the saved state belongs to another class."
+_OTHER_GROUPS = "the saved state of the optimizer belongs to other groups of parameters."
+_SAVED_WEIGHTS = "the weights of the checkpoint are used."
+_NEVER = {
+    "model.name": _OTHER_CLASS,
+    "trainer.optimizer.name": _OTHER_CLASS,
+    "model.freeze": _OTHER_GROUPS,
+    "trainer.optimizer.groups": _OTHER_GROUPS,
+    "trainer.optimizer.layer_decay": _OTHER_GROUPS,
+    "trainer.optimizer.decay_norms": _OTHER_GROUPS,
+    "model.params.pretrained": _SAVED_WEIGHTS,
+    "model.init_from": _SAVED_WEIGHTS,
+}
 _ORDER_OF_BATCHES = (
     "trainer.batch_size",
     "trainer.seed",
@@ -104,10 +117,9 @@ def unfit_weights(changed: list[str], module: nn.Module, checkpoint: Mapping[str
 
 def _reason(key: str, config: Config, is_open: bool) -> str | None:
     last = key.rpartition(".")[2]
-    if key in {"model.name", "trainer.optimizer.name"}:
-        return "the saved state belongs to another class."
-    if key == "model.params.pretrained":
-        return "the weights of the checkpoint are used."
+    for setting, reason in _NEVER.items():
+        if key == setting or key.startswith(f"{setting}."):
+            return reason
     if key == f"{_OPTIMIZER}lr" and config.trainer.scheduler is not None:
         return "the scheduler sets the learning rate, and its state is that of the checkpoint."
     if key.startswith(_SCHEDULER) and last not in _LENGTHS:
@@ -137,7 +149,7 @@ def _progress(checkpoint: Mapping[str, Any]) -> Mapping[str, int]:
 
 def _without_parameters(config: Config) -> Config:
     def bare(part: _PartType) -> _PartType:
-        return part.model_copy(update={"params": {}})
+        return type(part)(name=part.name)
 
     trainer = config.trainer
     parts = {

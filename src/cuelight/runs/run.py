@@ -21,6 +21,7 @@ from cuelight.explain import Layer, list_layers
 from cuelight.runs.build import build_data, build_model, model_class
 from cuelight.runs.check import check, check_model, check_model_of, try_optimizers
 from cuelight.runs.defaults import with_defaults
+from cuelight.runs.first_weights import prepare_weights
 from cuelight.runs.plan import PlannedCallback, place_model_callbacks, plan_callbacks, with_display
 from cuelight.runs.record import lasting_directory, recorded_training, why_it_ended
 from cuelight.runs.reopen import model_and_example
@@ -242,6 +243,7 @@ class Run(TrainedRun):
         self._refuse(refused_changes(changed, self.config, content, description))
         self.config = with_defaults(self.config)
         model = build_model(self.config, description, resume is None, changed_optimizer_parameters(changed))
+        prepare_weights(model, self.config, is_new=resume is None)
         self._refuse([*check_model(planned, model, description.class_names), *unfit_weights(changed, model, content)])
         if resume is None:
             try_optimizers(self.config, planned, model, data)

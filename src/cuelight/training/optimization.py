@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Collection
+from typing import Any
 
 import lightning.pytorch as pl
+import torch
 from lightning.pytorch.utilities.types import OptimizerLRScheduler
+from torch import nn
 from torch.optim import Optimizer
 
 from cuelight import registry
 from cuelight.config.schema import Part, SchedulerPart
-from cuelight.errors import ConfigError, Problem
+from cuelight.errors import ConfigError
+from cuelight.training.parameter_groups import parameter_groups
 from cuelight.training.schedules import build_schedule, scheduler_problems
 
 
@@ -20,7 +24,8 @@ class Optimization:
     If a scheduler needs the length of the training (``T_max``, ``total_steps``, ``total_iters``) and the configuration
     leaves it out, it is computed from the trainer, so that the schedule ends with the training. This accounts for
     gradient accumulation, ``GradientAccumulationScheduler``, ``max_steps`` and ``limit_train_batches``. Parameters that
-    do not require a gradient are left out.
+    do not require a gradient are left out. Groups of parameters with a learning rate of their own keep their ratio to
+    the others under a scheduler that sets learning rates.
 
     A warm-up of n intervals raises the learning rate in equal steps from ``lr / (n + 1)`` to ``lr`` (P. Goyal et al.,
     2017, "Accurate, Large Minibatch SGD: Training ImageNet in 1 Hour"); the schedule begins after it.
@@ -59,6 +64,7 @@ class Optimization:
         self.scheduler = scheduler
         self.max_steps = max_steps
         self.changed = changed
+        self._settings: list[dict[str, Any]] = []
 
     def __call__(self, module: pl.LightningModule) -> OptimizerLRScheduler:
         """Return what Lightning expects from ``configure_optimizers``.
@@ -69,13 +75,11 @@ class Optimization:
         Raises:
             ConfigError: If no parameter requires a gradient, or the schedule does not fit the length of the training.
         """
-        parameters = [parameter for parameter in module.parameters() if parameter.requires_grad]
-        if not parameters:
-            message = (
-                "no parameter of the model requires a gradient, so there is nothing to train. Unfreeze some layers."
-            )
-            raise ConfigError([Problem(message, "model")])
-        optimizer: Optimizer = registry.optimizers.build(self.optimizer, params=parameters)
+        # Only an optimizer knows all of its settings.
+        probe: Optimizer = registry.optimizers.build(self.optimizer, params=[nn.Parameter(torch.zeros(1))])
+        groups = parameter_groups(module, self.optimizer, probe.defaults)
+        optimizer: Optimizer = registry.optimizers.build(self.optimizer, params=groups)
+        self._settings = [{key: value for key, value in group.items() if key != "params"} for group in groups]
         optimizer.register_load_state_dict_post_hook(self._apply_changes)
         if self.scheduler is None:
             return optimizer
@@ -83,5 +87,5 @@ class Optimization:
         return {"optimizer": optimizer, "lr_scheduler": schedule}
 
     def _apply_changes(self, optimizer: Optimizer) -> None:
-        for group in optimizer.param_groups:
-            group.update({name: value for name, value in optimizer.defaults.items() if name in self.changed})
+        for group, own in zip(optimizer.param_groups, self._settings, strict=True):
+            group.update({name: value for name, value in (optimizer.defaults | own).items() if name in self.changed})

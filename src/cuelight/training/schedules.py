@@ -25,6 +25,7 @@ _PLATEAU = "ReduceLROnPlateau"
 _LENGTH_PARAMETERS = ("total_steps", "T_max", "total_iters")
 # Schedulers in which such a parameter is the length of something else.
 _LENGTH_IS_THEIR_OWN = ("ConstantLR",)
+_RATES = ("max_lr", "base_lr")  # which replace those of the optimizer
 _AFTER_THE_END = {
     "OneCycleLR": "it fails at the next one",
     "CosineAnnealingLR": "the learning rate rises again",
@@ -91,6 +92,7 @@ def _fitted(
                 )
                 raise ConfigError([Problem(message, f"{_SCHEDULER_PATH}.params.{parameter}")])
             params[parameter] = max(1, total - part.warmup)
+    params |= _rates_of_groups(params, optimizer)
     main: LRScheduler = registry.schedulers.build(part.model_copy(update={"params": params}), optimizer=optimizer)
     schedule = main
     if part.warmup:
@@ -99,6 +101,15 @@ def _fitted(
     if parameter:
         rescale_on_resume(schedule, optimizer, parameter)
     return schedule
+
+
+def _rates_of_groups(params: dict[str, Any], optimizer: Optimizer) -> dict[str, list[float]]:
+    """Return the learning rates that a scheduler sets, for each group in its ratio to the learning rate of all."""
+    ratios = [group["lr"] / optimizer.defaults["lr"] for group in optimizer.param_groups]
+    if len(set(ratios)) == 1:
+        return {}
+    given = {name: params[name] for name in _RATES if isinstance(params.get(name), (int, float))}
+    return {name: [value * ratio for ratio in ratios] for name, value in given.items()}
 
 
 def _missing_length(part: SchedulerPart) -> str | None:

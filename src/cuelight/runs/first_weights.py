@@ -1,0 +1,46 @@
+"""The weights with which a training begins, and those that it leaves alone."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import lightning.pytorch as pl
+
+from cuelight import registry
+from cuelight.config import Config, load_config
+from cuelight.errors import CheckpointError, ConfigError, Problem
+from cuelight.runs.trained_run import TrainedRun
+from cuelight.training.freezing import freeze
+from cuelight.utils.run_directory import CONFIG_FILE
+from cuelight.weights.initial import load_what_fits, read_weights
+
+_PATH = "model.init_from"
+
+
+def prepare_weights(model: pl.LightningModule, config: Config, is_new: bool) -> None:
+    """Load the weights of ``model.init_from`` into a new model, and freeze what ``model.freeze`` names.
+
+    Raises:
+        ConfigError: If no weight fits, or a pattern matches nothing.
+    """
+    if config.model.init_from and is_new:
+        source = Path(config.model.init_from)
+        try:
+            file = _best_of(source) if source.is_dir() else source
+            load_what_fits(model, read_weights(file), file)
+        except CheckpointError as error:
+            raise ConfigError(config.locate([Problem(str(error), _PATH)])) from error
+    try:
+        freeze(model, config.model.freeze)
+    except ConfigError as error:
+        raise ConfigError(config.locate(error.problems)) from error
+
+
+def _best_of(directory: Path) -> Path:
+    """Return the best checkpoint of a run directory."""
+    if not (directory / CONFIG_FILE).is_file():
+        raise CheckpointError(f"{directory}: this is no run directory. Expected one, or a file with weights.")
+    best = TrainedRun(load_config(directory / CONFIG_FILE, check_part=registry.check_part), directory).best()
+    if best is None:
+        raise CheckpointError(f"{directory}: this run has no best checkpoint. Name the file of a checkpoint.")
+    return best.path

@@ -1,0 +1,104 @@
+"""Weights of another training or program as the first weights of a model."""
+
+from __future__ import annotations
+
+import logging
+from collections import Counter
+from collections.abc import Collection, Mapping
+from pathlib import Path
+from typing import Any
+
+from safetensors import SafetensorError
+from safetensors.torch import load_file
+from torch import Tensor, nn
+
+from cuelight.errors import CheckpointError
+from cuelight.weights.finite import in_words, not_finite_tensors
+from cuelight.weights.reading import read_content
+
+logger = logging.getLogger(__name__)
+
+_HOLDERS = ("state_dict", "model_state_dict", "model")  # entries under which files have their weights
+_LEAST_SHARE = 10  # a prefix is one of at least a tenth of the weights
+_SHOWN = 3
+
+
+def read_weights(file: Path) -> dict[str, Tensor]:
+    """Read the weights of a checkpoint, of a file with a state dict, or of a safetensors file, without running code.
+
+    Raises:
+        CheckpointError: If the file is missing or damaged, or has no weights.
+    """
+    if file.suffix == ".safetensors":
+        try:
+            return dict(load_file(file))
+        except (OSError, SafetensorError) as error:
+            raise CheckpointError(f"{file}: this file cannot be read: {error}") from error
+    content: Any = read_content(file, "cpu")
+    for name in _HOLDERS:
+        if isinstance(content, dict) and isinstance(content.get(name), dict):
+            content = content[name]
+    weights = {str(name): value for name, value in content.items()} if isinstance(content, dict) else {}
+    weights = {name: value for name, value in weights.items() if isinstance(value, Tensor)}
+    if not weights:
+        raise CheckpointError(f"{file}: there are no weights in this file. Expected a checkpoint or a state dict.")
+    return weights
+
+
+def load_what_fits(module: nn.Module, weights: Mapping[str, Tensor], source: object) -> None:
+    """Load the weights whose names and shapes fit, and log which do and which do not.
+
+    Names may have a prefix in the file or in the model, such as ``network.``: the one with which most of them fit is
+    taken.
+
+    Raises:
+        CheckpointError: If none fits, or one is not finite.
+    """
+    own = module.state_dict()
+    named = _under_best_prefixes(own, weights)
+    fitting = {name: value for name, value in named.items() if name in own and own[name].shape == value.shape}
+    if not fitting:
+        raise CheckpointError(
+            f"{source}: none of its {len(weights)} weights fits the model. A name there is {next(iter(weights))}, one "
+            f"of the model {next(iter(own))}. Use the weights of a network of the same kind."
+        )
+    module.load_state_dict(fitting, strict=False)
+    if bad := not_finite_tensors(module):
+        raise CheckpointError(f"{source}: these weights cannot be used: there is {in_words(bad)}.")
+    logger.info("%s: %d of the %d weights of the model are taken from it.", source, len(fitting), len(own))
+    other_shape = [name for name, value in own.items() if name in named and named[name].shape != value.shape]
+    _log_names("of another shape, so new here", [f"{name} ({_shapes(named[name], own[name])})" for name in other_shape])
+    _log_names("not in the file, so new here", [name for name in own if name not in named])
+    _log_names("in the file alone", [name for name in named if name not in own])
+
+
+def _under_best_prefixes(own: Mapping[str, Tensor], weights: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    best: dict[str, Tensor] = dict(weights)
+    most = -1
+    for removed in _prefixes(weights):
+        for added in _prefixes(own):
+            named = {
+                added + name.removeprefix(removed): value for name, value in weights.items() if name.startswith(removed)
+            }
+            fitting = sum(1 for name, value in named.items() if name in own and own[name].shape == value.shape)
+            if fitting > most:
+                best, most = named, fitting
+    return best
+
+
+def _prefixes(names: Collection[str]) -> list[str]:
+    """Return the names of layers that hold a good part of the weights, with a dot; and the empty prefix."""
+    layers = Counter(
+        ".".join(name.split(".")[:length]) + "." for name in names for length in range(1, name.count(".") + 1)
+    )
+    return ["", *(layer for layer, count in layers.items() if count * _LEAST_SHARE >= len(names))]
+
+
+def _shapes(given: Tensor, own: Tensor) -> str:
+    return f"{'x'.join(map(str, given.shape))} in the file, {'x'.join(map(str, own.shape))} here"
+
+
+def _log_names(what: str, names: list[str]) -> None:
+    if names:
+        more = f" and {len(names) - _SHOWN} more" if len(names) > _SHOWN else ""
+        logger.info("  %s: %s%s", what, ", ".join(names[:_SHOWN]), more)

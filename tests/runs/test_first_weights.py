@@ -1,0 +1,89 @@
+"""A training begins with the weights of another one, and leaves alone what is frozen."""
+
+import pytest
+import torch
+
+from cuelight.errors import ConfigError
+from cuelight.runs.run import Run
+from support.experiments import experiment, last, own_parts, same_training
+
+
+@pytest.fixture(autouse=True)
+def _parts():
+    own_parts()
+
+
+def classifier(digits, model=None, **trainer):
+    given = experiment(digits, **{"epochs": 1, "scheduler": None, **trainer})
+    network = {"name": "ClassificationModel", "params": {"backbone": "test_resnet"}}
+    return given | {"model": network | (model or {})}
+
+
+@pytest.fixture(scope="module")
+def trained(digits, tmp_path_factory):
+    own_parts()
+    run = Run.from_yaml(classifier(digits, epochs=2))
+    run.train(tmp_path_factory.mktemp("runs"))
+    return run
+
+
+def test_a_run_gives_its_best_weights(digits, trained, tmp_path) -> None:
+    model = {"init_from": str(trained.directory), "freeze": ["backbone"]}
+    frozen = classifier(digits, model | {"freeze": ["backbone.conv1", "backbone.bn1", "backbone.layer*"]})
+    run = Run.from_yaml(frozen)
+    run.train(tmp_path)
+    before = torch.load(trained.best().path, weights_only=True)["state_dict"]
+    after = last(run.directory)["state_dict"]
+    still = [name for name in after if name.startswith(("backbone.conv1", "backbone.bn1", "backbone.layer"))]
+    assert [name for name in still if "running_mean" in name]
+    for name in still:
+        torch.testing.assert_close(after[name], before[name], rtol=0, atol=0)
+    assert not torch.equal(after["backbone.fc.weight"], before["backbone.fc.weight"])
+
+
+def test_a_resume_keeps_what_is_frozen(digits, trained, tmp_path) -> None:
+    given = {"init_from": str(trained.best().path), "freeze": ["backbone.layer*"]}
+    groups = {"optimizer": {"name": "SGD", "params": {"lr": 0.1}, "layer_decay": 0.5, "decay_norms": False}}
+    whole, parts = (Run.from_yaml(classifier(digits, given, **groups, epochs=epochs)) for epochs in (2, 1))
+    whole.train(tmp_path / "whole")
+    parts.train(tmp_path / "parts")
+    resumed = Run.load(parts.directory, {"trainer.epochs": 2})
+    resumed.resume()
+    assert same_training(whole.directory, resumed.directory)
+
+
+@pytest.mark.parametrize(
+    ("change", "reason"),
+    [
+        ({"model.freeze": ["backbone.fc"]}, "other groups of parameters"),
+        ({"trainer.optimizer.decay_norms": False}, "other groups of parameters"),
+        ({"model.init_from": "elsewhere.ckpt"}, "the weights of the checkpoint are used"),
+    ],
+)
+def test_changes_that_a_resume_cannot_apply_are_refused(trained, change, reason) -> None:
+    with pytest.raises(ConfigError, match=f"cannot be changed for a resume: .*{reason}"):
+        Run.load(trained.directory, {"trainer.epochs": 3, **change}).resume()
+
+
+@pytest.mark.parametrize(
+    ("model", "message"),
+    [
+        ({"init_from": "nowhere.ckpt"}, r"model\.init_from: .*nowhere\.ckpt"),
+        ({"freeze": ["backbone.lyer1"]}, r"model\.freeze\.0: no parameter of the model matches"),
+        ({"freeze": ["*"]}, "there is nothing to train"),
+    ],
+)
+def test_mistakes_are_found_by_plan_and_train(digits, tmp_path, model, message) -> None:
+    run = Run.from_yaml(classifier(digits, model))
+    with pytest.raises(ConfigError, match=message):
+        run.train(tmp_path / "runs")
+    assert not (tmp_path / "runs").exists()
+    if model != {"freeze": ["*"]}:
+        with pytest.raises(ConfigError, match=message):
+            Run.from_yaml(classifier(digits, model)).plan()
+
+
+def test_weights_that_do_not_fit(digits, tmp_path) -> None:
+    torch.save({"a": torch.ones(3)}, tmp_path / "a.pt")
+    with pytest.raises(ConfigError, match=r"model\.init_from: .*none of its 1 weights fits the model"):
+        Run.from_yaml(classifier(digits, {"init_from": str(tmp_path / "a.pt")})).train(tmp_path / "runs")
