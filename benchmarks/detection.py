@@ -104,13 +104,18 @@ def train_own(images: Path, folder: Path, epochs: int) -> tuple[float, dict[str,
         "accelerator": "cpu",
         "epochs": epochs,
         "batch_size": BATCH_SIZE,
+        "num_workers": 0,
         "gradient_clip_val": 10,
         "optimizer": {"name": "AdamW", "params": {"lr": 0.003, "weight_decay": 0.05}},
         "scheduler": {"name": "OneCycleLR", "interval": "step", "params": {"max_lr": 0.003, "pct_start": 0.1}},
-        "callbacks": [{"name": "ChannelsLast"}, {"name": "MapOverTime", "params": {"path": str(curve)}}],
+        "callbacks": [
+            {"name": "ChannelsLast"},
+            {"name": "EMACallback", "params": {"decay": 0.99, "decay_tau": 100}},
+            {"name": "MapOverTime", "params": {"path": str(curve)}},
+        ],
     }
-    data = {"path": str(images), "size": SIDE, "transforms": TRANSFORMS, "num_workers": 0}
-    model = {"name": "DetectionModel", "params": {"backbone": "resnet10t"}}
+    data = {"path": str(images), "size": SIDE, "transforms": TRANSFORMS}
+    model = {"name": "DetectionModel", "params": {"backbone": "resnet10t", "loss": {"varifocal": 2.5, "giou": 2.5}}}
     run = Run.from_yaml({"model": model, "data": {"name": "CocoDetection", "params": data}, "trainer": trainer})
     began = time.monotonic()
     run.train(folder / "runs")
@@ -198,7 +203,7 @@ def main() -> int:
     parser = argparse.ArgumentParser(description="Accuracy and cost of detection.")
     given = os.environ.get(PYTHON_VARIABLE)
     parser.add_argument("--luxonis-python", type=Path, default=given, help="a Python that has luxonis-train")
-    parser.add_argument("--epochs", type=int, default=30)
+    parser.add_argument("--epochs", type=int, default=14)
     parser.add_argument("--peer-epochs", type=int, default=20)
     parser.add_argument("--rounds", type=int, default=15)
     options = parser.parse_args()

@@ -93,6 +93,7 @@ def _parts(tree: dict[str, Any]) -> Iterator[tuple[str, dict[str, Any], str]]:
             ("callback", entry, f"trainer.callbacks.{index}")
             for index, entry in enumerate(callbacks if isinstance(callbacks, list) else ())
         ),
+        *_groups(trainer.get("optimizer")),
     ]
     for kind, entry, path in candidates:
         if not isinstance(entry, dict):
@@ -100,3 +101,12 @@ def _parts(tree: dict[str, Any]) -> Iterator[tuple[str, dict[str, Any], str]]:
         complete = {"name": "AdamW", **entry} if kind == "optimizer" else entry
         if isinstance(complete.get("name"), str) and isinstance(complete.get("params") or {}, dict):
             yield kind, {**complete, "params": complete.get("params") or {}}, path
+
+
+def _groups(optimizer: Any) -> Iterator[tuple[str, Any, str]]:
+    """Yield each group of parameters as an optimizer of its own, whose parameters are checked alike."""
+    groups = optimizer.get("groups") if isinstance(optimizer, dict) else None
+    for index, group in enumerate(groups if isinstance(groups, list) else ()):
+        if isinstance(group, dict):
+            name = optimizer.get("name", "AdamW")
+            yield "optimizer", {"name": name, "params": group.get("params")}, f"trainer.optimizer.groups.{index}"

@@ -41,7 +41,8 @@ def missing_weights(config: Config) -> Iterator[Problem]:
     """Find weights to begin with that do not exist."""
     if config.model.init_from and not Path(config.model.init_from).exists():
         looked_for = getattr(config.model.init_from, "template", Path(config.model.init_from).absolute())
-        yield Problem(f"there is no such run directory or file (looked for {looked_for}).", "model.init_from")
+        message = f"there is no such run directory or file (looked for {looked_for})."
+        yield Problem(message, "model.init_from", on_this_machine=True)
 
 
 def summary(config: Config) -> str:

@@ -18,7 +18,7 @@ from cuelight.config.schema import Config
 from cuelight.data.base.image_data_module import ImageDataModule
 from cuelight.data.spec import data_spec_of
 from cuelight.errors import ConfigError, ConfigWarning, DataError, Problem, did_you_mean
-from cuelight.runs.before_imports import missing_data, missing_weights
+from cuelight.runs.before_imports import missing_data
 from cuelight.runs.build import build_data, build_model, model_class
 from cuelight.runs.first_weights import prepare_weights
 from cuelight.runs.plan import PlannedCallback
@@ -63,8 +63,6 @@ def check_model(
 
 def check_model_of(config: Config, planned: Sequence[PlannedCallback]) -> list[Problem]:
     """Return the problems of ``check_model`` before a training; none if the classes of the data are not known."""
-    if missing := list(missing_weights(config)):
-        return missing
     if list(missing_data(config)):
         return []
     try:

@@ -18,6 +18,7 @@ from cuelight.config import Config, load_config
 from cuelight.data.spec import DATA_SPEC, data_spec_of
 from cuelight.errors import CheckpointError, ConfigError, ConfigWarning, CuelightError, Problem, TrainingInterrupted
 from cuelight.explain import Layer, list_layers
+from cuelight.runs.before_imports import missing_weights
 from cuelight.runs.build import build_data, build_model, model_class
 from cuelight.runs.check import check, check_model, check_model_of, try_optimizers
 from cuelight.runs.defaults import with_defaults
@@ -132,7 +133,7 @@ class Run(TrainedRun):
     def plan(self) -> list[PlannedCallback]:
         """Return every callback of a training in order, without reading images. Warnings and problems are logged."""
         self._refuse(check_model_of(self.config, self._callbacks()))
-        _warn_of(self.config.locate(check(self.config, self._callbacks())))
+        _warn_of(self.config.locate([*check(self.config, self._callbacks()), *missing_weights(self.config)]))
         return with_display(self._callbacks(), self.display)
 
     def layers(self, checkpoint: str | Path | None = None) -> list[Layer]:
