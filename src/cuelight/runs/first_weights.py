@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from pathlib import Path
 
 import lightning.pytorch as pl
@@ -11,8 +12,10 @@ from cuelight.config import Config, load_config
 from cuelight.errors import CheckpointError, ConfigError, Problem
 from cuelight.runs.trained_run import TrainedRun
 from cuelight.training.freezing import freeze
-from cuelight.utils.run_directory import CONFIG_FILE
+from cuelight.utils.run_directory import CONFIG_FILE, is_first_process
 from cuelight.weights.initial import load_what_fits, read_weights
+
+logger = logging.getLogger(__name__)
 
 _PATH = "model.init_from"
 
@@ -27,9 +30,11 @@ def prepare_weights(model: pl.LightningModule, config: Config, is_new: bool) -> 
         source = Path(config.model.init_from)
         try:
             file = _best_of(source) if source.is_dir() else source
-            load_what_fits(model, read_weights(file), file)
+            lines = load_what_fits(model, read_weights(file), file)
         except CheckpointError as error:
             raise ConfigError(config.locate([Problem(str(error), _PATH)])) from error
+        for line in lines if is_first_process() else ():
+            logger.info(line)
     try:
         freeze(model, config.model.freeze)
     except ConfigError as error:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 from collections import Counter
 from collections.abc import Collection, Mapping
 from pathlib import Path
@@ -13,10 +12,9 @@ from safetensors.torch import load_file
 from torch import Tensor, nn
 
 from cuelight.errors import CheckpointError
+from cuelight.utils.words import first_of
 from cuelight.weights.finite import in_words, not_finite_tensors
 from cuelight.weights.reading import read_content
-
-logger = logging.getLogger(__name__)
 
 _HOLDERS = ("state_dict", "model_state_dict", "model")  # entries under which files have their weights
 _LEAST_SHARE = 10  # a prefix is one of at least a tenth of the weights
@@ -45,8 +43,8 @@ def read_weights(file: Path) -> dict[str, Tensor]:
     return weights
 
 
-def load_what_fits(module: nn.Module, weights: Mapping[str, Tensor], source: object) -> None:
-    """Load the weights whose names and shapes fit, and log which do and which do not.
+def load_what_fits(module: nn.Module, weights: Mapping[str, Tensor], source: object) -> list[str]:
+    """Load the weights whose names and shapes fit; return lines that say which do and which do not.
 
     Names may have a prefix in the file or in the model, such as ``network.``: the one with which most of them fit is
     taken.
@@ -65,11 +63,14 @@ def load_what_fits(module: nn.Module, weights: Mapping[str, Tensor], source: obj
     module.load_state_dict(fitting, strict=False)
     if bad := not_finite_tensors(module):
         raise CheckpointError(f"{source}: these weights cannot be used: there is {in_words(bad)}.")
-    logger.info("%s: %d of the %d weights of the model are taken from it.", source, len(fitting), len(own))
     other_shape = [name for name, value in own.items() if name in named and named[name].shape != value.shape]
-    _log_names("of another shape, so new here", [f"{name} ({_shapes(named[name], own[name])})" for name in other_shape])
-    _log_names("not in the file, so new here", [name for name in own if name not in named])
-    _log_names("in the file alone", [name for name in named if name not in own])
+    left = {
+        "of another shape, so new here": [f"{name} ({_shapes(named[name], own[name])})" for name in other_shape],
+        "not in the file, so new here": [name for name in own if name not in named],
+        "in the file alone": [name for name in named if name not in own],
+    }
+    lines = [f"  {what}: {first_of(names, _SHOWN)}" for what, names in left.items() if names]
+    return [f"{source}: {len(fitting)} of the {len(own)} weights of the model are taken from it.", *lines]
 
 
 def _under_best_prefixes(own: Mapping[str, Tensor], weights: Mapping[str, Tensor]) -> dict[str, Tensor]:
@@ -96,9 +97,3 @@ def _prefixes(names: Collection[str]) -> list[str]:
 
 def _shapes(given: Tensor, own: Tensor) -> str:
     return f"{'x'.join(map(str, given.shape))} in the file, {'x'.join(map(str, own.shape))} here"
-
-
-def _log_names(what: str, names: list[str]) -> None:
-    if names:
-        more = f" and {len(names) - _SHOWN} more" if len(names) > _SHOWN else ""
-        logger.info("  %s: %s%s", what, ", ".join(names[:_SHOWN]), more)
