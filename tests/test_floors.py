@@ -18,7 +18,7 @@ FLOORS = [
     {"utils"},
     {"config"},
     {"registry"},
-    {"images", "weights"},
+    {"images", "migration", "weights"},
     {"explain"},
     {"export"},
     {"tracking"},

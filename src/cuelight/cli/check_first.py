@@ -6,7 +6,7 @@ import argparse
 import sys
 from pathlib import Path
 
-from cuelight.errors import ConfigError, Problem
+from cuelight.errors import ConfigError, Problem, UsageError
 
 _RUNS = ("run", "resume", "model", "first", "second")  # arguments that may be a run directory
 
@@ -31,10 +31,27 @@ def check_first(arguments: argparse.Namespace) -> None:
     for own in arguments.source:
         load_source(own)
     trains = arguments.command == "train:run"
-    config = check_names(source, overrides, to_train=trains and not arguments.resume)
+    try:
+        config = check_names(source, overrides, to_train=trains and not arguments.resume)
+    except ConfigError as error:
+        raise _of_another_program(source) or error from None
     if trains and not arguments.quiet and is_first_process():
         sys.stderr.write(f"{summary(config)}\n")
         sys.stderr.flush()
+
+
+def _of_another_program(source: Path) -> UsageError | None:
+    """Return the error for a file of luxonis-train, in which every key is a mistake."""
+    from cuelight.config.loading import read_document
+    from cuelight.migration.luxonis_train import is_luxonis_train
+
+    try:
+        tree = read_document(source).tree
+    except ConfigError:
+        return None
+    if not is_luxonis_train(tree):
+        return None
+    return UsageError(f"{source} is a configuration of luxonis-train. Convert it first: cuelight convert {source}")
 
 
 def use_newest_runs(arguments: argparse.Namespace) -> None:

@@ -57,6 +57,11 @@ def _add_before_training(commands: argparse._SubParsersAction[Parser]) -> None:
     parser.add_argument("task", nargs="?", default="classification", help="the task (default: classification)")
     parser.add_argument("--file", default="model.yaml", help="the file to write (default: model.yaml)")
 
+    parser = _add(commands, "convert", "write a configuration of luxonis-train as one of Cuelight")
+    parser.add_argument("config", help="the file of luxonis-train")
+    parser.add_argument("--file", default="model.yaml", help="the file to write (default: model.yaml)")
+    _add_json(parser)
+
     parser = _add(commands, "plan", "check a YAML file and show what will run, hook by hook, without reading images")
     parser.add_argument("config", help="the YAML file")
     _add_overrides(parser)

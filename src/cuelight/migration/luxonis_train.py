@@ -1,0 +1,250 @@
+"""Configurations of luxonis-train 0.6 as configurations of Cuelight."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from cuelight import registry
+from cuelight.errors import ConfigError, CuelightError, Problem
+from cuelight.migration.conversion import Conversion, params_of
+from cuelight.migration.luxonis_transforms import convert_transforms
+
+_MODEL = "model.predefined_model"
+# The model of each predefined model, and its parameters for each variant, with the network that they stand for.
+_MODELS: dict[str, tuple[str, dict[str, tuple[dict[str, Any], str]]]] = {
+    "ClassificationModel": (
+        "ClassificationModel",
+        {"light": ({"backbone": "resnet18"}, ""), "heavy": ({"backbone": "resnet50"}, "")},
+    ),
+    "SegmentationModel": (
+        "SegmentationModel",
+        {
+            "light": ({"architecture": "Unet", "encoder": "resnet18"}, "DDRNet-23-slim"),
+            "heavy": ({"architecture": "Unet", "encoder": "resnet50"}, "DDRNet-23"),
+        },
+    ),
+    "DetectionModel": (
+        "DetectionModel",
+        {
+            "light": ({"backbone": "resnet18", "neck": "pan"}, "EfficientRep n"),
+            "medium": ({"backbone": "resnet34", "neck": "pan"}, "EfficientRep s"),
+            "heavy": ({"backbone": "resnet50", "neck": "pan"}, "EfficientRep l"),
+        },
+    ),
+}
+_BOX_FORMATS = {"coco": "CocoDetection", "voc": "VOCDetection", "yolov6": "YoloDetection", "yolov8": "YoloDetection"}
+_FOLDERS = {"ClassificationModel": "ImageFolder", "SegmentationModel": "MaskFolder"}
+_TRAINER = {  # with the defaults of luxonis-train
+    "epochs": 100, "batch_size": 32, "accelerator": None, "devices": None, "strategy": None, "seed": None,
+    "gradient_clip_val": None, "precision": None,
+}  # fmt: skip
+_ADDED = ("UploadCheckpoint", "TestOnTrainEnd", "ConvertOnTrainEnd")  # by luxonis-train, if the file lacks them
+_EFFECTIVE_BATCH = 64  # of its predefined models
+_BY_ITSELF = "is always done here."
+_REASONS = {
+    "model.outputs": "the outputs follow from the model.",
+    "model.weights": "weights of a network of luxonis-train fit no other one.",
+    "loader.name": "the data says which class reads it.",
+    "loader.image_source": "images have one source here.",
+    "trainer.skip_last_batch": "the last batch of an epoch is used.",
+    "trainer.pin_memory": "it is chosen by the device.",
+    "trainer.n_log_images": "pictures come from GradCamCallback and TestOnTrainEnd.",
+    "trainer.save_top_k": "the best and the last checkpoint are kept; add a ModelCheckpoint for more.",
+    "trainer.smart_cfg_auto_populate": "what it adds is written out.",
+    "trainer.gradient_clip_algorithm": "gradients are clipped by their norm.",
+    "trainer.training_strategy": "set the optimizer and its groups instead.",
+    "trainer.n_sanity_val_steps": "two batches are validated first.",
+    "trainer.resume_training": "cuelight train --resume RUN goes on.",
+    "tuner": "there is no search for parameters.",
+    "archiver": "ArchiveOnTrainEnd writes the archive; exporter.name names it.",
+    "exporter": "an archive is not converted for a device here.",
+    "rich_logging": _BY_ITSELF,
+}
+
+
+def is_luxonis_train(tree: Mapping[str, Any]) -> bool:
+    """Return whether a file is one of luxonis-train, by sections that only it has."""
+    model, trainer = tree.get("model"), tree.get("trainer")
+    return (
+        "loader" in tree
+        or (isinstance(model, Mapping) and ("predefined_model" in model or "nodes" in model))
+        or (isinstance(trainer, Mapping) and "preprocessing" in trainer)
+    )
+
+
+def convert_luxonis_train(tree: Mapping[str, Any]) -> Conversion:
+    """Convert a configuration of luxonis-train; its own defaults are written out.
+
+    Raises:
+        ConfigError: If its model is none of those that have a counterpart.
+    """
+    found = Conversion(tree)
+    found.keep("model.name", "name")
+    _convert_model(found)
+    _convert_data(found)
+    _convert_trainer(found)
+    _convert_tracker(found)
+    found.keep("exporter.name", "exporter.name")
+    found.keep("exporter.onnx.opset_version", "exporter.opset", 16)
+    found.drop(_REASONS)
+    found.drop_the_rest()
+    return found
+
+
+def _convert_model(found: Conversion) -> None:
+    name = str(found.take(f"{_MODEL}.name", "")).partition(":")[0]
+    if name not in _MODELS:
+        what = f'the predefined model "{name}"' if name else "a model made of nodes"
+        message = f"{what} has no counterpart. Predefined models that have one: {', '.join(_MODELS)}."
+        raise ConfigError([Problem(message, f"{_MODEL}.name" if name else "model")])
+    cuelight_name, variants = _MODELS[name]
+    found.put("model.name", cuelight_name)
+    found.say(f"{_MODEL}.name", "kept", "model.name")
+    key = f"{_MODEL}.variant" if found.has(f"{_MODEL}.variant") else f"{_MODEL}.params.variant"
+    variant = found.take(key)
+    params, network = variants.get(str(variant), variants["light"])
+    found.put("model.params", dict(params))
+    if network:
+        found.put("model.params.pretrained", value=True)
+        chosen = " and ".join(str(value) for value in params.values())
+        found.say(
+            key, "approximated", f"{chosen}, with weights of ImageNet, in place of {network} with weights of COCO."
+        )
+    elif variant is not None:
+        found.say(key, "kept", "model.params.backbone")
+    if cuelight_name == "DetectionModel":
+        found.keep(f"{_MODEL}.params.head_params.iou_thres", "model.params.iou_threshold")
+        found.keep(f"{_MODEL}.params.head_params.conf_thres", "model.params.conf_threshold")
+    weights = f"{_MODEL}.params.backbone_params.weights"
+    if found.has(weights):
+        value = found.take(weights)
+        found.put("model.params.pretrained", value == "download")
+        found.say(weights, "kept" if value != "download" else "approximated", "model.params.pretrained")
+    found.drop({_MODEL: "the network is another one, so its parameters do not apply."})
+
+
+def _convert_data(found: Conversion) -> None:
+    model = found.config["model"]["name"]
+    kind = found.take("loader.params.dataset_type")
+    name = _FOLDERS.get(model) or _BOX_FORMATS.get(str(kind), "CocoDetection")
+    found.put("data.name", name)
+    if kind is not None:
+        found.say("loader.params.dataset_type", "kept", f"data.name: {name}")
+    dataset = found.take("loader.params.dataset_name")
+    folder = found.take("loader.params.dataset_dir")
+    found.put("data.params.path", str(folder or dataset or "data"))
+    if folder is not None:
+        found.say("loader.params.dataset_dir", "kept", "data.params.path")
+    if dataset is not None:
+        why = "folders are read as they are, and need no name." if folder else "set data.params.path to a folder."
+        found.say("loader.params.dataset_name", "dropped" if folder else "approximated", why)
+    found.drop({"loader": "each split has a folder or a file of its own."})
+    _convert_preprocessing(found)
+
+
+def _convert_preprocessing(found: Conversion) -> None:
+    section = "trainer.preprocessing"
+    found.keep(f"{section}.train_image_size", "data.params.size", [256, 256])
+    ratio = f"{section}.keep_aspect_ratio"
+    is_set = found.has(ratio)
+    found.put("data.params.resize", "letterbox" if found.take(ratio, default=True) else "stretch")
+    if is_set:
+        found.say(ratio, "kept", "data.params.resize")
+    color = found.take(f"{section}.color_space")
+    if color is not None:
+        found.put("data.params.color", "grey" if color == "GRAY" else "rgb")
+        is_bgr = color == "BGR"
+        note = "data.params.color; images are read as RGB" if is_bgr else "data.params.color"
+        found.say(f"{section}.color_space", "approximated" if is_bgr else "kept", note)
+    is_set = found.has(f"{section}.normalize.active")
+    if found.take(f"{section}.normalize.active") is False:
+        found.put("data.params.mean", [0.0, 0.0, 0.0])
+        found.put("data.params.std", [1.0, 1.0, 1.0])
+    else:
+        found.put("data.params.mean", [0.485, 0.456, 0.406])
+        found.put("data.params.std", [0.229, 0.224, 0.225])
+    if is_set:
+        found.say(f"{section}.normalize.active", "kept", "data.params.mean and std")
+    found.keep(f"{section}.normalize.params.mean", "data.params.mean")
+    found.keep(f"{section}.normalize.params.std", "data.params.std")
+    convert_transforms(found, found.take_entries(f"{section}.augmentations"), f"{section}.augmentations")
+
+
+def _convert_trainer(found: Conversion) -> None:
+    for key, default in _TRAINER.items():
+        found.keep(f"trainer.{key}", f"trainer.{key}", default)
+    found.keep("trainer.n_workers", "trainer.num_workers", 4)
+    if found.take("trainer.deterministic"):
+        found.put("trainer.deterministic", value=True)
+        found.say("trainer.deterministic", "kept")
+    batch = found.config["trainer"]["batch_size"]
+    accumulated = max(1, _EFFECTIVE_BATCH // batch) if isinstance(batch, int) and batch > 0 else None
+    found.keep("trainer.accumulate_grad_batches", "trainer.accumulate_grad_batches", accumulated)
+    found.keep("trainer.validation_interval", "trainer.validation_interval", 5)
+    if found.config["trainer"]["validation_interval"] == -1:  # at the end
+        found.put("trainer.validation_interval", found.config["trainer"]["epochs"])
+    _convert_part(found, "optimizer", "Adam")
+    _convert_part(found, "scheduler", "ConstantLR")
+    _convert_callbacks(found, found.take_entries("trainer.callbacks"))
+
+
+def _convert_part(found: Conversion, kind: str, default: str) -> None:
+    is_set, known = found.has(f"trainer.{kind}"), registry.registry_of(kind).names()
+    given = found.take(f"trainer.{kind}")
+    part = {"name": default, **given} if isinstance(given, Mapping) else {"name": default}
+    if part["name"] not in known:
+        found.say(f"trainer.{kind}", "dropped", f"there is no {part['name']} here; there are {', '.join(known)}.")
+        return
+    found.put(f"trainer.{kind}", {key: part[key] for key in ("name", "params") if part.get(key)})
+    if is_set:
+        found.say(f"trainer.{kind}", "kept")
+
+
+def _convert_callbacks(found: Conversion, entries: list[Mapping[str, Any]]) -> None:
+    names = {entry.get("name") for entry in entries}
+    added = [{"name": name} for name in _ADDED if name not in names]
+    converted: list[dict[str, Any]] = []
+    for index, entry in enumerate([*entries, *added]):
+        key = f"trainer.callbacks.{index}" if index < len(entries) else f"trainer.callbacks ({entry['name']})"
+        name, params = str(entry.get("name")), params_of(entry)
+        if name == "ConvertOnTrainEnd":
+            converted += [{"name": "ExportOnTrainEnd"}, {"name": "ArchiveOnTrainEnd"}]
+            found.say(key, "approximated", "ExportOnTrainEnd and ArchiveOnTrainEnd; no conversion for a device.")
+        elif name == "GradCamCallback":
+            task = found.config["model"]["name"].removesuffix("Model").lower()
+            converted.append({"name": name, "params": {**params, "target_layer": "auto", "task": task}})
+            found.say(key, "approximated", "target_layer is auto, because the index was that of another network.")
+        elif name in registry.callbacks.names():
+            converted.append(_known_parameters(found, key, name, params))
+            if entry.get("active") is False:
+                converted[-1]["active"] = False
+        else:
+            found.say(key, "dropped", f"there is no callback {name}.")
+    by_name = {(one["name"], str(one.get("params"))): one for one in converted}
+    found.put("trainer.callbacks", list(by_name.values()))
+
+
+def _known_parameters(found: Conversion, key: str, name: str, params: Mapping[str, Any]) -> dict[str, Any]:
+    try:
+        known = {one.name for one in registry.callbacks.describe(name).parameters}
+    except CuelightError:
+        known = set(params)
+    for unknown in params.keys() - known:
+        found.say(f"{key}.params.{unknown}", "dropped", f"{name} has no such parameter here.")
+    kept = {parameter: value for parameter, value in params.items() if parameter in known}
+    found.say(key, "kept", name)
+    return {"name": name, "params": kept} if kept else {"name": name}
+
+
+def _convert_tracker(found: Conversion) -> None:
+    found.keep("tracker.is_tensorboard", "tracker.tensorboard")
+    for key, tracker, project in (("is_mlflow", "mlflow", "experiment"), ("is_wandb", "wandb", "project")):
+        if found.take(f"tracker.{key}"):
+            options: dict[str, Any] = {}
+            if name := found.take("tracker.project_name"):
+                options[project] = name
+                found.say("tracker.project_name", "kept", f"tracker.{tracker}.{project}")
+            found.put(f"tracker.{tracker}", options or True)
+            found.say(f"tracker.{key}", "kept", f"tracker.{tracker}")
+    found.drop({"tracker": "runs are in runs/<name>/<time>; --output names another folder."})

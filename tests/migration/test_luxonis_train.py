@@ -1,0 +1,185 @@
+"""A configuration of luxonis-train becomes one that ``plan`` accepts, and each of its settings is accounted for."""
+
+import json
+
+import pytest
+import yaml
+
+from cuelight.config import paths
+from cuelight.errors import ConfigError
+from cuelight.migration.luxonis_train import convert_luxonis_train, is_luxonis_train
+from cuelight.runs.run import Run
+from support.processes import cuelight
+
+TRAINER = {
+    "epochs": 2,
+    "batch_size": 16,
+    "n_workers": 2,
+    "validation_interval": -1,
+    "preprocessing": {
+        "train_image_size": [64, 96],
+        "keep_aspect_ratio": False,
+        "normalize": {"active": True, "params": {"mean": [0.5, 0.5, 0.5]}},
+        "augmentations": [
+            {"name": "HorizontalFlip", "params": {"p": 0.3}},
+            {"name": "Affine", "params": {"rotate": 10, "scale": [0.9, 1.1], "translate_percent": [0, 0.1]}},
+            {"name": "CoarseDropout"},
+            {"name": "Blur", "active": False},
+        ],
+    },
+    "optimizer": {"name": "SGD", "params": {"lr": 0.01, "momentum": 0.9}},
+    "callbacks": [
+        {"name": "EMACallback", "params": {"decay": 0.99, "unknown": 1}},
+        {"name": "GradCamCallback", "params": {"target_layer": -10}},
+        {"name": "EarlyStopping", "params": {"monitor": "val/loss", "patience": 3}, "active": False},
+        {"name": "LuxonisProgressBar"},
+    ],
+}
+
+
+def file_of(model, variant="light", **loader):
+    return {
+        "model": {"name": "mine", "predefined_model": {"name": model, "params": {"variant": variant}}},
+        "loader": {"params": {"dataset_dir": "photos", **loader}},
+        "trainer": TRAINER,
+        "tracker": {"save_directory": "out", "is_wandb": True, "project_name": "fruit"},
+        "exporter": {"onnx": {"opset_version": 12}, "hubai": {"active": True}},
+    }
+
+
+def verdicts(converted):
+    return {row.key: (row.verdict, row.note) for row in converted.rows}
+
+
+@pytest.mark.parametrize("variant", ["light", "heavy"])
+@pytest.mark.parametrize(
+    ("model", "data"),
+    [
+        ("ClassificationModel", "ImageFolder"),
+        ("SegmentationModel", "MaskFolder"),
+        ("DetectionModel", "CocoDetection"),
+    ],
+)
+def test_each_model_can_be_planned(model, data, variant) -> None:
+    converted = convert_luxonis_train(file_of(model, variant))
+    assert converted.config["data"]["name"] == data
+    names = [type(entry.callback).__name__ for entry in Run.from_yaml({**converted.config, "tracker": {}}).plan()]
+    assert {"EMACallback", "GradCamCallback", "TestOnTrainEnd"} <= set(names)
+
+
+def test_settings_become_their_counterparts() -> None:
+    config = convert_luxonis_train(file_of("ClassificationModel")).config
+    assert config["name"] == "mine"
+    assert config["model"]["params"] == {"backbone": "resnet18"}
+    data = config["data"]["params"]
+    assert (data["path"], data["size"], data["resize"]) == ("photos", [64, 96], "stretch")
+    assert (data["mean"], data["std"]) == ([0.5, 0.5, 0.5], [0.229, 0.224, 0.225])
+    assert data["transforms"] == [
+        {"name": "RandomHorizontalFlip", "params": {"p": 0.3}},
+        {"name": "RandomAffine", "params": {"degrees": 10, "scale": [0.9, 1.1], "translate": [0.1, 0.1]}},
+    ]
+    trainer = config["trainer"]
+    assert (trainer["num_workers"], trainer["validation_interval"], trainer["accumulate_grad_batches"]) == (2, 2, 4)
+    assert trainer["optimizer"] == TRAINER["optimizer"]
+    assert [entry["name"] for entry in trainer["callbacks"]] == [
+        *("EMACallback", "GradCamCallback", "EarlyStopping", "UploadCheckpoint", "TestOnTrainEnd"),
+        *("ExportOnTrainEnd", "ArchiveOnTrainEnd"),
+    ]
+    assert trainer["callbacks"][0]["params"] == {"decay": 0.99}
+    assert trainer["callbacks"][2]["active"] is False
+    assert config["tracker"] == {"wandb": {"project": "fruit"}}
+    assert config["exporter"] == {"opset": 12}
+
+
+def test_defaults_of_luxonis_train_are_written_out() -> None:
+    config = convert_luxonis_train({"model": {"predefined_model": {"name": "DetectionModel:v1"}}}).config
+    trainer = config["trainer"]
+    assert (trainer["epochs"], trainer["batch_size"], trainer["validation_interval"]) == (100, 32, 5)
+    assert (trainer["optimizer"], trainer["scheduler"]) == ({"name": "Adam"}, {"name": "ConstantLR"})
+    assert config["data"]["params"]["size"] == [256, 256]
+    assert config["data"]["params"]["resize"] == "letterbox"
+    assert config["exporter"]["opset"] == 16
+
+
+def test_every_setting_is_kept_approximated_or_dropped_with_a_reason() -> None:
+    tree = file_of("DetectionModel", dataset_type="yolov8", dataset_name="a")
+    found = verdicts(convert_luxonis_train(tree))
+    for key in paths.flattened(tree):
+        assert any(key == said or key.startswith(f"{said}.") or said.startswith(f"{key}.") for said in found), key
+    assert found["trainer.preprocessing.augmentations.1"][0] == "approximated"
+    assert found["trainer.preprocessing.augmentations.2"] == (
+        "dropped",
+        "torchvision has no transform like CoarseDropout.",
+    )
+    assert found["trainer.callbacks.0.params.unknown"][0] == "dropped"
+    assert found["exporter.hubai.active"][0] == "dropped"
+    assert all(note for verdict, note in found.values() if verdict != "kept")
+
+
+@pytest.mark.parametrize(
+    ("model", "message"),
+    [
+        (
+            {"predefined_model": {"name": "OCRRecognitionModel"}},
+            'the predefined model "OCRRecognitionModel" has no',
+        ),
+        ({"nodes": [{"name": "ResNet"}]}, "model: a model made of nodes has no counterpart"),
+    ],
+)
+def test_a_model_without_a_counterpart(model, message) -> None:
+    with pytest.raises(ConfigError, match=message):
+        convert_luxonis_train({"model": model})
+
+
+@pytest.mark.parametrize(
+    "tree",
+    [
+        {"trainer": {"batch_size": "many", "callbacks": [3, None, {"params": 3}], "optimizer": "Adam"}},
+        {"trainer": {"callbacks": {"name": "EMACallback"}, "preprocessing": {"augmentations": ["Blur"]}}},
+        {"loader": None, "tracker": [], "exporter": {"onnx": None}},
+        {"trainer": None, "unknown\nkey": {"a": [1, {"b": 2}]}},
+    ],
+)
+def test_strange_files_are_converted_as_far_as_they_go(tree) -> None:
+    given = {"model": {"predefined_model": {"name": "ClassificationModel"}}, **tree}
+    text = convert_luxonis_train(given).to_yaml("a.yaml")
+    assert yaml.safe_load(text)["model"]["name"] == "ClassificationModel"
+
+
+def test_other_files_are_told_apart() -> None:
+    assert not is_luxonis_train({"model": {"name": "ClassificationModel"}, "data": {"name": "Digits"}})
+    assert not is_luxonis_train({})
+    assert is_luxonis_train(file_of("DetectionModel"))
+
+
+def test_the_command_writes_a_file_and_a_table(tmp_path) -> None:
+    source = tmp_path / "theirs.yaml"
+    source.write_text(yaml.safe_dump(file_of("ClassificationModel")))
+    done = cuelight("convert", source, "--file", "model.yaml", folder=tmp_path)
+    assert done.code == 0, done.err
+    assert "trainer.n_workers" in done.out
+    text = (tmp_path / "model.yaml").read_text()
+    assert text.startswith("# Converted from theirs.yaml.\n# ")
+    assert yaml.safe_load(text)["trainer"]["epochs"] == 2
+    again = cuelight("convert", source, "--file", "model.yaml", folder=tmp_path)
+    assert (again.code, "already exists" in again.err) == (1, True)
+    rows = json.loads(cuelight("convert", source, "--file", "b.yaml", "--json", folder=tmp_path).out)
+    assert {row["verdict"] for row in rows} == {"kept", "approximated", "dropped"}
+
+
+@pytest.mark.parametrize("command", ["train", "plan"])
+def test_an_unconverted_file_names_the_command(tmp_path, command) -> None:
+    source = tmp_path / "theirs.yaml"
+    source.write_text(yaml.safe_dump(file_of("ClassificationModel")))
+    done = cuelight(command, source, folder=tmp_path)
+    assert done.code == 2
+    assert done.err == (
+        f"error: {source} is a configuration of luxonis-train. Convert it first: cuelight convert {source}\n"
+    )
+
+
+def test_a_file_of_cuelight_is_not_converted(tmp_path) -> None:
+    source = tmp_path / "mine.yaml"
+    source.write_text("model: {name: ClassificationModel}\ndata: {name: Digits}\n")
+    done = cuelight("convert", source, "--file", "b.yaml", folder=tmp_path)
+    assert (done.code, (tmp_path / "b.yaml").exists()) == (2, False)
