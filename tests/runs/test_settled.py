@@ -71,7 +71,7 @@ def skip_a_step(run):
 
 
 def damage_the_record(run):
-    (run / "outcomes.json").write_text("[")
+    (run / "outcomes.json").write_text("[" * 100_000)
 
 
 @pytest.mark.parametrize(

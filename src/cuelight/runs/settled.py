@@ -10,7 +10,7 @@ from pathlib import Path
 from cuelight.config import Config
 from cuelight.errors import CuelightError
 from cuelight.train_end.outcomes import OUTCOMES_FILE, Outcome, read_outcomes
-from cuelight.utils.files import write_json
+from cuelight.utils.files import read_json, write_json
 from cuelight.utils.journal import lacking
 from cuelight.utils.run_directory import CHECKPOINT_FOLDER, CONFIG_FILE
 from cuelight.version import __version__
@@ -27,17 +27,16 @@ def settle(directory: Path, config: Config) -> None:
     text = config.to_yaml()
     if config.tracker.senders or "${env:" in text:
         return
-    with suppress(OSError, ValueError):
+    with suppress(OSError, ValueError, CuelightError):
         path = directory / OUTCOMES_FILE
         if (directory / CONFIG_FILE).read_text(encoding="utf-8") == text:
-            content = json.loads(path.read_text(encoding="utf-8"))
-            write_json(path, content | {_KEY: _state(directory)})
+            write_json(path, (read_json(path, "") or {}) | {_KEY: _state(directory)})
 
 
 def settled_outcomes(directory: Path) -> list[Outcome] | None:
     """Return the outcomes of a run in which nothing has changed since all steps were done; else ``None``."""
     with suppress(OSError, ValueError, TypeError, KeyError, AttributeError, CuelightError):
-        content = json.loads((directory / OUTCOMES_FILE).read_text(encoding="utf-8"))
+        content = read_json(directory / OUTCOMES_FILE, "") or {}
         outcomes = list(read_outcomes(directory).values())
         whole = all(one.status == "ok" and one.is_intact(directory) for one in outcomes)
         if content[_KEY] == _state(directory) and whole and not lacking(directory):

@@ -139,7 +139,7 @@ def _read(folder: Path) -> Waiting | None:
         about = json.loads((folder / _DESCRIPTION).read_text())
         file = folder / about["name"]
         return Waiting(file, about["step"], about["score"]) if file.is_file() else None
-    except (FileNotFoundError, ValueError, LookupError, TypeError):
+    except (FileNotFoundError, ValueError, LookupError, TypeError, RecursionError):
         return None
 
 
