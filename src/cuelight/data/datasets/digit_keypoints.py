@@ -34,12 +34,12 @@ class CardImages(SceneImages):
 
 
 def card_corners(scene: CardScene) -> KeypointTarget:
-    """Return box, class and corners of each card; covered corners are hidden."""
+    """Return box and corners of each card, all of one class; covered corners are hidden."""
     boxes = np.concatenate([scene.corners.min(axis=1), scene.corners.max(axis=1)], axis=1)
     visibility = np.where(scene.hidden, HIDDEN, VISIBLE)
     points = np.concatenate([scene.corners, visibility[..., None]], axis=2)
     height, width = scene.image.shape[:2]
-    labels = torch.from_numpy(scene.labels.astype(np.int64))
+    labels = torch.zeros(len(boxes), dtype=torch.int64)
     return keypoint_target(torch.from_numpy(boxes), labels, torch.from_numpy(points), (height, width))
 
 
@@ -47,8 +47,8 @@ class DigitKeypoints(DigitBoxes):
     """Scenes of cards on a photograph, each with a handwritten digit, a box and its four corners as points.
 
     The cards are turned by at most 45 degrees and in perspective, and do not overlap. Corners are named as the digit
-    is read; about one in seven is covered: its point is labelled as hidden. Digits and photographs are those of
-    :class:`~cuelight.data.datasets.digit_scenes.DigitScenes`.
+    is read; about one in seven is covered: its point is labelled as hidden. The only class is ``digit``. Digits and
+    photographs are those of :class:`~cuelight.data.datasets.digit_scenes.DigitScenes`.
 
     Args:
         size: Height and width in pixels; one number for a square.
@@ -71,6 +71,11 @@ class DigitKeypoints(DigitBoxes):
         **options: Any,
     ) -> None:
         super().__init__(size, digits_per_scene, **options)
+
+    @property
+    def class_names(self) -> list[str]:
+        """The only class."""
+        return ["digit"]
 
     def make_kind(self, min_visible: float) -> Boxes:
         """Return how the targets follow their images."""
