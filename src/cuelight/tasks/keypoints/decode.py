@@ -68,7 +68,7 @@ class KeypointDetections(Detections):
 
     def coco(self, image_id: int | str) -> list[dict[str, Any]]:
         """Return the boxes and points in the format of COCO results."""
-        points = self.found.points.reshape(len(self.found), -1).tolist()
+        points = [one.ravel().tolist() for one in self.found.points]
         return [entry | {"keypoints": values} for entry, values in zip(super().coco(image_id), points, strict=True)]
 
 
