@@ -8,6 +8,8 @@ import pytest
 from torchvision.transforms.v2.functional import to_pil_image
 
 from cuelight.data import DigitKeypoints
+from cuelight.data.skeleton import Skeleton
+from cuelight.errors import ConfigError, DataError
 from cuelight.prediction import find_images, predict, write_explanations, write_predictions
 from cuelight.prediction.onnx_model import OnnxModel
 from cuelight.report import write_report
@@ -153,6 +155,14 @@ def test_the_report_shows_all(run) -> None:
     page = write_report(run.directory).read_text()
     for text in ("test/predictions.png", "PCK", "mean distance in pixels", "left_top"):
         assert text in page
+
+
+def test_data_with_other_points_is_refused(run, monkeypatch) -> None:
+    monkeypatch.setattr(DigitKeypoints, "skeleton", Skeleton(tuple(NAMES[::-1])))
+    with pytest.raises(DataError, match=r"points of the data are left_bottom, .* those of the model are left_top"):
+        Run.load(run.directory).test()
+    with pytest.raises(ConfigError, match=r"the data has the points left_bottom, .* was trained with left_top"):
+        Run.load(run.directory, ["trainer.epochs=4"]).resume()
 
 
 def test_resumed_in_the_middle_of_an_epoch_equals_uninterrupted(tmp_path) -> None:
