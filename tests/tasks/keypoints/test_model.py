@@ -123,12 +123,12 @@ def test_batches_without_points_end_nothing(precision) -> None:
     assert math.isnan(run.callback_metrics["val/oks_map"])
 
 
-def gradient_of(rank):
-    """The gradient of one batch of eight over two processes, and of the whole batch in one."""
+def gradient_over_ranks():
+    """The gradient of the points of a batch of eight that is divided between two processes."""
     model = build().train()
     batches = [collate([scene(number) for number in part]) for part in (range(4), range(4, 8))]
     model.network.eval()  # statistics of batches differ
-    images, targets = batches[rank]
+    images, targets = batches[torch.distributed.get_rank()]
     model.update_loss(WeightedMeanLoss(), model(images), targets, training=True).backward()
     gradients = torch.cat([p.grad.flatten() for p in model.network.points.parameters()])
     torch.distributed.all_reduce(gradients)
@@ -142,7 +142,7 @@ def test_processes_compute_the_gradient_of_one() -> None:
     images, targets = collate([scene(number) for number in range(8)])
     model.update_loss(WeightedMeanLoss(), model(images), targets, training=True).backward()
     whole = torch.cat([p.grad.flatten() for p in model.network.points.parameters()])
-    for gradients in on_ranks(gradient_of, 2):
+    for gradients in on_ranks(gradient_over_ranks):
         torch.testing.assert_close(torch.tensor(gradients), whole, rtol=1e-3, atol=1e-6)
 
 
