@@ -157,6 +157,12 @@ def make_detection(folder: Path) -> None:
         shutil.copy(directory / "test" / name, PICTURES / kept)
 
 
+def make_keypoints(folder: Path) -> None:
+    """Keep the predictions that the test of the example of keypoints draws."""
+    directory = Run.from_yaml(folder / "examples" / "keypoints.yaml").train(folder / "keypoints").directory
+    shutil.copy(directory / "test" / "predictions.png", PICTURES / "keypoints.png")
+
+
 def make_gradcam(folder: Path) -> None:
     """Draw heat maps of a training on digits, and of a network with weights of ImageNet on photographs."""
     params = {"target_layer": "backbone.layer2", "class_idx": "predicted", "log_n_batches": 4}
@@ -253,13 +259,14 @@ def main(names: list[str]) -> None:
 
     Args:
         names: Some of training, plan, callbacks, augmentation, digit_scenes, averaging, train_end, report,
-            gradcam, segmentation and detection.
+            gradcam, segmentation, detection and keypoints.
     """
     makers = {
         "training": make_training, "plan": make_plan, "callbacks": make_callbacks, "augmentation": make_augmentation,
         "digit_scenes": make_digit_scenes, "averaging": make_averaging, "train_end": make_train_end,
         "report": make_report, "gradcam": make_gradcam, "segmentation": make_segmentation,
         "detection": make_detection,
+        "keypoints": make_keypoints,
     }  # fmt: skip
     with tempfile.TemporaryDirectory() as folder:
         shutil.copytree(ROOT / "examples", Path(folder, "examples"))

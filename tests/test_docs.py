@@ -24,6 +24,7 @@ BASES = {
     "classification": {"model": {"name": "ClassificationModel"}, "data": {"name": "Digits"}},
     "segmentation": {"model": {"name": "SegmentationModel"}, "data": {"name": "DigitScenes"}},
     "detection": {"model": {"name": "DetectionModel"}, "data": {"name": "DigitBoxes"}},
+    "keypoints": {"model": {"name": "KeypointModel"}, "data": {"name": "DigitKeypoints"}},
 }
 BLOCK = re.compile(r'^```yaml(?: title="(?P<title>[^"]+)")?\n(?P<text>.*?)^```', re.MULTILINE | re.DOTALL)
 MISTAKES = "mistakes.yaml"

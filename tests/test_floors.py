@@ -39,7 +39,7 @@ INNER_FLOORS = {
     "callbacks": ["added", "base", "ema", "lightning", ""],
     "data": ["", "targets", "loading", "base", "datasets"],
     "export": ["", "onnx", "archive"],
-    "tasks": ["classification", "segmentation", "detection", ""],
+    "tasks": ["classification", "segmentation", "detection", "keypoints", ""],
     "tracking": ["", "outbox", "loggers"],
 }
 MAX_ROOT_MODULES = 6

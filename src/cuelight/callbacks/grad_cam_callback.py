@@ -63,8 +63,7 @@ class GradCamCallback(pl.Callback):
             with a spatial map; ``cuelight layers`` lists them.
         class_idx: The class to explain: its index, its name, "predicted" or "label".
         log_n_batches: Number of batches of each validation to draw.
-        task: The task of the model: classification or segmentation; others for modules that implement
-            ``cuelight.explain.ScoresClasses``.
+        task: The task of the model; not used for modules that implement ``cuelight.explain.ScoresClasses``.
         method: The method: gradcam, hirescam, gradcam++ or eigencam.
         output: The output with the class scores, by name or index, if there are several.
 

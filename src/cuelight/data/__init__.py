@@ -1,4 +1,4 @@
-"""Data modules for images with labels, masks or boxes, prepared alike for training, export and archive.
+"""Data modules for images with labels, masks, boxes or points, prepared alike for training, export and archive.
 
 Classes are imported on first use.
 """
@@ -14,9 +14,12 @@ if TYPE_CHECKING:
     from cuelight.data.base.mask_file_data_module import MaskFileDataModule as MaskFileDataModule
     from cuelight.data.datasets.coco import CocoDetection as CocoDetection
     from cuelight.data.datasets.digit_boxes import DigitBoxes as DigitBoxes
+    from cuelight.data.datasets.digit_keypoints import DigitKeypoints as DigitKeypoints
     from cuelight.data.datasets.digit_scenes import DigitScenes as DigitScenes
     from cuelight.data.datasets.digits import Digits as Digits
     from cuelight.data.datasets.image_folder import ImageFolder as ImageFolder
+    from cuelight.data.datasets.keypoint_files import CocoKeypoints as CocoKeypoints
+    from cuelight.data.datasets.keypoint_files import YoloKeypoints as YoloKeypoints
     from cuelight.data.datasets.mask_folder import MaskFolder as MaskFolder
     from cuelight.data.datasets.voc import VOCSegmentation as VOCSegmentation
     from cuelight.data.datasets.voc_detection import VOCDetection as VOCDetection

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Protocol, runtime_checkable
 
+from cuelight.data.skeleton import Skeleton
+
 
 @runtime_checkable
 class NamesClasses(Protocol):
@@ -13,6 +15,15 @@ class NamesClasses(Protocol):
     @property
     def class_names(self) -> Sequence[str]:
         """The name of each class, in the order of the labels."""
+
+
+@runtime_checkable
+class HasSkeleton(Protocol):
+    """Data whose objects have named points."""
+
+    @property
+    def skeleton(self) -> Skeleton:
+        """The points and how they belong together."""
 
 
 @runtime_checkable

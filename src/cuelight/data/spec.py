@@ -8,7 +8,8 @@ from typing import Any
 
 import lightning.pytorch as pl
 
-from cuelight.data.protocols import DescribesImages, NamesClasses
+from cuelight.data.protocols import DescribesImages, HasSkeleton, NamesClasses
+from cuelight.data.skeleton import Skeleton
 from cuelight.errors import CheckpointError
 from cuelight.images.preprocessing import DAMAGED, Preprocessing
 from cuelight.utils.words import checked_names
@@ -26,12 +27,14 @@ class DataSpec:
         channels: Number of channels of an image.
         size: Height and width in pixels.
         preprocessing: How an image is prepared for the model.
+        skeleton: The points of an object.
     """
 
     class_names: tuple[str, ...] | None = None
     channels: int | None = None
     size: tuple[int, int] | None = None
     preprocessing: Preprocessing | None = None
+    skeleton: Skeleton | None = None
 
     def to_dict(self) -> dict[str, Any]:
         """Convert to plain types for a checkpoint."""
@@ -40,6 +43,7 @@ class DataSpec:
             "channels": self.channels,
             "size": list(self.size) if self.size is not None else None,
             "preprocessing": self.preprocessing.to_dict() if self.preprocessing else None,
+            **({"skeleton": self.skeleton.to_dict()} if self.skeleton else {}),
         }
 
     @classmethod
@@ -54,6 +58,7 @@ class DataSpec:
             channels=channels,
             size=Preprocessing(tuple(size)).size if size is not None else None,
             preprocessing=Preprocessing.from_dict(preprocessing) if preprocessing else None,
+            skeleton=Skeleton.from_dict(values["skeleton"]) if values.get("skeleton") else None,
         )
 
 
@@ -67,7 +72,8 @@ def data_spec_of(data: pl.LightningDataModule) -> DataSpec:
         return DataSpec(names)
     shape = data.preprocessing
     preprocessing = shape if isinstance(shape, Preprocessing) else None
-    return DataSpec(names, shape.channels, shape.size, preprocessing)
+    skeleton = data.skeleton if isinstance(data, HasSkeleton) else None
+    return DataSpec(names, shape.channels, shape.size, preprocessing, skeleton)
 
 
 def saved_spec(checkpoint: Mapping[str, Any]) -> DataSpec | None:

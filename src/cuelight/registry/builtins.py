@@ -37,14 +37,18 @@ MODELS = {
     "ClassificationModel": "cuelight.tasks.classification.model:ClassificationModel",
     "SegmentationModel": "cuelight.tasks.segmentation.model:SegmentationModel",
     "DetectionModel": "cuelight.tasks.detection.model:DetectionModel",
+    "KeypointModel": "cuelight.tasks.keypoints.model:KeypointModel",
 }
 
 DATA = {
     "Digits": "cuelight.data.datasets.digits:Digits",
     "DigitBoxes": "cuelight.data.datasets.digit_boxes:DigitBoxes",
+    "DigitKeypoints": "cuelight.data.datasets.digit_keypoints:DigitKeypoints",
     "DigitScenes": "cuelight.data.datasets.digit_scenes:DigitScenes",
     "CocoDetection": "cuelight.data.datasets.coco:CocoDetection",
     "YoloDetection": "cuelight.data.datasets.yolo:YoloDetection",
+    "CocoKeypoints": "cuelight.data.datasets.keypoint_files:CocoKeypoints",
+    "YoloKeypoints": "cuelight.data.datasets.keypoint_files:YoloKeypoints",
     "VOCDetection": "cuelight.data.datasets.voc_detection:VOCDetection",
     "ImageFolder": "cuelight.data.datasets.image_folder:ImageFolder",
     "MaskFolder": "cuelight.data.datasets.mask_folder:MaskFolder",

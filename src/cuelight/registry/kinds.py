@@ -52,6 +52,8 @@ KINDS = (
         builtins.MODELS,
         reserved={
             "class_names": "they are taken from the data",
+            "keypoint_names": "they are taken from the data",
+            "skeleton": "it is taken from the data",
             "optimization": "set trainer.optimizer and trainer.scheduler",
         },
         supplied=frozenset({"num_classes", "in_channels", "input_size"}),

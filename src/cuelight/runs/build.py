@@ -47,6 +47,8 @@ def build_model(
         provided |= {"class_names": list(data.class_names), "num_classes": len(data.class_names)}
     if data.channels is not None:
         provided |= {"in_channels": data.channels, "input_size": data.size}
+    if data.skeleton is not None:
+        provided |= {"keypoint_names": list(data.skeleton.names), "skeleton": list(data.skeleton.edges)}
     part = config.model
     if not fresh and part.params.get("pretrained"):
         part = part.model_copy(update={"params": part.params | {"pretrained": False}})

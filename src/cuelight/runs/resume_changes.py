@@ -83,6 +83,12 @@ def refused_changes(
             f"{', '.join(before.class_names)}. A resume needs the same classes in the same order.",
             "data",
         )
+    if before and before.skeleton and data.skeleton and before.skeleton.names != data.skeleton.names:
+        yield Problem(
+            f"the data has the points {', '.join(data.skeleton.names)}, but the model was trained with "
+            f"{', '.join(before.skeleton.names)}. A resume needs the same points in the same order.",
+            "data",
+        )
     if before and before.preprocessing and data.preprocessing and before.preprocessing != data.preprocessing:
         yield Problem(
             "the images are prepared in another way (size, mean, std, color or resize) than those that the best model "

@@ -8,6 +8,7 @@ from cuelight.utils.lazy_imports import lazy_imports
 if TYPE_CHECKING:
     from cuelight.tasks.classification.model import ClassificationModel as ClassificationModel
     from cuelight.tasks.detection.model import DetectionModel as DetectionModel
+    from cuelight.tasks.keypoints.model import KeypointModel as KeypointModel
     from cuelight.tasks.segmentation.losses import SegmentationLoss as SegmentationLoss
     from cuelight.tasks.segmentation.model import SegmentationModel as SegmentationModel
 else:

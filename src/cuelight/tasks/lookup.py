@@ -11,6 +11,7 @@ from PIL import Image
 from cuelight.export.model_metadata import ModelMetadata
 from cuelight.tasks.classification.task import ClassificationTask
 from cuelight.tasks.detection.task import DetectionTask
+from cuelight.tasks.keypoints.task import KeypointTask
 from cuelight.tasks.segmentation.task import SegmentationTask
 
 if TYPE_CHECKING:
@@ -72,7 +73,9 @@ class Task(Protocol):
 
 DEFAULT_TASK = ClassificationTask.name
 
-TASKS: dict[str, Task] = {task.name: task for task in (ClassificationTask(), SegmentationTask(), DetectionTask())}
+TASKS: dict[str, Task] = {
+    task.name: task for task in (ClassificationTask(), SegmentationTask(), DetectionTask(), KeypointTask())
+}
 
 
 def head_problems(head: Mapping[str, Any], shapes: Mapping[str, Sequence[int | None]]) -> list[str]:

@@ -11,7 +11,7 @@ import lightning.pytorch as pl
 import numpy as np
 from PIL import Image
 
-from cuelight.data.protocols import HasFingerprint, LabelsByName, LoadsWhole, NamesClasses
+from cuelight.data.protocols import HasFingerprint, HasSkeleton, LabelsByName, LoadsWhole, NamesClasses
 from cuelight.errors import DataError
 from cuelight.evaluation.confusion_matrix import NamesConfusionClasses, NamesConfusionUnit, confusion_matrix
 from cuelight.evaluation.evaluate import evaluate, has_split, set_up
@@ -75,7 +75,13 @@ def _pictures(module: pl.LightningModule, examples: ExampleCollector) -> dict[st
 
 
 def _use_classes_of(weights: MeasuredWeights, data: pl.LightningDataModule) -> None:
-    """Let the data number its classes as the model does. Raises ``DataError`` if it cannot."""
+    """Let the data number its classes as the model does. Raises ``DataError`` if it cannot, or has other points."""
+    known, found = weights.data.skeleton, data.skeleton if isinstance(data, HasSkeleton) else None
+    if known is not None and found is not None and known.names != found.names:
+        raise DataError(
+            f"{type(data).__name__}: the points of the data are {', '.join(found.names)}, but those of the model are "
+            f"{', '.join(known.names)}. Expected the same ones in the same order."
+        )
     trained, own = weights.data.class_names, tuple(data.class_names) if isinstance(data, NamesClasses) else None
     if trained is None or own is None or own == trained:
         return

@@ -8,6 +8,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from typing import NamedTuple
 
 from cuelight.data.base.folders import OnError
+from cuelight.data.skeleton import Skeleton
 from cuelight.errors import DataError
 from cuelight.utils.words import first_of
 
@@ -21,6 +22,10 @@ _PRECISION = 1e-6
 _MOST_OUTSIDE = 0.01  # of a side; less is rounding
 
 
+Point = tuple[float, float, int]
+"""x and y in units of the size of the image, and the visibility: 0 without a label, 1 hidden, 2 visible."""
+
+
 class AnnotatedObject(NamedTuple):
     """One object of an image.
 
@@ -29,12 +34,14 @@ class AnnotatedObject(NamedTuple):
         box: Left, top, right and bottom, in units of the size of the image.
         crowd: Whether it is a region to ignore.
         where: Its place for messages, such as a file and a line.
+        points: Its named points; empty in data of boxes.
     """
 
     name: str
     box: tuple[float, float, float, float]
     crowd: bool
     where: str
+    points: tuple[Point, ...] = ()
 
 
 class AnnotatedImage(NamedTuple):
@@ -52,10 +59,11 @@ class AnnotatedImage(NamedTuple):
 
 
 class Annotations(NamedTuple):
-    """The annotated images of each split, and the names of the classes in their order."""
+    """The annotated images of each split, the names of the classes in their order, and the points of the objects."""
 
     class_names: list[str]
     splits: Mapping[str, list[AnnotatedImage]]
+    skeleton: Skeleton | None = None
 
 
 class AnnotationErrors:
@@ -71,6 +79,7 @@ class AnnotationErrors:
         self.on_error = on_error
         self._skipped: list[str] = []
         self._cut: list[str] = []
+        self._outside: list[str] = []
 
     def add(self, where: str, problem: str) -> None:
         """Note an image or an object that cannot be used; ``where`` names its file and entry."""
@@ -93,10 +102,11 @@ class AnnotationErrors:
         for problem, where in (
             ("skipped %d images or objects with wrong annotations", self._skipped),
             ("cut off %d boxes that extend beyond their image", self._cut),
+            ("left out labelled points of %d objects, because they are outside of the image", self._outside),
         ):
             if where:
                 logger.warning(f"%s: {problem}: %s", self.source, len(where), first_of(where, _MOST_NAMED))  # noqa: G004
-        self._skipped, self._cut = [], []
+        self._skipped, self._cut, self._outside = [], [], []
 
     def _usable(self, objects: Iterable[AnnotatedObject], size: tuple[int, int] | None) -> Iterator[AnnotatedObject]:
         for each in objects:
@@ -105,6 +115,8 @@ class AnnotationErrors:
                 continue
             if size is not None and _extends_beyond(each.box, size):
                 self._cut.append(each.where)
+            if size is not None and any(seen and _extends_beyond((x, y, x, y), size) for x, y, seen in each.points):
+                self._outside.append(each.where)
             yield each
 
 

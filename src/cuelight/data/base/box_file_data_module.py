@@ -48,6 +48,7 @@ class BoxFileDataModule(ImageFileDataModule[BoxFiles]):
 
     task: ClassVar[str] = "detection"
     target_kind = Boxes()
+    with_points: ClassVar[bool] = False
 
     def __init__(
         self,
@@ -65,6 +66,7 @@ class BoxFileDataModule(ImageFileDataModule[BoxFiles]):
         super().__init__(path, size=size, resize=resize, **options)
         self.classes = classes
         self.keep_empty = keep_empty
+        self.min_visible = min_visible
         self.target_kind = kind = Boxes(min_visible)
         self.mixing = BoxMixing(kind, mosaic, mixup, close_mosaic) if mosaic or mixup else None
         self._annotations: Annotations | None = None
@@ -104,12 +106,12 @@ class BoxFileDataModule(ImageFileDataModule[BoxFiles]):
         """Return the files of ``train`` and, where they exist, of ``val`` and ``test``."""
         new_names, errors = self._new_names(), AnnotationErrors(self.path, self.on_error)
         chosen = {split: list(self._choose(images, new_names, errors)) for split, images in self._read().splits.items()}
+        skeleton = self._read().skeleton
         errors.report()
         self._annotations = None
         _warn_of_repeated(chosen)
-        return {
-            split: BoxFiles.of_images(images, self.class_names, self.value_range) for split, images in chosen.items()
-        }
+        options = self.class_names, self.value_range, len(skeleton.names) if skeleton else 0
+        return {split: BoxFiles.of_images(images, *options) for split, images in chosen.items()}
 
     def check_files(self, train: BoxFiles) -> None:
         """Refuse training images without a single object."""
@@ -149,7 +151,7 @@ class BoxFileDataModule(ImageFileDataModule[BoxFiles]):
             read = self.read_annotations(errors)
             splits = {split: list(_usable(images, errors)) for split, images in read.splits.items()}
             errors.report()
-            self._annotations = Annotations(read.class_names, splits)
+            self._annotations = read._replace(splits=splits)
         return self._annotations
 
     def _new_names(self) -> dict[str, str]:
@@ -200,4 +202,5 @@ def _warn_of_repeated(splits: Mapping[str, Sequence[AnnotatedImage]]) -> None:
 def _described(files: BoxFiles, names: Sequence[str]) -> Iterator[tuple[str, str]]:
     for path, objects in zip(files.paths, files.objects, strict=True):
         listed = zip(objects.boxes.tolist(), objects.labels.tolist(), objects.crowd.tolist(), strict=True)
-        yield path, "\n".join(f"{names[label]} {box} {crowd}" for box, label, crowd in listed)
+        text = "\n".join(f"{names[label]} {box} {crowd}" for box, label, crowd in listed)
+        yield path, text if objects.points is None else f"{text}\n{objects.points.tolist()}"

@@ -13,6 +13,7 @@ from PIL import Image
 from cuelight.data.base.box_annotations import RELATIVE, AnnotatedImage
 from cuelight.data.reading import UnreadableImageError, read_with_header
 from cuelight.data.targets.boxes import BoxTarget, box_target
+from cuelight.data.targets.keypoints import keypoint_target
 from cuelight.images.value_range import ValueRange
 
 Coordinates = NDArray[np.float32]
@@ -24,12 +25,16 @@ _TOP_IS_BOTTOM = frozenset({3, 4, 7, 8})
 
 
 class ImageBoxes(NamedTuple):
-    """The objects of an image: boxes ``(n, 4)`` in units of ``size`` (width, height), labels and crowd ``(n,)``."""
+    """The objects of an image: boxes ``(n, 4)`` in units of ``size`` (width, height), labels and crowd ``(n,)``.
+
+    Data of keypoints has ``points`` ``(n, K, 3)``, too: x and y in the same units, and the visibility.
+    """
 
     size: tuple[int, int] | None
     boxes: Coordinates
     labels: NDArray[np.int64]
     crowd: NDArray[np.bool_]
+    points: Coordinates | None = None
 
 
 class BoxFiles:
@@ -44,11 +49,17 @@ class BoxFiles:
 
     @classmethod
     def of_images(
-        cls, images: Sequence[AnnotatedImage], class_names: Sequence[str], value_range: ValueRange | None
+        cls,
+        images: Sequence[AnnotatedImage],
+        class_names: Sequence[str],
+        value_range: ValueRange | None,
+        points: int = 0,
     ) -> BoxFiles:
-        """Label the objects by their class names, all of which are in ``class_names``."""
+        """Label the objects by their class names, all of which are in ``class_names``; ``points`` each has."""
         label_of = {name: label for label, name in enumerate(class_names)}
-        return cls([image.path for image in images], [_to_arrays(image, label_of) for image in images], value_range)
+        return cls(
+            [image.path for image in images], [_to_arrays(image, label_of, points) for image in images], value_range
+        )
 
     def __len__(self) -> int:
         return len(self.paths)
@@ -61,7 +72,7 @@ class BoxFiles:
         """
         path, objects = self.paths[index], self.objects[index]
         image, header = read_with_header(path, self.value_range)
-        boxes, size = objects.boxes, objects.size
+        boxes, size = np.concatenate([objects.boxes, _as_boxes(objects.points)]), objects.size
         if size == RELATIVE:
             boxes = boxes * np.array(image.size * 2, dtype=np.float32)
         elif size is not None and size != image.size:
@@ -69,11 +80,17 @@ class BoxFiles:
                 reason = f"it is for {size[0]} x {size[1]} pixels, but the image has {image.width} x {image.height}"
                 raise UnreadableImageError(path, reason, "annotation of this image")
             boxes = turn_upright(boxes, size, header.orientation)
+        boxes, places = np.split(boxes, [len(objects.boxes)])
         boxes = np.clip(boxes, 0, np.array(image.size * 2, dtype=np.float32))
         if (boxes[:, 2:] <= boxes[:, :2]).any():
             raise UnreadableImageError(path, "a box is outside of the image", "annotation of this image")
         labels, crowd = torch.from_numpy(objects.labels), torch.from_numpy(objects.crowd)
-        return image, box_target(torch.from_numpy(boxes), labels, (image.height, image.width), crowd)
+        upright = (image.height, image.width)
+        if objects.points is None:
+            return image, box_target(torch.from_numpy(boxes), labels, upright, crowd)
+        points = objects.points.copy()
+        points[..., :2] = places[:, :2].reshape(*points.shape[:2], 2)
+        return image, keypoint_target(torch.from_numpy(boxes), labels, torch.from_numpy(points), upright, crowd)
 
     def part(self, positions: Iterable[int]) -> BoxFiles:
         """Return the images at these positions, in this order."""
@@ -104,10 +121,22 @@ def turn_upright(boxes: Coordinates, size: tuple[int, int], orientation: int) ->
     return np.stack([left, top, right, bottom], axis=1)
 
 
-def _to_arrays(image: AnnotatedImage, label_of: dict[str, int]) -> ImageBoxes:
+def _to_arrays(image: AnnotatedImage, label_of: dict[str, int], count: int) -> ImageBoxes:
     return ImageBoxes(
         image.size,
         np.array([each.box for each in image.objects], dtype=np.float32).reshape(-1, 4),
         np.array([label_of[each.name] for each in image.objects], dtype=np.int64),
         np.array([each.crowd for each in image.objects], dtype=bool),
+        _points_of(image, count) if count else None,
     )
+
+
+def _points_of(image: AnnotatedImage, count: int) -> Coordinates:
+    return np.array([each.points for each in image.objects], dtype=np.float32).reshape(-1, count, 3)
+
+
+def _as_boxes(points: Coordinates | None) -> Coordinates:
+    """Return points as boxes without a size, which are turned and scaled alike."""
+    if points is None:
+        return np.empty((0, 4), np.float32)
+    return np.tile(points[..., :2].reshape(-1, 2), 2)

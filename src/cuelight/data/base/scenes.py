@@ -17,7 +17,7 @@ MOST_DIGITS = 20
 
 # A new digit may overlap others in at most this share of its pixels and of theirs.
 _MOST_COVERED = 0.05
-_TRIES = 6
+TRIES = 6
 
 _INK = 20  # height or width of the ink of a digit, in pixels of 28
 _DEGREES = 10
@@ -28,8 +28,8 @@ _SHOWN = 127  # a pixel belongs to a digit if its ink covers more than half of i
 _LUMA = np.array([0.299, 0.587, 0.114])
 
 # Random numbers for each; a scene draws all of them at once, which makes it fast.
-_OF_BACKGROUND = 6
-_OF_DIGIT = 8 + 2 * _TRIES
+OF_BACKGROUND = 6
+_OF_DIGIT = 8 + 2 * TRIES
 
 
 class Scene(NamedTuple):
@@ -85,31 +85,35 @@ class SceneDrawer:
     def __call__(self, index: int) -> Scene:
         """Draw the scene of an index from 0; it has at least one digit."""
         least, most = self.digits_per_scene
-        # Later versions of NumPy may change the methods of a Generator, but not the stream of its plain numbers.
-        key = np.array([self._key, index], dtype=np.uint64)
-        numbers = np.random.Generator(np.random.Philox(key=key)).random(1 + _OF_BACKGROUND + most * _OF_DIGIT)
-        count = least + _below(numbers[0], most - least + 1)
-        image = self._background(numbers[1 : 1 + _OF_BACKGROUND])
+        numbers = self._numbers(index, 1 + OF_BACKGROUND + most * _OF_DIGIT)
+        count = least + below(numbers[0], most - least + 1)
+        image = self._background(numbers[1 : 1 + OF_BACKGROUND])
         instances, claims = np.zeros((2, *self.size), dtype=np.uint8)
         areas: list[int] = []
         labels: list[int] = []
-        for of_digit in numbers[1 + _OF_BACKGROUND :].reshape(most, _OF_DIGIT)[:count]:
-            chosen = _below(of_digit[0], len(self.digits))
+        for of_digit in numbers[1 + OF_BACKGROUND :].reshape(most, _OF_DIGIT)[:count]:
+            chosen = below(of_digit[0], len(self.digits))
             stroke = self._stroke(chosen, of_digit[1:4])
             shown = stroke > _SHOWN
             claimed = np.ones_like(shown) if self.apart else shown
-            place = _free_place(claims, areas, claimed, of_digit[8:], 0 if self.apart else _MOST_COVERED)
+            place = free_place(claims, areas, claimed, of_digit[8:], 0 if self.apart else _MOST_COVERED)
             if place is None:
                 continue
-            _paint(image[place], stroke, of_digit[4:8])
+            paint(image[place], stroke, of_digit[4:8])
             for taken, region in ((instances, shown), (claims, claimed)):
                 taken[place][region] = len(areas) + 1
             areas.append(int(claimed.sum()))
             labels.append(int(self.labels[chosen]))
         return Scene(image, instances, np.array(labels, dtype=np.uint8))
 
+    def _numbers(self, index: int, count: int) -> Numbers:
+        """Return random numbers from 0 to 1 for the scene of an index."""
+        # Later versions of NumPy may change the methods of a Generator, but not the stream of its plain numbers.
+        key = np.array([self._key, index], dtype=np.uint64)
+        return np.random.Generator(np.random.Philox(key=key)).random(count)
+
     def _background(self, numbers: Numbers) -> Pixels:
-        photograph = self.photographs[_below(numbers[0], len(self.photographs))]
+        photograph = self.photographs[below(numbers[0], len(self.photographs))]
         height, width = self.size
         largest = min(photograph.height / height, photograph.width / width)
         zoom = 1 + numbers[1] * (largest - 1)
@@ -150,12 +154,12 @@ class SceneDrawer:
         return ink[rows[0] : rows[-1] + 1, columns[0] : columns[-1] + 1]
 
 
-def _below(number: float, bound: int) -> int:
+def below(number: float, bound: int) -> int:
     """Map a number from 0 to 1 to an integer from 0 to ``bound - 1``."""
     return int(number * bound)
 
 
-def _free_place(
+def free_place(
     claims: Pixels, areas: Sequence[int], claimed: NDArray[np.bool_], numbers: Numbers, most_covered: float
 ) -> tuple[slice, slice] | None:
     """Return the first of a few random places where a digit covers almost nothing of the others."""
@@ -164,8 +168,8 @@ def _free_place(
     if min(room) < 1:
         return None
     limits = np.array([claimed.sum(), *areas]) * most_covered
-    for down, right in numbers.reshape(_TRIES, 2):
-        top, left = _below(down, room[0]), _below(right, room[1])
+    for down, right in numbers.reshape(TRIES, 2):
+        top, left = below(down, room[0]), below(right, room[1])
         place = slice(top, top + height), slice(left, left + width)
         covered = np.bincount(claims[place][claimed], minlength=len(limits))
         covered[0] = covered[1:].sum()
@@ -178,7 +182,7 @@ def _brightness(region: Pixels) -> float:
     return float((region.reshape(-1, 3).mean(axis=0) * _LUMA).sum())
 
 
-def _paint(region: Pixels, stroke: Pixels, numbers: Numbers) -> None:
+def paint(region: Pixels, stroke: Pixels, numbers: Numbers) -> None:
     """Paint a digit in a random colour that is clearly lighter than its background."""
     least = min(_brightness(region) + _CONTRAST, _WHITE)
     colour = numbers[:3] * _WHITE

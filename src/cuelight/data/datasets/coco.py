@@ -7,11 +7,12 @@ import math
 import re
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, ClassVar, Literal
 
 from cuelight.data.base.box_annotations import AnnotatedImage, AnnotatedObject, AnnotationErrors, Annotations
 from cuelight.data.base.box_file_data_module import BoxFileDataModule
 from cuelight.data.base.folders import report_unused, require_folder, split_folders
+from cuelight.data.base.point_annotations import coco_points, coco_skeleton
 from cuelight.data.base.text_lines import read_text
 from cuelight.data.finding import UnusedFiles, is_file, walk_images
 from cuelight.errors import DataError
@@ -44,6 +45,8 @@ class CocoDetection(BoxFileDataModule):
         **options: As for :class:`~cuelight.data.base.box_file_data_module.BoxFileDataModule`.
     """
 
+    prefix: ClassVar[str] = "instances"  # of the files of COCO itself
+
     def __init__(
         self,
         path: str | Path,
@@ -59,13 +62,16 @@ class CocoDetection(BoxFileDataModule):
         """Return the images of ``train`` and, where there are such files, of ``val`` and ``test``."""
         root = Path(self.path)
         require_folder(root, _LAYOUT)
-        files = _given(root, self.annotations, "train") or _find_annotation_files(root)
+        files = _given(root, self.annotations, "train") or _find_annotation_files(root, self.prefix)
         folders = _given(root, self.images, *files)
         unused = UnusedFiles(root, ignored=(".json",))
         splits: dict[str, list[AnnotatedImage]] = {}
-        read = {split: _CocoFile(file, errors) for split, file in files.items()}
+        read = {split: _CocoFile(file, errors, self.prefix, self.with_points) for split, file in files.items()}
+        skeleton = read["train"].skeleton
         walked: dict[Path, set[str]] = {}
         for split, coco in read.items():
+            if coco.skeleton != skeleton:
+                raise DataError(f"{coco.file}: its keypoints differ from those of {read['train'].file}.")
             folder = folders.get(split) or coco.find_images(root, split)
             if folder not in walked:
                 walked[folder] = set(walk_images(folder, unused))
@@ -74,20 +80,22 @@ class CocoDetection(BoxFileDataModule):
         for path in sorted(set().union(*walked.values()) - used):
             unused.add_without_annotation(path)
         report_unused(unused, root, [*walked, *(file.parent for file in files.values() if file.parent != root)])
-        return Annotations(read["train"].class_names(), splits)
+        return Annotations(read["train"].class_names(), splits, skeleton)
 
 
 class _CocoFile:
     """A JSON file of COCO: its images, categories and annotations, each checked as it is used."""
 
-    def __init__(self, file: Path, errors: AnnotationErrors) -> None:
+    def __init__(self, file: Path, errors: AnnotationErrors, prefix: str, with_points: bool) -> None:
         self.file = file
+        self.prefix = prefix
         self.errors = errors
         content = _read_json(file)
         if not isinstance(content, dict):
             raise DataError(f"{file}: expected an object with images, annotations and categories. Is it of COCO?")
         self._images = self._by_id(content, "images", "file_name")
         self._categories = self._by_id(content, "categories", "name")
+        self.skeleton = coco_skeleton(self._categories.values(), file) if with_points else None
         self._objects: dict[object, list[AnnotatedObject]] = {}
         self._used: set[str] = set()
         for annotation in self._entries(content, "annotations"):
@@ -103,7 +111,7 @@ class _CocoFile:
 
     def find_images(self, root: Path, split: str) -> Path:
         """Return the folder to which the names of the images are relative."""
-        subset = self.file.stem.removeprefix("instances_")
+        subset = self.file.stem.removeprefix(f"{self.prefix}_")
         named = [folder for name in dict.fromkeys((subset, split)) for folder in (root / "images" / name, root / name)]
         above = [split_folders(root).get(split, root), root / "images", root, self.file.parent / "images"]
         candidates = list(dict.fromkeys([self.file.parent, *named, *above]))
@@ -136,7 +144,11 @@ class _CocoFile:
         else:
             self._used.add(category["name"])
             box = _to_box(annotation.get("bbox"))
-            each = AnnotatedObject(category["name"], box, bool(annotation.get("iscrowd")), where)
+            points = coco_points(annotation.get("keypoints"), self.skeleton) if self.skeleton else ()
+            if isinstance(points, str):
+                self.errors.add(where, points)
+                return
+            each = AnnotatedObject(category["name"], box, bool(annotation.get("iscrowd")), where, points)
             self._objects.setdefault(annotation["image_id"], []).append(each)
 
     def _by_id(self, content: Mapping[str, Any], key: str, needed: str) -> dict[object, dict[str, Any]]:
@@ -168,12 +180,12 @@ def _given(root: Path, places: str | PerSplit | None, *splits: str) -> dict[str,
     return {split: root / place for split, place in places.items()}
 
 
-def _find_annotation_files(root: Path) -> dict[str, Path]:
+def _find_annotation_files(root: Path, prefix: str) -> dict[str, Path]:
     in_folders = {split: sorted(folder.glob("*.json")) for split, folder in split_folders(root).items()}
     found = {split: files for split, files in in_folders.items() if files}
     if not found:
         listed = sorted([*root.glob("*.json"), *root.glob("annotations/*.json")])
-        files = [file for file in listed if file.stem.startswith("instances")] or listed
+        files = [file for file in listed if file.stem.startswith(prefix)] or listed
         for file in files:
             match = _SPLIT_IN_NAME.search(file.stem.lower())
             found.setdefault(_SPLITS[match[1]] if match else "train", []).append(file)

@@ -54,7 +54,7 @@ class DigitBoxes(DigitScenes):
 
     task: ClassVar[str] = "detection"
     target_kind = Boxes()
-    scene_images = BoxedScenes
+    scene_images: ClassVar[type[SceneImages]] = BoxedScenes
     heights = (0.11, 0.31)
     apart = True
 
@@ -72,8 +72,12 @@ class DigitBoxes(DigitScenes):
         **options: Any,
     ) -> None:
         super().__init__(size, digits_per_scene, train_scenes, val_scenes, test_scenes, **options)
-        self.target_kind = kind = Boxes(min_visible)
+        self.target_kind = kind = self.make_kind(min_visible)
         self.mixing = BoxMixing(kind, mosaic, mixup, close_mosaic) if mosaic or mixup else None
+
+    def make_kind(self, min_visible: float) -> Boxes:
+        """Return how the targets follow their images."""
+        return Boxes(min_visible)
 
     @property
     def class_names(self) -> list[str]:

@@ -95,6 +95,7 @@ class DigitScenes(ImageDataModule[SceneImages]):
     task: ClassVar[str] = "segmentation"
     target_kind: TargetKind = MASKS
     scene_images: ClassVar[type[SceneImages]] = SceneImages
+    drawer: ClassVar[type[SceneDrawer]] = SceneDrawer
     heights = (0.34, 0.48)  # of a digit, relative to the shorter side of the scene
     apart = False
 
@@ -149,7 +150,7 @@ class DigitScenes(ImageDataModule[SceneImages]):
         self.take_splits(
             {
                 split: self.scene_images(
-                    SceneDrawer(
+                    self.drawer(
                         digits[split].images[:, 0].numpy(),
                         digits[split].labels.numpy(),
                         load_photographs(PHOTOGRAPHS[split], round(_ROOM * max(self.size))),

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import logging
 import math
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +20,7 @@ from cuelight.data.base.box_annotations import (
 )
 from cuelight.data.base.box_file_data_module import BoxFileDataModule
 from cuelight.data.base.folders import report_unused
+from cuelight.data.base.point_annotations import to_points, yolo_skeleton
 from cuelight.data.base.text_lines import read_lines, read_text
 from cuelight.data.finding import UnusedFiles, is_file, walk_images
 from cuelight.errors import DataError
@@ -49,6 +51,8 @@ class YoloDetection(BoxFileDataModule):
         file = _find_yaml(Path(self.path))
         settings = _read_yaml(file)
         names = _class_names(settings, file)
+        skeleton, numbers = yolo_skeleton(settings, file) if self.with_points else (None, 0)
+        expected = len(skeleton.names) * numbers if skeleton else 0
         roots = _roots(settings, file)
         unused = UnusedFiles(file.parent, ignored=(".txt", ".cache", ".yaml", ".yml"))
         splits: dict[str, list[AnnotatedImage]] = {}
@@ -60,11 +64,13 @@ class YoloDetection(BoxFileDataModule):
             found = [_find_place(place, roots, file, split) for place in _as_list(entry, file, split)]
             folders += [folder for folder in found if folder.is_dir()]
             paths = [path for place in found for path in _list_images(place, roots, unused, errors)]
-            splits[split] = list(_label(paths, names, errors))
+            splits[split] = list(
+                _label(paths, partial(_parse, names=names, points=(expected, numbers), errors=errors), errors)
+            )
         if not splits.get("train"):
             raise DataError(f"{file}: there are no images for train. {_LAYOUT}")
         report_unused(unused, file.parent, folders, known=["labels", file.name])
-        return Annotations(list(dict.fromkeys(names.values())), splits)
+        return Annotations(list(dict.fromkeys(names.values())), splits, skeleton)
 
 
 def _find_yaml(path: Path) -> Path:
@@ -139,7 +145,9 @@ def _list_images(place: Path, roots: Sequence[Path], unused: UnusedFiles, errors
             yield str(found)
 
 
-def _label(paths: Sequence[str], names: Mapping[int, str], errors: AnnotationErrors) -> Iterator[AnnotatedImage]:
+def _label(
+    paths: Sequence[str], parse: Callable[[str, str], AnnotatedObject | None], errors: AnnotationErrors
+) -> Iterator[AnnotatedImage]:
     files = {path: _label_file(path) for path in paths}
     alone = [path for path, file in files.items() if not file.exists()]
     if alone:
@@ -153,7 +161,7 @@ def _label(paths: Sequence[str], names: Mapping[int, str], errors: AnnotationErr
         except DataError as error:
             errors.add_file(error)
             continue
-        objects = [_parse(line, f"{files[path]}: line {number}", names, errors) for number, line in enumerate(lines, 1)]
+        objects = [parse(line, f"{files[path]}: line {number}") for number, line in enumerate(lines, 1)]
         yield AnnotatedImage(path, RELATIVE, [each for each in objects if each])
 
 
@@ -168,24 +176,36 @@ def _label_file(path: str) -> Path:
     return beside if beside.exists() and not in_labels.exists() else in_labels
 
 
-def _parse(line: str, where: str, names: Mapping[int, str], errors: AnnotationErrors) -> AnnotatedObject | None:
+def _parse(
+    line: str, where: str, *, names: Mapping[int, str], points: tuple[int, int], errors: AnnotationErrors
+) -> AnnotatedObject | None:
+    """Return the object of a line; ``points`` are the numbers of all its points and of each, 0 without any."""
     try:
         number, *values = map(float, line.split())
     except ValueError:
         errors.add(where, f"expected numbers, got {line[:80]!r}")
         return None
+    in_points, of_each = points
+    problem = None
     if number not in names:
-        errors.add(where, f"there is no class {number:g}; expected {min(names)} to {max(names)}")
-    elif len(values) == _BOX:
-        x, y, width, height = values
+        problem = f"there is no class {number:g}; expected {min(names)} to {max(names)}"
+    elif in_points and len(values) != _BOX + in_points:
+        expected = f"a class with a box of 4 numbers and {in_points // of_each} points of {of_each} numbers"
+        problem = f"expected {expected}, {1 + _BOX + in_points} in all, got {len(values) + 1} numbers"
+    elif len(values) == _BOX + in_points:
+        x, y, width, height = values[:_BOX]
         box = (x - width / 2, y - height / 2, x + width / 2, y + height / 2)
-        return AnnotatedObject(names[int(number)], box, False, where)
+        found = to_points(values[_BOX:], of_each) if in_points else ()
+        if not isinstance(found, str):
+            return AnnotatedObject(names[int(number)], box, False, where, found)
+        problem = found
     elif len(values) > _BOX and len(values) % 2 == 0:
         across, down = values[::2], values[1::2]
         box = (_least(across), _least(down), -_least([-x for x in across]), -_least([-y for y in down]))
         return AnnotatedObject(names[int(number)], box, False, where)
     else:
-        errors.add(where, f"expected a class with a box of 4 numbers or a polygon, got {len(values) + 1} numbers")
+        problem = f"expected a class with a box of 4 numbers or a polygon, got {len(values) + 1} numbers"
+    errors.add(where, problem)
     return None
 
 

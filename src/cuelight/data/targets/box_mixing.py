@@ -11,7 +11,7 @@ from pydantic import Field
 from torch import Tensor
 from torchvision.transforms.v2 import functional
 
-from cuelight.data.targets.boxes import Boxes, BoxTarget, box_target
+from cuelight.data.targets.boxes import Boxes, BoxTarget
 
 BoxSample = tuple[Tensor, BoxTarget]
 Probability = Annotated[float, Field(ge=0, le=1)]
@@ -44,19 +44,24 @@ class BoxMixing:
         """Return the sample, or one of it and of those that ``draw`` returns."""
         if _happens(self.mosaic):
             sample = self._make_mosaic([sample, draw(), draw(), draw()])
-        return _mean(sample, draw()) if _happens(self.mixup) else sample
+        return self._mean(sample, draw()) if _happens(self.mixup) else sample
 
     def _make_mosaic(self, samples: Sequence[BoxSample]) -> BoxSample:
         images = [image for image, _ in samples]
         height, width = images[0].shape[-2:]
         whole = torch.cat([torch.cat(images[:2], -1), torch.cat(images[2:], -1)], -2)
         corners = [(0, 0), (width, 0), (0, height), (width, height)]
-        target = _join([target for _, target in samples], corners, (2 * height, 2 * width))
+        target = self.kind.join([target for _, target in samples], corners, (2 * height, 2 * width))
         zoom = 1 + float(torch.rand(()))
         (top, rows), (left, columns) = _window(height, zoom), _window(width, zoom)
         window = {"top": top, "left": left, "height": rows, "width": columns}
         cut = partial(functional.resized_crop, **window, size=[height, width], antialias=True)
         return cut(whole), self.kind.move(target, cut)
+
+    def _mean(self, sample: BoxSample, other: BoxSample) -> BoxSample:
+        image = torch.stack([sample[0], other[0]]).float().mean(0).to(sample[0].dtype)
+        target = self.kind.join([sample[1], other[1]], [(0, 0), (0, 0)], (image.shape[-2], image.shape[-1]))
+        return image, target
 
 
 def _happens(probability: float) -> bool:
@@ -69,17 +74,3 @@ def _window(side: int, zoom: float) -> tuple[int, int]:
     first = max(0.0, side - (1 - _LEAST_SHARE) * length)
     last = min(side - _LEAST_SHARE * length, 2 * side - length)
     return round(first + float(torch.rand(())) * (last - first)), length
-
-
-def _mean(sample: BoxSample, other: BoxSample) -> BoxSample:
-    image = torch.stack([sample[0], other[0]]).float().mean(0).to(sample[0].dtype)
-    return image, _join([sample[1], other[1]], [(0, 0), (0, 0)], (image.shape[-2], image.shape[-1]))
-
-
-def _join(targets: Sequence[BoxTarget], corners: Sequence[tuple[int, int]], size: tuple[int, int]) -> BoxTarget:
-    moved = [
-        target["boxes"].as_subclass(Tensor) + torch.tensor([left, top, left, top])
-        for target, (left, top) in zip(targets, corners, strict=True)
-    ]
-    labels, crowd = (torch.cat([target[name] for target in targets]) for name in ("labels", "crowd"))
-    return box_target(torch.cat(moved), labels, size, crowd)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
-from typing import TypedDict
+from typing import Any, TypedDict, cast
 
 import torch
 from torch import Tensor
@@ -53,6 +53,7 @@ class Boxes:
 
     def __init__(self, min_visible: float = 0.1) -> None:
         self.min_visible = min_visible
+        self.empty: Any = box_target(torch.zeros(0, 4), torch.zeros(0, dtype=torch.int64), (1, 1))
 
     def fit(self, target: BoxTarget, preprocessing: Preprocessing) -> BoxTarget:
         """Resize boxes for the model as their image is, and cut them off where it is cropped."""
@@ -70,23 +71,21 @@ class Boxes:
     def augment(self, augmentation: Augmentation, image: Tensor, target: BoxTarget) -> tuple[Tensor, BoxTarget]:
         """Transform the image and its boxes alike."""
         # torchvision clips the first boxes after each transform, and never the second.
-        image, boxes, whole = augmentation(image, target["boxes"], _unclipped(target["boxes"]))
+        image, boxes, whole = augmentation(image, target["boxes"], unclipped(target["boxes"]))
         return image, self._visible(target, boxes, whole)
 
     def collate(self, targets: Sequence[BoxTarget]) -> BoxTarget:
         """Return the targets of a batch, padded to the largest number of boxes, at least 1."""
         most = max([1, *(len(target["labels"]) for target in targets)])
-        batch: BoxTarget = {
-            "boxes": torch.zeros(len(targets), most, 4),
-            "labels": torch.full((len(targets), most), PADDING_LABEL),
-            "crowd": torch.zeros(len(targets), most, dtype=torch.bool),
+        batch = {
+            name: values.as_subclass(Tensor).new_zeros(len(targets), most, *values.shape[1:])
+            for name, values in self.empty.items()
         }
+        batch["labels"].fill_(PADDING_LABEL)
         for index, target in enumerate(targets):
-            count = len(target["labels"])
-            batch["boxes"][index, :count] = target["boxes"].as_subclass(Tensor)
-            batch["labels"][index, :count] = target["labels"]
-            batch["crowd"][index, :count] = target["crowd"]
-        return batch
+            for name, values in target.items():
+                batch[name][index, : len(target["labels"])] = cast("Tensor", values).as_subclass(Tensor)
+        return cast("BoxTarget", batch)
 
     def transform_problems(self, transforms: Iterable[Part] | None, path: str) -> list[Problem]:
         """Report the transforms that torchvision cannot repeat on boxes."""
@@ -94,21 +93,32 @@ class Boxes:
 
     def move(self, target: BoxTarget, transform: Callable[[Tensor], Tensor]) -> BoxTarget:
         """Apply a transform of torchvision to the boxes, and cut them off at the edge of the image."""
-        whole = transform(_unclipped(target["boxes"]))
+        whole = transform(unclipped(target["boxes"]))
         return self._visible(target, functional.clamp_bounding_boxes(whole, clamping_mode="hard"), whole)
+
+    def join(
+        self, targets: Sequence[BoxTarget], corners: Sequence[tuple[int, int]], size: tuple[int, int]
+    ) -> BoxTarget:
+        """Return the objects of several images, placed with their left top corners (x, y) in one image of a size."""
+        joined = {name: torch.cat([_entry(target, name) for target in targets]) for name in self.empty}
+        moved = [
+            target["boxes"].as_subclass(Tensor) + torch.tensor([left, top, left, top])
+            for target, (left, top) in zip(targets, corners, strict=True)
+        ]
+        return cast("BoxTarget", joined | {"boxes": _on_canvas(torch.cat(moved), size)})
 
     def _visible(self, target: BoxTarget, boxes: Tensor, whole: Tensor) -> BoxTarget:
         area = box_area(boxes.as_subclass(Tensor))
         share = area / box_area(whole.as_subclass(Tensor)).clamp(min=torch.finfo(torch.float32).tiny)
         kept = (area > 0) & ((share >= self.min_visible) | target["crowd"])
-        return {
-            "boxes": _on_canvas(boxes[kept], boxes.canvas_size),  # type: ignore[attr-defined]
-            "labels": target["labels"][kept],
-            "crowd": target["crowd"][kept],
-        }
+        seen = {name: _entry(target, name)[kept] for name in target}
+        boxes = _on_canvas(boxes[kept], boxes.canvas_size)  # type: ignore[attr-defined]
+        return cast("BoxTarget", seen | {"boxes": boxes})
 
 
-BOXES = Boxes()
+def _entry(target: BoxTarget, name: str) -> Tensor:
+    values: Tensor = target[name]  # type: ignore[literal-required]  # a subclass may have more
+    return values.as_subclass(Tensor)
 
 
 def _on_canvas(boxes: Tensor, size: tuple[int, int]) -> Tensor:
@@ -125,6 +135,10 @@ def _center_crop(boxes: Tensor, size: tuple[int, int]) -> Tensor:
     return cropped
 
 
-def _unclipped(boxes: Tensor) -> Tensor:
+def unclipped(boxes: Tensor) -> Tensor:
+    """Return a copy of boxes that torchvision does not clip to the image."""
     free: Tensor = tv_tensors.wrap(boxes.as_subclass(Tensor).clone(), like=boxes, clamping_mode=None)
     return free
+
+
+BOXES = Boxes()

@@ -24,11 +24,13 @@ class Assignment:
         boxes: ``(N, A, 4)``, any box where the score is 0.
         scores: ``(N, A, classes)``, 0 to 1: how well a cell is aligned with its object, for the class of that.
         counted: ``(N, A)``, 0 for cells inside an ignored region that have no object, 1 for others.
+        owner: ``(N, A)``, the index of the object, any index where the score is 0.
     """
 
     boxes: Tensor
     scores: Tensor
     counted: Tensor
+    owner: Tensor
 
 
 def assign(
@@ -68,6 +70,7 @@ def assign(
         boxes=objects.gather(1, owner[..., None].expand(-1, -1, 4)),
         scores=_is_at(of_owner, scores.shape[-1]) * target[..., None],
         counted=(chosen.any(1) | ~(inside & crowd[..., None]).any(1)).to(scores.dtype),
+        owner=owner,
     )
 
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from typing import Any
+from dataclasses import dataclass, fields, replace
+from typing import Any, Self, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -51,8 +51,17 @@ class Candidates:
     def __len__(self) -> int:
         return len(self.scores)
 
-    def __getitem__(self, chosen: Any) -> Candidates:
-        return Candidates(self.boxes[chosen], self.scores[chosen], self.labels[chosen])
+    def __getitem__(self, chosen: Any) -> Self:
+        return replace(self, **{each.name: getattr(self, each.name)[chosen] for each in fields(self)})
+
+    def moved(self, offset: NDArray[Any], factor: NDArray[Any], size: tuple[int, int]) -> Self:
+        """Return what is left in an image of a width and height after ``(position - offset) * factor``."""
+        corners = np.clip((self.boxes.reshape(-1, 2, 2) - offset) * factor, 0, size).astype(np.float32)
+        inside = (corners[:, 1] > corners[:, 0]).all(axis=1)
+        return replace(self, boxes=corners.reshape(-1, 4))[inside]
+
+
+_Found = TypeVar("_Found", bound=Candidates)
 
 
 @dataclass(frozen=True)
@@ -111,11 +120,11 @@ def decode_detection(
     :class:`Decoding`. Raises ``CuelightError`` for others, and for values that are not finite.
     """
     how = Decoding(**decoding)
-    maps = _maps(outputs, how.strides)
+    maps = box_maps(outputs, how.strides)
     names = [*(class_names or ())]
     names += [str(index) for index in range(len(names), maps[0].shape[1] - _CLASSES.start)]
     images = zip(*maps, strict=True)
-    return [Detections(_kept(candidates(of_image, how), how), tuple(names)) for of_image in images]
+    return [Detections(kept(candidates(of_image, how), how), tuple(names)) for of_image in images]
 
 
 def candidates(maps: Sequence[NDArray[Any]], how: Decoding) -> Candidates:
@@ -123,18 +132,20 @@ def candidates(maps: Sequence[NDArray[Any]], how: Decoding) -> Candidates:
 
     ``maps`` are ``(5 + classes, H, W)`` for each stride. Boxes are clipped to the image first, and empty ones dropped.
     """
-    found = [_of_map(values, stride, how.conf_threshold) for values, stride in zip(maps, how.strides, strict=True)]
-    boxes, scores, labels = (np.concatenate(parts) for parts in zip(*found, strict=True))
+    found = [boxes_of_map(values, stride, how.conf_threshold) for values, stride in zip(maps, how.strides, strict=True)]
+    boxes, scores, labels, _ = (np.concatenate(parts) for parts in zip(*found, strict=True))
     return Candidates(boxes, scores, labels)
 
 
-def _kept(found: Candidates, how: Decoding) -> Candidates:
+def kept(found: _Found, how: Decoding) -> _Found:
+    """Return what is left after the suppression."""
     return found[suppress(found.boxes, found.scores, how.iou_threshold, how.max_det)]
 
 
-def _of_map(
+def boxes_of_map(
     values: NDArray[Any], stride: int, threshold: float
-) -> tuple[NDArray[np.float32], NDArray[np.float32], NDArray[np.int64]]:
+) -> tuple[NDArray[np.float32], NDArray[np.float32], NDArray[np.int64], NDArray[np.int64]]:
+    """Return boxes, scores and labels of the cells of a stride with at least a score, and the indices of the cells."""
     rows, columns = np.nonzero(values[_SCORE] >= np.float32(threshold))
     chosen = values[:, rows, columns].astype(np.float32)
     centers = np.stack([columns, rows]).astype(np.float32) + np.float32(0.5)
@@ -145,10 +156,12 @@ def _of_map(
     labels = chosen[_CLASSES].argmax(axis=0)
     scores = chosen[_CLASSES].max(axis=0)
     whole = (highs > lows).all(axis=0)
-    return np.concatenate([lows, highs]).T[whole], scores[whole], labels[whole]
+    cells = rows * values.shape[2] + columns
+    return np.concatenate([lows, highs]).T[whole], scores[whole], labels[whole], cells[whole]
 
 
-def _maps(outputs: Mapping[str, NDArray[Any]], strides: Sequence[int]) -> list[NDArray[Any]]:
+def box_maps(outputs: Mapping[str, NDArray[Any]], strides: Sequence[int]) -> list[NDArray[Any]]:
+    """Return the outputs, one for each stride. Raises ``CuelightError`` for others, and if not finite."""
     maps = list(outputs.values())
     channels = {values.shape[1] for values in maps if values.ndim == 4}  # noqa: PLR2004
     if len(maps) != len(strides) or any(values.ndim != 4 for values in maps) or len(channels) != 1:  # noqa: PLR2004

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from numpy.typing import NDArray
@@ -28,12 +28,25 @@ def draw_detection_examples(
 
     Misses and false alarms are red, regions to ignore and what is found there grey. All images are of one size.
     """
+    return example_panels(images, targets, results, lambda _place, *panels: panels[:2])
+
+
+def example_panels(
+    images: Sequence[Image.Image],
+    targets: Sequence[Mapping[str, NDArray[Any]]],
+    results: Sequence[Detections],
+    finish: Callable[[int, Image.Image, Image.Image, float], Sequence[Image.Image]],
+) -> Image.Image:
+    """Draw truth and prediction of each image side by side.
+
+    ``finish`` gets the number of an image, its two panels and their scale, and returns the panels to show.
+    """
     size = readable_size(images[0].size, _MIN_WIDTH, _MAX_SIDE)
     panels = []
-    for image, target, result in zip(images, targets, results, strict=True):
+    for place, (image, target, result) in enumerate(zip(images, targets, results, strict=True)):
         shown, scale = resized(image.convert("RGB"), size), size[0] / image.width
-        truth, prediction = _marked(objects_of(target), result)
-        panels.append([draw_boxes(shown, truth, scale), draw_boxes(shown, prediction, scale)])
+        truth, prediction = (draw_boxes(shown, boxes, scale) for boxes in _marked(objects_of(target), result))
+        panels.append(finish(place, truth, prediction, scale))
     return panel_grid(panels, _TITLES)
 
 

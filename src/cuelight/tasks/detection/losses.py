@@ -9,7 +9,7 @@ from torch import Tensor, distributed, nn
 from torch.nn import functional
 
 from cuelight.errors import ConfigError, Problem, did_you_mean
-from cuelight.tasks.detection.assignment import assign
+from cuelight.tasks.detection.assignment import Assignment, assign
 from cuelight.tasks.detection.boxes import boxes_of, cell_centers, ciou, flatten_maps, giou
 
 _ALPHA, _GAMMA = 0.75, 2.0  # of the varifocal loss, as in its paper
@@ -68,18 +68,22 @@ class DetectionLoss(nn.Module):
             maps: ``(N, 4 + classes, H, W)`` for each stride, of any floating-point type.
             targets: See :func:`~cuelight.tasks.detection.assignment.assign`.
         """
+        loss, found = self.assigned(maps, targets)
+        return loss, found.scores.sum()
+
+    def assigned(self, maps: Sequence[Tensor], targets: Mapping[str, Tensor]) -> tuple[Tensor, Assignment]:
+        """Compute the loss of a batch, not yet divided, and the targets of its cells."""
         with torch.autocast(maps[0].device.type, enabled=False):
             distances, logits = flatten_maps(maps)
             centers, strides = cell_centers(maps, self.strides)
             boxes = boxes_of(distances, centers, strides)
             with torch.no_grad():
                 found = assign(boxes, logits.sigmoid(), centers, targets, *self.choice)
-                weights = found.scores.sum(-1)
             class_loss, class_weight = self.of_classes
             box_iou, box_weight = self.of_boxes
             of_classes = (class_loss(logits, found.scores).sum(-1) * found.counted).sum()
-            of_boxes = ((1 - box_iou(boxes, found.boxes)) * weights).sum()
-            return class_weight * of_classes + box_weight * of_boxes, weights.sum()
+            of_boxes = ((1 - box_iou(boxes, found.boxes)) * found.scores.sum(-1)).sum()
+            return class_weight * of_classes + box_weight * of_boxes, found
 
 
 def over_all_ranks(total: Tensor) -> Tensor:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, fields, replace
+from typing import Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -28,11 +29,11 @@ class Objects:
     labels: NDArray[np.int64]
     crowd: NDArray[np.bool_]
 
-    def __getitem__(self, chosen: NDArray[np.bool_]) -> Objects:
-        return Objects(self.boxes[chosen], self.labels[chosen], self.crowd[chosen])
+    def __getitem__(self, chosen: NDArray[np.bool_]) -> Self:
+        return replace(self, **{each.name: getattr(self, each.name)[chosen] for each in fields(self)})
 
     @property
-    def counted(self) -> Objects:
+    def counted(self) -> Self:
         """The objects without the ignored regions."""
         return self[~self.crowd]
 

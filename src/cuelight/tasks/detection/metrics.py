@@ -18,7 +18,7 @@ from cuelight.tasks.detection.decode import Candidates
 from cuelight.tasks.detection.matching import NONE, Objects, match
 
 SIZES = ("small", "medium", "large")
-_COLUMNS = 7  # image, four sides, score or whether it is an ignored region, class
+_COLUMNS = 7  # image, four sides, score or whether it is an ignored region, class; what else there is follows
 _COCO_MOST = 100  # detections of an image
 
 
@@ -37,8 +37,9 @@ class StoredBoxes(Metric):
     objects: list[Tensor]
     images: Tensor
 
-    def __init__(self) -> None:
+    def __init__(self, more_columns: int = 0) -> None:
         super().__init__()
+        self.columns = _COLUMNS + more_columns
         self.add_state("detections", [], dist_reduce_fx="cat")
         self.add_state("objects", [], dist_reduce_fx="cat")
         self.add_state("images", torch.tensor(0), dist_reduce_fx="sum")
@@ -49,24 +50,32 @@ class StoredBoxes(Metric):
         for found, objects in zip(map(self.of, preds), target, strict=True):
             # As in the order of the data, in which the ranks take turns: equal scores stay in the same order.
             place = int(self.images) * ranks + rank
-            self.detections.append(self._rows(place, found.boxes, found.scores, found.labels))
-            self.objects.append(self._rows(place, objects.boxes, objects.crowd, objects.labels))
+            self.detections.append(self._rows(place, found.boxes, found.scores, found.labels, self.more(found)))
+            self.objects.append(self._rows(place, objects.boxes, objects.crowd, objects.labels, self.more(objects)))
             self.images += 1
 
     def of(self, found: Found) -> Candidates:
         """Return the detections to keep."""
         return found.on_device
 
+    def more(self, rows: Any) -> NDArray[Any]:
+        """Return further columns to keep of detections or objects."""
+        return np.zeros((len(rows.labels), 0))
+
+    def tables(self) -> list[tuple[NDArray[np.float32], NDArray[np.float32]]]:
+        """Return the rows of detections and of objects of each image, in the order of the data."""
+        places = np.arange(int(self.images))
+        found, objects = (_split(self._table(state), places) for state in (self.detections, self.objects))
+        return list(zip(found, objects, strict=True))
+
     def stored(self) -> list[tuple[Candidates, Objects]]:
         """Return detections and objects of each image, in the order of the data."""
-        found, objects = (self._table(state) for state in (self.detections, self.objects))
-        places = np.arange(int(self.images))
         return [
             (
                 Candidates(rows[:, 1:5], rows[:, 5], rows[:, 6].astype(np.int64)),
                 Objects(true[:, 1:5], true[:, 6].astype(np.int64), true[:, 5].astype(bool)),
             )
-            for rows, true in zip(_split(found, places), _split(objects, places), strict=True)
+            for rows, true in self.tables()
         ]
 
     def _place(self) -> tuple[int, int]:
@@ -75,14 +84,14 @@ class StoredBoxes(Metric):
             return 0, 1
         return torch.distributed.get_rank(), torch.distributed.get_world_size()
 
-    def _rows(self, place: int, boxes: NDArray[Any], values: NDArray[Any], labels: NDArray[Any]) -> Tensor:
-        columns = np.column_stack([np.full(len(labels), place), boxes, values, labels]).astype(np.float32)
-        return torch.from_numpy(columns).flatten().to(self.device)
+    def _rows(self, place: int, *columns: NDArray[Any]) -> Tensor:
+        rows = np.column_stack([np.full(len(columns[0]), place), *columns]).astype(np.float32)
+        return torch.from_numpy(rows).flatten().to(self.device)
 
     def _table(self, state: Any) -> NDArray[np.float32]:
         parts = [state] if isinstance(state, Tensor) else state  # a tensor once the processes have been joined
         table: NDArray[np.float32] = torch.cat([*parts, torch.zeros(0, device=self.device)]).cpu().float().numpy()
-        return table.reshape(-1, _COLUMNS)
+        return table.reshape(-1, self.columns)
 
 
 class Precisions(NamedTuple):

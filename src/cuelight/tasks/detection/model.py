@@ -142,7 +142,7 @@ class DetectionModel(SupervisedModel):
         )
         self.output_names = tuple(output_names(len(self.strides)))
         self.example_input_array = torch.zeros(1, in_channels, height, width)
-        self.loss = DetectionLoss(DEFAULT_LOSS if loss is None else loss, self.strides, topk, alpha, beta)
+        self.loss: nn.Module = DetectionLoss(DEFAULT_LOSS if loss is None else loss, self.strides, topk, alpha, beta)
         self.given_threshold, self.chosen_threshold = conf_threshold, WITHOUT_HITS
         self.iou_threshold, self.max_det = iou_threshold, max_det
         self.train_loss, self.val_loss, self.test_loss = WeightedMeanLoss(), WeightedMeanLoss(), WeightedMeanLoss()
@@ -202,7 +202,7 @@ class DetectionModel(SupervisedModel):
     def compared(self, logits: Sequence[Tensor], targets: BoxTarget) -> tuple[list[Found], list[Objects]]:
         """Return detections above a score of 0.01, and the objects of each image."""
         how = Decoding(self.strides, FLOOR, self.iou_threshold, self.max_det)
-        return found_in(logits, how), objects_in(targets)
+        return found_in(self.exported([values.float() for values in logits]), how), objects_in(targets)
 
     def on_validation_start(self) -> None:
         """Set the threshold of the metrics: in a training, the best one unless it is given."""

@@ -52,14 +52,25 @@ class DetectionNetwork(nn.Module):
         self.backbone = backbone
         self.neck = (FPN if neck == "fpn" else PAN)(channels, ratios, neck_channels, act)
         self.heads = nn.ModuleList(Head(neck_channels, num_classes, head_depth, act) for _ in strides)
+        self.points = nn.ModuleList()
+        self._branch = neck_channels, head_depth, act
+
+    def add_points(self, count: int) -> None:
+        """Add a branch for points to each stride: offsets x and y in strides, and the logit of visibility."""
+        channels, depth, act = self._branch
+        last = [_last(channels, 3 * count, 0.0) for _ in self.heads]
+        self.points.extend(_branch(channels, depth, act, layer) for layer in last)
 
     def forward(self, images: Tensor) -> tuple[Tensor, ...]:
         """Compute a map ``(N, 4 + classes, H / stride, W / stride)`` for each stride.
 
         The first four channels are the distances from the centre of a cell to the left, top, right and bottom side,
-        in strides and at least 0; the others are logits.
+        in strides and at least 0; the others are logits. With points, maps ``(N, 3 * points, H / stride, W / stride)``
+        of each stride follow.
         """
-        return tuple(head(level) for head, level in zip(self.heads, self.neck(self.backbone(images)), strict=True))
+        levels = self.neck(self.backbone(images))
+        maps = [head(level) for head, level in zip(self.heads, levels, strict=True)]
+        return *maps, *(points(level) for points, level in zip(self.points, levels, strict=False))
 
 
 class FPN(nn.Module):
@@ -107,14 +118,16 @@ class Head(nn.Module):
 
     def __init__(self, channels: int, num_classes: int, depth: int, activation: type[nn.Module]) -> None:
         super().__init__()
-        self.boxes, self.classes = (
-            nn.Sequential(*(convolution(channels, channels, 3, activation) for _ in range(depth)), last)
-            for last in (_last(channels, 4, 1.0), _last(channels, num_classes, -math.log(1 / _PRIOR - 1)))
-        )
+        lasts = _last(channels, 4, 1.0), _last(channels, num_classes, -math.log(1 / _PRIOR - 1))
+        self.boxes, self.classes = (_branch(channels, depth, activation, last) for last in lasts)
 
     def forward(self, features: Tensor) -> Tensor:
         """Compute distances and logits, ``(N, 4 + classes, H, W)``, of features ``(N, C, H, W)``."""
         return torch.cat([self.boxes(features).relu(), self.classes(features)], 1)
+
+
+def _branch(channels: int, depth: int, activation: type[nn.Module], last: nn.Module) -> nn.Sequential:
+    return nn.Sequential(*(convolution(channels, channels, 3, activation) for _ in range(depth)), last)
 
 
 def _last(channels: int, outputs: int, bias: float) -> nn.Conv2d:

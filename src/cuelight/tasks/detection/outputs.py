@@ -2,29 +2,32 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
 
 import torch
+from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from cuelight.data.targets.boxes import BoxTarget
-from cuelight.tasks.detection.decode import Decoding, candidates
+from cuelight.tasks.detection.decode import Candidates, Decoding, candidates, kept
 from cuelight.tasks.detection.examples import objects_of
 from cuelight.tasks.detection.matching import Objects
 from cuelight.tasks.detection.metrics import Found
-from cuelight.tasks.detection.suppression import suppress, suppress_by_class
+from cuelight.tasks.detection.suppression import suppress_by_class
 
 
 class ForParser(nn.Module):
-    """Computes ``(N, 5 + classes, H, W)`` for each stride: distances, the largest probability, all probabilities."""
+    """Computes the outputs of a model as the parser reads them; its method ``exported`` converts them."""
 
-    def __init__(self, model: nn.Module) -> None:
+    def __init__(self, model: Any) -> None:
         super().__init__()
         self.model = model
 
     def forward(self, images: Tensor) -> tuple[Tensor, ...]:
         """Compute the outputs."""
-        return tuple(map(with_probabilities, self.model(images)))
+        outputs: tuple[Tensor, ...] = self.model.exported(self.model(images))
+        return outputs
 
 
 def with_probabilities(maps: Tensor) -> Tensor:
@@ -33,23 +36,24 @@ def with_probabilities(maps: Tensor) -> Tensor:
     return torch.cat([maps[:, :4], probabilities.amax(1, keepdim=True), probabilities], 1)
 
 
-def found_in(outputs: Sequence[Tensor], how: Decoding) -> list[Found]:
-    """Return the detections of each image, from outputs ``(N, 4 + classes, H, W)`` for each stride."""
-    maps = [with_probabilities(values.float()).cpu().numpy() for values in outputs]
-    images = [candidates(of_image, how) for of_image in zip(*maps, strict=True)]
+def found_in(
+    outputs: Sequence[Tensor],
+    how: Decoding,
+    read: Callable[[Sequence[NDArray[Any]], Decoding], Candidates] = candidates,
+) -> list[Found]:
+    """Return the detections of each image, from outputs as the parser reads them; ``read`` finds those of one image."""
+    arrays = [values.cpu().numpy() for values in outputs]
+    images = [read(of_image, how) for of_image in zip(*arrays, strict=True)]
     limits = how.iou_threshold, how.max_det
-    return [
-        Found(
-            one[suppress(one.boxes, one.scores, *limits)],
-            one[suppress_by_class(one.boxes, one.scores, one.labels, *limits)],
-        )
-        for one in images
-    ]
+    return [Found(kept(one, how), one[suppress_by_class(one.boxes, one.scores, one.labels, *limits)]) for one in images]
 
 
 def objects_in(targets: BoxTarget) -> list[Objects]:
     """Return the objects of each image of a batch."""
-    arrays = {name: targets[name].cpu().numpy() for name in ("boxes", "labels", "crowd")}
-    return [
-        objects_of({name: values[place] for name, values in arrays.items()}) for place in range(len(arrays["labels"]))
-    ]
+    return list(map(objects_of, images_of(targets)))
+
+
+def images_of(targets: Mapping[str, Any]) -> list[dict[str, NDArray[Any]]]:
+    """Return the targets of each image of a batch as arrays."""
+    arrays = {name: values.cpu().numpy() for name, values in targets.items()}
+    return [{name: values[place] for name, values in arrays.items()} for place in range(len(arrays["labels"]))]

@@ -7,7 +7,7 @@ from dataclasses import replace
 import numpy as np
 
 from cuelight.images.preprocessing import Preprocessing
-from cuelight.tasks.detection.decode import Candidates, Detections
+from cuelight.tasks.detection.decode import Detections
 
 
 def resize_to_image(result: Detections, preprocessing: Preprocessing, size: tuple[int, int]) -> Detections:
@@ -20,8 +20,4 @@ def resize_to_image(result: Detections, preprocessing: Preprocessing, size: tupl
     scaled, fitted = np.array([scaled_width, scaled_height]), np.array(preprocessing.size[::-1])
     # As center_crop rounds, which pads or crops.
     offset = np.where(scaled <= fitted, (fitted - scaled) // 2, -np.round((scaled - fitted) / 2))
-    found = result.found
-    corners = (found.boxes.reshape(-1, 2, 2) - offset) * (np.array(size) / scaled)
-    corners = np.clip(corners, 0, size).astype(np.float32)
-    inside = (corners[:, 1] > corners[:, 0]).all(axis=1)
-    return replace(result, found=Candidates(corners.reshape(-1, 4), found.scores, found.labels)[inside])
+    return replace(result, found=result.found.moved(offset, np.array(size) / scaled, size))
