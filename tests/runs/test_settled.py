@@ -9,7 +9,7 @@ import pytest
 
 from cuelight.config import load_config
 from cuelight.runs.run import Run
-from cuelight.runs.settled import settle, settled_outcomes
+from cuelight.runs.settled import settle, settled_outcomes, state_of
 from support.experiments import experiment, own_parts
 
 CODE = """
@@ -88,7 +88,7 @@ def test_what_depends_on_more_than_files_is_never_settled(run, line) -> None:
     key = line.partition(":")[0]
     config = load_config(run / "config.yaml", [f"{key}={line.partition(': ')[2]}"])
     (run / "config.yaml").write_text(config.to_yaml())
-    settle(run, config)
+    settle(run, config, state_of(run))
     assert settled_outcomes(run) is None
 
 

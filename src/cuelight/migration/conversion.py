@@ -46,9 +46,13 @@ class Conversion:
         return paths.get(self._tree, key) if names else default
 
     def take_entries(self, key: str) -> list[Mapping[str, Any]]:
-        """Remove a list of mappings and return it; other entries are left out."""
-        entries = self.take(key)
-        return [entry for entry in entries if isinstance(entry, Mapping)] if isinstance(entries, list) else []
+        """Remove a list of mappings and return it; other entries are left out, and noted as dropped."""
+        taken = self.take(key, [])
+        entries = taken if isinstance(taken, list) else [taken]
+        for index, entry in enumerate(entries):
+            if not isinstance(entry, Mapping):
+                self.say(f"{key}.{index}", "dropped", "this is no mapping with a name.")
+        return [entry for entry in entries if isinstance(entry, Mapping)]
 
     def put(self, path: str, value: Any) -> None:
         """Set a key of the new configuration; ``path`` is its dot path."""
@@ -61,7 +65,8 @@ class Conversion:
     def keep(self, key: str, path: str, default: Any = None) -> None:
         """Copy a setting, or the default that it had, if that is not ``None``."""
         is_set = self.has(key)
-        value = self.take(key, default)
+        value = self.take(key)
+        value = default if value is None else value
         if value is not None:
             self.put(path, value)
         if is_set:

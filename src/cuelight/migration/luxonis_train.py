@@ -33,6 +33,7 @@ _MODELS: dict[str, tuple[str, dict[str, tuple[dict[str, Any], str]]]] = {
         },
     ),
 }
+_HEAD = (("iou_thres", "iou_threshold", 0.45), ("conf_thres", "conf_threshold", 0.25), ("max_det", "max_det", 300))
 _BOX_FORMATS = {"coco": "CocoDetection", "voc": "VOCDetection", "yolov6": "YoloDetection", "yolov8": "YoloDetection"}
 _FOLDERS = {"ClassificationModel": "ImageFolder", "SegmentationModel": "MaskFolder"}
 _TRAINER = {  # with the defaults of luxonis-train
@@ -114,8 +115,8 @@ def _convert_model(found: Conversion) -> None:
     elif variant is not None:
         found.say(key, "kept", "model.params.backbone")
     if cuelight_name == "DetectionModel":
-        found.keep(f"{_MODEL}.params.head_params.iou_thres", "model.params.iou_threshold")
-        found.keep(f"{_MODEL}.params.head_params.conf_thres", "model.params.conf_threshold")
+        for theirs, ours, default in _HEAD:
+            found.keep(f"{_MODEL}.params.head_params.{theirs}", f"model.params.{ours}", default)
     weights = f"{_MODEL}.params.backbone_params.weights"
     if found.has(weights):
         value = found.take(weights)
@@ -151,19 +152,15 @@ def _convert_preprocessing(found: Conversion) -> None:
     found.put("data.params.resize", "letterbox" if found.take(ratio, default=True) else "stretch")
     if is_set:
         found.say(ratio, "kept", "data.params.resize")
-    color = found.take(f"{section}.color_space")
-    if color is not None:
-        found.put("data.params.color", "grey" if color == "GRAY" else "rgb")
-        is_bgr = color == "BGR"
-        note = "data.params.color; images are read as RGB" if is_bgr else "data.params.color"
-        found.say(f"{section}.color_space", "approximated" if is_bgr else "kept", note)
+    found.keep(f"{section}.color_space", "data.params.color")
+    channels = 1 if found.config["data"]["params"].get("color") == "GRAY" else 3
     is_set = found.has(f"{section}.normalize.active")
     if found.take(f"{section}.normalize.active") is False:
-        found.put("data.params.mean", [0.0, 0.0, 0.0])
-        found.put("data.params.std", [1.0, 1.0, 1.0])
+        found.put("data.params.mean", [0.0] * channels)
+        found.put("data.params.std", [1.0] * channels)
     else:
-        found.put("data.params.mean", [0.485, 0.456, 0.406])
-        found.put("data.params.std", [0.229, 0.224, 0.225])
+        found.put("data.params.mean", [0.485, 0.456, 0.406] if channels > 1 else [0.449])
+        found.put("data.params.std", [0.229, 0.224, 0.225] if channels > 1 else [0.226])
     if is_set:
         found.say(f"{section}.normalize.active", "kept", "data.params.mean and std")
     found.keep(f"{section}.normalize.params.mean", "data.params.mean")
@@ -239,12 +236,13 @@ def _known_parameters(found: Conversion, key: str, name: str, params: Mapping[st
 
 def _convert_tracker(found: Conversion) -> None:
     found.keep("tracker.is_tensorboard", "tracker.tensorboard")
+    name = found.take("tracker.project_name")
+    places = []
     for key, tracker, project in (("is_mlflow", "mlflow", "experiment"), ("is_wandb", "wandb", "project")):
         if found.take(f"tracker.{key}"):
-            options: dict[str, Any] = {}
-            if name := found.take("tracker.project_name"):
-                options[project] = name
-                found.say("tracker.project_name", "kept", f"tracker.{tracker}.{project}")
-            found.put(f"tracker.{tracker}", options or True)
+            found.put(f"tracker.{tracker}", {project: name} if name else True)
             found.say(f"tracker.{key}", "kept", f"tracker.{tracker}")
+            places.append(f"tracker.{tracker}.{project}")
+    if name is not None:
+        found.say("tracker.project_name", "kept" if places else "dropped", ", ".join(places) or "no tracker needs it.")
     found.drop({"tracker": "runs are in runs/<name>/<time>; --output names another folder."})

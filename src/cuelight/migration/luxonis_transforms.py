@@ -10,20 +10,35 @@ from cuelight.migration.conversion import Conversion, params_of
 _Params = Mapping[str, Any]
 
 
+def _numbers(value: Any) -> list[float]:
+    """Return the numbers in a number, a range, or ranges by axis."""
+    inner = value.values() if isinstance(value, Mapping) else value if isinstance(value, (list, tuple)) else None
+    if inner is not None:
+        return [number for each in inner for number in _numbers(each)]
+    return [value] if isinstance(value, (int, float)) else []
+
+
+def _largest(value: Any) -> float:
+    return max((abs(number) for number in _numbers(value)), default=0)
+
+
 def _flip(params: _Params) -> dict[str, Any]:
     return {"p": params.get("p", 0.5)}
 
 
 def _rotation(params: _Params) -> dict[str, Any]:
-    return {"degrees": params.get("limit", 90)}
+    return {"degrees": _largest(params.get("limit", 90))}
 
 
 def _affine(params: _Params) -> dict[str, Any]:
-    moved = params.get("translate_percent", 0)
-    share = max(abs(value) for value in moved) if isinstance(moved, (list, tuple)) else abs(moved)
-    given = {"degrees": params.get("rotate", 0), "scale": params.get("scale"), "shear": params.get("shear")}
-    given["translate"] = [share, share] if share else None
-    return {name: value for name, value in given.items() if value is not None}
+    given: dict[str, Any] = {"degrees": _largest(params.get("rotate", 0))}
+    if moved := _largest(params.get("translate_percent")):
+        given["translate"] = [moved, moved]
+    if scales := _numbers(params.get("scale")):
+        given["scale"] = [min(scales), max(scales)]
+    if shear := _largest(params.get("shear")):
+        given["shear"] = shear
+    return given
 
 
 def _jitter(params: _Params) -> dict[str, Any]:
@@ -32,7 +47,12 @@ def _jitter(params: _Params) -> dict[str, Any]:
 
 
 def _brightness_contrast(params: _Params) -> dict[str, Any]:
-    return {name: params.get(f"{name}_limit", 0.2) for name in ("brightness", "contrast")}
+    limits = {name: params.get(f"{name}_limit", 0.2) for name in ("brightness", "contrast")}
+    return {
+        name: [max(0.0, 1 + least), 1 + most] if isinstance(limit, (list, tuple)) else limit
+        for name, limit in limits.items()
+        for least, most in [(min(_numbers(limit), default=0), max(_numbers(limit), default=0))]
+    }
 
 
 def _nothing(_: _Params) -> dict[str, Any]:

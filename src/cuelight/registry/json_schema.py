@@ -67,7 +67,7 @@ def _section(model: type[BaseModel], schema: Schema) -> Schema:
             allowed = {"anyOf": [allowed, _FROM_ENVIRONMENT]}
         if "default" in described and "anyOf" in allowed:
             allowed["default"] = described["default"]
-        may_be_empty = "$ref" in described or key in ("callbacks", "scheduler", "params")
+        may_be_empty = "$ref" in described or key in ("callbacks", "scheduler", "params", "freeze", "groups")
         if may_be_empty and key not in ("model", "data"):
             allowed = {"anyOf": [allowed, {"type": "null"}]}
         properties[key] = {"description": texts[key]} | allowed if key in texts else allowed

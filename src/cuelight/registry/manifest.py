@@ -24,7 +24,6 @@ from cuelight.registry.describe import describe_class
 from cuelight.registry.kinds import KINDS
 from cuelight.registry.type_codes import decode_type
 from cuelight.utils.files import write_text
-from cuelight.version import __version__
 
 FILE = "manifest.json"
 LIBRARIES = ("lightning", "torch", "torchvision", "timm", "segmentation-models-pytorch")
@@ -63,8 +62,17 @@ def make_manifest() -> dict[str, Any]:
 
 def write_manifest() -> None:
     """Write the file that the package brings; ``make manifest`` does this."""
-    text = json.dumps(make_manifest(), indent=1, ensure_ascii=False)
-    write_text(Path(__file__).with_name(FILE), f"{text}\n")
+    write_text(Path(__file__).with_name(FILE), f"{_lines(make_manifest(), depth=2)}\n")
+
+
+def _lines(tree: Mapping[str, Any], depth: int) -> str:
+    """Return JSON with a line for each entry ``depth`` mappings below, so that a change of a part is a changed line."""
+    entries = [
+        f"{json.dumps(key)}: "
+        + (_lines(value, depth - 1) if depth and isinstance(value, Mapping) else json.dumps(value, ensure_ascii=False))
+        for key, value in tree.items()
+    ]
+    return "{\n" + ",\n".join(entries) + "\n}"
 
 
 def part_of(kind: str, name: str) -> Mapping[str, Any]:
@@ -93,5 +101,6 @@ def installed_versions() -> dict[str, str]:
 
 
 def _cache_file(versions: Mapping[str, str]) -> Path:
-    key = sha256(json.dumps([__version__, versions]).encode()).hexdigest()[:16]
+    packaged = (resources.files("cuelight.registry") / FILE).read_bytes()  # changes with the code of a version
+    key = sha256(packaged + json.dumps(versions).encode()).hexdigest()[:16]
     return Path(platformdirs.user_cache_dir("cuelight")) / f"manifest-{key}.json"

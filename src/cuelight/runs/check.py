@@ -39,6 +39,7 @@ def check(config: Config, planned: Sequence[PlannedCallback]) -> list[Problem | 
         *_trackers_of_another_process(config),
         *_data_of_another_task(config),
         *missing_data(config),
+        *_rounded_targets(config),
         *_unknown_metrics(config, planned),
         *_model_warnings(config),
         *_wrong_direction(config, planned),
@@ -112,6 +113,15 @@ def _unknown_hardware(config: Config) -> Iterator[Problem]:
                 f'unknown {key} "{value}".{did_you_mean(value, known)} Expected one of: {", ".join(known)}.',
                 f"trainer.{key}",
             )
+
+
+def _rounded_targets(config: Config) -> Iterator[Problem]:
+    """Lightning converts the targets to the precision, too."""
+    precision = config.trainer.precision
+    if precision in ("16-true", "bf16-true") and getattr(model_class(config), "has_exact_targets", False):
+        mixed = str(precision).replace("true", "mixed")
+        message = f"coordinates would be rounded to 16 bits, by several pixels. Use {mixed}."
+        yield Problem(message, "trainer.precision")
 
 
 def _trackers_of_another_process(config: Config) -> Iterator[Problem]:

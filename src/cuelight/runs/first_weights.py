@@ -7,12 +7,12 @@ from pathlib import Path
 
 import lightning.pytorch as pl
 
-from cuelight import registry
-from cuelight.config import Config, load_config
+from cuelight.config import Config
 from cuelight.errors import CheckpointError, ConfigError, Problem
-from cuelight.runs.trained_run import TrainedRun
+from cuelight.runs.reopen import kept_checkpoints
 from cuelight.training.freezing import freeze
-from cuelight.utils.run_directory import CONFIG_FILE, is_first_process
+from cuelight.utils.run_directory import CHECKPOINT_FOLDER, CONFIG_FILE, is_first_process
+from cuelight.weights.best import best_checkpoint, main_metric
 from cuelight.weights.initial import load_what_fits, read_weights
 
 logger = logging.getLogger(__name__)
@@ -29,7 +29,7 @@ def prepare_weights(model: pl.LightningModule, config: Config, is_new: bool) -> 
     if config.model.init_from and is_new:
         source = Path(config.model.init_from)
         try:
-            file = _best_of(source) if source.is_dir() else source
+            file = _best_of(source, model) if source.is_dir() else source
             lines = load_what_fits(model, read_weights(file), file)
         except CheckpointError as error:
             raise ConfigError(config.locate([Problem(str(error), _PATH)])) from error
@@ -41,11 +41,11 @@ def prepare_weights(model: pl.LightningModule, config: Config, is_new: bool) -> 
         raise ConfigError(config.locate(error.problems)) from error
 
 
-def _best_of(directory: Path) -> Path:
+def _best_of(directory: Path, model: pl.LightningModule) -> Path:
     """Return the best checkpoint of a run directory."""
     if not (directory / CONFIG_FILE).is_file():
         raise CheckpointError(f"{directory}: this is no run directory. Expected one, or a file with weights.")
-    best = TrainedRun(load_config(directory / CONFIG_FILE, check_part=registry.check_part), directory).best()
+    best = best_checkpoint(kept_checkpoints(directory / CHECKPOINT_FOLDER), main_metric=main_metric(model))
     if best is None:
         raise CheckpointError(f"{directory}: this run has no best checkpoint. Name the file of a checkpoint.")
     return best.path

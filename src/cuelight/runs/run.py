@@ -28,7 +28,7 @@ from cuelight.runs.record import lasting_directory, recorded_training, why_it_en
 from cuelight.runs.reopen import model_and_example
 from cuelight.runs.result import Result
 from cuelight.runs.resume_changes import changed_optimizer_parameters, changed_settings, refused_changes, unfit_weights
-from cuelight.runs.settled import settle
+from cuelight.runs.settled import settle, state_of
 from cuelight.runs.trained_run import TrainedRun
 from cuelight.runs.trainer import build_trainer, take_model_callbacks
 from cuelight.tracking.loggers.build import build_loggers, start_trackers
@@ -274,7 +274,7 @@ class Run(TrainedRun):
         # Steps are missing if nothing was left to train, or if the weights were sharded: finish() runs them.
         all_ran = len(outcomes) == len(steps) and not is_sharded(trainer)
         if all_ran and all(outcome.status == "ok" for outcome in outcomes):
-            settle(directory, self.config)
+            settle(directory, self.config, state_of(directory))
         if all_ran or not self.has_checkpoints():
             return self._result(outcomes)
         return self.finish()

@@ -18,19 +18,20 @@ from cuelight.version import __version__
 _KEY = "settled"
 
 
-def settle(directory: Path, config: Config) -> None:
+def settle(directory: Path, config: Config, state: str) -> None:
     """Record that all steps of a run are done, in ``outcomes.json``: the next outcome removes the record.
 
-    Nothing is recorded if that depends on more than files: on the address of a tracker, on an environment variable, or
-    on a ``config`` that is not the one in the run directory.
+    ``state`` is that of :func:`state_of` before the steps: another process may have changed the run since. Nothing is
+    recorded if it depends on more than files: on the address of a tracker, on an environment variable, or on a
+    ``config`` that is not the one in the run directory.
     """
     text = config.to_yaml()
-    if config.tracker.senders or "${env:" in text:
+    if not state or config.tracker.senders or "${env:" in text:
         return
     with suppress(OSError, ValueError, CuelightError):
         path = directory / OUTCOMES_FILE
         if (directory / CONFIG_FILE).read_text(encoding="utf-8") == text:
-            write_json(path, (read_json(path, "") or {}) | {_KEY: _state(directory)})
+            write_json(path, (read_json(path, "") or {}) | {_KEY: state})
 
 
 def settled_outcomes(directory: Path) -> list[Outcome] | None:
@@ -39,14 +40,16 @@ def settled_outcomes(directory: Path) -> list[Outcome] | None:
         content = read_json(directory / OUTCOMES_FILE, "") or {}
         outcomes = list(read_outcomes(directory).values())
         whole = all(one.status == "ok" and one.is_intact(directory) for one in outcomes)
-        if content[_KEY] == _state(directory) and whole and not lacking(directory):
+        if content[_KEY] == state_of(directory) != "" and whole and not lacking(directory):
             return outcomes
     return None
 
 
-def _state(directory: Path) -> str:
-    """Return a hash that changes with the configuration, a checkpoint, or the version of Cuelight."""
-    files = [(file.name, file.stat()) for file in sorted((directory / CHECKPOINT_FOLDER).rglob("*.ckpt"))]
-    checkpoints = [(name, state.st_size, state.st_mtime_ns) for name, state in files]
-    config = (directory / CONFIG_FILE).read_text(encoding="utf-8")
-    return sha256(json.dumps([__version__, config, checkpoints]).encode()).hexdigest()
+def state_of(directory: Path) -> str:
+    """Return a hash that changes with the configuration, a checkpoint, or the version of Cuelight; empty if unknown."""
+    with suppress(OSError):
+        files = [(file.name, file.stat()) for file in sorted((directory / CHECKPOINT_FOLDER).rglob("*.ckpt"))]
+        checkpoints = [(name, state.st_size, state.st_mtime_ns) for name, state in files]
+        config = (directory / CONFIG_FILE).read_text(encoding="utf-8")
+        return sha256(json.dumps([__version__, config, checkpoints]).encode()).hexdigest()
+    return ""

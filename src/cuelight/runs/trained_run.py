@@ -29,7 +29,7 @@ from cuelight.runs.measurements import write_measurement
 from cuelight.runs.plan import PlannedCallback, plan_callbacks
 from cuelight.runs.reopen import kept_checkpoints, reopen
 from cuelight.runs.result import Result
-from cuelight.runs.settled import settle
+from cuelight.runs.settled import settle, state_of
 from cuelight.tracking.loggers.build import leave_trackers, reopen_loggers
 from cuelight.tracking.loggers.requirements import tracker_problems, usable_trackers
 from cuelight.tracking.outbox.uploads import how_to_send, is_sending, spooled_trainings
@@ -210,13 +210,14 @@ class TrainedRun:
             raise CheckpointError(f"{self.directory} has no checkpoint: train it first.")
         require_nobody_trains(folder.parent)
         clean_up(folder.parent)
+        state = state_of(folder.parent)
         training = self._finished(folder.parent, int(load_checkpoint(last, mmap=True).get("global_step", 0)))
         steps = [entry.callback for entry in self._callbacks() if isinstance(entry.callback, TrainEndStep)]
         outcomes = finish(steps, training, self._console())
         for one in training.loggers:
             one.finalize("success")
         if all(outcome.status == "ok" for outcome in outcomes):
-            settle(training.directory, self.config)
+            settle(training.directory, self.config, state)
         return self._result(outcomes)
 
     def verify(self) -> list[Check]:

@@ -79,7 +79,8 @@ def _under_best_prefixes(own: Mapping[str, Tensor], weights: Mapping[str, Tensor
     for removed in _prefixes(weights):
         for added in _prefixes(own):
             named = {
-                added + name.removeprefix(removed): value for name, value in weights.items() if name.startswith(removed)
+                added + name.removeprefix(removed) if name.startswith(removed) else name: value
+                for name, value in weights.items()
             }
             fitting = sum(1 for name, value in named.items() if name in own and own[name].shape == value.shape)
             if fitting > most:

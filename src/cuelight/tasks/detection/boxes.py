@@ -19,7 +19,9 @@ def cell_centers(maps: Sequence[Tensor], strides: Sequence[int]) -> tuple[Tensor
     centers, sizes = [], []
     for values, stride in zip(maps, strides, strict=True):
         height, width = values.shape[-2:]
-        columns, rows = (torch.arange(length, device=values.device) + 0.5 for length in (width, height))
+        columns, rows = (
+            torch.arange(length, device=values.device, dtype=torch.float32) + 0.5 for length in (width, height)
+        )
         grid = torch.stack([columns.repeat(height), rows.repeat_interleave(width)], 1) * stride
         centers.append(grid)
         sizes.append(torch.full_like(grid[:, :1], stride))

@@ -64,8 +64,10 @@ class StoredBoxes(Metric):
 
     def tables(self) -> list[tuple[NDArray[np.float32], NDArray[np.float32]]]:
         """Return the rows of detections and of objects of each image, in the order of the data."""
-        places = np.arange(int(self.images))
-        found, objects = (_split(self._table(state), places) for state in (self.detections, self.objects))
+        found, objects = self._table(self.detections), self._table(self.objects)
+        # Those of a process that skipped images are not consecutive. An image without boxes counts nowhere.
+        places = np.unique(np.concatenate([found[:, 0], objects[:, 0]]))
+        found, objects = _split(found, places), _split(objects, places)
         return list(zip(found, objects, strict=True))
 
     def stored(self) -> list[tuple[Candidates, Objects]]:
@@ -223,7 +225,7 @@ def _mean(table: NDArray[Any]) -> float:
     return float(known.mean()) if known.size else float("nan")
 
 
-def _split(table: NDArray[np.float32], places: NDArray[np.signedinteger]) -> list[NDArray[np.float32]]:
+def _split(table: NDArray[np.float32], places: NDArray[np.float32]) -> list[NDArray[np.float32]]:
     """Return the rows of each place, in their order."""
     ordered = table[np.argsort(table[:, 0], kind="stable")]
     return np.split(ordered, np.searchsorted(ordered[:, 0], places[1:]))

@@ -96,6 +96,7 @@ class DetectionModel(SupervisedModel):
     main_metric: ClassVar[str] = "map"
     main_metric_mode: ClassVar[str] = "max"
     confusion_unit: ClassVar[str] = "boxes"
+    has_exact_targets: ClassVar[bool] = True
     logged_metrics: ClassVar[tuple[str, ...]] = (
         *("train/loss", "train/loss_step", "val/loss", "val/map", "val/map_50", "val/map_75"),
         *("val/precision", "val/recall", "val/f1", "val/conf_threshold"),
@@ -201,7 +202,7 @@ class DetectionModel(SupervisedModel):
 
     def compared(self, logits: Sequence[Tensor], targets: BoxTarget) -> tuple[list[Found], list[Objects]]:
         """Return detections above a score of 0.01, and the objects of each image."""
-        how = Decoding(self.strides, FLOOR, self.iou_threshold, self.max_det)
+        how = Decoding(self.strides, min(FLOOR, self.conf_threshold), self.iou_threshold, self.max_det)
         return found_in(self.exported([values.float() for values in logits]), how), objects_in(targets)
 
     def on_validation_start(self) -> None:

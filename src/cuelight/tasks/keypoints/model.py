@@ -96,7 +96,7 @@ class KeypointModel(DetectionModel):
 
     def compared(self, logits: Sequence[Tensor], targets: Any) -> tuple[list[Found], list[Objects]]:
         """Return detections above a score of 0.01, and the objects of each image."""
-        how = Decoding(self.strides, FLOOR, self.iou_threshold, self.max_det)
+        how = Decoding(self.strides, min(FLOOR, self.conf_threshold), self.iou_threshold, self.max_det)
         outputs = self.exported([values.float() for values in logits])
         return found_in(outputs, how, candidates), list(point_objects_in(targets))
 
