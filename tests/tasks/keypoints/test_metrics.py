@@ -82,6 +82,9 @@ def test_correct_points_and_distances() -> None:
     errors, pck = point_errors([(found(5.0), objects())], 3, 0.1)
     assert pck == 0
     np.testing.assert_allclose(errors.correct, 0)
+    errors, pck = point_errors([(found(3.0)[np.array([1, 0])], objects())], 3, 0.1)  # in another order
+    assert pck == 1.0
+    np.testing.assert_allclose(errors.distance, 3.0)
     # An object that is not found has no distance, but its points are not correct.
     errors, pck = point_errors([(found()[np.array([True, False])], objects())], 3, 0.1)
     assert pck == pytest.approx(2 / 5)
