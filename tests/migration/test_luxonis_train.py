@@ -67,6 +67,34 @@ def test_each_model_can_be_planned(model, data, variant) -> None:
     assert {"EMACallback", "GradCamCallback", "TestOnTrainEnd"} <= set(names)
 
 
+@pytest.mark.parametrize("color", ["RGB", "BGR", "GRAY"])
+@pytest.mark.parametrize(
+    "augmentation",
+    [
+        {"name": "Affine", "params": {"translate_percent": {"x": 0.1, "y": [0, 0.2]}, "scale": 1.2, "shear": [-3, 3]}},
+        {"name": "Affine", "params": {"rotate": [-20, 20], "scale": {"x": 0.9, "y": [0.8, 1.1]}}},
+        {"name": "RandomBrightnessContrast", "params": {"brightness_limit": [0.1, 0.3], "contrast_limit": 0.2}},
+        {"name": "Rotate", "params": {"limit": [-30, 30]}},
+        {"name": "ColorJitter", "params": {"brightness": 0.1, "hue": 0.1}},
+    ],
+)
+def test_what_is_written_can_be_read(color, augmentation) -> None:
+    tree = file_of("ClassificationModel")
+    preprocessing = {"color_space": color, "augmentations": [augmentation]}
+    converted = convert_luxonis_train(tree | {"trainer": {"preprocessing": preprocessing}})
+    config = Run.from_yaml({**converted.config, "tracker": {}}).config
+    assert config.data.params["color"] == color
+    assert len(config.data.params["mean"]) == (1 if color == "GRAY" else 3)
+    assert config.data.params["transforms"]
+
+
+def test_a_brighter_range_stays_brighter() -> None:
+    bright = {"name": "RandomBrightnessContrast", "params": {"brightness_limit": [0.1, 0.3]}}
+    tree = file_of("ClassificationModel") | {"trainer": {"preprocessing": {"augmentations": [bright]}}}
+    [transform] = convert_luxonis_train(tree).config["data"]["params"]["transforms"]
+    assert transform == {"name": "ColorJitter", "params": {"brightness": [1.1, 1.3], "contrast": 0.2}}
+
+
 def test_settings_become_their_counterparts() -> None:
     config = convert_luxonis_train(file_of("ClassificationModel")).config
     assert config["name"] == "mine"
@@ -137,6 +165,7 @@ def test_a_model_without_a_counterpart(model, message) -> None:
         {"trainer": {"batch_size": "many", "callbacks": [3, None, {"params": 3}], "optimizer": "Adam"}},
         {"trainer": {"callbacks": {"name": "EMACallback"}, "preprocessing": {"augmentations": ["Blur"]}}},
         {"loader": None, "tracker": [], "exporter": {"onnx": None}},
+        {"trainer": {"batch_size": None, "validation_interval": None, "epochs": None}},
         {"trainer": None, "unknown\nkey": {"a": [1, {"b": 2}]}},
     ],
 )

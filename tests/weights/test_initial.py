@@ -63,6 +63,12 @@ def test_a_head_of_other_classes_stays_new_and_is_named() -> None:
     ]
 
 
+def test_weights_outside_of_the_prefix_are_named() -> None:
+    given = {name.replace("network.", "backbone."): value for name, value in weights().items()}
+    lines = load_what_fits(Wrapped(), given | {"head.weight": torch.ones(2)}, "a.ckpt")
+    assert lines[1:] == ["  in the file alone: head.weight"]
+
+
 @pytest.mark.parametrize(
     ("content", "message"),
     [

@@ -129,11 +129,7 @@ def test_categories_are_matched_by_name(coco: Path) -> None:
 
 
 WRONG = {
-    "box of no size": (lambda c: c["annotations"][2].update(bbox=[5, 5, 0, 9]), "annotation 3: its box has no size"),
-    "almost no size": (
-        lambda c: c["annotations"][2].update(bbox=[90, 5, 1e-9, 9]),
-        "annotation 3: its box has no size",
-    ),
+    "negative size": (lambda c: c["annotations"][2].update(bbox=[5, 5, -2, 9]), "annotation 3: its box has no size"),
     "NaN": (lambda c: c["annotations"][2].update(bbox=[5, 5, float("nan"), 9]), "annotation 3: the coordinates"),
     "infinity": (lambda c: c["annotations"][2].update(bbox=[5, 5, 10**400, 9]), "annotation 3: the coordinates"),
     "text": (lambda c: c["annotations"][2].update(bbox="5 5 8 9"), "annotation 3: the coordinates"),
@@ -234,3 +230,13 @@ def test_boxes_of_a_photo_that_is_not_upright_turn_with_it(tmp_path: Path, orien
         assert (left, top, right, bottom) == seen
     else:
         assert (left, top, right, bottom) == (10, 20, 40, 90)
+
+
+@pytest.mark.parametrize("box", [[5, 5, 0, 9], [90, 5, 1e-9, 9]])
+def test_boxes_without_a_size_are_left_out_and_counted(coco: Path, train: Path, caplog: Any, box: list[float]) -> None:
+    """As in the training images of COCO itself."""
+    whole = sum(len(target["labels"]) for _, target in _set_up(coco)._splits["train"])
+    _change(train, lambda content: content["annotations"][2].update(bbox=box))
+    data = _set_up(coco)
+    assert sum(len(target["labels"]) for _, target in data._splits["train"]) == whole - 1
+    assert f"left out 1 boxes that have no width or no height: {train}: annotation 3" in caplog.text

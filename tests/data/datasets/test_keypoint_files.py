@@ -168,7 +168,7 @@ def test_objects_without_points_have_a_box(coco, yolo) -> None:
         ({"annotations": {"keypoints": [5, 5, 3] * 4}}, "annotation 1: the visibility of point 0 is 3; expected 0"),
         ({"annotations": {"keypoints": [5, None, 2] * 4}}, "annotation 1: the coordinates of point 0 are not finite"),
         ({"annotations": {"keypoints": [5, float("nan"), 2] * 4}}, "the coordinates of point 0 are not finite"),
-        ({"annotations": {"bbox": [5, 5, 0, 9]}}, "annotation 1: its box has no size"),
+        ({"annotations": {"bbox": [5, 5, -2, 9]}}, "annotation 1: its box has no size"),
         ({"categories": {"keypoints": []}}, "no category has keypoints"),
         ({"categories": {"keypoints": ["a", "a", "b", "c"]}}, "category digit: expected a different name"),
         ({"categories": {"keypoints": "abcd"}}, "category digit: expected a list of names of points, got abcd"),

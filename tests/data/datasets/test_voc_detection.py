@@ -112,7 +112,7 @@ BOMB = '<!DOCTYPE x [<!ENTITY a "' + "a" * 1000 + '">' + "".join(
 ) + "]><annotation>&g;</annotation>"  # fmt: skip
 WRONG = {
     "no name": (_object(name=" "), "object 1: it has no name"),
-    "no size": (_object(box=("5", "5", "4", "9")), "object 1: its box has no size"),
+    "negative size": (_object(box=("5", "5", "3", "9")), "object 1: its box has no size"),
     "words": (_object(box=("5", "5", "left", "9")), "object 1: the coordinates of its box"),
     "missing edge": (_object().replace("xmax", "xmin"), "object 1: the coordinates of its box"),
     "NaN": (_object(box=("5", "5", "nan", "9")), "object 1: the coordinates of its box"),

@@ -132,7 +132,7 @@ WRONG = {
     "too few": ("1 0.5 0.5 0.1", "line 1: expected a class with a box of 4 numbers or a polygon, got 4 numbers"),
     "too many": ("1 0.5 0.5 0.1 0.1 0.9", "line 1: expected a class with a box of 4 numbers or a polygon, got 6"),
     "pixels": ("1 64 40 20 20", "line 1: its box, .*, is outside of the image; expected shares"),
-    "no size": ("1 0.5 0.5 0 0.1", "line 1: its box has no size"),
+    "negative size": ("1 0.5 0.5 -0.1 0.1", "line 1: its box has no size"),
     "NaN": ("1 0.5 nan 0.1 0.1", "line 1: the coordinates of its box are not all finite"),
     "polygon with NaN": ("1 0.5 0.5 nan 0.1 0.1 0.1", "line 1: the coordinates of its box are not all finite"),
     "infinity": ("1 0.5 0.5 inf 0.1", "line 1: the coordinates of its box are not all finite"),
@@ -210,3 +210,13 @@ def test_the_yaml_file_is_found(yolo: Path) -> None:
         _set_up(yolo)
     with pytest.raises(DataError, match=r"nowhere: cannot be read: No such file"):
         _set_up(yolo / "nowhere")
+
+
+def test_boxes_are_read_from_the_labels_of_poses(yolo: Path) -> None:
+    expected = _set_up(yolo)._splits["train"][0][1]["boxes"]
+    for file in (yolo / "labels").rglob("*.txt"):
+        lines = file.read_text().splitlines()
+        file.write_text("".join(f"{line} 0.5 0.5 2 0.6 0.6 1\n" for line in lines))
+    settings = (yolo / "data.yaml").read_text()
+    (yolo / "data.yaml").write_text(f"{settings}\nkpt_shape: [2, 3]\n")
+    assert torch.equal(_set_up(yolo)._splits["train"][0][1]["boxes"], expected)

@@ -14,6 +14,7 @@ from cuelight.tasks.detection.metrics import BoxConfusionMatrix, DetectionMetric
 from support.ranks import on_ranks
 
 CLASSES = 3
+STATES = ("detections", "objects")
 
 
 def found(*boxes):
@@ -176,3 +177,18 @@ def test_the_value_of_papers_is_of_the_suppression_by_class() -> None:
     device = DetectionMetrics(2, 100)
     device.update([Found(both[:1], both)], [true])
     assert device.compute()["map"] == pytest.approx(0.5)
+
+
+def test_images_of_processes_that_skipped_some_stay_apart() -> None:
+    """Process 0 has measured nine images, and process 1 two: the others could not be read there."""
+    made = images()
+    parts = []
+    for rank, part in enumerate((made[:9], made[9:])):
+        metric = DetectionMetrics(CLASSES, 100)
+        metric._place = lambda rank=rank: (rank, 2)
+        parts.append(updated(metric, part))
+    joined = DetectionMetrics(CLASSES, 100)
+    joined.detections, joined.objects = ([*getattr(parts[0], name), *getattr(parts[1], name)] for name in STATES)
+    joined.images = parts[0].images + parts[1].images
+    values = {name: value.item() for name, value in joined.compute().items()}
+    assert values == pytest.approx(computed(made)[0], abs=1e-6)

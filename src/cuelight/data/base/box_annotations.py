@@ -79,6 +79,7 @@ class AnnotationErrors:
         self.on_error = on_error
         self._skipped: list[str] = []
         self._cut: list[str] = []
+        self._without_size: list[str] = []
         self._outside: list[str] = []
 
     def add(self, where: str, problem: str) -> None:
@@ -101,15 +102,19 @@ class AnnotationErrors:
         """Log how much was skipped, and how many boxes extend beyond their image."""
         for problem, where in (
             ("skipped %d images or objects with wrong annotations", self._skipped),
+            ("left out %d boxes that have no width or no height", self._without_size),
             ("cut off %d boxes that extend beyond their image", self._cut),
             ("left out labelled points of %d objects, because they are outside of the image", self._outside),
         ):
             if where:
                 logger.warning(f"%s: {problem}: %s", self.source, len(where), first_of(where, _MOST_NAMED))  # noqa: G004
-        self._skipped, self._cut, self._outside = [], [], []
+        self._skipped, self._cut, self._outside, self._without_size = [], [], [], []
 
     def _usable(self, objects: Iterable[AnnotatedObject], size: tuple[int, int] | None) -> Iterator[AnnotatedObject]:
         for each in objects:
+            if _has_no_size(each.box):  # COCO itself has such boxes
+                self._without_size.append(each.where)
+                continue
             if problem := _box_problem(each.box, size):
                 self.add(each.where, problem)
                 continue
@@ -120,11 +125,16 @@ class AnnotationErrors:
             yield each
 
 
+def _has_no_size(box: tuple[float, float, float, float]) -> bool:
+    left, top, right, bottom = box
+    return all(map(math.isfinite, box)) and (_are_equal(left, right) or _are_equal(top, bottom))
+
+
 def _box_problem(box: tuple[float, float, float, float], size: tuple[int, int] | None) -> str | None:
     left, top, right, bottom = box
     if not all(map(math.isfinite, box)):
         return "the coordinates of its box are not all finite numbers"
-    if _are_equal(left, right) or _are_equal(top, bottom):
+    if right < left or bottom < top:
         return f"its box has no size: {right - left:g} wide and {bottom - top:g} high"
     if size is not None and (left >= size[0] or top >= size[1] or right <= 0 or bottom <= 0):
         edges = f"from {left:g}, {top:g} to {right:g}, {bottom:g}"
@@ -135,8 +145,8 @@ def _box_problem(box: tuple[float, float, float, float], size: tuple[int, int] |
 
 
 def _are_equal(first: float, last: float) -> bool:
-    """Return whether ``last`` is not above ``first`` in single precision."""
-    return last - first <= _PRECISION * max(abs(first), abs(last))
+    """Return whether two coordinates are the same in single precision."""
+    return abs(last - first) <= _PRECISION * max(abs(first), abs(last))
 
 
 def _extends_beyond(box: tuple[float, float, float, float], size: tuple[int, int]) -> bool:

@@ -51,7 +51,8 @@ class YoloDetection(BoxFileDataModule):
         file = _find_yaml(Path(self.path))
         settings = _read_yaml(file)
         names = _class_names(settings, file)
-        skeleton, numbers = yolo_skeleton(settings, file) if self.with_points else (None, 0)
+        has_points = self.with_points or "kpt_shape" in settings
+        skeleton, numbers = yolo_skeleton(settings, file) if has_points else (None, 0)
         expected = len(skeleton.names) * numbers if skeleton else 0
         roots = _roots(settings, file)
         unused = UnusedFiles(file.parent, ignored=(".txt", ".cache", ".yaml", ".yml"))
@@ -70,7 +71,7 @@ class YoloDetection(BoxFileDataModule):
         if not splits.get("train"):
             raise DataError(f"{file}: there are no images for train. {_LAYOUT}")
         report_unused(unused, file.parent, folders, known=["labels", file.name])
-        return Annotations(list(dict.fromkeys(names.values())), splits, skeleton)
+        return Annotations(list(dict.fromkeys(names.values())), splits, skeleton if self.with_points else None)
 
 
 def _find_yaml(path: Path) -> Path:

@@ -67,8 +67,7 @@ class StoredBoxes(Metric):
         found, objects = self._table(self.detections), self._table(self.objects)
         # Those of a process that skipped images are not consecutive. An image without boxes counts nowhere.
         places = np.unique(np.concatenate([found[:, 0], objects[:, 0]]))
-        found, objects = _split(found, places), _split(objects, places)
-        return list(zip(found, objects, strict=True))
+        return list(zip(_split(found, places), _split(objects, places), strict=True))
 
     def stored(self) -> list[tuple[Candidates, Objects]]:
         """Return detections and objects of each image, in the order of the data."""
