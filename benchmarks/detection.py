@@ -145,8 +145,11 @@ def compare_training(options: argparse.Namespace) -> bool:
             return missed
         # absolute, but not resolved: the Python of a virtual environment is a link
         theirs, reached = train_peer(options.luxonis_python.absolute(), folder / "scenes", folder, options.peer_epochs)
-    print(f"{PEER}: {theirs:.0f} s, {', '.join(f'{key} {value:.3f}' for key, value in reached.items())}")
-    peer_map = next(value for key, value in reached.items() if key.endswith("/map"))
+    peer_map, map_50 = (
+        next(value for key, value in reached.items() if key.endswith(f"/{name}"))
+        for name in ("MeanAveragePrecision", "map_50")
+    )
+    print(f"{PEER}: {theirs:.0f} s, mAP 50 {map_50:.3f}, mAP {peer_map:.3f}")
     sooner = next((moment for moment, value in curve if value >= peer_map), float("inf")) / theirs
     print(f"time to the mAP of {PEER}: {sooner:.2f} of its time (target {TIME_TARGET})")
     return missed or metrics["test/map"] <= peer_map or seconds > theirs or not TIME_TARGET.met(sooner)
