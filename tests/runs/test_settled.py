@@ -100,3 +100,13 @@ def test_finish_settles_and_a_new_outcome_unsettles(run) -> None:
     assert settled_outcomes(run) is not None
     Run.load(run, ["exporter.opset=18"]).finish()
     assert settled_outcomes(run) is None
+
+
+def test_a_run_without_steps_is_settled(digits, tmp_path) -> None:
+    own_parts()
+    run = Run.from_yaml(experiment(digits, epochs=1, callbacks=[{"name": "TestOnTrainEnd", "active": False}]))
+    run.train(tmp_path)
+    assert json.loads((run.directory / "outcomes.json").read_text())["steps"] == []
+    assert settled_outcomes(run.directory) == []
+    assert run.finish().outcomes == ()
+    run.verify()

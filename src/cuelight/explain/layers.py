@@ -43,17 +43,16 @@ def list_layers(model: nn.Module, example: Tensor | None) -> list[Layer]:
 
 
 def modules_without_metrics(model: nn.Module) -> list[tuple[str, nn.Module]]:
-    """Return ``named_modules()`` without metrics and what is in them, so that no index depends on what is measured."""
-    metrics = {part for module in model.modules() if _is_metric(module) for part in module.modules()}
-    return [(name, module) for name, module in model.named_modules() if module not in metrics]
+    """Return ``named_modules()`` without metrics and losses, so that no index depends on what is measured."""
+    others = {part for module in model.modules() if _is_no_layer(module) for part in module.modules()}
+    return [(name, module) for name, module in model.named_modules() if module not in others]
 
 
-def _is_metric(module: nn.Module) -> bool:
-    """Whether a module is a metric, or a list or mapping of metrics."""
+def _is_no_layer(module: nn.Module) -> bool:
+    """Whether a module is a metric or a loss, or a list or mapping of them."""
     if isinstance(module, (nn.ModuleDict, nn.ModuleList)):
-        parts = list(module.children())
-        return bool(parts) and all(map(_is_metric, parts))
-    return isinstance(module, Metric)
+        return all(map(_is_no_layer, module.children()))
+    return isinstance(module, Metric) or type(module).__name__.endswith("Loss")
 
 
 def find_layer(model: nn.Module, target: int | str, example: Tensor | None) -> str:

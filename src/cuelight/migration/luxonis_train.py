@@ -104,6 +104,9 @@ def _convert_model(found: Conversion) -> None:
     found.say(f"{_MODEL}.name", "kept", "model.name")
     key = f"{_MODEL}.variant" if found.has(f"{_MODEL}.variant") else f"{_MODEL}.params.variant"
     variant = found.take(key)
+    if variant not in (None, "default", *variants):
+        expected = ", ".join(variants)
+        raise ConfigError([Problem(f'{name} has no variant "{variant}". Expected one of: {expected}.', key)])
     params, network = variants.get(str(variant), variants["light"])
     found.put("model.params", dict(params))
     if network:
@@ -128,7 +131,8 @@ def _convert_model(found: Conversion) -> None:
 def _convert_data(found: Conversion) -> None:
     model = found.config["model"]["name"]
     kind = found.take("loader.params.dataset_type")
-    name = _FOLDERS.get(model) or _BOX_FORMATS.get(str(kind), "CocoDetection")
+    is_voc = (model, kind) == ("SegmentationModel", "voc")
+    name = "VOCSegmentation" if is_voc else _FOLDERS.get(model) or _BOX_FORMATS.get(str(kind), "CocoDetection")
     found.put("data.name", name)
     if kind is not None:
         found.say("loader.params.dataset_type", "kept", f"data.name: {name}")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import json
+import logging
 from collections import Counter
 from collections.abc import Iterable
 from pathlib import Path
@@ -19,6 +20,8 @@ from cuelight.utils.files import atomic_write, write_text
 PictureFormat = Literal["png", "jpg"]
 
 PICTURES = "pictures"
+logger = logging.getLogger(__name__)
+
 _MASKS = "masks"
 _QUALITY = 92
 
@@ -51,6 +54,7 @@ def write_predictions(
     rows: list[dict[str, Any]] = []
     details: list[dict[str, Any]] = []
     coco_results: list[dict[str, Any]] = []
+    seen: set[int | str] = set()  # the ids of the images there
     names = UnusedNames()
     for prediction in predictions:
         where: dict[str, Any] = {"path": str(prediction.path)}
@@ -65,7 +69,7 @@ def write_predictions(
         rows.append(where | prediction.result.row() | drawn)
         details.append(where | prediction.result.details() | drawn)
         if coco:
-            coco_results += _coco(prediction)
+            coco_results += _coco(prediction, seen)
     table = io.StringIO()
     writer = csv.DictWriter(table, fieldnames=list(rows[0]) if rows else ["path"])
     writer.writeheader()
@@ -77,13 +81,20 @@ def write_predictions(
     return len(rows)
 
 
-def _coco(prediction: ImagePrediction) -> list[dict[str, Any]]:
+def _coco(prediction: ImagePrediction, seen: set[int | str]) -> list[dict[str, Any]]:
     if not isinstance(prediction.result, HasCocoResults):
         raise CuelightError(
             f"A model for {prediction.task.name} has no boxes, so there are no COCO results. Leave --coco out."
         )
     name = prediction.path.stem
-    return prediction.result.coco(int(name) if name.isdecimal() else name)
+    image_id: int | str = int(name) if name.isdecimal() else name
+    if image_id in seen:
+        logger.warning(
+            "%s: another image has the COCO id %s, too. Its id is its path instead.", prediction.path, image_id
+        )
+        image_id = str(prediction.path)
+    seen.add(image_id)
+    return prediction.result.coco(image_id)
 
 
 class UnusedNames:

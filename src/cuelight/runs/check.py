@@ -43,6 +43,7 @@ def check(config: Config, planned: Sequence[PlannedCallback]) -> list[Problem | 
         *_unknown_metrics(config, planned),
         *_model_warnings(config),
         *_wrong_direction(config, planned),
+        *_never_validated(config),
     ]
     for entry in planned:
         answers = list(check_callback(entry.callback, config, callbacks, entry.path))
@@ -113,6 +114,16 @@ def _unknown_hardware(config: Config) -> Iterator[Problem]:
                 f'unknown {key} "{value}".{did_you_mean(value, known)} Expected one of: {", ".join(known)}.',
                 f"trainer.{key}",
             )
+
+
+def _never_validated(config: Config) -> Iterator[ConfigWarning]:
+    interval, epochs = config.trainer.validation_interval, config.trainer.epochs
+    if isinstance(interval, int) and 0 < epochs < interval:
+        yield ConfigWarning(
+            f"the training of {epochs} epochs ends before the first validation, so there is no best checkpoint, and "
+            "nothing is tested or exported. Set it to at most the number of epochs.",
+            "trainer.validation_interval",
+        )
 
 
 def _rounded_targets(config: Config) -> Iterator[Problem]:

@@ -31,7 +31,7 @@ def settle(directory: Path, config: Config, state: str) -> None:
     with suppress(OSError, ValueError, CuelightError):
         path = directory / OUTCOMES_FILE
         if (directory / CONFIG_FILE).read_text(encoding="utf-8") == text:
-            write_json(path, (read_json(path, "") or {}) | {_KEY: state})
+            write_json(path, (read_json(path, "") or {"steps": []}) | {_KEY: state})
 
 
 def settled_outcomes(directory: Path) -> list[Outcome] | None:

@@ -129,6 +129,8 @@ def test_categories_are_matched_by_name(coco: Path) -> None:
 
 
 WRONG = {
+    "crowd as text": (lambda c: c["annotations"][2].update(iscrowd="0"), "annotation 3: iscrowd: expected 0 or 1"),
+    "far away": (lambda c: c["annotations"][2].update(bbox=[0, 0, 1e300, 9]), "annotation 3: the coordinates"),
     "negative size": (lambda c: c["annotations"][2].update(bbox=[5, 5, -2, 9]), "annotation 3: its box has no size"),
     "NaN": (lambda c: c["annotations"][2].update(bbox=[5, 5, float("nan"), 9]), "annotation 3: the coordinates"),
     "infinity": (lambda c: c["annotations"][2].update(bbox=[5, 5, 10**400, 9]), "annotation 3: the coordinates"),

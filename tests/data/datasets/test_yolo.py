@@ -220,3 +220,14 @@ def test_boxes_are_read_from_the_labels_of_poses(yolo: Path) -> None:
     settings = (yolo / "data.yaml").read_text()
     (yolo / "data.yaml").write_text(f"{settings}\nkpt_shape: [2, 3]\n")
     assert torch.equal(_set_up(yolo)._splits["train"][0][1]["boxes"], expected)
+
+
+def test_two_classes_of_one_name_are_refused(yolo: Path) -> None:
+    _settings(yolo, "train: images/train\nval: images/val\ntest: images/test\nnames: [car, car, bus, van]")
+    with pytest.raises(DataError, match="expected a different name for each class, got car, car, bus, van"):
+        _set_up(yolo)
+
+
+def test_a_class_is_chosen_once(yolo: Path) -> None:
+    with pytest.raises(DataError, match=r"data\.params\.classes: expected each class once"):
+        _set_up(yolo, classes=["red", "red"])

@@ -125,6 +125,9 @@ class AnnotationErrors:
             yield each
 
 
+_LARGEST = 1e9  # pixels, far beyond any image; also false for NaN
+
+
 def _has_no_size(box: tuple[float, float, float, float]) -> bool:
     left, top, right, bottom = box
     return all(map(math.isfinite, box)) and (_are_equal(left, right) or _are_equal(top, bottom))
@@ -132,7 +135,7 @@ def _has_no_size(box: tuple[float, float, float, float]) -> bool:
 
 def _box_problem(box: tuple[float, float, float, float], size: tuple[int, int] | None) -> str | None:
     left, top, right, bottom = box
-    if not all(map(math.isfinite, box)):
+    if not all(abs(value) < _LARGEST for value in box):
         return "the coordinates of its box are not all finite numbers"
     if right < left or bottom < top:
         return f"its box has no size: {right - left:g} wide and {bottom - top:g} high"

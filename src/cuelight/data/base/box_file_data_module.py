@@ -159,6 +159,8 @@ class BoxFileDataModule(ImageFileDataModule[BoxFiles]):
         names = self._read().class_names
         if self.classes is None:
             return {name: name for name in names}
+        if len(set(self.classes)) < len(self.classes):
+            raise DataError(f"{self.path}: data.params.classes: expected each class once, got {self.classes}.")
         new_names = self.classes if isinstance(self.classes, Mapping) else {name: name for name in self.classes}
         if unknown := [name for name in new_names if name not in names]:
             raise DataError(

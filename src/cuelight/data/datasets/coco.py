@@ -148,7 +148,11 @@ class _CocoFile:
             if isinstance(points, str):
                 self.errors.add(where, points)
                 return
-            each = AnnotatedObject(category["name"], box, bool(annotation.get("iscrowd")), where, points)
+            crowd = annotation.get("iscrowd") or 0
+            if crowd not in (0, 1):  # a text such as "0" would count as true
+                self.errors.add(where, f"iscrowd: expected 0 or 1, got {crowd!r}")
+                return
+            each = AnnotatedObject(category["name"], box, bool(crowd), where, points)
             self._objects.setdefault(annotation["image_id"], []).append(each)
 
     def _by_id(self, content: Mapping[str, Any], key: str, needed: str) -> dict[object, dict[str, Any]]:

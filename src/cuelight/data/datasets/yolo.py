@@ -104,7 +104,10 @@ def _class_names(settings: Mapping[str, Any], file: Path) -> dict[int, str]:
         raise DataError(f"{file}: names: expected a list of class names, or a mapping from numbers to names.")
     if isinstance(count, int) and count != len(names):
         raise DataError(f"{file}: nc is {count}, but there are {len(names)} names. Correct one of them.")
-    return {int(number): str(names[number]) for number in sorted(names, key=int)}
+    found = {int(number): str(names[number]) for number in sorted(names, key=int)}
+    if len(set(found.values())) < len(found):
+        raise DataError(f"{file}: names: expected a different name for each class, got {', '.join(found.values())}.")
+    return found
 
 
 def _roots(settings: Mapping[str, Any], file: Path) -> list[Path]:

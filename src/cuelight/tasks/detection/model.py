@@ -120,7 +120,7 @@ class DetectionModel(SupervisedModel):
         alpha: Annotated[float, Field(ge=0)] = 1.0,
         beta: Annotated[float, Field(ge=0)] = 6.0,
         conf_threshold: Share | None = None,
-        iou_threshold: Share = 0.6,
+        iou_threshold: Annotated[float, Field(gt=0, le=1)] = 0.6,
         max_det: Annotated[int, Field(ge=1)] = 300,
         backbone_params: dict[str, Any] | None = None,
         optimization: Optimization | None = None,
