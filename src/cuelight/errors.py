@@ -102,6 +102,10 @@ class NoSuchRunError(CheckpointError, UsageError):
     """There is no run directory, checkpoint or model file at a path."""
 
 
+class NoSuchImageError(DataError, UsageError):
+    """There is no image at a path."""
+
+
 class WriteError(CuelightError, OSError):
     """A file cannot be written. Made as an ``OSError``, of its number, the reason and the file."""
 
@@ -127,6 +131,14 @@ class ExplainError(CuelightError):
 
 class LayerError(ExplainError):
     """The layer does not exist, or its output is not a feature map; the message suggests similar layers."""
+
+
+class UnknownNameError(ExplainError, UsageError):
+    """The model has no class or output of this name or index."""
+
+
+class UnknownLayerError(LayerError, UsageError):
+    """The model has no layer of this name or index."""
 
 
 class UploadError(CuelightError):

@@ -348,7 +348,7 @@ def test_run_of_cuelight_and_its_resume(tmp_path) -> None:
     found = metadata(directory)
     assert found["run"]["seed"] == 3
     defaults = {"brings": None, "dropout": 0.3, "wide": 8}
-    named = {"trainer.epochs": 1, "model.name": "TinyNet"}
+    named = {"trainer.epochs": 1, "model.name": "TinyNet", "model.freeze": [], "model.init_from": None}
     assert found["hyperparameters"] == named | {f"model.params.{name}": value for name, value in defaults.items()}
     assert found["data"]["fingerprint"].startswith("sha256:")
     Run.load(directory, ["trainer.epochs=2"]).resume()

@@ -109,7 +109,7 @@ class TestInit:
 
     def test_existing_file_is_not_replaced(self, tmp_path) -> None:
         (tmp_path / "mine.yaml").write_text("mine")
-        assert_refused(cuelight("init", "--file", "mine.yaml", folder=tmp_path), 1, "mine.yaml already exists")
+        assert_refused(cuelight("init", "--file", "mine.yaml", folder=tmp_path), 2, "mine.yaml already exists")
         assert (tmp_path / "mine.yaml").read_text() == "mine"
 
 

@@ -11,7 +11,7 @@ from support.experiments import OWN_PARTS, experiment, own_parts, write_yaml
 def printed(capsys, monkeypatch):
     """List the layers of a file or a run, and give what was printed."""
     own_parts()
-    monkeypatch.setattr("cuelight.cli.display.load_source", lambda source: None)  # loaded above, once
+    monkeypatch.setattr("cuelight.registry.load_source", lambda source: None)  # loaded above, once
     monkeypatch.setattr("logging.basicConfig", lambda **settings: None)
 
     def listed(path, *more):

@@ -20,7 +20,7 @@ SECRET = "hunter2"
 def plan(tmp_path, capsys, monkeypatch):
     """Plan a tree and give what was printed."""
     own_parts()
-    monkeypatch.setattr("cuelight.cli.display.load_source", lambda source: None)  # loaded above, once
+    monkeypatch.setattr("cuelight.registry.load_source", lambda source: None)  # loaded above, once
     monkeypatch.setattr("logging.basicConfig", lambda **settings: None)
 
     def planned(tree):

@@ -191,7 +191,7 @@ def test_the_command_writes_a_file_and_a_table(tmp_path) -> None:
     assert text.startswith("# Converted from theirs.yaml.\n# ")
     assert yaml.safe_load(text)["trainer"]["epochs"] == 2
     again = cuelight("convert", source, "--file", "model.yaml", folder=tmp_path)
-    assert (again.code, "already exists" in again.err) == (1, True)
+    assert (again.code, "already exists" in again.err) == (2, True)
     rows = json.loads(cuelight("convert", source, "--file", "b.yaml", "--json", folder=tmp_path).out)
     assert {row["verdict"] for row in rows} == {"kept", "approximated", "dropped"}
 

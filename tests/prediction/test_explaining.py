@@ -110,8 +110,8 @@ def test_what_is_not_known_is_said(model, files, tmp_path) -> None:
         explain(model, description(preprocessing=None), files)
     with pytest.raises(DataError, match="None of 1 files"):
         list(explain(model, description(), [tmp_path / "missing.png"], report=str))
-    with pytest.raises(ExplainError, match="keypoints"):
-        explain(model, description(task="keypoints"), files)
+    with pytest.raises(ExplainError, match="tracking"):
+        explain(model, description(task="tracking"), files)
 
 
 def test_a_picture_for_each_image_and_overviews(model, files, tmp_path) -> None:

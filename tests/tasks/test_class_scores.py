@@ -23,8 +23,8 @@ def test_outputs_of_another_task_say_so(task, shape, message):
 def test_an_unknown_task_says_what_is_expected():
     with pytest.raises(ExplainError, match=r'task "segmentatoin"\. Did you mean "segmentation"'):
         class_scores("segmentatoin", nn.Identity())
-    with pytest.raises(ExplainError, match=r'task "keypoints"\. Expected .* method class_scores'):
-        class_scores("keypoints", nn.Identity())
+    with pytest.raises(ExplainError, match=r'task "tracking"\. Expected .* method class_scores'):
+        class_scores("tracking", nn.Identity())
 
 
 def test_a_module_may_tell_how_it_scores():
@@ -33,4 +33,4 @@ def test_a_module_may_tell_how_it_scores():
             return ClassificationScores()
 
     assert isinstance(Detector(), ScoresClasses)
-    assert class_scores("keypoints", Detector()) == ClassificationScores()
+    assert class_scores("tracking", Detector()) == ClassificationScores()

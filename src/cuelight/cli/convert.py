@@ -31,7 +31,7 @@ def run(arguments: argparse.Namespace) -> int:
         with target.open("x", encoding="utf-8") as file:
             file.write(converted.to_yaml(source.name))
     except FileExistsError:
-        raise CuelightError(f"{target} already exists. Choose another name with --file.") from None
+        raise UsageError(f"{target} already exists. Choose another name with --file.") from None
     except OSError as error:
         raise CuelightError(f"{target} cannot be written: {error.strerror}.") from error
     if arguments.json:

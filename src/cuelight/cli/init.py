@@ -26,7 +26,7 @@ def run(arguments: argparse.Namespace) -> int:
         with target.open("x") as file:
             file.write((folder / f"{arguments.task}.yaml").read_text())
     except FileExistsError:
-        raise CuelightError(f"{target} already exists. Choose another name with --file.") from None
+        raise UsageError(f"{target} already exists. Choose another name with --file.") from None
     except OSError as error:
         raise CuelightError(f"{target} cannot be written: {error.strerror}.") from error
     write_text(target.parent / SCHEMA_FILE, schema_text())

@@ -8,7 +8,7 @@ from typing import Any, Literal, TypeAlias, cast
 import torch
 from torch import Tensor
 
-from cuelight.errors import ExplainError, did_you_mean
+from cuelight.errors import ExplainError, UnknownNameError, did_you_mean
 from cuelight.explain.protocols import TaskScores
 from cuelight.utils.words import first_of
 
@@ -33,9 +33,9 @@ def find_class(class_idx: int | str, class_names: Sequence[str] | None, num_clas
         if class_idx in names:
             return names.index(class_idx)
         near = did_you_mean(class_idx, [*names, *_WORDS])
-        raise ExplainError(f'unknown class "{class_idx}".{near} {_expected(names, num_classes)}')
+        raise UnknownNameError(f'unknown class "{class_idx}".{near} {_expected(names, num_classes)}')
     if not 0 <= class_idx < num_classes:
-        raise ExplainError(f"class index {class_idx} is out of range. {_expected(names, num_classes)}")
+        raise UnknownNameError(f"class index {class_idx} is out of range. {_expected(names, num_classes)}")
     return int(class_idx)
 
 

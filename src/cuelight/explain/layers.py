@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from torch import Tensor, nn
 from torchmetrics import Metric
 
-from cuelight.errors import LayerError
+from cuelight.errors import LayerError, UnknownLayerError
 from cuelight.explain.tracing import last_with_maps, traced
 
 AUTO = "auto"
@@ -76,7 +76,7 @@ def find_layer(model: nn.Module, target: int | str, example: Tensor | None) -> s
     names = [name for name, _ in modules_without_metrics(model)]
     if isinstance(target, int):
         if not -len(names) <= target < len(names):
-            raise LayerError(
+            raise UnknownLayerError(
                 f"{type(model).__name__} has no layer {target}. Expected an index from {-len(names)} to "
                 f"{len(names) - 1}, a name, or {AUTO}; `cuelight layers` lists them."
             )
@@ -84,7 +84,7 @@ def find_layer(model: nn.Module, target: int | str, example: Tensor | None) -> s
     if target == AUTO and AUTO not in names:
         return _auto_layer(model, example)
     if target not in names and target not in dict(model.named_modules(remove_duplicate=False)):
-        raise LayerError(
+        raise UnknownLayerError(
             f'{type(model).__name__} has no layer "{target}".{_near(target, names)} Expected a name, an index '
             f"from {-len(names)} to {len(names) - 1}, or {AUTO}; `cuelight layers` lists them."
         )

@@ -7,7 +7,7 @@ from typing import Any
 
 from torch import Tensor
 
-from cuelight.errors import ExplainError, did_you_mean
+from cuelight.errors import ExplainError, UnknownNameError, did_you_mean
 
 
 def choose_output(outputs: Any, output: str | int | None, names: Sequence[str] | None = None) -> Tensor:
@@ -47,9 +47,9 @@ def _chosen(named: Sequence[tuple[str, Any]], output: str | int) -> tuple[str, A
         if output in by_name:
             return output, by_name[output]
         near = did_you_mean(output, by_name)
-        raise ExplainError(f'the model has no output "{output}".{near} Its outputs are {_list(named)}.')
+        raise UnknownNameError(f'the model has no output "{output}".{near} Its outputs are {_list(named)}.')
     if not -len(named) <= output < len(named):
-        raise ExplainError(f"the model has no output {output}. Its outputs are {_list(named)}.")
+        raise UnknownNameError(f"the model has no output {output}. Its outputs are {_list(named)}.")
     return named[output]
 
 

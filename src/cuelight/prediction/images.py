@@ -8,7 +8,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from cuelight.data.finding import IMAGE_SUFFIXES, UnusedFiles, is_image, walk_images
-from cuelight.errors import DataError
+from cuelight.errors import NoSuchImageError
 
 logger = logging.getLogger(__name__)
 
@@ -25,7 +25,7 @@ def find_images(paths: Sequence[str]) -> list[Path]:
         itself is taken whatever its extension.
 
     Raises:
-        DataError: A path does not exist or has no images; the message names all such paths.
+        NoSuchImageError: A path does not exist or has no images; the message names all such paths.
     """
     found: dict[Path, None] = {}
     problems = []
@@ -35,9 +35,9 @@ def find_images(paths: Sequence[str]) -> list[Path]:
             problems.append(_why_nothing(path))
         found |= dict.fromkeys(images)
     if problems:
-        raise DataError("\n".join(problems))
+        raise NoSuchImageError("\n".join(problems))
     if not found:
-        raise DataError("No images given. Pass files, folders or patterns.")
+        raise NoSuchImageError("No images given. Pass files, folders or patterns.")
     return list(found)
 
 

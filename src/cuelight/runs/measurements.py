@@ -43,4 +43,5 @@ def write_measurement(directory: Path, config: Config, found: Measurement, *, is
 
 def _what_is_measured(tree: Mapping[str, Any]) -> str:
     precision = (tree.get("trainer") or {}).get("precision", TrainerConfig().precision)
-    return json.dumps([tree.get("model"), tree.get("data"), precision], sort_keys=True, default=str)
+    parts = [{key: (tree.get(kind) or {}).get(key) for key in ("name", "params")} for kind in ("model", "data")]
+    return json.dumps([parts, precision], sort_keys=True, default=str)
