@@ -2,6 +2,7 @@
 
 import csv
 import json
+import shutil
 from importlib.util import find_spec
 
 import numpy as np
@@ -120,6 +121,17 @@ def test_every_step_has_the_same_weights_and_threshold(run) -> None:
     shipped = OnnxModel.open(run.directory / "archive" / "boxes.tar").metadata.decoding
     assert shipped["conf_threshold"] == pytest.approx(tested["test/conf_threshold"])
     assert shipped["strides"] == [8, 16]
+
+
+def test_a_file_that_is_decoded_otherwise_is_found(run, tmp_path) -> None:
+    copied = tmp_path / "run"
+    shutil.copytree(run.directory, copied)
+    changed = Run.load(copied, {"model.params.conf_threshold": 0.9})
+    changed.export()
+    changed.archive()
+    wrong = [check for check in Run.load(copied).verify() if not check.ok]
+    assert sorted(check.subject for check in wrong) == ["archive/boxes.tar", "export/boxes.onnx"]
+    assert all(check.detail.startswith("decoded with conf_threshold 0.9, but tested with 0.") for check in wrong)
 
 
 @pytest.mark.skipif(find_spec("depthai") is None, reason="depthai is not installed")

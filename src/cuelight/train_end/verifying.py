@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -15,6 +16,7 @@ from cuelight.utils.journal import lacking
 from cuelight.weights.fingerprint import fingerprint_of_file
 
 _SHOWN = 12  # digits of a fingerprint
+_ROUNDED = 1e-6  # of a number that was logged in single precision
 
 
 @dataclass(frozen=True)
@@ -38,7 +40,7 @@ def verify(directory: Path) -> list[Check]:
     Returns:
         For each file in ``outcomes.json``, whether its SHA-256 is unchanged. For each result, ONNX file and archive,
         whether it names the weights that the checkpoint holds now. For each upload, whether it was that checkpoint.
-        For each export and archive, whether its weights were measured.
+        For each export and archive, whether its weights were measured, and if its outputs are decoded in another way.
     """
     outcomes = [outcome for outcome in read_outcomes(directory).values() if outcome.status == "ok"]
     checks = []
@@ -51,6 +53,7 @@ def verify(directory: Path) -> list[Check]:
         expected = weights[outcome.checkpoint] or outcome.weights_fingerprint
         checks += _made_of(directory, outcome, expected)
         checks += _uploaded(directory, outcome)
+        checks += _decoded(directory, outcome, outcomes)
     waiting = [Check(receiver, False, f"lacks {what}") for receiver, what in lacking(directory).items()]
     return [*checks, *_measured(outcomes), *waiting]
 
@@ -115,6 +118,20 @@ def _made_of(directory: Path, outcome: Outcome, weights: str) -> Iterator[Check]
             yield Check(
                 path, found == weights, detail if found == weights else f"{detail}, expected {weights[:_SHOWN]}"
             )
+
+
+def _decoded(directory: Path, outcome: Outcome, outcomes: Sequence[Outcome]) -> Iterator[Check]:
+    """Compare how a shipped file is decoded with what a test of its weights has used, such as a threshold."""
+    tested = [one for one in outcomes if one.is_measurement and one.weights_fingerprint == outcome.weights_fingerprint]
+    used = {name.rpartition("/")[2]: value for one in tested for name, value in one.details["metrics"].items()}
+    for path in outcome.files if outcome.is_shipment else ():
+        with suppress(CuelightError, OSError):  # named by the other checks
+            metadata = OnnxModel.open(directory / path).metadata
+            decoding = (metadata.decoding or {}) if metadata else {}
+            for name in decoding.keys() & used.keys():
+                if used[name] is not None and abs(decoding[name] - used[name]) > _ROUNDED:
+                    detail = f"decoded with {name} {decoding[name]:g}, but tested with {used[name]:g}"
+                    yield Check(path, False, detail)
 
 
 def _named_weights(file: Path) -> Iterator[str]:
