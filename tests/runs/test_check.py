@@ -415,3 +415,20 @@ def test_a_number_must_be_finite(value) -> None:
         Run.from_yaml(tree, [f"trainer.optimizer.params.lr={value}"])
     with pytest.raises(ConfigError, match=r"gradient_clip_val: expected a number .* It must be finite"):
         Run.from_yaml(tree, [f"trainer.gradient_clip_val={value}"])
+
+
+@pytest.mark.parametrize(("epochs", "warned"), [(2, True), (3, False), (4, False)])
+def test_a_training_that_is_never_validated_is_named(caplog, epochs, warned) -> None:
+    trainer = {"epochs": epochs, "validation_interval": 3}
+    with caplog.at_level(logging.WARNING):
+        Run.from_yaml({"model": CLASSIFICATION, "data": {"name": "Digits"}, "trainer": trainer}).plan()
+    assert ("ends before the first validation" in caplog.text) == warned
+
+
+@pytest.mark.parametrize("precision", ["16-true", "bf16-true"])
+def test_coordinates_are_not_rounded_to_16_bits(tmp_path, precision) -> None:
+    detector = {"name": "DetectionModel", "params": {"backbone": "test_resnet"}}
+    sections = {"model": detector, "data": {"name": "DigitBoxes"}}
+    [problem] = refuse(tmp_path, [], {"precision": precision}, **sections)
+    assert f"Use {precision.replace('true', 'mixed')}." in problem
+    Run.from_yaml({**sections, "trainer": {"precision": precision.replace("true", "mixed")}})

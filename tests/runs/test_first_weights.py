@@ -7,7 +7,11 @@ import torch
 
 from cuelight.errors import ConfigError
 from cuelight.runs.run import Run
-from support.experiments import experiment, last, own_parts, same_training
+from cuelight.training.freezing import freeze
+from support.experiments import experiment, last, own_parts, same_training, write_yaml
+from support.tiny import TinyModel
+
+SHORT = {"name": "OneCycleLR", "interval": "step", "params": {"max_lr": 1, "total_steps": 1}}
 
 
 @pytest.fixture(autouse=True)
@@ -89,6 +93,30 @@ def test_settings_of_groups_are_checked_with_the_file(digits) -> None:
     groups = [{"match": "*", "params": {"lr": "fast", "moment": 0.9}}]
     with pytest.raises(ConfigError, match=r"(?s)groups\.0\.params\.lr: expected a number.*groups\.0\.params\.moment"):
         Run.from_yaml(classifier(digits, optimizer={"name": "SGD", "params": {"lr": 0.1}, "groups": groups}))
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"model": {"name": "TinyNet", "freeze": ["nothing"]}},
+        {"trainer": {"optimizer": {"name": "SGD", "groups": [{"match": "nothing", "params": {"lr": 0.1}}]}}},
+        {"trainer": {"max_steps": 3, "scheduler": SHORT}},
+    ],
+)
+def test_mistakes_have_a_place_in_the_file(digits, tmp_path, change) -> None:
+    tree = experiment(digits)
+    for section, values in change.items():
+        tree[section] |= values
+    with pytest.raises(ConfigError, match=r"tiny\.yaml:\d+: "):
+        Run.from_yaml(write_yaml(tmp_path / "tiny.yaml", tree)).train(tmp_path / "runs")
+
+
+def test_what_a_model_freezes_itself_keeps_its_mode() -> None:
+    model = TinyModel()
+    for parameter in model.parameters():
+        parameter.requires_grad_(False)
+    freeze(model, [])
+    assert all(part.training for part in model.modules())
 
 
 def test_weights_that_do_not_fit(digits, tmp_path) -> None:

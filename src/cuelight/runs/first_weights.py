@@ -32,13 +32,10 @@ def prepare_weights(model: pl.LightningModule, config: Config, is_new: bool) -> 
             file = _best_of(source, model) if source.is_dir() else source
             lines = load_what_fits(model, read_weights(file), file)
         except CheckpointError as error:
-            raise ConfigError(config.locate([Problem(str(error), _PATH)])) from error
+            raise ConfigError([Problem(str(error), _PATH)]) from error
         for line in lines if is_first_process() else ():
             logger.info(line)
-    try:
-        freeze(model, config.model.freeze)
-    except ConfigError as error:
-        raise ConfigError(config.locate(error.problems)) from error
+    freeze(model, config.model.freeze)
 
 
 def _best_of(directory: Path, model: pl.LightningModule) -> Path:

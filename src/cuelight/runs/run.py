@@ -212,6 +212,14 @@ class Run(TrainedRun):
             raise ConfigError(self.config.locate(found))
 
     @contextmanager
+    def _located(self) -> Iterator[None]:
+        """Add file and line to the problems of a ``ConfigError``."""
+        try:
+            yield
+        except ConfigError as error:
+            raise ConfigError(self.config.locate(error.problems)) from error
+
+    @contextmanager
     def _prepared_directory(self, output: Path) -> Iterator[Path]:
         """Prepare the run directory. One that is created for this is removed if the training does not begin."""
         is_new, had_output = self.directory is None, output.exists()
@@ -243,11 +251,14 @@ class Run(TrainedRun):
         changed = changed_settings(self.config, content)
         self._refuse(refused_changes(changed, self.config, content, description))
         self.config = with_defaults(self.config)
-        model = build_model(self.config, description, resume is None, changed_optimizer_parameters(changed))
-        prepare_weights(model, self.config, is_new=resume is None)
-        self._refuse([*check_model(planned, model, description.class_names), *unfit_weights(changed, model, content)])
-        if resume is None:
-            try_optimizers(self.config, planned, model, data)
+        with self._located():
+            model = build_model(self.config, description, resume is None, changed_optimizer_parameters(changed))
+            prepare_weights(model, self.config, is_new=resume is None)
+            self._refuse(
+                [*check_model(planned, model, description.class_names), *unfit_weights(changed, model, content)]
+            )
+            if resume is None:
+                try_optimizers(self.config, planned, model, data)
         with self._prepared_directory(output) as directory, signals_given_back():
             if resume is None and is_first_process():
                 remove_spools(directory)  # of a training that ended before its first checkpoint

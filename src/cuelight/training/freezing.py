@@ -23,10 +23,12 @@ def freeze(module: nn.Module, patterns: Iterable[str], path: str = "model.freeze
         ConfigError: If a pattern matches nothing.
     """
     parameters = dict(module.named_parameters())
+    frozen = set()
     for index, pattern in enumerate(patterns):
-        for name in matching_parameters(module, pattern, f"{path}.{index}"):
-            parameters[name].requires_grad_(False)
+        frozen |= {parameters[name] for name in matching_parameters(module, pattern, f"{path}.{index}")}
+    for parameter in frozen:
+        parameter.requires_grad_(False)
     for part in module.modules():
-        own = list(part.parameters())
-        if own and not any(parameter.requires_grad for parameter in own):
+        own = set(part.parameters())
+        if own and own <= frozen:
             part.eval()

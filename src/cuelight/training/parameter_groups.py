@@ -38,13 +38,11 @@ def parameter_groups(module: nn.Module, part: Part, defaults: dict[str, Any]) ->
                 if parameter.ndim <= 1:
                     settings[name]["weight_decay"] = 0.0
         _set_given(module, part, defaults, settings)
-    groups: list[dict[str, Any]] = []
+    groups: dict[str, dict[str, Any]] = {}
     for name, own in settings.items():
-        group = next((one for one in groups if {**one, "params": None} == {**own, "params": None}), None)
-        if group is None:
-            groups.append(group := {**own, "params": []})
+        group = groups.setdefault(repr(sorted(own.items())), {**own, "params": []})
         group["params"].append(trained[name])
-    return groups
+    return list(groups.values())
 
 
 def _decay_layers(
@@ -75,4 +73,5 @@ def _set_given(
             message = f"this is no setting of {part.name} for a group. Expected some of: {', '.join(defaults)}."
             raise ConfigError([Problem(message, f"{path}.params.{unknown[0]}")])
         for name in matching_parameters(module, given.match, f"{path}.match"):
-            settings.get(name, {}).update(given.params)
+            if name in settings:  # otherwise it is frozen
+                settings[name] |= given.params

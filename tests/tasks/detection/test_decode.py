@@ -4,9 +4,15 @@ import json
 
 import numpy as np
 import pytest
+import torch
+from PIL import Image
 
 from cuelight.errors import CuelightError
+from cuelight.prediction import write_predictions
+from cuelight.prediction.predicting import ImagePrediction
 from cuelight.tasks.detection.decode import decode_detection
+from cuelight.tasks.detection.model import DetectionModel
+from cuelight.tasks.lookup import TASKS
 
 HOW = {"strides": [8, 16], "conf_threshold": 0.5, "iou_threshold": 0.5, "max_det": 10}
 NAMES = ["ant", "bee"]
@@ -89,3 +95,26 @@ def test_other_outputs_are_refused(maps) -> None:
 def test_values_that_are_not_finite_are_refused() -> None:
     with pytest.raises(CuelightError, match="NaN or infinity"):
         decode_detection(outputs((0, 1, 1, (np.nan, 1, 1, 1), (0.9, 0))), NAMES, HOW)
+
+
+def test_two_images_have_different_ids_in_coco_results(tmp_path, caplog) -> None:
+    found, image = decoded((0, 1, 2, (1, 0.5, 2, 1), (0.25, 0.75))), Image.new("RGB", (64, 64))
+    paths = [tmp_path / "a" / "5.png", tmp_path / "b" / "5.png", tmp_path / "6.png"]
+    written = [ImagePrediction(path, image, found, TASKS["detection"]) for path in paths]
+    write_predictions(written, tmp_path / "out", coco=True)
+    results = json.loads((tmp_path / "out" / "predictions_coco.json").read_text())
+    assert [one["image_id"] for one in results] == [5, str(paths[1]), 6]
+    assert "another image has the COCO id 5" in caplog.text
+
+
+def test_scores_below_the_floor_that_are_shipped_are_measured() -> None:
+    logits = [torch.full((1, 5, 8, 8), -6.0), torch.full((1, 5, 4, 4), -6.0)]
+    for values in logits:
+        values[:, :4] = 1
+    nothing = torch.zeros(1, 1, dtype=torch.bool)
+    target = {"boxes": torch.zeros(1, 1, 4), "labels": torch.tensor([[-1]]), "crowd": nothing}
+    for threshold, measured in ((0.5, False), (0.001, True)):
+        options = {"input_size": (64, 64), "strides": [8, 16], "conf_threshold": threshold}
+        model = DetectionModel("test_resnet", num_classes=1, **options)
+        [found], _ = model.compared(logits, target)
+        assert bool(len(found.on_device)) == measured

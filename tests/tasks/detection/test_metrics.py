@@ -190,6 +190,7 @@ def test_images_of_processes_that_skipped_some_stay_apart() -> None:
     joined = DetectionMetrics(CLASSES, 100)
     joined.detections, joined.objects = ([*getattr(parts[0], name), *getattr(parts[1], name)] for name in STATES)
     joined.images = parts[0].images + parts[1].images
-    values = {name: value.item() for name, value in joined.compute().items()}
     in_turns = [made[index] for index in (0, 9, 1, 10, *range(2, 9))]  # equal scores stay in this order
-    assert values == pytest.approx(computed(in_turns)[0], abs=1e-6)
+    values, metric = computed(in_turns)
+    assert {name: value.item() for name, value in joined.compute().items()} == pytest.approx(values, abs=1e-6)
+    assert [len(found) for found, _ in joined.tables()] == [len(found) for found, _ in metric.tables()]
