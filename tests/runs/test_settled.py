@@ -11,6 +11,7 @@ from cuelight.config import load_config
 from cuelight.runs.run import Run
 from cuelight.runs.settled import settle, settled_outcomes, state_of
 from support.experiments import experiment, own_parts
+from support.processes import cuelight
 
 CODE = """
 import sys
@@ -100,6 +101,15 @@ def test_finish_settles_and_a_new_outcome_unsettles(run) -> None:
     assert settled_outcomes(run) is not None
     Run.load(run, ["exporter.opset=18"]).finish()
     assert settled_outcomes(run) is None
+
+
+@pytest.mark.parametrize("command", ["finish", "upload"])
+@pytest.mark.parametrize("name", ["outcomes.json", "config.yaml"])
+def test_a_pipe_in_place_of_a_file_is_not_read(run, tmp_path, command, name) -> None:
+    (run / name).unlink()
+    os.mkfifo(run / name)
+    done = cuelight(command, run, folder=tmp_path)
+    assert (done.code, done.err) == (1, f"error: {run / name}: this is a pipe or a device, not a file. Remove it.\n")
 
 
 def test_a_run_without_steps_is_settled(digits, tmp_path) -> None:

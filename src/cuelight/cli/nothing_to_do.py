@@ -13,7 +13,11 @@ def nothing_to_do(arguments: argparse.Namespace) -> bool:
     _, _, command = arguments.command.partition(":")
     if command not in ("finish", "upload") or arguments.overrides or not Path(arguments.run).is_dir():
         return False
-    directory = Path(arguments.run).resolve()
+    from cuelight.utils.run_directory import find_run_directory
+
+    directory = find_run_directory(Path(arguments.run))
+    if directory is None:
+        return False
     return _nothing_to_finish(arguments, directory) if command == "finish" else _nothing_to_send(arguments, directory)
 
 
