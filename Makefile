@@ -39,7 +39,7 @@ docs: $(INSTALLED)  ## Build the documentation into site/; a warning is an error
 	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict --quiet
 
 unit: $(INSTALLED)
-	$(BIN)/pytest -n 2
+	$(BIN)/pytest -n 2 --dist loadfile
 
 test-slow: $(INSTALLED)  ## The tests that take longer.
 	$(BIN)/pytest -m slow
