@@ -21,13 +21,18 @@ CUELIGHT = Path(sys.executable).with_name("cuelight")
         ("cuelight train x.yaml trainer.ep", ["trainer.epochs="]),
         ("cuelight export run exporter.op", ["exporter.opset="]),
         ("cuelight test run --vi", ["--view"]),
+        ("cuelight init det", ["detection"]),
+        ("cuelight train scenes.yaml data.params.si", ["data.params.size="]),
+        ("cuelight plan scenes.yaml trainer.callbacks.0.params.decay_", ["trainer.callbacks.0.params.decay_tau="]),
+        ("cuelight train missing.yaml trainer.optimizer.params.lr", ["trainer.optimizer.params.lr="]),
     ],
 )
 def test_the_tab_key(line, completed, tmp_path) -> None:
     answer = tmp_path / "answer"
     asked = {"_ARGCOMPLETE": "1", "_ARGCOMPLETE_SUPPRESS_SPACE": "1", "_ARGCOMPLETE_STDOUT_FILENAME": str(answer)}
     asked |= {"COMP_LINE": line, "COMP_POINT": str(len(line)), "COMP_TYPE": "9"}
-    subprocess.run([CUELIGHT], env=os.environ | asked, capture_output=True, check=False)
+    (tmp_path / "scenes.yaml").write_text("data: {name: DigitScenes}\ntrainer: {callbacks: [{name: EMACallback}]}\n")
+    subprocess.run([CUELIGHT], env=os.environ | asked, cwd=tmp_path, capture_output=True, check=False)
     assert answer.read_text().split("\013") == completed
 
 

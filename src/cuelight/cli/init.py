@@ -6,16 +6,19 @@ import argparse
 import sys
 from importlib import resources
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from cuelight.cli.schema import SCHEMA_FILE, schema_text
 from cuelight.errors import CuelightError, UsageError, did_you_mean
 from cuelight.utils.files import write_text
 
+if TYPE_CHECKING:
+    from importlib.resources.abc import Traversable
+
 
 def run(arguments: argparse.Namespace) -> int:
     """Write the starter file of a task, and the schema by which an editor checks it."""
-    folder = resources.files("cuelight.cli") / "starters"
-    tasks = sorted(entry.name.removesuffix(".yaml") for entry in folder.iterdir() if entry.name.endswith(".yaml"))
+    tasks = starters()
     if arguments.task not in tasks:
         known = ", ".join(tasks)
         raise UsageError(
@@ -24,7 +27,7 @@ def run(arguments: argparse.Namespace) -> int:
     target = Path(arguments.file)
     try:
         with target.open("x") as file:
-            file.write((folder / f"{arguments.task}.yaml").read_text())
+            file.write(tasks[arguments.task].read_text())
     except FileExistsError:
         raise UsageError(f"{target} already exists. Choose another name with --file.") from None
     except OSError as error:
@@ -33,3 +36,9 @@ def run(arguments: argparse.Namespace) -> int:
     sys.stdout.write(f"{target}\n")
     sys.stderr.write(f"Next: cuelight plan {target}, then cuelight train {target}\n")
     return 0
+
+
+def starters() -> dict[str, Traversable]:
+    """Return the starter files by their task."""
+    files = (resources.files("cuelight.cli") / "starters").iterdir()
+    return {file.name.removesuffix(".yaml"): file for file in sorted(files, key=lambda file: file.name)}

@@ -6,7 +6,7 @@ import argparse
 import re
 from typing import NoReturn
 
-from cuelight.cli.completion import callback_names, override_keys
+from cuelight.cli.completion import callback_names, override_keys, task_names
 from cuelight.errors import did_you_mean
 from cuelight.version import __version__
 
@@ -54,7 +54,8 @@ def build_parser() -> argparse.ArgumentParser:
 
 def _add_before_training(commands: argparse._SubParsersAction[Parser]) -> None:
     parser = _add(commands, "init", "write a commented starter file")
-    parser.add_argument("task", nargs="?", default="classification", help="the task (default: classification)")
+    task = parser.add_argument("task", nargs="?", default="classification", help="the task (default: classification)")
+    task.completer = task_names  # type: ignore[attr-defined]  # read by argcomplete
     parser.add_argument("--file", default="model.yaml", help="the file to write (default: model.yaml)")
 
     parser = _add(commands, "convert", "write a configuration of luxonis-train as one of Cuelight")

@@ -50,11 +50,11 @@ def load_config(
     broken = {problem.path for problem in unset}
     problems += [*unset, *(problem for problem in unfitting if problem.path not in broken)]
     if check_part is not None:
-        problems += [problem for part in _parts(tree) for problem in check_part(*part) if problem.path not in broken]
+        problems += [problem for part in parts_of(tree) for problem in check_part(*part) if problem.path not in broken]
     if config is not None:
         config.set_origin(document, templates)
         if not problems:
-            problems += [problem for part in _parts(tree) for problem in check_class(*part)] if check_class else []
+            problems += [problem for part in parts_of(tree) for problem in check_class(*part)] if check_class else []
             problems += check_whole(config) if check_whole else []
     if problems or config is None:
         raise ConfigError(document.add_places(problems))
@@ -79,8 +79,8 @@ def _name_of(file: Path) -> str:
     return name.lstrip(" .+=-").rstrip(" .") or "run"
 
 
-def _parts(tree: dict[str, Any]) -> Iterator[tuple[str, dict[str, Any], str]]:
-    """Yield kind, entry and path of each well-formed part."""
+def parts_of(tree: dict[str, Any]) -> Iterator[tuple[str, dict[str, Any], str]]:
+    """Yield kind, entry and path of each well-formed part of a configuration."""
     trainer = tree.get("trainer")
     trainer = trainer if isinstance(trainer, dict) else {}
     callbacks = trainer.get("callbacks")
