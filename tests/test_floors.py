@@ -182,7 +182,7 @@ def test_reading_a_configuration_imports_neither_torch_nor_lightning() -> None:
     "module",
     [
         "images.preprocessing", "images.drawing", "tasks.lookup", "tasks.classification.decode",
-        "tasks.segmentation.decode", "tasks.segmentation.resize_to_image", "export.model_metadata",
+        "tasks.segmentation.decode", "export.model_metadata",
         "export.archive.config", "export.archive.reading",
     ],
 )  # fmt: skip

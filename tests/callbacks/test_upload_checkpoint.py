@@ -120,7 +120,7 @@ def test_what_was_uploaded_is_recorded_and_can_be_verified(tmp_path) -> None:
 def test_only_the_state_of_the_uploads_remains(tmp_path) -> None:
     tracker, callback = keeping(tmp_path), uploading()
     train(tmp_path, callback, best(), tracker=tracker)
-    assert {path.name for path in (tmp_path / "spool").rglob("*") if path.is_file()} == {"lock", "state.json"}
+    assert {path.name for path in (tmp_path / "spool").rglob("*") if path.is_file()} == {".lock", "state.json"}
     assert not list(tmp_path.rglob("*.partial"))
 
 
@@ -227,7 +227,7 @@ def test_the_step_can_be_done_later(tmp_path) -> None:
     outcome = later.run(training)
     assert outcome.status == "ok", outcome
     assert tracker.sent == [("best.ckpt", file.read_bytes())]
-    assert {path.name for path in (tmp_path / "spool").rglob("*") if path.is_file()} == {"lock", "state.json"}
+    assert {path.name for path in (tmp_path / "spool").rglob("*") if path.is_file()} == {".lock", "state.json"}
 
 
 def test_what_waits_is_sent_also_if_its_checkpoint_was_deleted(tmp_path) -> None:

@@ -67,7 +67,7 @@ def test_a_training_uploads(file, tmp_path, mlflow_uri) -> None:
     directory = only_run(tmp_path / "runs")
     there = There(mlflow_uri, tmp_path.name)
     assert there.hash(tmp_path / "got") == [best_of(directory)]
-    assert spooled(directory) == ["lock", "state.json"]
+    assert spooled(directory) == [".lock", "state.json"]
     assert f"runs:/{there.run_id()}/checkpoints/best.ckpt" in done.out
     assert run("verify", directory, folder=tmp_path).code == 0
     again = run("upload", directory, folder=tmp_path)
@@ -93,7 +93,7 @@ def test_what_could_not_be_sent_is_sent_later(file, tmp_path, mlflow_uri, proxy,
     later = run(how, directory, folder=tmp_path)
     assert later.code == 0, later.err
     assert There(mlflow_uri, tmp_path.name).hash(tmp_path / "got") == [best_of(directory)]
-    assert spooled(directory) == ["lock", "state.json"]
+    assert spooled(directory) == [".lock", "state.json"]
     assert read_outcomes(directory)["UploadCheckpoint"].status == "ok"
 
 
@@ -125,7 +125,7 @@ def test_killed_during_an_upload_and_uploaded_later(file, tmp_path, mlflow_uri, 
     done = run("upload", directory, folder=tmp_path)
     assert done.code == 0, done.err
     assert There(mlflow_uri, tmp_path.name).hash(tmp_path / "got") == [best_of(directory)]
-    assert spooled(directory) == ["lock", "state.json"]
+    assert spooled(directory) == [".lock", "state.json"]
 
 
 def test_killed_during_an_upload_and_resumed(file, tmp_path, mlflow_uri, proxy) -> None:
@@ -133,7 +133,7 @@ def test_killed_during_an_upload_and_resumed(file, tmp_path, mlflow_uri, proxy) 
     done = run("train", "--resume", directory, "trainer.callbacks.0.params.timeout=5m", folder=tmp_path)
     assert done.code == 0, done.err
     assert There(mlflow_uri, tmp_path.name).hash(tmp_path / "got") == [best_of(directory)]
-    assert spooled(directory) == ["lock", "state.json"]
+    assert spooled(directory) == [".lock", "state.json"]
     assert not list(directory.rglob("*.partial"))
 
 

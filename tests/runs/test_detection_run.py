@@ -18,9 +18,10 @@ from cuelight.report import write_report
 from cuelight.runs.run import Run
 from cuelight.tasks.detection.archive import archive_head, output_names
 from cuelight.tasks.detection.decode import Candidates, Decoding
+from cuelight.tasks.detection.examples import objects_of
 from cuelight.tasks.detection.metrics import DetectionMetrics, Found
 from cuelight.tasks.detection.model import FLOOR
-from cuelight.tasks.detection.outputs import objects_in
+from cuelight.tasks.detection.outputs import images_of
 from support.comparing import same
 from support.depthai_reader import read_with_depthai
 from support.experiments import last
@@ -147,7 +148,7 @@ def test_the_archive_decoded_by_depthai_has_the_measured_map(learned, tmp_path) 
     jobs, objects = [], []
     for images, targets in data.test_dataloader():
         outputs = model(images)
-        objects += objects_in(targets)
+        objects += map(objects_of, images_of(targets))
         jobs += [
             {"size": [LARGER, LARGER], "outputs": {name: outputs[name][place].tolist() for name in names}}
             for place in range(len(images))

@@ -58,9 +58,10 @@ def use_newest_runs(arguments: argparse.Namespace) -> None:
     """Replace each folder of runs in the arguments by the newest run in it, and say which it is."""
     from cuelight.utils.run_directory import newest_run
 
-    for name in _RUNS:
+    command = arguments.command.partition(":")[0]
+    for name in (*_RUNS, *(["config"] if command == "layers" else [])):
         given = getattr(arguments, name, None)
-        anything = arguments.command.partition(":")[0] in ("report", "diff")
+        anything = command in ("report", "diff")
         if given and (newest := newest_run(Path(given), with_checkpoint=not anything)):
             setattr(arguments, name, str(newest))
             sys.stderr.write(f"{given}: the newest run is {newest.name}\n")

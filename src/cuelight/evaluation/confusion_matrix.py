@@ -82,7 +82,7 @@ def draw_confusion_matrix(
     axes.set_yticks(ticks, [names[tick] for tick in ticks])
     right, total = int(np.trace(counts)), int(counts.sum())
     as_shares = bool(counts.max() > _LARGEST_NUMBER)
-    title, note = f"{right} of {total} right", ""
+    title, note = f"{right} of {total} {unit} right", ""
     if as_shares:
         title = f"{right / max(total, 1):.1%} of {total:,} {unit} right"
         note = "; numbers are percent of the true class"

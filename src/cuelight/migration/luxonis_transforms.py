@@ -55,10 +55,6 @@ def _brightness_contrast(params: _Params) -> dict[str, Any]:
     }
 
 
-def _nothing(_: _Params) -> dict[str, Any]:
-    return {}
-
-
 # The transform of torchvision, its parameters, and how it differs.
 _TRANSFORMS: dict[str, tuple[str, Callable[[_Params], dict[str, Any]], str]] = {
     "HorizontalFlip": ("RandomHorizontalFlip", _flip, ""),

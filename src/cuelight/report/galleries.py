@@ -18,7 +18,7 @@ from cuelight.utils.files import read_json
 PREDICTION_FOLDER = "predictions"
 GRADCAM_FOLDER = "gradcam"
 EXPLAIN_FOLDER = "explain/pictures"
-_TEST_FOLDER = "test"
+_TEST_FOLDER, _EXAMPLES = "test", "predictions"
 _MOST_PICTURES = 12
 _MOST_BYTES = 8_000_000  # of all pictures of a gallery; a page of tens of megabytes is slow to open
 _TYPES = {"PNG": "image/png", "JPEG": "image/jpeg"}
@@ -51,12 +51,22 @@ def newest_gallery(directory: Path, name: str) -> Gallery:
 
 
 def example_gallery(directory: Path) -> Gallery:
-    """Return the pictures that a test has written, but the confusion matrix, which the page draws itself."""
-    files = sorted(
-        file for file in (directory / _TEST_FOLDER).glob("*.png") if not file.name.startswith("confusion_matrix")
-    )
-    captions = [(file, file.relative_to(directory).as_posix()) for file in files]
-    return _gallery(directory, _TEST_FOLDER, captions, "with the true classes")
+    """Return the pictures of examples that a test has written."""
+    return _of_test(directory, _EXAMPLES, "beside what is true")
+
+
+def curve_gallery(directory: Path) -> Gallery:
+    """Return the other pictures of a test, such as curves, but the confusion matrix, which the page draws itself."""
+    return _of_test(directory, "", "of the test")
+
+
+def _of_test(directory: Path, kind: str, order: str) -> Gallery:
+    kinds = (_EXAMPLES, "confusion_matrix")
+    files = sorted((directory / _TEST_FOLDER).glob(f"{kind}*.png"))
+    captions = [
+        (file, file.relative_to(directory).as_posix()) for file in files if kind or not file.name.startswith(kinds)
+    ]
+    return _gallery(directory, _TEST_FOLDER, captions, order)
 
 
 def prediction_gallery(directory: Path) -> Gallery:

@@ -3,17 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from typing import Any, TypeVar
+from typing import Any
 
 from torch import nn
 
-from cuelight.config import Config, Part, paths
+from cuelight.config import Config, paths
 from cuelight.config.plain import to_plain
 from cuelight.data.spec import DataSpec, saved_spec
 from cuelight.errors import CheckpointError, Problem
-from cuelight.runs.defaults import with_defaults
+from cuelight.runs.defaults import default_settings, with_defaults
 
-_PartType = TypeVar("_PartType", bound=Part)
 _OPTIMIZER = "trainer.optimizer.params."
 _SCHEDULER = "trainer.scheduler"
 _LENGTHS = ("T_max", "total_steps", "total_iters", "epochs", "steps_per_epoch")
@@ -58,9 +57,10 @@ def changed_settings(config: Config, checkpoint: Mapping[str, Any]) -> list[str]
         raise CheckpointError(f"hyper_parameters in the checkpoint are damaged: {problems[0]}. Use another checkpoint.")
     if not any(name in saved for name in sections):
         return []
+    trees = (config.to_dict(), with_defaults(config).to_dict(), default_settings(config.to_dict()))
     given, complete, defaults = (
-        {key: _plain(value) for key, value in paths.flattened(one.to_dict()).items() if key.startswith(sections)}
-        for one in (config, with_defaults(config), with_defaults(_without_parameters(config)))
+        {key: _plain(value) for key, value in paths.flattened(tree).items() if key.startswith(sections)}
+        for tree in trees
     )
     saved_or_default = defaults | before
     changed = [key for key, value in given.items() if saved_or_default.get(key, _absent) != value]
@@ -151,23 +151,6 @@ def _progress(checkpoint: Mapping[str, Any]) -> Mapping[str, int]:
         checkpoint.get("loops", {}).get("fit_loop", {}).get("epoch_progress", {}).get("current", {})
     )
     return found
-
-
-def _without_parameters(config: Config) -> Config:
-    def bare(part: _PartType) -> _PartType:
-        return type(part)(name=part.name)
-
-    trainer = config.trainer
-    parts = {
-        "optimizer": bare(trainer.optimizer),
-        "scheduler": bare(trainer.scheduler) if trainer.scheduler else None,
-        "callbacks": [bare(part) for part in trainer.callbacks],
-    }
-    return config.model_copy(
-        update={
-            "model": bare(config.model), "data": bare(config.data), "trainer": trainer.model_copy(update=parts),
-        }
-    )  # fmt: skip
 
 
 def _plain(value: Any) -> Any:

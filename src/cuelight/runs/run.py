@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -45,7 +45,7 @@ from cuelight.utils.run_directory import (
     is_first_process,
     make_run_directory,
     remove_run_directory,
-    require_nobody_trains,
+    training_alone,
 )
 from cuelight.utils.signals import signals_given_back
 from cuelight.weights.best import main_metric
@@ -220,13 +220,16 @@ class Run(TrainedRun):
             raise ConfigError(self.config.locate(error.problems)) from error
 
     @contextmanager
-    def _prepared_directory(self, output: Path) -> Iterator[Path]:
-        """Prepare the run directory. One that is created for this is removed if the training does not begin."""
+    def _prepared_directory(self, output: Path, until_trained: ExitStack) -> Iterator[Path]:
+        """Prepare the run directory. One that is created for this is removed if the training does not begin.
+
+        No other process can train in it as long as ``until_trained`` is open.
+        """
         is_new, had_output = self.directory is None, output.exists()
         directory = self.directory = self.directory or make_run_directory(output, self.config.name)
         try:
             if is_first_process():
-                require_nobody_trains(directory)
+                until_trained.enter_context(training_alone(directory))
                 clean_up(directory)
                 write_text(directory / CONFIG_FILE, self.config.to_yaml())
             yield directory
@@ -259,24 +262,25 @@ class Run(TrainedRun):
             )
             if resume is None:
                 try_optimizers(self.config, planned, model, data)
-        with self._prepared_directory(output) as directory, signals_given_back():
-            if resume is None and is_first_process():
-                remove_spools(directory)  # of a training that ended before its first checkpoint
-            planned = place_model_callbacks(planned, take_model_callbacks(model))
-            callbacks = [entry.callback for entry in planned]
-            loggers = build_loggers(self.config, directory, resumed_from)
-            saved_with = AtomicCheckpointIO(self.config.to_dict(), {DATA_SPEC: description.to_dict()})
-            trainer = build_trainer(self.config.trainer, callbacks, loggers, directory, saved_with)
-            start_trackers(loggers)
-        steps = train_end_steps(trainer)
-        for step in steps:
-            step.raise_at_the_end = False  # failures are part of the result
-        recorded = recorded_training(directory, trainer, planned, main_metric(model_class(self.config)))
-        lasting = lasting_directory(directory, trainer, self.config)
-        with signals_given_back(), recorded, lasting, restoring(resume):
-            send_hyperparams(loggers, redacted(self.config.to_dict()))
-            trainer.fit(model, datamodule=data, ckpt_path=resume, weights_only=True)
-            _raise_if_stopped(callbacks)
+        with ExitStack() as until_trained:
+            with self._prepared_directory(output, until_trained) as directory, signals_given_back():
+                if resume is None and is_first_process():
+                    remove_spools(directory)  # of a training that ended before its first checkpoint
+                planned = place_model_callbacks(planned, take_model_callbacks(model))
+                callbacks = [entry.callback for entry in planned]
+                loggers = build_loggers(self.config, directory, resumed_from)
+                saved_with = AtomicCheckpointIO(self.config.to_dict(), {DATA_SPEC: description.to_dict()})
+                trainer = build_trainer(self.config.trainer, callbacks, loggers, directory, saved_with)
+                start_trackers(loggers)
+            steps = train_end_steps(trainer)
+            for step in steps:
+                step.raise_at_the_end = False  # failures are part of the result
+            recorded = recorded_training(directory, trainer, planned, main_metric(model_class(self.config)))
+            lasting = lasting_directory(directory, trainer, self.config)
+            with signals_given_back(), recorded, lasting, restoring(resume):
+                send_hyperparams(loggers, redacted(self.config.to_dict()))
+                trainer.fit(model, datamodule=data, ckpt_path=resume, weights_only=True)
+                _raise_if_stopped(callbacks)
         if not _leave_process_group(trainer):
             return Result(directory)
         if reason := why_it_ended(trainer):

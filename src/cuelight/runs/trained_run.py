@@ -43,7 +43,7 @@ from cuelight.utils.journal import lacking
 from cuelight.utils.run_directory import CHECKPOINT_FOLDER, clean_up, is_complete, require_nobody_trains
 from cuelight.weights.best import BestCheckpoint, Preference, best_checkpoint, main_metric, not_preferred
 from cuelight.weights.reading import load_checkpoint
-from cuelight.weights.resuming import latest_checkpoint, step_of
+from cuelight.weights.resuming import latest_checkpoint, logging_step_in, step_of
 
 logger = logging.getLogger(__name__)
 
@@ -211,7 +211,7 @@ class TrainedRun:
         require_nobody_trains(folder.parent)
         clean_up(folder.parent)
         state = state_of(folder.parent)
-        training = self._finished(folder.parent, int(load_checkpoint(last, mmap=True).get("global_step", 0)))
+        training = self._finished(folder.parent, logging_step_in(load_checkpoint(last, mmap=True)))
         steps = [entry.callback for entry in self._callbacks() if isinstance(entry.callback, TrainEndStep)]
         outcomes = finish(steps, training, self._console())
         for one in training.loggers:

@@ -31,28 +31,13 @@ def adapters_of(loggers: Iterable[Logger]) -> Iterator[LoggerAdapter]:
 
 @rank_zero_only
 def send_image(loggers: Iterable[Logger], name: str, image: NDArray[np.uint8], step: int, caption: str = "") -> None:
-    """Send an image.
-
-    Args:
-        loggers: The loggers of a trainer.
-        name: Its name, with slashes for groups.
-        image: RGB, ``(H, W, 3)``.
-        step: The optimizer step.
-        caption: A caption, if the tracker shows one.
-    """
+    """Send an image, as in :meth:`LoggerAdapter.log_image`."""
     _to_each(loggers, name, lambda tracker: tracker.log_image(name, image, step, caption))
 
 
 @rank_zero_only
 def send_text(loggers: Iterable[Logger], name: str, text: str, step: int) -> None:
-    """Send text.
-
-    Args:
-        loggers: The loggers of a trainer.
-        name: Its name, with slashes for groups.
-        text: Markdown.
-        step: The optimizer step.
-    """
+    """Send text, as in :meth:`LoggerAdapter.log_text`."""
     _to_each(loggers, name, lambda tracker: tracker.log_text(name, text, step))
 
 
@@ -60,27 +45,15 @@ def send_text(loggers: Iterable[Logger], name: str, text: str, step: int) -> Non
 def send_table(
     loggers: Iterable[Logger], name: str, columns: Sequence[str], rows: Sequence[Sequence[Any]], step: int
 ) -> None:
-    """Send a table.
-
-    Args:
-        loggers: The loggers of a trainer.
-        name: Its name, with slashes for groups.
-        columns: The heading of each column.
-        rows: The cells of each row, text or numbers.
-        step: The optimizer step.
-    """
+    """Send a table, as in :meth:`LoggerAdapter.log_table`."""
     _to_each(loggers, name, lambda tracker: tracker.log_table(name, columns, rows, step))
 
 
 @rank_zero_only
 def send_artifact(loggers: Iterable[Logger], file: Path, folder: str = "", *, to_folders: bool = True) -> None:
-    """Send a file to each tracker that does not have it already, without waiting.
+    """Send a file into a ``folder`` of each tracker that does not have it already, without waiting.
 
-    Args:
-        loggers: The loggers of a trainer.
-        file: The file.
-        folder: The folder inside the tracker's ``place``.
-        to_folders: Whether trackers that keep their files in a folder get a copy too.
+    Without ``to_folders``, trackers that keep their files in a folder get no copy.
     """
 
     def send(tracker: LoggerAdapter) -> None:
@@ -92,24 +65,13 @@ def send_artifact(loggers: Iterable[Logger], file: Path, folder: str = "", *, to
 
 @rank_zero_only
 def send_metrics(loggers: Iterable[Logger], metrics: Mapping[str, float], step: int) -> None:
-    """Send metrics, also to loggers that take nothing else.
-
-    Args:
-        loggers: The loggers of a trainer.
-        metrics: Values by name.
-        step: The optimizer step.
-    """
+    """Send metrics as in :meth:`LoggerAdapter.log_metrics`, also to loggers that take nothing else."""
     _to_each(loggers, ", ".join(metrics), lambda to: to.log_metrics(metrics, step), also_plain=True)
 
 
 @rank_zero_only
 def send_hyperparams(loggers: Iterable[Logger], params: Mapping[str, Any]) -> None:
-    """Send hyperparameters, also to loggers that take nothing else.
-
-    Args:
-        loggers: The loggers of a trainer.
-        params: Scalars, lists and mappings by name.
-    """
+    """Send hyperparameters as in :meth:`LoggerAdapter.log_hyperparams`, also to loggers that take nothing else."""
     _to_each(loggers, "hyperparameters", lambda to: to.log_hyperparams(dict(params)), also_plain=True)
 
 

@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 from rich.console import Console
+from rich.markup import escape
 from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 from rich.table import Table
 
@@ -34,5 +35,5 @@ def print_metrics(outcome: Outcome) -> None:
     table.add_column("metric")
     table.add_column("value", justify="right")
     for name, value in outcome.details["metrics"].items():
-        table.add_row(name, f"{value:.4f}")
+        table.add_row(escape(name), f"{value:.4f}")
     Console(stderr=True).print(f"{outcome.step}: {outcome.checkpoint}", table, sep="\n")

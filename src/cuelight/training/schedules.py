@@ -105,9 +105,10 @@ def _fitted(
 
 def _rates_of_groups(params: dict[str, Any], optimizer: Optimizer) -> dict[str, list[float]]:
     """Return the learning rates that a scheduler sets, for each group in its ratio to the learning rate of all."""
-    ratios = [group["lr"] / optimizer.defaults["lr"] for group in optimizer.param_groups]
-    if len(set(ratios)) == 1:
+    rates = [group["lr"] for group in optimizer.param_groups]
+    if len(set(rates)) == 1 or not optimizer.defaults["lr"]:
         return {}
+    ratios = [rate / optimizer.defaults["lr"] for rate in rates]
     given = {name: params[name] for name in _RATES if isinstance(params.get(name), (int, float))}
     return {name: [value * ratio for ratio in ratios] for name, value in given.items()}
 
@@ -132,7 +133,8 @@ def _given_length(part: SchedulerPart) -> int | None:
 
 def _compare_lengths(part: SchedulerPart, given: int, total: int | None) -> None:
     """Refuse, or warn of, a schedule that ends before the training, whose length ``total`` may be unknown."""
-    left_out = f"Leave {' and '.join(part.params.keys() & {*_LENGTH_PARAMETERS, 'epochs', 'steps_per_epoch'})} out"
+    lengths = sorted(part.params.keys() & {*_LENGTH_PARAMETERS, "epochs", "steps_per_epoch"})
+    left_out = f"Leave {' and '.join(lengths)} out"
     if total is None or given + part.warmup < total:
         length = "has no known end" if total is None else f"takes {total} {part.interval}s"
         message = (

@@ -11,7 +11,7 @@ from pathlib import Path
 
 logger = logging.getLogger(__name__)
 
-LOCK_FILE = "lock"
+LOCK_FILE = ".lock"
 _locked_here: set[Path] = set()
 _locking = threading.Lock()
 

@@ -8,14 +8,15 @@ import secrets
 import shutil
 import socket
 import stat
-from collections.abc import Mapping
-from contextlib import suppress
+from collections.abc import Iterator, Mapping
+from contextlib import ExitStack, contextmanager, suppress
 from datetime import datetime
 from pathlib import Path
 from typing import Any
 
 from cuelight.errors import CheckpointError, CuelightError, NoSuchRunError
 from cuelight.utils.files import read_json, remove_partial_files
+from cuelight.utils.locks import LockedError, locked
 from cuelight.utils.words import is_text
 
 logger = logging.getLogger(__name__)
@@ -142,6 +143,23 @@ def still_runs(process: Mapping[str, Any]) -> bool | None:
         return not killed and bool(abs(found.create_time() - float(process["created"])) < 1)
     except (psutil.NoSuchProcess, LookupError, TypeError, ValueError, OverflowError):  # the record may be damaged
         return False
+
+
+@contextmanager
+def training_alone(directory: Path) -> Iterator[None]:
+    """Keep other processes from training in a run directory, from before anything is written in it.
+
+    Raises CheckpointError if one does already, and only warns if that process is on another machine.
+    """
+    require_nobody_trains(directory)
+    with ExitStack() as held:
+        try:
+            held.enter_context(locked(directory))
+        except LockedError as error:
+            raise CheckpointError(
+                f"{directory}: another process is beginning to train in this run directory. Wait until it ends."
+            ) from error
+        yield
 
 
 def require_nobody_trains(directory: Path) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import traceback
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -41,12 +41,16 @@ def logging_step(trainer: pl.Trainer) -> int:
 
 
 def logging_step_of(checkpoint: Path) -> int:
-    """Return the step at which Lightning logs the next batch.
+    """Return the step at which Lightning logs the next batch; ``CheckpointError`` if the file has only weights.
 
     It counts batches. With manual optimization, a batch may have several optimizer steps or none.
     """
-    content = _resumable(checkpoint)
-    steps, loop = int(content["global_step"]), content.get("loops", {}).get("fit_loop", {})
+    return logging_step_in(_resumable(checkpoint))
+
+
+def logging_step_in(content: Mapping[str, Any]) -> int:
+    """Return the same from the content of a checkpoint; 0 if it has only weights."""
+    steps, loop = int(content.get("global_step", 0)), content.get("loops", {}).get("fit_loop", {})
     batches = int(loop.get("epoch_loop.state_dict", {}).get("_batches_that_stepped", steps))
     if batches in (steps - 1, steps):
         return steps

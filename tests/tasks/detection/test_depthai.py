@@ -14,9 +14,8 @@ from cuelight.export.model_metadata import ModelMetadata
 from cuelight.export.onnx.export import export_onnx
 from cuelight.images.preprocessing import Preprocessing
 from cuelight.prediction.onnx_model import OnnxModel
-from cuelight.tasks.detection.decode import Decoding, candidates, decode_detection
+from cuelight.tasks.detection.decode import Decoding, candidates, decode_detection, resize_to_image
 from cuelight.tasks.detection.model import DetectionModel
-from cuelight.tasks.detection.resize_to_image import resize_to_image
 from cuelight.tasks.detection.suppression import suppress
 from cuelight.tasks.lookup import head_problems
 from support.box_scenes import overlapping_scene

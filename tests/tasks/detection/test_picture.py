@@ -4,8 +4,7 @@ import numpy as np
 import pytest
 from PIL import Image, ImageColor
 
-from cuelight.tasks.detection.curves import Curves
-from cuelight.tasks.detection.curves_picture import draw_curves
+from cuelight.tasks.detection.curves import Curves, draw_curves
 from cuelight.tasks.detection.decode import Candidates, Detections
 from cuelight.tasks.detection.examples import draw_detection_examples
 from cuelight.tasks.detection.matching import match

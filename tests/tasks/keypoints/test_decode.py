@@ -8,7 +8,7 @@ from PIL import Image
 
 from cuelight.errors import CuelightError
 from cuelight.images.preprocessing import Preprocessing
-from cuelight.tasks.detection.resize_to_image import resize_to_image
+from cuelight.tasks.detection.decode import resize_to_image
 from cuelight.tasks.keypoints.decode import decode_keypoints
 from cuelight.tasks.keypoints.examples import draw_keypoint_examples
 from cuelight.tasks.keypoints.picture import draw_keypoints

@@ -6,9 +6,8 @@ import numpy as np
 import pytest
 
 from cuelight.tasks.detection.metrics import Found
-from cuelight.tasks.keypoints.decode import PointCandidates
+from cuelight.tasks.keypoints.decode import PointCandidates, PointObjects
 from cuelight.tasks.keypoints.metrics import KeypointMetrics, oks_precisions, point_errors
-from cuelight.tasks.keypoints.objects import PointObjects
 
 BOXES = np.array([[0, 0, 40, 40], [50, 50, 90, 70]], np.float32)
 POINTS = np.array([[[5, 5, 2], [35, 30, 1], [0, 0, 0]], [[55, 55, 2], [80, 60, 2], [70, 65, 2]]], np.float32)

@@ -9,8 +9,7 @@ from PIL import Image
 
 from cuelight.images import tensors
 from cuelight.images.preprocessing import Preprocessing
-from cuelight.tasks.segmentation.decode import UNSEEN, decode_segmentation
-from cuelight.tasks.segmentation.resize_to_image import resize_to_image
+from cuelight.tasks.segmentation.decode import UNSEEN, decode_segmentation, resize_to_image
 
 MODES = ["stretch", "crop", "letterbox"]
 

@@ -87,7 +87,7 @@ def test_a_server_that_fails_and_comes_back(
         proxy.listen()
     wait(uploads)
     assert there(mlflow_uri, run, tmp_path / "got") == best.path.read_bytes()
-    assert {path.name for path in (tmp_path / "spool").rglob("*") if path.is_file()} == {"lock", "state.json"}
+    assert {path.name for path in (tmp_path / "spool").rglob("*") if path.is_file()} == {".lock", "state.json"}
 
 
 @pytest.mark.slow

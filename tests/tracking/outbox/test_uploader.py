@@ -49,7 +49,7 @@ def test_a_file_is_sent_and_nothing_remains_but_the_state(setting) -> None:
     assert uploader.sender.wait(LONGEST)
     assert setting.tracker.sent == [("best.ckpt", b"one")]
     assert setting.tracker.aliases == [["best"]]
-    assert setting.left() == ["lock", "state.json"]
+    assert setting.left() == [".lock", "state.json"]
     assert (uploader.current.step, uploader.current.score) == (4, 0.25)
     assert uploader.current.where == str(setting.tracker.folder / "checkpoints" / "best.ckpt")
 
@@ -75,7 +75,7 @@ def test_of_ten_during_one_slow_upload_the_last_is_sent(setting) -> None:
     setting.tracker.gate.set()
     assert uploader.sender.wait(LONGEST)
     assert setting.tracker.sent == [("best.ckpt", b"0"), ("best.ckpt", b"10")]
-    assert setting.left() == ["lock", "state.json"]
+    assert setting.left() == [".lock", "state.json"]
 
 
 def failing(setting, error=None):
@@ -182,7 +182,7 @@ def test_what_was_closed_while_a_file_was_sent_leaves_the_older_one_to_the_next(
     ending.tracker.gate.set()
     thread.join(LONGEST)
     assert uploader.sender.failure is None
-    assert ending.left() == ["lock", "state.json"]
+    assert ending.left() == [".lock", "state.json"]
     ending.tracker.ended = False
     later = ending.uploader()
     ending.offer(later, b"2", 2, "best-2.ckpt")
@@ -226,7 +226,7 @@ def test_the_same_bytes_are_not_sent_again(setting) -> None:
     assert second.sender.wait(LONGEST)
     assert len(setting.tracker.sent) == 1
     assert second.current.step == 1
-    assert setting.left() == ["lock", "state.json"]
+    assert setting.left() == [".lock", "state.json"]
 
 
 def test_another_place_gets_the_same_bytes(setting) -> None:

@@ -9,6 +9,7 @@ from typing import Any
 import lightning.pytorch as pl
 from lightning.pytorch.callbacks import ProgressBar
 from rich.console import Console
+from rich.markup import escape
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
 from rich.table import Column
 
@@ -130,7 +131,7 @@ class ProgressDisplay(ProgressBar):
             names = [name for name in metrics if not name.endswith("_step")]
             # training metrics first
             of_epoch = {name: metrics[name] for name in sorted(names, key=lambda name: not name.startswith("train"))}
-            line = self._finished_epoch.format(_as_text(of_epoch))
+            line = self._finished_epoch.format(escape(_as_text(of_epoch)))
             self._console.print(line, highlight=False, soft_wrap=True)
         self._finished_epoch = ""
 
@@ -165,7 +166,7 @@ class _Bars:
             BarColumn(),
             MofNCompleteColumn(),
             TimeRemainingColumn(elapsed_when_finished=True),
-            TextColumn("{task.fields[metrics]}", table_column=Column(no_wrap=True, overflow="ellipsis")),
+            TextColumn("{task.fields[metrics]}", markup=False, table_column=Column(no_wrap=True, overflow="ellipsis")),
             console=console,
             transient=True,
             refresh_per_second=5,

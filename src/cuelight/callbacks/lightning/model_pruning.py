@@ -139,6 +139,11 @@ class ModelPruning(callbacks.ModelPruning):
     def on_fit_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Apply the masks of the checkpoint, after the optimizer was created from the unpruned parameters."""
         for name, mask in self._loaded_masks.items():
+            if name not in self._selected:
+                raise CuelightError(
+                    f"ModelPruning: the resumed training has pruned {name}, which parameters_to_prune leaves out now. "
+                    "Select it too."
+                )
             module, parameter = self._selected[name]
             prune.custom_from_mask(module, parameter, mask.to(getattr(module, parameter).device))  # type: ignore[no-untyped-call]
         # A resumed training creates the model without pretrained weights, so its first values differ.

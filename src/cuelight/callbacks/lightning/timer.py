@@ -38,5 +38,5 @@ class Timer(callbacks.Timer):
 
     def check(self, config: Config | None, callbacks: Sequence[pl.Callback]) -> Iterator[Problem]:
         """Find a second limit: ``trainer.max_time``."""
-        if config is not None and config.trainer.max_time is not None:
+        if self._duration is not None and config is not None and config.trainer.max_time is not None:
             yield Problem("Timer and trainer.max_time both limit the training time. Remove one of them.")

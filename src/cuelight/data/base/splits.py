@@ -47,14 +47,14 @@ def split_off_missing(
     return {**splits, **taken}
 
 
-def warn_of_missing_classes(split: str, labels: Iterable[int], class_names: Sequence[str]) -> None:
-    """Log the names of the classes that none of a split's ``labels`` has."""
+def warn_of_missing_classes(split: str, labels: Iterable[int], class_names: Sequence[str], what: str = "image") -> None:
+    """Log the names of the classes that none of a split's ``labels`` has; ``what`` has one."""
     present = set(labels)
     missing = [name for label, name in enumerate(class_names) if label not in present]
     if missing:
         logger.warning(
-            "%s: no image of %d of %d classes: %s. %s",
-            split, len(missing), len(class_names), first_of(missing, _MOST_NAMED),
+            "%s: no %s of %d of %d classes: %s. %s",
+            split, what, len(missing), len(class_names), first_of(missing, _MOST_NAMED),
             "They cannot be learnt." if split == "train" else "Its metrics do not measure them.",
         )  # fmt: skip
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import math
 import re
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Container, Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, ClassVar, Literal
 
@@ -66,7 +66,8 @@ class CocoDetection(BoxFileDataModule):
         folders = _given(root, self.images, *files)
         unused = UnusedFiles(root, ignored=(".json",))
         splits: dict[str, list[AnnotatedImage]] = {}
-        read = {split: _CocoFile(file, errors, self.prefix, self.with_points) for split, file in files.items()}
+        how = errors, self.prefix, self.with_points, self.classes
+        read = {split: _CocoFile(file, *how) for split, file in files.items()}
         skeleton = read["train"].skeleton
         walked: dict[Path, set[str]] = {}
         for split, coco in read.items():
@@ -86,7 +87,14 @@ class CocoDetection(BoxFileDataModule):
 class _CocoFile:
     """A JSON file of COCO: its images, categories and annotations, each checked as it is used."""
 
-    def __init__(self, file: Path, errors: AnnotationErrors, prefix: str, with_points: bool) -> None:
+    def __init__(
+        self,
+        file: Path,
+        errors: AnnotationErrors,
+        prefix: str,
+        with_points: bool = False,
+        classes: Container[str] | None = None,
+    ) -> None:
         self.file = file
         self.prefix = prefix
         self.errors = errors
@@ -95,7 +103,8 @@ class _CocoFile:
             raise DataError(f"{file}: expected an object with images, annotations and categories. Is it of COCO?")
         self._images = self._by_id(content, "images", "file_name")
         self._categories = self._by_id(content, "categories", "name")
-        self.skeleton = coco_skeleton(self._categories.values(), file) if with_points else None
+        self._chosen = [one for one in self._categories.values() if classes is None or one["name"] in classes]
+        self.skeleton = coco_skeleton(self._chosen, file) if with_points else None
         self._objects: dict[object, list[AnnotatedObject]] = {}
         self._used: set[str] = set()
         for annotation in self._entries(content, "annotations"):
@@ -144,7 +153,9 @@ class _CocoFile:
         else:
             self._used.add(category["name"])
             box = _to_box(annotation.get("bbox"))
-            points = coco_points(annotation.get("keypoints"), self.skeleton) if self.skeleton else ()
+            points = ()
+            if self.skeleton and category in self._chosen:
+                points = coco_points(annotation.get("keypoints"), self.skeleton)
             if isinstance(points, str):
                 self.errors.add(where, points)
                 return

@@ -59,7 +59,8 @@ class BoxMixing:
         return cut(whole), self.kind.move(target, cut)
 
     def _mean(self, sample: BoxSample, other: BoxSample) -> BoxSample:
-        image = torch.stack([sample[0], other[0]]).float().mean(0).to(sample[0].dtype)
+        image = torch.stack([sample[0], other[0]]).float().mean(0)
+        image = image if sample[0].is_floating_point() else image.round().to(sample[0].dtype)
         target = self.kind.join([sample[1], other[1]], [(0, 0), (0, 0)], (image.shape[-2], image.shape[-1]))
         return image, target
 

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from cuelight.errors import ArchiveError
-from cuelight.export.archive.schema import knows_resize_mode, validate
+from cuelight.export.archive.schema import validate
 from cuelight.export.model_metadata import ModelMetadata
 from cuelight.export.onnx.info import TensorInfo, fixed_batch, read_onnx_info
 from cuelight.export.onnx.sessions import output_tensors
@@ -94,7 +94,7 @@ def _preprocessing(metadata: ModelMetadata | None) -> dict[str, Any]:
     if metadata is None or metadata.preprocessing is None:
         return {}
     preprocessing = metadata.preprocessing
-    resize = {"resize_mode": preprocessing.resize.upper()} if knows_resize_mode() else {}
+    resize = {"resize_mode": preprocessing.resize.upper()}
     if metadata.preprocessing_inside:
         zeros, ones = [0.0] * preprocessing.channels, [1.0] * preprocessing.channels
         dai_type = _DAI_TYPES["GRAY" if preprocessing.color == "GRAY" else "RGB"]

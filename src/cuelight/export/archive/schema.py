@@ -31,12 +31,6 @@ def validate(config: Any) -> tuple[BaseModel | None, list[str]]:
         return None, [f"{'.'.join(map(str, entry['loc']))}: {entry['msg']}" for entry in error.errors()]
 
 
-def knows_resize_mode() -> bool:
-    """Return whether the schema has a field for the resize mode, as from luxonis-ml 0.10.2."""
-    block: type[BaseModel] = _import("luxonis_ml.nn_archive.config_building_blocks").PreprocessingBlock
-    return "resize_mode" in block.model_fields
-
-
 def _import(module: str) -> ModuleType:
     """Import a module of luxonis-ml, without the handlers that it would set for warnings and uncaught exceptions."""
     if problem := archive_problem():

@@ -13,24 +13,7 @@ from onnx import TensorProto
 
 from cuelight.errors import ArchiveError
 
-# luxonis-ml's names of the types of ONNX.
-_TYPE_NAMES: dict[int, str] = {
-    TensorProto.FLOAT: "float32",
-    TensorProto.FLOAT16: "float16",
-    TensorProto.DOUBLE: "float64",
-    TensorProto.INT4: "int4",
-    TensorProto.INT8: "int8",
-    TensorProto.INT16: "int16",
-    TensorProto.INT32: "int32",
-    TensorProto.INT64: "int64",
-    TensorProto.UINT4: "uint4",
-    TensorProto.UINT8: "uint8",
-    TensorProto.UINT16: "uint16",
-    TensorProto.UINT32: "uint32",
-    TensorProto.UINT64: "uint64",
-    TensorProto.BOOL: "boolean",
-    TensorProto.STRING: "string",
-}
+_LUXONIS_NAMES = {"float": "float32", "double": "float64", "bool": "boolean"}
 
 
 @dataclass(frozen=True)
@@ -70,8 +53,8 @@ def read_onnx_info(path: Path) -> OnnxInfo:
         )
     weight_names = {weights.name for weights in graph.initializer}
     return OnnxInfo(
-        inputs=tuple(_tensor(value, path) for value in graph.input if value.name not in weight_names),
-        outputs=tuple(_tensor(value, path) for value in graph.output),
+        inputs=tuple(_tensor(value) for value in graph.input if value.name not in weight_names),
+        outputs=tuple(_tensor(value) for value in graph.output),
         precision=_precision(graph),
         metadata={entry.key: entry.value for entry in model.metadata_props},
     )
@@ -83,21 +66,22 @@ def fixed_batch(tensor: TensorInfo) -> tuple[int | None, ...]:
     return (1, *tensor.shape[1:]) if free else tensor.shape
 
 
-def _tensor(value: onnx.ValueInfoProto, path: Path) -> TensorInfo:
+def _tensor(value: onnx.ValueInfoProto) -> TensorInfo:
     kind = value.type.tensor_type
-    if kind.elem_type not in _TYPE_NAMES:
-        raise ArchiveError(
-            f"{path}: {value.name} has a type that NN Archives do not support; expected a tensor of one of "
-            f"{', '.join(_TYPE_NAMES.values())}."
-        )
     shape = tuple(size.dim_value if size.HasField("dim_value") else None for size in kind.shape.dim)
-    return TensorInfo(value.name, _TYPE_NAMES[kind.elem_type], shape)
+    return TensorInfo(value.name, _type_name(kind.elem_type), shape)
+
+
+def _type_name(number: int) -> str:
+    """Return luxonis-ml's name of a type of ONNX; it refuses those that it has none for."""
+    name = TensorProto.DataType.Name(number).lower()
+    return _LUXONIS_NAMES.get(name, name)
 
 
 def _precision(graph: onnx.GraphProto) -> str:
     counts: Counter[str] = Counter()
     for weights in graph.initializer:
-        dtype = _TYPE_NAMES.get(weights.data_type, "")
+        dtype = _type_name(weights.data_type)
         if dtype.startswith("float"):
             counts[dtype] += prod(weights.dims)
     return counts.most_common(1)[0][0] if counts else "float32"

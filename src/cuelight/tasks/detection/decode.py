@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from cuelight.errors import CuelightError
+from cuelight.images.preprocessing import Preprocessing
 from cuelight.tasks.detection.suppression import suppress
 
 _DECIMALS = 6
@@ -125,6 +126,19 @@ def decode_detection(
     names += [str(index) for index in range(len(names), maps[0].shape[1] - _CLASSES.start)]
     images = zip(*maps, strict=True)
     return [Detections(kept(candidates(of_image, how), how), tuple(names)) for of_image in images]
+
+
+def resize_to_image(result: Detections, preprocessing: Preprocessing, size: tuple[int, int]) -> Detections:
+    """Undo the resizing of the preprocessing for boxes, and clip them to the image; ``size`` is width and height.
+
+    Boxes in the bars of a letterbox are dropped.
+    """
+    width, height = size
+    scaled_height, scaled_width = preprocessing.scaled_size(height, width)
+    scaled, fitted = np.array([scaled_width, scaled_height]), np.array(preprocessing.size[::-1])
+    # As center_crop rounds, which pads or crops.
+    offset = np.where(scaled <= fitted, (fitted - scaled) // 2, -np.round((scaled - fitted) / 2))
+    return replace(result, found=result.found.moved(offset, np.array(size) / scaled, size))
 
 
 def candidates(maps: Sequence[NDArray[Any]], how: Decoding) -> Candidates:

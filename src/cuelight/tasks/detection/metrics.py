@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
 import torch
+from faster_coco_eval import COCO, COCOeval_faster
 from numpy.typing import NDArray
 from torch import Tensor
 from torchmetrics import Metric
 from torchmetrics.classification import MulticlassConfusionMatrix
-from torchmetrics.detection import MeanAveragePrecision
 
 from cuelight.tasks.detection.curves import WITHOUT_HITS, Curves
 from cuelight.tasks.detection.decode import Candidates
@@ -185,41 +185,75 @@ class BoxConfusionMatrix(MulticlassConfusionMatrix):
 
 
 def average_precisions(images: Sequence[tuple[Candidates, Objects]], max_det: int) -> Precisions:
-    """Return the average precisions of COCO, computed by faster-coco-eval."""
-    metric = MeanAveragePrecision(
-        backend="faster_coco_eval",
-        extended_summary=True,
-        max_detection_thresholds=[min(1, max_det), min(10, max_det), max_det],
-        distributed_available_fn=lambda: False,
-    )
-    metric.warn_on_many_detections = False
-    preds, target = zip(*map(_as_tensors, images), strict=True) if images else ((), ())
-    metric.update(list(preds), list(target))
+    """Return the average precisions of COCO."""
     present = sorted({int(label) for _, objects in images for label in objects.counted.labels})
     if not present:
         empty = dict.fromkeys(("map", "map_50", "map_75"), float("nan"))
         return Precisions(empty, {}, dict.fromkeys(SIZES, float("nan")))
-    result: Mapping[str, Any] = metric.compute()
-    classes = np.atleast_1d(result["classes"].numpy()).tolist()
-    table = result["precision"].numpy()[:, :, :, :, -1]  # IoUs, recalls, classes, sizes
+    table, classes = coco_table(images, "bbox", max_det)
     return Precisions(
-        {"map": _mean(table[..., 0]), "map_50": _mean(table[0, ..., 0]), "map_75": _mean(table[5, ..., 0])},
-        {label: _mean(table[:, :, classes.index(label), 0]) for label in present},
-        {name: _mean(table[..., place]) for place, name in enumerate(SIZES, start=1)},
+        {"map": mean_of(table[..., 0]), "map_50": mean_of(table[0, ..., 0]), "map_75": mean_of(table[5, ..., 0])},
+        {label: mean_of(table[:, :, classes.index(label), 0]) for label in present},
+        {name: mean_of(table[..., place]) for place, name in enumerate(SIZES, start=1)},
     )
 
 
-def _as_tensors(image: tuple[Candidates, Objects]) -> tuple[dict[str, Tensor], dict[str, Tensor]]:
-    found, objects = image
-    boxes, scores, labels = map(torch.from_numpy, (found.boxes, found.scores, found.labels))
-    true = {"boxes": objects.boxes, "labels": objects.labels, "iscrowd": objects.crowd.astype(np.int64)}
-    return {"boxes": boxes, "scores": scores, "labels": labels}, {
-        name: torch.from_numpy(values) for name, values in true.items()
+def coco_table(
+    images: Sequence[tuple[Any, Any]], kind: str, max_det: int, area_share: float = 1.0, **settings: Any
+) -> tuple[NDArray[np.float64], list[int]]:
+    """Return the precisions that faster-coco-eval computes, -1 where there is no object, and the classes.
+
+    Args:
+        images: Detections and objects of each image; those of the kind ``keypoints`` have points.
+        kind: What is compared: ``bbox`` or ``keypoints``.
+        max_det: The largest number of detections of an image.
+        area_share: Area of an object relative to that of its box.
+        **settings: Further ones of ``COCOeval_faster``.
+
+    Returns:
+        ``(similarities, recalls, classes, sizes)``, the first of which is any size; and the label of each class.
+    """
+    truth = [_entries(objects, area_share) for _, objects in images]
+    classes = sorted({entry["category_id"] for entries in truth for entry in entries})
+    shared = {
+        "images": [{"id": place} for place in range(len(images))],
+        "categories": [{"id": label, "name": str(label)} for label in classes],
     }
+    pair = [
+        COCO(shared | {"annotations": _numbered(of_images)}, print_function=_be_quiet)
+        for of_images in (truth, [_entries(found) for found, _ in images])
+    ]
+    evaluation = COCOeval_faster(*pair, kind, print_function=_be_quiet, **settings)
+    evaluation.params.maxDets = [max_det]
+    evaluation.evaluate()
+    evaluation.accumulate()
+    return evaluation.eval["precision"][..., 0], classes
 
 
-def _mean(table: NDArray[Any]) -> float:
-    """Return the mean without the entries of -1, which have no object."""
+def _entries(rows: Any, area_share: float = 1.0) -> list[dict[str, Any]]:
+    """Return detections or objects of an image as entries of COCO."""
+    sizes = (rows.boxes[:, 2:] - rows.boxes[:, :2]).astype(float)
+    columns = {"category_id": rows.labels, "bbox": np.hstack([rows.boxes[:, :2], sizes])}
+    columns |= {"area": sizes.prod(1) * area_share}
+    columns |= {"iscrowd": rows.crowd.astype(int)} if isinstance(rows, Objects) else {"score": rows.scores}
+    if hasattr(rows, "points"):
+        labelled = (rows.points[..., 2] > 0).sum(1)
+        columns |= {"keypoints": rows.points.reshape(len(rows.labels), -1), "num_keypoints": labelled}
+    values = [column.tolist() for column in columns.values()]
+    return [dict(zip(columns, of_one, strict=True)) for of_one in zip(*values, strict=True)]
+
+
+def _numbered(of_images: Sequence[Sequence[dict[str, Any]]]) -> list[dict[str, Any]]:
+    entries = [entry | {"image_id": place} for place, of_image in enumerate(of_images) for entry in of_image]
+    return [entry | {"id": number} for number, entry in enumerate(entries, 1)]
+
+
+def _be_quiet(*_: object) -> None:
+    """Print nothing."""
+
+
+def mean_of(table: NDArray[Any]) -> float:
+    """Return the mean of precisions without the entries of -1, which have no object; NaN if all are."""
     known = table[table > -1]
     return float(known.mean()) if known.size else float("nan")
 

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict
 from typing import Annotated, Any, ClassVar
 
 import torch
+from numpy.typing import NDArray
 from PIL import Image
 from pydantic import Field
 from torch import Tensor, nn
@@ -17,9 +18,9 @@ from cuelight.data.targets.boxes import BoxTarget
 from cuelight.errors import ConfigWarning, Problem
 from cuelight.registry.kinds import NamesOf
 from cuelight.tasks.detection.archive import USUAL_STRIDES, archive_head, output_names
-from cuelight.tasks.detection.curves import WITHOUT_HITS
-from cuelight.tasks.detection.curves_picture import draw_curves
-from cuelight.tasks.detection.decode import Decoding
+from cuelight.tasks.detection.curves import WITHOUT_HITS, draw_curves
+from cuelight.tasks.detection.decode import Candidates, Decoding, candidates
+from cuelight.tasks.detection.examples import objects_of
 from cuelight.tasks.detection.explain import DetectionScores
 from cuelight.tasks.detection.losses import (
     DEFAULT_LOSS,
@@ -30,7 +31,7 @@ from cuelight.tasks.detection.losses import (
 from cuelight.tasks.detection.matching import Objects
 from cuelight.tasks.detection.metrics import BoxConfusionMatrix, DetectionMetrics, Found, PaperMetrics
 from cuelight.tasks.detection.networks import ActivationName, NeckName, build_detector, stride_problems
-from cuelight.tasks.detection.outputs import ForParser, found_in, objects_in, with_probabilities
+from cuelight.tasks.detection.outputs import ForParser, found_in, images_of, with_probabilities
 from cuelight.training.backbones import backbone_problems
 from cuelight.training.mean_loss import WeightedMeanLoss
 from cuelight.training.optimization import Optimization
@@ -101,6 +102,8 @@ class DetectionModel(SupervisedModel):
         *("train/loss", "train/loss_step", "val/loss", "val/map", "val/map_50", "val/map_75"),
         *("val/precision", "val/recall", "val/f1", "val/conf_threshold"),
     )
+    read_candidates: ClassVar[Callable[[Sequence[NDArray[Any]], Any], Candidates]] = staticmethod(candidates)
+    read_objects: ClassVar[Callable[[Mapping[str, NDArray[Any]]], Objects]] = staticmethod(objects_of)
 
     def __init__(
         self,
@@ -203,7 +206,8 @@ class DetectionModel(SupervisedModel):
     def compared(self, logits: Sequence[Tensor], targets: BoxTarget) -> tuple[list[Found], list[Objects]]:
         """Return detections above a score of 0.01, and the objects of each image."""
         how = Decoding(self.strides, min(FLOOR, self.conf_threshold), self.iou_threshold, self.max_det)
-        return found_in(self.exported([values.float() for values in logits]), how), objects_in(targets)
+        outputs = self.exported([values.float() for values in logits])
+        return found_in(outputs, how, self.read_candidates), list(map(self.read_objects, images_of(targets)))
 
     def on_validation_start(self) -> None:
         """Set the threshold of the metrics: in a training, the best one unless it is given."""

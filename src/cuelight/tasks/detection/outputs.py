@@ -9,10 +9,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from cuelight.data.targets.boxes import BoxTarget
-from cuelight.tasks.detection.decode import Candidates, Decoding, candidates, kept
-from cuelight.tasks.detection.examples import objects_of
-from cuelight.tasks.detection.matching import Objects
+from cuelight.tasks.detection.decode import Candidates, Decoding, kept
 from cuelight.tasks.detection.metrics import Found
 from cuelight.tasks.detection.suppression import suppress_by_class
 
@@ -37,20 +34,13 @@ def with_probabilities(maps: Tensor) -> Tensor:
 
 
 def found_in(
-    outputs: Sequence[Tensor],
-    how: Decoding,
-    read: Callable[[Sequence[NDArray[Any]], Decoding], Candidates] = candidates,
+    outputs: Sequence[Tensor], how: Decoding, read: Callable[[Sequence[NDArray[Any]], Decoding], Candidates]
 ) -> list[Found]:
     """Return the detections of each image, from outputs as the parser reads them; ``read`` finds those of one image."""
     arrays = [values.cpu().numpy() for values in outputs]
     images = [read(of_image, how) for of_image in zip(*arrays, strict=True)]
     limits = how.iou_threshold, how.max_det
     return [Found(kept(one, how), one[suppress_by_class(one.boxes, one.scores, one.labels, *limits)]) for one in images]
-
-
-def objects_in(targets: BoxTarget) -> list[Objects]:
-    """Return the objects of each image of a batch."""
-    return list(map(objects_of, images_of(targets)))
 
 
 def images_of(targets: Mapping[str, Any]) -> list[dict[str, NDArray[Any]]]:

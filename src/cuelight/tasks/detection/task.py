@@ -10,10 +10,9 @@ from numpy.typing import NDArray
 from cuelight.errors import CuelightError
 from cuelight.export.model_metadata import ModelMetadata
 from cuelight.tasks.detection.archive import PARSER, head_problems
-from cuelight.tasks.detection.decode import Detections, decode_detection
+from cuelight.tasks.detection.decode import Detections, decode_detection, resize_to_image
 from cuelight.tasks.detection.examples import draw_detection_examples, rank_errors
 from cuelight.tasks.detection.picture import draw_detections
-from cuelight.tasks.detection.resize_to_image import resize_to_image
 
 if TYPE_CHECKING:
     from torch import nn

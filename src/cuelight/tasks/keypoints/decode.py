@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from cuelight.errors import CuelightError
 from cuelight.tasks.detection.decode import Candidates, Decoding, Detections, box_maps, boxes_of_map, kept
+from cuelight.tasks.detection.matching import Objects
 
 _CHANNELS = 3  # of a point: x, y and the logit of its visibility
 
@@ -46,6 +47,17 @@ class PointCandidates(Candidates):
 
 
 @dataclass(frozen=True)
+class PointObjects(Objects):
+    """The true objects of an image.
+
+    Args:
+        points: float32 ``(G, K, 3)``: x and y in pixels, and the visibility: 0 without a label, 1 hidden, 2 visible.
+    """
+
+    points: NDArray[np.float32]
+
+
+@dataclass(frozen=True)
 class KeypointDetections(Detections):
     """The objects found in one image, the highest score first.
 
@@ -70,6 +82,13 @@ class KeypointDetections(Detections):
         """Return the boxes and points in the format of COCO results."""
         points = [one.ravel().tolist() for one in self.found.points]
         return [entry | {"keypoints": values} for entry, values in zip(super().coco(image_id), points, strict=True)]
+
+
+def point_objects_of(target: Mapping[str, NDArray[Any]]) -> PointObjects:
+    """Return the objects of one image of a batch, without the padding."""
+    points = np.concatenate([target["points"], target["visibility"][..., None]], axis=-1).astype(np.float32)
+    every = PointObjects(target["boxes"], target["labels"], target["crowd"], points)
+    return every[target["labels"] >= 0]
 
 
 def decode_keypoints(

@@ -10,8 +10,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from cuelight.tasks.detection.examples import example_panels
-from cuelight.tasks.keypoints.decode import KeypointDetections
-from cuelight.tasks.keypoints.objects import point_objects_of
+from cuelight.tasks.keypoints.decode import KeypointDetections, point_objects_of
 from cuelight.tasks.keypoints.picture import draw_skeletons
 
 _SHOWN = np.array([-1.0, 0.0, 1.0])  # by the visibility of a label: none, hidden, visible

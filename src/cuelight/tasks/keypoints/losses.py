@@ -86,6 +86,15 @@ def points_of(maps: Sequence[Tensor], strides: Sequence[int]) -> tuple[Tensor, T
     return centers[:, None] + cells[..., :2] * sizes[:, None], cells[..., 2]
 
 
+def points_for_parser(maps: Sequence[Tensor], strides: Sequence[int]) -> tuple[Tensor, ...]:
+    """Return x and y in pixels and the logit of each point, ``(N, 3 * points, H * W)`` for each stride."""
+    pairs = zip(maps, strides, strict=True)
+    found = [
+        torch.cat([points, logits[..., None]], -1) for points, logits in (points_of([one], [s]) for one, s in pairs)
+    ]
+    return tuple(values.flatten(2).transpose(1, 2) for values in found)
+
+
 def _of_owner(values: Tensor, owner: Tensor) -> Tensor:
     """Return the values ``(N, M, ...)`` of the object of each cell ``(N, A)``."""
     images = torch.arange(len(owner), device=owner.device)[:, None]

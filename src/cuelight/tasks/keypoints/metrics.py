@@ -7,14 +7,12 @@ from typing import Any, NamedTuple
 
 import numpy as np
 import torch
-from faster_coco_eval import COCO, COCOeval_faster
 from numpy.typing import NDArray
 from torch import Tensor
 
 from cuelight.tasks.detection.matching import match
-from cuelight.tasks.detection.metrics import StoredBoxes
-from cuelight.tasks.keypoints.decode import PointCandidates
-from cuelight.tasks.keypoints.objects import PointObjects
+from cuelight.tasks.detection.metrics import StoredBoxes, coco_table, mean_of
+from cuelight.tasks.keypoints.decode import PointCandidates, PointObjects
 
 Image = tuple[PointCandidates, PointObjects]
 
@@ -68,26 +66,13 @@ class KeypointMetrics(StoredBoxes):
 def oks_precisions(
     images: Sequence[Image], sigmas: Sequence[float], area_share: float, max_det: int
 ) -> dict[str, float]:
-    """Return the average precisions of COCO for points, computed by faster-coco-eval; NaN without labelled points."""
+    """Return the average precisions of COCO for points; NaN without labelled points."""
     names = ("oks_map", "oks_map_50", "oks_map_75")
     if not any((true.counted.points[..., 2] > 0).any() for _, true in images):
         return dict.fromkeys(names, float("nan"))
-    truth, found = [], []
-    for place, (detections, objects) in enumerate(images, 1):
-        truth += [entry | {"image_id": place} for entry in _truth(objects, area_share)]
-        found += [entry | {"image_id": place} for entry in _found(detections)]
-    shared = {
-        "images": [{"id": place} for place in range(1, len(images) + 1)],
-        "categories": [{"id": label, "name": str(label)} for label in sorted({each["category_id"] for each in truth})],
-    }
-    pair = [COCO(shared | {"annotations": _numbered(entries)}, print_function=_be_quiet) for entries in (truth, found)]
-    evaluation = COCOeval_faster(*pair, "keypoints", print_function=_be_quiet, kpt_oks_sigmas=list(sigmas))
-    evaluation.params.maxDets = [max_det]
-    evaluation.params.areaRng, evaluation.params.areaRngLbl = [[0, 1e10]], ["all"]
-    evaluation.evaluate()
-    evaluation.accumulate()
-    table = evaluation.eval["precision"]  # similarities, recalls, classes, areas, most detections
-    return {name: _mean(part) for name, part in zip(names, (table, table[0], table[5]), strict=True)}
+    table, _ = coco_table(images, "keypoints", max_det, area_share, kpt_oks_sigmas=list(sigmas))
+    whole = table[..., 0]
+    return {name: mean_of(part) for name, part in zip(names, (whole, whole[0], whole[5]), strict=True)}
 
 
 def point_errors(images: Sequence[Image], count: int, share: float) -> tuple[PointErrors, float]:
@@ -123,54 +108,3 @@ def _columns(rows: NDArray[np.float32]) -> tuple[Any, Any, Any, Any]:
 def _objects(rows: NDArray[np.float32]) -> PointObjects:
     boxes, crowd, labels, points = _columns(rows)
     return PointObjects(boxes, labels, crowd.astype(bool), points)
-
-
-def _truth(objects: PointObjects, area_share: float) -> list[dict[str, Any]]:
-    sizes = objects.boxes[:, 2:] - objects.boxes[:, :2]
-    return [
-        {
-            "category_id": label,
-            "bbox": [*box[:2], *size],
-            "area": size[0] * size[1] * area_share,
-            "iscrowd": int(crowd),
-            "keypoints": [value for point in points for value in point],
-            "num_keypoints": sum(point[2] > 0 for point in points),
-        }
-        for label, box, size, crowd, points in zip(
-            *(values.tolist() for values in (objects.labels, objects.boxes, sizes, objects.crowd, objects.points)),
-            strict=True,
-        )
-    ]
-
-
-def _found(detections: PointCandidates) -> list[dict[str, Any]]:
-    sizes = detections.boxes[:, 2:] - detections.boxes[:, :2]
-    return [
-        {
-            "category_id": label,
-            "bbox": [*box[:2], *size],
-            "area": size[0] * size[1],
-            "score": score,
-            "keypoints": [value for point in points for value in point],
-        }
-        for label, box, size, score, points in zip(
-            *(
-                values.tolist()
-                for values in (detections.labels, detections.boxes, sizes, detections.scores, detections.points)
-            ),
-            strict=True,
-        )
-    ]
-
-
-def _numbered(entries: list[dict[str, Any]]) -> list[dict[str, Any]]:
-    return [entry | {"id": number} for number, entry in enumerate(entries, 1)]
-
-
-def _be_quiet(*_: object) -> None:
-    """Print nothing."""
-
-
-def _mean(table: NDArray[Any]) -> float:
-    known = table[table > -1]
-    return float(known.mean()) if known.size else float("nan")

@@ -13,18 +13,13 @@ from torchmetrics import MetricCollection
 
 from cuelight.data.skeleton import to_pairs
 from cuelight.errors import ConfigError, Problem
-from cuelight.tasks.detection.decode import Decoding
 from cuelight.tasks.detection.losses import DetectionLoss
-from cuelight.tasks.detection.matching import Objects
-from cuelight.tasks.detection.metrics import Found
-from cuelight.tasks.detection.model import FLOOR, DetectionModel
-from cuelight.tasks.detection.outputs import found_in
+from cuelight.tasks.detection.model import DetectionModel
 from cuelight.tasks.keypoints.archive import keypoint_head, keypoint_output_names
-from cuelight.tasks.keypoints.decode import KeypointDecoding, candidates
+from cuelight.tasks.keypoints.decode import KeypointDecoding, candidates, point_objects_of
 from cuelight.tasks.keypoints.explain import KeypointScores
-from cuelight.tasks.keypoints.losses import KeypointLoss
+from cuelight.tasks.keypoints.losses import KeypointLoss, points_for_parser
 from cuelight.tasks.keypoints.metrics import KeypointMetrics
-from cuelight.tasks.keypoints.outputs import point_objects_in, points_for_parser
 
 Positive = Annotated[float, Field(gt=0)]
 
@@ -67,6 +62,8 @@ class KeypointModel(DetectionModel):
 
     task: ClassVar[str] = "keypoints"
     main_metric: ClassVar[str] = "oks_map"
+    read_candidates = staticmethod(candidates)
+    read_objects = staticmethod(point_objects_of)
     logged_metrics: ClassVar[tuple[str, ...]] = (
         *DetectionModel.logged_metrics,
         *("val/oks_map", "val/oks_map_50", "val/oks_map_75", "val/pck"),
@@ -93,12 +90,6 @@ class KeypointModel(DetectionModel):
             metrics.add_metrics({"points": KeypointMetrics(of_points, area_share, pck_share, self.max_det)})
         of_boxes = cast("DetectionLoss", self.loss)
         self.loss = KeypointLoss(of_boxes, of_points, area_share, oks_weight, visibility_weight)
-
-    def compared(self, logits: Sequence[Tensor], targets: Any) -> tuple[list[Found], list[Objects]]:
-        """Return detections above a score of 0.01, and the objects of each image."""
-        how = Decoding(self.strides, min(FLOOR, self.conf_threshold), self.iou_threshold, self.max_det)
-        outputs = self.exported([values.float() for values in logits])
-        return found_in(outputs, how, candidates), list(point_objects_in(targets))
 
     def decoding(self) -> dict[str, Any]:
         """Return how the outputs of the exported model become boxes with points."""

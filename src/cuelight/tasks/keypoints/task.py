@@ -9,8 +9,8 @@ from numpy.typing import NDArray
 
 from cuelight.errors import CuelightError
 from cuelight.export.model_metadata import ModelMetadata
+from cuelight.tasks.detection.decode import resize_to_image
 from cuelight.tasks.detection.examples import rank_errors
-from cuelight.tasks.detection.resize_to_image import resize_to_image
 from cuelight.tasks.keypoints.archive import PARSER, head_problems
 from cuelight.tasks.keypoints.decode import KeypointDetections, decode_keypoints
 from cuelight.tasks.keypoints.examples import draw_keypoint_examples

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from cuelight.errors import CuelightError
-from cuelight.images.preprocessing import IGNORE_INDEX
+from cuelight.images.preprocessing import IGNORE_INDEX, Preprocessing
 
 UNSEEN = IGNORE_INDEX
 """Mask value of pixels outside the model input: the edges that a crop cuts off."""
@@ -104,6 +104,24 @@ def decode_segmentation(
     return [_decode(of_image, tuple(names)) for of_image in logits]
 
 
+def resize_to_image(result: Segmentation, preprocessing: Preprocessing, size: tuple[int, int]) -> Segmentation:
+    """Undo the resizing of the preprocessing for a mask, by nearest neighbors; ``size`` is width and height.
+
+    Pixels that a crop cut off become ``UNSEEN``, and the bars of a letterbox are removed.
+    """
+    width, height = size
+    scaled_height, scaled_width = preprocessing.scaled_size(height, width)
+    rows = _places(height, scaled_height, preprocessing.size[0])
+    columns = _places(width, scaled_width, preprocessing.size[1])
+    seen = (rows >= 0)[:, None] & (columns >= 0)
+    where = np.ix_(rows, columns)
+    return replace(
+        result,
+        mask=np.where(seen, result.mask[where], np.uint8(UNSEEN)),
+        scores=np.where(seen, result.scores[where], np.float32(0)),
+    )
+
+
 def _decode(logits: NDArray[Any], names: tuple[str, ...]) -> Segmentation:
     mask = logits.argmax(axis=0)
     largest = logits.max(axis=0).astype(np.float32)
@@ -128,3 +146,10 @@ def _logits(outputs: Mapping[str, NDArray[Any]]) -> NDArray[Any]:
             "precision. Export it again from another checkpoint, or without half_precision."
         )
     return logits
+
+
+def _places(length: int, scaled: int, fitted: int) -> NDArray[np.int64]:
+    """Return the position in the model input of each pixel along one side of an image; -1 if it is outside."""
+    offset = (fitted - scaled) // 2 if scaled <= fitted else -round((scaled - fitted) / 2)  # as center_crop rounds
+    places = (2 * np.arange(length) + 1) * scaled // (2 * length) + offset
+    return np.where((places >= 0) & (places < fitted), places, -1)

@@ -14,8 +14,7 @@ from cuelight.explain.batches import label_tensor
 from cuelight.explain.outputs import is_single_logit
 from cuelight.images.drawing import percent
 from cuelight.images.preprocessing import IGNORE_INDEX
-
-_BACKGROUND = "background"
+from cuelight.tasks.segmentation.class_colors import is_background
 
 
 @dataclass(frozen=True)
@@ -131,9 +130,9 @@ class SegmentationScores:
 def class_scores(model: nn.Module, class_names: Sequence[str] | None) -> SegmentationScores:
     """Return the scores of a model, with its ``ignore_index`` and ``num_classes`` if it has them.
 
-    The first class is the background if its name is "background".
+    The first class may be the background, by its name.
     """
-    background = 0 if class_names and class_names[0].lower() == _BACKGROUND else None
+    background = 0 if class_names and is_background(class_names[0]) else None
     own, classes = getattr(model, "ignore_index", None), getattr(model, "num_classes", None)
     ignored = {own} if isinstance(own, int) else set()
     if not (isinstance(classes, int) and classes > IGNORE_INDEX):  # otherwise this is a class

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import math
 from collections.abc import Mapping, Sequence
 from typing import Annotated, Any, ClassVar
@@ -11,17 +12,19 @@ from pydantic import Field
 from torch import Tensor, nn
 from torchmetrics import Metric, MetricCollection
 
+from cuelight.data.base.splits import warn_of_missing_classes
 from cuelight.errors import ConfigError, Problem
 from cuelight.images.preprocessing import IGNORE_INDEX
 from cuelight.registry.kinds import NamesOf
 from cuelight.tasks.segmentation.archive import archive_head
 from cuelight.tasks.segmentation.losses import SegmentationLoss, loss_problems
 from cuelight.tasks.segmentation.metrics import PixelConfusionMatrix, iou_of_classes, pixel_metrics
-from cuelight.tasks.segmentation.missing_classes import warn_of_missing_classes
 from cuelight.tasks.segmentation.networks import build_network, learns_from_one_image, network_problems
 from cuelight.training.mean_loss import WeightedMeanLoss
 from cuelight.training.optimization import Optimization
 from cuelight.training.supervised import MIN_CLASSES, SupervisedModel, count_classes
+
+logger = logging.getLogger(__name__)
 
 _ARCHITECTURE, _ENCODER, _LOSS = "Unet", "resnet18", "cross_entropy"
 
@@ -171,9 +174,21 @@ class SegmentationModel(SupervisedModel):
 
     def _warn_of_missing_classes(self, split: str, metrics: MetricCollection) -> None:
         counts: Any = metrics["mean_iou"]
-        if split not in self._counted_splits:
-            self._counted_splits.add(split)
-            warn_of_missing_classes(self.trainer, split, counts.confmat, self.all_class_names(), self.ignore_index)
+        if split in self._counted_splits:
+            return
+        self._counted_splits.add(split)
+        pixels = self.trainer.strategy.reduce(counts.confmat.sum(dim=1), reduce_op="sum").tolist()
+        counted = [index for index in range(self.num_classes) if index != self.ignore_index]
+        present = [place for place, index in enumerate(counted) if pixels[index]]
+        if present and self.trainer.is_global_zero:
+            names = self.all_class_names()
+            warn_of_missing_classes(split, present, [names[index] for index in counted], "pixel")
+        elif self.trainer.is_global_zero:
+            logger.warning(
+                "%s: no pixel of any mask has a class: all of them are %d, which is ignored. The metrics and the loss "
+                "are NaN. Check the masks.",
+                split, self.ignore_index,
+            )  # fmt: skip
 
     def for_export(self) -> nn.Module:
         """Return the module to export: this model with positive logits, which give the same probabilities."""

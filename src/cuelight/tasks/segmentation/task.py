@@ -9,10 +9,9 @@ from numpy.typing import NDArray
 
 from cuelight.export.model_metadata import ModelMetadata
 from cuelight.tasks.segmentation.archive import PARSER, head_problems
-from cuelight.tasks.segmentation.decode import Segmentation, decode_segmentation
+from cuelight.tasks.segmentation.decode import Segmentation, decode_segmentation, resize_to_image
 from cuelight.tasks.segmentation.examples import draw_segmentation_examples
 from cuelight.tasks.segmentation.picture import draw_segmentation, mask_image
-from cuelight.tasks.segmentation.resize_to_image import resize_to_image
 
 if TYPE_CHECKING:
     from torch import nn

@@ -115,7 +115,7 @@ class MirroredTensorBoardAdapter(TensorBoardAdapter):
             return super().log_artifact(file, folder, aliases)
         payload = {"folder": folder, "file": file.name}
         self._outbox.add(f"file {file.name}", "artifact", payload, lambda copy: shutil.copyfile(file, copy))
-        return f"{self.place}/{file.name}"
+        return "/".join(part for part in (self.place.rstrip("/"), folder.strip("/"), file.name) if part)
 
 
 adapter_of.register(MirroredTensorBoardLogger, MirroredTensorBoardAdapter)

@@ -6,8 +6,7 @@ import torch
 
 from cuelight.data.targets.boxes import Boxes, box_target
 from cuelight.images.preprocessing import Preprocessing
-from cuelight.tasks.detection.decode import Candidates, Detections
-from cuelight.tasks.detection.resize_to_image import resize_to_image
+from cuelight.tasks.detection.decode import Candidates, Detections, resize_to_image
 
 
 def detections(boxes):
