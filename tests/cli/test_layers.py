@@ -38,6 +38,7 @@ def test_lists_the_layers_of_a_run_and_of_a_checkpoint(printed, tmp_path, digits
     assert [line.split()[1] for line in lines[2:-1]] == expected[1:]
     checkpoint = next((run.directory / "checkpoints").glob("*.ckpt"))
     assert printed(checkpoint) == lines
+    assert printed(run.directory.parent) == lines
 
 
 def test_a_wrong_file_is_an_error(capsys, tmp_path):

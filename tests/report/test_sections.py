@@ -15,6 +15,7 @@ from cuelight.report.curves import read_curves
 from cuelight.report.galleries import (
     EXPLAIN_FOLDER,
     GRADCAM_FOLDER,
+    curve_gallery,
     example_gallery,
     newest_gallery,
     prediction_gallery,
@@ -140,7 +141,9 @@ def test_examples_of_predictions_are_shown(run) -> None:
     assert example_gallery(run).total == 0
     picture(run / "test" / "predictions.png")
     picture(run / "test" / "confusion_matrix_test.png")
+    picture(run / "test" / "precision_recall.png")
     assert [shown["path"] for shown in example_gallery(run).pictures] == ["test/predictions.png"]
+    assert [shown["path"] for shown in curve_gallery(run).pictures] == ["test/precision_recall.png"]
 
 
 def test_of_equally_frequent_mistakes_the_larger_share_comes_first_and_the_rest_is_counted(run) -> None:

@@ -92,6 +92,14 @@ def test_a_schedule_keeps_the_ratios(model) -> None:
     assert [max(rates) for rates in zip(*module.rates, strict=True)] == pytest.approx([0.3, 3.0], rel=0.05)
 
 
+@pytest.mark.parametrize("groups", [[], [{"match": "backbone.fc", "params": {"lr": 1.0}}]])
+def test_a_rate_of_0_has_a_schedule(model, groups) -> None:
+    schedule = SchedulerPart(name="OneCycleLR", interval="step", params={"max_lr": 0.3})
+    module = ModuleWith(Optimization(OptimizerPart(name="SGD", params={"lr": 0.0}, groups=groups), schedule), model)
+    _, module = fit(None, model=module, data=None, max_epochs=1, limit_val_batches=0)
+    assert max(rates[0] for rates in module.rates) == pytest.approx(0.3, rel=0.05)
+
+
 @pytest.mark.parametrize(
     ("group", "message"),
     [

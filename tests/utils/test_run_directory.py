@@ -18,6 +18,7 @@ from cuelight.utils.run_directory import (
     make_run_directory,
     newest_run,
     require_nobody_trains,
+    training_alone,
 )
 
 HOST = socket.gethostname()
@@ -180,6 +181,13 @@ def test_a_damaged_record_of_a_training_is_none(tmp_path, text) -> None:
     (tmp_path / "training.json").write_text(text)
     require_nobody_trains(tmp_path)
     assert is_complete(tmp_path)
+
+
+def test_a_training_that_has_not_begun_yet_keeps_others_away(tmp_path) -> None:
+    with training_alone(tmp_path), pytest.raises(CheckpointError, match="another process is beginning to train"):
+        training_alone(tmp_path).__enter__()
+    with training_alone(tmp_path):
+        pass
 
 
 def test_a_folder_of_runs_means_the_newest_that_can_be_used(tmp_path) -> None:

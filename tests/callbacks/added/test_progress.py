@@ -34,6 +34,13 @@ class Talkative(TinyModel):
         self.log("val/loss", float(self.current_epoch), prog_bar=True, batch_size=len(batch[0]))
 
 
+class OfClasses(Talkative):
+    """Has classes in the names of its metrics."""
+
+    def validation_step(self, batch, batch_idx):
+        self.log("val/AP[person]", 0.5, prog_bar=True, batch_size=len(batch[0]))
+
+
 def console(terminal):
     return Console(file=io.StringIO(), force_terminal=terminal, width=200, _environ={"TERM": "xterm"})
 
@@ -65,6 +72,12 @@ def test_a_line_for_each_epoch_with_its_own_metrics(tmp_path) -> None:
         assert re.search(r"train/loss \d", line)
         assert re.search(r"\d+\.\d s$", line.rstrip())
         assert "hidden" not in line
+
+
+@pytest.mark.parametrize("terminal", [True, False])
+def test_names_are_shown_as_they_are(tmp_path, terminal) -> None:
+    _, text = shown(terminal, tmp_path, model=OfClasses())
+    assert "val/AP[person] 0.5" in plain(text)
 
 
 def test_no_codes_without_a_terminal(tmp_path) -> None:

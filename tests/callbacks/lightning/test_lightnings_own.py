@@ -8,6 +8,7 @@ from lightning.pytorch.demos.boring_classes import BoringModel
 
 from cuelight import callbacks as cuelight_callbacks
 from cuelight import registry
+from cuelight.config import Config
 from cuelight.errors import ConfigError
 from cuelight.registry.builtins import CALLBACKS
 from support.trainers import fit
@@ -74,6 +75,13 @@ def test_durations_in_each_notation(duration, seconds):
 def test_durations_from_python():
     assert cuelight_callbacks.Timer(timedelta(minutes=90)).time_remaining() == 5400
     assert cuelight_callbacks.Timer().time_remaining() is None
+
+
+def test_a_timer_without_a_limit_is_no_second_one():
+    parts = {"model": {"name": "any"}, "data": {"name": "any"}}
+    config = Config.model_validate({**parts, "trainer": {"max_time": "1h"}})
+    assert not list(cuelight_callbacks.Timer().check(config, []))
+    assert len(list(cuelight_callbacks.Timer("2h").check(config, []))) == 1
 
 
 @pytest.mark.parametrize("name", ["Timer", "ModelCheckpoint"])

@@ -135,6 +135,13 @@ def test_without_validation_the_end_of_the_epoch_prunes():
     assert zeros(train(callback, epochs=2, limit_val_batches=0)) == {"backbone.layer4.weight": pytest.approx(0.75)}
 
 
+def test_a_resume_cannot_leave_out_what_was_pruned(tmp_path):
+    saved = callbacks.ModelCheckpoint(tmp_path, filename="one")
+    train(ModelPruning("l1_unstructured", "layer4", ["weight"]), saved)
+    with pytest.raises(CuelightError, match=r"has pruned backbone.layer4.weight, which parameters_to_prune leaves out"):
+        train(ModelPruning("l1_unstructured", "layer1", ["weight"]), epochs=2, resume=tmp_path / "one.ckpt")
+
+
 def test_a_resume_within_the_validation_prunes_no_more(tmp_path):
     class Save(pl.Callback):
         def on_validation_batch_start(self, trainer, pl_module, batch, batch_idx, dataloader_idx=0):

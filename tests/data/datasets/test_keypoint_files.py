@@ -183,6 +183,21 @@ def test_what_is_wrong_in_a_file_of_coco(coco, change, said) -> None:
     assert "person_keypoints_train.json" in str(caught.value)
 
 
+def test_only_the_chosen_classes_need_the_same_points(coco) -> None:
+    for file in (coco / "annotations").glob("person*.json"):
+        content = json.loads(file.read_text())
+        content["categories"].append({"id": 2, "name": "face", "keypoints": ["nose"]})
+        box = {"image_id": 0, "category_id": 2, "bbox": [1, 1, 9, 9], "keypoints": [2, 2, 2]}
+        content["annotations"].append(box | {"id": 999})
+        file.write_text(json.dumps(content))
+    with pytest.raises(DataError, match="digit and face have different keypoints"):
+        _set_up(CocoKeypoints, coco)
+    data = _set_up(CocoKeypoints, coco, classes=["digit"])
+    assert data.class_names == ["digit"]
+    assert data.skeleton.names == tuple(NAMES)
+    assert _set_up(CocoKeypoints, coco, classes={"face": "nose"}).skeleton.names == ("nose",)
+
+
 def test_splits_have_the_same_points(coco) -> None:
     _change_coco(coco, "val", categories={"keypoints": NAMES[::-1]})
     with pytest.raises(DataError, match=r"person_keypoints_val.json: its keypoints differ from those of .*train.json"):

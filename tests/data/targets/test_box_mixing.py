@@ -44,7 +44,7 @@ def test_mixup_is_the_mean_of_two_images_with_the_boxes_of_both() -> None:
     mixup = BoxMixing(BOXES, mosaic=0, mixup=1, plain_epochs=0)
     image, target = mixup(_square(0), lambda: _square(3))
 
-    assert image[:, 30, 40].tolist() == [255, 127, 0]
+    assert image[:, 30, 40].tolist() == [255, 128, 0]
     assert target["labels"].tolist() == [0, 3]
     assert target["boxes"].shape == (2, 4)
 

@@ -110,5 +110,6 @@ def test_a_model_says_which_values_of_a_mask_are_no_label():
     model.ignore_index, model.num_classes = 7, 10
     assert class_scores(model, ["Background", "cat"]) == SegmentationScores(0, frozenset({7, 255}))
     model.num_classes = 300
+    assert class_scores(model, ["_background_", "cat"]) == SegmentationScores(0, frozenset({7}))
     assert class_scores(model, ["cat"]) == SegmentationScores(None, frozenset({7}))
     assert class_scores(nn.Identity(), None) == SegmentationScores(None, frozenset({255}))

@@ -174,10 +174,11 @@ def test_file_goes_to_the_copies_as_it_was(tmp_path) -> None:
     logger = MirroredTensorBoardLogger(tmp_path / "run", str(mirror))
     file = tmp_path / "notes.txt"
     file.write_text("first")
-    sending.send_artifact([logger], file)
+    where = adapter_of(logger).log_artifact(file, "texts", wait=False)
     file.unlink()
     logger.finalize("success")
-    assert (mirror / "notes.txt").read_text() == "first"
+    assert (mirror / "texts" / "notes.txt").read_text() == "first"
+    assert where == str(mirror / "texts" / "notes.txt")
 
 
 def test_the_last_events_are_copied_also_if_a_copy_is_under_way(tmp_path, monkeypatch) -> None:
