@@ -29,7 +29,7 @@ FLOORS = [
     {"evaluation", "prediction"},
     {"train_end"},
     {"callbacks", "report"},
-    {"runs"},
+    {"inspection", "runs"},
     {"cli"},
     {"__init__", "__main__"},
 ]

@@ -98,7 +98,7 @@ def files(tmp_path_factory):
     data = DigitBoxes(size=64, test_scenes=3)
     data.setup("test")
     for number, size in enumerate([(64, 64), (120, 80), (50, 90)]):
-        image, _ = data._images("test")[number]
+        image, _ = data.images_of("test")[number]
         to_pil_image(image).resize(size).save(folder / f"{number}.png")
     return find_images([str(folder)])
 

@@ -8,6 +8,7 @@ from pathlib import Path
 
 from cuelight.errors import ConfigError, Problem, UsageError
 
+_OF_BOTH = ("layers", "inspect")  # commands whose argument ``config`` is a file or a run
 _RUNS = ("run", "resume", "model", "first", "second")  # arguments that may be a run directory
 
 
@@ -59,7 +60,7 @@ def use_newest_runs(arguments: argparse.Namespace) -> None:
     from cuelight.utils.run_directory import newest_run
 
     command = arguments.command.partition(":")[0]
-    for name in (*_RUNS, *(["config"] if command == "layers" else [])):
+    for name in (*_RUNS, *(["config"] if command in _OF_BOTH else [])):
         given = getattr(arguments, name, None)
         anything = command in ("report", "diff")
         if given and (newest := newest_run(Path(given), with_checkpoint=not anything)):
@@ -86,7 +87,7 @@ def _configuration(arguments: argparse.Namespace) -> Path | None:
 
     run = getattr(arguments, "resume", None) or getattr(arguments, "run", None)
     file = "" if run else arguments.config or ""
-    if arguments.command == "layers:run" and (Path(file).is_dir() or Path(file).suffix == ".ckpt"):
+    if arguments.command.partition(":")[0] in _OF_BOTH and (Path(file).is_dir() or Path(file).suffix == ".ckpt"):
         run = file
     if run:
         directory = find_run_directory(Path(run))

@@ -69,6 +69,14 @@ def _add_before_training(commands: argparse._SubParsersAction[Parser]) -> None:
     _add_source(parser)
     _add_json(parser)
 
+    parser = _add(commands, "inspect", "look at the data: classes, sizes, repeated images, what looks wrong, samples")
+    parser.add_argument("config", help="the YAML file, or a run directory")
+    _add_overrides(parser)
+    parser.add_argument("--output", help="the folder for page and pictures (default: inspection, in the run if any)")
+    _add_source(parser)
+    _add_quiet(parser)
+    _add_json(parser)
+
     parser = _add(commands, "callbacks", "list the available callbacks and their parameters")
     names = parser.add_argument("names", nargs="*", metavar="NAME", help="callbacks to show (default: all)")
     names.completer = callback_names  # type: ignore[attr-defined]  # read by argcomplete

@@ -47,7 +47,7 @@ def newest_gallery(directory: Path, name: str) -> Gallery:
     ages = {file: -status.st_mtime_ns for file, status in files_in(folder) if file.suffix.lower() in _ENDINGS}
     newest = sorted(ages, key=lambda file: (ages[file], file.as_posix()))
     captions = [(file, file.relative_to(folder).as_posix()) for file in newest]
-    return _gallery(directory, name, captions, "newest first")
+    return gallery(directory, name, captions, "newest first")
 
 
 def example_gallery(directory: Path) -> Gallery:
@@ -66,7 +66,7 @@ def _of_test(directory: Path, kind: str, order: str) -> Gallery:
     captions = [
         (file, file.relative_to(directory).as_posix()) for file in files if kind or not file.name.startswith(kinds)
     ]
-    return _gallery(directory, _TEST_FOLDER, captions, order)
+    return gallery(directory, _TEST_FOLDER, captions, order)
 
 
 def prediction_gallery(directory: Path) -> Gallery:
@@ -76,10 +76,11 @@ def prediction_gallery(directory: Path) -> Gallery:
     entries = [entry for entry in told if "picture" in entry and (folder / entry["picture"]).is_file()]
     entries.sort(key=_by_score)
     captions = [(folder / entry["picture"], Path(str(entry.get("path", ""))).name) for entry in entries]
-    return _gallery(directory, PREDICTION_FOLDER, captions, "lowest scores first")
+    return gallery(directory, PREDICTION_FOLDER, captions, "lowest scores first")
 
 
-def _gallery(directory: Path, folder: str, captions: Sequence[tuple[Path, str]], order: str) -> Gallery:
+def gallery(directory: Path, folder: str, captions: Sequence[tuple[Path, str]], order: str) -> Gallery:
+    """Return the first of some pictures of a run directory, each with its caption."""
     pictures: list[dict[str, Any]] = []
     damaged: list[str] = []
     room = _MOST_BYTES

@@ -22,8 +22,8 @@ from cuelight.utils.hidden_values import without_hidden_values
 from cuelight.version import __version__
 
 
-def render(contents: Mapping[str, Any]) -> str:
-    """Render the page. Values from files of the run are escaped.
+def render(contents: Mapping[str, Any], template: str = "page.html") -> str:
+    """Render a page. Values from files of the run are escaped.
 
     The content security policy lets a browser load and run only what is in the page.
     """
@@ -32,7 +32,7 @@ def render(contents: Mapping[str, Any]) -> str:
     links = contents["links"]
     text = (
         _environment()
-        .get_template("page.html")
+        .get_template(template)
         .render(
             contents,
             link=lambda path: quote(os.fsencode(f"{links}/{path}" if links != "." else path)),

@@ -23,6 +23,7 @@ from cuelight.report.galleries import (
     prediction_gallery,
 )
 from cuelight.report.grouping import KINDS, panels_of
+from cuelight.report.inspected import INSPECTION_FOLDER, read_inspection, sample_gallery
 from cuelight.report.measurements import read_measurements
 from cuelight.report.reading import Problems
 from cuelight.report.rendering import render
@@ -131,6 +132,8 @@ def _contents(directory: Path, page: Path) -> dict[str, Any]:
         "predictions": problems.guard("predictions", lambda: prediction_gallery(directory), Gallery),
         "gradcam": problems.guard("gradcam", lambda: newest_gallery(directory, GRADCAM_FOLDER), Gallery),
         "explained": problems.guard("gradcam", lambda: newest_gallery(directory, EXPLAIN_FOLDER), Gallery),
+        "inspected": problems.guard("inspection", lambda: read_inspection(directory / INSPECTION_FOLDER), lambda: None),
+        "samples": problems.guard("inspection", lambda: sample_gallery(directory, INSPECTION_FOLDER), Gallery),
         "steps": steps,
         "callbacks": problems.guard("callbacks", lambda: read_callbacks(directory, record), list),
         "callbacks_recorded": "callbacks" in record,

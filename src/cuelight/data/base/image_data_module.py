@@ -85,7 +85,7 @@ class ImageDataModule(pl.LightningDataModule, Generic[_Images]):
         A split without images raises ``DataError``, here and in the other loaders.
         """
         return training_loader(
-            self._images("train"),
+            self.images_of("train"),
             self.preprocessing,
             batch_size=self.batch_size,
             num_workers=0 if self.in_memory and not (self.transforms or self.mixing) else self.num_workers,
@@ -109,7 +109,7 @@ class ImageDataModule(pl.LightningDataModule, Generic[_Images]):
     def whole_dataloader(self, split: str) -> CheckedLoader:
         """Return a loader of each image of a split once, in order, without augmentation."""
         return evaluation_loader(
-            self._images(split),
+            self.images_of(split),
             self.preprocessing,
             batch_size=self.batch_size,
             num_workers=0 if self.in_memory else self.num_workers,
@@ -127,7 +127,8 @@ class ImageDataModule(pl.LightningDataModule, Generic[_Images]):
         """Return the message for a split without images."""
         return f"{type(self).__name__}: there are no images for {split}."
 
-    def _images(self, split: str) -> _Images:
+    def images_of(self, split: str) -> _Images:
+        """Return the images of a split, as they are stored; one without images raises ``DataError``."""
         if split not in self._splits:
             raise DataError(self.missing_split(split))
         return self._splits[split]

@@ -86,9 +86,9 @@ class ImageFolder(ImageFileDataModule[ImageFiles]):
             f"{split}_split above 0, or add images: a split needs at least three per class."
         )
 
-    def _images(self, split: str) -> ImageFiles:
+    def images_of(self, split: str) -> ImageFiles:
         """Return the images, and log once which classes they lack, if a trainer uses them."""
-        images = super()._images(split)
+        images = super().images_of(split)
         if self.trainer is not None and split not in self._checked:
             self._checked |= {split}
             warn_of_missing_classes(split, images.labels, self.class_names)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -22,6 +22,9 @@ from cuelight.images.drawing import (
     tiled,
 )
 from cuelight.tasks.classification.decode import Classification
+
+if TYPE_CHECKING:  # it imports torch
+    from cuelight.data.spec import DataSpec
 
 _TITLE = "The most confident mistakes"
 _MIN_WIDTH, _MAX_SIDE = 144, 192
@@ -62,6 +65,19 @@ def draw_mistakes(
     picture.paste(rows, (_GAP, _TITLE_HEIGHT))
     ImageDraw.Draw(picture).text((_GAP, _TITLE_HEIGHT // 2), _TITLE, TEXT, title, anchor="lm")
     return picture
+
+
+def draw_labels(images: Sequence[Image.Image], targets: Sequence[NDArray[Any]], data: DataSpec) -> Image.Image:
+    """Draw training images, each above its class."""
+    size, names = readable_size(images[0].size, _MIN_WIDTH, _MAX_SIDE), [*(data.class_names or ())]
+    tiles = []
+    for image, target in zip(images, targets, strict=True):
+        label = _label(target)
+        tile = Image.new("RGB", (max(size[0], _MIN_WIDTH), size[1] + _LINE_HEIGHT), BACKGROUND)
+        tile.paste(resized(image.convert("RGB"), size), ((tile.width - size[0]) // 2, 0))
+        _draw_line(tile, names[label] if label < len(names) else str(label), "", size[1], bold=True)
+        tiles.append(tile)
+    return tiled(tiles, _COLUMNS, (_GAP, _GAP))
 
 
 def _draw_line(tile: Image.Image, left: str, right: str, top: int, bold: bool = False) -> None:

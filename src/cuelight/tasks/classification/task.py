@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from cuelight.export.model_metadata import ModelMetadata
 from cuelight.tasks.classification.archive import PARSER, head_problems
 from cuelight.tasks.classification.decode import Classification, decode_classification
-from cuelight.tasks.classification.examples import draw_mistakes, rank_mistake
+from cuelight.tasks.classification.examples import draw_labels, draw_mistakes, rank_mistake
 from cuelight.tasks.classification.picture import draw_classification
 
 if TYPE_CHECKING:
@@ -28,6 +28,7 @@ class ClassificationTask:
     most_examples = 12
 
     draw = staticmethod(draw_classification)
+    draw_targets = staticmethod(draw_labels)
     draw_examples = staticmethod(draw_mistakes)
     rank_example = staticmethod(rank_mistake)
     head_problems = staticmethod(head_problems)

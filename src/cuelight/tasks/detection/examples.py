@@ -3,18 +3,22 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from numpy.typing import NDArray
 from PIL import Image
 
-from cuelight.images.drawing import panel_grid, readable_size, resized
+from cuelight.images.drawing import panel_grid, readable_size, resized, tiled
 from cuelight.tasks.detection.decode import Detections
 from cuelight.tasks.detection.matching import IGNORED, NONE, Objects, match
-from cuelight.tasks.detection.picture import Marked, draw_boxes
+from cuelight.tasks.detection.picture import Marked, color_of, draw_boxes
+
+if TYPE_CHECKING:  # it imports torch
+    from cuelight.data.spec import DataSpec
 
 _TITLES = ("truth, red: missed", "prediction, red: false alarm")
 _MIN_WIDTH, _MAX_SIDE = 320, 512
+TILES_IN_A_ROW, BETWEEN = 4, 8
 _RIGHT, _WRONG, _UNCOUNTED = "#55bbee", "#ff4455", "#aaaaaa"
 
 
@@ -29,6 +33,31 @@ def draw_detection_examples(
     Misses and false alarms are red, regions to ignore and what is found there grey. All images are of one size.
     """
     return example_panels(images, targets, results, lambda _place, *panels: panels[:2])
+
+
+def draw_true_boxes(images: Sequence[Image.Image], targets: Sequence[Mapping[str, Any]], data: DataSpec) -> Image.Image:
+    """Draw training images with their boxes; regions to ignore are grey."""
+    return tiled([tile for tile, _ in true_tiles(images, targets, data)], TILES_IN_A_ROW, (BETWEEN, BETWEEN))
+
+
+def true_tiles(
+    images: Sequence[Image.Image], targets: Sequence[Mapping[str, Any]], data: DataSpec
+) -> list[tuple[Image.Image, float]]:
+    """Return each image with its boxes, and the scale at which it is drawn."""
+    size, names = readable_size(images[0].size, _MIN_WIDTH, _MAX_SIDE), [*(data.class_names or ())]
+    scale, tiles = size[0] / images[0].width, []
+    for image, target in zip(images, targets, strict=True):
+        objects = objects_of(target)
+        marked = [
+            (box, _UNCOUNTED, "ignored")
+            if crowd
+            else (box, color_of(label), names[label] if label < len(names) else str(label))
+            for box, label, crowd in zip(
+                objects.boxes.tolist(), objects.labels.tolist(), objects.crowd.tolist(), strict=True
+            )
+        ]
+        tiles.append((draw_boxes(resized(image.convert("RGB"), size), marked, scale), scale))
+    return tiles
 
 
 def example_panels(

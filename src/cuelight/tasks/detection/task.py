@@ -11,7 +11,7 @@ from cuelight.errors import CuelightError
 from cuelight.export.model_metadata import ModelMetadata
 from cuelight.tasks.detection.archive import PARSER, head_problems
 from cuelight.tasks.detection.decode import Detections, decode_detection, resize_to_image
-from cuelight.tasks.detection.examples import draw_detection_examples, rank_errors
+from cuelight.tasks.detection.examples import draw_detection_examples, draw_true_boxes, rank_errors
 from cuelight.tasks.detection.picture import draw_detections
 
 if TYPE_CHECKING:
@@ -29,6 +29,7 @@ class DetectionTask:
     most_examples = 6
 
     draw = staticmethod(draw_detections)
+    draw_targets = staticmethod(draw_true_boxes)
     draw_examples = staticmethod(draw_detection_examples)
     rank_example = staticmethod(rank_errors)
     head_problems = staticmethod(head_problems)

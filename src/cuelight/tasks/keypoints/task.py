@@ -13,7 +13,7 @@ from cuelight.tasks.detection.decode import resize_to_image
 from cuelight.tasks.detection.examples import rank_errors
 from cuelight.tasks.keypoints.archive import PARSER, head_problems
 from cuelight.tasks.keypoints.decode import KeypointDetections, decode_keypoints
-from cuelight.tasks.keypoints.examples import draw_keypoint_examples
+from cuelight.tasks.keypoints.examples import draw_keypoint_examples, draw_true_points
 from cuelight.tasks.keypoints.picture import draw_keypoints
 
 if TYPE_CHECKING:
@@ -31,6 +31,7 @@ class KeypointTask:
     most_examples = 6
 
     draw = staticmethod(draw_keypoints)
+    draw_targets = staticmethod(draw_true_points)
     draw_examples = staticmethod(draw_keypoint_examples)
     rank_example = staticmethod(rank_errors)
     head_problems = staticmethod(head_problems)

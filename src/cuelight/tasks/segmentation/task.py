@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from cuelight.export.model_metadata import ModelMetadata
 from cuelight.tasks.segmentation.archive import PARSER, head_problems
 from cuelight.tasks.segmentation.decode import Segmentation, decode_segmentation, resize_to_image
-from cuelight.tasks.segmentation.examples import draw_segmentation_examples
+from cuelight.tasks.segmentation.examples import draw_segmentation_examples, draw_true_masks
 from cuelight.tasks.segmentation.picture import draw_segmentation, mask_image
 
 if TYPE_CHECKING:
@@ -28,6 +28,7 @@ class SegmentationTask:
     most_examples = 6
 
     draw = staticmethod(draw_segmentation)
+    draw_targets = staticmethod(draw_true_masks)
     draw_examples = staticmethod(draw_segmentation_examples)
     head_problems = staticmethod(head_problems)
     mask_image = staticmethod(mask_image)

@@ -1,0 +1,1 @@
+"""What is in a dataset, and what looks wrong in it, before a training."""

@@ -1,0 +1,167 @@
+"""What is found in a dataset: counts, repeated images, what looks wrong, and pictures of samples."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from cuelight.config import Part
+from cuelight.data import CocoDetection, DigitBoxes, DigitKeypoints, Digits, DigitScenes, ImageFolder
+from cuelight.data.base.packaged import load_photographs
+from cuelight.errors import DataError
+from cuelight.inspection.inspecting import inspect_data, write_inspection
+from cuelight.inspection.sheets import draw_sheets
+from cuelight.report.inspected import read_inspection, write_inspection_page
+from support.tiny import TinyData
+
+SIDE = 96
+COUNTS = {"train": {"cat": 30, "dog": 12}, "val": {"cat": 4, "dog": 4}, "test": {"cat": 5, "dog": 5}}
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    """Cut-outs of photographs that do not overlap, so that no two look the same."""
+    photographs = load_photographs(["astronaut", "coffee", "chelsea", "rocket", "retina", "motorcycle"], 4 * SIDE)
+    cuts = (
+        photograph[top : top + SIDE, left : left + SIDE]
+        for photograph in photographs
+        for top in range(0, photograph.shape[0] - SIDE + 1, SIDE)
+        for left in range(0, photograph.shape[1] - SIDE + 1, SIDE)
+    )
+    distinct = (cut for cut in cuts if cut.std() > 20)
+    for split, classes in COUNTS.items():
+        for name, count in classes.items():
+            place = tmp_path / "images" / split / name
+            place.mkdir(parents=True)
+            for number in range(count):
+                Image.fromarray(next(distinct)).save(place / f"{number}.png")
+    return tmp_path / "images"
+
+
+def _found(folder: Path, **options: object):
+    return inspect_data(ImageFolder(folder, size=64, num_workers=0, **options))[0]
+
+
+def test_counts_of_a_folder_in_which_nothing_is_wrong(folder) -> None:
+    found = _found(folder)
+    assert found.findings == []
+    assert found.tables["classes"] == [
+        {"class": name, **{split: of_split[name] for split, of_split in COUNTS.items()}} for name in ("cat", "dog")
+    ]
+    assert [row["images"] for row in found.tables["splits"]] == [42, 8, 10]
+    assert found.tables["modes"] == [{"mode": "RGB", "images": 60}]
+    assert found.tables["sizes"][0] == {"of": "image width", **dict.fromkeys(
+        ("smallest", "5 %", "median", "95 %", "largest"), 96.0)}  # fmt: skip
+    assert "repeated" not in found.tables
+
+
+def test_images_of_the_test_that_are_in_training_too(folder) -> None:
+    shutil.copy(folder / "train/cat/0.png", folder / "test/cat/copy.png")
+    with Image.open(folder / "train/dog/3.png") as image:
+        image.resize((70, 70)).save(folder / "test/dog/again.jpg", quality=80)
+    found = _found(folder)
+    [finding] = found.findings
+    assert finding.startswith("2 of 12 images of test (16.7%) are in the training split too (1 the same file, 1 look")
+    assert [(row["splits"], row["same"], row["labels"]) for row in found.tables["repeated"]] == [
+        ("train and test", "file", "the same"),
+        ("train and test", "look", "the same"),
+    ]
+    assert found.tables["splits"][2] == {
+        "split": "test", "images": 12, "unreadable": 0, "also in train": 1, "look as in train": 1,
+    }  # fmt: skip
+
+
+def test_equal_images_of_different_classes(folder) -> None:
+    shutil.copy(folder / "train/cat/0.png", folder / "train/dog/same.png")
+    conflict, within = _found(folder).findings
+    assert conflict.startswith("1 pairs of equal images have different labels: ")
+    assert conflict.endswith("train/dog/same.png.")
+    assert within == "1 pairs of equal images are in the same split."
+
+
+def test_images_that_cannot_be_read_and_files_that_are_not_used(folder) -> None:
+    (folder / "train/cat/broken.png").write_bytes(b"no image")
+    (folder / "train/cat/notes.txt").touch()
+    found = _found(folder, on_error="skip")
+    [row] = found.tables["unreadable"]
+    assert row["file"].endswith("train/cat/broken.png")
+    assert found.tables["splits"][0]["unreadable"] == 1
+    assert found.notes == [f"{folder}: not used: 1 file of other formats (1 .txt)"]
+
+
+def test_classes_that_are_hardly_there(folder) -> None:
+    for number in range(1, 12):
+        (folder / f"train/dog/{number}.png").unlink()
+    shutil.rmtree(folder / "val/dog")
+    shutil.rmtree(folder / "test/dog")
+    assert _found(folder).findings == [
+        "dog is only in train.",
+        "97% of the training images are of cat.",
+        "dog has fewer than 10 training images.",
+    ]
+
+
+def test_boxes_have_sizes_and_counts() -> None:
+    data = DigitBoxes(size=64, train_scenes=6, val_scenes=3, test_scenes=2)
+    found, _ = inspect_data(data)
+    boxes = [data.images_of("train")[index][1] for index in range(6)]
+    row = found.tables["splits"][0]
+    assert (row["images"], row["objects"]) == (6, sum(len(one["labels"]) for one in boxes))
+    assert {row["of"] for row in found.tables["sizes"]} >= {"box width for the model", "objects in an image"}
+    assert sum(row["train"] for row in found.tables["classes"]) == found.tables["splits"][0]["objects"]
+
+
+def test_small_and_repeated_boxes(tmp_path) -> None:
+    boxes = [[10, 10, 30, 30], [10, 10, 30, 30], [50, 50, 2, 20]]
+    photograph = Image.fromarray(load_photographs(["coffee"], SIDE)[0]).crop((0, 0, SIDE, SIDE))
+    content: dict[str, list] = {"images": [], "annotations": [], "categories": [{"id": 1, "name": "cup"}]}
+    for number in range(8):
+        photograph.rotate(45 * number).save(tmp_path / f"{number}.png")
+        content["images"].append({"id": number, "file_name": f"{number}.png"})
+        content["annotations"] += [
+            {"id": 10 * number + place, "image_id": number, "category_id": 1, "bbox": box}
+            for place, box in enumerate(boxes)
+        ]
+    (tmp_path / "train.json").write_text(json.dumps(content))
+    found, _ = inspect_data(CocoDetection(tmp_path, size=SIDE, num_workers=0))
+    assert "8 of 24 boxes are narrower than 4 pixels at the size that the model sees." in found.findings
+    assert "8 of 24 boxes are there twice in their image." in found.findings
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
+        Digits(transforms=[Part(name="RandomRotation", params={"degrees": 20})]),
+        DigitScenes(train_scenes=14, val_scenes=2, test_scenes=2),
+        DigitBoxes(size=64, train_scenes=14, val_scenes=2, test_scenes=2, mosaic=1.0),
+        DigitKeypoints(size=64, train_scenes=14, val_scenes=2, test_scenes=2),
+    ],
+    ids=lambda data: type(data).__name__,
+)
+def test_samples_of_every_task_are_drawn_with_their_targets(data) -> None:
+    data.setup()
+    sheets = draw_sheets(data)
+    assert ("samples_augmented" in sheets) == bool(data.transforms or data.mixing)
+    for sheet in sheets.values():
+        assert min(sheet.size) > 150
+        assert np.asarray(sheet).std() > 20
+    assert draw_sheets(data)["samples"].tobytes() == sheets["samples"].tobytes()
+
+
+def test_a_page_shows_what_was_found(folder, tmp_path) -> None:
+    found, pictures = inspect_data(ImageFolder(folder, size=64, num_workers=0))
+    write_inspection(found, pictures, tmp_path / "out")
+    text = write_inspection_page("pets", tmp_path / "out").read_text()
+    assert "Nothing looks wrong" in text
+    assert text.count("<img") == 1
+    assert read_inspection(tmp_path / "out").tables[1][0] == "Classes"
+
+
+def test_data_of_another_kind_is_refused() -> None:
+    with pytest.raises(DataError, match="TinyData cannot be inspected"):
+        inspect_data(TinyData())
