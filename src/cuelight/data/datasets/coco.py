@@ -64,6 +64,9 @@ class CocoDetection(BoxFileDataModule):
         require_folder(root, _LAYOUT)
         files = _given(root, self.annotations, "train") or _find_annotation_files(root, self.prefix)
         folders = _given(root, self.images, *files)
+        for folder in folders.values():
+            if not folder.is_dir():
+                raise DataError(f"{folder}: there is no such folder. Set data.params.images to a folder in {root}.")
         unused = UnusedFiles(root, ignored=(".json",))
         splits: dict[str, list[AnnotatedImage]] = {}
         how = errors, self.prefix, self.with_points, self.classes
