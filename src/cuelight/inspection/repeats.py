@@ -14,9 +14,10 @@ from cuelight.utils.words import first_of
 Rows = list[dict[str, Any]]
 
 _MOST_BITS = 4  # of 64 that may differ
-_MOST_DIFFERENCE = 6.0  # mean of the grey values of the small images, 0 to 255
+_LEAST_CORRELATION = 0.99  # of the small images
 _ROWS = 512  # compared at once
 _MOST_LISTED, _MOST_NAMED = 50, 5
+_TINY = 1e-6
 
 
 class Repeat(NamedTuple):
@@ -41,14 +42,14 @@ class Repeats:
         near: set[int] = set()
         for repeat in self.found:
             splits = {self.split_of[place]: place for place in (repeat.first, repeat.second)}
-            if splits.keys() == {"train", split}:
+            if split != "train" and splits.keys() == {"train", split}:
                 (exact if repeat.is_exact else near).add(splits[split])
         return exact, near - exact
 
     def sentences(self) -> Iterator[str]:
         """Yield what is wrong with repeated images."""
         for split in dict.fromkeys(self.split_of):
-            exact, near = self.also_in_train(split) if split != "train" else (set(), set())
+            exact, near = self.also_in_train(split)
             if count := len(exact | near):
                 total = self.split_of.count(split)
                 yield (
@@ -56,9 +57,9 @@ class Repeats:
                     f"({len(exact)} the same file, {len(near)} look the same): its metrics are too good."
                 )
         conflicts = [one for one in self.found if self._labels(one)[0] != self._labels(one)[1]]
-        if exact := [one for one in conflicts if one.is_exact]:
-            named = first_of([f"{self._name(one.first)} and {self._name(one.second)}" for one in exact], _MOST_NAMED)
-            yield f"{len(exact)} pairs of equal images have different labels: {named}."
+        if equal := [one for one in conflicts if one.is_exact]:
+            named = first_of([f"{self._name(one.first)} and {self._name(one.second)}" for one in equal], _MOST_NAMED)
+            yield f"{len(equal)} pairs of equal images have different labels: {named}."
         within = sum(self.split_of[one.first] == self.split_of[one.second] for one in self.found if one.is_exact)
         if within:
             yield f"{within} pairs of equal images are in the same split."
@@ -87,13 +88,15 @@ class Repeats:
 def find_repeats(images: Sequence[Seen]) -> list[Repeat]:
     """Return the pairs of images that look the same.
 
-    The perceptual hashes of both (DCT of the image in grey) differ in at most 4 of 64 bits, and their small copies by
-    at most 6 of 255 grey values in the mean. Mirrored or cut images are not found.
+    The perceptual hashes of both (DCT of the image in grey) differ in at most 4 of 64 bits, and their small copies have
+    a correlation of at least 0.99. Mirrored or cut images are not found.
     """
     if not images:
         return []
     signs = np.where(np.stack([image.bits for image in images]), np.float32(1), np.float32(-1))
     small = np.stack([image.small for image in images]).astype(np.float32)
+    small -= small.mean(axis=1, keepdims=True)
+    small /= np.maximum(np.linalg.norm(small, axis=1, keepdims=True), _TINY)
     return [repeat for start in range(0, len(images), _ROWS) for repeat in _repeats(images, signs, small, start)]
 
 
@@ -104,5 +107,10 @@ def _repeats(
     same_bits = (length + signs[start : start + _ROWS] @ signs.T) / 2
     for row, second in np.argwhere(same_bits >= length - _MOST_BITS).tolist():
         first = start + row
-        if first < second and np.abs(small[first] - small[second]).mean() <= _MOST_DIFFERENCE:
+        if first < second and _is_alike(small[first], small[second]):
             yield Repeat(first, second, images[first].content == images[second].content)
+
+
+def _is_alike(first: NDArray[np.float32], second: NDArray[np.float32]) -> bool:
+    """Return whether two small images are; those of a single grey value have no correlation."""
+    return bool(first @ second >= _LEAST_CORRELATION) or not (first.any() or second.any())

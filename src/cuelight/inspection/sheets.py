@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from typing import Any, Protocol, runtime_checkable
+from collections.abc import Mapping
+from typing import Any
 
 import numpy as np
 import torch
@@ -13,24 +13,16 @@ from torchvision.transforms.v2.functional import to_pil_image
 from cuelight.data.base.image_data_module import ImageDataModule
 from cuelight.data.loading.sampling import SampleKey
 from cuelight.data.reading import UnreadableImageError
-from cuelight.data.spec import DataSpec, data_spec_of
+from cuelight.data.spec import data_spec_of
 from cuelight.tasks.lookup import TASKS
 
 _SAMPLES = 12
 
 
-@runtime_checkable
-class DrawsTargets(Protocol):
-    """A task that can draw targets."""
-
-    def draw_targets(self, images: Sequence[Image.Image], targets: Sequence[Any], data: DataSpec) -> Image.Image:
-        """Draw images of one size with their targets."""
-
-
 def draw_sheets(data: ImageDataModule[Any]) -> dict[str, Image.Image]:
     """Return a picture of some training images at their final size, and one after augmentation if there is any."""
     task = TASKS.get(data.task or "")
-    if not isinstance(task, DrawsTargets):
+    if task is None:
         return {}
     plain: Any = data.whole_dataloader("train").dataset
     augmented: Any = data.train_dataloader().dataset

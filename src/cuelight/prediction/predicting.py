@@ -45,22 +45,6 @@ class Network(Protocol):
 
 
 @runtime_checkable
-class ResizesResults(Protocol):
-    """A task whose results have the size of the model's input."""
-
-    def resize_to_image(self, result: Any, preprocessing: Preprocessing, size: tuple[int, int]) -> Result:
-        """Resize a result to the width and height of its image, undoing the preprocessing."""
-
-
-@runtime_checkable
-class MakesMasks(Protocol):
-    """A task whose results have a class for each pixel."""
-
-    def mask_image(self, result: Any) -> Image.Image:
-        """Return the class indices of a result as an image."""
-
-
-@runtime_checkable
 class HasCocoResults(Protocol):
     """A result with boxes."""
 
@@ -90,7 +74,7 @@ class ImagePrediction:
 
     def mask(self) -> Image.Image | None:
         """Return the class index of each pixel as an image of the original size; ``None`` if the task has none."""
-        return self.task.mask_image(self.result) if isinstance(self.task, MakesMasks) else None
+        return self.task.mask_image(self.result) if self.task.mask_image else None
 
 
 def predict(
@@ -176,8 +160,7 @@ def _predict(
 ) -> Iterator[ImagePrediction]:
     while batch := list(islice(images, batch_size)):
         outputs = network(torch.stack([tensor for _, _, tensor in batch]))
-        for (path, image, _), decoded in zip(batch, task.decode(outputs, metadata), strict=True):
-            result = decoded
-            if isinstance(task, ResizesResults):
-                result = task.resize_to_image(decoded, preprocessing, image.size)
+        results = task.decode(outputs, metadata.class_names, metadata.decoding)
+        for (path, image, _), decoded in zip(batch, results, strict=True):
+            result = task.resize_to_image(decoded, preprocessing, image.size) if task.resize_to_image else decoded
             yield ImagePrediction(path, image, result, task)

@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from heapq import nlargest
 from operator import attrgetter, itemgetter
-from typing import Any, Protocol, runtime_checkable
+from typing import Any
 
 import lightning.pytorch as pl
 import torch
@@ -26,35 +26,6 @@ from cuelight.tasks.lookup import TASKS, Task
 from cuelight.utils.redaction import reason_of
 
 logger = logging.getLogger(__name__)
-
-
-@runtime_checkable
-class DrawsExamples(Task, Protocol):
-    """A task that can draw images with their targets and results."""
-
-    @property
-    def most_examples(self) -> int:
-        """How many images are drawn."""
-        ...
-
-    def draw_examples(
-        self,
-        images: Sequence[Image.Image],
-        targets: Sequence[Any],
-        results: Sequence[Any],
-        class_names: Sequence[str] | None,
-    ) -> Image.Image:
-        """Draw each image with its target, an array or a mapping of arrays, and its result."""
-        ...
-
-
-@runtime_checkable
-class RanksExamples(Protocol):
-    """A task that chooses which images are drawn; otherwise they are the first ones."""
-
-    def rank_example(self, target: Any, result: Any) -> float | None:
-        """Return the rank of an image, of which the largest ones are drawn; ``None`` if it is not drawn."""
-        ...
 
 
 @dataclass(frozen=True)
@@ -77,7 +48,7 @@ class ExampleCollector(pl.Callback):
 
     def __init__(self, metadata: ModelMetadata) -> None:
         task = TASKS.get(metadata.task or "")
-        self._task = task if isinstance(task, DrawsExamples) and metadata.preprocessing else None
+        self._task = task if metadata.preprocessing else None
         self._metadata = metadata
         self._examples: list[_Example] = []
         self._outputs: Any = None
@@ -117,20 +88,20 @@ class ExampleCollector(pl.Callback):
     def _note(self, module: nn.Module, _inputs: Any, outputs: Any) -> None:
         self._outputs = module.exported(outputs) if isinstance(module, ConvertsOutputs) else outputs
 
-    def _needed(self, task: DrawsExamples) -> int:
+    def _needed(self, task: Task) -> int:
         """Return how many images of the next batch may be drawn."""
-        return task.most_examples - (0 if isinstance(task, RanksExamples) else len(self._examples))
+        return task.most_examples - (0 if task.rank_example else len(self._examples))
 
-    def _found(self, task: DrawsExamples, outputs: Any, batch: Any) -> list[_Example]:
+    def _found(self, task: Task, outputs: Any, batch: Any) -> list[_Example]:
         images, targets = batch if _has_mappings(batch) else images_and_labels(batch)
         known = [_target_of(targets, place) for place in range(len(images))]
         named = list(named_tensors(outputs))
 
         def decoded(places: slice) -> Sequence[Any]:
             arrays = {name: output[places].float().cpu().numpy() for name, output in named}
-            return task.decode(arrays, self._metadata)
+            return task.decode(arrays, self._metadata.class_names, self._metadata.decoding)
 
-        if isinstance(task, RanksExamples):
+        if task.rank_example:
             results = decoded(slice(None))
             ranks = map(task.rank_example, known, results)
             ranked = [(rank, place, results[place]) for place, rank in enumerate(ranks) if rank is not None]

@@ -14,7 +14,7 @@ from cuelight.export.model_metadata import ModelMetadata
 from cuelight.export.onnx.export import export_onnx
 from cuelight.images.preprocessing import Preprocessing
 from cuelight.prediction.onnx_model import OnnxModel
-from cuelight.tasks.detection.decode import Decoding, candidates, decode_detection, resize_to_image
+from cuelight.tasks.detection.decode import Decoding, candidates, decode_detection, resize_boxes
 from cuelight.tasks.detection.model import DetectionModel
 from cuelight.tasks.detection.suppression import suppress
 from cuelight.tasks.lookup import head_problems
@@ -148,7 +148,7 @@ def test_depthai_decodes_the_boxes_that_are_measured(archives) -> None:
         assert list(names) == [NAMES[label] for label in labels]
         np.testing.assert_array_equal(np.float32(scores), ours.found.scores)
         np.testing.assert_allclose([box[3:7] for box in found], ours.found.boxes, rtol=0, atol=1e-4)
-        in_image = resize_to_image(ours, preprocessing, IMAGE[::-1]).found
+        in_image = resize_boxes(ours, preprocessing, IMAGE[::-1]).found
         theirs = np.clip([box[7] for box in found], 0, [*IMAGE[::-1]] * 2)
         theirs = theirs[(theirs[:, 2:] > theirs[:, :2]).all(axis=1)]
         np.testing.assert_allclose(theirs, in_image.boxes, rtol=0, atol=1e-3)

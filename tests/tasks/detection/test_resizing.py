@@ -6,7 +6,7 @@ import torch
 
 from cuelight.data.targets.boxes import Boxes, box_target
 from cuelight.images.preprocessing import Preprocessing
-from cuelight.tasks.detection.decode import Candidates, Detections, resize_to_image
+from cuelight.tasks.detection.decode import Candidates, Detections, resize_boxes
 
 
 def detections(boxes):
@@ -23,13 +23,13 @@ def test_boxes_come_back_where_they_were(resize, size) -> None:
     boxes = middle + torch.tensor([[-0.05, -0.05, 0.05, 0.05], [-0.04, 0, 0, 0.03]]) * min(size)
     preprocessing = Preprocessing((96, 128), resize=resize)
     fitted = Boxes().fit(box_target(boxes, torch.arange(2), (height, width)), preprocessing)
-    found = resize_to_image(detections(fitted["boxes"].numpy()), preprocessing, size).found
+    found = resize_boxes(detections(fitted["boxes"].numpy()), preprocessing, size).found
     np.testing.assert_allclose(found.boxes, boxes, atol=1e-2)
     assert found.labels.tolist() == [0, 1]
 
 
 def test_boxes_in_the_bars_of_a_letterbox_are_dropped_and_others_clipped() -> None:
     boxes = np.array([[0, 0, 100, 20], [10, 10, 60, 90]], np.float32)
-    found = resize_to_image(detections(boxes), Preprocessing((100, 100), resize="letterbox"), (200, 100)).found
+    found = resize_boxes(detections(boxes), Preprocessing((100, 100), resize="letterbox"), (200, 100)).found
     assert found.boxes.tolist() == [[20, 0, 120, 100]]
     assert found.labels.tolist() == [1]

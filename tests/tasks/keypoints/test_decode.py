@@ -8,7 +8,7 @@ from PIL import Image
 
 from cuelight.errors import CuelightError
 from cuelight.images.preprocessing import Preprocessing
-from cuelight.tasks.detection.decode import resize_to_image
+from cuelight.tasks.detection.decode import resize_boxes
 from cuelight.tasks.keypoints.decode import decode_keypoints
 from cuelight.tasks.keypoints.examples import draw_keypoint_examples
 from cuelight.tasks.keypoints.picture import draw_keypoints
@@ -49,7 +49,7 @@ def test_nothing_found_has_no_points() -> None:
     assert one.found.points.shape == (0, 2, 3)
     assert one.details() == {"objects": []}
     assert one.coco(1) == []
-    assert resize_to_image(one, Preprocessing((32, 64)), (100, 50)).found.points.shape == (0, 2, 3)
+    assert resize_boxes(one, Preprocessing((32, 64)), (100, 50)).found.points.shape == (0, 2, 3)
 
 
 def test_details_name_the_points() -> None:
@@ -68,7 +68,7 @@ def test_details_name_the_points() -> None:
 def test_points_are_moved_to_the_image(resize) -> None:
     [one] = decode_keypoints(outputs([[20.0, 12.0], [40.0, 28.0]]), ["bar"], DECODING)
     preprocessing = Preprocessing((32, 64), resize=resize)
-    moved = resize_to_image(one, preprocessing, (120, 40)).found
+    moved = resize_boxes(one, preprocessing, (120, 40)).found
     # The box goes from 8, 8 to 32, 32: points keep their place in it unless it is cut.
     box, points = moved.boxes[0], moved.points[0, :, :2]
     if resize == "stretch":

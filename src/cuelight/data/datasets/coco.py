@@ -9,7 +9,7 @@ from collections.abc import Container, Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, ClassVar, Literal
 
-from cuelight.data.base.box_annotations import AnnotatedImage, AnnotatedObject, AnnotationErrors, Annotations
+from cuelight.data.base.box_annotations import AnnotatedImage, AnnotatedObject, AnnotationErrors, Annotations, Point
 from cuelight.data.base.box_file_data_module import BoxFileDataModule
 from cuelight.data.base.folders import report_unused, require_folder, split_folders
 from cuelight.data.base.point_annotations import coco_points, coco_skeleton
@@ -156,7 +156,7 @@ class _CocoFile:
         else:
             self._used.add(category["name"])
             box = _to_box(annotation.get("bbox"))
-            points = ()
+            points: tuple[Point, ...] | str = ()
             if self.skeleton and category in self._chosen:
                 points = coco_points(annotation.get("keypoints"), self.skeleton)
             if isinstance(points, str):

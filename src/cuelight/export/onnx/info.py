@@ -74,7 +74,7 @@ def _tensor(value: onnx.ValueInfoProto) -> TensorInfo:
 
 def _type_name(number: int) -> str:
     """Return luxonis-ml's name of a type of ONNX; it refuses those that it has none for."""
-    name = TensorProto.DataType.Name(number).lower()
+    name: str = TensorProto.DataType.Name(number).lower()
     return _LUXONIS_NAMES.get(name, name)
 
 

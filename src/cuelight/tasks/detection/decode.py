@@ -113,13 +113,18 @@ class Detections:
 
 
 def decode_detection(
-    outputs: Mapping[str, NDArray[Any]], class_names: Sequence[str] | None, decoding: Mapping[str, Any]
+    outputs: Mapping[str, NDArray[Any]], class_names: Sequence[str] | None, decoding: Mapping[str, Any] | None
 ) -> list[Detections]:
     """Return the objects of each image, with boxes in pixels of the model input.
 
     ``outputs`` are one ``(N, 5 + classes, H, W)`` for each stride, in order; ``decoding`` has the fields of
     :class:`Decoding`. Raises ``CuelightError`` for others, and for values that are not finite.
     """
+    if decoding is None:
+        raise CuelightError(
+            "The model has no strides and thresholds in its metadata, so its boxes cannot be decoded. Give the "
+            "module a method `decoding` (cuelight.export.protocols.BringsDecoding) and export it again."
+        )
     how = Decoding(**decoding)
     maps = box_maps(outputs, how.strides)
     names = [*(class_names or ())]
@@ -128,7 +133,7 @@ def decode_detection(
     return [Detections(kept(candidates(of_image, how), how), tuple(names)) for of_image in images]
 
 
-def resize_to_image(result: Detections, preprocessing: Preprocessing, size: tuple[int, int]) -> Detections:
+def resize_boxes(result: Detections, preprocessing: Preprocessing, size: tuple[int, int]) -> Detections:
     """Undo the resizing of the preprocessing for boxes, and clip them to the image; ``size`` is width and height.
 
     Boxes in the bars of a letterbox are dropped.

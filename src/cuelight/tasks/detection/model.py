@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict
 from typing import Annotated, Any, ClassVar
 
 import torch
-from numpy.typing import NDArray
 from PIL import Image
 from pydantic import Field
 from torch import Tensor, nn
@@ -19,7 +18,7 @@ from cuelight.errors import ConfigWarning, Problem
 from cuelight.registry.kinds import NamesOf
 from cuelight.tasks.detection.archive import USUAL_STRIDES, archive_head, output_names
 from cuelight.tasks.detection.curves import WITHOUT_HITS, draw_curves
-from cuelight.tasks.detection.decode import Candidates, Decoding, candidates
+from cuelight.tasks.detection.decode import Decoding, candidates
 from cuelight.tasks.detection.examples import objects_of
 from cuelight.tasks.detection.explain import DetectionScores
 from cuelight.tasks.detection.losses import (
@@ -102,8 +101,8 @@ class DetectionModel(SupervisedModel):
         *("train/loss", "train/loss_step", "val/loss", "val/map", "val/map_50", "val/map_75"),
         *("val/precision", "val/recall", "val/f1", "val/conf_threshold"),
     )
-    read_candidates: ClassVar[Callable[[Sequence[NDArray[Any]], Any], Candidates]] = staticmethod(candidates)
-    read_objects: ClassVar[Callable[[Mapping[str, NDArray[Any]]], Objects]] = staticmethod(objects_of)
+    read_candidates = staticmethod(candidates)
+    read_objects = staticmethod(objects_of)
 
     def __init__(
         self,

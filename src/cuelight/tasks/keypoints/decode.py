@@ -92,7 +92,7 @@ def point_objects_of(target: Mapping[str, NDArray[Any]]) -> PointObjects:
 
 
 def decode_keypoints(
-    outputs: Mapping[str, NDArray[Any]], class_names: Sequence[str] | None, decoding: Mapping[str, Any]
+    outputs: Mapping[str, NDArray[Any]], class_names: Sequence[str] | None, decoding: Mapping[str, Any] | None
 ) -> list[KeypointDetections]:
     """Return the objects of each image, with boxes and points in pixels of the model input.
 
@@ -100,6 +100,12 @@ def decode_keypoints(
     ``decoding`` has the fields of :class:`KeypointDecoding`. Raises ``CuelightError`` for others, and for values that
     are not finite.
     """
+    if decoding is None or "keypoint_label_names" not in decoding:
+        raise CuelightError(
+            "The model has no strides, thresholds and names of points in its metadata, so its outputs cannot be "
+            "decoded. Give the module a method `decoding` (cuelight.export.protocols.BringsDecoding) and export it "
+            "again."
+        )
     how = KeypointDecoding(**decoding)
     names = list(outputs)
     boxes = box_maps({name: outputs[name] for name in names[: len(how.strides)]}, how.strides)

@@ -104,7 +104,7 @@ def decode_segmentation(
     return [_decode(of_image, tuple(names)) for of_image in logits]
 
 
-def resize_to_image(result: Segmentation, preprocessing: Preprocessing, size: tuple[int, int]) -> Segmentation:
+def resize_mask(result: Segmentation, preprocessing: Preprocessing, size: tuple[int, int]) -> Segmentation:
     """Undo the resizing of the preprocessing for a mask, by nearest neighbors; ``size`` is width and height.
 
     Pixels that a crop cut off become ``UNSEEN``, and the bars of a letterbox are removed.

@@ -9,7 +9,7 @@ from PIL import Image
 
 from cuelight.images import tensors
 from cuelight.images.preprocessing import Preprocessing
-from cuelight.tasks.segmentation.decode import UNSEEN, decode_segmentation, resize_to_image
+from cuelight.tasks.segmentation.decode import UNSEEN, decode_segmentation, resize_mask
 
 MODES = ["stretch", "crop", "letterbox"]
 
@@ -25,7 +25,7 @@ def bright_parts(image, size, resize):
     preprocessing = Preprocessing(size=size, mean=(0.5,), std=(0.25,), color="GRAY", resize=resize)
     seen = tensors.prepare(preprocessing, image).numpy()
     [result] = decode_segmentation({"logits": np.concatenate([-seen, seen])[None]})
-    return resize_to_image(result, preprocessing, image.size)
+    return resize_mask(result, preprocessing, image.size)
 
 
 @pytest.mark.parametrize("resize", MODES)
@@ -58,9 +58,7 @@ def test_every_pixel_comes_from_where_the_model_saw_it(resize, image_size, size)
         ramp = np.broadcast_to(ramp[:, None] if axis == 0 else ramp, (height, width))
         shown = tensors.fit(preprocessing, Image.fromarray((ramp * 255).round().astype(np.uint8))).numpy()[0]
         [result] = decode_segmentation({"logits": np.zeros((1, 2, *size), np.float32)})
-        placed = resize_to_image(
-            type(result)(result.mask, shown.astype(np.float32), ("a", "b")), preprocessing, image_size
-        )
+        placed = resize_mask(type(result)(result.mask, shown.astype(np.float32), ("a", "b")), preprocessing, image_size)
         seen = placed.mask != UNSEEN
         error = np.abs(placed.scores / 255 - ramp)[seen]
         assert error.max() <= 1.01 / scaled + 1.01 / length + 2 / 255
