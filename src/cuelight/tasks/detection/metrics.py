@@ -238,7 +238,10 @@ def _entries(rows: Any, area_share: float = 1.0) -> list[dict[str, Any]]:
     columns |= {"iscrowd": rows.crowd.astype(int)} if isinstance(rows, Objects) else {"score": rows.scores}
     if hasattr(rows, "points"):
         labelled = (rows.points[..., 2] > 0).sum(1)
-        columns |= {"keypoints": rows.points.reshape(len(rows.labels), -1), "num_keypoints": labelled}
+        columns |= {
+            "keypoints": rows.points.reshape(len(rows.labels), 3 * rows.points.shape[1]),
+            "num_keypoints": labelled,
+        }
     values = [column.tolist() for column in columns.values()]
     return [dict(zip(columns, of_one, strict=True)) for of_one in zip(*values, strict=True)]
 
