@@ -5,7 +5,7 @@ import os
 
 import pytest
 
-from cuelight.cli.screen import HidingFormatter
+from cuelight.cli.display import HidingFormatter
 
 # Two test processes share two cores, and threads that wait for each other's cores take many times as long.
 os.environ.setdefault("OMP_NUM_THREADS", "1")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
@@ -173,6 +172,8 @@ def did_you_mean(word: str, candidates: Iterable[str]) -> str:
         >>> did_you_mean("zzz", ["Timer"])
         ''
     """
+    import difflib  # noqa: PLC0415 - a help text need not wait for it
+
     by_lower_case = {candidate.lower(): candidate for candidate in candidates}
     near = difflib.get_close_matches(word.lower(), by_lower_case, n=1, cutoff=0.6)
     return f' Did you mean "{by_lower_case[near[0]]}"?' if near else ""

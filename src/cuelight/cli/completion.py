@@ -4,11 +4,7 @@ from __future__ import annotations
 
 import argparse
 import os
-from contextlib import suppress
-from pathlib import Path
 from typing import Any
-
-from cuelight.errors import CuelightError
 
 VARIABLE = "_ARGCOMPLETE"
 
@@ -32,8 +28,12 @@ def override_keys(parsed_args: argparse.Namespace | None = None, **_: Any) -> li
 
 
 def _parameters(config: str) -> list[str]:
+    from contextlib import suppress
+    from pathlib import Path
+
     from cuelight.config.loading import read_document
     from cuelight.config.resolving import parts_of
+    from cuelight.errors import CuelightError
     from cuelight.registry.manifest import part_of
 
     file = Path(config) / "config.yaml" if Path(config).is_dir() else Path(config)

@@ -17,7 +17,7 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from cuelight.cli.screen import HidingFormatter
+from cuelight.cli.screen import hidden_in
 from cuelight.train_end.outcomes import Outcome, TrainEndError
 from cuelight.utils.console import HidingConsole, make_console
 from cuelight.utils.files import as_json, short_path
@@ -38,6 +38,14 @@ _NOISE = (
     r".*isinstance\(treespec, LeafSpec\).*",
     r"Found \d+ module\(s\) in eval mode at the start of training.*",  # as model.freeze wants it
 )
+
+
+class HidingFormatter(logging.Formatter):
+    """Hides secrets before a handler breaks lines and sets colors."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        """Return the message with its traceback."""
+        return hidden_in(super().format(record))
 
 
 def set_up_display(quiet: bool) -> Console | None:

@@ -5,13 +5,11 @@ from __future__ import annotations
 import argparse
 import errno
 import io
-import logging
 import os
 import pkgutil
 import re
 import signal
 import sys
-import traceback
 from collections.abc import Sequence
 from typing import NoReturn
 
@@ -36,6 +34,8 @@ def run() -> NoReturn:
     """
     code = main()
     if is_busy():
+        import logging
+
         logging.shutdown()
         sys.stdout.flush()
         sys.stderr.flush()
@@ -82,6 +82,8 @@ def _run(arguments: Sequence[str] | None) -> int:
         return EXIT_USAGE if isinstance(error, UsageError) else EXIT_FAILED
     except Exception as error:  # noqa: BLE001 - outside of this function, Python would print it with its secrets
         if not isinstance(error, OSError) or error.errno != errno.ENAMETOOLONG:
+            import traceback
+
             sys.stderr.write(traceback.format_exc())
             return EXIT_FAILED
         sys.stderr.write(f"error: {_LONG_WORD.sub(_cut, str(error.filename))}: this name is too long for a file.\n")

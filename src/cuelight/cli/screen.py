@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 import re
 import sys
 from collections.abc import Iterator
@@ -29,20 +28,12 @@ class _Screen:
         return getattr(self._stream, name)
 
     def write(self, text: str) -> int:
-        shown = _hidden(text)
+        shown = hidden_in(text)
         self._stream.write(shown if self._stream.isatty() else _BLANKS_AT_THE_END.sub("", shown))
         return len(text)
 
 
-class HidingFormatter(logging.Formatter):
-    """Hides secrets before a handler breaks lines and sets colors."""
-
-    def format(self, record: logging.LogRecord) -> str:
-        """Return the message with its traceback."""
-        return _hidden(super().format(record))
-
-
-def _hidden(text: str) -> str:
+def hidden_in(text: str) -> str:
     """Hide secrets; without importing what hides them if there can be none, as in a help text."""
     if "@" not in text and "cuelight.utils.hidden_values" not in sys.modules:
         return text
