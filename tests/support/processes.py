@@ -117,7 +117,7 @@ def cuelight(*arguments, folder, **options):
 def _run(arguments, folder, streams, environment, largest_file, dies_of_it):
     os.chdir(folder)
     signal.signal(signal.SIGINT, signal.default_int_handler)  # a background job has it switched off
-    for name in ("RANK", "LOCAL_RANK", "WORLD_SIZE", "CUELIGHT_RUN_DIRECTORY", "FORCE_COLOR", "NO_COLOR"):
+    for name in ("RANK", "LOCAL_RANK", "WORLD_SIZE", "CUELIGHT_RUN_DIRECTORY", "FORCE_COLOR", "NO_COLOR", "COLUMNS"):
         os.environ.pop(name, None)
     os.environ.update(environment)
     flags = os.O_WRONLY | os.O_CREAT
