@@ -175,6 +175,26 @@ def test_another_preprocessing_is_refused(tmp_path) -> None:
         Run.load(run.directory, ["trainer.epochs=2", "data.params.size=28"]).resume()
 
 
+def test_another_division_of_the_images_is_refused(tmp_path) -> None:
+    tree = {
+        "model": {"name": "ClassificationModel", "params": {"backbone": "test_resnet"}},
+        "data": {"name": "Digits", "params": {"size": 14}},
+        "trainer": {"epochs": 1, "batch_size": 512, "num_workers": 0, "accelerator": "cpu"},
+    }
+    run = Run.from_yaml(tree)
+    run.train(tmp_path)
+    with pytest.raises(ConfigError, match=r"data\.params\.split_seed: .* measured on images that it was trained on"):
+        Run.load(run.directory, ["trainer.epochs=2", "data.params.split_seed=1"]).resume()
+    Run.load(run.directory, ["trainer.epochs=2", "data.params.split_seed=0"]).resume()
+
+
+@pytest.mark.parametrize("name", ["val_split", "test_split", "group_by", "group_column", "folds", "fold"])
+def test_each_parameter_that_divides_images_is_refused(name) -> None:
+    tree = {"model": {"name": "ClassificationModel"}, "data": {"name": "Digits"}}
+    (problem,) = refused_changes([f"data.params.{name}"], Run.from_yaml(tree).config, {}, DataSpec())
+    assert "measured on images that it was trained on" in problem.message
+
+
 class PassesOn(ModelCheckpoint):
     """Sets a parameter of its base class by itself."""
 

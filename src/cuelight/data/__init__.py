@@ -17,9 +17,13 @@ if TYPE_CHECKING:
     from cuelight.data.datasets.digit_keypoints import DigitKeypoints as DigitKeypoints
     from cuelight.data.datasets.digit_scenes import DigitScenes as DigitScenes
     from cuelight.data.datasets.digits import Digits as Digits
+    from cuelight.data.datasets.hugging_face import HuggingFaceImages as HuggingFaceImages
     from cuelight.data.datasets.image_folder import ImageFolder as ImageFolder
+    from cuelight.data.datasets.image_list import ImageList as ImageList
     from cuelight.data.datasets.keypoint_files import CocoKeypoints as CocoKeypoints
     from cuelight.data.datasets.keypoint_files import YoloKeypoints as YoloKeypoints
+    from cuelight.data.datasets.luxonis import LuxonisClassification as LuxonisClassification
+    from cuelight.data.datasets.luxonis import LuxonisDetection as LuxonisDetection
     from cuelight.data.datasets.mask_folder import MaskFolder as MaskFolder
     from cuelight.data.datasets.voc import VOCSegmentation as VOCSegmentation
     from cuelight.data.datasets.voc_detection import VOCDetection as VOCDetection

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import os
 import struct
 import unicodedata
@@ -54,46 +55,49 @@ class UnreadableImageError(DataError):
         )
 
 
-def read_image(path: str, value_range: ValueRange | None = None) -> Image.Image:
-    """Read an image file, turned upright by its EXIF orientation.
+def read_image(path: str, value_range: ValueRange | None = None, content: bytes | None = None) -> Image.Image:
+    """Read an image file, or its ``content``, turned upright by its EXIF orientation.
 
     An image of more than 8 bits is returned as it is stored, for ``images.tensors`` to scale; without a
     ``value_range`` it raises ``UnreadableImageError``, and so does a missing or broken file, or one of several frames.
     """
-    return read_with_header(path, value_range)[0]
+    return read_with_header(path, value_range, content)[0]
 
 
-def read_with_header(path: str, value_range: ValueRange | None = None) -> tuple[Image.Image, Header]:
+def read_with_header(
+    path: str, value_range: ValueRange | None = None, content: bytes | None = None
+) -> tuple[Image.Image, Header]:
     """Do as :func:`read_image`, and return the header too."""
-    image, header = open_image(path, "image")
+    image, header = open_image(path, "image", content)
     try:
         return _with_known_values(image, header, value_range), header
     except ValueError as error:
         raise UnreadableImageError(path, str(error)) from error
 
 
-def open_image(path: str, content: str) -> tuple[Image.Image, Header]:
-    """Load an image file, turned upright, with any values; return its header too.
+def open_image(path: str, kind: str, content: bytes | None = None) -> tuple[Image.Image, Header]:
+    """Load an image file, or its ``content``, turned upright, with any values; return its header too.
 
-    A missing or broken file raises ``UnreadableImageError``, which names the ``content``, such as a mask; so does one
-    of several frames.
+    A missing or broken file raises ``UnreadableImageError``, which names the ``kind``, such as a mask; so does one of
+    several frames.
     """
     try:
-        if os.path.exists(path) and not os.path.isfile(path):  # noqa: PTH110, PTH113 - for each of 10^6 files
-            raise UnreadableImageError(path, "it is a folder, a pipe or a device, not a file", content)
-        with Image.open(path) as image:
+        is_special = os.path.exists(path) and not os.path.isfile(path)  # noqa: PTH110, PTH113 - for each of 10^6 files
+        if content is None and is_special:
+            raise UnreadableImageError(path, "it is a folder, a pipe or a device, not a file", kind)
+        with Image.open(path if content is None else io.BytesIO(content)) as image:
             header = read_header(image)
             image.load()
             if header.turned:
                 ImageOps.exif_transpose(image, in_place=True)
             return image, header
     except FileNotFoundError as error:
-        raise UnreadableImageError(path, "the file no longer exists", content) from error
+        raise UnreadableImageError(path, "the file no longer exists", kind) from error
     except UnidentifiedImageError as error:
         reason = "it is not an image, or Pillow does not support its format"
-        raise UnreadableImageError(path, reason, content) from error
+        raise UnreadableImageError(path, reason, kind) from error
     except _UNREADABLE as error:
-        raise UnreadableImageError(path, str(error) or type(error).__name__, content) from error
+        raise UnreadableImageError(path, str(error) or type(error).__name__, kind) from error
 
 
 def portable_name(path: str, root: Path) -> str:

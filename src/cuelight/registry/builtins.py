@@ -51,6 +51,10 @@ DATA = {
     "YoloKeypoints": "cuelight.data.datasets.keypoint_files:YoloKeypoints",
     "VOCDetection": "cuelight.data.datasets.voc_detection:VOCDetection",
     "ImageFolder": "cuelight.data.datasets.image_folder:ImageFolder",
+    "ImageList": "cuelight.data.datasets.image_list:ImageList",
+    "HuggingFaceImages": "cuelight.data.datasets.hugging_face:HuggingFaceImages",
+    "LuxonisClassification": "cuelight.data.datasets.luxonis:LuxonisClassification",
+    "LuxonisDetection": "cuelight.data.datasets.luxonis:LuxonisDetection",
     "MaskFolder": "cuelight.data.datasets.mask_folder:MaskFolder",
     "VOCSegmentation": "cuelight.data.datasets.voc:VOCSegmentation",
 }

@@ -28,6 +28,8 @@ _OF_A_TRAINING = (
 _OTHER_CLASS = "the saved state belongs to another class."
 _OTHER_GROUPS = "the saved state of the optimizer belongs to other groups of parameters."
 _SAVED_WEIGHTS = "the weights of the checkpoint are used."
+_OTHER_SPLITS = "the model would be measured on images that it was trained on."
+_SPLITTING = ("split_seed", "val_split", "test_split", "group_by", "group_column", "folds", "fold")
 _NEVER = {
     "model.name": _OTHER_CLASS,
     "trainer.optimizer.name": _OTHER_CLASS,
@@ -37,6 +39,7 @@ _NEVER = {
     "trainer.optimizer.decay_norms": _OTHER_GROUPS,
     "model.params.pretrained": _SAVED_WEIGHTS,
     "model.init_from": _SAVED_WEIGHTS,
+    **{f"data.params.{name}": _OTHER_SPLITS for name in _SPLITTING},
 }
 _ORDER_OF_BATCHES = (
     "trainer.batch_size",

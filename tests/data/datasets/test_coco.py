@@ -71,6 +71,16 @@ def _cvat(root: Path) -> None:
     write_coco_file(root / "annotations" / "instances_default.json", root / "images" / "default", range(6))
 
 
+def _cvat_project(root: Path) -> None:
+    for split, scenes in (("Train", range(4)), ("Validation", [4]), ("Test", [5])):
+        write_coco_file(root / "annotations" / f"instances_{split}.json", root / "images" / split, scenes)
+
+
+def _cvat_task(root: Path) -> None:
+    write_coco_file(root / "annotations" / "instances_default.json", root / "images", range(6))
+    _change(root / "annotations" / "instances_default.json", lambda content: content.update(licenses=[], info={}))
+
+
 def _one_file(root: Path) -> None:
     write_coco_file(root / "result.json", root / "images", range(6))
 
@@ -83,7 +93,7 @@ def _names_with_folders(root: Path) -> None:
     )
 
 
-@pytest.mark.parametrize("write", [_roboflow, _cvat, _one_file, _names_with_folders])
+@pytest.mark.parametrize("write", [_roboflow, _cvat, _cvat_project, _cvat_task, _one_file, _names_with_folders])
 def test_exports_of_other_tools_are_read_as_they_are(tmp_path: Path, write: Any) -> None:
     write(tmp_path)
     data = _set_up(tmp_path, val_split=0.2, test_split=0.2)

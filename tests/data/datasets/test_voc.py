@@ -4,6 +4,7 @@ import logging
 import os
 from pathlib import Path
 
+import numpy as np
 import pytest
 from PIL import Image
 
@@ -75,6 +76,86 @@ def test_what_is_missing_is_split_off(voc: Path) -> None:
     names = _names(_set_up(voc, val_split=0.25, test_split=0.25))
 
     assert {split: len(listed) for split, listed in names.items()} == {"train": 2, "val": 1, "test": 1}
+
+
+COLORS = {"sky": (0, 0, 0), "tree": (250, 50, 83), "road": (36, 179, 83)}
+
+
+def _export_of_cvat(voc: Path, lists: tuple[str, ...] = ("default",), palette: bool = False) -> None:
+    """Write the masks in the colors of labelmap.txt, as the export "Segmentation mask 1.1" does."""
+    label_map = "".join(f"{name}:{','.join(map(str, color))}::\n" for name, color in COLORS.items())
+    (voc / "labelmap.txt").write_text(f"# label:color_rgb:parts:actions\n{label_map}")
+    folder = voc / "ImageSets" / "Segmentation"
+    for file in folder.iterdir():
+        file.unlink()
+    for number, name in enumerate(lists):
+        (folder / f"{name}.txt").write_text("".join(f"{i:03}\n" for i in range(number, 10, len(lists))))
+    for path in sorted((voc / "SegmentationClass").iterdir()):
+        with Image.open(path) as image:
+            classes = np.asarray(image)
+        colored = Image.fromarray(np.array(list(COLORS.values()), np.uint8)[classes])
+        (colored.quantize(3) if palette else colored).save(path)
+
+
+@pytest.mark.parametrize("palette", [False, True])
+def test_masks_of_cvat_are_read_by_their_colors(voc: Path, palette: bool) -> None:
+    expected = [np.asarray(Image.open(path)) for path in sorted((voc / "SegmentationClass").iterdir())]
+    _export_of_cvat(voc, palette=palette)
+    data = _set_up(voc, val_split=0.2)
+
+    assert data.class_names == list(COLORS)
+    assert {split: len(files) for split, files in data._splits.items()} == {"train": 8, "val": 2}
+    for files in data._splits.values():
+        for index, path in enumerate(files.paths):
+            assert np.array_equal(files[index][1].numpy(), expected[int(Path(path).stem)])
+
+
+def test_lists_of_a_project_in_cvat_are_the_splits(voc: Path) -> None:
+    _export_of_cvat(voc, ("Train", "Validation", "Test"))
+
+    assert {split: len(names) for split, names in _names(_set_up(voc)).items()} == {"train": 4, "val": 3, "test": 3}
+
+
+def test_class_names_choose_the_order_of_colors(voc: Path) -> None:
+    _export_of_cvat(voc)
+    usual, other = _set_up(voc), _set_up(voc, class_names=["road", "tree", "sky"])
+    assert np.array_equal(usual._splits["train"][0][1], 2 - other._splits["train"][0][1])
+
+    with pytest.raises(DataError, match=r"labelmap\.txt has the classes sky, tree, road, but data\.params"):
+        _set_up(voc, class_names=["sky", "tree", "lake"])
+
+
+def test_a_color_of_no_class_is_named_and_that_of_borders_ignored(voc: Path) -> None:
+    _export_of_cvat(voc)
+    mask = Image.new("RGB", (64, 48), (224, 224, 192))
+    mask.save(voc / "SegmentationClass" / "000.png")
+    data = _set_up(voc, val_split=0.2)
+    split, index = next((split, files.paths.index(path)) for split, files in data._splits.items()
+                        for path in files.paths if path.endswith("000.jpg"))  # fmt: skip
+    assert set(data._splits[split][index][1].unique().tolist()) == {IGNORE_INDEX}
+
+    mask.putpixel((3, 4), (1, 2, 3))
+    mask.save(voc / "SegmentationClass" / "000.png")
+    with pytest.raises(DataError, match=r"000\.png: the mask cannot be read: it contains the color 1,2,3, which"):
+        data._splits[split][index]
+
+
+@pytest.mark.parametrize(
+    ("line", "message"),
+    [
+        ("cat", "expected a name and a color such as cat:255,0,0:: in each line, got cat"),
+        ("cat:1,2", "expected a name and a color"),
+        ("cat:1,2,256::", "expected a name and a color"),
+        ("cat:250,50,83::", "the name or the color of cat is there twice"),
+        ("sky:1,2,3::", "the name or the color of sky is there twice"),
+    ],
+)
+def test_a_wrong_label_map_is_refused(voc: Path, line: str, message: str) -> None:
+    _export_of_cvat(voc)
+    file = voc / "labelmap.txt"
+    file.write_text(f"{file.read_text()}{line}\n")
+    with pytest.raises(DataError, match=rf"labelmap\.txt: {message}"):
+        _ = VOCSegmentation(voc).class_names
 
 
 def test_trainval_serves_where_there_is_no_train(voc: Path) -> None:

@@ -59,11 +59,18 @@ def _cvat(voc: Path) -> None:
         (lists / f"{split}.txt").unlink()
 
 
+def _cvat_project(voc: Path) -> None:
+    lists = voc / "ImageSets" / "Main"
+    for split, name in (("train", "Train"), ("val", "Validation"), ("test", "Test")):
+        (lists / f"{split}.txt").rename(lists / f"{name}.txt")
+    (voc / "labelmap.txt").write_text("# label:color_rgb:parts:actions\nred:255,0,0::\n")
+
+
 def _one_folder(voc: Path) -> None:
     shutil.rmtree(voc / "ImageSets")
 
 
-@pytest.mark.parametrize("change", [_roboflow, _cvat, _one_folder])
+@pytest.mark.parametrize("change", [_roboflow, _cvat, _cvat_project, _one_folder])
 def test_exports_of_other_tools_are_read_as_they_are(voc: Path, change: Any, caplog: Any) -> None:
     change(voc)
     data = _set_up(voc, val_split=0.2, test_split=0.2)

@@ -88,6 +88,44 @@ def test_labels_may_be_beside_their_images(yolo: Path) -> None:
     assert sum(map(len, _names(_set_up(yolo)).values())) == 6
 
 
+@pytest.mark.parametrize("prefix", ["", "data/"])
+def test_a_file_of_darknet_is_read(yolo: Path, prefix: str, caplog: Any) -> None:
+    """As the export "YOLO 1.1" of CVAT."""
+    (yolo / "data.yaml").unlink()
+    for split, name in (("train", "train"), ("val", "valid")):
+        folder = yolo / f"obj_{name}_data"
+        (yolo / "images" / split).rename(folder)
+        for file in (yolo / "labels" / split).iterdir():
+            shutil.move(file, folder)
+        lines = [f"{prefix}obj_{name}_data/{stem}.png" for stem in ALL[split]]
+        (yolo / f"{name}.txt").write_text("\n".join(lines))
+    shutil.rmtree(yolo / "images"), shutil.rmtree(yolo / "labels")
+    (yolo / "obj.names").write_text("\n".join(NAMES))
+    settings = f"classes = 4\nnames = {prefix}obj.names\ntrain = {prefix}train.txt\nvalid = {prefix}valid.txt\n"
+    (yolo / "obj.data").write_text(f"{settings}backup = backup/\n")
+    data = _set_up(yolo, test_split=0)
+
+    assert data.class_names == list(NAMES)
+    assert _names(data) == {split: ALL[split] for split in ("train", "val")}
+    assert torch.equal(data._splits["val"][0][1]["labels"], overlapping_scene(6)[1]["labels"])
+    assert caplog.messages == []
+    (yolo / "obj.data").write_text(settings.replace("4", "5"))
+    with pytest.raises(DataError, match=r"obj\.data: nc is 5, but there are 4 names"):
+        _set_up(yolo)
+
+
+def test_roboflow_names_splits_that_it_does_not_export(yolo: Path, caplog: Any) -> None:
+    shutil.rmtree(yolo / "images" / "test")
+    entries = f"train: ../images/train\nval: ../images/val\ntest: ../test/images\nnc: 4\n{NAMED}\n"
+    _settings(yolo, entries)
+    with pytest.raises(DataError, match=r"test: there is no .*test/images\. Correct the entry"):
+        _set_up(yolo)
+
+    _settings(yolo, f"{entries}roboflow: {{workspace: colors, version: 1}}\n")
+    assert set(_names(_set_up(yolo, test_split=0))) == {"train", "val"}
+    assert caplog.messages[0].endswith("data.yaml: test is missing; Roboflow names a split also if it exports none.")
+
+
 def test_a_missing_split_is_taken_from_training(yolo: Path) -> None:
     _settings(yolo, f"train: [images/train, images/val, images/test]\n{NAMED}")
     data = _set_up(yolo, val_split=0.2, test_split=0.2)

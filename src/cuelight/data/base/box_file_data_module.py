@@ -108,9 +108,9 @@ class BoxFileDataModule(ImageFileDataModule[BoxFiles]):
         chosen = {split: list(self._choose(images, new_names, errors)) for split, images in self._read().splits.items()}
         skeleton = self._read().skeleton
         errors.report()
-        self._annotations = None
         _warn_of_repeated(chosen)
         options = self.class_names, self.value_range, len(skeleton.names) if skeleton else 0
+        self._annotations = None
         return {split: BoxFiles.of_images(images, *options) for split, images in chosen.items()}
 
     def check_files(self, train: BoxFiles) -> None:

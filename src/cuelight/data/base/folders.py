@@ -16,7 +16,8 @@ logger = logging.getLogger(__name__)
 
 OnError = Literal["raise", "skip"]
 
-_SPLIT_NAMES = {"train": ("train",), "val": ("val", "valid", "validation"), "test": ("test",)}
+SPLIT_NAMES = {"train": ("train",), "val": ("val", "valid", "validation"), "test": ("test",)}
+SPLIT_OF = {name: split for split, names in SPLIT_NAMES.items() for name in names}
 _LAYOUT = "Expected one folder per class in it, or the folders train, val and test with one folder per class in each."
 
 
@@ -46,7 +47,7 @@ def require_folder(root: Path, layout: str) -> None:
 
 def split_folders(root: Path) -> dict[str, Path]:
     """Return the folders that are named after a split; ``valid`` and ``validation`` mean ``val``."""
-    return {split: root / name for split, names in _SPLIT_NAMES.items() for name in names if (root / name).is_dir()}
+    return {split: root / name for split, names in SPLIT_NAMES.items() for name in names if (root / name).is_dir()}
 
 
 def find_classes(folder: Path, on_error: OnError = "raise") -> list[str]:

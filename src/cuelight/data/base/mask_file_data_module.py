@@ -86,4 +86,4 @@ def class_name_problem(names: Sequence[str]) -> str | None:
 def _hashed_entries(files: MaskFiles, root: Path) -> Iterator[tuple[str, str]]:
     for image, mask in zip(files.paths, files.masks, strict=True):
         yield image, portable_name(mask, root)
-        yield mask, "\n".join(files.class_names)
+        yield mask, "\n".join([*files.class_names, *map(str, files.colors)])

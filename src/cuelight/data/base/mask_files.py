@@ -18,22 +18,31 @@ from cuelight.errors import DataError
 from cuelight.images.preprocessing import IGNORE_INDEX
 from cuelight.images.value_range import ValueRange
 
+Color = tuple[int, ...]
+"""Red, green and blue, 0 to 255."""
+
 _INDEX_MODES = ("P", "L", "1", "I", "I;16", "I;16B", "I;16L", "I;16N")
 _LOOKED_AT = 32
 _MOST_LISTED = 5
+_PALETTE_OR_COLOR = ("P", "RGB", "RGBA")
+_VOID = (224, 224, 192)  # the borders of objects in Pascal VOC
+_TO_NUMBER = np.array([1 << 16, 1 << 8, 1], dtype=np.int32)
 
 
-def read_mask(path: str, class_count: int) -> NDArray[np.uint8]:
+def read_mask(path: str, class_count: int, colors: Sequence[Color] = ()) -> NDArray[np.uint8]:
     """Read a mask upright: ``(H, W)``, class indices below ``class_count``, or ``IGNORE_INDEX`` for no class.
 
-    ``UnreadableImageError`` is raised for a missing or broken file, for one that is not a grey or palette image, and
-    for other values.
+    With ``colors``, one for each class, a palette or color image is read by them. ``UnreadableImageError`` is raised
+    for a missing or broken file, for another color image, and for other values.
     """
-    return _read_mask(path, class_count)[0]
+    return _read_mask(path, class_count, colors)[0]
 
 
 class MaskFiles:
-    """Image files with a mask file each; images of more than 8 bits need a ``value_range``."""
+    """Image files with a mask file each; images of more than 8 bits need a ``value_range``.
+
+    With ``colors``, one for each class, masks may be in these colors.
+    """
 
     def __init__(
         self,
@@ -41,11 +50,13 @@ class MaskFiles:
         masks: Sequence[str],
         class_names: Sequence[str],
         value_range: ValueRange | None = None,
+        colors: Sequence[Color] = (),
     ) -> None:
         self.paths = list(paths)
         self.masks = list(masks)
         self.class_names = list(class_names)
         self.value_range = value_range
+        self.colors = colors
 
     def __len__(self) -> int:
         return len(self.paths)
@@ -58,7 +69,7 @@ class MaskFiles:
         """
         path, mask_path = self.paths[index], self.masks[index]
         image, of_image = read_with_header(path, self.value_range)
-        mask, of_mask = _read_mask(mask_path, len(self.class_names))
+        mask, of_mask = _read_mask(mask_path, len(self.class_names), self.colors)
         height, width = mask.shape
         problem = _difference(path, of_image, of_mask)
         if (width, height) != image.size:
@@ -73,7 +84,7 @@ class MaskFiles:
         """Return the images at these positions, in this order."""
         chosen = list(positions)
         paths, masks = [self.paths[i] for i in chosen], [self.masks[i] for i in chosen]
-        return MaskFiles(paths, masks, self.class_names, self.value_range)
+        return MaskFiles(paths, masks, self.class_names, self.value_range, self.colors)
 
 
 def refuse_masks_without_classes(files: MaskFiles) -> None:
@@ -92,8 +103,10 @@ def refuse_masks_without_classes(files: MaskFiles) -> None:
         )
 
 
-def _read_mask(path: str, class_count: int) -> tuple[NDArray[np.uint8], Header]:
+def _read_mask(path: str, class_count: int, colors: Sequence[Color] = ()) -> tuple[NDArray[np.uint8], Header]:
     image, header = open_image(path, "mask")
+    if colors and image.mode in _PALETTE_OR_COLOR:
+        return _classes_of_colors(path, image, colors), header
     expected = f"expected the class index of each pixel, 0 to {class_count - 1}, or {IGNORE_INDEX} to ignore it"
     if image.mode not in _INDEX_MODES:
         is_float = image.mode == "F"
@@ -104,6 +117,18 @@ def _read_mask(path: str, class_count: int) -> tuple[NDArray[np.uint8], Header]:
     if foreign.size:
         raise UnreadableImageError(path, f"it contains {_listed(np.unique(foreign))}; {expected}", "mask")
     return mask.astype(np.uint8), header
+
+
+def _classes_of_colors(path: str, image: Image.Image, colors: Sequence[Color]) -> NDArray[np.uint8]:
+    pixels = np.asarray(image.convert("RGB")).astype(np.int32) @ _TO_NUMBER
+    known = np.array([*colors, _VOID], dtype=np.int32) @ _TO_NUMBER
+    order = np.argsort(known, kind="stable")
+    classes = order[np.searchsorted(known, pixels, sorter=order).clip(max=len(order) - 1)]
+    if (foreign := np.unique(pixels[known[classes] != pixels])).size:
+        red, green, blue = foreign[0] >> 16, foreign[0] >> 8 & 255, foreign[0] & 255
+        reason = f"it contains the color {red},{green},{blue}, which is that of no class"
+        raise UnreadableImageError(path, reason, "mask")
+    return np.where(classes < len(colors), classes, IGNORE_INDEX).astype(np.uint8)
 
 
 def _difference(path: str, image: Header, mask: Header) -> str:
@@ -121,7 +146,7 @@ def _values_of(masks: Iterable[str], files: MaskFiles) -> set[int]:
     values: set[int] = set()
     for path in masks:
         with suppress(UnreadableImageError):  # reported when it is loaded
-            values |= set(np.unique(read_mask(path, len(files.class_names))).tolist())
+            values |= set(np.unique(read_mask(path, len(files.class_names), files.colors)).tolist())
         if not values <= {0, IGNORE_INDEX}:
             break
     return values

@@ -6,9 +6,13 @@ import os
 import re
 from pathlib import Path
 
+from cuelight.data.base.folders import SPLIT_NAMES
+from cuelight.data.base.mask_files import Color
 from cuelight.data.base.text_lines import read_lines
 from cuelight.data.finding import UnusedFiles, walk_images
 from cuelight.errors import DataError
+
+_BRIGHTEST = 255
 
 
 def find_root(path: Path, lists: Path) -> Path | None:
@@ -26,18 +30,38 @@ def find_root(path: Path, lists: Path) -> Path | None:
 def read_lists(folder: Path, layout: str) -> dict[str, list[str]]:
     """Return the names in the lists of ``train`` and, where they exist, of ``val`` and ``test``.
 
-    Without ``train.txt``, those of ``trainval.txt`` or ``default.txt`` are for training. ``DataError`` is raised if
-    there are none; its message ends with the expected ``layout``.
+    Without ``train.txt``, those of ``trainval.txt`` or ``default.txt`` are for training. CVAT writes ``Train.txt`` and
+    ``Validation.txt``. ``DataError`` is raised if there are none; its message ends with the expected ``layout``.
     """
-    if (folder / "train.txt").exists():
-        files = {split: folder / f"{split}.txt" for split in ("train", "val", "test")}
+    lists = {file.stem.lower(): file for file in sorted(folder.glob("*.txt"))}
+    if "train" in lists:
+        files = {split: lists[name] for split, names in SPLIT_NAMES.items() for name in names if name in lists}
     else:
-        whole = [folder / "default.txt", folder / "trainval.txt"]
-        files = {"train": next(filter(Path.exists, whole), whole[1]), "test": folder / "test.txt"}
-    names = {split: list(map(_name, read_lines(file))) for split, file in files.items() if file.exists()}
+        whole = {"train": lists.get("default") or lists.get("trainval"), "test": lists.get("test")}
+        files = {split: file for split, file in whole.items() if file}
+    names = {split: list(map(_name, read_lines(file))) for split, file in files.items()}
     if not names.get("train"):
-        raise DataError(f"{files['train']}: this file is empty or does not exist. {layout}")
+        raise DataError(f"{folder / 'train.txt'}: this file is empty or does not exist. {layout}")
     return names
+
+
+def read_label_map(file: Path) -> dict[str, Color]:
+    """Return the color of each class in a file that CVAT writes with masks: ``name:red,green,blue::`` in each line.
+
+    ``DataError`` is raised for another line, and for a color or a name that is there twice.
+    """
+    colors: dict[str, Color] = {}
+    for line in read_lines(file):
+        if line.startswith("#"):
+            continue
+        match = re.match(r"([^:]+):(\d+),(\d+),(\d+)(:|$)", line)
+        color = tuple(map(int, match.groups()[1:4])) if match else ()
+        if match is None or max(color) > _BRIGHTEST:
+            raise DataError(f"{file}: expected a name and a color such as cat:255,0,0:: in each line, got {line[:80]}")
+        if match[1] in colors or color in colors.values():
+            raise DataError(f"{file}: the name or the color of {match[1]} is there twice. Correct one of the lines.")
+        colors[match[1]] = color
+    return colors
 
 
 def _name(line: str) -> str:

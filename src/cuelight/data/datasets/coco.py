@@ -11,7 +11,7 @@ from typing import Any, ClassVar, Literal
 
 from cuelight.data.base.box_annotations import AnnotatedImage, AnnotatedObject, AnnotationErrors, Annotations, Point
 from cuelight.data.base.box_file_data_module import BoxFileDataModule
-from cuelight.data.base.folders import report_unused, require_folder, split_folders
+from cuelight.data.base.folders import SPLIT_OF, report_unused, require_folder, split_folders
 from cuelight.data.base.point_annotations import coco_points, coco_skeleton
 from cuelight.data.base.text_lines import read_text
 from cuelight.data.finding import UnusedFiles, is_file, walk_images
@@ -22,7 +22,6 @@ _LAYOUT = (
     "one in each of the folders train, valid and test. Otherwise set data.params.annotations."
 )
 _SPLIT_IN_NAME = re.compile(r"(?:^|[^a-z])(train|validation|valid|val|test)(?:[^a-z]|$)")
-_SPLITS = {"train": "train", "validation": "val", "valid": "val", "val": "val", "test": "test"}
 _TRIED = 20
 _ID = int | float | str
 
@@ -206,7 +205,7 @@ def _find_annotation_files(root: Path, prefix: str) -> dict[str, Path]:
         files = [file for file in listed if file.stem.startswith(prefix)] or listed
         for file in files:
             match = _SPLIT_IN_NAME.search(file.stem.lower())
-            found.setdefault(_SPLITS[match[1]] if match else "train", []).append(file)
+            found.setdefault(SPLIT_OF[match[1]] if match else "train", []).append(file)
     for split, files in found.items():
         if len(files) > 1:
             names = " or ".join(str(file.relative_to(root)) for file in files[:5])

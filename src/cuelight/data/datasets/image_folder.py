@@ -50,7 +50,7 @@ class ImageFolder(ImageFileDataModule[ImageFiles]):
             quoted = ", ".join(f'"{name}"' for name in further)
             raise DataError(
                 f"{self.path}: the model does not know {quoted}. Its classes: {', '.join(class_names)}. "
-                "Rename or remove these folders."
+                "Rename or remove them in the data."
             )
         self._class_names, self._splits, self._checked = list(class_names), {}, frozenset()
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from functools import cached_property
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -10,9 +11,9 @@ from pydantic import Field
 
 from cuelight.data.base.folders import report_unused, require_folder
 from cuelight.data.base.mask_file_data_module import MaskFileDataModule
-from cuelight.data.base.mask_files import MaskFiles
-from cuelight.data.base.voc_layout import find_root, images_by_name, read_lists
-from cuelight.data.finding import UnusedFiles
+from cuelight.data.base.mask_files import Color, MaskFiles
+from cuelight.data.base.voc_layout import find_root, images_by_name, read_label_map, read_lists
+from cuelight.data.finding import UnusedFiles, is_file
 from cuelight.errors import DataError
 
 logger = logging.getLogger(__name__)
@@ -39,11 +40,14 @@ class VOCSegmentation(MaskFileDataModule):
     ``train.txt``, and ``test.txt`` if there are masks for it, which the challenge does not publish. A missing val or
     test split is taken from the training images.
 
+    CVAT exports masks with a file ``labelmap.txt``, which has the name and the color of each class.
+
     Args:
         path: The folder that holds them, or one above: that of ``VOCdevkit``, or of ``VOC2012``.
         test_split: Share of the training images that becomes test where there is none; with 0 there is no test.
         **options: As for :class:`~cuelight.data.base.mask_file_data_module.MaskFileDataModule`. The classes are
-            the 20 of the challenge after a background, unless ``class_names`` has others.
+            those of ``labelmap.txt``, or else the 20 of the challenge after a background, unless ``class_names`` has
+            others.
     """
 
     def __init__(self, path: str | Path, test_split: Annotated[float, Field(ge=0, lt=1)] = 0.0, **options: Any) -> None:
@@ -52,7 +56,7 @@ class VOCSegmentation(MaskFileDataModule):
     @property
     def class_names(self) -> list[str]:
         """The name of each class, in the order of the values in the masks."""
-        return list(VOC_CLASSES if self._class_names is None else self._class_names)
+        return list(self._class_names or self._label_map or VOC_CLASSES)
 
     def list_files(self) -> dict[str, MaskFiles]:
         """Return the files of ``train`` and, where they exist, of ``val`` and ``test``."""
@@ -73,6 +77,11 @@ class VOCSegmentation(MaskFileDataModule):
         lists = root / _LISTS
         return {split: self._files(listed, images, masks, f"{lists}: {split}") for split, listed in names.items()}
 
+    @cached_property
+    def _label_map(self) -> dict[str, Color]:
+        file = (find_root(Path(self.path), _LISTS) or Path(self.path)) / "labelmap.txt"
+        return read_label_map(file) if is_file(file) else {}
+
     def missing_split(self, split: str) -> str:
         """Return the message for a split without images."""
         return (
@@ -92,6 +101,11 @@ class VOCSegmentation(MaskFileDataModule):
                     "set on_error: skip."
                 )
             logger.warning("%s: skipped, such as %s", found, first)
-        return MaskFiles(
-            [images[name] for name in whole], [masks[name] for name in whole], self.class_names, self.value_range
-        )
+        colors = [self._label_map[name] for name in self.class_names if name in self._label_map]
+        if self._label_map and len(colors) < len(self.class_names):
+            raise DataError(
+                f"{self.path}: labelmap.txt has the classes {', '.join(self._label_map)}, but data.params.class_names "
+                f"has {', '.join(self.class_names)}. Correct the names, or remove class_names."
+            )
+        paths, mask_paths = [images[name] for name in whole], [masks[name] for name in whole]
+        return MaskFiles(paths, mask_paths, self.class_names, self.value_range, colors)

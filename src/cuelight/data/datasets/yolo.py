@@ -19,7 +19,7 @@ from cuelight.data.base.box_annotations import (
     Annotations,
 )
 from cuelight.data.base.box_file_data_module import BoxFileDataModule
-from cuelight.data.base.folders import report_unused
+from cuelight.data.base.folders import SPLIT_NAMES, report_unused
 from cuelight.data.base.point_annotations import to_points, yolo_skeleton
 from cuelight.data.base.text_lines import read_lines, read_text
 from cuelight.data.finding import UnusedFiles, is_file, walk_images
@@ -28,8 +28,8 @@ from cuelight.errors import DataError
 logger = logging.getLogger(__name__)
 
 _LAYOUT = "Expected data.yaml with train (a folder, a list of folders, or a text file of images) and names."
-_SPLITS = {"train": ("train",), "val": ("val", "valid", "validation"), "test": ("test",)}
 _BOX = 4
+_DARKNET = "obj.data"
 
 
 class YoloDetection(BoxFileDataModule):
@@ -41,15 +41,17 @@ class YoloDetection(BoxFileDataModule):
     each object, with the number of its class and the center, width and height of its box as shares of the image; or
     with a polygon, whose box is used. A missing val or test split is taken from the training images.
 
+    Instead of ``data.yaml`` there may be the file ``obj.data`` of Darknet, as in the export "YOLO 1.1" of CVAT.
+
     Args:
-        path: The file ``data.yaml``, or its folder.
+        path: The file ``data.yaml`` or ``obj.data``, or its folder.
         **options: As for :class:`~cuelight.data.base.box_file_data_module.BoxFileDataModule`.
     """
 
     def read_annotations(self, errors: AnnotationErrors) -> Annotations:
         """Return the images of ``train`` and, where they exist, of ``val`` and ``test``."""
-        file = _find_yaml(Path(self.path))
-        settings = _read_yaml(file)
+        file = _find_settings(Path(self.path))
+        settings = _read_darknet(file) if file.suffix == ".data" else _read_yaml(file)
         names = _class_names(settings, file)
         has_points = self.with_points or "kpt_shape" in settings
         skeleton, numbers = yolo_skeleton(settings, file) if has_points else (None, 0)
@@ -58,11 +60,17 @@ class YoloDetection(BoxFileDataModule):
         unused = UnusedFiles(file.parent, ignored=(".txt", ".cache", ".yaml", ".yml"))
         splits: dict[str, list[AnnotatedImage]] = {}
         folders: list[Path] = []
-        for split, keys in _SPLITS.items():
+        for split, keys in SPLIT_NAMES.items():
             entry = next((settings[key] for key in keys if settings.get(key)), None)
             if entry is None:
                 continue
-            found = [_find_place(place, roots, file, split) for place in _as_list(entry, file, split)]
+            try:
+                found = [_find_place(place, roots, file, split) for place in _as_list(entry, file, split)]
+            except DataError:
+                if split == "train" or "roboflow" not in settings:
+                    raise
+                logger.warning("%s: %s is missing; Roboflow names a split also if it exports none.", file, split)
+                continue
             folders += [folder for folder in found if folder.is_dir()]
             paths = [path for place in found for path in _list_images(place, roots, unused, errors)]
             splits[split] = list(
@@ -74,12 +82,14 @@ class YoloDetection(BoxFileDataModule):
         return Annotations(list(dict.fromkeys(names.values())), splits, skeleton if self.with_points else None)
 
 
-def _find_yaml(path: Path) -> Path:
+def _find_settings(path: Path) -> Path:
     if not path.is_dir():
         return path
     files = sorted([*path.glob("*.yaml"), *path.glob("*.yml")])
     if (path / "data.yaml") in files:
         return path / "data.yaml"
+    if not files and is_file(path / _DARKNET):
+        return path / _DARKNET
     if len(files) != 1:
         raise DataError(f"{path}: found {len(files)} YAML files in this folder. Set data.params.path to one. {_LAYOUT}")
     return files[0]
@@ -94,6 +104,15 @@ def _read_yaml(file: Path) -> dict[str, Any]:
     if not isinstance(settings, dict):
         raise DataError(f"{file}: expected a mapping of keys. {_LAYOUT}")
     return settings
+
+
+def _read_darknet(file: Path) -> dict[str, Any]:
+    """Return the settings of a file of Darknet, which has a key and a value in each line, with the names of classes."""
+    pairs = (line.partition("=") for line in read_lines(file))
+    settings: dict[str, Any] = {key.strip(): value.strip() for key, _, value in pairs}
+    names = _find_place(settings.get("names") or "obj.names", [file.parent], file, "names")
+    count = settings.get("classes", "")
+    return {**settings, "names": read_lines(names), "nc": int(count) if count.isdecimal() else None}
 
 
 def _class_names(settings: Mapping[str, Any], file: Path) -> dict[int, str]:
@@ -125,9 +144,9 @@ def _as_list(entry: object, file: Path, split: str) -> list[str]:
 
 def _find_place(place: str, roots: Sequence[Path], file: Path, split: str) -> Path:
     place = place.replace("\\", "/")
-    # Roboflow writes ../train/images for train/images, or the name of the folder with data.yaml before it.
-    forms = (place, place.removeprefix("../"), place.removeprefix(f"{file.parent.name}/"))
-    candidates = [root / each for each in forms for root in roots]
+    # Roboflow writes ../train/images for train/images, or the name of the folder with data.yaml before it; CVAT data/.
+    prefixes = ("", "../", f"{file.parent.name}/", "data/")
+    candidates = [root / place.removeprefix(prefix) for prefix in prefixes for root in roots]
     for candidate in candidates:
         if candidate.is_dir() or is_file(candidate):
             return candidate
