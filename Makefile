@@ -48,7 +48,7 @@ test-gpu: $(INSTALLED)  ## The tests that need a CUDA device.
 	$(BIN)/pytest -m gpu
 
 bench: $(INSTALLED)  ## Measure every claim of the documentation.
-	@missed=0; for claim in help at_once first_step step_overhead input_pipeline channels_last ema gradcam detection train_end upload gpu_stats tracking_overhead; do \
+	@missed=0; for claim in help at_once first_step step_overhead input_pipeline channels_last ema gradcam detection train_end whole_run upload gpu_stats tracking_overhead; do \
 		echo "== $$claim"; $(BIN)/python benchmarks/$$claim.py || missed=1; done; exit $$missed
 
 constraints: $(INSTALLED)  ## Write constraints.txt anew, from the newest versions that work together.

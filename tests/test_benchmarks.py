@@ -131,6 +131,16 @@ def test_train_end(benchmark_named, tmp_path):
         assert all(values[step][name][0] > 0 for step in steps)
 
 
+@pytest.mark.slow
+def test_whole_run(benchmark_named, tmp_path):
+    benchmark = benchmark_named("whole_run")
+    images = benchmark.write_images(tmp_path / "images", {"train": 20, "valid": 10, "test": 10})
+    theirs = benchmark.write_file(tmp_path, images, epochs=1)
+    assert benchmark.own_run(benchmark.convert(theirs)) > 0
+    if python := os.environ.get(benchmark.PYTHON_VARIABLE):
+        assert benchmark.luxonis_run(Path(python), theirs) > 0
+
+
 @pytest.mark.parametrize(("seconds", "code"), [(2.0, 0), (2.1, 1)])
 def test_only_the_whole_train_end_has_a_target(benchmark_named, seconds, code):
     benchmark = benchmark_named("train_end")

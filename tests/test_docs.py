@@ -82,8 +82,8 @@ def test_report_of_mistakes_is_the_real_one(tmp_path) -> None:
 @pytest.mark.parametrize(
     "command",
     [
-        "init", "plan", "callbacks", "schema", "layers", "train", "test", "export", "archive", "predict", "explain",
-        "finish", "verify", "report", "upload", "diff",
+        "init", "convert", "plan", "callbacks", "schema", "layers", "train", "test", "export", "archive", "predict",
+        "explain", "finish", "verify", "report", "upload", "diff",
     ],
 )  # fmt: skip
 def test_help_in_the_documentation_is_the_real_one(command, capsys, monkeypatch) -> None:

@@ -153,3 +153,27 @@ def test_the_room_imports_nothing_heavy():
         "import cuelight.config, sys; print([m for m in ('torch', 'lightning', 'numpy', 'rich') if m in sys.modules])"
     )
     assert subprocess.check_output([sys.executable, "-c", code], text=True).strip() == "[]"
+
+
+@pytest.mark.parametrize(
+    ("freeze", "expected"),
+    [
+        ("stem", 'model.freeze: expected a list of names of layers, or of mappings with match and until_epoch, got the text "stem".'),
+        ([3], "model.freeze: expected a list of names of layers, or of mappings with match and until_epoch, got the list [3]."),
+        ([""], 'model.freeze.0: expected a non-empty text, got the text "".'),
+        (["a", {"match": "b", "until_epoch": 0}], "model.freeze.1.until_epoch: expected a whole number of at least 1, or null, got 0."),
+        ([{"until_epoch": 2}], "model.freeze.0.match: this key is missing; expected text"),
+        ([{"match": "b", "until": 2}], 'model.freeze.0.until: unknown key "until". Did you mean "until_epoch"?'),
+    ],
+)  # fmt: skip
+def test_messages_about_frozen_layers(freeze, expected):
+    assert message(model={"name": "A", "freeze": freeze}) == expected
+
+
+def test_frozen_layers_are_written_as_they_were_read():
+    freeze = ["stem", {"match": "layer1", "until_epoch": 3}]
+    config = Config.model_validate({"model": {"name": "A", "freeze": freeze}, "data": {"name": "B"}})
+    assert [entry.match for entry in config.model.freeze] == ["stem", "layer1"]
+    assert config.to_dict()["model"]["freeze"] == freeze
+    assert Config.model_validate(config.to_dict()) == config
+    assert Config.model_validate({"model": {"name": "A", "freeze": None}, "data": {"name": "B"}}).model.freeze == []

@@ -58,6 +58,7 @@ def verdicts(converted):
         ("ClassificationModel", "ImageFolder"),
         ("SegmentationModel", "MaskFolder"),
         ("DetectionModel", "CocoDetection"),
+        ("KeypointDetectionModel", "CocoKeypoints"),
     ],
 )
 def test_each_model_can_be_planned(model, data, variant) -> None:
@@ -117,6 +118,58 @@ def test_settings_become_their_counterparts() -> None:
     assert trainer["callbacks"][2]["active"] is False
     assert config["tracker"] == {"wandb": {"project": "fruit"}}
     assert config["exporter"] == {"opset": 12}
+
+
+def test_what_is_missing_is_not_added_if_it_is_switched_off() -> None:
+    trainer = {"smart_cfg_auto_populate": False, "batch_size": 8, "deterministic": False}
+    converted = convert_luxonis_train(file_of("DetectionModel") | {"trainer": trainer})
+    assert converted.config["trainer"]["callbacks"] == []
+    assert "accumulate_grad_batches" not in converted.config["trainer"]
+    found = verdicts(converted)
+    assert found["trainer.smart_cfg_auto_populate"] == ("kept", "nothing is added.")
+    assert found["trainer.deterministic"][0] == "kept"
+
+
+@pytest.mark.parametrize("given", [{}, {"accumulate_grad_batches": 3}])
+def test_accumulation_is_set_once(given) -> None:
+    scheduler = {"name": "GradientAccumulationScheduler", "params": {"scheduling": {0: 1, 1: 4}}}
+    converted = convert_luxonis_train(file_of("ClassificationModel") | {"trainer": {**given, "callbacks": [scheduler]}})
+    assert "accumulate_grad_batches" not in converted.config["trainer"]
+    assert Run.from_yaml({**converted.config, "tracker": {}}).plan()
+    without = convert_luxonis_train(file_of("ClassificationModel") | {"trainer": {"batch_size": 16, **given}})
+    assert without.config["trainer"]["accumulate_grad_batches"] == given.get("accumulate_grad_batches", 4)
+    key = "trainer.accumulate_grad_batches"
+    assert verdicts(without)[key if given else f"{key} (default)"][0] == "kept"
+
+
+def test_trackers_have_their_names() -> None:
+    tracker = {"project_name": "fruit", "run_name": "first", "wandb_entity": "team", "run_id": "a1"}
+    given = file_of("DetectionModel") | {"tracker": {**tracker, "is_wandb": True, "is_mlflow": True}}
+    both = convert_luxonis_train(given)
+    assert both.config["tracker"] == {
+        "mlflow": {"experiment": "fruit", "run_name": "first"},
+        "wandb": {"project": "fruit", "name": "first", "entity": "team"},
+    }
+    assert verdicts(both)["tracker.wandb_entity"] == ("kept", "tracker.wandb.entity")
+    off = verdicts(convert_luxonis_train(file_of("DetectionModel") | {"tracker": {**tracker, "is_wandb": False}}))
+    assert off["tracker.wandb_entity"] == ("dropped", "no tracker that is used needs it.")
+    assert off["tracker.is_wandb"][0] == "kept"
+
+
+@pytest.mark.parametrize(
+    ("model", "kind", "name", "verdict"),
+    [
+        ("KeypointDetectionModel", "yolov8keypoints", "YoloKeypoints", "kept"),
+        ("KeypointDetectionModel", "native", "CocoKeypoints", "approximated"),
+        ("DetectionModel", "yolov6", "YoloDetection", "kept"),
+        ("SegmentationModel", "voc", "VOCSegmentation", "kept"),
+        ("ClassificationModel", "clsdir", "ImageFolder", "kept"),
+    ],
+)
+def test_the_type_of_a_dataset_becomes_a_class(model, kind, name, verdict) -> None:
+    converted = convert_luxonis_train(file_of(model, dataset_type=kind))
+    assert converted.config["data"]["name"] == name
+    assert verdicts(converted)["loader.params.dataset_type"][0] == verdict
 
 
 def test_defaults_of_luxonis_train_are_written_out() -> None:

@@ -3,13 +3,13 @@
 import re
 
 import pytest
+import timm
 import torch
 
 from cuelight.errors import ConfigError
+from cuelight.registry.values import convert
 from cuelight.runs.run import Run
-from cuelight.training.freezing import freeze
 from support.experiments import experiment, last, own_parts, same_training, write_yaml
-from support.tiny import TinyModel
 
 SHORT = {"name": "OneCycleLR", "interval": "step", "params": {"max_lr": 1, "total_steps": 1}}
 
@@ -111,15 +111,47 @@ def test_mistakes_have_a_place_in_the_file(digits, tmp_path, change) -> None:
         Run.from_yaml(write_yaml(tmp_path / "tiny.yaml", tree)).train(tmp_path / "runs")
 
 
-def test_what_a_model_freezes_itself_keeps_its_mode() -> None:
-    model = TinyModel()
-    for parameter in model.parameters():
-        parameter.requires_grad_(False)
-    freeze(model, [])
-    assert all(part.training for part in model.modules())
-
-
 def test_weights_that_do_not_fit(digits, tmp_path) -> None:
     torch.save({"a": torch.ones(3)}, tmp_path / "a.pt")
     with pytest.raises(ConfigError, match=r"model\.init_from: .*none of its 1 weights fits the model"):
         Run.from_yaml(classifier(digits, {"init_from": str(tmp_path / "a.pt")})).train(tmp_path / "runs")
+
+
+@pytest.fixture
+def weights_of_timm(tmp_path):
+    torch.manual_seed(5)
+    torch.save(timm.create_model("test_resnet", in_chans=1).state_dict(), tmp_path / "timm.pth")
+    return tmp_path / "timm.pth"
+
+
+def test_a_run_begins_with_the_weights_of_a_file_and_then_does_not_need_it(digits, tmp_path, weights_of_timm) -> None:
+    freeze = ["backbone.conv1", "backbone.layer*"]
+    params = {"backbone": "test_resnet", "pretrained": str(weights_of_timm)}
+    run = Run.from_yaml(classifier(digits, {"params": params, "freeze": freeze}))
+    run.train(tmp_path / "runs")
+    given = torch.load(weights_of_timm, weights_only=True)["layer4.0.conv1.weight"]
+    weights_of_timm.unlink()
+    for resumed in (run, Run.load(run.directory, {"trainer.epochs": 2})):
+        assert torch.equal(last(run.directory)["state_dict"]["backbone.layer4.0.conv1.weight"], given)
+        resumed.test()
+        if resumed is not run:
+            resumed.resume()
+
+
+def test_a_file_of_weights_that_does_not_exist(digits, tmp_path, caplog) -> None:
+    tree = classifier(digits, {"params": {"backbone": "test_resnet", "pretrained": "nowhere.pth"}})
+    file = write_yaml(tmp_path / "tiny.yaml", tree)
+    Run.from_yaml(file).plan()  # it may exist on another machine
+    assert re.search(r"tiny\.yaml:\d+: model\.params\.pretrained: there is no such file; expected true,", caplog.text)
+    with pytest.raises(ConfigError, match=r"tiny\.yaml:\d+: model\.params\.pretrained: nowhere\.pth: there is no such"):
+        Run.from_yaml(file).train(tmp_path / "runs")
+    assert not (tmp_path / "runs").exists()
+
+
+@pytest.mark.parametrize(("text", "is_on"), [("true", True), ("false", False)])
+def test_an_environment_variable_still_switches_pretrained(digits, monkeypatch, text, is_on, caplog) -> None:
+    monkeypatch.setenv("PRETRAINED", text)
+    tree = classifier(digits, {"params": {"backbone": "test_resnet", "pretrained": "${env:PRETRAINED}"}})
+    Run.from_yaml(tree).plan()
+    assert "there is no such file" not in caplog.text
+    assert convert(bool | str, Run.from_yaml(tree).config.model.params["pretrained"]) is is_on

@@ -4,7 +4,7 @@ from torch.utils.data import DataLoader
 
 from cuelight.config.schema import OptimizerPart, SchedulerPart
 from cuelight.errors import ConfigError
-from cuelight.tasks import ClassificationModel, DetectionModel
+from cuelight.tasks import ClassificationModel, DetectionModel, SegmentationModel
 from cuelight.training.freezing import freeze
 from cuelight.training.optimization import Optimization
 from cuelight.training.parameter_names import matching_parameters
@@ -78,8 +78,28 @@ def test_layer_decay_lowers_the_rates_towards_the_input(model) -> None:
     assert rates[0] < rates[1] < rates[2] < rates[3] == 0.1
 
 
+@pytest.mark.parametrize("backbone", ["test_resnet", "test_convnext", "test_vit"])
+def test_layer_decay_counts_the_rest_of_a_detector_as_one_more_layer(backbone) -> None:
+    strides = {"strides": [16]} if backbone == "test_vit" else {}
+    model = DetectionModel(backbone, num_classes=3, input_size=(64, 64), **strides)
+    rates = {name: rate for name, (rate, _) in settings(model, layer_decay=0.5).items()}
+    of_backbone = [rate for name, rate in rates.items() if name.startswith("network.backbone.")]
+    assert {rate for name, rate in rates.items() if not name.startswith("network.backbone.")} == {0.1}
+    assert max(of_backbone) == pytest.approx(0.05)
+    assert of_backbone[0] == min(of_backbone) <= 0.0125
+    assert len(set(of_backbone)) >= 3
+
+
+def test_layer_decay_of_an_encoder() -> None:
+    model = SegmentationModel("Unet", "test_resnet", num_classes=3, input_size=(64, 64))
+    rates = {name: rate for name, (rate, _) in settings(model, layer_decay=0.5).items()}
+    first, last = (rates[f"network.encoder.model.{name}.weight"] for name in ("conv1.0", "layer4.0.conv1"))
+    assert first < last == pytest.approx(0.05)
+    assert rates["network.segmentation_head.0.weight"] == 0.1
+
+
 def test_layer_decay_needs_an_order_of_layers() -> None:
-    model = DetectionModel("test_resnet", num_classes=3, input_size=(64, 64))
+    model = SegmentationModel("Unet", "mit_b0", num_classes=3, input_size=(64, 64))
     with pytest.raises(ConfigError, match=r"trainer\.optimizer\.layer_decay: timm does not know the order"):
         settings(model, layer_decay=0.5)
 
@@ -113,7 +133,7 @@ def test_mistakes_are_named(model, group, message) -> None:
 
 
 def test_frozen_parameters_are_in_no_group(model) -> None:
-    freeze(model, ["backbone.layer1"])
+    freeze(model, {"": "backbone.layer1"})
     found = settings(model, groups=[{"match": "backbone.layer*", "params": {"lr": 0.01}}])
     assert not [name for name in found if name.startswith("backbone.layer1")]
     assert {rate for name, (rate, _) in found.items() if name.startswith("backbone.layer2")} == {0.01}
@@ -123,9 +143,3 @@ def test_patterns_match_layers_and_parameters(model) -> None:
     assert matching_parameters(model, "backbone.fc", "") == ["backbone.fc.weight", "backbone.fc.bias"]
     assert matching_parameters(model, "*.bias", "") == [n for n, _ in model.named_parameters() if n.endswith(".bias")]
     assert len(matching_parameters(model, "backbone", "")) == len(list(model.parameters()))
-
-
-def test_frozen_layers_keep_their_statistics(model) -> None:
-    freeze(model, ["backbone.conv1", "backbone.bn1", "backbone.layer1"])
-    assert not model.backbone.layer1.training
-    assert model.backbone.layer2.training

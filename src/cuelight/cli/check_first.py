@@ -42,17 +42,18 @@ def check_first(arguments: argparse.Namespace) -> None:
 
 
 def _of_another_program(source: Path) -> UsageError | None:
-    """Return the error for a file of luxonis-train, in which every key is a mistake."""
+    """Return the error for a file of another program, in which every key is a mistake."""
     from cuelight.config.loading import read_document
-    from cuelight.migration.luxonis_train import is_luxonis_train
+    from cuelight.migration.programs import program_of
 
     try:
         tree = read_document(source).tree
     except ConfigError:
         return None
-    if not is_luxonis_train(tree):
+    program = program_of(tree)
+    if program is None:
         return None
-    return UsageError(f"{source} is a configuration of luxonis-train. Convert it first: cuelight convert {source}")
+    return UsageError(f"{source} is a configuration of {program.name}. Convert it first: cuelight convert {source}")
 
 
 def use_newest_runs(arguments: argparse.Namespace) -> None:

@@ -13,19 +13,21 @@ from rich.text import Text
 from cuelight.cli.display import print_hint, print_json
 from cuelight.config.loading import read_document
 from cuelight.errors import CuelightError, UsageError
-from cuelight.migration.luxonis_train import convert_luxonis_train, is_luxonis_train
+from cuelight.migration.programs import PROGRAMS, program_of
 from cuelight.utils.console import make_console
 
 _COLORS = {"kept": "green", "approximated": "yellow", "dropped": "red"}
 
 
 def run(arguments: argparse.Namespace) -> int:
-    """Write a configuration of luxonis-train as one of Cuelight, and print what became of each setting."""
+    """Write a configuration of another program as one of Cuelight, and print what became of each setting."""
     source = Path(arguments.config)
     document = read_document(source)
-    if not is_luxonis_train(document.tree):
-        raise UsageError(f"{source}: this is no configuration of luxonis-train, so there is nothing to convert.")
-    converted = convert_luxonis_train(document.tree)
+    program = program_of(document.tree)
+    if program is None:
+        names = " or ".join(program.name for program in PROGRAMS)
+        raise UsageError(f"{source}: this is no configuration of {names}, so there is nothing to convert.")
+    converted = program.convert(document.tree, source)
     target = Path(arguments.file)
     try:
         with target.open("x", encoding="utf-8") as file:

@@ -58,8 +58,8 @@ def _add_before_training(commands: argparse._SubParsersAction[Parser]) -> None:
     task.completer = task_names  # type: ignore[attr-defined]  # read by argcomplete
     parser.add_argument("--file", default="model.yaml", help="the file to write (default: model.yaml)")
 
-    parser = _add(commands, "convert", "write a configuration of luxonis-train as one of Cuelight")
-    parser.add_argument("config", help="the file of luxonis-train")
+    parser = _add(commands, "convert", "write a configuration of luxonis-train or Ultralytics as one of Cuelight")
+    parser.add_argument("config", help="a file of luxonis-train; or training arguments or a data.yaml of Ultralytics")
     parser.add_argument("--file", default="model.yaml", help="the file to write (default: model.yaml)")
     _add_json(parser)
 

@@ -6,6 +6,7 @@ from collections.abc import Iterable, Mapping
 from typing import Annotated, Any, Literal
 
 from pydantic import (
+    BeforeValidator,
     Field,
     PrivateAttr,
     SerializerFunctionWrapHandler,
@@ -43,16 +44,44 @@ class Part(Section):
     params: Annotated[dict[str, Any], EMPTY_IF_NULL] = Field(default_factory=dict)
 
 
+class FrozenLayers(Section):
+    """Layers that are not trained; a name alone means the whole training.
+
+    Attributes:
+        match: The name of a layer or parameter, or a pattern such as ``backbone.layer*``.
+        until_epoch: The first epoch, from 0, in which they are trained; by default none.
+    """
+
+    match: Name
+    until_epoch: AtLeast1 | None = None
+
+    @model_serializer(mode="wrap")
+    def _as_name(self, handler: SerializerFunctionWrapHandler) -> str | dict[str, Any]:
+        plain: dict[str, Any] = handler(self)
+        return self.match if self.until_epoch is None else plain
+
+
+def _frozen_layers(value: object) -> object:
+    if value is None:
+        return []
+    if not isinstance(value, list) or not all(isinstance(entry, (str, dict)) for entry in value):
+        raise ValueError("expected a list of names of layers, or of mappings with match and until_epoch")
+    return [{"match": entry} if isinstance(entry, str) else entry for entry in value]
+
+
 class ModelPart(Part):
     """Network and loss.
 
     Attributes:
         init_from: The weights to begin with: a run directory, a checkpoint, or a file with a state dict.
-        freeze: What is not trained: names of layers or parameters, or patterns such as ``backbone.layer*``.
+        freeze: What is not trained: names of layers or parameters, or patterns such as ``backbone.layer*``; with
+            ``until_epoch``, it is trained later.
     """
 
     init_from: Name | None = None
-    freeze: Annotated[list[Name], NO_ENTRIES_IF_NULL] = Field(default_factory=list)
+    freeze: Annotated[
+        list[FrozenLayers], BeforeValidator(_frozen_layers, json_schema_input_type=list[str | FrozenLayers])
+    ] = Field(default_factory=list)
 
 
 class ParameterGroup(Section):

@@ -2,45 +2,31 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from cuelight import registry
-from cuelight.errors import ConfigError, CuelightError, Problem
+from cuelight.errors import CuelightError
 from cuelight.migration.conversion import Conversion, params_of
+from cuelight.migration.luxonis_models import convert_model
 from cuelight.migration.luxonis_transforms import convert_transforms
 
-_MODEL = "model.predefined_model"
-# The model of each predefined model, and its parameters for each variant, with the network that they stand for.
-_MODELS: dict[str, tuple[str, dict[str, tuple[dict[str, Any], str]]]] = {
-    "ClassificationModel": (
-        "ClassificationModel",
-        {"light": ({"backbone": "resnet18"}, ""), "heavy": ({"backbone": "resnet50"}, "")},
-    ),
-    "SegmentationModel": (
-        "SegmentationModel",
-        {
-            "light": ({"architecture": "Unet", "encoder": "resnet18"}, "DDRNet-23-slim"),
-            "heavy": ({"architecture": "Unet", "encoder": "resnet50"}, "DDRNet-23"),
-        },
-    ),
+# The data of each model by the type of the dataset, and that of others.
+_DATA: dict[str, tuple[dict[str, str], str]] = {
+    "ClassificationModel": ({"clsdir": "ImageFolder"}, "ImageFolder"),
+    "SegmentationModel": ({"voc": "VOCSegmentation", "segmask": "MaskFolder"}, "MaskFolder"),
     "DetectionModel": (
-        "DetectionModel",
-        {
-            "light": ({"backbone": "resnet18", "neck": "pan"}, "EfficientRep n"),
-            "medium": ({"backbone": "resnet34", "neck": "pan"}, "EfficientRep s"),
-            "heavy": ({"backbone": "resnet50", "neck": "pan"}, "EfficientRep l"),
-        },
+        {"coco": "CocoDetection", "voc": "VOCDetection", "yolov6": "YoloDetection", "yolov8": "YoloDetection"},
+        "CocoDetection",
     ),
+    "KeypointModel": ({"coco": "CocoKeypoints", "yolov8keypoints": "YoloKeypoints"}, "CocoKeypoints"),
 }
-_HEAD = (("iou_thres", "iou_threshold", 0.45), ("conf_thres", "conf_threshold", 0.25), ("max_det", "max_det", 300))
-_BOX_FORMATS = {"coco": "CocoDetection", "voc": "VOCDetection", "yolov6": "YoloDetection", "yolov8": "YoloDetection"}
-_FOLDERS = {"ClassificationModel": "ImageFolder", "SegmentationModel": "MaskFolder"}
 _TRAINER = {  # with the defaults of luxonis-train
     "epochs": 100, "batch_size": 32, "accelerator": None, "devices": None, "strategy": None, "seed": None,
     "gradient_clip_val": None, "precision": None,
 }  # fmt: skip
 _ADDED = ("UploadCheckpoint", "TestOnTrainEnd", "ConvertOnTrainEnd")  # by luxonis-train, if the file lacks them
+_POPULATE = "trainer.smart_cfg_auto_populate"
 _EFFECTIVE_BATCH = 64  # of its predefined models
 _BY_ITSELF = "is always done here."
 _REASONS = {
@@ -52,7 +38,6 @@ _REASONS = {
     "trainer.pin_memory": "it is chosen by the device.",
     "trainer.n_log_images": "pictures come from GradCamCallback and TestOnTrainEnd.",
     "trainer.save_top_k": "the best and the last checkpoint are kept; add a ModelCheckpoint for more.",
-    "trainer.smart_cfg_auto_populate": "what it adds is written out.",
     "trainer.gradient_clip_algorithm": "gradients are clipped by their norm.",
     "trainer.training_strategy": "set the optimizer and its groups instead.",
     "trainer.n_sanity_val_steps": "two batches are validated first.",
@@ -82,7 +67,7 @@ def convert_luxonis_train(tree: Mapping[str, Any]) -> Conversion:
     """
     found = Conversion(tree)
     found.keep("model.name", "name")
-    _convert_model(found)
+    convert_model(found)
     _convert_data(found)
     _convert_trainer(found)
     _convert_tracker(found)
@@ -93,49 +78,16 @@ def convert_luxonis_train(tree: Mapping[str, Any]) -> Conversion:
     return found
 
 
-def _convert_model(found: Conversion) -> None:
-    name = str(found.take(f"{_MODEL}.name", "")).partition(":")[0]
-    if name not in _MODELS:
-        what = f'the predefined model "{name}"' if name else "a model made of nodes"
-        message = f"{what} has no counterpart. Predefined models that have one: {', '.join(_MODELS)}."
-        raise ConfigError([Problem(message, f"{_MODEL}.name" if name else "model")])
-    cuelight_name, variants = _MODELS[name]
-    found.put("model.name", cuelight_name)
-    found.say(f"{_MODEL}.name", "kept", "model.name")
-    key = f"{_MODEL}.variant" if found.has(f"{_MODEL}.variant") else f"{_MODEL}.params.variant"
-    variant = found.take(key)
-    if variant not in (None, "default", *variants):
-        expected = ", ".join(variants)
-        raise ConfigError([Problem(f'{name} has no variant "{variant}". Expected one of: {expected}.', key)])
-    params, network = variants.get(str(variant), variants["light"])
-    found.put("model.params", dict(params))
-    if network:
-        found.put("model.params.pretrained", value=True)
-        chosen = " and ".join(str(value) for value in params.values())
-        found.say(
-            key, "approximated", f"{chosen}, with weights of ImageNet, in place of {network} with weights of COCO."
-        )
-    elif variant is not None:
-        found.say(key, "kept", "model.params.backbone")
-    if cuelight_name == "DetectionModel":
-        for theirs, ours, default in _HEAD:
-            found.keep(f"{_MODEL}.params.head_params.{theirs}", f"model.params.{ours}", default)
-    weights = f"{_MODEL}.params.backbone_params.weights"
-    if found.has(weights):
-        value = found.take(weights)
-        found.put("model.params.pretrained", value == "download")
-        found.say(weights, "kept" if value != "download" else "approximated", "model.params.pretrained")
-    found.drop({_MODEL: "the network is another one, so its parameters do not apply."})
-
-
 def _convert_data(found: Conversion) -> None:
     model = found.config["model"]["name"]
     kind = found.take("loader.params.dataset_type")
-    is_voc = (model, kind) == ("SegmentationModel", "voc")
-    name = "VOCSegmentation" if is_voc else _FOLDERS.get(model) or _BOX_FORMATS.get(str(kind), "CocoDetection")
+    formats, usual = _DATA[model]
+    name = formats.get(str(kind), usual)
     found.put("data.name", name)
     if kind is not None:
-        found.say("loader.params.dataset_type", "kept", f"data.name: {name}")
+        is_known = kind in formats
+        note = f"data.name: {name}" if is_known else f"{name}, because {kind} is not read here."
+        found.say("loader.params.dataset_type", "kept" if is_known else "approximated", note)
     dataset = found.take("loader.params.dataset_name")
     folder = found.take("loader.params.dataset_dir")
     found.put("data.params.path", str(folder or dataset or "data"))
@@ -176,18 +128,31 @@ def _convert_trainer(found: Conversion) -> None:
     for key, default in _TRAINER.items():
         found.keep(f"trainer.{key}", f"trainer.{key}", default)
     found.keep("trainer.n_workers", "trainer.num_workers", 4)
-    if found.take("trainer.deterministic"):
-        found.put("trainer.deterministic", value=True)
+    if found.has("trainer.deterministic"):
+        found.put("trainer.deterministic", bool(found.take("trainer.deterministic")))
         found.say("trainer.deterministic", "kept")
-    batch = found.config["trainer"]["batch_size"]
-    accumulated = max(1, _EFFECTIVE_BATCH // batch) if isinstance(batch, int) and batch > 0 else None
-    found.keep("trainer.accumulate_grad_batches", "trainer.accumulate_grad_batches", accumulated)
+    entries, is_set = found.take_entries("trainer.callbacks"), found.has(_POPULATE)
+    is_populated = found.take(_POPULATE) is not False
+    if is_set:
+        found.say(_POPULATE, "kept", "what it adds is written out." if is_populated else "nothing is added.")
+    _convert_accumulation(found, entries, is_populated)
     found.keep("trainer.validation_interval", "trainer.validation_interval", 5)
     if found.config["trainer"]["validation_interval"] == -1:  # at the end
         found.put("trainer.validation_interval", found.config["trainer"]["epochs"])
     _convert_part(found, "optimizer", "Adam")
     _convert_part(found, "scheduler", "ConstantLR")
-    _convert_callbacks(found, found.take_entries("trainer.callbacks"))
+    _convert_callbacks(found, entries, _ADDED if is_populated else ())
+
+
+def _convert_accumulation(found: Conversion, entries: list[Mapping[str, Any]], is_populated: bool) -> None:
+    key, batch = "trainer.accumulate_grad_batches", found.config["trainer"]["batch_size"]
+    if any(entry.get("name") == "GradientAccumulationScheduler" for entry in entries):
+        found.drop({key: "GradientAccumulationScheduler sets the number of batches."})
+        return
+    is_computed = is_populated and not found.has(key) and isinstance(batch, int) and batch > 0
+    found.keep(key, key, max(1, _EFFECTIVE_BATCH // batch) if is_computed else None)
+    if is_computed:
+        found.say(f"{key} (default)", "kept", f"{max(1, _EFFECTIVE_BATCH // batch)}, from batch_size.")
 
 
 def _convert_part(found: Conversion, kind: str, default: str) -> None:
@@ -202,9 +167,9 @@ def _convert_part(found: Conversion, kind: str, default: str) -> None:
         found.say(f"trainer.{kind}", "kept")
 
 
-def _convert_callbacks(found: Conversion, entries: list[Mapping[str, Any]]) -> None:
+def _convert_callbacks(found: Conversion, entries: list[Mapping[str, Any]], usual: Sequence[str]) -> None:
     names = {entry.get("name") for entry in entries}
-    added = [{"name": name} for name in _ADDED if name not in names]
+    added = [{"name": name} for name in usual if name not in names]
     converted: list[dict[str, Any]] = []
     for index, entry in enumerate([*entries, *added]):
         key = f"trainer.callbacks.{index}" if index < len(entries) else f"trainer.callbacks ({entry['name']})"
@@ -213,7 +178,9 @@ def _convert_callbacks(found: Conversion, entries: list[Mapping[str, Any]]) -> N
             converted += [{"name": "ExportOnTrainEnd"}, {"name": "ArchiveOnTrainEnd"}]
             found.say(key, "approximated", "ExportOnTrainEnd and ArchiveOnTrainEnd; no conversion for a device.")
         elif name == "GradCamCallback":
-            task = found.config["model"]["name"].removesuffix("Model").lower()
+            model = found.config["model"]["name"].removesuffix("Model").lower()
+            tasks = registry.callbacks.entry(name)["parameters"]["task"]["type"]["one_of"]
+            task = next(task for task in tasks if task.startswith(model))
             converted.append({"name": name, "params": {**params, "target_layer": "auto", "task": task}})
             found.say(key, "approximated", "target_layer is auto, because the index was that of another network.")
         elif name in registry.callbacks.names():
@@ -240,13 +207,29 @@ def _known_parameters(found: Conversion, key: str, name: str, params: Mapping[st
 
 def _convert_tracker(found: Conversion) -> None:
     found.keep("tracker.is_tensorboard", "tracker.tensorboard")
-    name = found.take("tracker.project_name")
-    places = []
-    for key, tracker, project in (("is_mlflow", "mlflow", "experiment"), ("is_wandb", "wandb", "project")):
-        if found.take(f"tracker.{key}"):
-            found.put(f"tracker.{tracker}", {project: name} if name else True)
+    given = {name: found.take(f"tracker.{name}") for name in ("project_name", "run_name", "wandb_entity")}
+    used: list[tuple[str, str]] = []
+    for key, tracker, names in (
+        ("is_mlflow", "mlflow", {"project_name": "experiment", "run_name": "run_name"}),
+        ("is_wandb", "wandb", {"project_name": "project", "run_name": "name", "wandb_entity": "entity"}),
+    ):
+        is_set = found.has(f"tracker.{key}")
+        is_used = found.take(f"tracker.{key}")
+        if is_set:
             found.say(f"tracker.{key}", "kept", f"tracker.{tracker}")
-            places.append(f"tracker.{tracker}.{project}")
-    if name is not None:
-        found.say("tracker.project_name", "kept" if places else "dropped", ", ".join(places) or "no tracker needs it.")
-    found.drop({"tracker": "runs are in runs/<name>/<time>; --output names another folder."})
+        if is_used:
+            section = {ours: given[theirs] for theirs, ours in names.items() if given[theirs] is not None}
+            found.put(f"tracker.{tracker}", section or True)
+            used += [(theirs, f"tracker.{tracker}.{ours}") for theirs, ours in names.items()]
+    for theirs, value in given.items():
+        places = [place for name, place in used if name == theirs]
+        if value is not None:
+            note = ", ".join(places) or "no tracker that is used needs it."
+            found.say(f"tracker.{theirs}", "kept" if places else "dropped", note)
+    found.drop(
+        {
+            "tracker.project_id": "projects have names here.",
+            "tracker.run_id": "a resume goes on in the same run.",
+            "tracker": "runs are in runs/<name>/<time>; --output names another folder.",
+        }
+    )

@@ -78,7 +78,7 @@ def convert_transforms(found: Conversion, entries: Sequence[Mapping[str, Any]], 
     for index, entry in enumerate(entries):
         key = f"{path}.{index}"
         name, params = str(entry.get("name")), params_of(entry)
-        mixes = found.config["model"]["name"] == "DetectionModel" and name in _MIXING
+        mixes = found.config["model"]["name"] in ("DetectionModel", "KeypointModel") and name in _MIXING
         if entry.get("active") is False:
             found.say(key, "dropped", "it was switched off.")
         elif mixes:

@@ -25,12 +25,13 @@ def convert(annotation: Any, value: object) -> Any:
     """Convert a value from a file to the type of a parameter. Raises UnfitError if it does not fit.
 
     A list becomes a tuple, a text a path or an enumeration member, and a mapping a part, where the type asks for it.
-    Numbers and texts are not converted into each other, except the text of an environment variable into a number.
+    Numbers and texts are not converted into each other, except the text of an environment variable into a number, and
+    into a boolean where one is allowed.
     """
     adapter = _adapter(annotation)
     candidates = [reveal(value)]
     if has_reference(value):
-        candidates.append(reveal(as_scalars(value)))
+        candidates.insert(0 if bool in members(annotation) else 1, reveal(as_scalars(value)))
     for candidate in candidates:
         if adapter is None:
             return candidate

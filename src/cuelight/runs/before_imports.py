@@ -8,6 +8,7 @@ from pathlib import Path
 from cuelight import registry
 from cuelight.config import Config, load_config
 from cuelight.errors import ConfigError, Problem
+from cuelight.registry.values import convert
 
 
 def check_names(source: Path, overrides: Sequence[str], to_train: bool) -> Config:
@@ -39,10 +40,15 @@ def missing_data(config: Config) -> Iterator[Problem]:
 
 def missing_weights(config: Config) -> Iterator[Problem]:
     """Find weights to begin with that do not exist."""
-    if config.model.init_from and not Path(config.model.init_from).exists():
-        looked_for = getattr(config.model.init_from, "template", Path(config.model.init_from).absolute())
-        message = f"there is no such run directory or file (looked for {looked_for})."
-        yield Problem(message, "model.init_from", on_this_machine=True)
+    model = config.model
+    places = [(model.init_from, "model.init_from", "run directory or file")]
+    given = model.params.get("pretrained", False)
+    if model.name in registry.models.kind.builtins and isinstance(convert(bool | str, given), str):
+        places.append((given, "model.params.pretrained", "file; expected true, false or the path of one"))
+    for path, key, expected in places:
+        if path and not Path(path).exists():
+            looked_for = getattr(path, "template", Path(path).absolute())
+            yield Problem(f"there is no such {expected} (looked for {looked_for}).", key, on_this_machine=True)
 
 
 def summary(config: Config) -> str:

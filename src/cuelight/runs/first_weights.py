@@ -10,7 +10,7 @@ import lightning.pytorch as pl
 from cuelight.config import Config
 from cuelight.errors import CheckpointError, ConfigError, Problem
 from cuelight.runs.reopen import kept_checkpoints
-from cuelight.training.freezing import freeze
+from cuelight.training.freezing import freeze_for_training
 from cuelight.utils.run_directory import CHECKPOINT_FOLDER, CONFIG_FILE, is_first_process
 from cuelight.weights.best import best_checkpoint, main_metric
 from cuelight.weights.initial import load_what_fits, read_weights
@@ -35,7 +35,7 @@ def prepare_weights(model: pl.LightningModule, config: Config, is_new: bool) -> 
             raise ConfigError([Problem(str(error), _PATH)]) from error
         for line in lines if is_first_process() else ():
             logger.info(line)
-    freeze(model, config.model.freeze)
+    freeze_for_training(model, config.model.freeze)
 
 
 def _best_of(directory: Path, model: pl.LightningModule) -> Path:

@@ -14,6 +14,7 @@ from cuelight.callbacks.added.last_checkpoint import LastCheckpoint
 from cuelight.callbacks.added.seed_each_batch import SeedEachBatch
 from cuelight.callbacks.added.step_on_plateau import StepOnPlateau
 from cuelight.callbacks.added.stop_after_steps import StopAfterSteps
+from cuelight.callbacks.added.unfreeze import Unfreeze
 from cuelight.callbacks.added.watch_loss import WatchLoss
 from cuelight.callbacks.lightning.model_checkpoint import ModelCheckpoint as ResumableModelCheckpoint
 from cuelight.callbacks.test_on_train_end import TestOnTrainEnd
@@ -76,6 +77,8 @@ def plan_callbacks(config: Config) -> tuple[list[PlannedCallback], list[Problem]
     scheduler = config.trainer.scheduler
     if scheduler is not None and scheduler.name == "ReduceLROnPlateau":
         before.append(PlannedCallback(StepOnPlateau(), "added: steps ReduceLROnPlateau before checkpoints are saved"))
+    if any(entry.until_epoch for entry in config.model.freeze):
+        before.append(PlannedCallback(Unfreeze(config.model.freeze), "added: model.freeze with until_epoch"))
     planned = [*before, *from_file, *_added_after(config, [planned.callback for planned in from_file])]
     return planned, problems
 

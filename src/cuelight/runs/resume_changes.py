@@ -126,6 +126,8 @@ def unfit_weights(changed: list[str], module: nn.Module, checkpoint: Mapping[str
 
 def _reason(key: str, config: Config, is_open: bool) -> str | None:
     last = key.rpartition(".")[2]
+    if last == "until_epoch":
+        return None
     for setting, reason in _NEVER.items():
         if key == setting or key.startswith(f"{setting}."):
             return reason

@@ -8,11 +8,11 @@ from typing import Any
 
 import timm
 import torch
-from timm.models import get_pretrained_cfg, is_model_pretrained
+from timm.models import get_pretrained_cfg, group_parameters, is_model_pretrained
 from torch import Tensor, nn
 
 from cuelight.errors import ConfigError, Problem
-from cuelight.training.pretrained import downloading
+from cuelight.training.pretrained import checked, fetching
 
 _SET_ELSEWHERE = {
     "num_classes": "num_classes",
@@ -28,7 +28,7 @@ _REFUSED = frozenset({
 
 
 def backbone_problems(
-    backbone: str, pretrained: bool = False, backbone_params: Mapping[str, Any] | None = None, path: str = ""
+    backbone: str, pretrained: bool | str = False, backbone_params: Mapping[str, Any] | None = None, path: str = ""
 ) -> list[Problem]:
     """Report wrong settings of a backbone; no weights are created or read.
 
@@ -59,13 +59,13 @@ def is_backbone(name: str) -> bool:
     return bool(timm.is_model(name.partition(".")[0])) and ":" not in name
 
 
-def weight_problems(backbone: str, pretrained: bool, where: str) -> list[Problem]:
+def weight_problems(backbone: str, pretrained: bool | str, where: str) -> list[Problem]:
     """Report missing weights of a network that timm has; ``where`` is the key path of its name."""
     name, _, tag = backbone.partition(".")
     tags = [full.partition(".")[2] for full in timm.list_pretrained(name)]
     if tag and tag not in tags:
         return [Problem(f'{name} has no pretrained weights "{tag}".{near_names(tag, tags) or _any_of(tags)}', where)]
-    if pretrained and not is_model_pretrained(backbone):
+    if pretrained is True and not is_model_pretrained(backbone):
         message = f"{name} has no pretrained weights. Leave pretrained out or choose another backbone."
         return [Problem(message, where)]
     return []
@@ -73,7 +73,7 @@ def weight_problems(backbone: str, pretrained: bool, where: str) -> list[Problem
 
 def build_backbone(
     backbone: str,
-    pretrained: bool,
+    pretrained: bool | str,
     num_classes: int,
     in_channels: int,
     input_size: tuple[int, int],
@@ -82,9 +82,9 @@ def build_backbone(
 ) -> nn.Module:
     """Build a network from images ``(N, C, H, W)`` to logits ``(N, num_classes)``.
 
-    Pretrained weights are downloaded once. ``input_size`` is the height and width in pixels, used by networks that are
-    built for one size; ``drop_rate`` is the dropout before the classifier. An unknown name or argument raises
-    ``ConfigError``, a failed download ``CuelightError``.
+    Pretrained weights are downloaded once, or read from a file. ``input_size`` is the height and width in pixels, used
+    by networks that are built for one size; ``drop_rate`` is the dropout before the classifier. An unknown name or
+    argument, and a file that does not fit, raises ``ConfigError``, a failed download ``CuelightError``.
     """
     own = {"num_classes": num_classes, "drop_rate": drop_rate}
     return _create(backbone, pretrained, in_channels, input_size, backbone_params, **own)
@@ -92,7 +92,7 @@ def build_backbone(
 
 def build_feature_maps(
     backbone: str,
-    pretrained: bool,
+    pretrained: bool | str,
     in_channels: int,
     input_size: tuple[int, int],
     strides: Sequence[int],
@@ -113,6 +113,30 @@ def feature_strides(backbone: str) -> list[int]:
     return sorted(set(_feature_info(backbone).reduction()))
 
 
+def layer_numbers(module: nn.Module) -> dict[str, int]:
+    """Return the number of the layer of each parameter of a backbone in a module, the first layer first.
+
+    timm knows the order of the layers of most networks; for others, the result is empty.
+    """
+    parts = dict(module.named_modules())
+    # timm keeps only the layers of a network that gives feature maps, some under other names.
+    architectures = {name: getattr(part, "pretrained_cfg", {}).get("architecture") for name, part in parts.items()}
+    places = [name for name, part in parts.items() if hasattr(part, "group_matcher")]
+    places = places or [name for name, architecture in architectures.items() if architecture]
+    if not places:
+        return {}
+    plain: Any = parts[places[0]]
+    if not hasattr(plain, "group_matcher"):
+        with torch.device("meta"):
+            plain = timm.create_model(str(architectures[places[0]]))
+    if not hasattr(plain, "group_matcher"):
+        return {}
+    numbers = group_parameters(plain, plain.group_matcher(coarse=False), reverse=True)
+    numbers |= {name.replace(".", "_", 1): number for name, number in numbers.items()}
+    own = [name for name, _ in parts[places[0]].named_parameters() if name in numbers]
+    return {f"{places[0]}.{name}".removeprefix("."): numbers[name] for name in own}
+
+
 class ChannelsFirst(nn.Module):
     """Returns the feature maps of a network as ``(N, C, H, W)``; a few networks have ``(N, H, W, C)``."""
 
@@ -129,7 +153,7 @@ class ChannelsFirst(nn.Module):
 
 def _create(
     backbone: str,
-    pretrained: bool,
+    pretrained: bool | str,
     in_channels: int,
     input_size: tuple[int, int],
     backbone_params: Mapping[str, Any],
@@ -139,14 +163,12 @@ def _create(
         raise ConfigError(problems)
     sized = {"img_size": input_size} if is_built_for_one_size(backbone) else {}
     try:
-        with downloading(backbone, pretrained):
-            network: nn.Module = timm.create_model(
-                backbone, pretrained=pretrained, in_chans=in_channels, **own, **(sized | dict(backbone_params))
-            )
+        with fetching(backbone, pretrained, in_channels, backbone_params) as given:
+            own |= {"pretrained": bool(pretrained), "in_chans": in_channels, **sized, **backbone_params, **given}
+            return checked(timm.create_model(backbone, **own), pretrained)
     except TypeError as error:
         message = f"invalid arguments for {backbone}: {error}"
         raise ConfigError([Problem(message, "backbone_params")]) from error
-    return network
 
 
 def _feature_info(backbone: str) -> Any:

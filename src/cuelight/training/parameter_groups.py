@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from typing import Any
 
-from timm.optim import param_groups_layer_decay  # type: ignore[attr-defined]  # timm names it so in its documentation
 from torch import nn
 
 from cuelight.config.schema import OptimizerPart, Part
 from cuelight.errors import ConfigError, Problem
+from cuelight.training.backbones import layer_numbers
 from cuelight.training.parameter_names import matching_parameters
 
 _PATH = "trainer.optimizer"
@@ -51,17 +51,15 @@ def _decay_layers(
     """Scale the learning rates of the layers of the backbone (H. Bao et al., 2021, "BEiT"); timm knows their order."""
     if part.layer_decay == 1:
         return
-    backbone = next((one for one in module.modules() if hasattr(one, "group_matcher")), None)
-    if backbone is None:
+    numbers = layer_numbers(module)
+    if not numbers:
         message = "timm does not know the order of the layers of this model. Use trainer.optimizer.groups instead."
         raise ConfigError([Problem(message, f"{_PATH}.layer_decay")])
-    groups = param_groups_layer_decay(
-        backbone, weight_decay=0.0, weight_decay_exclude_1d=False, layer_decay=part.layer_decay
-    )
-    scales = {id(parameter): group["lr_scale"] for group in groups for parameter in group["params"]}
-    for name, parameter in module.named_parameters():
-        if name in settings and (scale := scales.get(id(parameter), 1.0)) != 1:
-            settings[name]["lr"] = defaults["lr"] * scale
+    has_head = any(name not in numbers for name, _ in module.named_parameters())  # outside of the backbone
+    last = max(numbers.values()) + has_head
+    for name in settings.keys() & numbers.keys():
+        if numbers[name] != last:
+            settings[name]["lr"] = defaults["lr"] * part.layer_decay ** (last - numbers[name])
 
 
 def _set_given(

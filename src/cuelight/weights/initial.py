@@ -53,27 +53,43 @@ def load_what_fits(module: nn.Module, weights: Mapping[str, Tensor], source: obj
         CheckpointError: If none fits, or one is not finite.
     """
     own = module.state_dict()
-    named = _under_best_prefixes(own, weights)
+    fitting, lines = what_fits(own, under_best_prefixes(own, weights), source)
+    module.load_state_dict(fitting, strict=False)
+    require_finite(module, source)
+    return lines
+
+
+def require_finite(module: nn.Module, source: object) -> None:
+    """Raise a ``CheckpointError`` if a weight, loaded from ``source``, is NaN or infinite."""
+    if bad := not_finite_tensors(module):
+        raise CheckpointError(f"{source}: these weights cannot be used: there is {in_words(bad)}.")
+
+
+def what_fits(
+    own: Mapping[str, Tensor], named: Mapping[str, Tensor], source: object, misfit: str = "so new here"
+) -> tuple[dict[str, Tensor], list[str]]:
+    """Return the weights whose names and shapes fit those of a model, and lines that say which do and which do not.
+
+    ``misfit`` says what becomes of weights of another shape. ``CheckpointError`` is raised if none fits.
+    """
     fitting = {name: value for name, value in named.items() if name in own and own[name].shape == value.shape}
     if not fitting:
         raise CheckpointError(
-            f"{source}: none of its {len(weights)} weights fits the model. A name there is {next(iter(weights))}, one "
+            f"{source}: none of its {len(named)} weights fits the model. A name there is {next(iter(named))}, one "
             f"of the model {next(iter(own))}. Use the weights of a network of the same kind."
         )
-    module.load_state_dict(fitting, strict=False)
-    if bad := not_finite_tensors(module):
-        raise CheckpointError(f"{source}: these weights cannot be used: there is {in_words(bad)}.")
     other_shape = [name for name, value in own.items() if name in named and named[name].shape != value.shape]
     left = {
-        "of another shape, so new here": [f"{name} ({_shapes(named[name], own[name])})" for name in other_shape],
+        f"of another shape, {misfit}": [f"{name} ({_shapes(named[name], own[name])})" for name in other_shape],
         "not in the file, so new here": [name for name in own if name not in named],
         "in the file alone": [name for name in named if name not in own],
     }
     lines = [f"  {what}: {first_of(names, _SHOWN)}" for what, names in left.items() if names]
-    return [f"{source}: {len(fitting)} of the {len(own)} weights of the model are taken from it.", *lines]
+    return fitting, [f"{source}: {len(fitting)} of the {len(own)} weights of the model are taken from it.", *lines]
 
 
-def _under_best_prefixes(own: Mapping[str, Tensor], weights: Mapping[str, Tensor]) -> dict[str, Tensor]:
+def under_best_prefixes(own: Mapping[str, Tensor], weights: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """Return weights under the names of a model, as far as they differ by a prefix."""
     best: dict[str, Tensor] = dict(weights)
     most = -1
     for removed in _prefixes(weights):

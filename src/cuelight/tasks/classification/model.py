@@ -31,7 +31,7 @@ class ClassificationModel(SupervisedModel):
 
     Args:
         backbone: Name of a timm network, such as "resnet18" or "mobilenetv3_small_100".
-        pretrained: Whether to start from pretrained weights, which are downloaded once.
+        pretrained: Whether to start from pretrained weights, which are downloaded once; or a file that has them.
         num_classes: Number of classes; taken from the data if left out.
         in_channels: Channels of the images; taken from the data if left out.
         input_size: Height and width of the images in pixels; taken from the data if left out.
@@ -66,7 +66,7 @@ class ClassificationModel(SupervisedModel):
     def __init__(
         self,
         backbone: Annotated[str, NamesOf("network")] = "resnet18",
-        pretrained: bool = False,
+        pretrained: bool | str = False,
         num_classes: Annotated[int, Field(ge=MIN_CLASSES)] | None = None,
         in_channels: Annotated[int, Field(ge=1)] = 3,
         input_size: tuple[int, int] = (224, 224),
@@ -92,7 +92,7 @@ class ClassificationModel(SupervisedModel):
     @classmethod
     def parameter_problems(cls, params: Mapping[str, Any], path: str) -> list[Problem]:
         """Check the backbone in the parameters of a YAML file, without building it; ``path`` is their key path."""
-        backbone, pretrained = params.get("backbone", "resnet18"), bool(params.get("pretrained"))
+        backbone, pretrained = params.get("backbone", "resnet18"), params.get("pretrained", False)
         return backbone_problems(backbone, pretrained, params.get("backbone_params"), path)
 
     def forward(self, images: Tensor) -> Tensor:

@@ -59,7 +59,7 @@ class DetectionModel(SupervisedModel):
 
     Args:
         backbone: Name of a network of timm that gives feature maps, with or without a tag of its weights.
-        pretrained: Whether the backbone starts from pretrained weights, which are downloaded once.
+        pretrained: Whether the backbone starts from pretrained weights, downloaded once; or a file that has them.
         num_classes: Number of classes; taken from the data if left out.
         in_channels: Channels of the images; taken from the data if left out.
         input_size: Height and width of the images in pixels, multiples of the largest stride; taken from the data if
@@ -107,7 +107,7 @@ class DetectionModel(SupervisedModel):
     def __init__(
         self,
         backbone: Annotated[str, NamesOf("network")] = _BACKBONE,
-        pretrained: bool = False,
+        pretrained: bool | str = False,
         num_classes: Annotated[int, Field(ge=1)] | None = None,
         in_channels: Annotated[int, Field(ge=1)] = 3,
         input_size: tuple[int, int] = (640, 640),
@@ -159,7 +159,7 @@ class DetectionModel(SupervisedModel):
         """Check backbone, strides and loss in the parameters of a YAML file; ``path`` is their key path."""
         backbone = params.get("backbone", _BACKBONE)
         strides, loss = _given(params, "strides", USUAL_STRIDES), _given(params, "loss", DEFAULT_LOSS)
-        found = backbone_problems(backbone, bool(params.get("pretrained")), params.get("backbone_params"), path)
+        found = backbone_problems(backbone, params.get("pretrained", False), params.get("backbone_params"), path)
         found = found or stride_problems(backbone, strides, path)
         return [*found, *loss_problems(loss, f"{path}.loss" if path else "loss")]
 

@@ -150,7 +150,7 @@ def convolution(
 
 def build_detector(
     backbone: str,
-    pretrained: bool,
+    pretrained: bool | str,
     in_channels: int,
     input_size: tuple[int, int],
     backbone_params: Mapping[str, Any],
@@ -159,7 +159,7 @@ def build_detector(
 ) -> DetectionNetwork:
     """Build a detector; ``head`` are the further arguments of :class:`DetectionNetwork`.
 
-    Pretrained weights of the backbone are downloaded once.
+    Pretrained weights of the backbone are downloaded once, or read from a file.
 
     Raises:
         ConfigError: If a name or an argument is not known, the backbone has no maps of these strides, or the images

@@ -43,7 +43,8 @@ class SegmentationModel(SupervisedModel):
             Segformer or DPT.
         encoder: Name of a network of timm that gives feature maps, or of an encoder that only
             segmentation-models-pytorch has, such as mit_b0.
-        pretrained: Whether the encoder starts from pretrained weights, which are downloaded once.
+        pretrained: Whether the encoder starts from pretrained weights, which are downloaded once; or a file that has
+            them, for a network of timm.
         num_classes: Number of classes; taken from the data if left out.
         in_channels: Channels of the images; taken from the data if left out.
         input_size: Height and width of the images in pixels; taken from the data if left out.
@@ -82,7 +83,7 @@ class SegmentationModel(SupervisedModel):
         self,
         architecture: Annotated[str, NamesOf("architecture")] = _ARCHITECTURE,
         encoder: Annotated[str, NamesOf("encoder")] = _ENCODER,
-        pretrained: bool = False,
+        pretrained: bool | str = False,
         num_classes: Annotated[int, Field(ge=MIN_CLASSES)] | None = None,
         in_channels: Annotated[int, Field(ge=1)] = 3,
         input_size: tuple[int, int] = (256, 256),
@@ -121,7 +122,7 @@ class SegmentationModel(SupervisedModel):
     def parameter_problems(cls, params: Mapping[str, Any], path: str) -> list[Problem]:
         """Check the network and the loss in the parameters of a YAML file; ``path`` is their key path."""
         architecture, encoder = params.get("architecture", _ARCHITECTURE), params.get("encoder", _ENCODER)
-        pretrained = bool(params.get("pretrained"))
+        pretrained = params.get("pretrained", False)
         return [
             *network_problems(architecture, encoder, pretrained, params.get("architecture_params"), path),
             *loss_problems(params.get("loss", _LOSS), f"{path}.loss" if path else "loss"),

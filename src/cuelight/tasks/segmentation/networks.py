@@ -19,7 +19,7 @@ from torch.func import functional_call
 
 from cuelight.errors import ConfigError, Problem, did_you_mean
 from cuelight.training.backbones import is_backbone, is_built_for_one_size, near_names, network_names, weight_problems
-from cuelight.training.pretrained import downloading
+from cuelight.training.pretrained import checked, fetching
 
 ARCHITECTURES = (
     "Unet", "UnetPlusPlus", "MAnet", "Linknet", "FPN", "PSPNet", "DeepLabV3", "DeepLabV3Plus", "PAN", "UPerNet",
@@ -56,7 +56,7 @@ def encoder_names() -> list[str]:
 def network_problems(
     architecture: str,
     encoder: str,
-    pretrained: bool = False,
+    pretrained: bool | str = False,
     architecture_params: Mapping[str, Any] | None = None,
     path: str = "",
 ) -> list[Problem]:
@@ -75,7 +75,7 @@ def network_problems(
 
 
 def _name_problems(
-    architecture: str, encoder: str, pretrained: bool, params: Mapping[str, Any], path: str
+    architecture: str, encoder: str, pretrained: bool | str, params: Mapping[str, Any], path: str
 ) -> list[Problem]:
     prefix = f"{path}." if path else ""
     problems = []
@@ -96,7 +96,7 @@ def _name_problems(
 def build_network(
     architecture: str,
     encoder: str,
-    pretrained: bool,
+    pretrained: bool | str,
     num_classes: int,
     in_channels: int,
     input_size: tuple[int, int],
@@ -104,7 +104,8 @@ def build_network(
 ) -> nn.Module:
     """Build a network from images ``(N, in_channels, H, W)`` to logits ``(N, num_classes, H, W)``.
 
-    ``input_size`` is height and width. Pretrained weights of the encoder are downloaded once.
+    ``input_size`` is height and width. Pretrained weights of the encoder are downloaded once, or read
+    from a file.
 
     Raises:
         ConfigError: If a name or an argument is not known, or the parts do not fit each other or the images.
@@ -118,15 +119,16 @@ def build_network(
     sized = {"img_size": input_size} if name.startswith(_TIMM) and is_built_for_one_size(plain) else {}
     made_of = _words(architecture, encoder)
     try:
-        with downloading(encoder, pretrained):
+        with fetching(plain, pretrained, in_channels, {}) as given:
             network: nn.Module = smp.create_model(
                 architecture,
                 encoder_name=name,
                 encoder_weights=_weights(name) if pretrained else None,
                 in_channels=in_channels,
                 classes=num_classes,
-                **(sized | dict(architecture_params)),
+                **(sized | dict(architecture_params) | given),
             )
+            checked(network, pretrained)
     except (*_REFUSALS, RuntimeError) as error:
         raise ConfigError([_refusal(error, architecture, encoder, architecture_params, path)]) from error
     _check_size(network, made_of, in_channels, input_size)
@@ -169,12 +171,13 @@ def _words(architecture: str, encoder: str) -> str:
     return f"{_full_name(architecture)} with the encoder {encoder}"
 
 
-def _encoder_problems(encoder: str, pretrained: bool, where: str) -> list[Problem]:
+def _encoder_problems(encoder: str, pretrained: bool | str, where: str) -> list[Problem]:
     plain = encoder.removeprefix(_TIMM)
     if is_backbone(plain):
         return weight_problems(plain, pretrained, where)
     if encoder in own_encoders:
-        return []
+        message = f"{encoder} is no network of timm, so a file of its weights cannot be read. Use model.init_from."
+        return [Problem(message, f"{where.removesuffix('encoder')}pretrained")] if isinstance(pretrained, str) else []
     near = near_names(plain.partition(".")[0], sorted({*own_encoders, *timm.list_models()}))
     message = f'neither segmentation-models-pytorch nor timm has an encoder "{encoder}".{near}'
     return [Problem(message, where)]
