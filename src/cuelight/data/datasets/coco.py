@@ -23,6 +23,9 @@ _LAYOUT = (
 )
 _SPLIT_IN_NAME = re.compile(r"(?:^|[^a-z])(train|validation|valid|val|test)(?:[^a-z]|$)")
 _SPLITS = {"train": "train", "validation": "val", "valid": "val", "val": "val", "test": "test"}
+INSTANCES = "instances"
+"""The beginning of the names of the files of COCO itself."""
+
 _TRIED = 20
 _ID = int | float | str
 
@@ -45,7 +48,7 @@ class CocoDetection(BoxFileDataModule):
         **options: As for :class:`~cuelight.data.base.box_file_data_module.BoxFileDataModule`.
     """
 
-    prefix: ClassVar[str] = "instances"  # of the files of COCO itself
+    prefix: ClassVar[str] = INSTANCES
 
     def __init__(
         self,
@@ -61,26 +64,42 @@ class CocoDetection(BoxFileDataModule):
     def read_annotations(self, errors: AnnotationErrors) -> Annotations:
         """Return the images of ``train`` and, where there are such files, of ``val`` and ``test``."""
         root = Path(self.path)
-        require_folder(root, _LAYOUT)
-        files = _given(root, self.annotations, "train") or _find_annotation_files(root, self.prefix)
-        folders = _given(root, self.images, *files)
-        unused = UnusedFiles(root, ignored=(".json",))
-        splits: dict[str, list[AnnotatedImage]] = {}
-        read = {split: _CocoFile(file, errors, self.prefix, self.with_points) for split, file in files.items()}
-        skeleton = read["train"].skeleton
-        walked: dict[Path, set[str]] = {}
-        for split, coco in read.items():
-            if coco.skeleton != skeleton:
-                raise DataError(f"{coco.file}: its keypoints differ from those of {read['train'].file}.")
-            folder = folders.get(split) or coco.find_images(root, split)
-            if folder not in walked:
-                walked[folder] = set(walk_images(folder, unused))
-            splits[split] = list(coco.annotated_images(folder))
-        used = {image.path for images in splits.values() for image in images}
-        for path in sorted(set().union(*walked.values()) - used):
-            unused.add_without_annotation(path)
-        report_unused(unused, root, [*walked, *(file.parent for file in files.values() if file.parent != root)])
-        return Annotations(read["train"].class_names(), splits, skeleton)
+        return read_coco(root, self.annotations, self.images, errors, self.prefix, self.with_points)
+
+
+def read_coco(
+    root: Path,
+    annotations: str | PerSplit | None,
+    images: str | PerSplit | None,
+    errors: AnnotationErrors,
+    prefix: str = INSTANCES,
+    with_points: bool = False,
+) -> Annotations:
+    """Return the images of ``train`` and, where there are such files, of ``val`` and ``test``.
+
+    ``annotations`` and ``images`` are as for :class:`CocoDetection`; files whose names begin with ``prefix`` are found
+    first. Raises ``DataError`` if the files are not as expected.
+    """
+    require_folder(root, _LAYOUT)
+    files = _given(root, annotations, "train") or _find_annotation_files(root, prefix)
+    folders = _given(root, images, *files)
+    unused = UnusedFiles(root, ignored=(".json",))
+    splits: dict[str, list[AnnotatedImage]] = {}
+    read = {split: _CocoFile(file, errors, prefix, with_points) for split, file in files.items()}
+    skeleton = read["train"].skeleton
+    walked: dict[Path, set[str]] = {}
+    for split, coco in read.items():
+        if coco.skeleton != skeleton:
+            raise DataError(f"{coco.file}: its keypoints differ from those of {read['train'].file}.")
+        folder = folders.get(split) or coco.find_images(root, split)
+        if folder not in walked:
+            walked[folder] = set(walk_images(folder, unused))
+        splits[split] = list(coco.annotated_images(folder))
+    used = {image.path for listed in splits.values() for image in listed}
+    for path in sorted(set().union(*walked.values()) - used):
+        unused.add_without_annotation(path)
+    report_unused(unused, root, [*walked, *(file.parent for file in files.values() if file.parent != root)])
+    return Annotations(read["train"].class_names(), splits, skeleton)
 
 
 class _CocoFile:
