@@ -43,24 +43,33 @@ def draw_mistakes(
     class_names: Sequence[str] | None = None,
 ) -> Image.Image:
     """Draw wrongly classified images, each above its predicted class with the score, and its true class."""
-    size = readable_size(images[0].size, _MIN_WIDTH, _MAX_SIDE)
     names = [*(class_names or ())]
-    tiles = []
-    for image, target, result in zip(images, targets, results, strict=True):
+    captions = []
+    for target, result in zip(targets, results, strict=True):
         label, best = _label(target), result.top[0]
         true = names[label] if label < len(names) else str(label)
-        tile = Image.new("RGB", (max(size[0], _MIN_WIDTH), size[1] + 2 * _LINE_HEIGHT), BACKGROUND)
+        captions.append([(best.name, percent(best.score)), (f"true: {true}", "")])
+    return draw_captioned(_TITLE, images, captions)
+
+
+def draw_captioned(
+    title: str, images: Sequence[Image.Image], captions: Sequence[Sequence[tuple[str, str]]]
+) -> Image.Image:
+    """Draw images of one size above as many lines each, of a text and a number; the first line is bold."""
+    size = readable_size(images[0].size, _MIN_WIDTH, _MAX_SIDE)
+    tiles = []
+    for image, lines in zip(images, captions, strict=True):
+        tile = Image.new("RGB", (max(size[0], _MIN_WIDTH), size[1] + len(lines) * _LINE_HEIGHT), BACKGROUND)
         tile.paste(resized(image.convert("RGB"), size), ((tile.width - size[0]) // 2, 0))
-        score = percent(best.score)
-        _draw_line(tile, best.name, score, size[1], bold=True)
-        _draw_line(tile, f"true: {true}", "", size[1] + _LINE_HEIGHT)
+        for number, (text, value) in enumerate(lines):
+            _draw_line(tile, text, value, size[1] + number * _LINE_HEIGHT, bold=not number)
         tiles.append(tile)
     rows = tiled(tiles, _COLUMNS, (_GAP, _GAP))
-    title = font(_TITLE_SIZE, bold=True)
-    width = max(rows.width, math.ceil(title.getlength(_TITLE))) + 2 * _GAP
+    bold = font(_TITLE_SIZE, bold=True)
+    width = max(rows.width, math.ceil(bold.getlength(title))) + 2 * _GAP
     picture = Image.new("RGB", (width, _TITLE_HEIGHT + rows.height + _GAP), BACKGROUND)
     picture.paste(rows, (_GAP, _TITLE_HEIGHT))
-    ImageDraw.Draw(picture).text((_GAP, _TITLE_HEIGHT // 2), _TITLE, TEXT, title, anchor="lm")
+    ImageDraw.Draw(picture).text((_GAP, _TITLE_HEIGHT // 2), title, TEXT, bold, anchor="lm")
     return picture
 
 
