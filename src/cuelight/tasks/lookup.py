@@ -12,6 +12,7 @@ from cuelight.export.model_metadata import ModelMetadata
 from cuelight.tasks.classification.task import ClassificationTask
 from cuelight.tasks.detection.task import DetectionTask
 from cuelight.tasks.keypoints.task import KeypointTask
+from cuelight.tasks.multilabel.task import MultiLabelTask
 from cuelight.tasks.segmentation.task import SegmentationTask
 
 if TYPE_CHECKING:
@@ -74,7 +75,8 @@ class Task(Protocol):
 DEFAULT_TASK = ClassificationTask.name
 
 TASKS: dict[str, Task] = {
-    task.name: task for task in (ClassificationTask(), SegmentationTask(), DetectionTask(), KeypointTask())
+    task.name: task
+    for task in (ClassificationTask(), SegmentationTask(), DetectionTask(), KeypointTask(), MultiLabelTask())
 }
 
 
