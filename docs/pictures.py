@@ -163,6 +163,12 @@ def make_keypoints(folder: Path) -> None:
     shutil.copy(directory / "test" / "predictions.png", PICTURES / "keypoints.png")
 
 
+def make_multilabel(folder: Path) -> None:
+    """Keep the predictions that the test of the example of labels draws."""
+    directory = Run.from_yaml(folder / "examples" / "multilabel.yaml").train(folder / "multilabel").directory
+    shutil.copy(directory / "test" / "predictions.png", PICTURES / "multilabel.png")
+
+
 def make_gradcam(folder: Path) -> None:
     """Draw heat maps of a training on digits, and of a network with weights of ImageNet on photographs."""
     params = {"target_layer": "backbone.layer2", "class_idx": "predicted", "log_n_batches": 4}
@@ -259,7 +265,7 @@ def main(names: list[str]) -> None:
 
     Args:
         names: Some of training, plan, callbacks, augmentation, digit_scenes, averaging, train_end, report,
-            gradcam, segmentation, detection and keypoints.
+            gradcam, segmentation, detection, keypoints and multilabel.
     """
     makers = {
         "training": make_training, "plan": make_plan, "callbacks": make_callbacks, "augmentation": make_augmentation,
@@ -267,6 +273,7 @@ def main(names: list[str]) -> None:
         "report": make_report, "gradcam": make_gradcam, "segmentation": make_segmentation,
         "detection": make_detection,
         "keypoints": make_keypoints,
+        "multilabel": make_multilabel,
     }  # fmt: skip
     with tempfile.TemporaryDirectory() as folder:
         shutil.copytree(ROOT / "examples", Path(folder, "examples"))

@@ -25,6 +25,7 @@ BASES = {
     "segmentation": {"model": {"name": "SegmentationModel"}, "data": {"name": "DigitScenes"}},
     "detection": {"model": {"name": "DetectionModel"}, "data": {"name": "DigitBoxes"}},
     "keypoints": {"model": {"name": "KeypointModel"}, "data": {"name": "DigitKeypoints"}},
+    "multilabel": {"model": {"name": "MultiLabelModel"}, "data": {"name": "DigitLabels"}},
 }
 BLOCK = re.compile(r'^```yaml(?: title="(?P<title>[^"]+)")?\n(?P<text>.*?)^```', re.MULTILINE | re.DOTALL)
 MISTAKES = "mistakes.yaml"

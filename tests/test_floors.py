@@ -39,11 +39,11 @@ INNER_FLOORS = {
     "callbacks": ["added", "base", "ema", "lightning", ""],
     "data": ["", "targets", "loading", "base", "datasets"],
     "export": ["", "onnx", "archive"],
-    "tasks": ["classification", "segmentation", "detection", "keypoints", ""],
+    "tasks": ["classification", "segmentation", "detection", "keypoints", "multilabel", ""],
     "tracking": ["", "outbox", "loggers"],
 }
 MAX_ROOT_MODULES = 6
-TASK_NAMES = {"classification", "segmentation", "detection", "keypoints"}
+TASK_NAMES = {"classification", "segmentation", "detection", "keypoints", "multilabel"}
 # Where a task may be named outside of its folder, and why.
 NAMES_OF_TASKS = {
     "callbacks/grad_cam_callback.py": "the values and the default of its parameter `task` are fixed",

@@ -39,7 +39,7 @@ from cuelight.weights.resuming import logging_step
 
 logger = logging.getLogger(__name__)
 
-TaskName = Literal["classification", "segmentation", "detection", "keypoints"]
+TaskName = Literal["classification", "segmentation", "detection", "keypoints", "multilabel"]
 
 FOLDER = "gradcam"
 _QUALITY = 92

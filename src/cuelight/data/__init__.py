@@ -12,9 +12,12 @@ if TYPE_CHECKING:
     from cuelight.data.base.box_file_data_module import BoxFileDataModule as BoxFileDataModule
     from cuelight.data.base.image_file_data_module import ImageFileDataModule as ImageFileDataModule
     from cuelight.data.base.mask_file_data_module import MaskFileDataModule as MaskFileDataModule
+    from cuelight.data.base.multi_label_file_data_module import MultiLabelFileDataModule as MultiLabelFileDataModule
     from cuelight.data.datasets.coco import CocoDetection as CocoDetection
+    from cuelight.data.datasets.coco_multi_label import CocoMultiLabel as CocoMultiLabel
     from cuelight.data.datasets.digit_boxes import DigitBoxes as DigitBoxes
     from cuelight.data.datasets.digit_keypoints import DigitKeypoints as DigitKeypoints
+    from cuelight.data.datasets.digit_labels import DigitLabels as DigitLabels
     from cuelight.data.datasets.digit_scenes import DigitScenes as DigitScenes
     from cuelight.data.datasets.digits import Digits as Digits
     from cuelight.data.datasets.hugging_face import HuggingFaceImages as HuggingFaceImages
@@ -25,6 +28,7 @@ if TYPE_CHECKING:
     from cuelight.data.datasets.luxonis import LuxonisClassification as LuxonisClassification
     from cuelight.data.datasets.luxonis import LuxonisDetection as LuxonisDetection
     from cuelight.data.datasets.mask_folder import MaskFolder as MaskFolder
+    from cuelight.data.datasets.multi_label_folder import MultiLabelFolder as MultiLabelFolder
     from cuelight.data.datasets.voc import VOCSegmentation as VOCSegmentation
     from cuelight.data.datasets.voc_detection import VOCDetection as VOCDetection
     from cuelight.data.datasets.yolo import YoloDetection as YoloDetection
@@ -36,6 +40,7 @@ else:
         "BoxFileDataModule": "cuelight.data.base.box_file_data_module:BoxFileDataModule",
         "ImageFileDataModule": "cuelight.data.base.image_file_data_module:ImageFileDataModule",
         "MaskFileDataModule": "cuelight.data.base.mask_file_data_module:MaskFileDataModule",
+        "MultiLabelFileDataModule": "cuelight.data.base.multi_label_file_data_module:MultiLabelFileDataModule",
         "Preprocessing": "cuelight.images.preprocessing:Preprocessing",
         "ResumableLoader": "cuelight.data.loading.prefetching:ResumableLoader",
     }

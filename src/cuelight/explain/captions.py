@@ -34,14 +34,16 @@ def explained_images(
 ) -> list[ExplainedImage]:
     """Combine heat maps and pictures ``(N, H, W, 3)`` with their captions.
 
-    Labels are shown if they are integer tensors, ``(N,)`` or ``(N, H, W)``.
+    Labels are shown if they are integer tensors, ``(N,)`` or ``(N, H, W)``, or if the scores write captions of others.
     """
-    known = labels.detach().cpu().long() if isinstance(labels, Tensor) and not labels.is_floating_point() else None
+    known = labels.detach().cpu() if isinstance(labels, Tensor) else None
+    whole = known.long() if known is not None and not known.is_floating_point() else None
     captions: list[_Caption]
     if isinstance(scores, CaptionsMaps):
+        known = known if whole is None else whole
         captions = [(*caption, None) for caption in scores.captions(found.scores, found.classes, known)]
     else:
-        captions = _captions(found, scores, class_names, known)
+        captions = _captions(found, scores, class_names, whole)
     return [
         ExplainedImage(image, heat, class_name(index, class_names), *caption)
         for image, heat, index, caption in zip(

@@ -56,5 +56,5 @@ class CaptionsMaps(Protocol):
     def captions(self, scores: Tensor, classes: Tensor, labels: Tensor | None) -> list[tuple[str, str]]:
         """Return the score as text and a note, which may be empty, for each image.
 
-        ``scores`` are those of ``probability``; ``labels`` are integers, ``None`` if there are none.
+        ``scores`` are those of ``probability``; ``labels`` are those of the batch, ``None`` if there are none.
         """

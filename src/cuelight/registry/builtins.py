@@ -38,18 +38,22 @@ MODELS = {
     "SegmentationModel": "cuelight.tasks.segmentation.model:SegmentationModel",
     "DetectionModel": "cuelight.tasks.detection.model:DetectionModel",
     "KeypointModel": "cuelight.tasks.keypoints.model:KeypointModel",
+    "MultiLabelModel": "cuelight.tasks.multilabel.model:MultiLabelModel",
 }
 
 DATA = {
     "Digits": "cuelight.data.datasets.digits:Digits",
     "DigitBoxes": "cuelight.data.datasets.digit_boxes:DigitBoxes",
     "DigitKeypoints": "cuelight.data.datasets.digit_keypoints:DigitKeypoints",
+    "DigitLabels": "cuelight.data.datasets.digit_labels:DigitLabels",
     "DigitScenes": "cuelight.data.datasets.digit_scenes:DigitScenes",
     "CocoDetection": "cuelight.data.datasets.coco:CocoDetection",
     "YoloDetection": "cuelight.data.datasets.yolo:YoloDetection",
     "CocoKeypoints": "cuelight.data.datasets.keypoint_files:CocoKeypoints",
     "YoloKeypoints": "cuelight.data.datasets.keypoint_files:YoloKeypoints",
     "VOCDetection": "cuelight.data.datasets.voc_detection:VOCDetection",
+    "CocoMultiLabel": "cuelight.data.datasets.coco_multi_label:CocoMultiLabel",
+    "MultiLabelFolder": "cuelight.data.datasets.multi_label_folder:MultiLabelFolder",
     "ImageFolder": "cuelight.data.datasets.image_folder:ImageFolder",
     "ImageList": "cuelight.data.datasets.image_list:ImageList",
     "HuggingFaceImages": "cuelight.data.datasets.hugging_face:HuggingFaceImages",

@@ -9,6 +9,7 @@ if TYPE_CHECKING:
     from cuelight.tasks.classification.model import ClassificationModel as ClassificationModel
     from cuelight.tasks.detection.model import DetectionModel as DetectionModel
     from cuelight.tasks.keypoints.model import KeypointModel as KeypointModel
+    from cuelight.tasks.multilabel.model import MultiLabelModel as MultiLabelModel
     from cuelight.tasks.segmentation.losses import SegmentationLoss as SegmentationLoss
     from cuelight.tasks.segmentation.model import SegmentationModel as SegmentationModel
 else:

@@ -11,7 +11,8 @@ from cuelight.explain.protocols import ScoresClasses, TaskScores
 from cuelight.tasks.classification.explain import ClassificationScores
 from cuelight.tasks.detection.explain import DetectionScores
 from cuelight.tasks.keypoints.explain import KeypointScores
-from cuelight.tasks.lookup import CLASSIFICATION, DEFAULT_TASK, DETECTION, KEYPOINTS, SEGMENTATION
+from cuelight.tasks.lookup import CLASSIFICATION, DEFAULT_TASK, DETECTION, KEYPOINTS, MULTILABEL, SEGMENTATION
+from cuelight.tasks.multilabel.explain import MultiLabelScores
 from cuelight.tasks.segmentation import explain as segmentation
 
 _SCORES: dict[str, Callable[[nn.Module, Sequence[str] | None], TaskScores]] = {
@@ -19,6 +20,7 @@ _SCORES: dict[str, Callable[[nn.Module, Sequence[str] | None], TaskScores]] = {
     SEGMENTATION.name: segmentation.class_scores,
     DETECTION.name: lambda *_: DetectionScores(),
     KEYPOINTS.name: lambda *_: KeypointScores(),
+    MULTILABEL.name: lambda *_: MultiLabelScores(),
 }
 
 

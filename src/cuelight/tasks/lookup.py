@@ -10,7 +10,7 @@ from PIL import Image
 
 from cuelight.tasks.classification import archive as classification_archive
 from cuelight.tasks.classification.decode import decode_classification
-from cuelight.tasks.classification.examples import draw_labels, draw_mistakes, rank_mistake
+from cuelight.tasks.classification.examples import draw_mistakes, draw_true_labels, rank_mistake
 from cuelight.tasks.classification.picture import draw_classification
 from cuelight.tasks.detection import archive as detection_archive
 from cuelight.tasks.detection.decode import decode_detection, resize_boxes
@@ -20,6 +20,10 @@ from cuelight.tasks.keypoints import archive as keypoint_archive
 from cuelight.tasks.keypoints.decode import decode_keypoints
 from cuelight.tasks.keypoints.examples import draw_keypoint_examples, draw_true_points
 from cuelight.tasks.keypoints.picture import draw_keypoints
+from cuelight.tasks.multilabel import archive as multilabel_archive
+from cuelight.tasks.multilabel.decode import decode_multilabel
+from cuelight.tasks.multilabel.examples import draw_true_classes, draw_wrong_labels, rank_mistakes
+from cuelight.tasks.multilabel.picture import draw_labels
 from cuelight.tasks.segmentation import archive as segmentation_archive
 from cuelight.tasks.segmentation.decode import decode_segmentation, resize_mask
 from cuelight.tasks.segmentation.examples import draw_segmentation_examples, draw_true_masks
@@ -84,7 +88,7 @@ CLASSIFICATION = Task(
     classification_archive.head_problems,
     lambda outputs, names, _: decode_classification(outputs, names),
     draw_classification,
-    draw_labels,
+    draw_true_labels,
     draw_mistakes,
     most_examples=12,
     rank_example=rank_mistake,
@@ -126,9 +130,22 @@ KEYPOINTS = Task(
     resize_to_image=resize_boxes,
 )
 
+MULTILABEL = Task(
+    "multilabel",
+    "any number of classes for each image",
+    multilabel_archive.PARSER,
+    multilabel_archive.head_problems,
+    decode_multilabel,
+    draw_labels,
+    draw_true_classes,
+    draw_wrong_labels,
+    most_examples=12,
+    rank_example=rank_mistakes,
+)
+
 DEFAULT_TASK = CLASSIFICATION.name
 
-TASKS = {task.name: task for task in (CLASSIFICATION, SEGMENTATION, DETECTION, KEYPOINTS)}
+TASKS = {task.name: task for task in (CLASSIFICATION, SEGMENTATION, DETECTION, KEYPOINTS, MULTILABEL)}
 
 
 def head_problems(head: Mapping[str, Any], shapes: Mapping[str, Sequence[int | None]]) -> list[str]:

@@ -6,6 +6,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from cuelight.errors import CuelightError
 from cuelight.evaluation.read_results import read_results
@@ -123,15 +124,29 @@ def _made_of(directory: Path, outcome: Outcome, weights: str) -> Iterator[Check]
 def _decoded(directory: Path, outcome: Outcome, outcomes: Sequence[Outcome]) -> Iterator[Check]:
     """Compare how a shipped file is decoded with what a test of its weights has used, such as a threshold."""
     tested = [one for one in outcomes if one.is_measurement and one.weights_fingerprint == outcome.weights_fingerprint]
-    used = {name.rpartition("/")[2]: value for one in tested for name, value in one.details["metrics"].items()}
     for path in outcome.files if outcome.is_shipment else ():
         with suppress(CuelightError, OSError):  # named by the other checks
+            used = dict(value for one in tested for value in _measured_values(directory, one))
             metadata = OnnxModel.open(directory / path).metadata
             decoding = (metadata.decoding or {}) if metadata else {}
             for name in decoding.keys() & used.keys():
-                if used[name] is not None and abs(decoding[name] - used[name]) > _ROUNDED:
-                    detail = f"decoded with {name} {decoding[name]:g}, but tested with {used[name]:g}"
-                    yield Check(path, False, detail)
+                for now, then in zip(_numbers(decoding[name]), _numbers(used[name]), strict=False):
+                    if then is not None and abs(now - then) > _ROUNDED:
+                        yield Check(path, False, f"decoded with {name} {now:g}, but tested with {then:g}")
+                        break
+
+
+def _measured_values(directory: Path, outcome: Outcome) -> Iterator[tuple[str, Any]]:
+    """Yield metrics without the name of their split, and tables, with a value for each class."""
+    yield from ((name.rpartition("/")[2], value) for name, value in outcome.details["metrics"].items())
+    for path in outcome.files:
+        if path.endswith(".json"):
+            for entry in read_results(directory / path).values():
+                yield from ((name, list(rows.values())) for name, rows in entry.items() if isinstance(rows, dict))
+
+
+def _numbers(value: Any) -> list[Any]:
+    return value if isinstance(value, list) else [value]
 
 
 def _named_weights(file: Path) -> Iterator[str]:

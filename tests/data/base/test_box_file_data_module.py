@@ -98,7 +98,7 @@ def test_images_without_objects_are_kept_by_choice(yolo: Path) -> None:
 def test_training_without_a_single_object_is_an_error(yolo: Path) -> None:
     for file in (yolo / "labels" / "train").iterdir():
         file.write_text("")
-    with pytest.raises(DataError, match=r"no training image has an object of the classes \['red'"):
+    with pytest.raises(DataError, match=r"no training image has any of the classes \['red'"):
         _set_up(yolo)
 
 

@@ -9,6 +9,7 @@ from torch.utils.data import DataLoader
 
 from cuelight.config.schema import Part
 from cuelight.data.targets.boxes import BOXES, box_target
+from cuelight.errors import CheckpointError
 from cuelight.tasks.detection.model import DetectionModel
 from cuelight.training.mean_loss import WeightedMeanLoss
 from cuelight.training.optimization import Optimization
@@ -84,6 +85,12 @@ def test_the_threshold_of_the_validation_is_kept_in_checkpoint_and_export(traine
     given = build(conf_threshold=0.125)
     given.on_load_checkpoint(checkpoint)
     assert given.conf_threshold == 0.125
+
+
+@pytest.mark.parametrize("damaged", ["abc", None, 3, math.nan, 1.5, [0.5, 0.5]])
+def test_damaged_thresholds_of_a_checkpoint_are_named(damaged) -> None:
+    with pytest.raises(CheckpointError, match="conf_threshold in the checkpoint: expected 1 numbers from 0 to 1, got"):
+        build().on_load_checkpoint({"conf_threshold": damaged})
 
 
 def test_a_test_measures_at_the_threshold_of_the_model(trained) -> None:

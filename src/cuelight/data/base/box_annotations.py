@@ -17,6 +17,9 @@ logger = logging.getLogger(__name__)
 RELATIVE = (1, 1)
 """The size of an image whose boxes are given as shares of its width and height."""
 
+WHOLE = (0.0, 0.0, 1.0, 1.0)
+"""The box of a class of the whole image, in an image of this size."""
+
 _MOST_NAMED = 3
 _PRECISION = 1e-6
 _MOST_OUTSIDE = 0.01  # of a side; less is rounding
@@ -32,7 +35,7 @@ class AnnotatedObject(NamedTuple):
     Args:
         name: The name of its class.
         box: Left, top, right and bottom, in units of the size of the image.
-        crowd: Whether it is a region to ignore.
+        crowd: Whether it is a region to ignore; in data of labels, whether it is unknown if the image has the class.
         where: Its place for messages, such as a file and a line.
         points: Its named points; empty in data of boxes.
     """

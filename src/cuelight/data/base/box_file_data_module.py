@@ -2,48 +2,33 @@
 
 from __future__ import annotations
 
-import logging
-from abc import abstractmethod
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Annotated, Any, ClassVar
 
 from pydantic import Field
 
-from cuelight.data.base.box_annotations import AnnotatedImage, AnnotationErrors, Annotations
+from cuelight.data.base.annotated_file_data_module import AnnotatedFileDataModule
+from cuelight.data.base.box_annotations import AnnotatedImage
 from cuelight.data.base.box_files import BoxFiles
-from cuelight.data.base.image_file_data_module import ImageFileDataModule
-from cuelight.data.base.splits import warn_of_missing_classes
 from cuelight.data.targets.box_mixing import BoxMixing, Probability
 from cuelight.data.targets.boxes import Boxes
-from cuelight.errors import DataError, did_you_mean
-from cuelight.images.preprocessing import ResizeMode
-
-logger = logging.getLogger(__name__)
 
 
-class BoxFileDataModule(ImageFileDataModule[BoxFiles]):
+class BoxFileDataModule(AnnotatedFileDataModule[BoxFiles]):
     """Image files whose objects have boxes; a missing split is taken from the training images.
 
-    A subclass reads its files in :meth:`read_annotations`.
+    A subclass reads its files in ``read_annotations``.
 
     Args:
         path: The folder.
-        classes: The names of the classes to use, in the order of the labels; other objects are left out. A mapping from
-            names in the data to new names renames classes, or joins several in one. All classes if left out.
-        keep_empty: Whether images without objects are used: there, every detection is wrong.
         size: Height and width in pixels that the model sees; one number for a square.
-        resize: ``letterbox`` scales the longer side and fills with black, ``crop`` scales the shorter side and cuts the
-            middle out, ``stretch`` ignores the aspect ratio.
         min_visible: A box is dropped if less than this share of its area is left inside the image.
         mosaic: Probability that a training image is a mosaic of four.
         mixup: Probability that a training image is the mean of two.
         close_mosaic: Number of epochs at the end of the training without mosaic and mixup.
-        on_error: ``raise`` stops at an image that cannot be read and at a wrong annotation. ``skip`` leaves them out
-            and logs how many: in training the next image takes the place of one that cannot be read, in validation and
-            test it counts nowhere.
-        **options: As for :class:`~cuelight.data.base.image_file_data_module.ImageFileDataModule`. Transforms that move
-            the image move its boxes.
+        **options: As for :class:`~cuelight.data.base.annotated_file_data_module.AnnotatedFileDataModule`. Transforms
+            that move the image move its boxes. In images that are kept without objects, every detection is wrong.
     """
 
     task: ClassVar[str] = "detection"
@@ -53,81 +38,22 @@ class BoxFileDataModule(ImageFileDataModule[BoxFiles]):
     def __init__(
         self,
         path: str | Path,
-        classes: Annotated[list[str] | dict[str, str], Field(min_length=1)] | None = None,
-        keep_empty: bool = True,
         size: Annotated[int, Field(ge=1)] | tuple[int, int] = 416,
-        resize: ResizeMode = "letterbox",
         min_visible: Probability = 0.1,
         mosaic: Probability = 0.0,
         mixup: Probability = 0.0,
         close_mosaic: Annotated[int, Field(ge=0)] = 10,
         **options: Any,
     ) -> None:
-        super().__init__(path, size=size, resize=resize, **options)
-        self.classes = classes
-        self.keep_empty = keep_empty
+        super().__init__(path, size=size, **options)
         self.min_visible = min_visible
         self.target_kind = kind = Boxes(min_visible)
         self.mixing = BoxMixing(kind, mosaic, mixup, close_mosaic) if mosaic or mixup else None
-        self._annotations: Annotations | None = None
-        self._class_names: list[str] | None = None
 
-    @abstractmethod
-    def read_annotations(self, errors: AnnotationErrors) -> Annotations:
-        """Return the images of ``train`` and, where they exist, of ``val`` and ``test``.
-
-        What is wrong with single images and objects is added to ``errors``.
-
-        Raises:
-            DataError: The files are not as expected.
-        """
-
-    @property
-    def class_names(self) -> list[str]:
-        """The name of each class, in the order of the labels.
-
-        Raises:
-            DataError: The files are not as expected, or a chosen class is not in them.
-        """
-        if self._class_names is None:
-            self._class_names = list(dict.fromkeys(self._new_names().values()))
-        return list(self._class_names)
-
-    def use_classes(self, class_names: Sequence[str]) -> None:
-        """Label by these classes; if the data has a further one, ``DataError`` is raised."""
-        if further := [name for name in self.class_names if name not in class_names]:
-            raise DataError(
-                f"{self.path}: the model does not know {', '.join(further)}. Its classes: {', '.join(class_names)}. "
-                "Choose or rename classes with data.params.classes."
-            )
-        self._class_names, self._splits = list(class_names), {}
-
-    def list_files(self) -> dict[str, BoxFiles]:
-        """Return the files of ``train`` and, where they exist, of ``val`` and ``test``."""
-        new_names, errors = self._new_names(), AnnotationErrors(self.path, self.on_error)
-        chosen = {split: list(self._choose(images, new_names, errors)) for split, images in self._read().splits.items()}
+    def make_files(self, images: Sequence[AnnotatedImage]) -> BoxFiles:
+        """Return images with their boxes, and with their points if the data has some."""
         skeleton = self._read().skeleton
-        errors.report()
-        _warn_of_repeated(chosen)
-        options = self.class_names, self.value_range, len(skeleton.names) if skeleton else 0
-        self._annotations = None
-        return {split: BoxFiles.of_images(images, *options) for split, images in chosen.items()}
-
-    def check_files(self, train: BoxFiles) -> None:
-        """Refuse training images without a single object."""
-        if not len(train.seen_labels()):
-            raise DataError(f"{self.path}: no training image has an object of the classes {self.class_names}.")
-
-    def stratify_labels(self, train: BoxFiles) -> Sequence[int]:
-        """Return the rarest class in each training image."""
-        return train.rarest_labels()
-
-    def setup(self, stage: str | None = None) -> None:
-        """List and split the files of all stages at once, and log the classes that a split lacks."""
-        if not self._splits:
-            super().setup(stage)
-            for split, files in self._splits.items():
-                warn_of_missing_classes(split, files.seen_labels().tolist(), self.class_names)
+        return BoxFiles.of_images(images, self.class_names, self.value_range, len(skeleton.names) if skeleton else 0)
 
     def fingerprint(self) -> str:
         """Return a hash of the images, their objects and the split of each; known after ``setup``.
@@ -137,68 +63,6 @@ class BoxFileDataModule(ImageFileDataModule[BoxFiles]):
         """
         names = self.class_names
         return self.hash_splits({split: _described(files, names) for split, files in self._splits.items()})
-
-    def missing_split(self, split: str) -> str:
-        """Return the message for a split without images."""
-        return (
-            f"{self.path}: there are no images for {split}. Add annotated images, or set {split}_split above 0: a "
-            "split needs at least three images."
-        )
-
-    def _read(self) -> Annotations:
-        if self._annotations is None:
-            errors = AnnotationErrors(self.path, self.on_error)
-            read = self.read_annotations(errors)
-            splits = {split: list(_usable(images, errors)) for split, images in read.splits.items()}
-            errors.report()
-            self._annotations = read._replace(splits=splits)
-        return self._annotations
-
-    def _new_names(self) -> dict[str, str]:
-        """Return the class of each name in the data that is used."""
-        names = self._read().class_names
-        if self.classes is None:
-            return {name: name for name in names}
-        if len(set(self.classes)) < len(self.classes):
-            raise DataError(f"{self.path}: data.params.classes: expected each class once, got {self.classes}.")
-        new_names = self.classes if isinstance(self.classes, Mapping) else {name: name for name in self.classes}
-        if unknown := [name for name in new_names if name not in names]:
-            raise DataError(
-                f"{self.path}: data.params.classes: there is no class {unknown[0]}."
-                f"{did_you_mean(unknown[0], names)} The data has: {', '.join(names)}."
-            )
-        return dict(new_names)
-
-    def _choose(
-        self, images: Sequence[AnnotatedImage], new_names: Mapping[str, str], errors: AnnotationErrors
-    ) -> Iterator[AnnotatedImage]:
-        for image in images:
-            objects = []
-            for each in image.objects:
-                if each.name in new_names:
-                    objects.append(each._replace(name=new_names[each.name]))
-                elif self.classes is None:
-                    errors.add(each.where, f"its class {each.name} is not among those of training")
-            if objects or self.keep_empty:
-                yield image._replace(objects=objects)
-
-
-def _usable(images: Sequence[AnnotatedImage], errors: AnnotationErrors) -> Iterator[AnnotatedImage]:
-    seen = set()
-    for image in images:
-        if image.path in seen:
-            errors.add(image.path, "this image is listed twice")
-            continue
-        seen.add(image.path)
-        yield errors.usable(image)
-
-
-def _warn_of_repeated(splits: Mapping[str, Sequence[AnnotatedImage]]) -> None:
-    train = {image.path for image in splits["train"]}
-    for split, images in splits.items():
-        repeated = sum(image.path in train for image in images)
-        if split != "train" and repeated:
-            logger.warning("%d images of %s are also in train, so results are too good.", repeated, split)
 
 
 def _described(files: BoxFiles, names: Sequence[str]) -> Iterator[tuple[str, str]]:

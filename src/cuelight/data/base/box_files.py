@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from cuelight.data.base.box_annotations import RELATIVE, AnnotatedImage
+from cuelight.data.base.splits import rarest_labels
 from cuelight.data.reading import UnreadableImageError, read_with_header
 from cuelight.data.targets.boxes import BoxTarget, box_target
 from cuelight.data.targets.keypoints import keypoint_target
@@ -103,9 +104,7 @@ class BoxFiles:
 
     def rarest_labels(self) -> list[int]:
         """Return for each image the label of its class that the fewest images have; -1 without objects."""
-        present = [np.unique(each.labels) for each in self.objects]
-        counts = np.bincount(np.concatenate([np.empty(0, np.int64), *present]))
-        return [int(labels[counts[labels].argmin()]) if len(labels) else -1 for labels in present]
+        return rarest_labels([np.unique(each.labels) for each in self.objects])
 
 
 def turn_upright(boxes: Coordinates, size: tuple[int, int], orientation: int) -> Coordinates:

@@ -122,6 +122,12 @@ def warn_of_missing_classes(split: str, labels: Iterable[int], class_names: Sequ
         )  # fmt: skip
 
 
+def rarest_labels(present: Sequence[NDArray[np.int64]]) -> list[int]:
+    """Return for each sample the one of its ``present`` labels that the fewest samples have; -1 without any."""
+    counts = np.bincount(np.concatenate([np.empty(0, np.int64), *present]))
+    return [int(labels[counts[labels].argmin()]) if len(labels) else -1 for labels in present]
+
+
 def stratified_split(labels: Sequence[int], ratios: Sequence[float], seed: int) -> list[NDArray[np.int64]]:
     """Divide samples so that every class has about the same share in each part.
 

@@ -22,6 +22,9 @@ _LAYOUT = (
     "one in each of the folders train, valid and test. Otherwise set data.params.annotations."
 )
 _SPLIT_IN_NAME = re.compile(r"(?:^|[^a-z])(train|validation|valid|val|test)(?:[^a-z]|$)")
+INSTANCES = "instances"
+"""The beginning of the names of the files of COCO itself."""
+
 _TRIED = 20
 _ID = int | float | str
 
@@ -44,7 +47,7 @@ class CocoDetection(BoxFileDataModule):
         **options: As for :class:`~cuelight.data.base.box_file_data_module.BoxFileDataModule`.
     """
 
-    prefix: ClassVar[str] = "instances"  # of the files of COCO itself
+    prefix: ClassVar[str] = INSTANCES
 
     def __init__(
         self,
@@ -60,30 +63,46 @@ class CocoDetection(BoxFileDataModule):
     def read_annotations(self, errors: AnnotationErrors) -> Annotations:
         """Return the images of ``train`` and, where there are such files, of ``val`` and ``test``."""
         root = Path(self.path)
-        require_folder(root, _LAYOUT)
-        files = _given(root, self.annotations, "train") or _find_annotation_files(root, self.prefix)
-        folders = _given(root, self.images, *files)
-        for folder in folders.values():
-            if not folder.is_dir():
-                raise DataError(f"{folder}: there is no such folder. Set data.params.images to a folder in {root}.")
-        unused = UnusedFiles(root, ignored=(".json",))
-        splits: dict[str, list[AnnotatedImage]] = {}
-        how = errors, self.prefix, self.with_points, self.classes
-        read = {split: _CocoFile(file, *how) for split, file in files.items()}
-        skeleton = read["train"].skeleton
-        walked: dict[Path, set[str]] = {}
-        for split, coco in read.items():
-            if coco.skeleton != skeleton:
-                raise DataError(f"{coco.file}: its keypoints differ from those of {read['train'].file}.")
-            folder = folders.get(split) or coco.find_images(root, split)
-            if folder not in walked:
-                walked[folder] = set(walk_images(folder, unused))
-            splits[split] = list(coco.annotated_images(folder))
-        used = {image.path for images in splits.values() for image in images}
-        for path in sorted(set().union(*walked.values()) - used):
-            unused.add_without_annotation(path)
-        report_unused(unused, root, [*walked, *(file.parent for file in files.values() if file.parent != root)])
-        return Annotations(read["train"].class_names(), splits, skeleton)
+        return read_coco(root, self.annotations, self.images, errors, self.prefix, self.with_points, self.classes)
+
+
+def read_coco(
+    root: Path,
+    annotations: str | PerSplit | None,
+    images: str | PerSplit | None,
+    errors: AnnotationErrors,
+    prefix: str = INSTANCES,
+    with_points: bool = False,
+    classes: Container[str] | None = None,
+) -> Annotations:
+    """Return the images of ``train`` and, where there are such files, of ``val`` and ``test``.
+
+    ``annotations`` and ``images`` are as for :class:`CocoDetection`; files whose names begin with ``prefix`` are found
+    first. With points, only those of ``classes`` are read. Raises ``DataError`` if the files are not as expected.
+    """
+    require_folder(root, _LAYOUT)
+    files = _given(root, annotations, "train") or _find_annotation_files(root, prefix)
+    folders = _given(root, images, *files)
+    for folder in folders.values():
+        if not folder.is_dir():
+            raise DataError(f"{folder}: there is no such folder. Set data.params.images to a folder in {root}.")
+    unused = UnusedFiles(root, ignored=(".json",))
+    splits: dict[str, list[AnnotatedImage]] = {}
+    read = {split: _CocoFile(file, errors, prefix, with_points, classes) for split, file in files.items()}
+    skeleton = read["train"].skeleton
+    walked: dict[Path, set[str]] = {}
+    for split, coco in read.items():
+        if coco.skeleton != skeleton:
+            raise DataError(f"{coco.file}: its keypoints differ from those of {read['train'].file}.")
+        folder = folders.get(split) or coco.find_images(root, split)
+        if folder not in walked:
+            walked[folder] = set(walk_images(folder, unused))
+        splits[split] = list(coco.annotated_images(folder))
+    used = {image.path for listed in splits.values() for image in listed}
+    for path in sorted(set().union(*walked.values()) - used):
+        unused.add_without_annotation(path)
+    report_unused(unused, root, [*walked, *(file.parent for file in files.values() if file.parent != root)])
+    return Annotations(read["train"].class_names(), splits, skeleton)
 
 
 class _CocoFile:

@@ -18,7 +18,7 @@ def archive_head(class_names: Sequence[str], outputs: Sequence[str]) -> dict[str
 def head_problems(head: Mapping[str, Any], shapes: Mapping[str, Sequence[int | None]]) -> Iterator[str]:
     """Yield errors of a head, given the shapes of the outputs that it names."""
     if len(shapes) != 1:
-        yield f"{PARSER} takes one output, got {', '.join(shapes)}"
+        yield f"{head['parser']} takes one output, got {', '.join(shapes)}"
         return
     [(name, shape)] = shapes.items()
     scores, count = prod(size or 0 for size in shape[1:]), head["metadata"].get("n_classes")

@@ -58,7 +58,7 @@ def decode_classification(
     ``outputs`` is ``logits`` ``(N, classes)``, or one output of another name; raises ``CuelightError`` for others,
     and for values that are not finite.
     """
-    logits = _logits(outputs)
+    logits = scores_of_images(outputs, _OUTPUT, "classification")
     scores = softmax(logits)
     names = [*(class_names or ())]
     names += [str(index) for index in range(len(names), logits.shape[1])]
@@ -83,16 +83,18 @@ def softmax(logits: NDArray[Any]) -> NDArray[np.float64]:
     return probabilities
 
 
-def _logits(outputs: Mapping[str, NDArray[Any]]) -> NDArray[Any]:
-    logits = next(iter(outputs.values())) if len(outputs) == 1 else outputs.get(_OUTPUT)
-    if logits is None or logits.ndim != 2:  # noqa: PLR2004
-        shapes = ", ".join(f"{name} {list(values.shape)}" for name, values in outputs.items())
-        raise CuelightError(
-            f"The task of the model is classification, so expected {_OUTPUT} (images, classes); got {shapes}."
-        )
-    if not np.isfinite(logits).all():
+def scores_of_images(outputs: Mapping[str, NDArray[Any]], name: str, task: str) -> NDArray[Any]:
+    """Return the output with a number for each class, ``(N, classes)``: the one of a name, or the only one.
+
+    Raises ``CuelightError`` if there is none, or its values are not finite; ``task`` is for the message.
+    """
+    scores = next(iter(outputs.values())) if len(outputs) == 1 else outputs.get(name)
+    if scores is None or scores.ndim != 2:  # noqa: PLR2004
+        shapes = ", ".join(f"{other} {list(values.shape)}" for other, values in outputs.items())
+        raise CuelightError(f"The task of the model is {task}, so expected {name} (images, classes); got {shapes}.")
+    if not np.isfinite(scores).all():
         raise CuelightError(
             "The outputs of the model contain NaN or infinity: its weights are damaged, or too large for half "
             "precision. Export it again from another checkpoint, or without half_precision."
         )
-    return logits
+    return scores

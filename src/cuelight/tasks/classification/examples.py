@@ -46,38 +46,54 @@ def draw_mistakes(
     class_names: Sequence[str] | None = None,
 ) -> Image.Image:
     """Draw wrongly classified images, each above its predicted class with the score, and its true class."""
-    size = readable_size(images[0].size, _MIN_WIDTH, _MAX_SIDE)
     names = [*(class_names or ())]
-    tiles = []
-    for image, target, result in zip(images, targets, results, strict=True):
+    captions = []
+    for target, result in zip(targets, results, strict=True):
         label, best = _label(target), result.top[0]
         true = names[label] if label < len(names) else str(label)
-        tile = Image.new("RGB", (max(size[0], _MIN_WIDTH), size[1] + 2 * _LINE_HEIGHT), BACKGROUND)
-        tile.paste(resized(image.convert("RGB"), size), ((tile.width - size[0]) // 2, 0))
-        score = percent(best.score)
-        _draw_line(tile, best.name, score, size[1], bold=True)
-        _draw_line(tile, f"true: {true}", "", size[1] + _LINE_HEIGHT)
-        tiles.append(tile)
-    rows = tiled(tiles, _COLUMNS, (_GAP, _GAP))
-    title = font(_TITLE_SIZE, bold=True)
-    width = max(rows.width, math.ceil(title.getlength(_TITLE))) + 2 * _GAP
+        captions.append([(best.name, percent(best.score)), (f"true: {true}", "")])
+    return draw_captioned(_TITLE, images, captions)
+
+
+def draw_captioned(
+    title: str, images: Sequence[Image.Image], captions: Sequence[Sequence[tuple[str, str]]]
+) -> Image.Image:
+    """Draw images of one size above as many lines each, of a text and a number; the first line is bold."""
+    rows = captioned_tiles(images, captions)
+    bold = font(_TITLE_SIZE, bold=True)
+    width = max(rows.width, math.ceil(bold.getlength(title))) + 2 * _GAP
     picture = Image.new("RGB", (width, _TITLE_HEIGHT + rows.height + _GAP), BACKGROUND)
     picture.paste(rows, (_GAP, _TITLE_HEIGHT))
-    ImageDraw.Draw(picture).text((_GAP, _TITLE_HEIGHT // 2), _TITLE, TEXT, title, anchor="lm")
+    ImageDraw.Draw(picture).text((_GAP, _TITLE_HEIGHT // 2), title, TEXT, bold, anchor="lm")
     return picture
 
 
-def draw_labels(images: Sequence[Image.Image], targets: Sequence[NDArray[Any]], data: DataSpec) -> Image.Image:
-    """Draw training images, each above its class."""
-    size, names = readable_size(images[0].size, _MIN_WIDTH, _MAX_SIDE), [*(data.class_names or ())]
+def captioned_tiles(images: Sequence[Image.Image], captions: Sequence[Sequence[tuple[str, str]]]) -> Image.Image:
+    """Draw the same without a title."""
+    size = readable_size(images[0].size, _MIN_WIDTH, _MAX_SIDE)
     tiles = []
-    for image, target in zip(images, targets, strict=True):
-        label = _label(target)
-        tile = Image.new("RGB", (max(size[0], _MIN_WIDTH), size[1] + _LINE_HEIGHT), BACKGROUND)
+    for image, lines in zip(images, captions, strict=True):
+        tile = Image.new("RGB", (max(size[0], _MIN_WIDTH), size[1] + len(lines) * _LINE_HEIGHT), BACKGROUND)
         tile.paste(resized(image.convert("RGB"), size), ((tile.width - size[0]) // 2, 0))
-        _draw_line(tile, names[label] if label < len(names) else str(label), "", size[1], bold=True)
+        for number, (text, value) in enumerate(lines):
+            _draw_line(tile, text, value, size[1] + number * _LINE_HEIGHT, bold=not number)
         tiles.append(tile)
     return tiled(tiles, _COLUMNS, (_GAP, _GAP))
+
+
+def draw_true_labels(images: Sequence[Image.Image], targets: Sequence[NDArray[Any]], data: DataSpec) -> Image.Image:
+    """Draw training images, each above its class; a mixed one has a share of several."""
+    names = [*(data.class_names or ())]
+    shares = [dict(enumerate(target.tolist())) if target.ndim else {int(target): 1.0} for target in targets]
+    captions = [
+        ", ".join(
+            (names[label] if label < len(names) else str(label)) + (f" {share:.0%}" if share < 1 else "")
+            for label, share in sorted(of_image.items(), key=lambda item: -item[1])
+            if share > 0
+        )
+        for of_image in shares
+    ]
+    return captioned_tiles(images, [[(caption, "")] for caption in captions])
 
 
 def _draw_line(tile: Image.Image, left: str, right: str, top: int, bold: bool = False) -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from PIL import Image, ImageDraw
 
 from cuelight.images.drawing import BACKGROUND, TEXT, font, percent, readable_size, resized, shortened
@@ -22,26 +24,34 @@ def draw_classification(image: Image.Image, result: Classification) -> Image.Ima
 
     A small image is enlarged without smoothing.
     """
+    best = result.top[0]
+    return draw_scores(image, best.name, percent(best.score), result.top)
+
+
+def draw_scores(
+    image: Image.Image, title: str, note: str, scores: Sequence[ClassScore], chosen: int = 1
+) -> Image.Image:
+    """Draw an image above a title, with a note beside it, and a bar for each score, the first ``chosen`` in color."""
     shown = resized(image.convert("RGB"), readable_size(image.size, _MIN_WIDTH, _MAX_SIDE))
     width = max(_MIN_WIDTH, shown.width)
-    band = _MARGIN + _TITLE_HEIGHT + _ROW_HEIGHT * len(result.top) + _MARGIN
+    band = _MARGIN + _TITLE_HEIGHT + _ROW_HEIGHT * len(scores) + _MARGIN
     picture = Image.new("RGB", (width, shown.height + band), BACKGROUND)
     picture.paste(shown, ((width - shown.width) // 2, 0))
     draw = ImageDraw.Draw(picture)
     top = shown.height + _MARGIN
-    _draw_title(draw, result.top[0], top, width)
-    for rank, entry in enumerate(result.top):
-        _draw_bar(draw, entry, top + _TITLE_HEIGHT + rank * _ROW_HEIGHT, width, _OTHER_BAR if rank else _BAR)
+    _draw_title(draw, title, note, top, width)
+    for rank, entry in enumerate(scores):
+        color = _BAR if rank < chosen else _OTHER_BAR
+        _draw_bar(draw, entry, top + _TITLE_HEIGHT + rank * _ROW_HEIGHT, width, color)
     return picture
 
 
-def _draw_title(draw: ImageDraw.ImageDraw, best: ClassScore, top: int, width: int) -> None:
-    title, score = font(_TITLE_SIZE, bold=True), percent(best.score)
-    score_width = draw.textlength(score, font=title)
-    name = shortened(best.name, title, width - 3 * _MARGIN - score_width)
+def _draw_title(draw: ImageDraw.ImageDraw, title: str, note: str, top: int, width: int) -> None:
+    bold = font(_TITLE_SIZE, bold=True)
+    name = shortened(title, bold, width - 3 * _MARGIN - draw.textlength(note, font=bold))
     middle = top + _TITLE_HEIGHT // 2 - _MARGIN // 2
-    draw.text((_MARGIN, middle), name, TEXT, title, anchor="lm")
-    draw.text((width - _MARGIN, middle), score, _BAR, title, anchor="rm")
+    draw.text((_MARGIN, middle), name, TEXT, bold, anchor="lm")
+    draw.text((width - _MARGIN, middle), note, _BAR, bold, anchor="rm")
 
 
 def _draw_bar(draw: ImageDraw.ImageDraw, entry: ClassScore, top: int, width: int, color: str) -> None:

@@ -34,7 +34,7 @@ from cuelight.tasks.detection.outputs import ForParser, found_in, images_of, wit
 from cuelight.training.backbones import backbone_problems
 from cuelight.training.mean_loss import WeightedMeanLoss
 from cuelight.training.optimization import Optimization
-from cuelight.training.supervised import SupervisedModel, count_classes
+from cuelight.training.supervised import SupervisedModel, count_classes, saved_thresholds
 
 FLOOR = 0.01
 """The least score of the detections that are measured."""
@@ -234,7 +234,7 @@ class DetectionModel(SupervisedModel):
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         """Restore the threshold too."""
         super().on_load_checkpoint(checkpoint)
-        self.chosen_threshold = checkpoint.get(_THRESHOLD, self.chosen_threshold)
+        [self.chosen_threshold] = saved_thresholds(checkpoint, _THRESHOLD, [self.chosen_threshold])
 
     def decoding(self) -> dict[str, Any]:
         """Return how the outputs of the exported model become boxes."""
