@@ -108,10 +108,90 @@ def test_label_smoothing_counts_in_training_only():
     assert run.callback_metrics["train/loss"] == pytest.approx(expected.item())
 
 
-def test_a_loss_that_is_no_number_shows(model):
+WEIGHTS = [0.5, 4.0, 1.0]
+
+
+def test_class_weights_count_in_training_and_validation():
+    torch.manual_seed(0)
+    model = ClassificationModel(**SMALL, class_weights=WEIGHTS, label_smoothing=0.2)
+    images, labels = images_and_labels(22)
+    weights = torch.tensor(WEIGHTS)
+    with torch.no_grad():
+        logits = model.eval()(images)
+    (logged,) = quiet_trainer().validate(model, loader(22), verbose=False)
+    expected = torch.nn.functional.cross_entropy(logits, labels, weights)  # over all images, whatever their batches
+    assert logged["val/loss"] == pytest.approx(expected.item(), rel=1e-5)
+    loss = model.update_loss(model.train_loss, logits, labels, training=True)
+    expected = torch.nn.functional.cross_entropy(logits, labels, weights, label_smoothing=0.2)
+    torch.testing.assert_close(loss, expected)
+    torch.testing.assert_close(model.train_loss.compute(), expected)
+
+
+def test_without_class_weights_the_loss_is_that_of_torch_to_the_last_bit(model):
+    logits, labels = torch.randn(7, 3), torch.arange(7) % 3
+    loss = model.update_loss(model.train_loss, logits, labels, training=True)
+    assert loss == torch.nn.functional.cross_entropy(logits, labels)
+
+
+@pytest.mark.parametrize("class_weights", [None, WEIGHTS])
+@pytest.mark.parametrize("label_smoothing", [0.0, 0.1])
+def test_shares_of_classes_are_targets(class_weights, label_smoothing):
+    model = ClassificationModel(**SMALL, class_weights=class_weights, label_smoothing=label_smoothing)
+    logits, labels = torch.randn(6, 3, generator=torch.Generator().manual_seed(1)), torch.tensor([0, 1, 2, 1, 0, 0])
+    whole = torch.nn.functional.one_hot(labels, 3).float()
+    losses = [model.update_loss(model.train_loss, logits, targets, training=True) for targets in (labels, whole)]
+    torch.testing.assert_close(losses[0], losses[1])
+
+    shares = 0.7 * whole + 0.3 * whole.roll(1, 0)
+    weights = torch.tensor(class_weights or [1.0] * 3)
+    smoothed = shares * (1 - label_smoothing) + label_smoothing / 3
+    expected = -(weights * smoothed * logits.log_softmax(1)).sum() / (weights * shares).sum()
+    torch.testing.assert_close(model.update_loss(model.train_loss, logits, shares, training=True), expected)
+    compared, classes = model.compared(logits, shares)
+    assert compared is logits
+    assert torch.equal(classes, labels)
+
+
+@pytest.mark.parametrize("precision", ["32-true", "bf16-mixed", "16-true", "bf16-true", "64-true"])
+def test_shares_and_class_weights_in_every_precision(precision):
+    torch.manual_seed(0)
+    model = ClassificationModel(**SMALL, class_weights=WEIGHTS, label_smoothing=0.1)
+    images, labels = images_and_labels(16)
+    whole = torch.nn.functional.one_hot(labels, 3).float()
+    mixed = DataLoader(TensorDataset(images, 0.75 * whole + 0.25 * whole.roll(1, 0)), 8)
+    run = quiet_trainer(precision=precision)
+    run.fit(model, mixed, loader(16))
+    metrics = {name: float(value) for name, value in run.callback_metrics.items()}
+    assert metrics.keys() == {"train/loss", "train/loss_step", "train/accuracy", "val/loss", "val/accuracy", "val/f1"}
+    assert all(map(math.isfinite, metrics.values()))
+
+
+@pytest.mark.parametrize("class_weights", [None, WEIGHTS])
+def test_a_loss_that_is_no_number_shows(class_weights):
+    model = ClassificationModel(**SMALL, class_weights=class_weights)
     with torch.no_grad():
         next(model.parameters()).fill_(math.nan)
     assert math.isnan(quiet_trainer().validate(model, loader(), verbose=False)[0]["val/loss"])
+
+
+def test_balanced_class_weights_come_from_the_counts():
+    model = ClassificationModel(**SMALL, class_names=NAMES, class_weights="balanced", class_counts=[30, 10, 20])
+    torch.testing.assert_close(model.class_weights, torch.tensor([60 / 90, 60 / 30, 60 / 60]))
+    named = ClassificationModel(**SMALL, class_names=NAMES, class_weights={"dog": 2, "bird": 1, "cat": 3})
+    assert named.class_weights.tolist() == [3, 2, 1]
+
+
+@pytest.mark.parametrize(
+    ("weights", "message"),
+    [
+        ("balanced", "model.params.class_weights: balanced needs the number of training images"),
+        ({"cat": 1.0, "dog": 1.0, "birt": 1.0}, 'class_weights.birt: there is no class "birt". Did you mean "bird"'),
+        ([1.0, math.nan, 1.0], "class_weights.1: expected a number greater than 0, got nan"),
+    ],
+)
+def test_class_weights_that_do_not_fit_are_refused(weights, message):
+    with pytest.raises(ConfigError, match=message):
+        ClassificationModel(**SMALL, class_names=NAMES, class_weights=weights)
 
 
 def test_training_may_follow_a_validation(model):
@@ -127,7 +207,7 @@ def test_test_metrics(model):
 
 
 def test_checkpoint_holds_weights_and_class_names_alone(tmp_path):
-    model = ClassificationModel(**SMALL | {"num_classes": None}, class_names=NAMES)
+    model = ClassificationModel(**SMALL | {"num_classes": None}, class_names=NAMES, class_weights=WEIGHTS)
     run = quiet_trainer()
     run.fit(model, loader())
     run.save_checkpoint(tmp_path / "a.ckpt")
