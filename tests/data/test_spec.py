@@ -12,6 +12,8 @@ from cuelight.images.preprocessing import Preprocessing
 def test_what_was_saved_is_read() -> None:
     spec = DataSpec(("cat", "dog"), 3, (32, 48), Preprocessing((32, 48)))
     assert saved_spec({DATA_SPEC: spec.to_dict()}) == spec
+    counted = DataSpec(("cat", "dog"), class_counts=(30, 4))
+    assert saved_spec({DATA_SPEC: counted.to_dict()}) == counted
     assert saved_spec({}) is None
 
 
@@ -23,6 +25,8 @@ def test_what_was_saved_is_read() -> None:
         ({"size": 3}, "not iterable"),
         ({"channels": 10**9}, "channels: expected a number from 1 to 1024"),
         ({"channels": "x"}, "not supported"),
+        ({"class_counts": ["x"]}, "invalid literal"),
+        ({"class_counts": 3}, "not iterable"),
         ({"class_names": [1, 2]}, "class_names: expected a list of texts"),
         ({"class_names": ["\ud800"]}, "class_names: expected text in UTF-8"),
         ({"class_names": "ab"}, "class_names: expected a list of texts"),

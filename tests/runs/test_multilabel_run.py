@@ -60,7 +60,7 @@ def files(tmp_path_factory):
     data = DigitLabels(size=64, test_scenes=4)
     data.setup("test")
     for number, size in enumerate([(64, 64), (120, 80), (50, 90), (9, 9)]):
-        to_pil_image(data._images("test")[number][0]).resize(size).save(folder / f"{number}.png")
+        to_pil_image(data.images_of("test")[number][0]).resize(size).save(folder / f"{number}.png")
     return find_images([str(folder)])
 
 

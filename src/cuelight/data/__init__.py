@@ -11,6 +11,7 @@ from cuelight.utils.lazy_imports import lazy_imports
 if TYPE_CHECKING:
     from cuelight.data.base.box_file_data_module import BoxFileDataModule as BoxFileDataModule
     from cuelight.data.base.image_file_data_module import ImageFileDataModule as ImageFileDataModule
+    from cuelight.data.base.label_data_module import LabelDataModule as LabelDataModule
     from cuelight.data.base.mask_file_data_module import MaskFileDataModule as MaskFileDataModule
     from cuelight.data.base.multi_label_file_data_module import MultiLabelFileDataModule as MultiLabelFileDataModule
     from cuelight.data.datasets.coco import CocoDetection as CocoDetection
@@ -39,6 +40,7 @@ else:
     _LOCATIONS = DATA | {
         "BoxFileDataModule": "cuelight.data.base.box_file_data_module:BoxFileDataModule",
         "ImageFileDataModule": "cuelight.data.base.image_file_data_module:ImageFileDataModule",
+        "LabelDataModule": "cuelight.data.base.label_data_module:LabelDataModule",
         "MaskFileDataModule": "cuelight.data.base.mask_file_data_module:MaskFileDataModule",
         "MultiLabelFileDataModule": "cuelight.data.base.multi_label_file_data_module:MultiLabelFileDataModule",
         "Preprocessing": "cuelight.images.preprocessing:Preprocessing",

@@ -18,6 +18,14 @@ class NamesClasses(Protocol):
 
 
 @runtime_checkable
+class CountsClasses(Protocol):
+    """Data that can count its training images by class."""
+
+    def class_counts(self) -> Sequence[int]:
+        """Return the number of training images of each class, in the order of the labels."""
+
+
+@runtime_checkable
 class HasSkeleton(Protocol):
     """Data whose objects have named points."""
 

@@ -28,6 +28,7 @@ class DataSpec:
         size: Height and width in pixels.
         preprocessing: How an image is prepared for the model.
         skeleton: The points of an object.
+        class_counts: The number of training images of each class.
     """
 
     class_names: tuple[str, ...] | None = None
@@ -35,6 +36,7 @@ class DataSpec:
     size: tuple[int, int] | None = None
     preprocessing: Preprocessing | None = None
     skeleton: Skeleton | None = None
+    class_counts: tuple[int, ...] | None = None
 
     def to_dict(self) -> dict[str, Any]:
         """Convert to plain types for a checkpoint."""
@@ -44,13 +46,14 @@ class DataSpec:
             "size": list(self.size) if self.size is not None else None,
             "preprocessing": self.preprocessing.to_dict() if self.preprocessing else None,
             **({"skeleton": self.skeleton.to_dict()} if self.skeleton else {}),
+            **({"class_counts": list(self.class_counts)} if self.class_counts else {}),
         }
 
     @classmethod
     def from_dict(cls, values: Mapping[str, Any]) -> DataSpec:
         """Restore from the values of :meth:`to_dict`."""
         names, size, preprocessing = values.get("class_names"), values.get("size"), values.get("preprocessing")
-        channels = values.get("channels")
+        channels, counts = values.get("channels"), values.get("class_counts")
         if channels is not None and not 1 <= channels <= _MOST_CHANNELS:
             raise ValueError(f"channels: expected a number from 1 to {_MOST_CHANNELS}, got {channels}")
         return cls(
@@ -59,6 +62,7 @@ class DataSpec:
             size=Preprocessing(tuple(size)).size if size is not None else None,
             preprocessing=Preprocessing.from_dict(preprocessing) if preprocessing else None,
             skeleton=Skeleton.from_dict(values["skeleton"]) if values.get("skeleton") else None,
+            class_counts=tuple(int(count) for count in counts) if counts is not None else None,
         )
 
 

@@ -52,6 +52,7 @@ KINDS = (
         builtins.MODELS,
         reserved={
             "class_names": "they are taken from the data",
+            "class_counts": "they are taken from the data",
             "keypoint_names": "they are taken from the data",
             "skeleton": "it is taken from the data",
             "optimization": "set trainer.optimizer and trainer.scheduler",

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Collection
+from dataclasses import replace
 from typing import Any, cast
 
 import lightning.pytorch as pl
 
 from cuelight import registry
 from cuelight.config import Config
+from cuelight.data.class_weights import BALANCED
+from cuelight.data.protocols import CountsClasses
 from cuelight.data.spec import DataSpec
 from cuelight.training.optimization import Optimization
 
@@ -24,6 +27,18 @@ def build_data(config: Config) -> pl.LightningDataModule:
     )
     data.save_hyperparameters({}, logger=False)  # keeps those that it has, but does not log them
     return data
+
+
+def with_class_counts(
+    spec: DataSpec, config: Config, data: pl.LightningDataModule, saved: DataSpec | None = None
+) -> DataSpec:
+    """Add the number of training images of each class if the model is balanced by it: as ``saved``, or counted."""
+    if config.model.params.get("class_weights") != BALANCED or spec.class_counts:
+        return spec
+    counts = saved.class_counts if saved else None
+    if counts is None and isinstance(data, CountsClasses):
+        counts = tuple(data.class_counts())
+    return replace(spec, class_counts=counts)
 
 
 def model_class(config: Config) -> type[pl.LightningModule]:
@@ -45,6 +60,8 @@ def build_model(
     provided: dict[str, Any] = {"optimization": optimization}
     if data.class_names is not None:
         provided |= {"class_names": list(data.class_names), "num_classes": len(data.class_names)}
+    if data.class_counts is not None:
+        provided["class_counts"] = list(data.class_counts)
     if data.channels is not None:
         provided |= {"in_channels": data.channels, "input_size": data.size}
     if data.skeleton is not None:

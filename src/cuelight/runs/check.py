@@ -19,7 +19,7 @@ from cuelight.data.base.image_data_module import ImageDataModule
 from cuelight.data.spec import data_spec_of
 from cuelight.errors import ConfigError, ConfigWarning, DataError, Problem, did_you_mean
 from cuelight.runs.before_imports import missing_data
-from cuelight.runs.build import build_data, build_model, model_class
+from cuelight.runs.build import build_data, build_model, model_class, with_class_counts
 from cuelight.runs.first_weights import prepare_weights
 from cuelight.runs.plan import PlannedCallback
 from cuelight.runs.trainer import build_trainer
@@ -69,7 +69,7 @@ def check_model_of(config: Config, planned: Sequence[PlannedCallback]) -> list[P
         return []
     try:
         data = build_data(config)
-        spec = data_spec_of(data)
+        spec = with_class_counts(data_spec_of(data), config, data)
         with torch.device("meta"):
             module = build_model(config, spec, fresh=False)
         prepare_weights(module, config, is_new=False)
@@ -99,6 +99,7 @@ def try_optimizers(
     module.trainer = data.trainer = trainer
     trainer.datamodule = data  # type: ignore[attr-defined]  # Lightning declares it nowhere
     data.setup("fit")
+    data.train_dataloader()  # it refuses weights of classes that the data does not have
     module.configure_optimizers()
 
 

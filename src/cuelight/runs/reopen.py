@@ -16,7 +16,7 @@ from torch import Tensor
 from cuelight.config import Config
 from cuelight.data.spec import DataSpec, data_spec_of, saved_spec
 from cuelight.errors import CheckpointError
-from cuelight.runs.build import build_data, build_model, model_class
+from cuelight.runs.build import build_data, build_model, model_class, with_class_counts
 from cuelight.runs.trainer import evaluator_settings, take_model_callbacks
 from cuelight.train_end.finished_training import FinishedTraining
 from cuelight.utils.run_directory import LAST_CHECKPOINT
@@ -42,7 +42,7 @@ def reopen(
     metric = main_metric(model_class(config))
     return FinishedTraining(
         directory=directory,
-        make_module=lambda content: _model_for(config, _describe(data, content)),
+        make_module=lambda content: _model_for(config, _describe(config, data, content)),
         kept=cache(partial(kept_checkpoints, checkpoints)),
         why_none=lambda: why_none(_last_states(checkpoints).values()) if checkpoints else None,
         name=config.name,
@@ -61,7 +61,7 @@ def model_and_example(config: Config, content: Mapping[str, Any]) -> tuple[pl.Li
     The batch is its ``example_input_array`` or an image of zeros; ``None`` if the shape of the images is not known.
     ``content``, that of a checkpoint, describes data that is not on this machine; it may be empty.
     """
-    described = _describe(build_data(config), content)
+    described = _describe(config, build_data(config), content)
     model = _model_for(config, described)
     example = model.example_input_array
     if isinstance(example, Tensor):
@@ -93,9 +93,9 @@ def _callback_states(file: Path) -> Mapping[str, Mapping[str, Any]] | None:
     return found
 
 
-def _describe(data: pl.LightningDataModule, content: Mapping[str, Any]) -> DataSpec:
+def _describe(config: Config, data: pl.LightningDataModule, content: Mapping[str, Any]) -> DataSpec:
     """Return the spec of the data that the weights were trained with; that of other data could not be loaded."""
-    return saved_spec(content) or data_spec_of(data)
+    return with_class_counts(saved_spec(content) or data_spec_of(data), config, data)
 
 
 def _model_for(config: Config, described: DataSpec) -> pl.LightningModule:

@@ -15,11 +15,11 @@ from cuelight import registry
 from cuelight.callbacks.added.last_checkpoint import LastCheckpoint
 from cuelight.callbacks.base.train_end_step import train_end_steps
 from cuelight.config import Config, load_config
-from cuelight.data.spec import DATA_SPEC, data_spec_of
+from cuelight.data.spec import DATA_SPEC, data_spec_of, saved_spec
 from cuelight.errors import CheckpointError, ConfigError, ConfigWarning, CuelightError, Problem, TrainingInterrupted
 from cuelight.explain import Layer, list_layers
 from cuelight.runs.before_imports import missing_weights
-from cuelight.runs.build import build_data, build_model, model_class
+from cuelight.runs.build import build_data, build_model, model_class, with_class_counts
 from cuelight.runs.check import check, check_model, check_model_of, try_optimizers
 from cuelight.runs.defaults import with_defaults
 from cuelight.runs.first_weights import prepare_weights
@@ -249,8 +249,8 @@ class Run(TrainedRun):
         resumed_from = logging_step_of(resume) if resume else 0
         pl.seed_everything(self.config.trainer.seed, workers=True, verbose=False)
         data = build_data(self.config)
-        description = data_spec_of(data)
         content = load_checkpoint(resume, mmap=True) if resume else {}
+        description = with_class_counts(data_spec_of(data), self.config, data, saved_spec(content))
         changed = changed_settings(self.config, content)
         self._refuse(refused_changes(changed, self.config, content, description))
         self.config = with_defaults(self.config)

@@ -96,6 +96,7 @@ def test_a_partner_that_cannot_be_read_is_replaced() -> None:
 
     class Partner:
         plain_epochs = 0
+        joins_augmented = False
 
         def __call__(self, sample: Any, draw: Any) -> Any:
             return draw()

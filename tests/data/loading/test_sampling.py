@@ -2,6 +2,7 @@ from __future__ import annotations
 
 from collections import Counter
 
+import numpy as np
 import pytest
 from torch.utils.data import DistributedSampler
 
@@ -67,6 +68,32 @@ def test_training_ranks_get_as_many_samples_each_and_together_all() -> None:
 
     assert [len(positions) for positions in ranks] == [4, 4, 4]
     assert set().union(*ranks) == set(range(11))
+
+
+def test_weighted_samples_are_drawn_with_replacement() -> None:
+    weights = np.array([1.0, 0.0, 2.0, 1.0] * 25)
+    sampler, other = (EpochSampler(range(100), 10, seed=1, weights=weights) for _ in range(2))
+    drawn: Counter[int] = Counter()
+    for epoch in range(50):
+        sampler.set_epoch(epoch)
+        drawn += Counter(position % 4 for position in _positions(sampler))
+    other.set_epoch(49)
+
+    assert list(sampler) == list(other)
+    assert len(sampler) == len(list(sampler)) == 100
+    assert len(set(_positions(sampler))) < 80
+    assert len({key.seed for key in sampler}) == 100
+    assert [drawn[place] / 5000 for place in range(4)] == pytest.approx([0.25, 0, 0.5, 0.25], abs=0.03)
+
+
+def test_weighted_samples_are_the_same_for_all_ranks_and_from_any_batch_on() -> None:
+    weights = np.linspace(1, 9, 24)
+    whole = list(EpochSampler(range(24), 4, seed=3, weights=weights))
+    ranks = [EpochSampler(range(24), 4, 3, 2, rank, weights=weights) for rank in range(2)]
+
+    assert [list(rank) for rank in ranks] == [whole[0::2], whole[1::2]]
+    ranks[1].first_batch = 2
+    assert list(ranks[1]) == whole[1::2][8:]
 
 
 @pytest.mark.parametrize("count", [3, 9, 10, 11, 12, 13, 25])

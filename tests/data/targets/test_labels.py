@@ -17,6 +17,14 @@ def test_a_label_follows_its_image_unchanged():
     assert LABELS.collate([]).dtype == torch.int64
 
 
-def test_a_mask_among_labels_says_what_to_set():
-    with pytest.raises(DataError, match=r"a tensor \(4, 4\).*target_kind = MASKS"):
-        LABELS.collate([torch.zeros(4, 4)])
+def test_shares_of_classes_are_stacked():
+    shares = LABELS.collate([torch.tensor([0.25, 0.75]), torch.tensor([1.0, 0.0])])
+    assert shares.tolist() == [[0.25, 0.75], [1.0, 0.0]]
+    assert shares.dtype == torch.float32
+
+
+@pytest.mark.parametrize("wrong", [torch.zeros(4, 4), torch.zeros(4, dtype=torch.int64)])
+def test_a_mask_among_labels_says_what_to_set(wrong):
+    shape = str(tuple(wrong.shape)).replace("(", r"\(").replace(")", r"\)")
+    with pytest.raises(DataError, match=rf"a tensor {shape}.*target_kind = MASKS"):
+        LABELS.collate([wrong])

@@ -7,7 +7,10 @@ import torch
 from torch.utils.data import DataLoader, TensorDataset
 
 from cuelight.config.schema import Part, SchedulerPart
+from cuelight.data.base.label_data_module import LabelDataModule
+from cuelight.data.datasets.digits import DigitImages
 from cuelight.errors import CheckpointError, ConfigError
+from cuelight.images.preprocessing import Preprocessing
 from cuelight.tasks.classification.model import ClassificationModel
 from cuelight.training.optimization import Optimization
 from support.trainers import quiet_trainer
@@ -108,10 +111,136 @@ def test_label_smoothing_counts_in_training_only():
     assert run.callback_metrics["train/loss"] == pytest.approx(expected.item())
 
 
-def test_a_loss_that_is_no_number_shows(model):
+WEIGHTS = [0.5, 4.0, 1.0]
+
+
+def test_class_weights_count_in_training_and_validation():
+    torch.manual_seed(0)
+    model = ClassificationModel(**SMALL, class_weights=WEIGHTS, label_smoothing=0.2)
+    images, labels = images_and_labels(22)
+    weights = torch.tensor(WEIGHTS)
+    with torch.no_grad():
+        logits = model.eval()(images)
+    (logged,) = quiet_trainer().validate(model, loader(22), verbose=False)
+    expected = torch.nn.functional.cross_entropy(logits, labels, weights)  # over all images, whatever their batches
+    assert logged["val/loss"] == pytest.approx(expected.item(), rel=1e-5)
+    loss = model.update_loss(model.train_loss, logits, labels, training=True)
+    expected = torch.nn.functional.cross_entropy(logits, labels, weights, label_smoothing=0.2)
+    torch.testing.assert_close(loss, expected)
+    torch.testing.assert_close(model.train_loss.compute(), expected)
+
+
+def test_without_class_weights_the_loss_is_the_plain_mean_to_the_last_bit(model):
+    logits, labels = torch.randn(7, 3), torch.arange(7) % 3
+    loss = model.update_loss(model.train_loss, logits, labels, training=True)
+    assert loss == torch.nn.functional.cross_entropy(logits, labels, reduction="none").mean()
+
+
+@pytest.mark.parametrize("class_weights", [None, WEIGHTS])
+@pytest.mark.parametrize("label_smoothing", [0.0, 0.1])
+def test_shares_of_classes_are_targets(class_weights, label_smoothing):
+    model = ClassificationModel(**SMALL, class_weights=class_weights, label_smoothing=label_smoothing)
+    logits, labels = torch.randn(6, 3, generator=torch.Generator().manual_seed(1)), torch.tensor([0, 1, 2, 1, 0, 0])
+    whole = torch.nn.functional.one_hot(labels, 3).float()
+    losses = [model.update_loss(model.train_loss, logits, targets, training=True) for targets in (labels, whole)]
+    torch.testing.assert_close(losses[0], losses[1])
+
+    shares = 0.7 * whole + 0.3 * whole.roll(1, 0)
+    weights = torch.tensor(class_weights or [1.0] * 3)
+    smoothed = shares * (1 - label_smoothing) + label_smoothing / 3
+    expected = -(weights * smoothed * logits.log_softmax(1)).sum() / (weights * shares).sum()
+    torch.testing.assert_close(model.update_loss(model.train_loss, logits, shares, training=True), expected)
+    compared, classes = model.compared(logits, shares)
+    assert compared is logits
+    assert torch.equal(classes, labels)
+
+
+@pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16, torch.float64, "autocast"])
+def test_shares_and_class_weights_in_every_precision(dtype):
+    model = ClassificationModel(**SMALL, class_weights=WEIGHTS, label_smoothing=0.1)
+    logits, shares = torch.randn(6, 3, generator=torch.Generator().manual_seed(1)), torch.eye(3).repeat(2, 1)
+    shares = 0.75 * shares + 0.25 * shares.roll(1, 0)
+    expected = model.update_loss(model.train_loss, logits, shares, training=True)
+    if dtype == "autocast":
+        with torch.autocast("cpu", torch.bfloat16):
+            loss = model.update_loss(model.val_loss, logits.bfloat16(), shares, training=True)
+    else:  # Lightning converts model, images and targets
+        model.to(dtype)
+        loss = model.update_loss(model.val_loss, logits.to(dtype), shares.to(dtype), training=True)
+    assert float(loss) == pytest.approx(float(expected), rel=0.02)
+    assert float(model.val_loss.compute()) == pytest.approx(float(expected), rel=0.02)
+
+
+@pytest.mark.parametrize("class_weights", [None, WEIGHTS])
+def test_a_loss_that_is_no_number_shows(class_weights):
+    model = ClassificationModel(**SMALL, class_weights=class_weights)
     with torch.no_grad():
         next(model.parameters()).fill_(math.nan)
     assert math.isnan(quiet_trainer().validate(model, loader(), verbose=False)[0]["val/loss"])
+
+
+def test_balanced_class_weights_come_from_the_counts():
+    model = ClassificationModel(**SMALL, class_names=NAMES, class_weights="balanced", class_counts=[30, 10, 20])
+    torch.testing.assert_close(model.class_weights, torch.tensor([60 / 90, 60 / 30, 60 / 60]))
+    named = ClassificationModel(**SMALL, class_names=NAMES, class_weights={"dog": 2, "bird": 1, "cat": 3})
+    assert named.class_weights.tolist() == [3, 2, 1]
+
+
+class DarkOrLight(LabelDataModule):
+    """Noise that is a little lighter in one image of eleven."""
+
+    in_memory = True
+    class_names = ("dark", "light")
+    preprocessing = Preprocessing((16, 16), mean=(0.5,), std=(0.25,), color="GRAY")
+
+    def __init__(self, **options):
+        super().__init__(None, 20, 0, 1, **options)
+
+    def setup(self, stage=None):
+        self.take_splits({"train": self.draw(1000, 100, seed=0), "test": self.draw(200, 200, seed=1)})
+
+    def draw(self, dark, light, seed):
+        labels = torch.tensor([0] * dark + [1] * light)
+        noise = torch.randn(len(labels), 1, 16, 16, generator=torch.Generator().manual_seed(seed))
+        images = 120 + 50 * noise + 8 * labels[:, None, None, None]
+        return DigitImages(images.clamp(0, 255).to(torch.uint8), labels)
+
+
+def test_balanced_weights_and_sampling_find_more_of_a_rare_class():
+    def recall(class_weights=None, sampling=None):
+        torch.manual_seed(1)
+        data = DarkOrLight(sampling=sampling)
+        model = ClassificationModel(
+            **SMALL | {"num_classes": 2},
+            class_weights=class_weights,
+            class_counts=data.class_counts(),
+            optimization=Optimization(
+                Part(name="AdamW", params={"lr": 0.005}),
+                SchedulerPart(name="OneCycleLR", interval="step", params={"max_lr": 0.005}),
+            ),
+        )
+        run = quiet_trainer(limit_val_batches=0)
+        run.fit(model, datamodule=data)
+        run.test(model, datamodule=data, verbose=False)
+        counts = model.confusion_matrix.compute()
+        return float(counts[1, 1] / counts[1].sum())
+
+    plain = recall()
+    assert recall(class_weights="balanced") > plain + 0.1
+    assert recall(sampling="balanced") > plain + 0.1
+
+
+@pytest.mark.parametrize(
+    ("weights", "message"),
+    [
+        ("balanced", "model.params.class_weights: balanced needs the number of training images"),
+        ({"cat": 1.0, "dog": 1.0, "birt": 1.0}, 'class_weights.birt: there is no class "birt". Did you mean "bird"'),
+        ([1.0, math.nan, 1.0], "class_weights.1: expected a number greater than 0, got nan"),
+    ],
+)
+def test_class_weights_that_do_not_fit_are_refused(weights, message):
+    with pytest.raises(ConfigError, match=message):
+        ClassificationModel(**SMALL, class_names=NAMES, class_weights=weights)
 
 
 def test_training_may_follow_a_validation(model):
@@ -127,7 +256,7 @@ def test_test_metrics(model):
 
 
 def test_checkpoint_holds_weights_and_class_names_alone(tmp_path):
-    model = ClassificationModel(**SMALL | {"num_classes": None}, class_names=NAMES)
+    model = ClassificationModel(**SMALL | {"num_classes": None}, class_names=NAMES, class_weights=WEIGHTS)
     run = quiet_trainer()
     run.fit(model, loader())
     run.save_checkpoint(tmp_path / "a.ckpt")

@@ -191,7 +191,8 @@ def test_a_network_that_can_gets_single_images(model) -> None:
 
 
 def test_checkpoint_holds_weights_and_class_names_alone(tmp_path) -> None:
-    model = SegmentationModel(**SMALL | {"num_classes": None}, class_names=NAMES, class_weights=[1.0, 2.0, 2.0])
+    weights = {"bright": 2.0, "background": 1.0, "dark": 2.0}
+    model = SegmentationModel(**SMALL | {"num_classes": None}, class_names=NAMES, class_weights=weights)
     run = quiet_trainer()
     run.fit(model, loader())
     run.save_checkpoint(tmp_path / "a.ckpt")
@@ -265,9 +266,10 @@ def test_an_encoder_of_both_libraries_is_suggested_once() -> None:
         ({"architecture_params": {"decoder_chanels": [8]}}, 'no argument "decoder_chanels"'),
         ({"architecture": "DPT", "encoder": "mit_b0", "architecture_params": {}}, "DPT with the encoder mit_b0 cannot"),
         ({"class_weights": [1.0]}, "expected a number for each of 3 classes, got 1"),
-        ({"class_weights": [1.0, -1.5, 1.0]}, "numbers of at least 0, got -1.5"),
-        ({"class_weights": [1.0, math.nan, 1.0]}, "numbers of at least 0, got nan"),
+        ({"class_weights": [1.0, -1.5, 1.0]}, "number of at least 0, got -1.5"),
+        ({"class_weights": [1.0, math.nan, 1.0]}, "number of at least 0, got nan"),
         ({"class_weights": [0.0, 0.0, 0.0]}, "above 0 for at least one class"),
+        ({"class_weights": {"0": 1.0, "1": 1.0}}, "a weight for each class; there is none for 2"),
         ({"num_classes": 1}, "at least 2 classes, got 1"),
     ],
 )

@@ -6,6 +6,8 @@ from collections.abc import Mapping, Sequence
 from typing import Any, ClassVar, Generic, TypeVar
 
 import lightning.pytorch as pl
+import numpy as np
+from numpy.typing import NDArray
 
 from cuelight.config import Part
 from cuelight.data.loading.loaders import evaluation_loader, training_loader
@@ -34,7 +36,7 @@ class ImageDataModule(pl.LightningDataModule, Generic[_Images]):
     Attributes:
         in_memory: Whether images are available so fast that workers would only slow loading down, except to augment.
         target_kind: How targets are transformed with their images: ``LABELS``, ``MASKS``, ``BOXES`` or one of your own.
-        mixing: Joins training images with each other before they are augmented; ``None`` does not.
+        mixing: Joins training images with each other; ``None`` does not.
         task: The task of the targets; models of another task are refused.
     """
 
@@ -95,8 +97,13 @@ class ImageDataModule(pl.LightningDataModule, Generic[_Images]):
             augmentation=build_augmentation(self.transforms),
             augment_first=sees_whole_image(self.transforms),
             mixing=self.mixing,
+            weights=self.sample_weights(),
             skipped=self._skipped.get("train"),
         )
+
+    def sample_weights(self) -> NDArray[np.float64] | None:
+        """Return the chance of each training image to be drawn; ``None`` uses each once per epoch."""
+        return None
 
     def val_dataloader(self) -> CheckedLoader:
         """Return a loader of the validation images, in order."""

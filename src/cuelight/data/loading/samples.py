@@ -9,6 +9,7 @@ from typing import Any, NamedTuple, Protocol
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from PIL import Image
 from torch import Tensor
 from torch.utils.data import Dataset, default_collate, get_worker_info
@@ -69,7 +70,8 @@ class SeededDataset(Dataset[Sample]):
         augment_first: Whether images are augmented at their original size, before they are resized.
         replace_unreadable: Whether the next readable image replaces an unreadable one, so that batches keep their size.
         target_kind: How targets are transformed with their images.
-        mixing: Joins images and targets before they are augmented.
+        mixing: Joins images and targets, before or after they are augmented.
+        weights: Chance of each image, relative to the others, to be drawn for that; all are equal if left out.
     """
 
     def __init__(
@@ -81,6 +83,7 @@ class SeededDataset(Dataset[Sample]):
         replace_unreadable: bool = False,
         target_kind: TargetKind = LABELS,
         mixing: Mixing | None = None,
+        weights: NDArray[np.float64] | None = None,
     ) -> None:
         self.images = images
         self.preprocessing = preprocessing
@@ -88,6 +91,7 @@ class SeededDataset(Dataset[Sample]):
         self.augmentation = augmentation
         self.augment_first = augment_first
         self.mixing = mixing
+        self._cumulated = None if weights is None else np.cumsum(weights / weights.sum())
         self._attempts = min(len(images), _ATTEMPTS) if replace_unreadable else 1
 
     def __len__(self) -> int:
@@ -113,8 +117,13 @@ class SeededDataset(Dataset[Sample]):
         mixing = self.mixing if key.mixed else None
         if mixing is not None or self.augmentation is not None:
             _seed_transforms(key.seed)
-        if mixing is not None:
-            image, target = mixing(self._fit(image, target), self._draw)
+        if mixing is None:
+            return self._augment(image, target)
+        if mixing.joins_augmented:
+            return Sample(*mixing(self._augment(image, target), lambda: self._augment(*self._draw())))
+        return self._augment(*mixing(self._fit(image, target), lambda: self._fit(*self._draw())))
+
+    def _augment(self, image: Image.Image | Tensor, target: Any) -> Sample:
         if self.augmentation is None:
             return self._fit(image, target)
         if self.augment_first:
@@ -125,13 +134,16 @@ class SeededDataset(Dataset[Sample]):
     def _fit(self, image: Image.Image | Tensor, target: Any) -> Sample:
         return Sample(tensors.fit(self.preprocessing, image), self.target_kind.fit(target, self.preprocessing))
 
-    def _draw(self) -> Sample:
-        """Return a random sample, not augmented."""
-        first = int(torch.randint(len(self), ()))
+    def _draw(self) -> tuple[Image.Image | Tensor, Any]:
+        """Return a random image and its target."""
+        if self._cumulated is None:
+            first = int(torch.randint(len(self), ()))
+        else:
+            first = int(np.searchsorted(self._cumulated[:-1], float(torch.rand((), dtype=torch.float64)), "right"))
         for offset in range(self._attempts - 1):
             with suppress(UnreadableImageError):
-                return self._fit(*self.images[(first + offset) % len(self)])
-        return self._fit(*self.images[(first + self._attempts - 1) % len(self)])
+                return self.images[(first + offset) % len(self)]
+        return self.images[(first + self._attempts - 1) % len(self)]
 
     def _sample_or_unreadable(self, key: SampleKey) -> Iterator[Sample | Unreadable]:
         for offset in range(self._attempts):

@@ -43,6 +43,8 @@ class EpochSampler(DistributedSampler[SampleKey]):
         rank: The rank of this process.
         shuffle: If false, every epoch has the order of the dataset.
         mixed_epochs: Number of epochs, from the first, in which samples may be mixed.
+        weights: Chance of each sample, relative to the others: as many as the dataset has are drawn with replacement.
+            Each is used once if left out.
 
     Attributes:
         first_batch: The batch at which the next pass starts; earlier samples get no keys.
@@ -57,10 +59,12 @@ class EpochSampler(DistributedSampler[SampleKey]):
         rank: int = 0,
         shuffle: bool = True,
         mixed_epochs: float = 0,
+        weights: NDArray[np.float64] | None = None,
     ) -> None:
         super().__init__(dataset, num_replicas=num_replicas, rank=rank, shuffle=shuffle, seed=seed)  # type: ignore[arg-type]
         self.batch_size = batch_size
         self.mixed_epochs = mixed_epochs
+        self.weights = weights
         self.first_batch = 0
 
     def __len__(self) -> int:
@@ -72,11 +76,17 @@ class EpochSampler(DistributedSampler[SampleKey]):
     def __iter__(self) -> Iterator[SampleKey]:
         """Return the keys of the samples of this rank, from ``first_batch`` on."""
         order = np.arange(len(self.dataset))  # type: ignore[arg-type]
-        if self.shuffle:
-            np.random.default_rng((self.seed, self.epoch)).shuffle(order)
-        padded = np.resize(order, self.total_size)
-        indices = padded[self.rank :: self.num_replicas][: len(self)][self.first_batch * self.batch_size :]
-        return _keys(indices, self.seed, self.epoch, self.epoch < self.mixed_epochs)
+        generator = np.random.default_rng((self.seed, self.epoch))
+        if self.weights is not None:
+            order = generator.choice(order, len(order), p=self.weights / self.weights.sum())
+        elif self.shuffle:
+            generator.shuffle(order)
+        places = np.arange(self.rank, self.total_size, self.num_replicas)[: len(self)]
+        places = places[self.first_batch * self.batch_size :]
+        indices = np.resize(order, self.total_size)[places]
+        # A sample that is drawn twice is augmented in two ways.
+        seeds = _sample_seeds(indices if self.weights is None else places, self.seed, self.epoch)
+        return _keys(indices, seeds, self.epoch < self.mixed_epochs)
 
 
 class EvaluationSampler(DistributedSampler[SampleKey]):
@@ -109,7 +119,8 @@ class EvaluationSampler(DistributedSampler[SampleKey]):
         return len(self._indices())
 
     def __iter__(self) -> Iterator[SampleKey]:
-        return _keys(self._indices(), self.seed, 0)
+        indices = self._indices()
+        return _keys(indices, _sample_seeds(indices, self.seed, 0))
 
     def _indices(self) -> NDArray[np.int64]:
         indices = np.arange(self.rank, len(self.dataset), self.num_replicas)  # type: ignore[arg-type]
@@ -133,14 +144,14 @@ def _refuse_unequal_batches(count: int, batch_size: int, num_replicas: int) -> N
         )
 
 
-def _keys(indices: NDArray[np.int64], seed: int, epoch: int, mixed: bool = False) -> Iterator[SampleKey]:
-    return map(SampleKey, indices.tolist(), _sample_seeds(indices, seed, epoch).tolist(), repeat(mixed))
+def _keys(indices: NDArray[np.int64], seeds: NDArray[np.uint64], mixed: bool = False) -> Iterator[SampleKey]:
+    return map(SampleKey, indices.tolist(), seeds.tolist(), repeat(mixed))
 
 
-def _sample_seeds(indices: NDArray[np.int64], seed: int, epoch: int) -> NDArray[np.uint64]:
-    """Return independent seeds for an epoch: SplitMix64 (Steele, Lea and Flood, 2014) of the indices."""
+def _sample_seeds(numbers: NDArray[np.int64], seed: int, epoch: int) -> NDArray[np.uint64]:
+    """Return independent seeds for an epoch: SplitMix64 (Steele, Lea and Flood, 2014) of the numbers."""
     base = np.random.SeedSequence((seed, epoch)).generate_state(1, np.uint64)
-    state = base + (indices.astype(np.uint64) + np.uint64(1)) * np.uint64(0x9E3779B97F4A7C15)
+    state = base + (numbers.astype(np.uint64) + np.uint64(1)) * np.uint64(0x9E3779B97F4A7C15)
     state = (state ^ (state >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
     state = (state ^ (state >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
     seeds: NDArray[np.uint64] = state ^ (state >> np.uint64(31))

@@ -34,6 +34,8 @@ class BoxMixing:
         plain_epochs: Number of epochs at the end of the training in which images are not mixed.
     """
 
+    joins_augmented = False
+
     def __init__(self, kind: Boxes, mosaic: float, mixup: float, plain_epochs: int) -> None:
         self.kind = kind
         self.mosaic = mosaic

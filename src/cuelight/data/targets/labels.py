@@ -14,7 +14,7 @@ from cuelight.images.preprocessing import Preprocessing
 
 
 class Labels:
-    """The class index of an image; no transform changes it."""
+    """The class index of an image, or the share of each class; no transform changes it."""
 
     def fit(self, target: int, preprocessing: Preprocessing) -> int:
         """Return the label."""
@@ -25,14 +25,17 @@ class Labels:
         return augmentation(image), target
 
     def collate(self, targets: Sequence[int | Tensor]) -> Tensor:
-        """Return int64 ``(N,)``; a target that is not a class index raises ``DataError``."""
-        if wrong := [target for target in targets if isinstance(target, Tensor) and target.ndim]:
+        """Return int64 ``(N,)``, or float ``(N, classes)`` of shares; another target raises ``DataError``."""
+        tensors = [target for target in targets if isinstance(target, Tensor) and target.ndim]
+        if not tensors:
+            return torch.tensor(targets, dtype=torch.int64)
+        if any(target.ndim > 1 or not target.is_floating_point() for target in tensors):
             raise DataError(
-                f"Expected a class index as the target of an image, got a tensor {tuple(wrong[0].shape)}. If targets "
+                f"Expected a class index as the target of an image, got a tensor {tuple(tensors[0].shape)}. If targets "
                 "are masks, set `target_kind = MASKS` in the class of the data module "
                 "(cuelight.data.targets.masks)."
             )
-        return torch.tensor(targets, dtype=torch.int64)
+        return torch.stack(tensors)
 
     def transform_problems(self, transforms: Iterable[Part] | None, path: str) -> list[Problem]:
         """Return no problem: every transform is possible."""

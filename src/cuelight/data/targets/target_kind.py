@@ -19,9 +19,15 @@ _OF_IMAGES_ALONE = frozenset({"AugMix", "AutoAugment", "RandAugment", "RandomEra
 
 
 class Mixing(Protocol):
-    """Joins training images and their targets at their final size, in all but the last ``plain_epochs`` epochs."""
+    """Joins training images and their targets at their final size, in all but the last ``plain_epochs`` epochs.
+
+    Attributes:
+        plain_epochs: Number of epochs at the end of the training without it.
+        joins_augmented: Whether images are joined after their augmentation, and not before.
+    """
 
     plain_epochs: int
+    joins_augmented: bool
 
     def __call__(self, sample: tuple[Tensor, Any], draw: Callable[[], tuple[Tensor, Any]]) -> tuple[Tensor, Any]:
         """Return the sample, or one of it and of other random ones, which ``draw`` returns."""

@@ -13,7 +13,8 @@ from torch import Tensor, nn
 from torchmetrics import Metric, MetricCollection
 
 from cuelight.data.base.splits import warn_of_missing_classes
-from cuelight.errors import ConfigError, Problem
+from cuelight.data.class_weights import resolve_class_weights
+from cuelight.errors import Problem
 from cuelight.images.preprocessing import IGNORE_INDEX
 from cuelight.registry.kinds import NamesOf
 from cuelight.tasks.segmentation.archive import archive_head
@@ -51,7 +52,8 @@ class SegmentationModel(SupervisedModel):
         class_names: Name of each class, in the order of the values of the masks; they are kept in every checkpoint.
         loss: cross_entropy, dice or focal; or the weight of each, such as {cross_entropy: 1.0, dice: 0.5}.
         ignore_index: Value of the pixels of a mask that count nowhere, besides 255 where that is no class.
-        class_weights: One number for each class, by which the loss weighs it; all the same if left out.
+        class_weights: One number for each class, in their order or by their names, by which the loss weighs it; all the
+            same if left out.
         architecture_params: More arguments of the network, such as {decoder_channels: [128, 64, 32, 16, 8]}.
         optimization: Makes the optimizer and the scheduler; AdamW with a learning rate of 1e-3 if left out.
 
@@ -90,13 +92,14 @@ class SegmentationModel(SupervisedModel):
         class_names: list[str] | None = None,
         loss: str | dict[str, float] = _LOSS,
         ignore_index: int = IGNORE_INDEX,
-        class_weights: list[float] | None = None,
+        class_weights: list[float] | dict[str, float] | None = None,
         architecture_params: dict[str, Any] | None = None,
         optimization: Optimization | None = None,
     ) -> None:
         super().__init__(count_classes(num_classes, class_names), class_names, optimization)
-        if problems := _weight_problems(class_weights, self.num_classes):
-            raise ConfigError(problems)
+        if class_weights is not None:
+            path = "model.params.class_weights"
+            class_weights = resolve_class_weights(class_weights, self.all_class_names(), None, path, may_be_zero=True)
         height, width = input_size
         self.network = build_network(
             architecture,
@@ -225,14 +228,3 @@ class PositiveLogits(nn.Module):
         """Compute the shifted logits."""
         logits: Tensor = self.model(images)
         return logits - logits.amin(dim=1, keepdim=True) + 1.0
-
-
-def _weight_problems(class_weights: list[float] | None, num_classes: int) -> list[Problem]:
-    where = "model.params.class_weights"
-    if class_weights is None:
-        return []
-    if len(class_weights) != num_classes:
-        return [Problem(f"expected a number for each of {num_classes} classes, got {len(class_weights)}.", where)]
-    if wrong := [weight for weight in class_weights if not weight >= 0]:
-        return [Problem(f"expected numbers of at least 0, got {wrong[0]}.", where)]
-    return [] if any(class_weights) else [Problem("expected a number above 0 for at least one class.", where)]
