@@ -134,7 +134,7 @@ def test_train_end(benchmark_named, tmp_path):
 @pytest.mark.slow
 def test_whole_run(benchmark_named, tmp_path):
     benchmark = benchmark_named("whole_run")
-    images = benchmark.write_images(tmp_path / "images", {"train": 20, "valid": 10, "test": 10})
+    images = benchmark.write_images(tmp_path / "images", {"train": 40, "valid": 10, "test": 10})
     theirs = benchmark.write_file(tmp_path, images, epochs=1)
     assert benchmark.own_run(benchmark.convert(theirs)) > 0
     if python := os.environ.get(benchmark.PYTHON_VARIABLE):

@@ -9,6 +9,7 @@ import pytest
 import yaml
 from PIL import Image
 
+from cuelight.config import paths
 from cuelight.errors import ConfigError
 from cuelight.migration.programs import program_of
 from cuelight.migration.ultralytics import convert_ultralytics, is_ultralytics
@@ -37,6 +38,7 @@ ARGUMENTS = {
     "crop_fraction": 1.0, "cfg": None, "tracker": "botsort.yaml",
 }  # fmt: skip
 SOURCE = Path("args.yaml")
+LINEAR = {"start_factor": 1.0, "end_factor": 0.1}
 
 
 def convert(**changes):
@@ -139,6 +141,37 @@ def test_arguments_become_their_counterparts() -> None:
     }  # fmt: skip
     stopping = {"name": "EarlyStopping", "params": {"monitor": "val/map", "mode": "max", "patience": 8}}
     assert trainer["callbacks"] == [stopping, {"name": "TestOnTrainEnd"}, {"name": "ExportOnTrainEnd"}]
+
+
+@pytest.mark.parametrize(
+    ("argument", "path", "value", "verdict"),
+    [
+        ({"imgsz": 650}, "data.params.size", 672, "approximated"),
+        ({"imgsz": [320, 256]}, "data.params.size", [320, 256], "kept"),
+        ({"imgsz": 650, "task": "classify"}, "data.params.size", 650, "kept"),
+        ({"cos_lr": True}, "trainer.scheduler.params", {"eta_min": 0.002}, "kept"),
+        ({"warmup_epochs": 0.4}, "trainer.scheduler", {"name": "LinearLR", "params": LINEAR}, "approximated"),
+        ({"warmup_epochs": 30}, "trainer.scheduler.warmup", 19, "approximated"),
+        ({"optimizer": "auto"}, "trainer.optimizer.params", {"lr": 0.001, "weight_decay": 0.001}, "approximated"),
+        ({"optimizer": "RMSProp"}, "trainer.optimizer.name", "RMSprop", "kept"),
+        ({"optimizer": "Adam"}, "trainer.optimizer.params.betas", [0.9, 0.999], "kept"),
+        ({"batch": -1}, "trainer.batch_size", 16, "approximated"),
+        ({"device": "0,1"}, "trainer.devices", [0, 1], "kept"),
+        ({"device": "cpu"}, "trainer.accelerator", "cpu", "kept"),
+        ({"amp": True}, "trainer.precision", "16-mixed", "kept"),
+        ({"time": 1.5}, "trainer.max_time", {"hours": 1.5}, "kept"),
+        ({"pretrained": "mine.pt"}, "model.params.pretrained", True, "approximated"),
+        ({"model": "yolov8x.yaml"}, "model.params.backbone", "resnet50", "approximated"),
+        ({"erasing": 0.4, "task": "classify"}, "data.params.transforms.5.params.p", 0.4, "kept"),
+        ({"conf": 0.3}, "model.params.conf_threshold", 0.3, "kept"),
+        ({"half": True}, "exporter.half_precision", True, "kept"),
+    ],
+)
+def test_single_arguments(argument, path, value, verdict) -> None:
+    converted = convert(**argument)
+    found = paths.get(converted.config, path)
+    assert found == (pytest.approx(value) if isinstance(value, float) else value)
+    assert verdicts(converted)[next(iter(argument))][0] == verdict
 
 
 def test_weights_of_losses_differ_as_before() -> None:

@@ -75,7 +75,10 @@ def _of_file(file: Path, network: str, in_channels: int, params: Mapping[str, An
         given, new = (tensors.get(f"{name}.weight") for tensors in (named, own))
         if given is not None and new is not None and given.ndim == new.ndim and given.shape[1] != new.shape[1]:
             channels = given.shape[1] * in_channels // new.shape[1]  # of the images of the file
-            named[f"{name}.weight"] = adapt_input_conv(in_channels, given, channels)
+            try:
+                named[f"{name}.weight"] = adapt_input_conv(in_channels, given, channels)
+            except NotImplementedError:  # of stems that are no plain convolution
+                del named[f"{name}.weight"]
     _, lines = what_fits(own, named, file, misfit="so timm adapts it")
     for line in lines if is_first_process() else ():
         logger.info(line)
