@@ -1,4 +1,4 @@
-"""Runs with class weights, weighted sampling, MixUp and CutMix: what they learn, keep and refuse."""
+"""Runs with class weights, weighted sampling, MixUp and CutMix: what they keep, and what is refused."""
 
 from __future__ import annotations
 
@@ -7,7 +7,6 @@ import shutil
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pytest
 import yaml
 from PIL import Image
@@ -21,7 +20,7 @@ from support.experiments import same_training
 
 pytestmark = pytest.mark.filterwarnings("ignore::UserWarning")
 
-# 3 and 5 are the most similar digits.
+# The digit of each class, and the number of its training images.
 CLASSES = {"five": (5, 60), "three": (3, 6)}
 
 
@@ -58,36 +57,11 @@ def _config(path: Path, model: Any = None, data: Any = None, **trainer: Any) -> 
     }
 
 
-def _recall(run: Run) -> list[float]:
-    """Return the recall of each class in the test, in the order of the classes: five, three."""
-    assert run.directory
-    found = json.loads((run.directory / "test" / "results.json").read_text())["test"]
-    counts = np.array(found["confusion_matrix"])
-    return [float(counts[index, index] / counts[index].sum()) for index in range(2)]
-
-
-@pytest.fixture(scope="module")
-def plain(digits: Path, tmp_path_factory: Any) -> Run:
-    run = Run.from_yaml(_config(digits))
-    run.train(tmp_path_factory.mktemp("plain"))
-    return run
-
-
 @pytest.fixture(scope="module")
 def weighted(digits: Path, tmp_path_factory: Any) -> Run:
     run = Run.from_yaml(_config(digits, {"class_weights": "balanced"}))
     run.train(tmp_path_factory.mktemp("weighted"))
     return run
-
-
-def test_balanced_class_weights_find_more_of_a_rare_class(plain: Run, weighted: Run) -> None:
-    assert _recall(weighted)[1] > _recall(plain)[1] + 0.1
-
-
-def test_balanced_sampling_finds_more_of_a_rare_class(plain: Run, digits: Path, tmp_path: Path) -> None:
-    run = Run.from_yaml(_config(digits, data={"sampling": "balanced"}))
-    run.train(tmp_path)
-    assert _recall(run)[1] > _recall(plain)[1] + 0.1
 
 
 def test_checkpoints_have_the_counts_so_that_a_test_needs_no_training_images(weighted: Run, digits: Path) -> None:
@@ -161,7 +135,8 @@ def test_a_training_stopped_in_the_middle_of_an_epoch_ends_alike(digits: Path, t
         ("model.params.class_weights={five: 1.0, tree: 2.0}", "class_weights.tree", 'Did you mean "three"?'),
         ("model.params.class_weights={five: 1.0}", "class_weights", "there is none for three."),
         ("model.params.class_weights={five: 1.0, three: 0}", "class_weights.three", "greater than 0, got 0"),
-        ("model.params.class_weights={five: 1.0, three: .nan}", "class_weights", "finite"),
+        ("model.params.class_weights={five: 1.0, three: .nan}", "class_weights", "Each number must be finite."),
+        ("model.params.class_weights={five: one, three: 1}", "class_weights", "a mapping from texts to numbers"),
         ("model.params.class_weights=balance", "class_weights", 'Did you mean "balanced"?'),
         ("model.params.class_weights=3", "class_weights", "expected"),
         ("data.params.sampling={five: 1.0, tree: 2.0}", "sampling.tree", 'Did you mean "three"?'),

@@ -89,7 +89,8 @@ def _phrases(annotation: Any) -> Iterator[str]:
     elif origin is tuple or annotation is tuple:
         yield _tuple(args)
     elif _is(origin or annotation, collections.abc.Mapping):
-        yield f"a mapping from {_plural(args[0])} to {_plural(args[1])}" if args and args[0] is int else "a mapping"
+        is_plain = bool(args) and (args[0] is int or args[1] is float)
+        yield f"a mapping from {_plural(args[0])} to {_plural(args[1])}" if is_plain else "a mapping"
     elif _is(origin or annotation, collections.abc.Iterable) and not _is(annotation, str, BaseModel):
         yield f"a list of {_plural(args[0])}" if args else "a list"
     else:
@@ -151,6 +152,9 @@ def _hint(annotation: Any, value: object) -> str:
         return " The value after the colon is missing."
     if isinstance(value, float) and not math.isfinite(value):
         return " It must be finite."
+    entries = value.values() if isinstance(value, Mapping) else value if isinstance(value, list) else ()
+    if any(isinstance(entry, float) and not math.isfinite(entry) for entry in entries):
+        return " Each number must be finite."
     if isinstance(value, (int, float)) and str in kinds:
         return f' Write "{_flow(value)}" in quotes if text is meant.'
     if isinstance(value, str) and not isinstance(value, EnvironmentText):

@@ -79,7 +79,7 @@ class LabelDataModule(ImageDataModule[_Labelled]):
         if self.sampling is None:
             return None
         weights = resolve_class_weights(self.sampling, self.class_names, self.class_counts(), "data.params.sampling")
-        return np.asarray(weights)[np.asarray(self._images("train").labels)]
+        return np.take(np.asarray(weights, dtype=np.float64), np.asarray(self._images("train").labels))
 
     def train_dataloader(self) -> ResumableLoader:
         """Return a loader of images, float32 ``(N, C, H, W)``, and their classes.

@@ -154,7 +154,7 @@ class _MeanLoss(MeanMetric):
     ``MeanMetric`` either leaves such losses out or takes no weights. Checkpoints have the names of its sums.
     """
 
-    def update(self, losses: Tensor, weights: Tensor) -> None:
+    def update(self, losses: Tensor, weights: Tensor) -> None:  # type: ignore[override]
         """Add weighted losses ``(N,)`` and their weights."""
         self.mean_value += losses.to(self.dtype).sum()
         self.weight += weights.to(self.dtype).sum()
