@@ -134,13 +134,21 @@ def test_a_training_stopped_in_the_middle_of_an_epoch_ends_alike(digits: Path, t
     [
         ("model.params.class_weights={five: 1.0, tree: 2.0}", "class_weights.tree", 'Did you mean "three"?'),
         ("model.params.class_weights={five: 1.0}", "class_weights", "there is none for three."),
-        ("model.params.class_weights={five: 1.0, three: 0}", "class_weights.three", "greater than 0, got 0"),
+        (
+            "model.params.class_weights={five: 1.0, three: 0}",
+            "class_weights.three",
+            "1e+12), got 0",
+        ),
         ("model.params.class_weights={five: 1.0, three: .nan}", "class_weights", "Each number must be finite."),
         ("model.params.class_weights={five: one, three: 1}", "class_weights", "a mapping from texts to numbers"),
         ("model.params.class_weights=balance", "class_weights", 'Did you mean "balanced"?'),
         ("model.params.class_weights=3", "class_weights", "expected"),
         ("data.params.sampling={five: 1.0, tree: 2.0}", "sampling.tree", 'Did you mean "three"?'),
-        ("data.params.sampling={five: 1.0, three: -1}", "sampling.three", "greater than 0, got -1"),
+        (
+            "data.params.sampling={five: 1.0, three: -1}",
+            "sampling.three",
+            "1e+12), got -1",
+        ),
         ("data.params.sampling=true", "sampling", "expected"),
         ("data.params.mixup_alpha=-1", "mixup_alpha", "a number of at least 0"),
         ("data.params.cutmix_alpha=.inf", "cutmix_alpha", "finite"),

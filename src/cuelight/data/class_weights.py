@@ -11,7 +11,8 @@ from cuelight.utils.words import first_of
 BALANCED = "balanced"
 ClassWeights = Literal["balanced"] | list[float] | dict[str, float]
 
-_EXAMPLE = "Set a weight for each class, such as {cat: 2.0, dog: 0.5}."
+_EXAMPLE = "set a weight for each class, such as {cat: 2.0, dog: 0.5}."
+_LEAST, _MOST = 1e-12, 1e12  # beyond them, sums of weights and losses could be 0 or infinite
 _MOST_NAMED = 10
 
 
@@ -53,11 +54,11 @@ def resolve_class_weights(
 
 def _balance(class_names: Sequence[str], counts: Sequence[int] | None, path: str) -> list[float]:
     if counts is None:
-        message = f"balanced needs the number of training images of each class, which is not known. {_EXAMPLE}"
+        message = f"balanced needs the number of training images of each class, which is not known; {_EXAMPLE}"
         raise ConfigError([Problem(message, path)])
     if missing := [name for index, name in enumerate(class_names) if not any(counts[index : index + 1])]:
         message = f"balanced needs training images of each class; there are none of {first_of(missing, _MOST_NAMED)}."
-        raise ConfigError([Problem(f"{message} Add some, remove the class, or: {_EXAMPLE}", path)])
+        raise ConfigError([Problem(f"{message} Add some, remove the class, or {_EXAMPLE}", path)])
     return [sum(counts) / (len(counts) * count) for count in counts]
 
 
@@ -73,9 +74,10 @@ def _name_problems(given: Mapping[str, float], class_names: Sequence[str], path:
 
 
 def _value_problems(given: Mapping[str, float], path: str, may_be_zero: bool) -> Iterator[Problem]:
-    least = "of at least 0" if may_be_zero else "greater than 0"
+    zero = "0 or " if may_be_zero else ""
     for key, weight in given.items():
-        if not (0 <= weight < float("inf")) or (weight == 0 and not may_be_zero):
-            yield Problem(f"expected a number {least}, got {weight}.", f"{path}.{key}")
+        if not (_LEAST <= weight <= _MOST or (weight == 0 and may_be_zero)):
+            message = f"expected {zero}a number greater than 0 (from {_LEAST:g} to {_MOST:g}), got {weight}."
+            yield Problem(message, f"{path}.{key}")
     if given and not any(given.values()):
         yield Problem("expected a number above 0 for at least one class.", path)

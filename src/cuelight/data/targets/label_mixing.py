@@ -10,6 +10,9 @@ from torch.nn.functional import one_hot
 from torchvision.transforms import v2
 from torchvision.transforms.v2.functional import to_dtype
 
+# With less, torch draws 0.5 too often. Shares are nearly always 0 or 1 either way.
+_LEAST_ALPHA = 0.01
+
 
 class LabelMixing:
     """Joins an augmented training image with another one, by the transforms of torchvision.
@@ -32,7 +35,7 @@ class LabelMixing:
         self, num_classes: int, mixup_alpha: float, cutmix_alpha: float, probability: float, plain_epochs: int
     ) -> None:
         methods = ((v2.MixUp, mixup_alpha), (v2.CutMix, cutmix_alpha))
-        used = [method(alpha=alpha, num_classes=num_classes) for method, alpha in methods if alpha]
+        used = [method(alpha=max(alpha, _LEAST_ALPHA), num_classes=num_classes) for method, alpha in methods if alpha]
         self.method = v2.RandomChoice(used)
         self.num_classes = num_classes
         self.probability = probability

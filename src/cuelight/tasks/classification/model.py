@@ -127,6 +127,8 @@ class ClassificationModel(SupervisedModel):
     def update_loss(self, mean_loss: Metric, logits: Tensor, targets: Tensor, training: bool) -> Tensor:
         """Return the weighted mean of the losses, with label smoothing in training, and update ``mean_loss``."""
         smoothing = self.label_smoothing if training else 0.0
+        if targets.is_floating_point():  # the model may have more classes than the data
+            targets = functional.pad(targets, (0, self.num_classes - targets.shape[1]))
         losses = functional.cross_entropy(
             logits, targets, self.class_weights, label_smoothing=smoothing, reduction="none"
         )
