@@ -52,7 +52,7 @@ bench: $(INSTALLED)  ## Measure every claim of the documentation.
 		echo "== $$claim"; $(BIN)/python benchmarks/$$claim.py || missed=1; done; exit $$missed
 
 constraints: $(INSTALLED)  ## Write constraints.txt anew, from the newest versions that work together.
-	$(BIN)/uv pip compile pyproject.toml --all-extras --universal --python-version 3.10 --upgrade \
+	$(BIN)/uv pip compile pyproject.toml --extra all --extra dev --universal --python-version 3.10 --upgrade \
 		--no-header --no-annotate --no-emit-index-url --quiet --output-file constraints.txt
 
 manifest: $(INSTALLED)  ## Write the names and parameters that a YAML file may use anew, from the code.
