@@ -220,7 +220,7 @@ def test_the_worst_for_the_best_is_a_warning(caplog, name, params, advice) -> No
 
 
 def test_a_timer_beside_max_time_is_one_problem(tmp_path) -> None:
-    [problem] = refuse(tmp_path, [{"name": "Timer"}], {"max_time": "1h"})
+    [problem] = refuse(tmp_path, [{"name": "Timer", "params": {"duration": "2h"}}], {"max_time": "1h"})
     assert "trainer.callbacks.0: Timer and trainer.max_time both limit" in problem
 
 

@@ -6,7 +6,6 @@ import numpy as np
 import pytest
 
 from cuelight.errors import CuelightError
-from cuelight.export.model_metadata import ModelMetadata
 from cuelight.tasks.lookup import TASKS, head_problems
 from cuelight.tasks.multilabel.archive import archive_head
 from cuelight.tasks.multilabel.decode import decode_multilabel
@@ -53,7 +52,7 @@ def test_other_outputs_are_refused(outputs, message) -> None:
 def test_a_file_without_thresholds_is_refused() -> None:
     for decoding in (None, {"conf_threshold": 0.5}):
         with pytest.raises(CuelightError, match="no thresholds in its metadata"):
-            TASKS["multilabel"].decode({"probabilities": SCORES}, ModelMetadata("f", decoding=decoding))
+            TASKS["multilabel"].decode({"probabilities": SCORES}, None, decoding)
 
 
 def test_the_head_has_names_and_thresholds() -> None:

@@ -66,7 +66,7 @@ def test_depthai_gives_the_classes_that_cuelight_predicts(archive) -> None:
     jobs = [(archive, {"probabilities": one["probabilities"].tolist()}) for one in outputs]
     answers = read_with_depthai(READER, *jobs)
     for (scores, present), one in zip(answers, outputs, strict=True):
-        (ours,) = TASKS["multilabel"].decode(one, model.metadata)
+        (ours,) = TASKS["multilabel"].decode(one, model.metadata.class_names, model.metadata.decoding)
         np.testing.assert_array_equal(np.float32(scores), one["probabilities"][0].astype(np.float32))
         assert present == [label.name for label in sorted(ours.present, key=lambda label: label.index)]
     assert 0 < sum(len(present) for _, present in answers) < 6 * len(NAMES)

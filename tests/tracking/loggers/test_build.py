@@ -62,7 +62,9 @@ def test_both_trackers_have_the_same_curves(digits, tmp_path) -> None:
 def test_each_can_be_switched_off(digits, tmp_path, tracker, files) -> None:
     run = run_of(digits, tracker, epochs=1)
     assert run.train(tmp_path).metrics
-    found = {path.name if path.name == "metrics.csv" else path.name.split(".")[0] for path in run.directory.glob("*.*")}
+    found = {
+        path.name if path.name == "metrics.csv" else path.name.split(".")[0] for path in run.directory.glob("[!.]*.*")
+    }
     assert found - {"config", "hparams", "outcomes", "training", "checkpoints", "test"} == files
 
 
