@@ -24,6 +24,7 @@ CUELIGHT = Path(sys.executable).with_name("cuelight")
         ("cuelight init det", ["detection"]),
         ("cuelight train scenes.yaml data.params.si", ["data.params.size="]),
         ("cuelight plan scenes.yaml trainer.callbacks.0.params.decay_", ["trainer.callbacks.0.params.decay_tau="]),
+        ("cuelight train scenes.yaml trainer.optimizer.params.lr", ["trainer.optimizer.params.lr="]),
         ("cuelight train missing.yaml trainer.optimizer.params.lr", ["trainer.optimizer.params.lr="]),
     ],
 )

@@ -11,7 +11,16 @@ import pytest
 from PIL import Image
 
 from cuelight.config import Part
-from cuelight.data import CocoDetection, DigitBoxes, DigitKeypoints, Digits, DigitScenes, ImageFolder
+from cuelight.data import (
+    CocoDetection,
+    DigitBoxes,
+    DigitKeypoints,
+    DigitLabels,
+    Digits,
+    DigitScenes,
+    ImageFolder,
+    MultiLabelFolder,
+)
 from cuelight.data.base.packaged import load_photographs
 from cuelight.errors import DataError
 from cuelight.inspection.inspecting import inspect_data, write_inspection
@@ -133,10 +142,22 @@ def test_small_and_repeated_boxes(tmp_path) -> None:
     assert "8 of 24 boxes are there twice in their image." in found.findings
 
 
+def test_equal_images_with_as_many_other_labels(tmp_path) -> None:
+    for number, photograph in enumerate(load_photographs(["astronaut", "coffee", "chelsea", "rocket"], SIDE)):
+        Image.fromarray(photograph).save(tmp_path / f"{number}.png")
+    shutil.copy(tmp_path / "0.png", tmp_path / "copy.png")
+    lines = ["path,split,cat,dog", "0.png,train,1,0", "copy.png,train,0,1", "1.png,train,1,1"]
+    (tmp_path / "labels.csv").write_text("\n".join([*lines, "2.png,val,1,0", "3.png,test,0,1"]))
+    found, _ = inspect_data(MultiLabelFolder(tmp_path, size=64, num_workers=0))
+    assert any(finding.startswith("1 pairs of equal images have different labels") for finding in found.findings)
+
+
 @pytest.mark.parametrize(
     "data",
     [
         Digits(transforms=[Part(name="RandomRotation", params={"degrees": 20})]),
+        Digits(mixup_alpha=0.4),
+        DigitLabels(size=64, train_scenes=14, val_scenes=2, test_scenes=2),
         DigitScenes(train_scenes=14, val_scenes=2, test_scenes=2),
         DigitBoxes(size=64, train_scenes=14, val_scenes=2, test_scenes=2, mosaic=1.0),
         DigitKeypoints(size=64, train_scenes=14, val_scenes=2, test_scenes=2),

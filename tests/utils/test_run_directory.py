@@ -190,6 +190,12 @@ def test_a_training_that_has_not_begun_yet_keeps_others_away(tmp_path) -> None:
         pass
 
 
+def test_a_run_directory_that_cannot_be_locked(tmp_path) -> None:
+    (tmp_path / ".lock").mkdir()
+    with pytest.raises(CheckpointError, match="this run directory cannot be written: Is a directory"):
+        training_alone(tmp_path).__enter__()
+
+
 def test_a_folder_of_runs_means_the_newest_that_can_be_used(tmp_path) -> None:
     for name in ("20260101-100000-aaaa", "20260102-100000-bbbb", "20260103-100000-cccc"):
         (tmp_path / name / "checkpoints").mkdir(parents=True)

@@ -37,9 +37,11 @@ def _parameters(config: str) -> list[str]:
     from cuelight.registry.manifest import part_of
 
     file = Path(config) / "config.yaml" if Path(config).is_dir() else Path(config)
-    tree: dict[str, Any] = {"trainer": {"optimizer": {}}}
+    tree: dict[str, Any] = {}
     with suppress(CuelightError):
-        tree |= read_document(file).tree
+        tree = read_document(file).tree
+    trainer = tree.get("trainer")
+    tree["trainer"] = {"optimizer": {}, **(trainer if isinstance(trainer, dict) else {})}
     keys = []
     for kind, part, path in parts_of(tree):
         with suppress(KeyError):  # a part of one's own

@@ -33,7 +33,7 @@ def predict(arguments: argparse.Namespace) -> int:
     network, folder = _network(Path(arguments.model))
     files = prediction.find_images(arguments.images)
     folder = Path(arguments.output) if arguments.output else folder
-    found = _with_bar(prediction.predict(network, files, arguments.batch_size), "predicting", len(files), console)
+    found = with_bar(prediction.predict(network, files, arguments.batch_size), "predicting", len(files), console)
     rows: list[dict[str, Any]] = []
     found = _noted(found, rows, lambda one: one.result.summary())
     prediction.write_predictions(found, folder, pictures=None if arguments.no_pictures else "png", coco=arguments.coco)
@@ -81,7 +81,7 @@ def explain(arguments: argparse.Namespace) -> int:
         output=_index_or_name(arguments.model_output),
         batch_size=arguments.batch_size,
     )
-    found = _with_bar(found, "explaining", len(files), console)
+    found = with_bar(found, "explaining", len(files), console)
     rows: list[dict[str, Any]] = []
     prediction.write_explanations(_noted(found, rows, lambda one: one.row()), folder)
     if arguments.json:
@@ -98,7 +98,7 @@ def _index_or_name(text: Any) -> Any:
         return text
 
 
-def _with_bar(found: Iterator[Found], doing: str, count: int, console: Console | None) -> Iterator[Found]:
+def with_bar(found: Iterator[Any], doing: str, count: int, console: Console | None) -> Iterator[Any]:
     """Return the results with a progress bar on a terminal, else unchanged."""
     if console is None or not console.is_terminal:
         return found

@@ -3,19 +3,14 @@
 from __future__ import annotations
 
 import argparse
-from collections.abc import Iterator
 from dataclasses import asdict
-from functools import partial
 from pathlib import Path
-from typing import Any
 
-from rich.console import Console
 from rich.markup import escape
-from rich.progress import track
 from rich.table import Table
 
 from cuelight.cli.display import begin, print_json
-from cuelight.cli.images import CHECKPOINT_SUFFIX
+from cuelight.cli.images import CHECKPOINT_SUFFIX, with_bar
 from cuelight.inspection.inspecting import inspect_data, write_inspection
 from cuelight.report.inspected import INSPECTION_FOLDER, Inspected, read_inspection, write_inspection_page
 from cuelight.runs.build import build_data
@@ -33,7 +28,9 @@ def run(arguments: argparse.Namespace) -> int:
     trained = path.is_dir() or path.suffix == CHECKPOINT_SUFFIX
     opened = (Run.load if trained else Run.from_yaml)(path, arguments.overrides)
     folder = Path(arguments.output) if arguments.output else (opened.directory or Path()) / INSPECTION_FOLDER
-    found, pictures = inspect_data(build_data(opened.config), partial(_shown, console))
+    found, pictures = inspect_data(
+        build_data(opened.config), lambda found, count: with_bar(found, "reading images", count, console)
+    )
     write_inspection(found, pictures, folder)
     page = write_inspection_page(opened.config.name, folder)
     if arguments.json:
@@ -41,12 +38,6 @@ def run(arguments: argparse.Namespace) -> int:
     elif not arguments.quiet and (inspected := read_inspection(folder)):
         _print(inspected, page)
     return 0
-
-
-def _shown(console: Console | None, found: Iterator[Any], count: int) -> Iterator[Any]:
-    if console is None or not console.is_terminal:
-        return found
-    return iter(track(found, "reading images", count, console=console, transient=True))
 
 
 def _print(inspected: Inspected, page: Path) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
@@ -168,12 +169,10 @@ def _of_balance(splits: Splits, names: Sequence[str]) -> Iterator[str]:
 
 def _of_boxes(splits: Splits) -> Iterator[str]:
     """Yield boxes that are too small to be seen, and those that are there twice."""
-    small, twice, count = 0, 0, 0
-    for image in (image for seen in splits.values() for image in seen if image.boxes is not None):
-        boxes = image.boxes if image.boxes is not None else np.zeros((0, 4))
-        count += len(boxes)
-        small += int(((boxes[:, 2:] - boxes[:, :2]).min(axis=1, initial=np.inf) < _SMALL).sum()) if len(boxes) else 0
-        twice += len(boxes) - len(np.unique(boxes.round(), axis=0))
+    of_images = [image.boxes for seen in splits.values() for image in seen if image.boxes is not None]
+    count = sum(map(len, of_images))
+    small = sum(int(((boxes[:, 2:] - boxes[:, :2]) < _SMALL).any(axis=1).sum()) for boxes in of_images)
+    twice = sum(len(boxes) - len(np.unique(boxes.round(), axis=0)) for boxes in of_images)
     if small:
         yield f"{small} of {count} boxes are narrower than {_SMALL:g} pixels at the size that the model sees."
     if twice:
@@ -192,18 +191,21 @@ def _listed(names: Sequence[str], labels: Sequence[int]) -> str:
     return first_of([_name(names, label) for label in labels], _MOST_NAMED)
 
 
-class _noted(logging.Handler):  # noqa: N801 - used as a context
-    """Collects the warnings of the data room."""
+@contextmanager
+def _noted() -> Iterator[list[str]]:
+    """Collect the warnings of the data room."""
+    notes = _Notes(logging.WARNING)
+    logging.getLogger("cuelight.data").addHandler(notes)
+    try:
+        yield notes.messages
+    finally:
+        logging.getLogger("cuelight.data").removeHandler(notes)
 
-    def __enter__(self) -> list[str]:
+
+class _Notes(logging.Handler):
+    def __init__(self, level: int) -> None:
+        super().__init__(level)
         self.messages: list[str] = []
-        logging.getLogger("cuelight.data").addHandler(self)
-        return self.messages
-
-    def __exit__(self, *_: object) -> None:
-        logging.getLogger("cuelight.data").removeHandler(self)
 
     def emit(self, record: logging.LogRecord) -> None:
-        """Collect a warning."""
-        if record.levelno >= logging.WARNING:
-            self.messages.append(record.getMessage())
+        self.messages.append(record.getMessage())

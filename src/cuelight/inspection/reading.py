@@ -36,7 +36,6 @@ class Seen:
         mode: As Pillow names it, such as RGB.
         classes: The class of each object; of a mask, each class in it once.
         boxes: float32 ``(n, 4)``: left, top, right and bottom in pixels of the model input; ``None`` without boxes.
-        labels: A text that is equal for equal targets.
         content: Hash of the file, or of the pixels.
         bits: bool ``(64,)``, a perceptual hash.
         small: uint8 ``(256,)``, the image in grey at 16 x 16 pixels.
@@ -47,7 +46,6 @@ class Seen:
     mode: str
     classes: tuple[int, ...]
     boxes: NDArray[np.float32] | None
-    labels: str
     content: str
     bits: NDArray[np.bool_]
     small: NDArray[np.uint8]
@@ -86,7 +84,6 @@ def _seen(image: Any, target: Any, boxes: NDArray[np.float32] | None, name: Path
         picture.mode,
         tuple(classes_in(target)),
         boxes,
-        _text_of(target),
         hashlib.sha256(content).hexdigest(),
         imagehash.phash(gray).hash.ravel(),
         np.asarray(gray.resize((_SMALL_SIDE, _SMALL_SIDE), Image.Resampling.BOX)).ravel(),
@@ -111,9 +108,3 @@ def classes_in(target: Any) -> list[int]:
     if values.ndim == 1:  # of several labels, those that are set
         return [int(label) for label in torch.nonzero(values > 0)[:, 0]]
     return [int(label) for label in torch.unique(values) if label != IGNORE_INDEX]
-
-
-def _text_of(target: Any) -> str:
-    """Return a text of a target; masks, which need not be equal to the pixel, all have the same."""
-    values = torch.as_tensor(target["labels"] if isinstance(target, Mapping) else target)
-    return str(values.reshape(-1).sort().values.tolist()) if values.ndim <= 1 else ""

@@ -56,8 +56,7 @@ class Repeats:
                     f"{count} of {total} images of {split} ({count / total:.1%}) are in the training split too "
                     f"({len(exact)} the same file, {len(near)} look the same): its metrics are too good."
                 )
-        conflicts = [one for one in self.found if self._labels(one)[0] != self._labels(one)[1]]
-        if equal := [one for one in conflicts if one.is_exact]:
+        if equal := [one for one in self.found if one.is_exact and self._differ(one)]:
             named = first_of([f"{self._name(one.first)} and {self._name(one.second)}" for one in equal], _MOST_NAMED)
             yield f"{len(equal)} pairs of equal images have different labels: {named}."
         within = sum(self.split_of[one.first] == self.split_of[one.second] for one in self.found if one.is_exact)
@@ -73,7 +72,7 @@ class Repeats:
                 "first": self._name(one.first),
                 "second": self._name(one.second),
                 "same": "file" if one.is_exact else "look",
-                "labels": "the same" if self._labels(one)[0] == self._labels(one)[1] else "different",
+                "labels": "different" if self._differ(one) else "the same",
             }
             for one in ordered[:_MOST_LISTED]
         ]
@@ -81,8 +80,9 @@ class Repeats:
     def _name(self, place: int) -> str:
         return self.images[place].name
 
-    def _labels(self, repeat: Repeat) -> tuple[str, str]:
-        return self.images[repeat.first].labels, self.images[repeat.second].labels
+    def _differ(self, repeat: Repeat) -> bool:
+        """Return whether two images have other classes."""
+        return sorted(self.images[repeat.first].classes) != sorted(self.images[repeat.second].classes)
 
 
 def find_repeats(images: Sequence[Seen]) -> list[Repeat]:

@@ -159,6 +159,8 @@ def training_alone(directory: Path) -> Iterator[None]:
             raise CheckpointError(
                 f"{directory}: another process is beginning to train in this run directory. Wait until it ends."
             ) from error
+        except OSError as error:
+            raise CheckpointError(f"{directory}: this run directory cannot be written: {error.strerror}.") from error
         yield
 
 
