@@ -37,12 +37,12 @@ def trained(tmp_path_factory):
 @pytest.mark.parametrize(
     ("command", "absent"),
     [
-        ("callbacks Timer", LIGHT),
+        ("callbacks Timer", f"{LIGHT},pydantic,yaml"),
         ("init --file FOLDER/model.yaml", LIGHT),
         ("schema --output FOLDER/schema.json", LIGHT),
         ("report RUN", "torch,torchvision,torchmetrics,timm,lightning,scipy,onnx,onnxruntime,matplotlib"),
         ("diff RUN RUN", LIGHT),
-        ("finish RUN", LIGHT),
+        ("finish RUN", f"{LIGHT},yaml"),
         ("upload RUN", LIGHT),
         ("verify RUN", FRAMEWORKS),
         ("predict ONNX PICTURE --output FOLDER/predictions", FRAMEWORKS),

@@ -5,10 +5,10 @@ import json
 import pytest
 import yaml
 
-from cuelight.config import paths
 from cuelight.errors import ConfigError
 from cuelight.migration.luxonis_train import convert_luxonis_train, is_luxonis_train
 from cuelight.runs.run import Run
+from cuelight.utils import dot_paths
 from support.processes import cuelight
 
 TRAINER = {
@@ -185,7 +185,7 @@ def test_defaults_of_luxonis_train_are_written_out() -> None:
 def test_every_setting_is_kept_approximated_or_dropped_with_a_reason() -> None:
     tree = file_of("DetectionModel", dataset_type="yolov8", dataset_name="a")
     found = verdicts(convert_luxonis_train(tree))
-    for key in paths.flattened(tree):
+    for key in dot_paths.flattened(tree):
         assert any(key == said or key.startswith(f"{said}.") or said.startswith(f"{key}.") for said in found), key
     assert found["trainer.preprocessing.augmentations.1"][0] == "approximated"
     assert found["trainer.preprocessing.augmentations.2"] == (

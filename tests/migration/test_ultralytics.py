@@ -9,11 +9,11 @@ import pytest
 import yaml
 from PIL import Image
 
-from cuelight.config import paths
 from cuelight.errors import ConfigError
 from cuelight.migration.programs import program_of
 from cuelight.migration.ultralytics import convert_ultralytics, is_ultralytics
 from cuelight.runs.run import Run
+from cuelight.utils import dot_paths
 from support.processes import cuelight
 
 # The names in the tables of the documentation: train, augmentation, validation, prediction and export.
@@ -169,7 +169,7 @@ def test_arguments_become_their_counterparts() -> None:
 )
 def test_single_arguments(argument, path, value, verdict) -> None:
     converted = convert(**argument)
-    found = paths.get(converted.config, path)
+    found = dot_paths.get(converted.config, path)
     assert found == (pytest.approx(value) if isinstance(value, float) else value)
     assert verdicts(converted)[next(iter(argument))][0] == verdict
 

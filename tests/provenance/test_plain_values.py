@@ -9,9 +9,9 @@ import numpy as np
 import pytest
 
 from cuelight.config.dumping import to_yaml
-from cuelight.config.environment import EnvironmentText
 from cuelight.config.loading import parse_document
 from cuelight.provenance.plain_values import as_plain
+from cuelight.utils.environment import EnvironmentText
 
 
 class Color(Enum):

@@ -9,6 +9,7 @@ from cuelight import registry
 from cuelight.registry import Registry, TransformPart
 from cuelight.registry.describe import type_text
 from cuelight.registry.kinds import KINDS
+from cuelight.registry.type_codes import encode_type
 
 
 class Base:
@@ -76,7 +77,7 @@ def test_parameters_with_types_defaults_and_help(info):
     ],
 )
 def test_types_as_text(annotation, text):
-    assert type_text(annotation) == text
+    assert type_text(encode_type(annotation)) == text
 
 
 def test_classes_of_torch_are_described():

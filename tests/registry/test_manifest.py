@@ -9,8 +9,9 @@ import pytest
 
 from cuelight import registry
 from cuelight.registry import manifest as module
+from cuelight.registry.entries import signature_of
 from cuelight.registry.kinds import KINDS
-from cuelight.registry.manifest import make_manifest, manifest, signature_of
+from cuelight.registry.manifest import make_manifest, manifest
 from cuelight.registry.signatures import parameters_of
 from cuelight.registry.type_codes import decode_type, encode_type
 from support.experiments import write_yaml

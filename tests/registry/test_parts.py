@@ -15,10 +15,10 @@ from torchvision.transforms import v2
 
 from cuelight import registry
 from cuelight.config import Part
-from cuelight.config.environment import EnvironmentText
 from cuelight.errors import ConfigError, CuelightError, Problem
 from cuelight.registry import Registry, TransformPart
 from cuelight.registry.kinds import KINDS, Kind
+from cuelight.utils.environment import EnvironmentText
 from cuelight.utils.hidden_values import hide_value
 
 WEIGHTS = [torch.nn.Parameter(torch.zeros(2))]

@@ -2,7 +2,7 @@
 
 import pytest
 
-from cuelight.config.environment import EnvironmentText
+from cuelight.utils.environment import EnvironmentText
 from cuelight.utils.redaction import REDACTED, reason_of, redacted, redacted_text
 from cuelight.utils.secret_names import names_secret
 

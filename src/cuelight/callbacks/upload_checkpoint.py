@@ -16,7 +16,7 @@ from rich.console import Console
 from torch import Tensor
 
 from cuelight.callbacks.base.train_end_step import TrainEndStep
-from cuelight.config import Config, paths
+from cuelight.config import Config
 from cuelight.config.durations import read_duration
 from cuelight.errors import CheckpointError, ConfigWarning, ParameterError, Problem
 from cuelight.registry.checking import misfits
@@ -26,6 +26,7 @@ from cuelight.train_end.finished_training import FinishedTraining
 from cuelight.train_end.outcomes import Outcome
 from cuelight.train_end.running import StepResult
 from cuelight.train_end.uploading import TRAINING, is_uploaded, training_id, upload
+from cuelight.utils import dot_paths
 from cuelight.utils.redaction import reason_of, redacted
 from cuelight.utils.trainer_callbacks import directory_of
 from cuelight.weights.best import Preference, best_checkpoint, from_callbacks, main_metric
@@ -185,5 +186,5 @@ class UploadCheckpoint(TrainEndStep):
 
 
 def _secret_keys(tree: dict[str, Any]) -> list[str]:
-    written = paths.flattened(tree)
-    return [key for key, value in paths.flattened(redacted(tree)).items() if str(written.get(key)) != str(value)]
+    written = dot_paths.flattened(tree)
+    return [key for key, value in dot_paths.flattened(redacted(tree)).items() if str(written.get(key)) != str(value)]

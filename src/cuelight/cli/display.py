@@ -18,15 +18,15 @@ from rich.markup import escape
 from rich.table import Table
 
 from cuelight.cli.screen import hidden_in
-from cuelight.train_end.outcomes import Outcome, TrainEndError
 from cuelight.utils.console import HidingConsole, make_console
 from cuelight.utils.files import as_json, short_path
 from cuelight.utils.redaction import reason_of
 
 logger = logging.getLogger(__name__)
 
-if TYPE_CHECKING:  # it imports torch
+if TYPE_CHECKING:  # they import torch and pydantic
     from cuelight.runs.result import Result
+    from cuelight.train_end.outcomes import Outcome
 
 _NAMES = 17  # the width of a column of names, so that the results and the commands below them are aligned
 # Warnings of Lightning that a YAML file cannot act on, or that Cuelight handles itself.
@@ -168,6 +168,8 @@ def report_failures(result: Result, sources: Sequence[str]) -> int:
     """Print which steps after the training failed, and how to run them again; return the exit code."""
     if not result.failed or result.directory is None:
         return 0
+    from cuelight.train_end.outcomes import TrainEndError
+
     print_hint(f"error: {TrainEndError(result.outcomes, result.directory)}")
     if result.best:  # otherwise there are no weights, such as after a loss of NaN
         again = f"cuelight finish {shlex.quote(short_path(result.directory))}{source_options(sources)}"

@@ -9,12 +9,12 @@ from pydantic import BaseModel, ValidationError
 from pydantic.fields import FieldInfo
 from pydantic_core import ErrorDetails
 
-from cuelight.config.environment import EnvironmentText, has_reference
 from cuelight.config.expectations import expected, members, shown, type_problem
-from cuelight.config.paths import join
 from cuelight.config.scalars import read_scalar
 from cuelight.config.schema import Config, Part
 from cuelight.errors import Problem, did_you_mean
+from cuelight.utils.dot_paths import join
+from cuelight.utils.environment import EnvironmentText, has_reference
 
 _Loc = tuple[str | int, ...]
 

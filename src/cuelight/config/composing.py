@@ -16,8 +16,8 @@ from yaml.events import (
     SequenceStartEvent,
 )
 
-from cuelight.config.paths import join
 from cuelight.config.scalars import read_scalar
+from cuelight.utils.dot_paths import join
 
 DEEPEST = 50
 MOST_VALUES = 100_000

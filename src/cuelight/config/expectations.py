@@ -14,9 +14,9 @@ from typing import Annotated, Any, Literal, Union, get_args, get_origin
 from pydantic import BaseModel
 from pydantic.fields import FieldInfo
 
-from cuelight.config.environment import EnvironmentText
 from cuelight.config.scalars import read_scalar
 from cuelight.errors import did_you_mean
+from cuelight.utils.environment import EnvironmentText
 
 _SINGULAR = {
     int: "a whole number", float: "a number", str: "text", bool: "true or false",

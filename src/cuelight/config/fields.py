@@ -16,7 +16,7 @@ from pydantic import (
 )
 
 from cuelight.config.durations import EXPECTED, read_duration
-from cuelight.config.environment import EnvironmentText
+from cuelight.utils.environment import EnvironmentText
 
 _LONGEST_NAME = 200  # bytes; file systems allow 255
 

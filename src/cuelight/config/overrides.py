@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 
-from cuelight.config import paths
 from cuelight.config.composing import DEEPEST
 from cuelight.config.loading import COMMAND_LINE, OVERRIDE, Document, Location, parse_value
 from cuelight.config.plain import to_plain
 from cuelight.errors import ConfigError, Problem
+from cuelight.utils import dot_paths
 
 
 def apply_overrides(document: Document, overrides: Sequence[str] | Mapping[str, object]) -> list[Problem]:
@@ -32,13 +32,15 @@ def apply_overrides(document: Document, overrides: Sequence[str] | Mapping[str, 
 
 def _set(document: Document, path: str, value: object, source: str) -> list[Problem]:
     try:
-        steps = paths.split(path)
+        steps = dot_paths.split(path)
         if len(steps) > DEEPEST:
-            raise paths.PathError(f"values are nested more than {DEEPEST} levels deep")  # noqa: TRY301 - one report
+            raise dot_paths.PathError(f"values are nested more than {DEEPEST} levels deep")  # noqa: TRY301 - one report
         # Mappings that the override creates on the way belong to the override, too.
-        made = next((n for n in range(1, len(steps)) if not paths.exists(document.tree, paths.join(steps[:n]))), None)
-        paths.put(document.tree, path, value)
-    except paths.PathError as error:
+        made = next(
+            (n for n in range(1, len(steps)) if not dot_paths.exists(document.tree, dot_paths.join(steps[:n]))), None
+        )
+        dot_paths.put(document.tree, path, value)
+    except dot_paths.PathError as error:
         return [Problem(str(error), path, source)]
     changed = steps[:made]
     document.locations = {path: at for path, at in document.locations.items() if path[: len(changed)] != changed}

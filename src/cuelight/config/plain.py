@@ -7,9 +7,9 @@ from collections.abc import Mapping
 from typing import Any
 
 from cuelight.config.composing import DEEPEST, MOST_VALUES
-from cuelight.config.environment import EnvironmentText
-from cuelight.config.paths import join
 from cuelight.errors import Problem
+from cuelight.utils.dot_paths import join
+from cuelight.utils.environment import EnvironmentText
 
 
 def to_plain(value: object, problems: list[Problem], where: str = "", path: tuple[object, ...] = ()) -> Any:

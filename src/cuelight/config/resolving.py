@@ -7,12 +7,12 @@ from pathlib import Path
 from typing import Any
 
 from cuelight.config.checking import check
-from cuelight.config.environment import fill_in
 from cuelight.config.loading import Document, read_document
 from cuelight.config.overrides import apply_overrides
 from cuelight.config.plain import to_plain
 from cuelight.config.schema import Config
 from cuelight.errors import ConfigError, Problem
+from cuelight.utils.environment import fill_in
 
 PartCheck = Callable[[str, Mapping[str, Any], str], list[Problem]]
 """Checks one part: kind (model, data, optimizer, scheduler, callback), entry, dot path -> what is wrong."""

@@ -11,9 +11,9 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from cuelight.config.environment import with_references
 from cuelight.evaluation.confusion_matrix import draw_confusion_matrix
 from cuelight.evaluation.evaluator import Split
+from cuelight.utils.environment import with_references
 from cuelight.utils.files import atomic_write, relative_to_run, write_json
 
 TEST_FOLDER = "test"

@@ -6,8 +6,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from cuelight.config import paths
 from cuelight.config.dumping import to_yaml
+from cuelight.utils import dot_paths
 
 Verdict = Literal["kept", "approximated", "dropped"]
 
@@ -32,7 +32,7 @@ class Conversion:
         self.rows: list[Converted] = []
         self.config: dict[str, Any] = {}
         self._tree = dict(tree)
-        self._left = dict.fromkeys(paths.flattened(self._tree))
+        self._left = dict.fromkeys(dot_paths.flattened(self._tree))
 
     def has(self, key: str) -> bool:
         """Return whether the configuration sets a key, or one below it, that was not taken yet."""
@@ -43,7 +43,7 @@ class Conversion:
         names = self._below(key)
         for name in names:
             del self._left[name]
-        return paths.get(self._tree, key) if names else default
+        return dot_paths.get(self._tree, key) if names else default
 
     def take_entries(self, key: str) -> list[Mapping[str, Any]]:
         """Remove a list of mappings and return it; other entries are left out, and noted as dropped."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from cuelight.config import paths
+from cuelight.utils import dot_paths
 from cuelight.utils.redaction import REDACTED, redacted
 
 _PARAMETERS = ".params"
@@ -16,7 +16,7 @@ def look_up(tree: Mapping[str, Any], keys: Sequence[str]) -> dict[str, Any]:
     shown = redacted(tree)
     found: dict[str, Any] = {}
     for key in keys:
-        found |= paths.flattened(_value(shown, key), key)
+        found |= dot_paths.flattened(_value(shown, key), key)
     return found
 
 
@@ -28,8 +28,8 @@ def missing_keys(tree: Mapping[str, Any], keys: Sequence[str]) -> dict[int, str]
 
 def _value(shown: Mapping[str, Any], key: str) -> Any:
     try:
-        return paths.get(shown, key)
-    except paths.PathError:  # it exists, but inside a section that is secret as a whole
+        return dot_paths.get(shown, key)
+    except dot_paths.PathError:  # it exists, but inside a section that is secret as a whole
         return REDACTED
 
 
@@ -37,18 +37,18 @@ def _problem_of(tree: Mapping[str, Any], key: str) -> str:
     if not key:
         return "expected a key of the configuration, such as trainer.epochs, got an empty text"
     try:
-        paths.get(tree, key)
-    except paths.PathError as error:
+        dot_paths.get(tree, key)
+    except dot_paths.PathError as error:
         reason = str(error) if str(error).endswith((".", "?")) else f"{error}."
         return f'expected a key of the configuration, got "{key}": {reason}{_advice(tree, key)}'
     return ""
 
 
 def _advice(tree: Mapping[str, Any], key: str) -> str:
-    ends = [path for path in paths.flattened(tree) if path.endswith(f".{key}")]
+    ends = [path for path in dot_paths.flattened(tree) if path.endswith(f".{key}")]
     if ends:
         return f' Did you mean "{ends[0]}"?'
     above = key.rpartition(".")[0]
-    if above.endswith(_PARAMETERS) and paths.exists(tree, above.removesuffix(_PARAMETERS)):
+    if above.endswith(_PARAMETERS) and dot_paths.exists(tree, above.removesuffix(_PARAMETERS)):
         return " To log a parameter that has its default value, set it in the file."
     return ""

@@ -8,11 +8,11 @@ from datetime import datetime, timezone
 from pathlib import Path
 from typing import Any
 
-from cuelight.config import paths
 from cuelight.provenance.git_command import NoRepositoryError
 from cuelight.provenance.machine import command_name, describe_machine
 from cuelight.provenance.packages import describe_package, installed_versions
 from cuelight.provenance.repository import Repository, read_repository
+from cuelight.utils import dot_paths
 from cuelight.utils.redaction import redacted, redacted_text
 
 METADATA_FILE = "metadata.yaml"
@@ -72,7 +72,7 @@ def resumed_record(first: Mapping[str, Any], now_is: Mapping[str, Any], step: in
     ``now_is`` is the record as it would be if the run began now.
     """
     before = last_state(first)
-    after = paths.flattened({key: value for key, value in now_is.items() if key != RESUMED})
+    after = dot_paths.flattened({key: value for key, value in now_is.items() if key != RESUMED})
     changed = {
         path: after.get(path, "none")
         for path in [*before, *(path for path in after if path not in before)]
@@ -84,7 +84,7 @@ def resumed_record(first: Mapping[str, Any], now_is: Mapping[str, Any], step: in
 
 def last_state(record: Mapping[str, Any]) -> dict[str, Any]:
     """Return the values at the last start or resume of a run, by dot path."""
-    state = paths.flattened({key: value for key, value in record.items() if key != RESUMED})
+    state = dot_paths.flattened({key: value for key, value in record.items() if key != RESUMED})
     for entry in record.get(RESUMED, ()):
         state |= entry["changed"]
     return state

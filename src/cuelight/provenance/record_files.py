@@ -8,11 +8,11 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from cuelight.config import paths
 from cuelight.config.dumping import to_yaml
 from cuelight.config.loading import read_document
 from cuelight.errors import ConfigError
 from cuelight.provenance.record import METADATA_FILE, RESUMED, last_state
+from cuelight.utils import dot_paths
 from cuelight.utils.files import atomic_write, sha256_of, write_text
 from cuelight.utils.redaction import redacted_text
 
@@ -86,7 +86,7 @@ def _written_difference(directory: Path, record: Mapping[str, Any], diff: bytes)
 
 def _differences(record: Mapping[str, Any]) -> dict[str, str | None]:
     """Return the digest of each diff by its file name; ``None`` if a resume has changed nothing."""
-    begun = paths.flattened({key: value for key, value in record.items() if key != RESUMED})
+    begun = dot_paths.flattened({key: value for key, value in record.items() if key != RESUMED})
     resumes = [entry["changed"] for entry in record.get(RESUMED, ())]
     later = {f"diff-resumed-{number}.patch": changed.get(_DIGEST) for number, changed in enumerate(resumes, start=1)}
     return {"diff.patch": begun.get(_DIGEST), **later}

@@ -4,23 +4,33 @@ Add your own class with ``@registry.callbacks.register`` in a file passed with `
 an installed package in the group ``cuelight.callbacks`` (or models, data, optimizers, schedulers, transforms).
 """
 
-from typing import Annotated
+from typing import TYPE_CHECKING
 
-from cuelight.config import Part
 from cuelight.registry.describe import ParameterInfo, PartInfo
 from cuelight.registry.kinds import PartKind
-from cuelight.registry.parts import Registry, check_part, further_problems, registry_of
-from cuelight.registry.source import load_source
+from cuelight.utils.lazy_imports import lazy_imports
 
-callbacks = registry_of("callback")
-models = registry_of("model")
-data = registry_of("data")
-optimizers = registry_of("optimizer")
-schedulers = registry_of("scheduler")
-transforms = registry_of("transform")
-
-TransformPart = Annotated[Part, PartKind("transform")]
-"""A transform of torchvision by name and parameters, as the type of a parameter."""
+if TYPE_CHECKING:
+    from cuelight.registry.parts import Registry as Registry
+    from cuelight.registry.parts import TransformPart as TransformPart
+    from cuelight.registry.parts import callbacks as callbacks
+    from cuelight.registry.parts import check_part as check_part
+    from cuelight.registry.parts import data as data
+    from cuelight.registry.parts import further_problems as further_problems
+    from cuelight.registry.parts import models as models
+    from cuelight.registry.parts import optimizers as optimizers
+    from cuelight.registry.parts import registry_of as registry_of
+    from cuelight.registry.parts import schedulers as schedulers
+    from cuelight.registry.parts import transforms as transforms
+    from cuelight.registry.source import load_source as load_source
+else:
+    # Imported when used: what a part is called and takes is known without pydantic.
+    _OF_PARTS = (
+        "Registry", "TransformPart", "callbacks", "check_part", "data", "further_problems", "models", "optimizers",
+        "registry_of", "schedulers", "transforms",
+    )  # fmt: skip
+    _LOCATIONS = {name: f"cuelight.registry.parts:{name}" for name in _OF_PARTS}
+    __getattr__, __dir__ = lazy_imports(__name__, _LOCATIONS | {"load_source": "cuelight.registry.source:load_source"})
 
 __all__ = [
     "ParameterInfo",

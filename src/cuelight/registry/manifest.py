@@ -6,7 +6,6 @@ made again by importing them, and kept in the user's cache folder.
 
 from __future__ import annotations
 
-import inspect
 import json
 import pkgutil
 from collections.abc import Mapping
@@ -20,9 +19,7 @@ from typing import Any
 import platformdirs
 
 from cuelight.registry.builtins import NAME_LISTS
-from cuelight.registry.describe import describe_class
 from cuelight.registry.kinds import KINDS
-from cuelight.registry.type_codes import decode_type
 from cuelight.utils.files import write_text
 
 FILE = "manifest.json"
@@ -52,6 +49,8 @@ def _is_complete(found: Mapping[str, Any]) -> bool:
 
 def make_manifest() -> dict[str, Any]:
     """Return the manifest of the installed versions, made from the code; this imports all libraries."""
+    from cuelight.registry.entries import describe_class  # noqa: PLC0415 - pydantic, for what the file has as a rule
+
     parts = {
         kind.name: {name: describe_class(pkgutil.resolve_name(place)) for name, place in kind.builtins.items()}
         for kind in KINDS
@@ -79,20 +78,6 @@ def part_of(kind: str, name: str) -> Mapping[str, Any]:
     """Return ``summary``, ``takes_any`` and ``parameters`` of a built-in part."""
     entry: dict[str, Any] = manifest()["parts"][kind][name]
     return entry
-
-
-def signature_of(entry: Mapping[str, Any]) -> tuple[dict[str, inspect.Parameter], bool]:
-    """Return the parameters of an entry, and whether other names are accepted, as ``parameters_of`` of the class."""
-    parameters = {
-        name: inspect.Parameter(
-            name,
-            inspect.Parameter.KEYWORD_ONLY,
-            default=described.get("default", inspect.Parameter.empty),
-            annotation=decode_type(described["type"]),
-        )
-        for name, described in entry["parameters"].items()
-    }
-    return parameters, entry["takes_any"]
 
 
 def installed_versions() -> dict[str, str]:

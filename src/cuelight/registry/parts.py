@@ -8,14 +8,15 @@ from collections.abc import Callable, Mapping
 from dataclasses import replace
 from functools import cached_property
 from importlib.metadata import EntryPoint, entry_points
-from typing import Any, TypeVar, overload
+from typing import Annotated, Any, TypeVar, overload
 
 from cuelight.config import Part
 from cuelight.errors import ConfigError, CuelightError, ParameterError, Problem, UsageError, did_you_mean
 from cuelight.registry.checking import check_parameters, fits
-from cuelight.registry.describe import PartInfo, describe, describe_class
-from cuelight.registry.kinds import KINDS, Kind
-from cuelight.registry.manifest import part_of, signature_of
+from cuelight.registry.describe import PartInfo, describe
+from cuelight.registry.entries import describe_class, signature_of
+from cuelight.registry.kinds import KINDS, Kind, PartKind
+from cuelight.registry.manifest import part_of
 from cuelight.registry.signatures import parameters_of
 from cuelight.registry.values import convert, is_plain, plain
 from cuelight.utils.hidden_values import without_hidden_values
@@ -272,3 +273,13 @@ def _origin(factory: Factory) -> tuple[str, str]:
 
 
 _REGISTRIES = {kind.name: Registry(kind) for kind in KINDS}
+
+callbacks = registry_of("callback")
+models = registry_of("model")
+data = registry_of("data")
+optimizers = registry_of("optimizer")
+schedulers = registry_of("scheduler")
+transforms = registry_of("transform")
+
+TransformPart = Annotated[Part, PartKind("transform")]
+"""A transform of torchvision by name and parameters, as the type of a parameter."""

@@ -12,9 +12,9 @@ from pydantic import ConfigDict, PydanticUserError, TypeAdapter, ValidationError
 from pydantic_core import SchemaError
 
 from cuelight.config.checking import as_scalars
-from cuelight.config.environment import EnvironmentText, has_reference
 from cuelight.config.expectations import members
 from cuelight.registry.kinds import PartKind
+from cuelight.utils.environment import EnvironmentText, has_reference
 
 
 class UnfitError(ValueError):

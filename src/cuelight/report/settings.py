@@ -10,11 +10,11 @@ from pathlib import Path
 from typing import Any
 
 from cuelight.config.dumping import to_yaml
-from cuelight.config.environment import fill_in
-from cuelight.config.paths import flattened
 from cuelight.provenance.record import METADATA_FILE
 from cuelight.report.numbers import number, size
 from cuelight.report.reading import files_in, read_yaml
+from cuelight.utils.dot_paths import flattened
+from cuelight.utils.environment import fill_in
 from cuelight.utils.files import TEMPORARY_SUFFIX
 from cuelight.utils.redaction import redacted
 from cuelight.utils.run_directory import CONFIG_FILE

@@ -7,12 +7,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from cuelight.config import paths
 from cuelight.config.loading import read_document
 from cuelight.errors import ConfigError, CuelightError, NoSuchRunError
 from cuelight.provenance.record import METADATA_FILE, last_state
 from cuelight.runs.defaults import default_settings
 from cuelight.train_end.outcomes import OUTCOMES_FILE
+from cuelight.utils import dot_paths
 from cuelight.utils.files import read_json
 from cuelight.utils.redaction import redacted
 from cuelight.utils.run_directory import CONFIG_FILE, refuse_special_files
@@ -131,7 +131,7 @@ def _read(path: Path, values: Callable[[Any], dict[str, Any]]) -> dict[str, Any]
 
 
 def _configuration(tree: Mapping[str, Any]) -> dict[str, Any]:
-    return paths.flattened(_by_name(redacted(tree)))
+    return dot_paths.flattened(_by_name(redacted(tree)))
 
 
 def _metadata(record: Mapping[str, Any]) -> dict[str, Any]:

@@ -20,9 +20,9 @@ from lightning.pytorch.callbacks.early_stopping import EarlyStoppingReason
 from cuelight.callbacks.added.cut_epoch import is_cut
 from cuelight.callbacks.added.stop_after_steps import StopAfterSteps
 from cuelight.config import Config
-from cuelight.config.environment import with_references
 from cuelight.errors import CheckpointError, TrainingInterrupted
 from cuelight.runs.plan import PlannedCallback
+from cuelight.utils.environment import with_references
 from cuelight.utils.files import relative_to_run, short_path, write_json, write_text
 from cuelight.utils.redaction import reason_of
 from cuelight.utils.run_directory import (

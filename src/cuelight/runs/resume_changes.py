@@ -7,11 +7,12 @@ from typing import Any
 
 from torch import nn
 
-from cuelight.config import Config, paths
+from cuelight.config import Config
 from cuelight.config.plain import to_plain
 from cuelight.data.spec import DataSpec, saved_spec
 from cuelight.errors import CheckpointError, Problem
 from cuelight.runs.defaults import default_settings, with_defaults
+from cuelight.utils import dot_paths
 
 _OPTIMIZER = "trainer.optimizer.params."
 _SCHEDULER = "trainer.scheduler"
@@ -55,14 +56,14 @@ def changed_settings(config: Config, checkpoint: Mapping[str, Any]) -> list[str]
     """Return the dot paths of the settings that differ from those of a checkpoint."""
     sections, problems = ("model", "data", "trainer"), list[Problem]()
     saved = checkpoint.get("hyper_parameters", {})
-    before = paths.flattened(to_plain({name: saved[name] for name in sections if name in saved}, problems) or {})
+    before = dot_paths.flattened(to_plain({name: saved[name] for name in sections if name in saved}, problems) or {})
     if problems:
         raise CheckpointError(f"hyper_parameters in the checkpoint are damaged: {problems[0]}. Use another checkpoint.")
     if not any(name in saved for name in sections):
         return []
     trees = (config.to_dict(), with_defaults(config).to_dict(), default_settings(config.to_dict()))
     given, complete, defaults = (
-        {key: _plain(value) for key, value in paths.flattened(tree).items() if key.startswith(sections)}
+        {key: _plain(value) for key, value in dot_paths.flattened(tree).items() if key.startswith(sections)}
         for tree in trees
     )
     saved_or_default = defaults | before

@@ -6,14 +6,17 @@ import json
 from contextlib import suppress
 from hashlib import sha256
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from cuelight.config import Config
 from cuelight.errors import CuelightError
 from cuelight.train_end.outcomes import OUTCOMES_FILE, Outcome, read_outcomes
 from cuelight.utils.files import read_json, write_json
 from cuelight.utils.journal import lacking
 from cuelight.utils.run_directory import CHECKPOINT_FOLDER, CONFIG_FILE
 from cuelight.version import __version__
+
+if TYPE_CHECKING:  # it needs pydantic's models of a file
+    from cuelight.config import Config
 
 _KEY = "settled"
 

@@ -13,10 +13,10 @@ from lightning.pytorch.strategies import DeepSpeedStrategy, FSDPStrategy, ModelP
 from lightning.pytorch.utilities.model_helpers import is_overridden
 
 from cuelight.config.checking import check_section
-from cuelight.config.environment import fill_in
 from cuelight.config.schema import ExporterConfig
 from cuelight.evaluation.evaluator import settings_like
 from cuelight.train_end.finished_training import FinishedTraining
+from cuelight.utils.environment import fill_in
 from cuelight.utils.trainer_callbacks import callbacks_of
 from cuelight.weights.best import from_callbacks, main_metric, why_none
 from cuelight.weights.clean_copy import clean_copy

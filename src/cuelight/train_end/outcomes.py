@@ -9,8 +9,8 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, TypeAdapter, ValidationError
 
-from cuelight.config.environment import with_references, without_references
 from cuelight.errors import CuelightError
+from cuelight.utils.environment import with_references, without_references
 from cuelight.utils.files import read_json, relative_to_run, sha256_of, write_json
 
 OUTCOMES_FILE = "outcomes.json"

@@ -10,8 +10,8 @@ from typing import Any
 import torch
 from lightning.fabric.plugins import TorchCheckpointIO
 
-from cuelight.config.environment import with_references
 from cuelight.errors import CheckpointError
+from cuelight.utils.environment import with_references
 from cuelight.utils.files import atomic_write
 from cuelight.weights.reading import checked, first_line, read_content
 

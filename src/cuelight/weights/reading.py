@@ -12,8 +12,8 @@ from typing import Any
 import torch
 from fsspec.core import url_to_fs
 
-from cuelight.config.environment import without_references
 from cuelight.errors import CheckpointError
+from cuelight.utils.environment import without_references
 from cuelight.weights.checkpoint_content import content_problem, size_problem
 
 # Raised by torch.load for files that are truncated or of another format.

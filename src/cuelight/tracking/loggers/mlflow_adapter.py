@@ -10,10 +10,10 @@ import numpy as np
 from lightning.pytorch.loggers import MLFlowLogger
 from numpy.typing import NDArray
 
-from cuelight.config.paths import flattened
 from cuelight.tracking.logger_adapter import adapter_of
 from cuelight.tracking.loggers.metric_names import mlflow_name
 from cuelight.tracking.loggers.tabular import as_csv, as_text
+from cuelight.utils.dot_paths import flattened
 from cuelight.utils.journal import Entry
 from cuelight.utils.redaction import REDACTED
 

@@ -13,10 +13,10 @@ from numpy.typing import NDArray
 from PIL import Image
 from tensorboard.compat.proto.summary_pb2 import Summary
 
-from cuelight.config.paths import flattened
 from cuelight.tracking.logger_adapter import adapter_of
 from cuelight.tracking.loggers.folder import Folder
 from cuelight.tracking.loggers.tabular import as_markdown
+from cuelight.utils.dot_paths import flattened
 
 _QUALITY = 92
 

@@ -4,8 +4,8 @@ import pickle
 import pytest
 
 from cuelight.config import load_config
-from cuelight.config.environment import EnvironmentText, fill_in
 from cuelight.errors import ConfigError, Problem
+from cuelight.utils.environment import EnvironmentText, fill_in
 from cuelight.utils.hidden_values import without_hidden_values
 
 VARIABLES = {"A": "one", "NESTED": "${env:A}", "EMPTY": ""}

@@ -10,8 +10,8 @@ import re
 from collections.abc import Callable, Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
-from cuelight.config.paths import join
 from cuelight.errors import Problem
+from cuelight.utils.dot_paths import join
 from cuelight.utils.hidden_values import hide_value, show_values, without_hidden_values
 from cuelight.utils.redaction import hide_users
 
