@@ -184,7 +184,7 @@ def test_a_damaged_record_of_a_training_is_none(tmp_path, text) -> None:
 
 
 def test_a_training_that_has_not_begun_yet_keeps_others_away(tmp_path) -> None:
-    with training_alone(tmp_path), pytest.raises(CheckpointError, match="another process is beginning to train"):
+    with training_alone(tmp_path), pytest.raises(CheckpointError, match="another process trains or finishes"):
         training_alone(tmp_path).__enter__()
     with training_alone(tmp_path):
         pass

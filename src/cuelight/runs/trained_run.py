@@ -40,7 +40,13 @@ from cuelight.train_end.running import StepResult, record_result
 from cuelight.train_end.testing import measure
 from cuelight.train_end.verifying import Check, verify
 from cuelight.utils.journal import lacking
-from cuelight.utils.run_directory import CHECKPOINT_FOLDER, clean_up, is_complete, require_nobody_trains
+from cuelight.utils.run_directory import (
+    CHECKPOINT_FOLDER,
+    clean_up,
+    is_complete,
+    require_nobody_trains,
+    training_alone,
+)
 from cuelight.weights.best import BestCheckpoint, Preference, best_checkpoint, main_metric, not_preferred
 from cuelight.weights.reading import load_checkpoint
 from cuelight.weights.resuming import latest_checkpoint, logging_step_in, step_of
@@ -208,16 +214,16 @@ class TrainedRun:
         last = latest_checkpoint(folder)
         if last is None:
             raise CheckpointError(f"{self.directory} has no checkpoint: train it first.")
-        require_nobody_trains(folder.parent)
-        clean_up(folder.parent)
-        state = state_of(folder.parent)
-        training = self._finished(folder.parent, logging_step_in(load_checkpoint(last, mmap=True)))
-        steps = [entry.callback for entry in self._callbacks() if isinstance(entry.callback, TrainEndStep)]
-        outcomes = finish(steps, training, self._console())
-        for one in training.loggers:
-            one.finalize("success")
-        if all(outcome.status == "ok" for outcome in outcomes):
-            settle(training.directory, self.config, state)
+        with training_alone(folder.parent):
+            clean_up(folder.parent)
+            state = state_of(folder.parent)
+            training = self._finished(folder.parent, logging_step_in(load_checkpoint(last, mmap=True)))
+            steps = [entry.callback for entry in self._callbacks() if isinstance(entry.callback, TrainEndStep)]
+            outcomes = finish(steps, training, self._console())
+            for one in training.loggers:
+                one.finalize("success")
+            if all(outcome.status == "ok" for outcome in outcomes):
+                settle(training.directory, self.config, state)
         return self._result(outcomes)
 
     def verify(self) -> list[Check]:

@@ -147,7 +147,7 @@ def still_runs(process: Mapping[str, Any]) -> bool | None:
 
 @contextmanager
 def training_alone(directory: Path) -> Iterator[None]:
-    """Keep other processes from training in a run directory, from before anything is written in it.
+    """Keep other processes from training or finishing in a run directory, from before anything is written in it.
 
     Raises CheckpointError if one does already, and only warns if that process is on another machine.
     """
@@ -157,7 +157,7 @@ def training_alone(directory: Path) -> Iterator[None]:
             held.enter_context(locked(directory))
         except LockedError as error:
             raise CheckpointError(
-                f"{directory}: another process is beginning to train in this run directory. Wait until it ends."
+                f"{directory}: another process trains or finishes in this run directory. Wait until it ends."
             ) from error
         except OSError as error:
             raise CheckpointError(f"{directory}: this run directory cannot be written: {error.strerror}.") from error

@@ -27,14 +27,14 @@ def suppress(boxes: Boxes, scores: NDArray[np.float32], iou_threshold: float, ma
     for start in range(0, len(order), _BLOCK):
         if len(kept) >= max_det:
             break
-        block = ordered[start : start + _BLOCK]
-        free = ~np.any(iou(block, ordered[kept]) >= threshold, axis=1)
-        overlaps = iou(block, block) >= threshold
-        np.fill_diagonal(overlaps, val=False)
-        for place in np.flatnonzero(overlaps.any(axis=1)):
+        block = np.arange(start, min(start + _BLOCK, len(order)))
+        overlaps = iou(ordered[block], ordered[np.concatenate([kept, block])]) >= threshold
+        free, inside = ~overlaps[:, : len(kept)].any(axis=1), overlaps[:, len(kept) :]
+        np.fill_diagonal(inside, val=False)
+        for place in np.flatnonzero(inside.any(axis=1)):
             if free[place]:
-                free[place + 1 :] &= ~overlaps[place, place + 1 :]
-        kept = np.concatenate([kept, start + np.flatnonzero(free)])
+                free[place + 1 :] &= ~inside[place, place + 1 :]
+        kept = np.concatenate([kept, block[free]])
     best: NDArray[np.int64] = order[kept[:max_det]]
     return best
 
@@ -47,8 +47,8 @@ def iou(boxes: Boxes, others: Boxes) -> NDArray[np.float32]:
     shared -= np.maximum(left, lefts)
     height = np.minimum(bottom, bottoms)
     height -= np.maximum(top, tops)
-    shared.clip(min=0, out=shared)
-    shared *= height.clip(min=0, out=height)
+    np.maximum(shared, 0, out=shared)
+    shared *= np.maximum(height, 0, out=height)
     union = (right - left) * (bottom - top) + (rights - lefts) * (bottoms - tops)
     union -= shared
     shared /= union
