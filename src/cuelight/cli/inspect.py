@@ -12,7 +12,7 @@ from rich.table import Table
 from cuelight.cli.display import begin, print_json
 from cuelight.cli.images import CHECKPOINT_SUFFIX, with_bar
 from cuelight.inspection.inspecting import inspect_data, write_inspection
-from cuelight.report.inspected import INSPECTION_FOLDER, Inspected, read_inspection, write_inspection_page
+from cuelight.report.inspected import INSPECTION_FOLDER, Inspection, write_inspection_page
 from cuelight.runs.build import build_data
 from cuelight.runs.run import Run
 from cuelight.utils.console import make_console
@@ -32,17 +32,17 @@ def run(arguments: argparse.Namespace) -> int:
         build_data(opened.config), lambda found, count: with_bar(found, "reading images", count, console)
     )
     write_inspection(found, pictures, folder)
-    page = write_inspection_page(opened.config.name, folder)
+    page = write_inspection_page(opened.config.name, found, folder)
     if arguments.json:
         print_json(asdict(found))
-    elif not arguments.quiet and (inspected := read_inspection(folder)):
-        _print(inspected, page)
+    elif not arguments.quiet:
+        _print(found, page)
     return 0
 
 
-def _print(inspected: Inspected, page: Path) -> None:
+def _print(inspected: Inspection, page: Path) -> None:
     console = make_console()
-    for title, columns, rows in inspected.tables:
+    for title, columns, rows in inspected.titled_tables():
         table = Table(box=None, padding=(0, 2, 0, 0), title=title, title_justify="left", title_style="bold")
         for column, value in zip(columns, rows[0], strict=True):
             table.add_column(column, justify="right" if isinstance(value, (int, float)) else "left")
@@ -54,4 +54,4 @@ def _print(inspected: Inspected, page: Path) -> None:
         console.print()
     for finding in inspected.findings:
         console.print(f"[yellow]{escape(finding)}[/yellow]")
-    console.print(f"files  {short_path(page.absolute())}")
+    console.print(f"files  {short_path(page.absolute())}", markup=False)

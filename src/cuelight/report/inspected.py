@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Iterator
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -18,28 +18,41 @@ _TITLES = {
     "splits": "Images",
     "classes": "Classes",
     "sizes": "Sizes in pixels",
-    "modes": "Color modes",
-    "repeated": "Repeated images",
+    "modes": "Color modes, as decoded",
+    "duplicates": "Duplicates",
     "unreadable": "Images that cannot be read",
 }
 
 
-@dataclass(frozen=True)
-class Inspected:
-    """The findings, and tables with a title, the names of the columns, and rows."""
+@dataclass
+class Inspection:
+    """What was found in a dataset.
 
-    findings: list[str]
-    notes: list[str]
-    tables: list[tuple[str, list[str], list[list[Any]]]]
+    Args:
+        data: The name of the data module.
+        tables: Rows by the name of the table.
+        findings: What looks wrong, as sentences.
+        notes: What the data module has said while it read its files, such as files that are not used.
+    """
+
+    data: str
+    tables: dict[str, list[dict[str, Any]]] = field(default_factory=dict)
+    findings: list[str] = field(default_factory=list)
+    notes: list[str] = field(default_factory=list)
+
+    def titled_tables(self) -> Iterator[tuple[str, list[str], list[list[Any]]]]:
+        """Yield the title, the names of the columns, and the rows of each table."""
+        for key, title in _TITLES.items():
+            rows = self.tables.get(key, [])
+            columns = list(dict.fromkeys(column for row in rows for column in row))
+            if rows:
+                yield title, columns, [[row.get(column, "") for column in columns] for row in rows]
 
 
-def read_inspection(folder: Path) -> Inspected | None:
+def read_inspection(folder: Path) -> Inspection | None:
     """Return what was found; ``None`` if nothing was inspected."""
     found = read_json(folder / INSPECTION_FILE, _REMEDY)
-    if found is None:
-        return None
-    tables = [(title, *_table(found["tables"][key])) for key, title in _TITLES.items() if found["tables"].get(key)]
-    return Inspected([*map(str, found["findings"])], [*map(str, found["notes"])], tables)
+    return None if found is None else Inspection(**found)
 
 
 def sample_gallery(directory: Path, folder: str) -> Gallery:
@@ -49,20 +62,15 @@ def sample_gallery(directory: Path, folder: str) -> Gallery:
     return gallery(directory, folder, [(file, captions.get(file.stem, file.stem)) for file in files], "training images")
 
 
-def write_inspection_page(name: str, folder: Path) -> Path:
-    """Write what was found in a folder as one HTML page in it that needs no other file; return the page."""
+def write_inspection_page(name: str, found: Inspection, folder: Path) -> Path:
+    """Write what was found as one HTML page that needs no other file into a folder with its pictures; return it."""
     contents = {
         "name": name,
         "links": ".",
-        "inspected": read_inspection(folder),
+        "inspected": found,
         "samples": sample_gallery(folder, "."),
         "problems": Problems(),
         "has_commands": False,
     }
     write_text(folder / INSPECTION_PAGE, render(contents, "inspection.html"))
     return folder / INSPECTION_PAGE
-
-
-def _table(rows: list[Mapping[str, Any]]) -> tuple[list[str], list[list[Any]]]:
-    columns = list(dict.fromkeys(key for row in rows for key in row))
-    return columns, [[row.get(column, "") for column in columns] for row in rows]

@@ -29,7 +29,7 @@ def suppress(boxes: Boxes, scores: NDArray[np.float32], iou_threshold: float, ma
             break
         block = np.arange(start, min(start + _BLOCK, len(order)))
         overlaps = iou(ordered[block], ordered[np.concatenate([kept, block])]) >= threshold
-        free, inside = ~overlaps[:, : len(kept)].any(axis=1), overlaps[:, len(kept) :]
+        free, inside = ~np.any(overlaps[:, : len(kept)], axis=1), overlaps[:, len(kept) :]
         np.fill_diagonal(inside, val=False)
         for place in np.flatnonzero(inside.any(axis=1)):
             if free[place]:
