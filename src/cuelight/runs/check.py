@@ -44,6 +44,7 @@ def check(config: Config, planned: Sequence[PlannedCallback]) -> list[Problem | 
         *_model_warnings(config),
         *_wrong_direction(config, planned),
         *_never_validated(config),
+        *_mixed_until_the_end(config),
     ]
     for entry in planned:
         answers = list(check_callback(entry.callback, config, callbacks, entry.path))
@@ -125,6 +126,16 @@ def _never_validated(config: Config) -> Iterator[ConfigWarning]:
             "nothing is tested or exported. Set it to at most the number of epochs.",
             "trainer.validation_interval",
         )
+
+
+def _mixed_until_the_end(config: Config) -> Iterator[ConfigWarning]:
+    for key, methods in (("close_mix", ("mixup_alpha", "cutmix_alpha")), ("close_mosaic", ("mosaic", "mixup"))):
+        if config.trainer.max_steps and config.data.params.get(key) and any(map(config.data.params.get, methods)):
+            yield ConfigWarning(
+                "these epochs are counted back from trainer.epochs, so that trainer.max_steps may end the training "
+                "before images are left unmixed. Set trainer.epochs to what the steps need.",
+                f"data.params.{key}",
+            )
 
 
 def _rounded_targets(config: Config) -> Iterator[Problem]:

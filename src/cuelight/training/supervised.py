@@ -204,22 +204,6 @@ class SupervisedModel(pl.LightningModule):
             self.confusion_matrix.update(*compared)
 
 
-def saved_thresholds(checkpoint: Mapping[str, Any], name: str, own: Sequence[float]) -> list[float]:
-    """Return the thresholds that a checkpoint has by a name, a number or a list; ``own`` if there are none.
-
-    Raises:
-        CheckpointError: They are not as many numbers from 0 to 1.
-    """
-    saved = checkpoint.get(name, own)
-    values = list(saved) if isinstance(saved, (list, tuple)) else [saved]
-    if len(values) != len(own) or not all(isinstance(value, float) and 0 <= value <= 1 for value in values):
-        raise CheckpointError(
-            f"{name} in the checkpoint: expected {len(own)} numbers from 0 to 1, got {str(saved)[:80]}. It is damaged, "
-            "or of a model of other classes. Use another checkpoint."
-        )
-    return values
-
-
 def count_classes(num_classes: int | None, class_names: Sequence[str] | None, least: int = MIN_CLASSES) -> int:
     """Return the number of classes of a model: ``num_classes``, or one for each of ``class_names``.
 

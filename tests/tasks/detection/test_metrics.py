@@ -7,10 +7,11 @@ import pytest
 import torch
 from torchmetrics.detection import MeanAveragePrecision
 
-from cuelight.tasks.detection.curves import THRESHOLDS, Curves
+from cuelight.tasks.detection.curves import Curves
 from cuelight.tasks.detection.decode import Candidates
 from cuelight.tasks.detection.matching import IGNORED, NONE, Objects, match
 from cuelight.tasks.detection.metrics import BoxConfusionMatrix, DetectionMetrics, Found, PaperMetrics
+from cuelight.training.thresholds import THRESHOLDS
 from support.ranks import on_ranks
 
 CLASSES = 3

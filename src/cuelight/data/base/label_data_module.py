@@ -12,10 +12,10 @@ from torch import Tensor
 
 from cuelight.data.base.image_data_module import ImageDataModule
 from cuelight.data.class_weights import ClassWeights, resolve_class_weights
-from cuelight.data.loading.prefetching import ResumableLoader
 from cuelight.data.loading.samples import Images
 from cuelight.data.targets.box_mixing import Probability
 from cuelight.data.targets.label_mixing import LabelMixing
+from cuelight.data.targets.target_kind import Mixing
 
 
 class LabelledImages(Images, Protocol):
@@ -26,6 +26,7 @@ class LabelledImages(Images, Protocol):
         """The class index of each image."""
 
 
+Alpha = Annotated[float, Field(ge=0, le=1000)]
 _Labelled = TypeVar("_Labelled", bound=LabelledImages)
 
 
@@ -50,8 +51,8 @@ class LabelDataModule(ImageDataModule[_Labelled]):
         self,
         *arguments: Any,
         sampling: ClassWeights | None = None,
-        mixup_alpha: Annotated[float, Field(ge=0)] = 0.0,
-        cutmix_alpha: Annotated[float, Field(ge=0)] = 0.0,
+        mixup_alpha: Alpha = 0.0,
+        cutmix_alpha: Alpha = 0.0,
         mix_prob: Probability = 1.0,
         close_mix: Annotated[int, Field(ge=0)] = 0,
         **options: Any,
@@ -62,6 +63,12 @@ class LabelDataModule(ImageDataModule[_Labelled]):
         self.cutmix_alpha = cutmix_alpha
         self.mix_prob = mix_prob
         self.close_mix = close_mix
+
+    @property
+    def mixing(self) -> Mixing | None:  # type: ignore[override]  # known after setup, as the classes are
+        """MixUp and CutMix: labels become shares of the classes, float32 ``(N, classes)``."""
+        alphas = self.mixup_alpha, self.cutmix_alpha
+        return LabelMixing(len(self.class_names), *alphas, self.mix_prob, self.close_mix) if any(alphas) else None
 
     @property
     def class_names(self) -> list[str]:
@@ -80,13 +87,3 @@ class LabelDataModule(ImageDataModule[_Labelled]):
             return None
         weights = resolve_class_weights(self.sampling, self.class_names, self.class_counts(), "data.params.sampling")
         return np.take(np.asarray(weights, dtype=np.float64), np.asarray(self.images_of("train").labels))
-
-    def train_dataloader(self) -> ResumableLoader:
-        """Return a loader of images, float32 ``(N, C, H, W)``, and their classes.
-
-        They are int64 ``(N,)``; or shares, float32 ``(N, classes)``, in epochs with MixUp or CutMix.
-        """
-        alphas = self.mixup_alpha, self.cutmix_alpha
-        if any(alphas):
-            self.mixing = LabelMixing(len(self.class_names), *alphas, self.mix_prob, self.close_mix)
-        return super().train_dataloader()

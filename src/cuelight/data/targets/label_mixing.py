@@ -35,7 +35,9 @@ class LabelMixing:
         self, num_classes: int, mixup_alpha: float, cutmix_alpha: float, probability: float, plain_epochs: int
     ) -> None:
         methods = ((v2.MixUp, mixup_alpha), (v2.CutMix, cutmix_alpha))
-        used = [method(alpha=max(alpha, _LEAST_ALPHA), num_classes=num_classes) for method, alpha in methods if alpha]
+        used = [
+            method(alpha=float(max(alpha, _LEAST_ALPHA)), num_classes=num_classes) for method, alpha in methods if alpha
+        ]
         self.method = v2.RandomChoice(used)
         self.num_classes = num_classes
         self.probability = probability

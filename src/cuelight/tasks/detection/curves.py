@@ -14,12 +14,7 @@ from PIL import Image
 
 from cuelight.tasks.detection.decode import Candidates
 from cuelight.tasks.detection.matching import IGNORED, Objects
-
-THRESHOLDS = (np.arange(1, 100) / 100).astype(np.float32)
-"""Thresholds from which the best one is chosen."""
-
-WITHOUT_HITS = 0.5
-"""The threshold of a model that finds nothing."""
+from cuelight.training.thresholds import THRESHOLDS, WITHOUT_HITS
 
 _MOST_NAMED = 20
 

@@ -13,9 +13,10 @@ from torch import Tensor
 from torchmetrics import Metric
 from torchmetrics.classification import MulticlassConfusionMatrix
 
-from cuelight.tasks.detection.curves import WITHOUT_HITS, Curves
+from cuelight.tasks.detection.curves import Curves
 from cuelight.tasks.detection.decode import Candidates
 from cuelight.tasks.detection.matching import NONE, Objects, match
+from cuelight.training.thresholds import WITHOUT_HITS
 
 SIZES = ("small", "medium", "large")
 _COLUMNS = 7  # image, four sides, score or whether it is an ignored region, class; what else there is follows

@@ -17,7 +17,7 @@ from cuelight.data.targets.boxes import BoxTarget
 from cuelight.errors import ConfigWarning, Problem
 from cuelight.registry.kinds import NamesOf
 from cuelight.tasks.detection.archive import USUAL_STRIDES, archive_head, output_names
-from cuelight.tasks.detection.curves import WITHOUT_HITS, draw_curves
+from cuelight.tasks.detection.curves import draw_curves
 from cuelight.tasks.detection.decode import Decoding, candidates
 from cuelight.tasks.detection.examples import objects_of
 from cuelight.tasks.detection.explain import DetectionScores
@@ -34,7 +34,8 @@ from cuelight.tasks.detection.outputs import ForParser, found_in, images_of, wit
 from cuelight.training.backbones import backbone_problems
 from cuelight.training.mean_loss import WeightedMeanLoss
 from cuelight.training.optimization import Optimization
-from cuelight.training.supervised import SupervisedModel, count_classes, saved_thresholds
+from cuelight.training.supervised import SupervisedModel, count_classes
+from cuelight.training.thresholds import WITHOUT_HITS, saved_thresholds
 
 FLOOR = 0.01
 """The least score of the detections that are measured."""

@@ -18,14 +18,10 @@ _DECIMALS = 4
 
 @dataclass(frozen=True)
 class Label(ClassScore):
-    """A class with its probability ``score``, and the least one of an image that has the class."""
+    """A class with its probability ``score``, the least one of an image that has the class, and whether it has it."""
 
     threshold: float
-
-    @property
-    def present(self) -> bool:
-        """Whether the image has the class; compared in float32, in which the model is measured."""
-        return self.score >= float(np.float32(self.threshold))
+    present: bool
 
 
 @dataclass(frozen=True)
@@ -85,10 +81,13 @@ def decode_multilabel(
         )
     names = [*(class_names or ())]
     names += [str(index) for index in range(len(names), scores.shape[1])]
-    return [_decode(row, names, thresholds) for row in scores.tolist()]
+    present = scores >= np.asarray(thresholds, np.float32)  # as the model is measured
+    return [_decode(names, *rows, thresholds) for rows in zip(scores.tolist(), present.tolist(), strict=True)]
 
 
-def _decode(scores: Sequence[float], names: Sequence[str], thresholds: Sequence[float]) -> ImageLabels:
-    found = zip(names, scores, thresholds, strict=True)
+def _decode(
+    names: Sequence[str], scores: Sequence[float], present: Sequence[bool], thresholds: Sequence[float]
+) -> ImageLabels:
+    found = zip(names, scores, thresholds, present, strict=True)
     labels = [Label(index, *one) for index, one in enumerate(found)]
     return ImageLabels(tuple(sorted(labels, key=lambda label: (not label.present, -label.score))))

@@ -14,7 +14,7 @@ from torchmetrics import Metric
 from torchmetrics.functional.classification import binary_average_precision
 
 from cuelight.data.targets.multi_labels import PRESENT, UNKNOWN
-from cuelight.tasks.detection.curves import THRESHOLDS, WITHOUT_HITS
+from cuelight.training.thresholds import THRESHOLDS, WITHOUT_HITS
 
 Table = NDArray[np.float32]
 
@@ -61,7 +61,7 @@ class LabelMetrics(Metric):
         thresholds = self.best_thresholds if self.thresholds is None else self.thresholds
         self.precisions = [average_precision(*column) for column in zip(scores.T, labels.T, strict=True)]
         self.f1 = f1_scores(scores, labels, np.array(thresholds, np.float32)).tolist()
-        return {"map": _mean(self.precisions), "f1": _mean(self.f1)}
+        return {"map": torch.tensor(self.precisions).nanmean(), "f1": torch.tensor(self.f1).nanmean()}
 
     def _table(self, state: Any) -> Table:
         parts = [state] if isinstance(state, Tensor) else state  # a tensor once the processes have been joined
@@ -89,15 +89,17 @@ def f1_scores(scores: Table, labels: Table, thresholds: Table | np.float32) -> N
 
 def best_thresholds(scores: Table, labels: Table) -> list[float]:
     """Return the threshold of each class with the best F1, the middle one of equal ones; 0.5 if none is right."""
-    f1 = np.stack([f1_scores(scores, labels, threshold) for threshold in THRESHOLDS], axis=1)
-    return [_best(of_class) if of_class.max() > 0 else WITHOUT_HITS for of_class in f1]
+    known, present = labels != UNKNOWN, labels == PRESENT
+    # The number of thresholds that a score reaches; NaN reaches none.
+    bins = np.where(np.isnan(scores), 0, np.searchsorted(THRESHOLDS, scores, side="right"))
+    counts = np.zeros((2, labels.shape[1], len(THRESHOLDS) + 1), np.int64)
+    _, classes = np.nonzero(known)
+    np.add.at(counts, (present[known].astype(np.int64), classes, bins[known]), 1)
+    false, hits = counts[..., ::-1].cumsum(axis=-1)[..., ::-1][..., 1:]
+    f1 = 2 * hits / np.maximum(hits + false + present.sum(axis=0)[:, None], 1)
+    return [_best(of_class) if of_class.any() else WITHOUT_HITS for of_class in f1]
 
 
 def _best(f1: NDArray[np.float64]) -> float:
     places = np.flatnonzero(f1 == f1.max())
     return round(float(THRESHOLDS[places[len(places) // 2]]), 2)
-
-
-def _mean(values: Sequence[float]) -> Tensor:
-    known = [value for value in values if not math.isnan(value)]
-    return torch.tensor(sum(known) / len(known) if known else math.nan, dtype=torch.float32)

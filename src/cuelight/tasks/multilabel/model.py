@@ -16,14 +16,14 @@ from torchvision.ops import sigmoid_focal_loss
 from cuelight.data.targets.multi_labels import UNKNOWN
 from cuelight.errors import ConfigError, Problem
 from cuelight.registry.kinds import NamesOf
-from cuelight.tasks.detection.curves import WITHOUT_HITS
 from cuelight.tasks.multilabel.archive import archive_head
 from cuelight.tasks.multilabel.decode import OUTPUT
 from cuelight.tasks.multilabel.metrics import LabelMetrics
 from cuelight.training.backbones import backbone_problems, build_backbone
 from cuelight.training.mean_loss import WeightedMeanLoss
 from cuelight.training.optimization import Optimization
-from cuelight.training.supervised import SupervisedModel, count_classes, saved_thresholds
+from cuelight.training.supervised import SupervisedModel, count_classes
+from cuelight.training.thresholds import WITHOUT_HITS, saved_thresholds
 
 _BACKBONE = "resnet18"
 _THRESHOLDS = "thresholds"
@@ -40,7 +40,7 @@ class MultiLabelModel(SupervisedModel):
 
     Args:
         backbone: Name of a timm network, such as "resnet18" or "mobilenetv3_small_100".
-        pretrained: Whether to start from pretrained weights, which are downloaded once.
+        pretrained: Whether to start from pretrained weights, which are downloaded once; or a file that has them.
         num_classes: Number of classes; taken from the data if left out.
         in_channels: Channels of the images; taken from the data if left out.
         input_size: Height and width of the images in pixels; taken from the data if left out.
@@ -72,7 +72,7 @@ class MultiLabelModel(SupervisedModel):
     def __init__(
         self,
         backbone: Annotated[str, NamesOf("network")] = _BACKBONE,
-        pretrained: bool = False,
+        pretrained: bool | str = False,
         num_classes: Annotated[int, Field(ge=1)] | None = None,
         in_channels: Annotated[int, Field(ge=1)] = 3,
         input_size: tuple[int, int] = (224, 224),
@@ -105,7 +105,7 @@ class MultiLabelModel(SupervisedModel):
     @classmethod
     def parameter_problems(cls, params: Mapping[str, Any], path: str) -> list[Problem]:
         """Check the backbone in the parameters of a YAML file, without building it; ``path`` is their key path."""
-        backbone, pretrained = params.get("backbone", _BACKBONE), bool(params.get("pretrained"))
+        backbone, pretrained = params.get("backbone", _BACKBONE), params.get("pretrained", False)
         return backbone_problems(backbone, pretrained, params.get("backbone_params"), path)
 
     @property
@@ -140,11 +140,12 @@ class MultiLabelModel(SupervisedModel):
 
     def on_validation_start(self) -> None:
         """Set the thresholds of the metrics: in a training, the best ones unless they are given."""
-        self._set_thresholds(self.given_thresholds if self.trainer.state.fn == "fit" else self.thresholds)
+        fitting = self.trainer.state.fn == "fit"
+        _labels(self.val_metrics).thresholds = self.given_thresholds if fitting else self.thresholds
 
     def on_test_start(self) -> None:
         """Set the thresholds of the metrics to those of the model."""
-        self._set_thresholds(self.thresholds)
+        _labels(self.test_metrics).thresholds = self.thresholds
 
     def on_validation_epoch_end(self) -> None:
         """Log the validation metrics, and take the thresholds with the best F1 in a training."""
@@ -200,10 +201,6 @@ class MultiLabelModel(SupervisedModel):
 
     def _metrics(self, prefix: str) -> MetricCollection:
         return MetricCollection({"labels": LabelMetrics(self.num_classes)}, prefix=prefix, compute_groups=False)
-
-    def _set_thresholds(self, thresholds: Sequence[float] | None) -> None:
-        for metrics in (self.val_metrics, self.test_metrics):
-            _labels(metrics).thresholds = thresholds
 
 
 def _labels(metrics: MetricCollection) -> LabelMetrics:

@@ -1,0 +1,32 @@
+"""Thresholds of scores that are chosen on the validation data."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+from cuelight.errors import CheckpointError
+
+THRESHOLDS = (np.arange(1, 100) / 100).astype(np.float32)
+"""Thresholds from which the best one is chosen."""
+
+WITHOUT_HITS = 0.5
+"""The threshold of a model that finds nothing."""
+
+
+def saved_thresholds(checkpoint: Mapping[str, Any], name: str, own: Sequence[float]) -> list[float]:
+    """Return the thresholds that a checkpoint has by a name, a number or a list; ``own`` if there are none.
+
+    Raises:
+        CheckpointError: They are not as many numbers from 0 to 1.
+    """
+    saved = checkpoint.get(name, own)
+    values = list(saved) if isinstance(saved, (list, tuple)) else [saved]
+    if len(values) != len(own) or not all(isinstance(value, float) and 0 <= value <= 1 for value in values):
+        raise CheckpointError(
+            f"{name} in the checkpoint: expected {len(own)} numbers from 0 to 1, got {str(saved)[:80]}. It is damaged, "
+            "or of a model of other classes. Use another checkpoint."
+        )
+    return values
