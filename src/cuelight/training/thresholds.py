@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from cuelight.errors import CheckpointError
 
@@ -14,6 +15,15 @@ THRESHOLDS = (np.arange(1, 100) / 100).astype(np.float32)
 
 WITHOUT_HITS = 0.5
 """The threshold of a model that finds nothing."""
+
+
+def best_threshold(f1: NDArray[np.float64]) -> float:
+    """Return the threshold with the best F1 ``(99,)``: the middle one of equal ones, as the others are at an edge.
+
+    It is 0.5 if nothing is right.
+    """
+    places = np.flatnonzero(f1 == f1.max())
+    return round(float(THRESHOLDS[places[len(places) // 2]]), 2) if f1.any() else WITHOUT_HITS
 
 
 def saved_thresholds(checkpoint: Mapping[str, Any], name: str, own: Sequence[float]) -> list[float]:

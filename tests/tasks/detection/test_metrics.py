@@ -138,6 +138,12 @@ def test_the_threshold_with_the_best_f1_is_found() -> None:
     assert each[round(metric.best_threshold * 100) - 1] == max(each)
 
 
+def test_of_equal_thresholds_the_middle_one_is_taken() -> None:
+    hit, false = [1, 1, 9, 9, 0.8, 0], [20, 20, 30, 30, 0.2, 0]
+    _, metric = computed([(found(hit, false), objects([1, 1, 9, 9, 0, 0]))])
+    assert metric.best_threshold == 0.51  # of 0.21 to 0.8
+
+
 def test_precision_and_recall_are_those_at_the_threshold() -> None:
     true = objects([0, 0, 10, 10, 0, 0], [20, 20, 30, 30, 1, 0])
     boxes = found([0, 0, 10, 10, 0.9, 0], [50, 50, 60, 60, 0.6, 0], [20, 20, 30, 30, 0.3, 1])

@@ -14,7 +14,7 @@ from PIL import Image
 
 from cuelight.tasks.detection.decode import Candidates
 from cuelight.tasks.detection.matching import IGNORED, Objects
-from cuelight.training.thresholds import THRESHOLDS, WITHOUT_HITS
+from cuelight.training.thresholds import THRESHOLDS, best_threshold
 
 _MOST_NAMED = 20
 
@@ -50,10 +50,10 @@ class Curves(NamedTuple):
         return cls(hits, false, np.bincount(true, minlength=num_classes), scores, is_hit)
 
     def best_threshold(self) -> float:
-        """Return the threshold with the best F1 of all classes together; 0.5 if nothing is right."""
+        """Return the threshold with the best F1 of all classes together, see :func:`best_threshold`."""
         hits, false = self.hits.sum(axis=0), self.false.sum(axis=0)
         f1 = 2 * hits / np.maximum(hits + false + self.objects.sum(), 1)
-        return round(float(THRESHOLDS[f1.argmax()]), 2) if f1.any() else WITHOUT_HITS
+        return best_threshold(f1)
 
     def at(self, threshold: float) -> dict[str, float]:
         """Return precision, recall and F1 of all classes together; NaN if there is nothing to count."""

@@ -14,7 +14,7 @@ from torchmetrics import Metric
 from torchmetrics.functional.classification import binary_average_precision
 
 from cuelight.data.targets.multi_labels import PRESENT, UNKNOWN
-from cuelight.training.thresholds import THRESHOLDS, WITHOUT_HITS
+from cuelight.training.thresholds import THRESHOLDS, WITHOUT_HITS, best_threshold
 
 Table = NDArray[np.float32]
 
@@ -88,7 +88,7 @@ def f1_scores(scores: Table, labels: Table, thresholds: Table | np.float32) -> N
 
 
 def best_thresholds(scores: Table, labels: Table) -> list[float]:
-    """Return the threshold of each class with the best F1, the middle one of equal ones; 0.5 if none is right."""
+    """Return the threshold of each class with the best F1, see :func:`best_threshold`."""
     known, present = labels != UNKNOWN, labels == PRESENT
     # The number of thresholds that a score reaches; NaN reaches none.
     bins = np.where(np.isnan(scores), 0, np.searchsorted(THRESHOLDS, scores, side="right"))
@@ -97,9 +97,4 @@ def best_thresholds(scores: Table, labels: Table) -> list[float]:
     np.add.at(counts, (present[known].astype(np.int64), classes, bins[known]), 1)
     false, hits = counts[..., ::-1].cumsum(axis=-1)[..., ::-1][..., 1:]
     f1 = 2 * hits / np.maximum(hits + false + present.sum(axis=0)[:, None], 1)
-    return [_best(of_class) if of_class.any() else WITHOUT_HITS for of_class in f1]
-
-
-def _best(f1: NDArray[np.float64]) -> float:
-    places = np.flatnonzero(f1 == f1.max())
-    return round(float(THRESHOLDS[places[len(places) // 2]]), 2)
+    return [best_threshold(of_class) for of_class in f1]
