@@ -63,7 +63,7 @@ def test_counts_of_a_folder_in_which_nothing_is_wrong(folder) -> None:
         {"class": name, **{split: of_split[name] for split, of_split in COUNTS.items()}} for name in ("cat", "dog")
     ]
     assert [row["images"] for row in found.tables["splits"]] == [42, 8, 10]
-    assert found.tables["modes"] == [{"mode": "RGB", "images": 60}]
+    assert found.tables["modes"] == [{"mode when decoded": "RGB", "images": 60}]
     assert found.tables["sizes"][0] == {"of": "image width", **dict.fromkeys(
         ("smallest", "5 %", "median", "95 %", "largest"), 96.0)}  # fmt: skip
     assert "repeated" not in found.tables

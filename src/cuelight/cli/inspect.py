@@ -44,7 +44,7 @@ def _print(inspected: Inspection, page: Path) -> None:
     console = make_console()
     for title, columns, rows in inspected.titled_tables():
         table = Table(box=None, padding=(0, 2, 0, 0), title=title, title_justify="left", title_style="bold")
-        for column, value in zip(columns, rows[0], strict=True):
+        for column, value in zip(columns, rows[-1], strict=True):
             table.add_column(column, justify="right" if isinstance(value, (int, float)) else "left")
         for row in rows[:_MOST_ROWS]:
             table.add_row(*(escape(str(value)) for value in row))

@@ -61,7 +61,7 @@ def inspect_data(data: Any, progress: Progress = lambda found, _: found) -> tupl
         "splits": [_of_split(split, records, len(bad), duplicates) for split, (records, bad) in looked.items()],
         "classes": _of_classes(splits, names),
         "sizes": _sizes(splits),
-        "modes": _counted("mode", [image.mode for records in splits.values() for image in records]),
+        "modes": _counted("mode when decoded", [image.mode for records in splits.values() for image in records]),
         "duplicates": duplicates.listed(),
         "unreadable": [
             {"split": split, "file": one.path, "reason": one.reason}

@@ -17,8 +17,8 @@ _REMEDY = "Run `cuelight inspect` again."
 _TITLES = {
     "splits": "Images",
     "classes": "Classes",
-    "sizes": "Sizes in pixels",
-    "modes": "Color modes, as decoded",
+    "sizes": "Sizes",
+    "modes": "Color modes",
     "duplicates": "Duplicates",
     "unreadable": "Images that cannot be read",
 }
