@@ -29,6 +29,7 @@ from cuelight.tracking.sending import send_image, send_metrics, send_table
 from cuelight.train_end.examples import ExampleCollector
 from cuelight.train_end.finished_training import FinishedTraining, StepSkipped
 from cuelight.train_end.measured_weights import MeasuredWeights
+from cuelight.utils.files import without_nan
 from cuelight.utils.redaction import redacted_text
 
 
@@ -62,7 +63,7 @@ def measure(
         )
         or None,
         unit=module.confusion_unit if isinstance(module, NamesConfusionUnit) else "images",
-        tables=module.result_tables(described.class_names) if isinstance(module, ReportsTables) else {},
+        tables=without_nan(module.result_tables(described.class_names)) if isinstance(module, ReportsTables) else {},
         pictures=_pictures(module, examples),
         data=_data_measured(training.data, view),
     )

@@ -74,16 +74,17 @@ def write_json(path: Path, value: Any) -> None:
 
 def as_json(value: Any) -> str:
     """Return plain data as JSON. Numbers that are not finite become null, and paths texts."""
-    return json.dumps(_finite(value), indent=2, allow_nan=False, default=str) + "\n"
+    return json.dumps(without_nan(value), indent=2, allow_nan=False, default=str) + "\n"
 
 
-def _finite(value: Any) -> Any:
+def without_nan(value: Any) -> Any:
+    """Return plain data with ``None`` in place of numbers that are not finite."""
     if isinstance(value, float) and not math.isfinite(value):
         return None
     if isinstance(value, Mapping):
-        return {key: _finite(entry) for key, entry in value.items()}
+        return {key: without_nan(entry) for key, entry in value.items()}
     if isinstance(value, (list, tuple)):
-        return [_finite(entry) for entry in value]
+        return [without_nan(entry) for entry in value]
     return value
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict
 from typing import Annotated, Any, ClassVar
@@ -252,7 +251,7 @@ class DetectionModel(SupervisedModel):
             return {}
         names = self.all_class_names()
         classes = [[name, found.by_class.get(label)] for label, name in enumerate(names)]
-        sizes = [[name, None if math.isnan(value) else value] for name, value in found.by_size.items()]
+        sizes = [list(of_size) for of_size in found.by_size.items()]
         return {"class_ap": [["class", "AP"], *classes], "size_ap": [["size of the objects", "AP"], *sizes]}
 
     def result_pictures(self) -> dict[str, Image.Image]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 from dataclasses import asdict
 from typing import Annotated, Any, ClassVar, Literal, cast
@@ -118,10 +117,7 @@ class KeypointModel(DetectionModel):
             return tables
         columns = {"point_pck": ("PCK", errors.correct), "point_error": ("mean distance in pixels", errors.distance)}
         return tables | {
-            key: [
-                ["point", title],
-                *([name, _known(value)] for name, value in zip(self.keypoint_names, values, strict=True)),
-            ]
+            key: [["point", title], *map(list, zip(self.keypoint_names, map(float, values), strict=True))]
             for key, (title, values) in columns.items()
         }
 
@@ -145,7 +141,3 @@ def _points(metrics: MetricCollection) -> KeypointMetrics:
     found: Any = metrics["points"]
     measured: KeypointMetrics = found
     return measured
-
-
-def _known(value: float) -> float | None:
-    return None if math.isnan(value) else float(value)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping, Sequence
 from typing import Annotated, Any, ClassVar, Literal
 
@@ -182,7 +181,7 @@ class MultiLabelModel(SupervisedModel):
         }
         names = self.all_class_names()
         return {
-            key: [["class", title], *([name, _known(value)] for name, value in zip(names, values, strict=True))]
+            key: [["class", title], *map(list, zip(names, values, strict=True))]
             for key, (title, values) in columns.items()
             if measured.f1
         }
@@ -207,7 +206,3 @@ def _labels(metrics: MetricCollection) -> LabelMetrics:
     found: Any = metrics["labels"]
     measured: LabelMetrics = found
     return measured
-
-
-def _known(value: float) -> float | None:
-    return None if math.isnan(value) else value

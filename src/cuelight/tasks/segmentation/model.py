@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import math
 from collections.abc import Mapping, Sequence
 from typing import Annotated, Any, ClassVar
 
@@ -209,8 +208,7 @@ class SegmentationModel(SupervisedModel):
         named = list(class_names or self.class_names or ())[: self.num_classes]
         names = [*named, *map(str, range(len(named), self.num_classes))]
         ious = iou_of_classes(self.confusion_matrix.compute().cpu().double()).tolist()
-        values = [None if math.isnan(iou) else iou for iou in ious]
-        rows = [list(row) for row in zip(names, values, strict=True)]
+        rows = [list(row) for row in zip(names, ious, strict=True)]
         return {"class_iou": [["class", "IoU"], *rows]}
 
 
