@@ -8,8 +8,9 @@ from cuelight.runs.run import Run
 PARAMS = "model.predefined_model.params"
 
 
-def convert(model, **params):
-    return convert_luxonis_train({"model": {"predefined_model": {"name": model, "params": params}}})
+def convert(model, trainer=None, **params):
+    predefined = {"name": model, "params": params}
+    return convert_luxonis_train({"model": {"predefined_model": predefined}, "trainer": trainer or {}})
 
 
 def verdict(converted, key):
@@ -44,6 +45,22 @@ def test_another_backbone_is_dropped_with_a_reason() -> None:
 
 
 @pytest.mark.parametrize(
+    ("outer", "inner", "network", "dropped"),
+    [
+        ("light", "heavy", "resnet50", True),
+        ("heavy", None, "resnet50", False),
+        ("heavy", "default", "resnet18", True),
+    ],
+)
+def test_the_variant_in_params_is_used_first(outer, inner, network, dropped) -> None:
+    predefined = {"name": "ClassificationModel", "variant": outer, "params": {"variant": inner}}
+    converted = convert_luxonis_train({"model": {"predefined_model": predefined}})
+    assert converted.config["model"]["params"]["backbone"] == network
+    rows = {row.key: row.verdict for row in converted.rows}
+    assert rows["model.predefined_model.variant"] == ("dropped" if dropped else "kept")
+
+
+@pytest.mark.parametrize(
     ("params", "loss", "word"),
     [
         ({"iou_type": "giou"}, {"varifocal": 1, "giou": 2.5}, "kept"),
@@ -53,14 +70,47 @@ def test_another_backbone_is_dropped_with_a_reason() -> None:
     ],
 )
 def test_the_loss_of_boxes(params, loss, word) -> None:
-    converted = convert("DetectionModel", loss_params=params)
+    converted = convert("DetectionModel", {"smart_cfg_auto_populate": False}, loss_params=params)
     assert converted.config["model"]["params"]["loss"] == loss
     assert verdict(converted, "loss_params.iou_type")[0] == word
 
 
+@pytest.mark.parametrize(
+    ("model", "trainer", "given", "written", "word"),
+    [
+        ("DetectionModel", {"batch_size": 8}, 3, {"loss": {"varifocal": 8, "giou": 20}}, "dropped"),
+        ("DetectionModel", {"batch_size": 8}, 8, {"loss": {"varifocal": 8, "giou": 20}}, "kept"),
+        ("DetectionModel", {"accumulate_grad_batches": 3}, 1, {"loss": {"varifocal": 3, "giou": 7.5}}, "dropped"),
+        ("DetectionModel", {"batch_size": 128}, 1, {"loss": {"varifocal": 1, "giou": 2.5}}, "kept"),
+        (
+            "KeypointDetectionModel",
+            {"batch_size": 16},
+            1,
+            {"loss": {"varifocal": 2, "giou": 30}, "oks_weight": 48, "visibility_weight": 4},
+            "dropped",
+        ),
+        (
+            "KeypointDetectionModel",
+            {"batch_size": 16, "smart_cfg_auto_populate": False},
+            0.7,
+            {"loss": {"varifocal": 0.7, "giou": 7.5}, "oks_weight": 12, "visibility_weight": 1},
+            "kept",
+        ),
+    ],
+)
+def test_weights_of_losses_are_those_that_luxonis_train_uses(model, trainer, given, written, word) -> None:
+    converted = convert(model, trainer, loss_params={"class_loss_weight": given})
+    params = converted.config["model"]["params"]
+    assert {key: params[key] for key in written} == written
+    assert verdict(converted, "loss_params.class_loss_weight")[0] == word
+    params["pretrained"] = False
+    assert Run.from_yaml({**converted.config, "tracker": {}}).plan()
+
+
 def test_the_loss_of_points_and_of_classes() -> None:
     given = {"sigmas": [0.1, 0.2], "area_factor": 0.6, "regr_kpts_loss_weight": 8, "vis_kpts_loss_weight": 2}
-    converted = convert("KeypointDetectionModel", loss_params=given | {"viz_pw": 3})
+    trainer = {"smart_cfg_auto_populate": False}
+    converted = convert("KeypointDetectionModel", trainer, loss_params=given | {"viz_pw": 3})
     params = converted.config["model"]["params"]
     assert (params["sigmas"], params["area_share"]) == ([0.1, 0.2], 0.6)
     assert (params["oks_weight"], params["visibility_weight"]) == (8, 2)

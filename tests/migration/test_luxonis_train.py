@@ -68,34 +68,6 @@ def test_each_model_can_be_planned(model, data, variant) -> None:
     assert {"EMACallback", "GradCamCallback", "TestOnTrainEnd"} <= set(names)
 
 
-@pytest.mark.parametrize("color", ["RGB", "BGR", "GRAY"])
-@pytest.mark.parametrize(
-    "augmentation",
-    [
-        {"name": "Affine", "params": {"translate_percent": {"x": 0.1, "y": [0, 0.2]}, "scale": 1.2, "shear": [-3, 3]}},
-        {"name": "Affine", "params": {"rotate": [-20, 20], "scale": {"x": 0.9, "y": [0.8, 1.1]}}},
-        {"name": "RandomBrightnessContrast", "params": {"brightness_limit": [0.1, 0.3], "contrast_limit": 0.2}},
-        {"name": "Rotate", "params": {"limit": [-30, 30]}},
-        {"name": "ColorJitter", "params": {"brightness": 0.1, "hue": 0.1}},
-    ],
-)
-def test_what_is_written_can_be_read(color, augmentation) -> None:
-    tree = file_of("ClassificationModel")
-    preprocessing = {"color_space": color, "augmentations": [augmentation]}
-    converted = convert_luxonis_train(tree | {"trainer": {"preprocessing": preprocessing}})
-    config = Run.from_yaml({**converted.config, "tracker": {}}).config
-    assert config.data.params["color"] == color
-    assert len(config.data.params["mean"]) == (1 if color == "GRAY" else 3)
-    assert config.data.params["transforms"]
-
-
-def test_a_brighter_range_stays_brighter() -> None:
-    bright = {"name": "RandomBrightnessContrast", "params": {"brightness_limit": [0.1, 0.3]}}
-    tree = file_of("ClassificationModel") | {"trainer": {"preprocessing": {"augmentations": [bright]}}}
-    [transform] = convert_luxonis_train(tree).config["data"]["params"]["transforms"]
-    assert transform == {"name": "ColorJitter", "params": {"brightness": [1.1, 1.3], "contrast": 0.2}}
-
-
 def test_settings_become_their_counterparts() -> None:
     config = convert_luxonis_train(file_of("ClassificationModel")).config
     assert config["name"] == "mine"
@@ -157,19 +129,101 @@ def test_trackers_have_their_names() -> None:
 
 
 @pytest.mark.parametrize(
-    ("model", "kind", "name", "verdict"),
+    ("given", "interval"),
     [
-        ("KeypointDetectionModel", "yolov8keypoints", "YoloKeypoints", "kept"),
-        ("KeypointDetectionModel", "native", "CocoKeypoints", "approximated"),
-        ("DetectionModel", "yolov6", "YoloDetection", "kept"),
-        ("SegmentationModel", "voc", "VOCSegmentation", "kept"),
-        ("ClassificationModel", "clsdir", "ImageFolder", "kept"),
+        ({"epochs": 3}, 3),
+        ({"epochs": 3, "validation_interval": -1}, 3),
+        ({"epochs": 3, "validation_interval": 10}, 3),
+        ({"epochs": 30, "validation_interval": 10}, 10),
+        ({}, 5),
     ],
 )
-def test_the_type_of_a_dataset_becomes_a_class(model, kind, name, verdict) -> None:
-    converted = convert_luxonis_train(file_of(model, dataset_type=kind))
-    assert converted.config["data"]["name"] == name
-    assert verdicts(converted)["loader.params.dataset_type"][0] == verdict
+def test_a_training_is_validated_at_the_latest_in_its_last_epoch(given, interval) -> None:
+    trainer = convert_luxonis_train(file_of("DetectionModel") | {"trainer": given}).config["trainer"]
+    assert trainer["validation_interval"] == interval
+
+
+@pytest.mark.parametrize(
+    ("given", "written", "verdict"),
+    [
+        ({}, None, None),
+        ({"seed": 1}, True, None),
+        ({"seed": 1, "deterministic": False}, False, "kept"),
+        ({"deterministic": True}, True, "kept"),
+        ({"seed": 1, "deterministic": "warn"}, False, "approximated"),
+    ],
+)
+def test_deterministic(given, written, verdict) -> None:
+    converted = convert_luxonis_train(file_of("DetectionModel") | {"trainer": given})
+    assert converted.config["trainer"].get("deterministic") is written
+    assert verdicts(converted).get("trainer.deterministic", (None,))[0] == verdict
+
+
+@pytest.mark.parametrize("name", ["ConvertOnTrainEnd", "GradCamCallback", "TestOnTrainEnd"])
+def test_callbacks_that_are_switched_off_stay_so(name) -> None:
+    trainer = {"callbacks": [{"name": name, "active": False}], "smart_cfg_auto_populate": False}
+    callbacks = convert_luxonis_train(file_of("DetectionModel") | {"trainer": trainer}).config["trainer"]["callbacks"]
+    assert callbacks
+    assert not any(entry.get("active", True) for entry in callbacks)
+
+
+@pytest.mark.parametrize("is_first", [True, False])
+def test_a_callback_that_is_used_once_is_used(is_first) -> None:
+    entries = [{"name": "ConvertOnTrainEnd", "active": False}, {"name": "ExportOnTrainEnd"}]
+    trainer = {"callbacks": entries if is_first else entries[::-1], "smart_cfg_auto_populate": False}
+    callbacks = convert_luxonis_train(file_of("DetectionModel") | {"trainer": trainer}).config["trainer"]["callbacks"]
+    assert {entry["name"]: entry.get("active", True) for entry in callbacks} == {
+        "ExportOnTrainEnd": True, "ArchiveOnTrainEnd": False,
+    }  # fmt: skip
+
+
+def test_the_schedule_of_accumulation_is_that_of_luxonis_train() -> None:
+    scheduler = {"name": "GradientAccumulationScheduler", "params": {"scheduling": {0: 1, 5: 2}}}
+    trainer = {"batch_size": 16, "callbacks": [scheduler]}
+    for model, scheduling in (("DetectionModel", {0: 1, 5: 2}), ("KeypointDetectionModel", {0: 1, 1: 2, 2: 4})):
+        config = convert_luxonis_train(file_of(model) | {"trainer": trainer}).config
+        assert config["trainer"]["callbacks"][0]["params"] == {"scheduling": scheduling}
+    off = scheduler | {"active": False}
+    config = convert_luxonis_train(file_of("DetectionModel") | {"trainer": trainer | {"callbacks": [off]}}).config
+    assert config["trainer"]["accumulate_grad_batches"] == 4
+
+
+@pytest.mark.parametrize(
+    ("given", "scheduler"),
+    [
+        ({"lre": 0.001}, {"name": "CosineAnnealingLR", "params": {"eta_min": 0.001}, "warmup": 3}),
+        (
+            {"lr": 0.01, "lre": 0.001, "cosine_annealing": False, "warmup_epochs": 20},
+            {"name": "LinearLR", "params": {"start_factor": 1.0, "end_factor": 0.1}, "warmup": 9},
+        ),
+        (
+            {"lr": "fast", "cosine_annealing": False, "warmup_epochs": 0},
+            {"name": "LinearLR", "params": {"start_factor": 1.0, "end_factor": 0.0}},
+        ),
+    ],
+)
+def test_the_strategy_becomes_an_optimizer_and_a_scheduler(given, scheduler) -> None:
+    strategy = {"name": "TripleLRSGDStrategy", "params": given | {"momentum": 0.8}}
+    trainer = {"epochs": 10, "training_strategy": strategy, "optimizer": {"name": "Adam"}}
+    converted = convert_luxonis_train(file_of("DetectionModel") | {"trainer": trainer})
+    optimizer = converted.config["trainer"]["optimizer"]
+    assert converted.config["trainer"]["scheduler"] == scheduler
+    expected = {"lr": given.get("lr", 0.02), "momentum": 0.8, "weight_decay": 0.0005, "nesterov": True}
+    assert optimizer == {"name": "SGD", "params": expected, "decay_norms": False}
+    found = verdicts(converted)
+    assert (found["trainer.training_strategy"][0], found["trainer.optimizer.name"][0]) == ("approximated", "dropped")
+    if given.get("lr") != "fast":
+        assert Run.from_yaml({**converted.config, "tracker": {}}).plan()
+
+
+def test_options_of_the_export() -> None:
+    onnx = {"disable_onnx_simplification": True, "dynamic_axes": {"image": {0: "batch"}}}
+    converted = convert_luxonis_train(file_of("DetectionModel") | {"exporter": {"onnx": onnx, "mean_values": [1]}})
+    assert converted.config["exporter"] == {"opset": 16, "simplify": False, "dynamic_batch": True}
+    found = verdicts(converted)
+    assert found["exporter.onnx.disable_onnx_simplification"] == ("kept", "exporter.simplify")
+    assert found["exporter.onnx.dynamic_axes"][0] == "approximated"
+    assert found["exporter.mean_values"] == ("dropped", "it follows from the parameters of the data.")
 
 
 def test_defaults_of_luxonis_train_are_written_out() -> None:
@@ -220,12 +274,23 @@ def test_a_model_without_a_counterpart(model, message) -> None:
         {"loader": None, "tracker": [], "exporter": {"onnx": None}},
         {"trainer": {"batch_size": None, "validation_interval": None, "epochs": None}},
         {"trainer": None, "unknown\nkey": {"a": [1, {"b": 2}]}},
+        {"trainer": {"callbacks": [{"name": ["a"]}], "training_strategy": "TripleLRSGDStrategy"}},
+        {"loader": {"params": {"dataset_type": ["coco"], "dataset_dir": 3}}},
     ],
 )
 def test_strange_files_are_converted_as_far_as_they_go(tree) -> None:
     given = {"model": {"predefined_model": {"name": "ClassificationModel"}}, **tree}
     text = convert_luxonis_train(given).to_yaml("a.yaml")
     assert yaml.safe_load(text)["model"]["name"] == "ClassificationModel"
+
+
+@pytest.mark.parametrize("tree", [{"trainer.epochs": 3}, {"trainer": {"optimizer.name": "SGD"}}, {"model.name": "a"}])
+def test_keys_with_dots_are_dropped(tree) -> None:
+    given = {"model": {"predefined_model": {"name": "ClassificationModel"}}, "loader": {}}
+    converted = convert_luxonis_train(given | tree)
+    assert converted.config == convert_luxonis_train(given).config
+    (key,) = dot_paths.flattened(tree)
+    assert verdicts(converted)[key] == ("dropped", "there is no such setting here.")
 
 
 def test_other_files_are_told_apart() -> None:

@@ -148,8 +148,12 @@ def test_arguments_become_their_counterparts() -> None:
     [
         ({"imgsz": 650}, "data.params.size", 672, "approximated"),
         ({"imgsz": [320, 256]}, "data.params.size", [320, 256], "kept"),
+        ({"imgsz": [640, "a"]}, "data.params.size", 640, "approximated"),
         ({"imgsz": 650, "task": "classify"}, "data.params.size", 650, "kept"),
         ({"cos_lr": True}, "trainer.scheduler.params", {"eta_min": 0.002}, "kept"),
+        ({"lrf": 2}, "trainer.scheduler.params", {"start_factor": 1.0, "end_factor": 1.0}, "approximated"),
+        ({"fliplr": 2}, "data.params.transforms.0.params.p", 1.0, "approximated"),
+        ({"translate": 2}, "data.params.transforms.2.params.translate", [1.0, 1.0], "approximated"),
         ({"warmup_epochs": 0.4}, "trainer.scheduler", {"name": "LinearLR", "params": LINEAR}, "approximated"),
         ({"warmup_epochs": 30}, "trainer.scheduler.warmup", 19, "approximated"),
         ({"optimizer": "auto"}, "trainer.optimizer.params", {"lr": 0.001, "weight_decay": 0.001}, "approximated"),
@@ -163,6 +167,9 @@ def test_arguments_become_their_counterparts() -> None:
         ({"pretrained": "mine.pt"}, "model.params.pretrained", True, "approximated"),
         ({"model": "yolov8x.yaml"}, "model.params.backbone", "resnet50", "approximated"),
         ({"erasing": 0.4, "task": "classify"}, "data.params.transforms.5.params.p", 0.4, "kept"),
+        ({"mixup": 0.3, "task": "classify"}, "data.params.mix_prob", 0.3, "approximated"),
+        ({"cutmix": 0.3, "mixup": 0.5, "task": "classify"}, "data.params.mix_prob", 0.8, "approximated"),
+        ({"cutmix": 0.3, "mixup": 0.9, "task": "classify"}, "data.params.mix_prob", 1.0, "approximated"),
         ({"conf": 0.3}, "model.params.conf_threshold", 0.3, "kept"),
         ({"half": True}, "exporter.half_precision", True, "kept"),
     ],
@@ -172,6 +179,12 @@ def test_single_arguments(argument, path, value, verdict) -> None:
     found = dot_paths.get(converted.config, path)
     assert found == (pytest.approx(value) if isinstance(value, float) else value)
     assert verdicts(converted)[next(iter(argument))][0] == verdict
+
+
+def test_only_the_methods_that_are_used_mix_images() -> None:
+    params = convert(task="classify", mixup=0, cutmix=0.2).config["data"]["params"]
+    assert (params["cutmix_alpha"], params["mix_prob"], "mixup_alpha" in params) == (1.0, 0.2, False)
+    assert verdicts(convert(cutmix=0.2))["cutmix"][0] == "dropped"
 
 
 def test_weights_of_losses_differ_as_before() -> None:
@@ -189,6 +202,7 @@ def test_a_description_of_a_dataset_is_converted_with_the_usual_arguments(datase
         assert (config["model"]["name"], config["data"]["params"]["path"]) == (name, str(file))
         assert (config["data"]["params"]["size"], config["data"]["params"]["mosaic"]) == (640, 1.0)
         assert (config["trainer"]["epochs"], config["trainer"]["batch_size"]) == (100, 16)
+        assert config["trainer"]["callbacks"][0]["params"]["patience"] == 100
         assert verdicts(converted).keys() == tree.keys()
         config["model"]["params"]["pretrained"] = False
         assert Run.from_yaml(config).plan()
@@ -212,6 +226,7 @@ def test_a_task_without_a_counterpart(arguments, message) -> None:
         {"imgsz": "large", "epochs": "many", "batch": [2], "lr0": "fast", "optimizer": "SGD"},
         {"imgsz": [320, 200], "cos_lr": True, "lr0": None, "optimizer": "lion", "patience": 0, "device": [0, 1]},
         {"lr0": -1, "warmup_epochs": "no", "epochs": 1, "translate": 7, "scale": 3, "hsv_h": 9, "momentum": []},
+        {"task": "detect", "device": "²", "model.name": "yolov8s.pt"},
         {"task": "pose", "name": "../a", "device": "cuda:1", "model": 3, "time": 1.5, "conf": 0.3, "shear": {"x": 1}},
         {"task": "classify", "auto_augment": "other", "data": ["a"], "label_smoothing": 0.1, "mosaic": 1},
         {"names": {0: "a", 1: "b"}, "train": ["x", "y"], "nc": None, "download": "script", "unknown\nkey": [{"a": 1}]},

@@ -36,14 +36,15 @@ class Conversion:
 
     def has(self, key: str) -> bool:
         """Return whether the configuration sets a key, or one below it, that was not taken yet."""
-        return bool(self._below(key))
+        return bool(self._below(key)) and dot_paths.exists(self._tree, key)  # a key may contain dots itself
 
     def take(self, key: str, default: Any = None) -> Any:
         """Remove a setting, or a section, and return it; ``default`` if it is not set. No verdict is given."""
-        names = self._below(key)
-        for name in names:
+        if not self.has(key):
+            return default
+        for name in self._below(key):
             del self._left[name]
-        return dot_paths.get(self._tree, key) if names else default
+        return dot_paths.get(self._tree, key)
 
     def take_entries(self, key: str) -> list[Mapping[str, Any]]:
         """Remove a list of mappings and return it; other entries are left out, and noted as dropped."""
@@ -56,11 +57,7 @@ class Conversion:
 
     def put(self, path: str, value: Any) -> None:
         """Set a key of the new configuration; ``path`` is its dot path."""
-        *parents, last = path.split(".")
-        node = self.config
-        for name in parents:
-            node = node.setdefault(name, {})
-        node[last] = value
+        dot_paths.put(self.config, path, value)
 
     def keep(self, key: str, path: str, default: Any = None) -> None:
         """Copy a setting, or the default that it had, if that is not ``None``."""

@@ -41,16 +41,20 @@ _BACKBONES = {
 }
 _HEAD = (("iou_thres", "iou_threshold", 0.45), ("conf_thres", "conf_threshold", 0.25), ("max_det", "max_det", 300))
 _BOX_LOSSES = {"giou": "giou", "ciou": "ciou", "none": "giou"}  # others: ciou
-_POINT_LOSS: dict[str, tuple[str, float | None]] = {
-    "sigmas": ("sigmas", None),
-    "area_factor": ("area_share", 0.53),
-    "regr_kpts_loss_weight": ("oks_weight", None),
-    "vis_kpts_loss_weight": ("visibility_weight", None),
+# The place of each weight of a loss in model.params, and its default.
+_WEIGHTS = {
+    "DetectionModel": {"class_loss_weight": ("loss.varifocal", 1.0), "iou_loss_weight": ("loss.{boxes}", 2.5)},
+    "KeypointModel": {
+        "class_loss_weight": ("loss.varifocal", 0.5),
+        "iou_loss_weight": ("loss.{boxes}", 7.5),
+        "regr_kpts_loss_weight": ("oks_weight", 12.0),
+        "vis_kpts_loss_weight": ("visibility_weight", 1.0),
+    },
 }
 
 
 def convert_model(found: Conversion) -> None:
-    """Convert the predefined model.
+    """Convert the predefined model, without its loss.
 
     Raises:
         ConfigError: If it is none of those that have a counterpart, or its variant does not exist.
@@ -68,23 +72,47 @@ def convert_model(found: Conversion) -> None:
     if variants is _DETECTORS:
         for theirs, ours, default in _HEAD:
             found.keep(f"{_PARAMS}.head_params.{theirs}", f"model.params.{ours}", default)
-        _convert_box_loss(found)
-    if cuelight_name == "KeypointModel":
-        for theirs, (ours, value) in _POINT_LOSS.items():
-            found.keep(f"{_PARAMS}.loss_params.{theirs}", f"model.params.{ours}", value)
-    if cuelight_name == "ClassificationModel":
-        found.keep(f"{_PARAMS}.loss_params.label_smoothing", "model.params.label_smoothing")
     weights = f"{_PARAMS}.backbone_params.weights"
     if found.has(weights):
         value = found.take(weights)
         found.put("model.params.pretrained", value == "download")
         found.say(weights, "kept" if value != "download" else "approximated", "model.params.pretrained")
-    found.drop({_MODEL: "the network is another one, so its parameters do not apply."})
+
+
+def convert_loss(found: Conversion, factor: int | None) -> None:
+    """Convert the loss.
+
+    Args:
+        found: Where the model is converted.
+        factor: By what luxonis-train multiplies its own weights, which replace those of the file; ``None`` if it keeps
+            those of the file.
+    """
+    section, model = f"{_PARAMS}.loss_params", found.config["model"]["name"]
+    boxes = _convert_iou_type(found, f"{section}.iou_type") if model in _WEIGHTS else ""
+    for theirs, (ours, default) in _WEIGHTS.get(model, {}).items():
+        key, place = f"{section}.{theirs}", f"model.params.{ours.format(boxes=boxes)}"
+        if factor is None:
+            found.keep(key, place, default)
+            continue
+        is_set, given, weight = found.has(key), found.take(key), default * factor
+        found.put(place, weight)
+        if is_set:
+            note = f"luxonis-train replaces it by {weight:g}, unless smart_cfg_auto_populate is off."
+            found.say(key, "kept" if given == weight else "dropped", place if given == weight else note)
+    if model == "KeypointModel":
+        found.keep(f"{section}.sigmas", "model.params.sigmas")
+        found.keep(f"{section}.area_factor", "model.params.area_share", 0.53)
+    if model == "ClassificationModel":
+        found.keep(f"{section}.label_smoothing", "model.params.label_smoothing")
 
 
 def _convert_variant(found: Conversion, name: str, variants: Mapping[str, tuple[dict[str, Any], str]]) -> None:
-    key = f"{_MODEL}.variant" if found.has(f"{_MODEL}.variant") else f"{_PARAMS}.variant"
-    variant = found.take(key)
+    key = f"{_PARAMS}.variant"
+    if variant := found.take(key):
+        found.drop({f"{_MODEL}.variant": "that of params is used."})
+    else:
+        key = f"{_MODEL}.variant"
+        variant = found.take(key)
     if variant not in (None, "default", *variants):
         expected = ", ".join(variants)
         raise ConfigError([Problem(f'{name} has no variant "{variant}". Expected one of: {expected}.', key)])
@@ -116,18 +144,11 @@ def _convert_backbone(found: Conversion, parameter: str) -> None:
             found.say(key, "dropped", "the network of the variant is used; set another one of timm.")
 
 
-def _convert_box_loss(found: Conversion) -> None:
-    section = f"{_PARAMS}.loss_params"
-    keys = [key for key in ("iou_type", "class_loss_weight", "iou_loss_weight") if found.has(f"{section}.{key}")]
-    kind = str(found.take(f"{section}.iou_type", "giou"))
-    classes, boxes = found.take(f"{section}.class_loss_weight", 1), found.take(f"{section}.iou_loss_weight", 2.5)
+def _convert_iou_type(found: Conversion, key: str) -> str:
+    """Return the name of the loss of boxes."""
+    is_set, kind = found.has(key), str(found.take(key, "giou"))
     ours = _BOX_LOSSES.get(kind, "ciou")
-    if keys:
-        found.put("model.params.loss", {"varifocal": classes, ours: boxes})
-    for key in keys:
-        is_kept = key != "iou_type" or kind == ours
-        found.say(
-            f"{section}.{key}",
-            "kept" if is_kept else "approximated",
-            "model.params.loss" if is_kept else f"model.params.loss: {ours} in place of {kind}.",
-        )
+    if is_set:
+        note = "" if kind == ours else f": {ours} in place of {kind}."
+        found.say(key, "approximated" if note else "kept", f"model.params.loss{note}")
+    return ours

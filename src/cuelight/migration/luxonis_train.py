@@ -2,25 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any
 
 from cuelight import registry
 from cuelight.errors import CuelightError
 from cuelight.migration.conversion import Conversion, params_of
-from cuelight.migration.luxonis_models import convert_model
-from cuelight.migration.luxonis_transforms import convert_transforms
+from cuelight.migration.luxonis_data import convert_data
+from cuelight.migration.luxonis_models import convert_loss, convert_model
 
-# The data of each model by the type of the dataset, and that of others.
-_DATA: dict[str, tuple[dict[str, str], str]] = {
-    "ClassificationModel": ({"clsdir": "ImageFolder"}, "ImageFolder"),
-    "SegmentationModel": ({"voc": "VOCSegmentation", "segmask": "MaskFolder"}, "MaskFolder"),
-    "DetectionModel": (
-        {"coco": "CocoDetection", "voc": "VOCDetection", "yolov6": "YoloDetection", "yolov8": "YoloDetection"},
-        "CocoDetection",
-    ),
-    "KeypointModel": ({"coco": "CocoKeypoints", "yolov8keypoints": "YoloKeypoints"}, "CocoKeypoints"),
-}
 _TRAINER = {  # with the defaults of luxonis-train
     "epochs": 100, "batch_size": 32, "accelerator": None, "devices": None, "strategy": None, "seed": None,
     "gradient_clip_val": None, "precision": None,
@@ -28,22 +18,32 @@ _TRAINER = {  # with the defaults of luxonis-train
 _ADDED = ("UploadCheckpoint", "TestOnTrainEnd", "ConvertOnTrainEnd")  # by luxonis-train, if the file lacks them
 _POPULATE = "trainer.smart_cfg_auto_populate"
 _EFFECTIVE_BATCH = 64  # of its predefined models
+# TripleLRSGDStrategy: the parameters of its optimizer, and those of its schedule.
+_SGD = {"lr": 0.02, "momentum": 0.937, "weight_decay": 0.0005, "nesterov": True}
+_DECAY = {"lre": 0.0002, "cosine_annealing": True, "warmup_epochs": 3}
 _BY_ITSELF = "is always done here."
 _REASONS = {
+    "model.predefined_model": "the network is another one, so its parameters do not apply.",
     "model.outputs": "the outputs follow from the model.",
     "model.weights": "weights of a network of luxonis-train fit no other one.",
     "loader.name": "the data says which class reads it.",
     "loader.image_source": "images have one source here.",
+    "loader.params": "the class that reads the data has parameters of its own.",
+    "loader": "each split has a folder or a file of its own.",
     "trainer.skip_last_batch": "the last batch of an epoch is used.",
     "trainer.pin_memory": "it is chosen by the device.",
     "trainer.n_log_images": "pictures come from GradCamCallback and TestOnTrainEnd.",
     "trainer.save_top_k": "the best and the last checkpoint are kept; add a ModelCheckpoint for more.",
     "trainer.gradient_clip_algorithm": "gradients are clipped by their norm.",
-    "trainer.training_strategy": "set the optimizer and its groups instead.",
     "trainer.n_sanity_val_steps": "two batches are validated first.",
     "trainer.resume_training": "cuelight train --resume RUN goes on.",
     "tuner": "there is no search for parameters.",
     "archiver": "ArchiveOnTrainEnd writes the archive; exporter.name names it.",
+    "exporter.onnx": "the export has options of its own.",
+    **dict.fromkeys(
+        ("exporter.input_shape", "exporter.reverse_input_channels", "exporter.mean_values", "exporter.scale_values"),
+        "it follows from the parameters of the data.",
+    ),
     "exporter": "an archive is not converted for a device here.",
     "rich_logging": _BY_ITSELF,
 }
@@ -68,91 +68,91 @@ def convert_luxonis_train(tree: Mapping[str, Any]) -> Conversion:
     found = Conversion(tree)
     found.keep("model.name", "name")
     convert_model(found)
-    _convert_data(found)
-    _convert_trainer(found)
+    convert_data(found)
+    convert_loss(found, _convert_trainer(found))
     _convert_tracker(found)
-    found.keep("exporter.name", "exporter.name")
-    found.keep("exporter.onnx.opset_version", "exporter.opset", 16)
+    _convert_exporter(found)
     found.drop(_REASONS)
     found.drop_the_rest()
     return found
 
 
-def _convert_data(found: Conversion) -> None:
-    model = found.config["model"]["name"]
-    kind = found.take("loader.params.dataset_type")
-    formats, usual = _DATA[model]
-    name = formats.get(str(kind), usual)
-    found.put("data.name", name)
-    if kind is not None:
-        is_known = kind in formats
-        note = f"data.name: {name}" if is_known else f"{name}, because {kind} is not read here."
-        found.say("loader.params.dataset_type", "kept" if is_known else "approximated", note)
-    dataset = found.take("loader.params.dataset_name")
-    folder = found.take("loader.params.dataset_dir")
-    found.put("data.params.path", str(folder or dataset or "data"))
-    if folder is not None:
-        found.say("loader.params.dataset_dir", "kept", "data.params.path")
-    if dataset is not None:
-        why = "folders are read as they are, and need no name." if folder else "set data.params.path to a folder."
-        found.say("loader.params.dataset_name", "dropped" if folder else "approximated", why)
-    found.drop({"loader": "each split has a folder or a file of its own."})
-    _convert_preprocessing(found)
-
-
-def _convert_preprocessing(found: Conversion) -> None:
-    section = "trainer.preprocessing"
-    found.keep(f"{section}.train_image_size", "data.params.size", [256, 256])
-    ratio = f"{section}.keep_aspect_ratio"
-    is_set = found.has(ratio)
-    found.put("data.params.resize", "letterbox" if found.take(ratio, default=True) else "stretch")
-    if is_set:
-        found.say(ratio, "kept", "data.params.resize")
-    found.keep(f"{section}.color_space", "data.params.color")
-    channels = 1 if found.config["data"]["params"].get("color") == "GRAY" else 3
-    is_set = found.has(f"{section}.normalize.active")
-    if found.take(f"{section}.normalize.active") is False:
-        found.put("data.params.mean", [0.0] * channels)
-        found.put("data.params.std", [1.0] * channels)
-    else:
-        found.put("data.params.mean", [0.485, 0.456, 0.406] if channels > 1 else [0.449])
-        found.put("data.params.std", [0.229, 0.224, 0.225] if channels > 1 else [0.226])
-    if is_set:
-        found.say(f"{section}.normalize.active", "kept", "data.params.mean and std")
-    found.keep(f"{section}.normalize.params.mean", "data.params.mean")
-    found.keep(f"{section}.normalize.params.std", "data.params.std")
-    convert_transforms(found, found.take_entries(f"{section}.augmentations"), f"{section}.augmentations")
-
-
-def _convert_trainer(found: Conversion) -> None:
+def _convert_trainer(found: Conversion) -> int | None:
+    """Convert the trainer; return by what luxonis-train multiplies weights of losses, ``None`` if it keeps them."""
     for key, default in _TRAINER.items():
         found.keep(f"trainer.{key}", f"trainer.{key}", default)
     found.keep("trainer.n_workers", "trainer.num_workers", 4)
-    if found.has("trainer.deterministic"):
-        found.put("trainer.deterministic", bool(found.take("trainer.deterministic")))
-        found.say("trainer.deterministic", "kept")
+    _convert_deterministic(found)
     entries, is_set = found.take_entries("trainer.callbacks"), found.has(_POPULATE)
     is_populated = found.take(_POPULATE) is not False
     if is_set:
         found.say(_POPULATE, "kept", "what it adds is written out." if is_populated else "nothing is added.")
-    _convert_accumulation(found, entries, is_populated)
+    factor = _convert_accumulation(found, entries, is_populated)
     found.keep("trainer.validation_interval", "trainer.validation_interval", 5)
-    if found.config["trainer"]["validation_interval"] == -1:  # at the end
-        found.put("trainer.validation_interval", found.config["trainer"]["epochs"])
+    interval, epochs = found.config["trainer"]["validation_interval"], found.config["trainer"]["epochs"]
+    if isinstance(interval, int) and isinstance(epochs, int) and not 0 < interval <= epochs:  # -1: at the end
+        found.put("trainer.validation_interval", epochs)
+    _convert_optimization(found)
+    _convert_callbacks(found, entries, factor)
+    return factor
+
+
+def _convert_deterministic(found: Conversion) -> None:
+    key = "trainer.deterministic"
+    is_set, given = found.has(key), found.take(key)
+    value = "seed" in found.config["trainer"] if given is None else given is True
+    if is_set or value:
+        found.put(key, value)
+    if is_set:
+        note = "false: true would stop at an operation that has no deterministic algorithm." if given == "warn" else ""
+        found.say(key, "approximated" if note else "kept", note)
+
+
+def _convert_accumulation(found: Conversion, entries: list[Mapping[str, Any]], is_populated: bool) -> int | None:
+    """Convert the number of batches of a step; return it if luxonis-train multiplies weights of losses by it."""
+    key, batch = "trainer.accumulate_grad_batches", found.config["trainer"]["batch_size"]
+    is_set, batches = found.has(key), found.take(key)
+    note = ""
+    if batches is None and is_populated:
+        batches = max(1, _EFFECTIVE_BATCH // batch) if isinstance(batch, int) and batch > 0 else 1
+        note = f"{batches}, from batch_size."
+    used = [entry.get("name") for entry in entries if entry.get("active") is not False]
+    if "GradientAccumulationScheduler" in used:
+        if is_set:
+            found.say(key, "dropped", "GradientAccumulationScheduler sets the number of batches.")
+    elif batches is not None:
+        found.put(key, batches)
+        found.say(key if is_set else f"{key} (default)", "kept", note)
+    if not is_populated:
+        return None
+    return batches if isinstance(batches, int) else 1
+
+
+def _convert_optimization(found: Conversion) -> None:
+    key = "trainer.training_strategy"
+    is_set, strategy = found.has(key), found.take(key)
+    if isinstance(strategy, Mapping) and strategy.get("name") == "TripleLRSGDStrategy":
+        _convert_strategy(found, params_of(strategy))
+        found.say(key, "approximated", "trainer.optimizer and scheduler; the warm-up is the same for all parameters.")
+        found.drop(dict.fromkeys(("trainer.optimizer", "trainer.scheduler"), "trainer.training_strategy replaces it."))
+        return
+    if is_set:
+        found.say(key, "dropped", "set the optimizer and its groups instead.")
     _convert_part(found, "optimizer", "Adam")
     _convert_part(found, "scheduler", "ConstantLR")
-    _convert_callbacks(found, entries, _ADDED if is_populated else ())
 
 
-def _convert_accumulation(found: Conversion, entries: list[Mapping[str, Any]], is_populated: bool) -> None:
-    key, batch = "trainer.accumulate_grad_batches", found.config["trainer"]["batch_size"]
-    if any(entry.get("name") == "GradientAccumulationScheduler" for entry in entries):
-        found.drop({key: "GradientAccumulationScheduler sets the number of batches."})
-        return
-    is_computed = is_populated and not found.has(key) and isinstance(batch, int) and batch > 0
-    found.keep(key, key, max(1, _EFFECTIVE_BATCH // batch) if is_computed else None)
-    if is_computed:
-        found.say(f"{key} (default)", "kept", f"{max(1, _EFFECTIVE_BATCH // batch)}, from batch_size.")
+def _convert_strategy(found: Conversion, given: Mapping[str, Any]) -> None:
+    params = {name: given.get(name, default) for name, default in _SGD.items()}
+    found.put("trainer.optimizer", {"name": "SGD", "params": params, "decay_norms": False})
+    last, is_cosine, warmup = (given.get(name, default) for name, default in _DECAY.items())
+    are_rates = all(isinstance(rate, (int, float)) and rate > 0 for rate in (last, params["lr"]))
+    share = min(1.0, last / params["lr"]) if are_rates else 0.0
+    line = {"name": "LinearLR", "params": {"start_factor": 1.0, "end_factor": share}}
+    found.put("trainer.scheduler", {"name": "CosineAnnealingLR", "params": {"eta_min": last}} if is_cosine else line)
+    epochs = found.config["trainer"]["epochs"]
+    if isinstance(warmup, int) and isinstance(epochs, int) and min(warmup, epochs - 1) > 0:
+        found.put("trainer.scheduler.warmup", min(warmup, epochs - 1))
 
 
 def _convert_part(found: Conversion, kind: str, default: str) -> None:
@@ -167,30 +167,43 @@ def _convert_part(found: Conversion, kind: str, default: str) -> None:
         found.say(f"trainer.{kind}", "kept")
 
 
-def _convert_callbacks(found: Conversion, entries: list[Mapping[str, Any]], usual: Sequence[str]) -> None:
-    names = {entry.get("name") for entry in entries}
-    added = [{"name": name} for name in usual if name not in names]
-    converted: list[dict[str, Any]] = []
+def _convert_callbacks(found: Conversion, entries: list[Mapping[str, Any]], factor: int | None) -> None:
+    names = {str(entry.get("name")) for entry in entries}
+    added = [{"name": name} for name in _ADDED if factor is not None and name not in names]
+    by_name: dict[tuple[str, str], dict[str, Any]] = {}
     for index, entry in enumerate([*entries, *added]):
         key = f"trainer.callbacks.{index}" if index < len(entries) else f"trainer.callbacks ({entry['name']})"
-        name, params = str(entry.get("name")), params_of(entry)
-        if name == "ConvertOnTrainEnd":
-            converted += [{"name": "ExportOnTrainEnd"}, {"name": "ArchiveOnTrainEnd"}]
-            found.say(key, "approximated", "ExportOnTrainEnd and ArchiveOnTrainEnd; no conversion for a device.")
-        elif name == "GradCamCallback":
-            model = found.config["model"]["name"].removesuffix("Model").lower()
-            tasks = registry.callbacks.entry(name)["parameters"]["task"]["type"]["one_of"]
-            task = next(task for task in tasks if task.startswith(model))
-            converted.append({"name": name, "params": {**params, "target_layer": "auto", "task": task}})
-            found.say(key, "approximated", "target_layer is auto, because the index was that of another network.")
-        elif name in registry.callbacks.names():
-            converted.append(_known_parameters(found, key, name, params))
-            if entry.get("active") is False:
-                converted[-1]["active"] = False
-        else:
-            found.say(key, "dropped", f"there is no callback {name}.")
-    by_name = {(one["name"], str(one.get("params"))): one for one in converted}
+        for one in _convert_callback(found, key, entry, factor):
+            place = one["name"], str(one.get("params"))
+            if entry.get("active") is not False:
+                by_name[place] = one
+            else:
+                by_name.setdefault(place, one | {"active": False})
     found.put("trainer.callbacks", list(by_name.values()))
+
+
+def _convert_callback(
+    found: Conversion, key: str, entry: Mapping[str, Any], factor: int | None
+) -> list[dict[str, Any]]:
+    """Return the callbacks that stand for one of luxonis-train, and note what became of it."""
+    name, params, model = str(entry.get("name")), params_of(entry), found.config["model"]["name"]
+    if name == "ConvertOnTrainEnd":
+        found.say(key, "approximated", "ExportOnTrainEnd and ArchiveOnTrainEnd; no conversion for a device.")
+        return [{"name": "ExportOnTrainEnd"}, {"name": "ArchiveOnTrainEnd"}]
+    if name == "GradCamCallback":
+        tasks = registry.callbacks.entry(name)["parameters"]["task"]["type"]["one_of"]
+        task = next(task for task in tasks if task.startswith(model.removesuffix("Model").lower()))
+        found.say(key, "approximated", "target_layer is auto, because the index was that of another network.")
+        return [{"name": name, "params": {**params, "target_layer": "auto", "task": task}}]
+    if name == "GradientAccumulationScheduler" and model == "KeypointModel" and factor is not None:
+        scheduling = {0: 1, 1: (1 + factor) // 2, 2: factor}
+        is_same = params.get("scheduling") == scheduling
+        found.say(key, "kept" if is_same else "approximated", f"luxonis-train sets its scheduling to {scheduling}.")
+        return [{"name": name, "params": {"scheduling": scheduling}}]
+    if name in registry.callbacks.names():
+        return [_known_parameters(found, key, name, params)]
+    found.say(key, "dropped", f"there is no callback {name}.")
+    return []
 
 
 def _known_parameters(found: Conversion, key: str, name: str, params: Mapping[str, Any]) -> dict[str, Any]:
@@ -233,3 +246,16 @@ def _convert_tracker(found: Conversion) -> None:
             "tracker": "runs are in runs/<name>/<time>; --output names another folder.",
         }
     )
+
+
+def _convert_exporter(found: Conversion) -> None:
+    found.keep("exporter.name", "exporter.name")
+    found.keep("exporter.onnx.opset_version", "exporter.opset", 16)
+    key = "exporter.onnx.disable_onnx_simplification"
+    if found.has(key):
+        found.put("exporter.simplify", not found.take(key))
+        found.say(key, "kept", "exporter.simplify")
+    key = "exporter.onnx.dynamic_axes"
+    if found.has(key):
+        found.put("exporter.dynamic_batch", bool(found.take(key)))
+        found.say(key, "approximated", "exporter.dynamic_batch; no other axis is dynamic.")

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-from cuelight.migration.conversion import Conversion, params_of
+from cuelight.migration.conversion import Conversion, Verdict, params_of
 
 _Params = Mapping[str, Any]
 
@@ -69,28 +69,55 @@ _TRANSFORMS: dict[str, tuple[str, Callable[[_Params], dict[str, Any]], str]] = {
     "InvertImg": ("RandomInvert", _flip, ""),
     "Equalize": ("RandomEqualize", _flip, ""),
 }
-_MIXING = {"Mosaic4": "mosaic", "MixUp": "mixup"}
+_OF_BOXES = {"Mosaic4": "mosaic", "MixUp": "mixup"}
+_MIXING = {
+    "DetectionModel": _OF_BOXES,
+    "KeypointModel": _OF_BOXES,
+    "ClassificationModel": {"MixUp": "mixup_alpha", "CutMix": "cutmix_alpha"},
+}
 
 
 def convert_transforms(found: Conversion, entries: Sequence[Mapping[str, Any]], path: str) -> None:
-    """Put transforms that stand for augmentations into ``data.params``; ``path`` is their key path."""
+    """Put transforms that stand for augmentations into ``data.params``; ``path`` is their key path.
+
+    Normalize is left out: it becomes the mean and the standard deviation of the data.
+    """
     transforms: list[dict[str, Any]] = []
     for index, entry in enumerate(entries):
-        key = f"{path}.{index}"
-        name, params = str(entry.get("name")), params_of(entry)
-        mixes = found.config["model"]["name"] in ("DetectionModel", "KeypointModel") and name in _MIXING
-        if entry.get("active") is False:
-            found.say(key, "dropped", "it was switched off.")
-        elif mixes:
-            found.put(f"data.params.{_MIXING[name]}", params.get("p", 0.5))
-            found.say(key, "kept", f"data.params.{_MIXING[name]}")
-        elif name in _TRANSFORMS:
-            transform, convert, difference = _TRANSFORMS[name]
-            transforms.append({"name": transform, "params": convert(params)})
-            found.say(
-                key, "approximated" if difference else "kept", f"{transform}; {difference}" if difference else transform
-            )
-        else:
-            found.say(key, "dropped", f"torchvision has no transform like {name}.")
+        if entry.get("name") != "Normalize":
+            found.say(f"{path}.{index}", *_convert_transform(found, entry, transforms))
     if transforms:
         found.put("data.params.transforms", transforms)
+
+
+def _convert_transform(
+    found: Conversion, entry: Mapping[str, Any], transforms: list[dict[str, Any]]
+) -> tuple[Verdict, str]:
+    """Convert an augmentation; return what became of it."""
+    name, params, stages = str(entry.get("name")), params_of(entry), entry.get("apply_on_stages", ["train"])
+    if entry.get("active") is False:
+        return "dropped", "it was switched off."
+    if not isinstance(stages, list) or "train" not in stages:
+        return "dropped", "only training images are augmented."
+    parameter = _MIXING.get(found.config["model"]["name"], {}).get(name)
+    if parameter:
+        target, difference = f"data.params.{parameter}", _mix(found, parameter, _largest(params.get("p", 0.5)))
+    elif name in _TRANSFORMS:
+        target, convert, difference = _TRANSFORMS[name]
+        transforms.append({"name": target, "params": convert(params)})
+    else:
+        return "dropped", f"torchvision has no transform like {name}."
+    differences = [difference] if difference else []
+    if stages != ["train"]:
+        differences.append("only training images are augmented")
+    return "approximated" if differences else "kept", "; ".join([target, *differences])
+
+
+def _mix(found: Conversion, parameter: str, chance: float) -> str:
+    """Mix images with this probability; return the difference to luxonis-train."""
+    params = found.config["data"]["params"]
+    if parameter.endswith("_alpha"):
+        params |= {parameter: 1.0, "mix_prob": min(1.0, params.get("mix_prob", 0.0) + chance)}
+        return "and mix_prob, with any share of the other image"
+    params |= {parameter: chance, "close_mosaic": 0}
+    return ""

@@ -150,13 +150,16 @@ def _convert_network(found: Conversion, tree: Mapping[str, Any]) -> None:
 
 def _convert_size(found: Conversion, task: str) -> None:
     size: Any = found.take("imgsz")
-    sides = [side for side in (size if isinstance(size, list) else [size]) if isinstance(side, int) and side > 0]
+    given = size if isinstance(size, list) else [size]
+    sides = [side for side in given if isinstance(side, int) and side > 0][:2]
     step = 1 if task == "classify" else _STRIDE
     fitting = [-(-side // step) * step for side in sides] or [224 if task == "classify" else 640]
-    found.put("data.params.size", fitting[0] if len(fitting) == 1 else fitting[:2])
+    used = fitting[0] if len(fitting) == 1 else fitting
+    found.put("data.params.size", used)
     if size is not None:
-        is_kept = sides == fitting
-        note = "data.params.size" if is_kept else f"data.params.size: {fitting[0]}, a multiple of {_STRIDE}."
+        is_kept = given == fitting
+        multiples = "" if step == 1 else f", of multiples of {step}"
+        note = "data.params.size" if is_kept else f"data.params.size: {used}{multiples}."
         found.say("imgsz", "kept" if is_kept else "approximated", note)
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from typing import Any
 
-from cuelight.migration.conversion import Conversion
+from cuelight.migration.conversion import Conversion, Verdict
 
 _MODES = {"randaugment": "RandAugment", "autoaugment": "AutoAugment", "augmix": "AugMix"}
 _OPTIMIZERS = {
@@ -24,22 +24,22 @@ def convert_transforms(found: Conversion, task: str) -> None:
     transforms = [
         {"name": name, "params": {"p": chance}}
         for key, name, default in (("fliplr", "RandomHorizontalFlip", 0.5), ("flipud", "RandomVerticalFlip", 0.0))
-        if (chance := take_number(found, key, default, name))
+        if (chance := take_number(found, key, default, name, most=1.0))
     ]
     degrees = take_number(found, "degrees", 0.0, "RandomAffine")
-    moved = min(take_number(found, "translate", 0.1 * is_boxes, "RandomAffine"), 1.0)
-    zoom = min(take_number(found, "scale", 0.5 * is_boxes, "RandomAffine"), 0.9)
+    moved = take_number(found, "translate", 0.1 * is_boxes, "RandomAffine", most=1.0)
+    zoom = take_number(found, "scale", 0.5 * is_boxes, "RandomAffine", most=0.9)
     shear = take_number(found, "shear", 0.0, "RandomAffine")
     affine = {"degrees": degrees, "translate": [moved] * 2, "scale": [1 - zoom, 1 + zoom], "shear": shear}
     if degrees or moved or zoom or shear:
         transforms.append({"name": "RandomAffine", "params": affine})
     note = "ColorJitter, which changes every image"
     jitter = {
-        name: min(value, most)
+        name: value
         for key, name, default, most in (
             ("hsv_h", "hue", 0.015, 0.5), ("hsv_s", "saturation", 0.7, 1.0), ("hsv_v", "brightness", 0.4, 1.0),
         )
-        if (value := take_number(found, key, default, note, "approximated"))
+        if (value := take_number(found, key, default, note, "approximated", most))
     }  # fmt: skip
     if jitter:
         transforms.append({"name": "ColorJitter", "params": jitter})
@@ -50,7 +50,6 @@ def convert_transforms(found: Conversion, task: str) -> None:
     found.drop(
         {
             "mosaic": "there is none for classification.",
-            "mixup": "there is none for classification.",
             "close_mosaic": "there is no mosaic for classification.",
             "cutmix": "images are not cut into one another.",
             "copy_paste": "objects have no masks to be cut out.",
@@ -83,11 +82,11 @@ def convert_training(found: Conversion, metric: str) -> None:
     _convert_optimizer(found)
     _convert_schedule(found)
     callbacks: list[dict[str, Any]] = [{"name": "TestOnTrainEnd"}, {"name": "ExportOnTrainEnd"}]
-    patience = found.take("patience")
+    is_set, patience = found.has("patience"), found.take("patience", 100)
     if patience:
         stopping = {"monitor": metric, "mode": "max", "patience": patience}
         callbacks.insert(0, {"name": "EarlyStopping", "params": stopping})
-    if patience is not None:
+    if is_set:
         found.say("patience", "kept", f"EarlyStopping by {metric}" if patience else "the training does not end early.")
     found.put("trainer.callbacks", callbacks)
 
@@ -115,7 +114,7 @@ def _convert_device(found: Conversion) -> None:
         return
     device = found.take("device")
     listed = device if isinstance(device, list) else str(device).removeprefix("cuda:").split(",")
-    numbers = [int(one) for one in map(str, listed) if one.strip().isdigit()]
+    numbers = [int(one) for one in map(str, listed) if one.strip().isdecimal()]
     accelerator = "gpu" if numbers else device if device in ("cpu", "mps") else None
     if numbers:
         found.put("trainer.devices", numbers)
@@ -149,12 +148,12 @@ def _convert_optimizer(found: Conversion) -> None:
 
 def _convert_schedule(found: Conversion) -> None:
     """Convert the decay to a share of the learning rate, along a line or a cosine, after a warm-up."""
-    share = take_number(found, "lrf", 0.01, "trainer.scheduler")
+    share = take_number(found, "lrf", 0.01, "trainer.scheduler", most=1.0)
     is_cosine = found.take("cos_lr")
     if is_cosine is not None:
         found.say("cos_lr", "kept", "trainer.scheduler")
     rate, epochs = found.config["trainer"]["optimizer"]["params"]["lr"], found.config["trainer"]["epochs"]
-    linear: dict[str, Any] = {"name": "LinearLR", "params": {"start_factor": 1.0, "end_factor": min(share, 1.0)}}
+    linear: dict[str, Any] = {"name": "LinearLR", "params": {"start_factor": 1.0, "end_factor": share}}
     cosine: dict[str, Any] = {
         "name": "CosineAnnealingLR",
         "params": {"eta_min": rate * share if _is_number(rate) else 0.0},
@@ -182,19 +181,26 @@ def _of_classification(found: Conversion) -> list[dict[str, Any]]:
         name = _MODES.get(str(mode).lower())
         found.say("auto_augment", "kept" if name else "dropped", name or f"there is no {mode} here.")
         transforms += [{"name": name}] if name else []
-    if chance := take_number(found, "erasing", 0.0, "RandomErasing"):
+    if chance := take_number(found, "erasing", 0.0, "RandomErasing", most=1.0):
         transforms.append({"name": "RandomErasing", "params": {"p": chance}})
+    for method in ("mixup", "cutmix"):
+        if chance := take_number(found, method, 0.0, f"data.params.{method}_alpha and mix_prob", "approximated", 1.0):
+            params = found.config["data"]["params"]
+            params |= {f"{method}_alpha": 1.0, "mix_prob": min(1.0, params.get("mix_prob", 0.0) + chance)}
     return transforms
 
 
-def take_number(found: Conversion, key: str, default: float, note: str, verdict: Any = "kept") -> float:
-    """Take a number that is at least 0, and note what it becomes."""
+def take_number(
+    found: Conversion, key: str, default: float, note: str, verdict: Verdict = "kept", most: float = math.inf
+) -> float:
+    """Take a number that is at least 0, limit it to ``most``, and note what it becomes."""
     value = found.take(key)
     if value is None:
         return default
     if _is_number(value):
-        found.say(key, verdict, note)
-        return float(value)
+        is_less = value <= most
+        found.say(key, verdict if is_less else "approximated", note if is_less else f"{note}; {most:g}, the most here.")
+        return min(float(value), most)
     found.say(key, "approximated", f"expected a number of at least 0, got {value}; {default:g} is used.")
     return default
 

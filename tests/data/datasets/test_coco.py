@@ -81,6 +81,11 @@ def _cvat_task(root: Path) -> None:
     _change(root / "annotations" / "instances_default.json", lambda content: content.update(licenses=[], info={}))
 
 
+def _fiftyone(root: Path) -> None:
+    for folder, scenes in (("train", range(4)), ("validation", [4]), ("test", [5])):
+        write_coco_file(root / folder / "labels.json", root / folder / "data", scenes)
+
+
 def _one_file(root: Path) -> None:
     write_coco_file(root / "result.json", root / "images", range(6))
 
@@ -93,7 +98,9 @@ def _names_with_folders(root: Path) -> None:
     )
 
 
-@pytest.mark.parametrize("write", [_roboflow, _cvat, _cvat_project, _cvat_task, _one_file, _names_with_folders])
+@pytest.mark.parametrize(
+    "write", [_roboflow, _cvat, _cvat_project, _cvat_task, _fiftyone, _one_file, _names_with_folders]
+)
 def test_exports_of_other_tools_are_read_as_they_are(tmp_path: Path, write: Any) -> None:
     write(tmp_path)
     data = _set_up(tmp_path, val_split=0.2, test_split=0.2)

@@ -200,6 +200,11 @@ BROKEN = {
     "no names": ("train: images/train", "names: expected a list of class names"),
     "names of text": ("train: images/train\nnames: red", "names: expected a list of class names"),
     "names by name": ("train: images/train\nnames: {red: 0}", "names: expected a list of class names"),
+    "names by no digit": ("train: images/train\nnames: {²: red}", "names: expected a list of class names"),
+    "two of a number": (
+        "train: images/train\nnames: {1: red, '1': blue}",
+        "names: expected a different number for each class, got 1, '1'",
+    ),
     "another count": (f"train: images/train\nnc: 5\n{NAMED}", "nc is 5, but there are 4 names"),
     "empty": ("", "expected a mapping of keys"),
 }

@@ -143,8 +143,9 @@ class _CocoFile:
         """Return the folder to which the names of the images are relative."""
         subset = self.file.stem.removeprefix(f"{self.prefix}_")
         named = [folder for name in dict.fromkeys((subset, split)) for folder in (root / "images" / name, root / name)]
-        above = [split_folders(root).get(split, root), root / "images", root, self.file.parent / "images"]
-        candidates = list(dict.fromkeys([self.file.parent, *named, *above]))
+        above = [split_folders(root).get(split, root), root / "images", root]
+        beside = [self.file.parent / "images", self.file.parent / "data"]
+        candidates = list(dict.fromkeys([self.file.parent, *named, *above, *beside]))
         first = [_file_name(image) for image in list(self._images.values())[:_TRIED]]
         for folder in candidates:
             if any(is_file(folder / name) for name in first):

@@ -124,6 +124,10 @@ def _class_names(settings: Mapping[str, Any], file: Path) -> dict[int, str]:
     if isinstance(count, int) and count != len(names):
         raise DataError(f"{file}: nc is {count}, but there are {len(names)} names. Correct one of them.")
     found = {int(number): str(names[number]) for number in sorted(names, key=int)}
+    if len(found) < len(names):
+        raise DataError(
+            f"{file}: names: expected a different number for each class, got {', '.join(map(repr, names))}."
+        )
     if len(set(found.values())) < len(found):
         raise DataError(f"{file}: names: expected a different name for each class, got {', '.join(found.values())}.")
     return found
@@ -237,4 +241,4 @@ def _least(values: Sequence[float]) -> float:
 
 
 def _is_index(number: object) -> bool:
-    return isinstance(number, int) or (isinstance(number, str) and number.isdigit())
+    return isinstance(number, int) or (isinstance(number, str) and number.isdecimal())
