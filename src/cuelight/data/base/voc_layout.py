@@ -75,5 +75,5 @@ def images_by_name(folder: Path, unused: UnusedFiles) -> dict[str, str]:
     for path in sorted(walk_images(folder, unused)):
         name = os.path.splitext(os.path.basename(path))[0]  # noqa: PTH119, PTH122 - of 10^5 files
         if (first := found.setdefault(name, path)) != path:
-            raise DataError(f"{path}: there is a second file of this name, {first}. Remove one of them.")
+            raise DataError(f"{path}: there is a second file of this name, {first}. Rename or remove one of them.")
     return found
