@@ -130,6 +130,13 @@ def test_mistakes_in_the_files_are_found_before(name: str, annotations: Any, mes
     assert str(problem).startswith(message)
 
 
+def test_the_order_of_the_images_does_not_matter(tmp_path: Path) -> None:
+    _one_file(tmp_path)
+    before = _names(_set_up(tmp_path, val_split=0.4, test_split=0))
+    _change(tmp_path / "result.json", lambda content: content["images"].reverse())
+    assert _names(_set_up(tmp_path, val_split=0.4, test_split=0)) == before
+
+
 def test_a_crowd_is_a_region_to_ignore(coco: Path, train: Path) -> None:
     _change(train, lambda content: content["annotations"][1].update(iscrowd=1))
     target = _set_up(coco)._splits["train"][0][1]

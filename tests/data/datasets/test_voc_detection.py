@@ -162,7 +162,7 @@ def test_names_in_lists_may_have_spaces_folders_and_flags(voc: Path) -> None:
     (voc / "Annotations" / "000.xml").rename(voc / "Annotations" / "a b.xml")
     (voc / "ImageSets" / "Main" / "train.txt").write_text("a b\r\nsub/001\n002  1\n003 -1\n")
 
-    assert _names(_set_up(voc))["train"] == ["a b", "001", "002", "003"]
+    assert _names(_set_up(voc))["train"] == ["001", "002", "003", "a b"]
 
 
 def test_a_pipe_is_refused(voc: Path) -> None:
@@ -222,7 +222,11 @@ def test_another_format_is_told_before_images_of_one_name(tmp_path: Path, write:
         _set_up(root)
 
 
-def test_an_empty_list_is_told(voc: Path) -> None:
+def test_an_empty_list_and_two_of_one_split_are_told(voc: Path) -> None:
+    (voc / "ImageSets" / "Main" / "validation.txt").write_text("009\n")
+    with pytest.raises(DataError, match="Main: val and validation are both for val"):
+        _set_up(voc)
+    (voc / "ImageSets" / "Main" / "validation.txt").unlink()
     (voc / "ImageSets" / "Main" / "train.txt").write_text("")
     with pytest.raises(DataError, match=r"train\.txt: this file is empty or does not exist"):
         _set_up(voc)
