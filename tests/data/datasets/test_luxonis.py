@@ -151,8 +151,9 @@ def test_an_empty_or_damaged_dataset_or_another_version_is_named(digits: Path, t
 
     metadata = folder / "metadata" / "metadata.json"
     before = metadata.read_text()
-    metadata.write_text(json.dumps(json.loads(before) | {"ldf_version": "3.0"}))
-    refused(r"it is in LDF 3\.0\.0, but luxonis-ml in 2")
+    older = {"ldf_version": "1.0.0", "classes": {"classification": ["one", "two", "zero"]}}
+    metadata.write_text(json.dumps(json.loads(before) | older))
+    refused(r"it is in LDF 1\.0\.0, but luxonis-ml in 2")
     metadata.write_text(before)
     content = table.read_bytes()
     table.write_bytes(content[:100])

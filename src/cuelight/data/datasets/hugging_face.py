@@ -53,8 +53,9 @@ class TableImages(ImageFiles):
 
     def part(self, positions: Sequence[int] | NDArray[np.int64]) -> TableImages:
         """Return the images at these positions, in this order."""
-        rows, files = [self.rows[i] for i in positions], super().part(positions)
-        return TableImages(self.table, self.column, rows, files.paths, files.labels, self.value_range)
+        rows, paths = [self.rows[i] for i in positions], [self.paths[i] for i in positions]
+        labels = [self.labels[i] for i in positions]
+        return TableImages(self.table, self.column, rows, paths, labels, self.value_range)
 
 
 class HuggingFaceImages(ImageFolder):

@@ -166,7 +166,8 @@ def _open(folder: Path) -> tuple[Any, Any]:
         tables = [pl.read_parquet(file) for file in sorted((folder / "annotations").glob("*.parquet"))]
         table = pl.concat([pl.DataFrame(), *tables], how="diagonal_relaxed")
     except (OSError, ValueError, LookupError, TypeError, pl.exceptions.PolarsError) as error:
-        raise DataError(f"{folder}: luxonis-ml cannot read this dataset: {error}") from error
+        reason = str(error).partition("\n")[0]
+        raise DataError(f"{folder}: luxonis-ml cannot read this dataset: {reason}") from error
     finally:
         environ.LUXONISML_BASE_PATH = before
     if dataset.version.major != LDF_VERSION.major:
