@@ -122,22 +122,13 @@ def test_layer_decay_needs_an_order_of_layers() -> None:
         settings(model, layer_decay=0.5)
 
 
-def test_a_schedule_keeps_the_ratios(model) -> None:
-    groups = [{"match": "backbone.fc", "params": {"lr": 1.0}}]
+@pytest.mark.parametrize(("match", "highest"), [("backbone.fc", [0.3, 3.0]), ("*", [3.0])])
+def test_a_schedule_keeps_the_ratios(model, match, highest) -> None:
+    groups = [{"match": match, "params": {"lr": 1.0}}]
     schedule = SchedulerPart(name="OneCycleLR", interval="step", params={"max_lr": 0.3})
     module = ModuleWith(Optimization(OptimizerPart(**SGD, groups=groups), schedule), model)
     _, module = fit(None, model=module, data=None, max_epochs=1, limit_val_batches=0)
-    assert [max(rates) for rates in zip(*module.rates, strict=True)] == pytest.approx([0.3, 3.0], rel=0.05)
-
-
-def test_a_schedule_keeps_the_ratio_of_the_only_group(model) -> None:
-    for name, parameter in model.named_parameters():
-        parameter.requires_grad_("backbone.fc" in name)
-    groups = [{"match": "backbone.fc", "params": {"lr": 0.01}}]
-    schedule = SchedulerPart(name="OneCycleLR", interval="step", params={"max_lr": 0.3})
-    module = ModuleWith(Optimization(OptimizerPart(**SGD, groups=groups), schedule), model)
-    _, module = fit(None, model=module, data=None, max_epochs=1, limit_val_batches=0)
-    assert [max(rates) for rates in zip(*module.rates, strict=True)] == pytest.approx([0.03], rel=0.05)
+    assert [max(rates) for rates in zip(*module.rates, strict=True)] == pytest.approx(highest, rel=0.05)
 
 
 @pytest.mark.parametrize("groups", [[], [{"match": "backbone.fc", "params": {"lr": 1.0}}]])
