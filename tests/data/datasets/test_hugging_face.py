@@ -155,13 +155,12 @@ def test_a_label_without_a_name_is_named_or_left_out(hf: Any, tmp_path: Path) ->
     assert sum(_lengths(_set_up(tmp_path / "wrong", on_error="skip")).values()) == 11
 
 
-@pytest.mark.parametrize("params", [{}, {"group_by": "(person[0-9])"}, {"folds": 3}])
-def test_a_training_split_without_images_is_named(hf: Any, tmp_path: Path, params: dict) -> None:
+def test_a_training_split_without_labels_is_named(hf: Any, tmp_path: Path) -> None:
     rows = _digits(hf, 2)
     changed = rows.cast_column("image", hf.Image(decode=False)).to_dict() | {"label": [None] * 6}
     hf.Dataset.from_dict(changed, features=rows.features).save_to_disk(tmp_path / "empty")
     with pytest.raises(DataError, match=r"empty: there are no images for training\. Add images with labels"):
-        _set_up(tmp_path / "empty", on_error="skip", **params)
+        _set_up(tmp_path / "empty", on_error="skip")
 
 
 def test_another_folder_is_refused(hf: Any, tmp_path: Path) -> None:

@@ -162,7 +162,7 @@ def test_an_empty_or_damaged_dataset_or_another_version_is_named(digits: Path, t
     refused("this dataset is empty")
 
 
-def test_the_order_of_the_tables_does_not_matter(digits: Path, tmp_path: Path) -> None:
+def test_the_order_of_tables_and_members_does_not_matter(digits: Path, tmp_path: Path) -> None:
     polars = pytest.importorskip("polars")
     folder = _folder(tmp_path, "digits")
     before = LuxonisClassification(folder, **SMALL)
@@ -172,6 +172,8 @@ def test_the_order_of_the_tables_does_not_matter(digits: Path, tmp_path: Path) -
     rows[:20].write_parquet(table.with_name("9.parquet"))
     rows[20:].write_parquet(table.with_name("1.parquet"))
     table.unlink()
+    members = folder / "metadata" / "splits.json"
+    members.write_text(json.dumps({split: ids[::-1] for split, ids in json.loads(members.read_text()).items()}))
     after = LuxonisClassification(folder, **SMALL)
     after.setup()
     assert {split: files.paths for split, files in after._splits.items()} == {
