@@ -188,7 +188,7 @@ def test_another_division_of_the_images_is_refused(tmp_path) -> None:
     Run.load(run.directory, ["trainer.epochs=2", "data.params.split_seed=0"]).resume()
 
 
-@pytest.mark.parametrize("name", ["val_split", "test_split", "group_by", "group_column", "folds", "fold"])
+@pytest.mark.parametrize("name", ["val_split", "folds", "files", "annotations.train", "columns.label", "classes"])
 def test_each_parameter_that_divides_images_is_refused(name) -> None:
     tree = {"model": {"name": "ClassificationModel"}, "data": {"name": "Digits"}}
     (problem,) = refused_changes([f"data.params.{name}"], Run.from_yaml(tree).config, {}, DataSpec())

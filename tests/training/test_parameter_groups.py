@@ -8,6 +8,7 @@ from cuelight.tasks import ClassificationModel, DetectionModel, SegmentationMode
 from cuelight.training.freezing import freeze
 from cuelight.training.optimization import Optimization
 from cuelight.training.parameter_names import matching_parameters
+from cuelight.utils.environment import EnvironmentText
 from support.trainers import fit
 
 SGD = {"name": "SGD", "params": {"lr": 0.1, "weight_decay": 0.01}}
@@ -70,6 +71,23 @@ def test_norms_and_biases_without_weight_decay(model) -> None:
     assert by_dimensions == {1: 0.0, 2: 0.01, 4: 0.01}
 
 
+def test_norms_and_biases_have_no_weight_decay_in_groups_either(model) -> None:
+    groups = [{"match": "backbone.*", "params": {"weight_decay": 0.02}}]
+    found = settings(model, decay_norms=False, groups=groups)
+    by_dimensions = {parameter.ndim: found[name][1] for name, parameter in model.named_parameters()}
+    assert by_dimensions == {1: 0.0, 2: 0.02, 4: 0.02}
+
+
+def test_an_optimizer_without_weight_decay_has_one_group(model) -> None:
+    optimizer = Optimization(OptimizerPart(name="LBFGS", decay_norms=False))(model)
+    assert len(optimizer.param_groups) == 1
+
+
+def test_numbers_of_a_group_may_come_from_the_environment(model) -> None:
+    groups = [{"match": "backbone.fc", "params": {"lr": EnvironmentText("0.5", "${env:LR}")}}]
+    assert settings(model, groups=groups)["backbone.fc.weight"] == (0.5, 0.01)
+
+
 def test_layer_decay_lowers_the_rates_towards_the_input(model) -> None:
     found = settings(model, layer_decay=0.5)
     chosen = ["conv1.0.weight", "layer1.0.conv1.weight", "layer2.0.conv1.weight", "fc.weight"]
@@ -104,12 +122,13 @@ def test_layer_decay_needs_an_order_of_layers() -> None:
         settings(model, layer_decay=0.5)
 
 
-def test_a_schedule_keeps_the_ratios(model) -> None:
-    groups = [{"match": "backbone.fc", "params": {"lr": 1.0}}]
+@pytest.mark.parametrize(("match", "highest"), [("backbone.fc", [0.3, 3.0]), ("*", [3.0])])
+def test_a_schedule_keeps_the_ratios(model, match, highest) -> None:
+    groups = [{"match": match, "params": {"lr": 1.0}}]
     schedule = SchedulerPart(name="OneCycleLR", interval="step", params={"max_lr": 0.3})
     module = ModuleWith(Optimization(OptimizerPart(**SGD, groups=groups), schedule), model)
     _, module = fit(None, model=module, data=None, max_epochs=1, limit_val_batches=0)
-    assert [max(rates) for rates in zip(*module.rates, strict=True)] == pytest.approx([0.3, 3.0], rel=0.05)
+    assert [max(rates) for rates in zip(*module.rates, strict=True)] == pytest.approx(highest, rel=0.05)
 
 
 @pytest.mark.parametrize("groups", [[], [{"match": "backbone.fc", "params": {"lr": 1.0}}]])
@@ -124,7 +143,13 @@ def test_a_rate_of_0_has_a_schedule(model, groups) -> None:
     ("group", "message"),
     [
         ({"match": "backbone.lyer1", "params": {}}, r"groups\.0\.match: no parameter .* matches .*backbone\.layer1"),
-        ({"match": "*", "params": {"rate": 1}}, r"groups\.0\.params\.rate: this is no setting of SGD .* lr, momentum"),
+        ({"match": "*", "params": {"rate": 1}}, r'groups\.0\.params\.rate: SGD has no parameter "rate"'),
+        ({"match": "*", "params": {"lr": "abc"}}, r'groups\.0\.params\.lr: expected a number.*, got the text "abc"'),
+        ({"match": "*", "params": {"lr": None}}, r"groups\.0\.params\.lr: expected a number.*, got nothing"),
+        (
+            {"match": "*", "params": {"lr": -0.1}},
+            r"groups\.0\.params: invalid parameters for SGD: Invalid learning",
+        ),
     ],
 )
 def test_mistakes_are_named(model, group, message) -> None:

@@ -17,26 +17,49 @@ class Wrapped(nn.Module):
 
 def weights(classes=3):
     torch.manual_seed(1)
-    return Wrapped(classes).state_dict()
+    state = Wrapped(classes).state_dict()
+    state["network.3.weight"][:, 0] = 0  # as if pruned
+    return state
+
+
+def pruned(plain):
+    """While they are masked, with values under the mask that are not used."""
+    mask = (plain["3.weight"] != 0).float()
+    masked = {"3.weight_orig": plain["3.weight"] + (1 - mask), "3.weight_mask": mask}
+    return {name: value for name, value in plain.items() if name != "3.weight"} | masked
 
 
 def saved(path, how):
     plain = {name.removeprefix("network."): value for name, value in weights().items()}
     if how == "safetensors":
-        save_file(plain, path.with_suffix(".safetensors"))
+        save_file(pruned(plain), path.with_suffix(".safetensors"))
         return path.with_suffix(".safetensors")
     torch.save(
         {
             "checkpoint": {"state_dict": weights(), "epoch": 3},
             "plain": plain,
             "of another program": {"model": {f"module.backbone.{name}": value for name, value in plain.items()}},
+            "averages of timm": {"state_dict": dict.fromkeys(plain, torch.zeros(1)), "state_dict_ema": plain},
+            "averages of torchvision": {"model": dict.fromkeys(plain, torch.zeros(1)), "model_ema": plain},
+            "pruned": pruned(plain),
         }[how],
         path,
     )
     return path
 
 
-@pytest.mark.parametrize("how", ["checkpoint", "plain", "of another program", "safetensors"])
+@pytest.mark.parametrize(
+    "how",
+    [
+        "checkpoint",
+        "plain",
+        "of another program",
+        "averages of timm",
+        "averages of torchvision",
+        "pruned",
+        "safetensors",
+    ],
+)
 def test_weights_are_found_under_any_prefix(tmp_path, how) -> None:
     file = saved(tmp_path / "weights.pt", how)
     torch.manual_seed(2)

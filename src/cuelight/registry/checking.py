@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Mapping
-from typing import Any, get_args
+from typing import Any, Literal, get_args, get_origin
 
 from cuelight.config import Part, PartCheck
-from cuelight.config.expectations import expected, type_problem
+from cuelight.config.expectations import expected, members, type_problem
 from cuelight.errors import Problem, did_you_mean
 from cuelight.registry.kinds import Kind, NamesOf
 from cuelight.registry.manifest import manifest
@@ -73,8 +73,19 @@ def _check_value(annotation: Any, value: object, path: str, check_part: PartChec
     try:
         converted = convert(annotation, value)
     except UnfitError:
-        return [Problem(type_problem(annotation, value), path)]
+        return _unknown_keys(annotation, value, path) or [Problem(type_problem(annotation, value), path)]
     return _unknown_name(annotation, converted, path)
+
+
+def _unknown_keys(annotation: Any, value: object, path: str) -> list[Problem]:
+    """Find the keys of a mapping that are not those of its type, if this lists them."""
+    keys = [get_args(member)[0] for member in members(annotation) if get_origin(member) is dict]
+    listed = [str(name) for key in keys if get_origin(key) is Literal for name in get_args(key)]
+    unknown = [key for key in value if str(key) not in listed] if listed and isinstance(value, dict) else []
+    known = f"Expected some of: {', '.join(listed)}."
+    return [
+        Problem(f'unknown key "{key}".{did_you_mean(str(key), listed)} {known}', f"{path}.{key}") for key in unknown
+    ]
 
 
 def _unknown_name(annotation: Any, value: object, path: str) -> list[Problem]:

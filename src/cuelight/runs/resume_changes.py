@@ -30,7 +30,10 @@ _OTHER_CLASS = "the saved state belongs to another class."
 _OTHER_GROUPS = "the saved state of the optimizer belongs to other groups of parameters."
 _SAVED_WEIGHTS = "the weights of the checkpoint are used."
 _OTHER_SPLITS = "the model would be measured on images that it was trained on."
-_SPLITTING = ("split_seed", "val_split", "test_split", "group_by", "group_column", "folds", "fold")
+_SPLITTING = (
+    "split_seed", "val_split", "test_split", "group_by", "group_column", "folds", "fold",
+    "files", "annotations", "columns", "label_column", "task_name", "classes", "keep_empty",
+)  # fmt: skip
 _NEVER = {
     "model.name": _OTHER_CLASS,
     "trainer.optimizer.name": _OTHER_CLASS,
@@ -127,10 +130,8 @@ def unfit_weights(changed: list[str], module: nn.Module, checkpoint: Mapping[str
 
 def _reason(key: str, config: Config, is_open: bool) -> str | None:
     last = key.rpartition(".")[2]
-    if last == "until_epoch":
-        return None
     for setting, reason in _NEVER.items():
-        if key == setting or key.startswith(f"{setting}."):
+        if key == setting or (key.startswith(f"{setting}.") and last != "until_epoch"):
             return reason
     if key == f"{_OPTIMIZER}lr" and config.trainer.scheduler is not None:
         return "the scheduler sets the learning rate, and its state is that of the checkpoint."

@@ -6,9 +6,7 @@ from collections.abc import Collection
 from typing import Any
 
 import lightning.pytorch as pl
-import torch
 from lightning.pytorch.utilities.types import OptimizerLRScheduler
-from torch import nn
 from torch.optim import Optimizer
 
 from cuelight import registry
@@ -75,9 +73,7 @@ class Optimization:
         Raises:
             ConfigError: If no parameter requires a gradient, or the schedule does not fit the length of the training.
         """
-        # Only an optimizer knows all of its settings.
-        probe: Optimizer = registry.optimizers.build(self.optimizer, params=[nn.Parameter(torch.zeros(1))])
-        groups = parameter_groups(module, self.optimizer, probe.defaults)
+        groups = parameter_groups(module, self.optimizer)
         optimizer: Optimizer = registry.optimizers.build(self.optimizer, params=groups)
         self._settings = [{key: value for key, value in group.items() if key != "params"} for group in groups]
         optimizer.register_load_state_dict_post_hook(self._apply_changes)

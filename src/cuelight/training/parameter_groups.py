@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
+import torch
 from torch import nn
+from torch.optim import Optimizer
 
+from cuelight import registry
 from cuelight.config.schema import OptimizerPart, Part
 from cuelight.errors import ConfigError, Problem
 from cuelight.training.backbones import layer_numbers
@@ -14,30 +18,28 @@ from cuelight.training.parameter_names import matching_parameters
 _PATH = "trainer.optimizer"
 
 
-def parameter_groups(module: nn.Module, part: Part, defaults: dict[str, Any]) -> list[dict[str, Any]]:
+def parameter_groups(module: nn.Module, part: Part) -> list[dict[str, Any]]:
     """Return the trained parameters of a model in groups of equal settings, as torch's optimizers take them.
 
     Args:
         module: The model.
         part: The optimizer of a configuration.
-        defaults: Its settings, ``lr`` among them.
 
     Raises:
-        ConfigError: If no parameter requires a gradient, a pattern matches none, or a setting is not one of the
-            optimizer.
+        ConfigError: If no parameter requires a gradient, a pattern matches none, or the optimizer refuses a setting.
     """
     trained = {name: parameter for name, parameter in module.named_parameters() if parameter.requires_grad}
     if not trained:
         message = "no parameter of the model requires a gradient, so there is nothing to train. Unfreeze some layers."
         raise ConfigError([Problem(message, "model")])
-    settings: dict[str, dict[str, Any]] = {name: {} for name in trained}
+    defaults, settings = _all_settings(part), {name: dict[str, Any]() for name in trained}
     if isinstance(part, OptimizerPart):
         _decay_layers(module, part, defaults, settings)
-        if not part.decay_norms:
+        _set_given(module, part, settings)
+        if not part.decay_norms and "weight_decay" in defaults:
             for name, parameter in trained.items():
                 if parameter.ndim <= 1:
                     settings[name]["weight_decay"] = 0.0
-        _set_given(module, part, defaults, settings)
     groups: dict[str, dict[str, Any]] = {}
     for name, own in settings.items():
         group = groups.setdefault(repr(sorted(own.items())), {**own, "params": []})
@@ -62,14 +64,20 @@ def _decay_layers(
             settings[name]["lr"] = defaults["lr"] * part.layer_decay ** (last - numbers[name])
 
 
-def _set_given(
-    module: nn.Module, part: OptimizerPart, defaults: dict[str, Any], settings: dict[str, dict[str, Any]]
-) -> None:
+def _set_given(module: nn.Module, part: OptimizerPart, settings: dict[str, dict[str, Any]]) -> None:
     for index, given in enumerate(part.groups):
         path = f"{_PATH}.groups.{index}"
-        if unknown := [name for name in given.params if name not in defaults]:
-            message = f"this is no setting of {part.name} for a group. Expected some of: {', '.join(defaults)}."
-            raise ConfigError([Problem(message, f"{path}.params.{unknown[0]}")])
+        try:
+            own = _all_settings(part.model_copy(update={"params": part.params | given.params}))
+        except ConfigError as error:
+            problems = [replace(each, path=f"{path}.{each.path or 'params'}") for each in error.problems]
+            raise ConfigError(problems) from error
         for name in matching_parameters(module, given.match, f"{path}.match"):
             if name in settings:  # otherwise it is frozen
-                settings[name] |= given.params
+                settings[name] |= {key: own.get(key, value) for key, value in given.params.items()}
+
+
+def _all_settings(part: Part) -> dict[str, Any]:
+    """Return the settings of an optimizer with their defaults, which only the optimizer knows."""
+    probe: Optimizer = registry.optimizers.build(part, params=[nn.Parameter(torch.zeros(1))])
+    return probe.defaults

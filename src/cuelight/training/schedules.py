@@ -105,10 +105,10 @@ def _fitted(
 
 def _rates_of_groups(params: dict[str, Any], optimizer: Optimizer) -> dict[str, list[float]]:
     """Return the learning rates that a scheduler sets, for each group in its ratio to the learning rate of all."""
-    rates = [group["lr"] for group in optimizer.param_groups]
-    if len(set(rates)) == 1 or not optimizer.defaults["lr"]:
+    rates, base = [group["lr"] for group in optimizer.param_groups], optimizer.defaults["lr"]
+    if not base or set(rates) == {base}:
         return {}
-    ratios = [rate / optimizer.defaults["lr"] for rate in rates]
+    ratios = [rate / base for rate in rates]
     given = {name: params[name] for name in _RATES if isinstance(params.get(name), (int, float))}
     return {name: [value * ratio for ratio in ratios] for name, value in given.items()}
 

@@ -14,9 +14,11 @@ from torch import Tensor, nn
 from cuelight.errors import CheckpointError
 from cuelight.utils.words import first_of
 from cuelight.weights.finite import in_words, not_finite_tensors
+from cuelight.weights.pruned_names import with_plain_names
 from cuelight.weights.reading import read_content
 
-_HOLDERS = ("state_dict", "model_state_dict", "model")  # entries under which files have their weights
+# Entries under which files have their weights, those of averages first.
+_HOLDERS = ("state_dict_ema", "model_ema", "state_dict", "model_state_dict", "model")
 _LEAST_SHARE = 10  # a prefix is one of at least a tenth of the weights
 _SHOWN = 3
 
@@ -29,7 +31,7 @@ def read_weights(file: Path) -> dict[str, Tensor]:
     """
     if file.suffix == ".safetensors":
         try:
-            return dict(load_file(file))
+            return with_plain_names(load_file(file))
         except (OSError, SafetensorError) as error:
             raise CheckpointError(f"{file}: this file cannot be read: {error}") from error
     content: Any = read_content(file, "cpu")
@@ -40,7 +42,7 @@ def read_weights(file: Path) -> dict[str, Tensor]:
     weights = {name: value for name, value in weights.items() if isinstance(value, Tensor)}
     if not weights:
         raise CheckpointError(f"{file}: there are no weights in this file. Expected a checkpoint or a state dict.")
-    return weights
+    return with_plain_names(weights)
 
 
 def load_what_fits(module: nn.Module, weights: Mapping[str, Tensor], source: object) -> list[str]:

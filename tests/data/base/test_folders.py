@@ -49,6 +49,7 @@ def test_files_come_sorted_with_those_of_nested_folders_and_without_hidden_ones(
         ([], "it contains no folders. Expected one folder per class"),
         (["1.png"], "it contains images, such as 1.png, but no folders"),
         (["val/a/1.png", "test/a/1.png"], "found test and val, but no folder train"),
+        (["train/a/1.png", "val/a/1.png", "valid/1.txt"], "val and valid are both for val. Rename one, or join them"),
     ],
 )
 def test_a_wrong_layout_is_explained(tmp_path: Path, paths: list[str], message: str) -> None:

@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from cuelight.data.base.image_files import ImageFiles
 from cuelight.data.datasets.image_folder import ImageFolder
 from cuelight.data.datasets.mask_folder import MaskFolder
 from cuelight.data.datasets.yolo import YoloDetection
@@ -39,6 +40,19 @@ def masks(tmp_path: Path, write_masks) -> Path:
 
 def _persons(names: set[str]) -> set[str]:
     return {name.partition("_")[0] for name in names}
+
+
+class Nothing(ImageFolder):
+    """A folder in which every image was left out."""
+
+    def list_files(self) -> dict[str, ImageFiles]:
+        return {"train": ImageFiles([], [])}
+
+
+@pytest.mark.parametrize("params", [{}, {"group_by": "(person[0-9])"}, {"folds": 3}])
+def test_a_training_split_without_images_is_named(people: Path, params: dict[str, Any]) -> None:
+    with pytest.raises(DataError, match=r"there are no images for training\. Add images with labels"):
+        Nothing(people, **params, **SMALL).setup()
 
 
 def test_images_of_one_person_are_in_one_split(people: Path, caplog) -> None:

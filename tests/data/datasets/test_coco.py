@@ -120,9 +120,28 @@ def test_files_and_folders_can_be_set(tmp_path: Path) -> None:
 
     data = _set_up(tmp_path, annotations={"train": "a.json", "val": "b.json"}, images={"train": "x", "val": "y"})
     assert _names(data)["val"] == ["004", "005"]
-    params = {"path": "x", "annotations": {"training": "a.json"}}
-    (problem,) = data_problems({"name": "CocoDetection", "params": params})
-    assert problem.path.startswith("data.params.annotations")
+    with pytest.raises(DataError, match="there is no JSON file for train"):
+        _set_up(tmp_path, annotations={"val": "b.json"})
+
+
+@pytest.mark.parametrize("name", ["CocoDetection", "CocoKeypoints", "CocoMultiLabel"])
+@pytest.mark.parametrize(
+    ("annotations", "message"),
+    [
+        ({"val": "a.json"}, "data.params.annotations: the file of train is missing."),
+        ({"trian": "a.json"}, 'data.params.annotations.trian: unknown key "trian". Did you mean "train"?'),
+    ],
+)
+def test_mistakes_in_the_files_are_found_before(name: str, annotations: Any, message: str) -> None:
+    (problem,) = data_problems({"name": name, "params": {"path": "x", "annotations": annotations}})
+    assert str(problem).startswith(message)
+
+
+def test_the_order_of_the_images_does_not_matter(tmp_path: Path) -> None:
+    _one_file(tmp_path)
+    before = _names(_set_up(tmp_path, val_split=0.4, test_split=0))
+    _change(tmp_path / "result.json", lambda content: content["images"].reverse())
+    assert _names(_set_up(tmp_path, val_split=0.4, test_split=0)) == before
 
 
 def test_a_crowd_is_a_region_to_ignore(coco: Path, train: Path) -> None:

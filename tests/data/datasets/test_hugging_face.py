@@ -143,6 +143,26 @@ def test_broken_rows_are_named_or_skipped_and_counted(hf: Any, tmp_path: Path, c
     assert "train/6 (the cell is empty)" in caplog.text
 
 
+def test_a_label_without_a_name_is_named_or_left_out(hf: Any, tmp_path: Path) -> None:
+    pa = pytest.importorskip("pyarrow")
+    table = _digits(hf, 4).data.table
+    field, labels = table.schema.get_field_index("label"), table.column("label").to_pylist()
+    labels[1] = 5
+    changed = table.set_column(field, table.schema.field(field), pa.array(labels))
+    hf.Dataset(hf.table.InMemoryTable(changed)).save_to_disk(tmp_path / "wrong")
+    with pytest.raises(DataError, match=r"train/1/person0_1\.png: its label number 5 is not among those of training"):
+        _set_up(tmp_path / "wrong")
+    assert sum(_lengths(_set_up(tmp_path / "wrong", on_error="skip")).values()) == 11
+
+
+def test_a_training_split_without_labels_is_named(hf: Any, tmp_path: Path) -> None:
+    rows = _digits(hf, 2)
+    changed = rows.cast_column("image", hf.Image(decode=False)).to_dict() | {"label": [None] * 6}
+    hf.Dataset.from_dict(changed, features=rows.features).save_to_disk(tmp_path / "empty")
+    with pytest.raises(DataError, match=r"empty: there are no images for training\. Add images with labels"):
+        _set_up(tmp_path / "empty", on_error="skip")
+
+
 def test_another_folder_is_refused(hf: Any, tmp_path: Path) -> None:
     with pytest.raises(DataError, match="Expected the folder that save_to_disk of a Dataset or a DatasetDict wrote"):
         _set_up(tmp_path)
@@ -155,6 +175,9 @@ def test_another_folder_is_refused(hf: Any, tmp_path: Path) -> None:
     hf.DatasetDict({"part": _digits(hf, 2)}).save_to_disk(tmp_path / "other")
     with pytest.raises(DataError, match="there is no split train among part"):
         _set_up(tmp_path / "other")
+    hf.DatasetDict(dict.fromkeys(("train", "val", "validation"), _digits(hf, 2))).save_to_disk(tmp_path / "two")
+    with pytest.raises(DataError, match="two: val and validation are both for val"):
+        _set_up(tmp_path / "two")
     hf.Dataset.from_dict({"image": [1], "label": [2]}).save_to_disk(tmp_path / "numbers")
     with pytest.raises(DataError, match="the column image of train has no images"):
         _set_up(tmp_path / "numbers")

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import logging
+import re
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +14,7 @@ from cuelight.runs.run import Run
 from support.checks import data_problems
 
 NAMES = ["one", "two", "zero"]
+CELLS = {"one": "1,0,0", "two": "0,1,0", "zero": "0,0,1"}
 
 
 def _set_up(path: Path, files: Any = "labels.csv", **params: Any) -> ImageList:
@@ -54,7 +56,7 @@ def test_a_list_is_split_like_the_folders_that_it_lists(folder: Path) -> None:
 @pytest.mark.parametrize("sign", [",", ";", "\t", ", "])
 def test_delimiters_marks_and_other_columns_do_not_matter(folder: Path, sign: str) -> None:
     rows = [f'{row.replace(",", sign)}{sign}"a note, with; signs"' for row in _rows(folder)]
-    text = "\r\n".join([sign.join(["path", "label", "note"]), *rows, "", ""])
+    text = "\r\n".join(["", sign.join(["path", "label", "note"]), *rows, "", ""])
     (folder / "labels.csv").write_text(f"\ufeff{text}", encoding="utf-8", newline="")
 
     assert _lengths(_set_up(folder, val_split=0.25, test_split=0.25)) == {"train": 18, "val": 9, "test": 9}
@@ -116,9 +118,49 @@ def test_a_column_for_each_class_is_read(folder: Path) -> None:
     assert _lengths(data) == {"train": 12, "val": 12, "test": 12}
     for files in data._splits.values():
         assert [NAMES[label] for label in files.labels] == [Path(path).name[:-7] for path in files.paths]
-    _write(folder / "test", ["one000.png, 1, 1, 0"], "filename, one, two, zero", "_classes.csv")
-    with pytest.raises(DataError, match=r"test/_classes\.csv: line 2: expected 1 for one class, got 2 classes"):
-        _set_up(folder, lists, columns={"path": "filename"})
+
+
+@pytest.mark.parametrize(
+    ("cells", "message"),
+    [
+        ("1,1,0", "expected 1 for one class, got 2 classes"),
+        (",nan,-1", "expected 1 for one class, got 0 classes"),
+        (
+            "2,0,0",
+            "one: expected 1 or 0, got '2'. If this is no class, name the column of the labels in",
+        ),
+        ("1.0,0.0,0.0", ""),
+        ("TRUE,False,", ""),
+    ],
+)
+def test_a_wrong_cell_of_a_class_is_named_or_skipped(folder: Path, cells: str, message: str) -> None:
+    rows = [f"{name}/{number:03}.png,{flags}" for name, flags in CELLS.items() for number in range(1, 6)]
+    _write(folder, [f"one/000.png,{cells}", *rows], "path,one,two,zero")
+    if message:
+        with pytest.raises(DataError, match=re.escape(f"labels.csv: line 2: {message}")):
+            _set_up(folder)
+    data = _set_up(folder, on_error="skip")
+    assert data.class_names == NAMES
+    assert sum(_lengths(data).values()) == (15 if message else 16)
+
+
+def test_the_order_of_the_rows_does_not_matter(folder: Path) -> None:
+    rows = _rows(folder)
+    before = _set_up(folder, folds=3)
+    _write(folder, rows[::-1])
+    after = _set_up(folder, folds=3)
+    assert {split: files.paths for split, files in after._splits.items()} == {
+        split: files.paths for split, files in before._splits.items()
+    }
+
+
+def test_a_list_without_images_is_named(folder: Path) -> None:
+    _write(folder, _rows(folder))
+    _write(folder, [], name="val.csv")
+    data = _set_up(folder, {"train": "labels.csv", "val": "val.csv"}, test_split=0)
+    assert _lengths(data) == {"train": 36}
+    with pytest.raises(DataError, match="there are no images for val"):
+        data.val_dataloader()
 
 
 def test_groups_are_a_column(folder: Path) -> None:
@@ -242,8 +284,11 @@ def test_lists_without_one_of_training_and_two_kinds_of_groups_are_found_before(
 
     assert "data.params.files: the list of train is missing." in problems
     assert "data.params.group_by: it excludes group_column." in problems
-    params = {"path": "x", "files": {"training": "t.csv"}, "columns": {"image": "x"}}
-    assert len(data_problems({"name": "ImageList", "params": params})) == 2
+    params = {"path": "x", "files": {"train": "t.csv", "vall": "v.csv"}, "columns": {"pth": "x"}}
+    assert [str(problem) for problem in data_problems({"name": "ImageList", "params": params})] == [
+        'data.params.files.vall: unknown key "vall". Did you mean "val"? Expected some of: train, val, test.',
+        'data.params.columns.pth: unknown key "pth". Did you mean "path"? Expected some of: path, label, split.',
+    ]
 
 
 @pytest.mark.parametrize("fold", [0, 2])

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import json
 import logging
 import sys
 from pathlib import Path
@@ -16,6 +17,13 @@ from cuelight.runs.run import Run
 from support.box_files import NAMES, write_coco
 
 SMALL = {"size": 24, "batch_size": 4, "num_workers": 0}
+
+
+@pytest.mark.parametrize("folder", ["/", "/tmp", "datasets"])
+def test_a_folder_of_another_place_is_refused(folder: str, tmp_path: Path) -> None:
+    (tmp_path / "datasets").mkdir()
+    with pytest.raises(DataError, match=r"this is no dataset of luxonis-ml\. Expected the folder of a dataset"):
+        LuxonisDetection(tmp_path / folder, **SMALL).setup()
 
 
 def test_the_package_is_named_where_it_is_missing(tmp_path: Path, monkeypatch) -> None:
@@ -131,6 +139,46 @@ def test_another_dataset_or_task_is_refused(coco: CocoDetection, tmp_path: Path)
         LuxonisDetection(_folder(tmp_path, "scenes"), task_name="cars", **SMALL).setup()
     with pytest.raises(DataError, match=r"000\.png: expected one label, got blue, "):
         LuxonisClassification(_folder(tmp_path, "scenes"), **SMALL).setup()
+
+
+def test_an_empty_or_damaged_dataset_or_another_version_is_named(digits: Path, tmp_path: Path) -> None:
+    folder = _folder(tmp_path, "digits")
+    (table,) = (folder / "annotations").glob("*.parquet")
+
+    def refused(message: str) -> None:
+        with pytest.raises(DataError, match=f"datasets/digits: {message}"):
+            LuxonisClassification(folder, **SMALL).setup()
+
+    metadata = folder / "metadata" / "metadata.json"
+    before = metadata.read_text()
+    older = {"ldf_version": "1.0.0", "classes": {"classification": ["one", "two", "zero"]}}
+    metadata.write_text(json.dumps(json.loads(before) | older))
+    refused(r"it is in LDF 1\.0\.0, but luxonis-ml in 2")
+    metadata.write_text(before)
+    content = table.read_bytes()
+    table.write_bytes(content[:100])
+    refused("luxonis-ml cannot read this dataset: ")
+    table.unlink()
+    refused("this dataset is empty")
+
+
+def test_the_order_of_tables_and_members_does_not_matter(digits: Path, tmp_path: Path) -> None:
+    polars = pytest.importorskip("polars")
+    folder = _folder(tmp_path, "digits")
+    before = LuxonisClassification(folder, **SMALL)
+    before.setup()
+    (table,) = (folder / "annotations").glob("*.parquet")
+    rows = polars.read_parquet(table)
+    rows[:20].write_parquet(table.with_name("9.parquet"))
+    rows[20:].write_parquet(table.with_name("1.parquet"))
+    table.unlink()
+    members = folder / "metadata" / "splits.json"
+    members.write_text(json.dumps({split: ids[::-1] for split, ids in json.loads(members.read_text()).items()}))
+    after = LuxonisClassification(folder, **SMALL)
+    after.setup()
+    assert {split: files.paths for split, files in after._splits.items()} == {
+        split: files.paths for split, files in before._splits.items()
+    }
 
 
 def test_a_run_is_trained_and_tested(digits: Path, tmp_path: Path) -> None:

@@ -47,7 +47,7 @@ def voc(tmp_path: Path, write_masks) -> Path:
 def test_the_lists_name_the_images_of_each_split(voc: Path, above: int) -> None:
     data = _set_up([voc, *voc.parents][above])
 
-    assert _names(data) == {"train": ["005", "000", "001", "002"], "val": ["007", "008"]}
+    assert _names(data) == {"train": ["000", "001", "002", "005"], "val": ["007", "008"]}
     for files in data._splits.values():
         assert [Path(mask).stem for mask in files.masks] == [Path(path).stem for path in files.paths]
 
@@ -178,7 +178,7 @@ def test_a_name_without_image_or_mask_is_told_or_left_out(voc: Path, caplog) -> 
         _set_up(voc)
 
     with caplog.at_level(logging.WARNING):
-        assert _names(_set_up(voc, on_error="skip"))["train"] == ["005", "000", "002"]
+        assert _names(_set_up(voc, on_error="skip"))["train"] == ["000", "002", "005"]
     assert "1 of 4 names have no image or no mask: skipped, such as 001" in caplog.text
 
 
@@ -226,7 +226,7 @@ def test_what_is_not_used_is_named_in_one_line(voc: Path, caplog) -> None:
 
 def test_two_files_of_one_name_are_refused(voc: Path) -> None:
     Image.open(voc / "JPEGImages" / "000.jpg").save(voc / "JPEGImages" / "000.png")
-    with pytest.raises(DataError, match=r"000\.png: there is a second file of this name, .*000\.jpg\. Remove one"):
+    with pytest.raises(DataError, match=r"000\.png: there is a second file of this name, .*\.jpg\. Rename or remove"):
         _set_up(voc)
 
 

@@ -11,7 +11,7 @@ import torch
 
 from cuelight.data.datasets.voc_detection import VOCDetection
 from cuelight.errors import DataError
-from support.box_files import NAMES, SPLITS, write_voc, write_voc_file
+from support.box_files import NAMES, SPLITS, write_coco, write_voc, write_voc_file, write_yolo
 from support.box_scenes import overlapping_scene
 
 
@@ -162,7 +162,7 @@ def test_names_in_lists_may_have_spaces_folders_and_flags(voc: Path) -> None:
     (voc / "Annotations" / "000.xml").rename(voc / "Annotations" / "a b.xml")
     (voc / "ImageSets" / "Main" / "train.txt").write_text("a b\r\nsub/001\n002  1\n003 -1\n")
 
-    assert _names(_set_up(voc))["train"] == ["a b", "001", "002", "003"]
+    assert _names(_set_up(voc))["train"] == ["001", "002", "003", "a b"]
 
 
 def test_a_pipe_is_refused(voc: Path) -> None:
@@ -200,6 +200,33 @@ def test_another_layout_is_told(tmp_path: Path, voc: Path) -> None:
         _set_up(voc / "ImageSets")
     with pytest.raises(DataError, match="there is no such folder"):
         _set_up(voc / "nowhere")
+    _roboflow(voc)
+    shutil.rmtree(voc / "train")
+    with pytest.raises(DataError, match=r"found XML files in valid and test, but none in a folder train\. Expected"):
+        _set_up(voc)
+
+
+@pytest.mark.parametrize(
+    ("write", "hint"),
+    [
+        (write_coco, "It has JSON files; CocoDetection reads those of COCO"),
+        (write_yolo, r"It has data\.yaml; YoloDetection reads this"),
+    ],
+)
+def test_another_format_is_told_before_images_of_one_name(tmp_path: Path, write: Any, hint: str) -> None:
+    root = write(tmp_path / "other")
+    for split in ("train", "valid"):
+        (root / split).mkdir()
+        shutil.copy(next(root.rglob("000.png")), root / split / "1.png")
+    with pytest.raises(DataError, match=rf"other: there is no XML file in this folder\. {hint}\. Expected the folders"):
+        _set_up(root)
+
+
+def test_an_empty_list_and_two_of_one_split_are_told(voc: Path) -> None:
+    (voc / "ImageSets" / "Main" / "validation.txt").write_text("009\n")
+    with pytest.raises(DataError, match="Main: val and validation are both for val"):
+        _set_up(voc)
+    (voc / "ImageSets" / "Main" / "validation.txt").unlink()
     (voc / "ImageSets" / "Main" / "train.txt").write_text("")
     with pytest.raises(DataError, match=r"train\.txt: this file is empty or does not exist"):
         _set_up(voc)

@@ -207,6 +207,7 @@ BROKEN = {
     ),
     "another count": (f"train: images/train\nnc: 5\n{NAMED}", "nc is 5, but there are 4 names"),
     "empty": ("", "expected a mapping of keys"),
+    "val twice": (f"train: images/train\nval: a\nvalid: b\n{NAMED}", "val and valid are both for val"),
 }
 
 

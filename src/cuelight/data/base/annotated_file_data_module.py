@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 from abc import abstractmethod
 from collections.abc import Iterator, Mapping, Sequence
+from operator import attrgetter
 from pathlib import Path
 from typing import Annotated, Any, Protocol, TypeVar
 
@@ -178,7 +179,7 @@ class AnnotatedFileDataModule(ImageFileDataModule[_Files]):
 
 def _usable(images: Sequence[AnnotatedImage], errors: AnnotationErrors) -> Iterator[AnnotatedImage]:
     seen = set()
-    for image in images:
+    for image in sorted(images, key=attrgetter("path")):  # so that splits do not depend on the order of a file
         if image.path in seen:
             errors.add(image.path, "this image is listed twice")
             continue

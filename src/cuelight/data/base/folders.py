@@ -16,8 +16,7 @@ logger = logging.getLogger(__name__)
 
 OnError = Literal["raise", "skip"]
 
-SPLIT_NAMES = {"train": ("train",), "val": ("val", "valid", "validation"), "test": ("test",)}
-SPLIT_OF = {name: split for split, names in SPLIT_NAMES.items() for name in names}
+SPLIT_OF = {"train": "train", "val": "val", "valid": "val", "validation": "val", "test": "test"}
 _LAYOUT = "Expected one folder per class in it, or the folders train, val and test with one folder per class in each."
 
 
@@ -46,8 +45,18 @@ def require_folder(root: Path, layout: str) -> None:
 
 
 def split_folders(root: Path) -> dict[str, Path]:
-    """Return the folders that are named after a split; ``valid`` and ``validation`` mean ``val``."""
-    return {split: root / name for split, names in SPLIT_NAMES.items() for name in names if (root / name).is_dir()}
+    """Return the folders that are named after a split, by :func:`names_of_splits`."""
+    found = names_of_splits((name for name in SPLIT_OF if (root / name).is_dir()), root)
+    return {split: root / name for split, name in found.items()}
+
+
+def names_of_splits(names: Iterable[str], source: object) -> dict[str, str]:
+    """Return for each split which of the ``names`` means it; if two do, ``DataError`` names their ``source``."""
+    given, found = set(names), dict[str, str]()
+    for name, split in SPLIT_OF.items():
+        if name in given and found.setdefault(split, name) != name:
+            raise DataError(f"{source}: {found[split]} and {name} are both for {split}. Rename one, or join them.")
+    return found
 
 
 def find_classes(folder: Path, on_error: OnError = "raise") -> list[str]:

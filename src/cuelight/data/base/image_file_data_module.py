@@ -209,6 +209,8 @@ class ImageFileDataModule(ImageDataModule[_Files]):
             return
         listed = self.list_files()
         self.check_files(listed["train"])
+        if not len(listed["train"]):
+            raise DataError(f"{self.path}: there are no images for training. Add images with labels.")
         splits = self._split(listed)
         self.taken_from_training = [split for split, files in splits.items() if split not in listed and len(files)]
         self.take_splits(splits, skip_unreadable=self.on_error == "skip")

@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import csv
-import io
 from collections.abc import Iterator, Mapping
 from pathlib import Path, PurePosixPath
 from typing import NamedTuple
 
 from cuelight.data.base.box_annotations import AnnotationErrors
 from cuelight.data.base.folders import SPLIT_OF
-from cuelight.data.base.text_lines import read_text
+from cuelight.data.base.label_table import VALUES
+from cuelight.data.base.text_lines import read_rows, read_text
 from cuelight.data.finding import is_image
 from cuelight.errors import DataError, did_you_mean
 
@@ -39,8 +38,8 @@ def read_image_list(file: Path, columns: Mapping[str, str], errors: AnnotationEr
     """Yield the entries of a list; ``errors`` gets those that are incomplete.
 
     A file whose name ends in ``.csv`` or ``.tsv`` has a header; ``columns`` has the names of ``path``, ``label`` and,
-    if they are used, ``split`` and ``group``. Without a column of labels, each class has one of its own, which is 1 for
-    its images and 0 for others. Another file has a path and a label in each line, or only a path, whose last folder is
+    if they are used, ``split`` and ``group``. Without a column of labels, each other column is a class, with 1 for its
+    images and 0 for others. Another file has a path and a label in each line, or only a path, whose last folder is
     named after the class. ``DataError`` is raised if the file is not like this.
     """
     is_csv = file.suffix.lower() in _CSV_SUFFIXES
@@ -64,24 +63,23 @@ def _read_lines(file: Path) -> Iterator[ListedImage]:
 
 
 def _read_csv(file: Path, columns: Mapping[str, str], errors: AnnotationErrors) -> Iterator[ListedImage]:
-    rows = _rows(file)
+    rows = read_rows(file)
     _, header = next(rows, (1, []))
-    _check_header(file, header, columns)
-    others = [name for name in header if name not in columns.values()]
+    label, classes = columns["label"], [name for name in header if name and name not in columns.values()]
+    _check_header(file, header, columns, classes)
     for number, row in rows:
         where = f"{file}: line {number}"
         if len(row) != len(header):
             errors.add(where, f"expected {len(header)} cells as in the header, got {len(row)}")
             continue
         cells = dict(zip(header, row, strict=True))
-        if columns["label"] in header:
-            labels = [cells[columns["label"]]]
-        elif len(others) > 1 and all(cells[name] in ("0", "1") for name in others):
-            labels = [name for name in others if cells[name] == "1"]
-        else:
-            raise DataError(_missing(file, columns["label"], header))
+        wrong = [name for name in classes if label not in cells and cells[name].lower() not in VALUES]
+        labels = [cells[label]] if label in cells else [name for name in classes if VALUES.get(cells[name].lower())]
         found = {key: cells[name] for key, name in columns.items() if name in cells and key != "label"}
-        if len(labels) != 1:
+        if wrong:
+            hint = "If this is no class, name the column of the labels in data.params.columns"
+            errors.add(where, f"{wrong[0]}: expected 1 or 0, got {cells[wrong[0]]!r}. {hint}")
+        elif len(labels) != 1:
             errors.add(where, f"expected 1 for one class, got {len(labels)} classes")
         elif empty := [columns[key] for key, cell in found.items() if not cell]:
             errors.add(where, f"the column {empty[0]} is empty")
@@ -93,25 +91,12 @@ def _read_csv(file: Path, columns: Mapping[str, str], errors: AnnotationErrors) 
             yield ListedImage(where, path, labels[0], split, found.get("group", ""))
 
 
-def _check_header(file: Path, header: list[str], columns: Mapping[str, str]) -> None:
+def _check_header(file: Path, header: list[str], columns: Mapping[str, str], classes: list[str]) -> None:
     if twice := [name for name in header if name and header.count(name) > 1]:
         raise DataError(f"{file}: the header has the column {twice[0]} twice. Rename or remove one of them.")
     for key, name in columns.items():
-        if name not in header and key != "label" and name != "split":
+        if name not in header and name != "split" and (key != "label" or not classes[1:]):
             raise DataError(_missing(file, name, header))
-
-
-def _rows(file: Path) -> Iterator[tuple[int, list[str]]]:
-    """Yield the number of the last line of each row that is not blank, and its cells; the delimiter is guessed."""
-    text = read_text(file)
-    delimiter = max(",;\t", key=text.partition("\n")[0].count)
-    reader = csv.reader(io.StringIO(text, newline=""), delimiter=delimiter, skipinitialspace=True, strict=True)
-    try:
-        for row in reader:
-            if any(cells := [cell.strip() for cell in row]):
-                yield reader.line_num, cells
-    except csv.Error as error:
-        raise DataError(f"{file}: line {reader.line_num}: this is not CSV: {error}.") from error
 
 
 def _missing(file: Path, name: str, header: list[str]) -> str:

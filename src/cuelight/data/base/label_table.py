@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import csv
-import io
 import re
 from collections.abc import Collection, Iterable, Iterator, Mapping
 from pathlib import Path
@@ -17,22 +15,22 @@ from cuelight.data.base.box_annotations import (
     Annotations,
 )
 from cuelight.data.base.folders import SPLIT_OF
-from cuelight.data.base.text_lines import read_text
+from cuelight.data.base.text_lines import read_rows
 from cuelight.data.finding import is_file
 from cuelight.errors import DataError
 
 _FORMAT = (
-    "Expected columns separated by commas, with their names in the first line: the path of an image, then either a "
-    "column for each class with 1, 0, or nothing if it is unknown, or a column labels with names separated by |; and "
-    "perhaps a column split."
+    "Expected columns separated by commas, semicolons or tabs, with their names in the first line: the path of an "
+    "image, then either a column for each class with 1, 0, or nothing if it is unknown, or a column labels with names "
+    "separated by |; and perhaps a column split."
 )
 _LIST, _SPLIT = "labels", "split"
-# Whether the class is in the image; None if unknown. As pandas and CheXpert write them, too.
-_VALUES: Mapping[str, bool | None] = {
+VALUES: Mapping[str, bool | None] = {
     **dict.fromkeys(("1", "1.0", "true"), True),
     **dict.fromkeys(("0", "0.0", "false"), False),
     **dict.fromkeys(("", "-1", "-1.0", "nan"), None),
 }
+"""Whether a class is in the image; ``None`` if unknown. As pandas and CheXpert write them, too."""
 
 
 def read_label_table(
@@ -49,11 +47,10 @@ def read_label_table(
     Raises:
         DataError: The file is not as expected, or has no image for training.
     """
-    lines = _lines(file)
+    lines = read_rows(file)
     _, header = next(lines, (0, [""]))
     columns = _class_columns(header, file)
     chosen = [name for name in columns if classes is None or name in classes]
-    names: dict[str, None] = {}
     splits: dict[str, list[AnnotatedImage]] = {split: [] for split in SPLIT_OF.values()}
     for line, cells in lines:
         where = f"{file}: line {line}"
@@ -62,25 +59,13 @@ def read_label_table(
         except ValueError as error:
             errors.add(where, str(error))
             continue
-        names |= dict.fromkeys(found)
         objects = [AnnotatedObject(name, WHOLE, unknown, where) for name, unknown in found.items()]
         splits[split].append(AnnotatedImage(str(path), RELATIVE, objects))
     if not splits["train"]:
         raise DataError(f"{file}: there is no image for train. {_FORMAT}")
+    names = {each.name for images in splits.values() for image in images for each in image.objects}
     class_names = sorted(names) if _LIST in columns else columns
     return Annotations(class_names, {split: images for split, images in splits.items() if images})
-
-
-def _lines(file: Path) -> Iterator[tuple[int, list[str]]]:
-    """Yield the number and the cells of each line that is not blank."""
-    reader = csv.reader(io.StringIO(read_text(file), newline=""), strict=True)
-    try:
-        for row in reader:
-            cells = [cell.strip() for cell in row]
-            if any(cells):
-                yield reader.line_num, cells
-    except csv.Error as error:
-        raise DataError(f"{file}: line {reader.line_num}: {error}. {_FORMAT}") from error
 
 
 def _class_columns(header: list[str], file: Path) -> list[str]:
@@ -115,8 +100,8 @@ def _read_line(
 def _marked(row: Mapping[str, str], columns: Iterable[str]) -> Iterator[tuple[str, bool]]:
     for name in columns:
         value = row[name].lower()
-        if value not in _VALUES:
+        if value not in VALUES:
             hint = "Name the columns that are classes in data.params.classes, if this is none"
             raise ValueError(f"{name}: expected 1, 0, or -1 or nothing if it is unknown, got {row[name]!r}. {hint}")
-        if (present := _VALUES[value]) is not False:
+        if (present := VALUES[value]) is not False:
             yield name, present is None

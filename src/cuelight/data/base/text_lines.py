@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import csv
+import io
+from collections.abc import Iterator
 from pathlib import Path
 
 from cuelight.errors import DataError
@@ -31,3 +34,16 @@ def read_text(file: Path) -> str:
 def read_lines(file: Path) -> list[str]:
     """Return the lines that are not blank, without the spaces around them, of a file as for :func:`read_text`."""
     return [line.strip() for line in read_text(file).splitlines() if line.strip()]
+
+
+def read_rows(file: Path) -> Iterator[tuple[int, list[str]]]:
+    """Yield the number of the last line of each row that is not blank, and its cells; the delimiter is guessed."""
+    text = read_text(file)
+    delimiter = max(",;\t", key=text.lstrip(" \r\n").partition("\n")[0].count)
+    reader = csv.reader(io.StringIO(text, newline=""), delimiter=delimiter, skipinitialspace=True, strict=True)
+    try:
+        for row in reader:
+            if any(cells := [cell.strip() for cell in row]):
+                yield reader.line_num, cells
+    except csv.Error as error:
+        raise DataError(f"{file}: line {reader.line_num}: this is not CSV: {error}.") from error

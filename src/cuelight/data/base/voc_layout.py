@@ -6,7 +6,7 @@ import os
 import re
 from pathlib import Path
 
-from cuelight.data.base.folders import SPLIT_NAMES
+from cuelight.data.base.folders import names_of_splits
 from cuelight.data.base.mask_files import Color
 from cuelight.data.base.text_lines import read_lines
 from cuelight.data.finding import UnusedFiles, walk_images
@@ -35,11 +35,11 @@ def read_lists(folder: Path, layout: str) -> dict[str, list[str]]:
     """
     lists = {file.stem.lower(): file for file in sorted(folder.glob("*.txt"))}
     if "train" in lists:
-        files = {split: lists[name] for split, names in SPLIT_NAMES.items() for name in names if name in lists}
+        files = {split: lists[name] for split, name in names_of_splits(lists, folder).items()}
     else:
         whole = {"train": lists.get("default") or lists.get("trainval"), "test": lists.get("test")}
         files = {split: file for split, file in whole.items() if file}
-    names = {split: list(map(_name, read_lines(file))) for split, file in files.items()}
+    names = {split: sorted(map(_name, read_lines(file))) for split, file in files.items()}
     if not names.get("train"):
         raise DataError(f"{folder / 'train.txt'}: this file is empty or does not exist. {layout}")
     return names
@@ -75,5 +75,5 @@ def images_by_name(folder: Path, unused: UnusedFiles) -> dict[str, str]:
     for path in sorted(walk_images(folder, unused)):
         name = os.path.splitext(os.path.basename(path))[0]  # noqa: PTH119, PTH122 - of 10^5 files
         if (first := found.setdefault(name, path)) != path:
-            raise DataError(f"{path}: there is a second file of this name, {first}. Remove one of them.")
+            raise DataError(f"{path}: there is a second file of this name, {first}. Rename or remove one of them.")
     return found

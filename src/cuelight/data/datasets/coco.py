@@ -9,34 +9,32 @@ from collections.abc import Container, Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, ClassVar, Literal
 
+from cuelight.data.base.annotated_file_data_module import AnnotatedFileDataModule
 from cuelight.data.base.box_annotations import AnnotatedImage, AnnotatedObject, AnnotationErrors, Annotations, Point
 from cuelight.data.base.box_file_data_module import BoxFileDataModule
 from cuelight.data.base.folders import SPLIT_OF, report_unused, require_folder, split_folders
 from cuelight.data.base.point_annotations import coco_points, coco_skeleton
 from cuelight.data.base.text_lines import read_text
 from cuelight.data.finding import UnusedFiles, is_file, walk_images
-from cuelight.errors import DataError
+from cuelight.errors import DataError, Problem
 
 _LAYOUT = (
     "Expected JSON files in it or in its folder annotations, such as instances_train.json and instances_val.json, or "
     "one in each of the folders train, valid and test. Otherwise set data.params.annotations."
 )
 _SPLIT_IN_NAME = re.compile(r"(?:^|[^a-z])(train|validation|valid|val|test)(?:[^a-z]|$)")
-INSTANCES = "instances"
-"""The beginning of the names of the files of COCO itself."""
-
 _TRIED = 20
 _ID = int | float | str
 
 PerSplit = dict[Literal["train", "val", "test"], str]
 
 
-class CocoDetection(BoxFileDataModule):
-    """Images with boxes in JSON files of the format of COCO (Lin et al., 2014, Microsoft COCO).
+class CocoFiles(AnnotatedFileDataModule[Any]):
+    """Images in JSON files of the format of COCO (Lin et al., 2014, Microsoft COCO).
 
     The layout of COCO itself and the exports of Roboflow, CVAT and others are found in ``path``; others are set with
-    ``annotations`` and ``images``. Regions marked ``iscrowd`` are ignored. A missing val or test split is taken
-    from the training images.
+    ``annotations`` and ``images``. A missing val or test split is taken from the training images. A subclass lists it
+    before the base that has its task.
 
     Args:
         path: The folder.
@@ -44,10 +42,11 @@ class CocoDetection(BoxFileDataModule):
             ``path``; found by its name if left out.
         images: The folder to which the names of images in a JSON file are relative, for each split or for all; found if
             left out.
-        **options: As for :class:`~cuelight.data.base.box_file_data_module.BoxFileDataModule`.
+        **options: As for the next base.
     """
 
-    prefix: ClassVar[str] = INSTANCES
+    prefix: ClassVar[str] = "instances"  # of the names of the files of COCO itself
+    with_points: ClassVar[bool] = False
 
     def __init__(
         self,
@@ -60,49 +59,54 @@ class CocoDetection(BoxFileDataModule):
         self.annotations = annotations
         self.images = images
 
+    @classmethod
+    def parameter_problems(cls, params: Mapping[str, Any], path: str) -> list[Problem]:
+        """Report annotations without those of training, too."""
+        files = params.get("annotations")
+        missing = isinstance(files, Mapping) and "train" not in files
+        own = [Problem("the file of train is missing.", f"{path}.annotations")] if missing else []
+        return [*super().parameter_problems(params, path), *own]
+
     def read_annotations(self, errors: AnnotationErrors) -> Annotations:
         """Return the images of ``train`` and, where there are such files, of ``val`` and ``test``."""
         root = Path(self.path)
-        return read_coco(root, self.annotations, self.images, errors, self.prefix, self.with_points, self.classes)
+        require_folder(root, _LAYOUT)
+        files = _given(root, self.annotations, "train") or _find_annotation_files(root, self.prefix)
+        if "train" not in files:
+            raise DataError(f"{root}: there is no JSON file for train. {_LAYOUT}")
+        folders = _given(root, self.images, *files)
+        for folder in folders.values():
+            if not folder.is_dir():
+                raise DataError(f"{folder}: there is no such folder. Set data.params.images to a folder in {root}.")
+        unused = UnusedFiles(root, ignored=(".json",))
+        splits: dict[str, list[AnnotatedImage]] = {}
+        read = {
+            split: _CocoFile(file, errors, self.prefix, self.with_points, self.classes) for split, file in files.items()
+        }
+        skeleton = read["train"].skeleton
+        walked: dict[Path, set[str]] = {}
+        for split, coco in read.items():
+            if coco.skeleton != skeleton:
+                raise DataError(f"{coco.file}: its keypoints differ from those of {read['train'].file}.")
+            folder = folders.get(split) or coco.find_images(root, split)
+            if folder not in walked:
+                walked[folder] = set(walk_images(folder, unused))
+            splits[split] = list(coco.annotated_images(folder))
+        used = {image.path for listed in splits.values() for image in listed}
+        for path in sorted(set().union(*walked.values()) - used):
+            unused.add_without_annotation(path)
+        report_unused(unused, root, [*walked, *(file.parent for file in files.values() if file.parent != root)])
+        return Annotations(read["train"].class_names(), splits, skeleton)
 
 
-def read_coco(
-    root: Path,
-    annotations: str | PerSplit | None,
-    images: str | PerSplit | None,
-    errors: AnnotationErrors,
-    prefix: str = INSTANCES,
-    with_points: bool = False,
-    classes: Container[str] | None = None,
-) -> Annotations:
-    """Return the images of ``train`` and, where there are such files, of ``val`` and ``test``.
+class CocoDetection(CocoFiles, BoxFileDataModule):
+    """Images with boxes in JSON files of the format of COCO (Lin et al., 2014, Microsoft COCO).
 
-    ``annotations`` and ``images`` are as for :class:`CocoDetection`; files whose names begin with ``prefix`` are found
-    first. With points, only those of ``classes`` are read. Raises ``DataError`` if the files are not as expected.
+    Files are found as by :class:`~cuelight.data.datasets.coco.CocoFiles`. Regions marked ``iscrowd`` are ignored.
+
+    Args:
+        **options: As for CocoFiles and for :class:`~cuelight.data.base.box_file_data_module.BoxFileDataModule`.
     """
-    require_folder(root, _LAYOUT)
-    files = _given(root, annotations, "train") or _find_annotation_files(root, prefix)
-    folders = _given(root, images, *files)
-    for folder in folders.values():
-        if not folder.is_dir():
-            raise DataError(f"{folder}: there is no such folder. Set data.params.images to a folder in {root}.")
-    unused = UnusedFiles(root, ignored=(".json",))
-    splits: dict[str, list[AnnotatedImage]] = {}
-    read = {split: _CocoFile(file, errors, prefix, with_points, classes) for split, file in files.items()}
-    skeleton = read["train"].skeleton
-    walked: dict[Path, set[str]] = {}
-    for split, coco in read.items():
-        if coco.skeleton != skeleton:
-            raise DataError(f"{coco.file}: its keypoints differ from those of {read['train'].file}.")
-        folder = folders.get(split) or coco.find_images(root, split)
-        if folder not in walked:
-            walked[folder] = set(walk_images(folder, unused))
-        splits[split] = list(coco.annotated_images(folder))
-    used = {image.path for listed in splits.values() for image in listed}
-    for path in sorted(set().union(*walked.values()) - used):
-        unused.add_without_annotation(path)
-    report_unused(unused, root, [*walked, *(file.parent for file in files.values() if file.parent != root)])
-    return Annotations(read["train"].class_names(), splits, skeleton)
 
 
 class _CocoFile:
@@ -230,8 +234,6 @@ def _find_annotation_files(root: Path, prefix: str) -> dict[str, Path]:
         if len(files) > 1:
             names = " or ".join(str(file.relative_to(root)) for file in files[:5])
             raise DataError(f"{root}: is {names} the file of {split}? Set data.params.annotations.")
-    if "train" not in found:
-        raise DataError(f"{root}: there is no JSON file for train. {_LAYOUT}")
     return {split: found[split][0] for split in ("train", "val", "test") if split in found}
 
 

@@ -14,7 +14,7 @@ from PIL import Image
 
 from cuelight.data.base.box_annotations import AnnotationErrors
 from cuelight.data.base.fingerprints import hash_files
-from cuelight.data.base.folders import SPLIT_OF, require_folder
+from cuelight.data.base.folders import SPLIT_OF, names_of_splits, require_folder
 from cuelight.data.base.image_files import ImageFiles
 from cuelight.data.datasets.image_folder import ImageFolder
 from cuelight.data.reading import UnreadableImageError, read_image
@@ -53,8 +53,9 @@ class TableImages(ImageFiles):
 
     def part(self, positions: Sequence[int] | NDArray[np.int64]) -> TableImages:
         """Return the images at these positions, in this order."""
-        rows, files = [self.rows[i] for i in positions], super().part(positions)
-        return TableImages(self.table, self.column, rows, files.paths, files.labels, self.value_range)
+        rows, paths = [self.rows[i] for i in positions], [self.paths[i] for i in positions]
+        labels = [self.labels[i] for i in positions]
+        return TableImages(self.table, self.column, rows, paths, labels, self.value_range)
 
 
 class HuggingFaceImages(ImageFolder):
@@ -136,7 +137,7 @@ class HuggingFaceImages(ImageFolder):
         except (OSError, ValueError, LookupError, TypeError, AttributeError) as error:
             raise DataError(f"{root}: {str(error).rstrip('.')}. {_LAYOUT}") from error
         splits = {"train": loaded} if isinstance(loaded, datasets.Dataset) else dict(loaded)
-        known = {SPLIT_OF[name]: rows for name, rows in splits.items() if name in SPLIT_OF}
+        known = {split: splits[name] for split, name in names_of_splits(splits, root).items()}
         if others := [name for name in splits if name not in SPLIT_OF]:
             logger.warning("%s: not used: the splits %s", root, ", ".join(others))
         if "train" not in known:
@@ -154,7 +155,8 @@ class HuggingFaceImages(ImageFolder):
         """Return the class of each row; ``None`` without one."""
         values, feature = rows.data.column(self.label_column).to_pylist(), rows.features[self.label_column]
         if hasattr(feature, "names"):
-            return [feature.names[value] if value is not None and value >= 0 else None for value in values]
+            names = dict(enumerate(feature.names))
+            return [None if value is None or value < 0 else names.get(value, f"number {value}") for value in values]
         if not all(value is None or isinstance(value, str) for value in values):
             raise DataError(
                 f"{self.path}: the column {self.label_column} has {feature}; expected ClassLabel or texts. Set "
@@ -169,7 +171,7 @@ class HuggingFaceImages(ImageFolder):
         names = self._label_names(rows)
         for path, name in zip(paths, names, strict=True):
             if name not in label_of:
-                errors.add(path, f"no training image has the label {name}" if name else "there is no label")
+                errors.add(path, f"its label {name} is not among those of training" if name else "there is no label")
         errors.report()
         used = {row: label_of[name] for row, name in enumerate(names) if name in label_of}
         labels = list(used.values())

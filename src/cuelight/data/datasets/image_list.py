@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterable, Iterator, Mapping
+from operator import itemgetter
 from pathlib import Path
 from typing import Any, Literal
 
@@ -108,9 +109,10 @@ class ImageList(ImageFolder):
         """Return the entries of each split by the path of their image."""
         if self._entries is None:
             errors = AnnotationErrors(self.path, self.on_error)
-            found: dict[str, dict[str, ListedImage]] = {"train": {}}
+            given = () if isinstance(self.files, str) else self.files
+            found: dict[str, dict[str, ListedImage]] = {split: {} for split in ("train", *given)}
             first: dict[str, ListedImage] = {}
-            for path, entry in self._find(errors):
+            for path, entry in sorted(self._find(errors), key=itemgetter(0)):
                 if (before := first.setdefault(path, entry)) is entry:
                     found.setdefault(entry.split, {})[path] = entry
                 else:

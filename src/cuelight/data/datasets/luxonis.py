@@ -58,17 +58,18 @@ class LuxonisFileDataModule(ImageFileDataModule[Any]):
         An image that is missing is added to ``errors``.
 
         Raises:
-            DataError: luxonis-ml is not installed with its extra ``data``, or there is no such dataset or task.
+            DataError: luxonis-ml is not installed with its extra ``data``, or there is no such dataset or task, or it
+                cannot be read.
         """
-        dataset = _open(Path(self.path))
+        dataset, table = _open(Path(self.path))
         task = self._find_task(dataset.get_tasks())
-        table = dataset._load_df_offline(raise_when_empty=True)  # noqa: SLF001 - LuxonisLoader would decode each image
         groups: dict[str, dict[str, list[dict[str, Any]]]] = {}
         for row in table.iter_rows(named=True):
             records = groups.setdefault(row["group_id"], {}).setdefault(row["file"], [])
             if (row["task_name"], row["task_type"]) == (task, self.task_type):
                 records.append(row)
-        self._root = Path(os.path.commonpath([Path(file).parent for images in groups.values() for file in images]))
+        folders = [Path(file).absolute().parent for images in groups.values() for file in images]
+        self._root = Path(os.path.commonpath(folders))
         splits: dict[str, dict[str, list[dict[str, Any]]]] = {"train": {}}
         for split, members in (dataset.get_splits() or {}).items():
             for file, records in (item for group in members for item in groups.get(group, {}).items()):
@@ -109,7 +110,7 @@ class LuxonisClassification(LuxonisFileDataModule, ImageFolder):
         listed = {}
         for split, images in self.read_records(errors)[1].items():
             used = {}
-            for file, records in images.items():
+            for file, records in sorted(images.items()):
                 names = {record["class_name"] for record in records}
                 if len(names) == 1 and names <= label_of.keys():
                     used[file] = label_of[names.pop()]
@@ -146,19 +147,31 @@ def _to_object(file: str, record: dict[str, Any]) -> AnnotatedObject:
     return AnnotatedObject(record["class_name"], edges, False, f"{file}: object {record['instance_id']}")
 
 
-def _open(folder: Path) -> Any:
-    """Return the ``LuxonisDataset`` in a folder, which luxonis-ml itself finds by its name."""
+def _open(folder: Path) -> tuple[Any, Any]:
+    """Return the ``LuxonisDataset`` in a folder, which luxonis-ml itself finds by its name, and its records."""
     require_folder(folder, _LAYOUT)
-    datasets, team, data, base = folder.absolute().parents[:4]
-    if (datasets.name, data.name) != ("datasets", "data") or not (folder / "metadata").is_dir():
+    above = folder.absolute().parents
+    if [each.name for each in above[:3:2]] != ["datasets", "data"] or not (folder / "metadata").is_dir():
         raise DataError(f"{folder}: this is no dataset of luxonis-ml. {_LAYOUT}")
     try:
+        import polars as pl  # noqa: PLC0415 - luxonis-ml needs it, too
         from luxonis_ml.data import LuxonisDataset  # noqa: PLC0415 - an extra
+        from luxonis_ml.data.utils.constants import LDF_VERSION  # noqa: PLC0415
         from luxonis_ml.utils import environ  # noqa: PLC0415
     except ImportError as error:
         raise DataError('luxonis-ml is not installed with its data. Run: pip install "cuelight[ldf]"') from error
-    before, environ.LUXONISML_BASE_PATH = environ.LUXONISML_BASE_PATH, base
+    before, environ.LUXONISML_BASE_PATH = environ.LUXONISML_BASE_PATH, above[3]
     try:
-        return LuxonisDataset(folder.name, team_id=team.name)
+        dataset = LuxonisDataset(folder.name, team_id=above[1].name)
+        tables = [pl.read_parquet(file) for file in sorted((folder / "annotations").glob("*.parquet"))]
+        table = pl.concat([pl.DataFrame(), *tables], how="diagonal_relaxed")
+    except (OSError, ValueError, LookupError, TypeError, pl.exceptions.PolarsError) as error:
+        reason = str(error).partition("\n")[0]
+        raise DataError(f"{folder}: luxonis-ml cannot read this dataset: {reason}") from error
     finally:
         environ.LUXONISML_BASE_PATH = before
+    if dataset.version.major != LDF_VERSION.major:
+        raise DataError(f"{folder}: it is in LDF {dataset.version}, but luxonis-ml in {LDF_VERSION}. Make it again.")
+    if table.is_empty():
+        raise DataError(f"{folder}: this dataset is empty. Add images with dataset.add().")
+    return dataset, table

@@ -21,6 +21,10 @@ _LAYOUT = (
     "Expected the folders JPEGImages, Annotations and ImageSets/Main in it or in VOCdevkit/VOC2012 below it, or images "
     "with an XML file each, perhaps in folders train, valid and test."
 )
+_OTHER_FORMATS = {
+    "*.json": "It has JSON files; CocoDetection reads those of COCO.",
+    "data.yaml": "It has data.yaml; YoloDetection reads this.",
+}
 _EDGES = ("xmin", "ymin", "xmax", "ymax")
 
 
@@ -66,16 +70,20 @@ def _read_listed(root: Path, errors: AnnotationErrors) -> dict[str, list[Annotat
 
 def _read_folders(root: Path, errors: AnnotationErrors) -> dict[str, list[AnnotatedImage]]:
     found = {split: folder for split, folder in split_folders(root).items() if _annotations_by_name(folder)}
-    folders = found if "train" in found else {"train": root}
+    if found and "train" not in found:
+        names = " and ".join(folder.name for folder in found.values())
+        raise DataError(f"{root}: found XML files in {names}, but none in a folder train. {_LAYOUT}")
     unused = UnusedFiles(root, ignored=(".xml",))
     splits = {}
-    for split, folder in folders.items():
-        images, annotations = images_by_name(folder, unused), _annotations_by_name(folder)
+    for split, folder in (found or {"train": root}).items():
+        annotations = _annotations_by_name(folder)
         if not annotations:
-            raise DataError(f"{folder}: there is no XML file in this folder. {_LAYOUT}")
-        names = sorted(images.keys() | annotations.keys())
-        splits[split] = list(_pair(names, images, annotations, str(folder), errors))
-    report_unused(unused, root, folders.values())
+            hints = [hint for pattern, hint in _OTHER_FORMATS.items() if any(root.rglob(pattern))]
+            raise DataError(" ".join([f"{folder}: there is no XML file in this folder.", *hints, _LAYOUT]))
+        images = images_by_name(folder, unused)
+        pairs = _pair(sorted(images.keys() | annotations.keys()), images, annotations, str(folder), errors)
+        splits[split] = list(pairs)
+    report_unused(unused, root, found.values())
     return splits
 
 

@@ -19,7 +19,7 @@ from cuelight.data.base.box_annotations import (
     Annotations,
 )
 from cuelight.data.base.box_file_data_module import BoxFileDataModule
-from cuelight.data.base.folders import SPLIT_NAMES, report_unused
+from cuelight.data.base.folders import names_of_splits, report_unused
 from cuelight.data.base.point_annotations import to_points, yolo_skeleton
 from cuelight.data.base.text_lines import read_lines, read_text
 from cuelight.data.finding import UnusedFiles, is_file, walk_images
@@ -60,12 +60,9 @@ class YoloDetection(BoxFileDataModule):
         unused = UnusedFiles(file.parent, ignored=(".txt", ".cache", ".yaml", ".yml"))
         splits: dict[str, list[AnnotatedImage]] = {}
         folders: list[Path] = []
-        for split, keys in SPLIT_NAMES.items():
-            entry = next((settings[key] for key in keys if settings.get(key)), None)
-            if entry is None:
-                continue
+        for split, key in names_of_splits(filter(settings.get, settings), file).items():
             try:
-                found = [_find_place(place, roots, file, split) for place in _as_list(entry, file, split)]
+                found = [_find_place(place, roots, file, split) for place in _as_list(settings[key], file, split)]
             except DataError:
                 if split == "train" or "roboflow" not in settings:
                     raise
