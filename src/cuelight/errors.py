@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from typing import NamedTuple
 
 
 class CuelightError(Exception):
@@ -13,19 +13,7 @@ class CuelightError(Exception):
     """
 
 
-@dataclass(frozen=True)
-class _AboutConfig:
-    message: str
-    path: str = ""
-    where: str = ""
-
-    def __str__(self) -> str:
-        """Return place, key path and message in one line."""
-        return ": ".join(part for part in (self.where, self.path, self.message) if part)
-
-
-@dataclass(frozen=True)
-class Problem(_AboutConfig):
+class Problem(NamedTuple):
     """Something in a configuration that cannot work.
 
     Args:
@@ -36,11 +24,17 @@ class Problem(_AboutConfig):
             be planned here, and its run tested, but not trained.
     """
 
+    message: str
+    path: str = ""
+    where: str = ""
     on_this_machine: bool = False
 
+    def __str__(self) -> str:
+        """Return place, key path and message in one line."""
+        return _one_line(self.where, self.path, self.message)
 
-@dataclass(frozen=True)
-class ConfigWarning(_AboutConfig):
+
+class ConfigWarning(NamedTuple):
     """Something in a configuration that works, but perhaps not as intended.
 
     Args:
@@ -48,6 +42,18 @@ class ConfigWarning(_AboutConfig):
         path: The key path in dot notation; empty for the whole file.
         where: ``file.yaml:12`` or ``command line``; empty if given in Python.
     """
+
+    message: str
+    path: str = ""
+    where: str = ""
+
+    def __str__(self) -> str:
+        """Return place, key path and message in one line."""
+        return _one_line(self.where, self.path, self.message)
+
+
+def _one_line(*parts: str) -> str:
+    return ": ".join(filter(None, parts))
 
 
 class UsageError(CuelightError):

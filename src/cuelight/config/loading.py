@@ -6,7 +6,7 @@ Tags are an error, scalars follow YAML 1.2, and the expanded size and depth are 
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, NamedTuple, TypeVar
 
@@ -68,7 +68,8 @@ class Document:
         if not message.where:
             location = self.locate(tuple(message.path.split(".")) if message.path else ())
         text, path = printable(without_hidden_values(message.message)), printable(message.path)
-        return location, replace(message, message=text, path=path, where=str(location))
+        placed: Any = message._replace(message=text, path=path, where=str(location))
+        return location, placed
 
 
 def read_document(path: Path | str) -> Document:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import importlib
 import inspect
 from collections.abc import Callable, Mapping
-from dataclasses import replace
 from functools import cached_property
 from importlib.metadata import EntryPoint, entry_points
 from typing import Annotated, Any, TypeVar, overload
@@ -160,7 +159,7 @@ class Registry:
         if further is None:
             return []
         found = further(_converted(factory, parameters), f"{path}.params".removeprefix("."))
-        return [replace(problem, message=without_hidden_values(problem.message)) for problem in found]
+        return [problem._replace(message=without_hidden_values(problem.message)) for problem in found]
 
     def defaults(self, name: str) -> dict[str, Any]:
         """Return the default of each parameter that a file may set and the run does not supply, as plain values."""

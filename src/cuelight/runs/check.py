@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import replace
 from pathlib import Path
 
 import lightning.pytorch as pl
@@ -57,7 +56,7 @@ def check_model(
 ) -> list[Problem]:
     """Return what callbacks of the file need and the model does not have."""
     return [
-        replace(problem, path=f"{entry.path}.{problem.path}")
+        problem._replace(path=f"{entry.path}.{problem.path}")
         for entry in planned
         if entry.path and isinstance(entry.callback, ChecksModel)
         for problem in entry.callback.check_model(module, class_names)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import lightning.pytorch as pl
 from lightning.fabric.utilities.exceptions import MisconfigurationException
@@ -129,7 +129,7 @@ def _from_file(config: Config) -> tuple[list[PlannedCallback], list[Problem]]:
         try:
             planned.append(PlannedCallback(registry.callbacks.build(part), path))
         except ConfigError as error:
-            problems += [replace(problem, path=f"{path}.{problem.path or 'params'}") for problem in error.problems]
+            problems += [problem._replace(path=f"{path}.{problem.path or 'params'}") for problem in error.problems]
         except MisconfigurationException as error:
             problems.append(Problem(f"invalid parameters for {part.name}: {error}", f"{path}.params"))
     return planned, problems

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import Any
 
 import torch
@@ -70,7 +69,7 @@ def _set_given(module: nn.Module, part: OptimizerPart, settings: dict[str, dict[
         try:
             own = _all_settings(part.model_copy(update={"params": part.params | given.params}))
         except ConfigError as error:
-            problems = [replace(each, path=f"{path}.{each.path or 'params'}") for each in error.problems]
+            problems = [each._replace(path=f"{path}.{each.path or 'params'}") for each in error.problems]
             raise ConfigError(problems) from error
         for name in matching_parameters(module, given.match, f"{path}.match"):
             if name in settings:  # otherwise it is frozen

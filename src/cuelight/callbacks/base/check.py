@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import replace
 from itertools import takewhile
 from typing import Protocol, runtime_checkable
 
@@ -47,7 +46,7 @@ def check_callback(
         return
     try:
         found = [
-            replace(one, path=".".join(filter(None, (path, one.path)))) for one in callback.check(config, callbacks)
+            one._replace(path=".".join(filter(None, (path, one.path)))) for one in callback.check(config, callbacks)
         ]
     except CuelightError:
         raise
