@@ -54,7 +54,7 @@ def runs(tmp_path):
 def changed(tree, **changes):
     tree = copy.deepcopy(tree)
     for path, value in changes.items():
-        comparing.paths.put(tree, path.replace("__", "."), value)
+        comparing.dot_paths.put(tree, path.replace("__", "."), value)
     return tree
 
 
