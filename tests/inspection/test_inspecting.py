@@ -148,9 +148,17 @@ def test_images_that_cannot_be_read_and_files_that_are_not_used(folder) -> None:
     [row] = found.tables["unreadable"]
     assert row["file"].endswith("train/cat/broken.png")
     assert found.tables["splits"][0]["unreadable"] == 1
-    assert found.findings == ["1 image of train cannot be read: they are left out."]
-    assert _found(folder).findings == ["1 image of train cannot be read: a training stops at the first."]
+    assert found.findings == ["1 image of train cannot be read: left out."]
+    assert _found(folder).findings == ["1 image of train cannot be read: a training stops there."]
     assert found.notes == [f"{folder}: not used: 1 file of other formats (1 .txt)"]
+
+
+@pytest.mark.parametrize("split", ["train", "val", "test"])
+def test_a_split_of_which_no_image_can_be_read(folder, split) -> None:
+    files = list((folder / split).rglob("*.png"))
+    for file in files:
+        file.write_bytes(b"version https://git-lfs.github.com/spec/v1")
+    assert f"{len(files)} images of {split} cannot be read: a training stops there." in _found(folder).findings
 
 
 def test_classes_that_are_hardly_there(folder) -> None:

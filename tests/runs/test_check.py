@@ -425,6 +425,15 @@ def test_a_training_that_is_never_validated_is_named(caplog, epochs, warned) -> 
     assert ("ends before the first validation" in caplog.text) == warned
 
 
+@pytest.mark.parametrize(("mosaic", "steps", "warned"), [(1.0, 50, True), (0.0, 50, False), (1.0, None, False)])
+def test_epochs_that_steps_may_leave_out_are_named(caplog, mosaic, steps, warned) -> None:
+    detector = {"name": "DetectionModel", "params": {"backbone": "test_resnet"}}
+    data = {"name": "DigitBoxes", "params": {"mosaic": mosaic}}
+    with caplog.at_level(logging.WARNING):
+        Run.from_yaml({"model": detector, "data": data, "trainer": {"epochs": 90, "max_steps": steps}}).plan()
+    assert ("before images are left unmixed" in caplog.text) == warned
+
+
 @pytest.mark.parametrize("precision", ["16-true", "bf16-true"])
 def test_coordinates_are_not_rounded_to_16_bits(tmp_path, precision) -> None:
     detector = {"name": "DetectionModel", "params": {"backbone": "test_resnet"}}

@@ -8,8 +8,10 @@ import sys
 import pytest
 
 from cuelight.config import load_config
+from cuelight.errors import CheckpointError
 from cuelight.runs.run import Run
 from cuelight.runs.settled import settle, settled_outcomes, state_of
+from cuelight.utils.run_directory import training_alone
 from support.experiments import experiment, own_parts
 from support.processes import cuelight
 
@@ -36,6 +38,13 @@ def run(trained, tmp_path):
     """A copy that keeps the times of the files."""
     subprocess.run(["cp", "-a", trained, tmp_path / "run"], check=True)
     return tmp_path / "run"
+
+
+def test_nobody_finishes_a_run_that_another_process_trains(run) -> None:
+    loaded = Run.load(run)
+    with training_alone(run), pytest.raises(CheckpointError, match="another process trains or finishes"):
+        loaded.finish()
+    loaded.finish()
 
 
 @pytest.mark.parametrize("command", ["finish", "upload"])

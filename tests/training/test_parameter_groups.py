@@ -78,6 +78,12 @@ def test_norms_and_biases_have_no_weight_decay_in_groups_either(model) -> None:
     assert by_dimensions == {1: 0.0, 2: 0.02, 4: 0.02}
 
 
+def test_weight_decay_of_norms_alone_contradicts(model) -> None:
+    groups = [{"match": "backbone.*.bias", "params": {"weight_decay": 0.02}}]
+    with pytest.raises(ConfigError, match=r"groups\.0\.params\.weight_decay: decay_norms: false"):
+        settings(model, decay_norms=False, groups=groups)
+
+
 def test_an_optimizer_without_weight_decay_has_one_group(model) -> None:
     optimizer = Optimization(OptimizerPart(name="LBFGS", decay_norms=False))(model)
     assert len(optimizer.param_groups) == 1

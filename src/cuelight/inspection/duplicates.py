@@ -100,6 +100,8 @@ def find_duplicates(splits: Sequence[Sequence[ImageRecord]]) -> list[Duplicate]:
     starts = np.cumsum([0, *map(len, splits)]).tolist()
     found = []
     for start, end in pairwise(starts):
+        if start == end:  # no image of the split can be read
+            continue
         near, files = _first_near(images, start, end), dict[str, int]()
         for place in range(start, len(images)):
             first = files.get(images[place].content)

@@ -35,7 +35,7 @@ def inspect_data(data: Any, progress: Progress = lambda found, _: found) -> tupl
     """Look at every image of a dataset once.
 
     Args:
-        data: A data module of Cuelight's; ``setup`` is called, and wrong files and annotations are skipped and told.
+        data: A data module of Cuelight's; ``setup`` is called; what is wrong is skipped and reported.
         progress: Passes the results of a split on and shows how far it is; gets their number, too.
 
     Returns:
@@ -188,7 +188,7 @@ def _of_unreadable(counts: Mapping[str, int], stops: bool) -> Iterator[str]:
     """Yield how many images of each split cannot be read."""
     for split, count in counts.items():
         if count:
-            what = "a training stops at the first" if stops else "they are left out"
+            what = "a training stops there" if stops else "left out"
             yield f"{count} {'image' if count == 1 else 'images'} of {split} cannot be read: {what}."
 
 
@@ -204,8 +204,8 @@ def _of_boxes(splits: Splits) -> Iterator[str]:
         yield f"{small} of {count} boxes are narrower or lower than {_SMALL:g} pixels at the size that the model sees."
     if lost := count - len(boxes):
         yield f"{lost} of {count} boxes are not in the part of their image that the model sees."
-    if twins := [image.name for image in images if image.has_twins]:
-        yield f"{_count(twins)} the same object twice: {first_of(twins, _MOST_NAMED)}."
+    if repeated := [image.name for image in images if image.has_repeated_objects]:
+        yield f"{_count(repeated)} the same object twice: {first_of(repeated, _MOST_NAMED)}."
 
 
 def _count(images: Sequence[str]) -> str:

@@ -40,7 +40,7 @@ class ImageRecord:
         classes: The class of each object; of a mask, each class in it once. Regions to ignore do not count.
         unknown: Number of classes of which it is not known whether the image has them.
         boxes: float32 ``(n, 4)``: left, top, right and bottom in pixels of the model input; ``None`` without boxes.
-        has_twins: Whether two objects have the same box and class.
+        has_repeated_objects: Whether two objects have the same box and class.
         content: Hash of the file, or of the pixels.
         bits: bool ``(64,)``, a perceptual hash.
         small: uint8 ``(256,)``, the image in grey at 16 x 16 pixels.
@@ -52,7 +52,7 @@ class ImageRecord:
     classes: tuple[int, ...]
     unknown: int
     boxes: NDArray[np.float32] | None
-    has_twins: bool
+    has_repeated_objects: bool
     content: str
     bits: NDArray[np.bool_]
     small: NDArray[np.uint8]
@@ -70,9 +70,9 @@ def read_split(
             image, target = images[place]
         except UnreadableImageError as error:
             return error.unreadable
-        boxes, has_twins = _boxes(target, data.target_kind, data.preprocessing)
+        boxes, has_repeated_objects = _boxes(target, data.target_kind, data.preprocessing)
         name = str(paths[place]) if paths else f"{split} {place}"
-        return _record(name, image, target, boxes, has_twins)
+        return _record(name, image, target, boxes, has_repeated_objects)
 
     with ThreadPoolExecutor(min(_MOST_THREADS, os.cpu_count() or 1)) as threads:
         found = list(progress(threads.map(read, range(len(images))), len(images)))
@@ -90,7 +90,9 @@ def _boxes(target: Any, kind: Any, preprocessing: Preprocessing) -> tuple[NDArra
     return boxes, len(torch.unique(written, dim=0)) < len(written)
 
 
-def _record(name: str, image: Any, target: Any, boxes: NDArray[np.float32] | None, has_twins: bool) -> ImageRecord:
+def _record(
+    name: str, image: Any, target: Any, boxes: NDArray[np.float32] | None, has_repeated_objects: bool
+) -> ImageRecord:
     is_file = os.path.isfile(name)  # noqa: PTH113 - for each of 10^6 files
     content = Path(name).read_bytes() if is_file else np.asarray(image).tobytes()
     picture = to_pil_image(image) if isinstance(image, torch.Tensor) else image
@@ -103,7 +105,7 @@ def _record(name: str, image: Any, target: Any, boxes: NDArray[np.float32] | Non
         tuple(classes),
         unknown,
         boxes,
-        has_twins,
+        has_repeated_objects,
         hashlib.sha256(content).hexdigest(),
         imagehash.phash(gray).hash.ravel(),
         np.asarray(gray.resize((_SMALL_SIDE, _SMALL_SIDE), Image.Resampling.BOX)).ravel(),

@@ -82,7 +82,7 @@ def _unknown_keys(annotation: Any, value: object, path: str) -> list[Problem]:
     keys = [get_args(member)[0] for member in members(annotation) if get_origin(member) is dict]
     listed = [str(name) for key in keys if get_origin(key) is Literal for name in get_args(key)]
     unknown = [key for key in value if str(key) not in listed] if listed and isinstance(value, dict) else []
-    known = f"Expected some of: {', '.join(listed)}."
+    known = f"Allowed keys: {', '.join(listed)}."
     return [
         Problem(f'unknown key "{key}".{did_you_mean(str(key), listed)} {known}', f"{path}.{key}") for key in unknown
     ]

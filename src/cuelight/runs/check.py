@@ -19,6 +19,7 @@ from cuelight.data.spec import data_spec_of
 from cuelight.errors import ConfigError, ConfigWarning, DataError, Problem, did_you_mean
 from cuelight.runs.before_imports import missing_data
 from cuelight.runs.build import build_data, build_model, model_class, with_class_counts
+from cuelight.runs.defaults import with_defaults
 from cuelight.runs.first_weights import prepare_weights
 from cuelight.runs.plan import PlannedCallback
 from cuelight.runs.trainer import build_trainer
@@ -128,8 +129,9 @@ def _never_validated(config: Config) -> Iterator[ConfigWarning]:
 
 
 def _mixed_until_the_end(config: Config) -> Iterator[ConfigWarning]:
+    params = with_defaults(config).data.params if config.trainer.max_steps else {}
     for key, methods in (("close_mix", ("mixup_alpha", "cutmix_alpha")), ("close_mosaic", ("mosaic", "mixup"))):
-        if config.trainer.max_steps and config.data.params.get(key) and any(map(config.data.params.get, methods)):
+        if params.get(key) and any(map(params.get, methods)):
             yield ConfigWarning(
                 "these epochs are counted back from trainer.epochs, so that trainer.max_steps may end the training "
                 "before images are left unmixed. Set trainer.epochs to what the steps need.",

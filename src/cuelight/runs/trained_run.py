@@ -44,6 +44,7 @@ from cuelight.utils.run_directory import (
     CHECKPOINT_FOLDER,
     clean_up,
     is_complete,
+    is_first_process,
     require_nobody_trains,
     training_alone,
 )
@@ -208,12 +209,14 @@ class TrainedRun:
             The outcome of each step.
 
         Raises:
-            CheckpointError: If this run has no checkpoint, or another process is training it.
+            CheckpointError: If this run has no checkpoint, or another process trains or finishes it.
         """
         folder = self._checkpoint_folder()
         last = latest_checkpoint(folder)
         if last is None:
             raise CheckpointError(f"{self.directory} has no checkpoint: train it first.")
+        if not is_first_process():  # of a script that torchrun started in several
+            return Result(self.directory)
         with training_alone(folder.parent):
             clean_up(folder.parent)
             state = state_of(folder.parent)

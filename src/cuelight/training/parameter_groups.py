@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from typing import Any
 
 import torch
@@ -10,7 +11,7 @@ from torch.optim import Optimizer
 
 from cuelight import registry
 from cuelight.config.schema import OptimizerPart, Part
-from cuelight.errors import ConfigError, Problem
+from cuelight.errors import ConfigError, Problem, did_you_mean
 from cuelight.training.backbones import layer_numbers
 from cuelight.training.parameter_names import matching_parameters
 
@@ -71,9 +72,19 @@ def _set_given(module: nn.Module, part: OptimizerPart, settings: dict[str, dict[
         except ConfigError as error:
             problems = [each._replace(path=f"{path}.{each.path or 'params'}") for each in error.problems]
             raise ConfigError(problems) from error
-        for name in matching_parameters(module, given.match, f"{path}.match"):
-            if name in settings:  # otherwise it is frozen
-                settings[name] |= {key: own.get(key, value) for key, value in given.params.items()}
+        for key in sorted(given.params.keys() - own.keys()):
+            message = f"{part.name} has no such setting for a group of parameters.{did_you_mean(key, own)}"
+            raise ConfigError([Problem(message, f"{path}.params.{key}")])
+        matched = set(matching_parameters(module, given.match, f"{path}.match"))
+        if "weight_decay" in given.params and not part.decay_norms and not _decayed(module, matched):
+            message = "decay_norms: false leaves norms and biases without decay, and this group has nothing else."
+            raise ConfigError([Problem(message, f"{path}.params.weight_decay")])
+        for name in matched & settings.keys():  # the others are frozen
+            settings[name] |= {key: own[key] for key in given.params}
+
+
+def _decayed(module: nn.Module, names: Collection[str]) -> bool:
+    return any(parameter.ndim > 1 for name, parameter in module.named_parameters() if name in names)
 
 
 def _all_settings(part: Part) -> dict[str, Any]:

@@ -18,9 +18,9 @@ WITHOUT_HITS = 0.5
 
 
 def best_threshold(f1: NDArray[np.float64]) -> float:
-    """Return the threshold with the best F1 ``(99,)``: the middle one of equal ones, as the others are at an edge.
+    """Return the threshold with the best F1 ``(99,)``; 0.5 if nothing is right.
 
-    It is 0.5 if nothing is right.
+    If several are equal, the middle one is taken: F1 falls beyond both ends.
     """
     places = np.flatnonzero(f1 == f1.max())
     return round(float(THRESHOLDS[places[len(places) // 2]]), 2) if f1.any() else WITHOUT_HITS

@@ -34,15 +34,19 @@ def read_weights(file: Path) -> dict[str, Tensor]:
             return with_plain_names(load_file(file))
         except (OSError, SafetensorError) as error:
             raise CheckpointError(f"{file}: this file cannot be read: {error}") from error
-    content: Any = read_content(file, "cpu")
-    for name in _HOLDERS:
-        if isinstance(content, dict) and isinstance(content.get(name), dict):
-            content = content[name]
-    weights = {str(name): value for name, value in content.items()} if isinstance(content, dict) else {}
-    weights = {name: value for name, value in weights.items() if isinstance(value, Tensor)}
+    weights = _weights_in(read_content(file, "cpu"))
     if not weights:
         raise CheckpointError(f"{file}: there are no weights in this file. Expected a checkpoint or a state dict.")
     return with_plain_names(weights)
+
+
+def _weights_in(content: Any) -> dict[str, Tensor]:
+    """Return the tensors in the first entry of ``_HOLDERS`` that has any, or else those of the content itself."""
+    if not isinstance(content, dict):
+        return {}
+    held = (_weights_in(content.get(name)) for name in _HOLDERS)
+    own = {str(name): value for name, value in content.items() if isinstance(value, Tensor)}
+    return next(filter(None, held), own)
 
 
 def load_what_fits(module: nn.Module, weights: Mapping[str, Tensor], source: object) -> list[str]:

@@ -85,6 +85,11 @@ def test_files_as_programs_write_them(root: Path, sign: str) -> None:
     assert list(_found(_read(root, text), root)["train"]) == ["d, e.jpg", "sub/c.jpg"]
 
 
+def test_signs_inside_of_quotes_do_not_separate(root: Path) -> None:
+    found = _found(_read(root, 'image,"dog; big; brown"\na.jpg,1\n'), root)
+    assert found["train"]["a.jpg"] == {"dog; big; brown": False}
+
+
 def test_columns_that_are_no_classes_may_have_anything(root: Path) -> None:
     text = "image,cat,age\na.jpg,1,old\n"
     with pytest.raises(DataError, match=r"labels\.csv: line 2: age: expected 1, 0, .* got 'old'\. Name the columns"):

@@ -286,8 +286,8 @@ def test_lists_without_one_of_training_and_two_kinds_of_groups_are_found_before(
     assert "data.params.group_by: it excludes group_column." in problems
     params = {"path": "x", "files": {"train": "t.csv", "vall": "v.csv"}, "columns": {"pth": "x"}}
     assert [str(problem) for problem in data_problems({"name": "ImageList", "params": params})] == [
-        'data.params.files.vall: unknown key "vall". Did you mean "val"? Expected some of: train, val, test.',
-        'data.params.columns.pth: unknown key "pth". Did you mean "path"? Expected some of: path, label, split.',
+        'data.params.files.vall: unknown key "vall". Did you mean "val"? Allowed keys: train, val, test.',
+        'data.params.columns.pth: unknown key "pth". Did you mean "path"? Allowed keys: path, label, split.',
     ]
 
 

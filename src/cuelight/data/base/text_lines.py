@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
+import re
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -39,7 +40,8 @@ def read_lines(file: Path) -> list[str]:
 def read_rows(file: Path) -> Iterator[tuple[int, list[str]]]:
     """Yield the number of the last line of each row that is not blank, and its cells; the delimiter is guessed."""
     text = read_text(file)
-    delimiter = max(",;\t", key=text.lstrip(" \r\n").partition("\n")[0].count)
+    header = re.sub(r'"[^"]*"', "", text.lstrip(" \r\n").partition("\n")[0])
+    delimiter = max(",;\t", key=header.count)
     reader = csv.reader(io.StringIO(text, newline=""), delimiter=delimiter, skipinitialspace=True, strict=True)
     try:
         for row in reader:
