@@ -173,6 +173,14 @@ def test_classes_that_are_hardly_there(folder) -> None:
     ]
 
 
+def test_rare_classes_of_small_data(folder) -> None:
+    for file in (*(folder / "train/cat").glob("?.png"), *(folder / "train/cat").glob("1?.png")):
+        file.unlink()
+    for number in range(3, 12):
+        (folder / f"train/dog/{number}.png").unlink()
+    assert _found(folder).findings == ["dog has fewer than 10 training images."]
+
+
 def test_boxes_have_sizes_and_counts() -> None:
     data = DigitBoxes(size=64, train_scenes=6, val_scenes=3, test_scenes=2)
     found, _ = inspect_data(data)

@@ -177,11 +177,10 @@ def _of_balance(splits: Splits, names: Sequence[str]) -> Iterator[str]:
     total = len(splits.get("train", ()))
     if len(train) > 1 and (most := train.most_common(1)[0])[1] >= _ALMOST_ALL * total and _are_single(splits["train"]):
         yield f"{most[1] / total:.0%} of the training images are of {_name(names, most[0])}."
-    few = {label for label in range(len(names)) if train[label] < _FEW} if total >= _FEW * len(train) else set()
-    if none := sorted(label for label in few if not train[label]):
+    if none := [label for label in range(len(names)) if not train[label]]:
         yield f"{_listed(names, none)} {'has' if len(none) == 1 else 'have'} no training images."
-    if few := few.difference(none):
-        yield f"{_listed(names, sorted(few))} {'has' if len(few) == 1 else 'have'} fewer than {_FEW} training images."
+    if few := sorted(label for label, count in train.items() if count < _FEW):
+        yield f"{_listed(names, few)} {'has' if len(few) == 1 else 'have'} fewer than {_FEW} training images."
 
 
 def _of_unreadable(counts: Mapping[str, int], stops: bool) -> Iterator[str]:

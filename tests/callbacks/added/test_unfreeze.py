@@ -1,5 +1,6 @@
 """Layers are frozen until an epoch, and a resume goes on in the same way."""
 
+import logging
 from itertools import pairwise
 
 import pytest
@@ -52,9 +53,14 @@ def test_layers_and_their_statistics_stay_until_their_epoch() -> None:
     assert changed(third, last) == late | head
 
 
-def test_layers_are_unfrozen_one_after_the_other() -> None:
+def test_layers_are_unfrozen_one_after_the_other(caplog) -> None:
     given = [FrozenLayers(match="network.0", until_epoch=2), FrozenLayers(match="network.1", until_epoch=1)]
-    seen = trained([Unfreeze(given)], max_epochs=3)
+    with caplog.at_level(logging.INFO, "cuelight"):
+        seen = trained([Unfreeze(given)], max_epochs=3)
+    # Epochs count from 1, as in the progress.
+    assert [line for line in caplog.messages if line.startswith("From")] == [
+        f"From epoch {epoch} on, network.{part} is trained too." for epoch, part in ((2, 1), (3, 0))
+    ]
     steps = [{name.split(".")[1] for name in changed(*two)} for two in pairwise(seen)]
     assert steps == [{"4"}, {"1", "4"}, {"0", "1", "4"}]
 

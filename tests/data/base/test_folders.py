@@ -124,6 +124,13 @@ def test_the_real_path_of_each_class_is_found_once(tmp_path: Path, monkeypatch) 
     assert len(calls) <= 2 * len(names)
 
 
+def test_only_what_is_in_a_relative_root_is_named(tmp_path: Path, monkeypatch, caplog) -> None:
+    _files(tmp_path, "data/train/1.png", "data/notes.txt", "strangers.txt")
+    monkeypatch.chdir(tmp_path)
+    report_unused(UnusedFiles(Path("data")), Path("data"), [tmp_path / "data" / "train"])
+    assert caplog.messages == ["data: not used: 1 file of other formats (1 .txt)"]
+
+
 def test_what_is_beside_the_folders_of_a_layout_is_named(tmp_path: Path, caplog) -> None:
     root = _files(
         tmp_path, "train/a/1.png", "train/2.png", "val/a/3.png", "Test/a/4.png", "5.jpg", "notes.txt", ".git/x"

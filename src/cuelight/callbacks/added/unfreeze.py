@@ -69,7 +69,7 @@ class Unfreeze(pl.Callback):
             return
         if (trained := self._frozen.keys() - now.keys()) and trainer.is_global_zero:
             names = ", ".join(self._frozen[path] for path in sorted(trained))
-            logger.info("From epoch %d on, %s is trained too.", trainer.current_epoch, names)
+            logger.info("From epoch %d on, %s is trained too.", trainer.current_epoch + 1, names)
         if self._undo is not None:
             self._undo()
         self._undo, self._frozen = freeze(module, now), now

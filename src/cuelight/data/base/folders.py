@@ -115,13 +115,15 @@ def list_classes(
 
 
 def report_unused(unused: UnusedFiles, root: Path, folders: Iterable[Path] = (), known: Sequence[str] = ()) -> None:
-    """Log the unused files in one line. Files next to the used ``folders`` count too, except ``known`` names."""
+    """Log the unused files in one line, with those beside the used ``folders`` in ``root``, except ``known`` names.
+
+    A folder may be absolute where the root is not.
+    """
     used: dict[Path, set[str]] = {}
     for folder in folders:
         for inner in (folder, *folder.parents):
-            if inner == root:
-                break
-            used.setdefault(inner.parent, set(known)).add(inner.name)
+            if root.absolute() in inner.absolute().parents:
+                used.setdefault(inner.parent, set(known)).add(inner.name)
     for parent, names in used.items():
         unused.add_others(parent, names)
     if line := str(unused):
